@@ -1,0 +1,155 @@
+"""The data model: a post with its picture, and what was found in it.
+
+Plain frozen data and nothing else: no file formats, no framework, no model. All offsets are Unicode
+code points into ``text``, start inclusive, end exclusive, exactly as Python slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+PictureStatus = Literal["read", "none", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertainty:
+    """Hierarchical uncertainty of a Normal-Inverse-Gamma (both ≥ 0, in squared tag-score units).
+
+    Attributes:
+        aleatoric: β/(α−1), expected noise of the data.
+        epistemic: β/(γ(α−1)), variance of the mean: what the model does not know.
+    """
+
+    aleatoric: float
+    epistemic: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEvidence:
+    """What one source (text, picture, alt_text, …) contributed to a prediction.
+
+    Attributes:
+        share: part of the fused evidence that came from this source, in [0, 1]; shares of the
+            sources that were present sum to 1.
+        aleatoric: as in `Uncertainty`, from the source's own distribution.
+        epistemic: as in `Uncertainty`, from the source's own distribution.
+    """
+
+    share: float
+    aleatoric: float
+    epistemic: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A typed span of ``text``; gold (no confidence) or predicted (with one).
+
+    Attributes:
+        start: first code point of the span.
+        end: one past its last code point.
+        text: the span itself, ``post.text[start:end]``.
+        type: PER, LOC, ORG, MISC for the shipped model.
+        confidence: probability in [0, 1] that exact span and type are right; None for gold.
+        uncertainty: of the fused distribution; None for gold and for models without evidence.
+        sources: evidence by source name; empty for gold and for models without evidence.
+        well_formed: False for a gold span whose BIO run began with ``I-``: counted by the lenient
+            scorer (conlleval), not by the strict one.
+    """
+
+    start: int
+    end: int
+    text: str
+    type: str
+    confidence: float | None = None
+    uncertainty: Uncertainty | None = None
+    sources: Mapping[str, SourceEvidence] = field(default_factory=dict)
+    well_formed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A typed, directed relation between two spans of ``text``."""
+
+    head: Entity
+    tail: Entity
+    type: str
+    confidence: float | None = None
+    uncertainty: Uncertainty | None = None
+    sources: Mapping[str, SourceEvidence] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One post as it came in.
+
+    Attributes:
+        id: the user's own identifier, returned unchanged.
+        text: what the post says; may be empty.
+        tokens: (start, end) of each word of a tokenized corpus; None for raw text.
+        image: path of the picture or its bytes; None where the post has none.
+        alt_text: a description of the picture, a source of evidence in its own right.
+        entities: gold spans; None where unlabelled (empty where labelled and without any).
+        relations: gold relations; None where unlabelled.
+        origin: "file:line" it was read from, for messages.
+    """
+
+    id: str | int
+    text: str
+    tokens: tuple[tuple[int, int], ...] | None = None
+    image: Path | bytes | None = None
+    alt_text: str | None = None
+    entities: tuple[Entity, ...] | None = None
+    relations: tuple[Relation, ...] | None = None
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An input record that could not become a post; it goes to the rejects file.
+
+    Attributes:
+        origin: "file:line".
+        reason: the message shown to the user.
+        raw: the record as it came (bytes that are not UTF-8 shown as escapes).
+    """
+
+    origin: str
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class PictureReport:
+    """What became of a post's picture.
+
+    Attributes:
+        status: ``read``, ``none`` (the post has no picture), ``unreadable``.
+        reason: why it was unreadable, or a remark on how it was read; empty otherwise.
+    """
+
+    status: PictureStatus
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What was found in one post.
+
+    Attributes:
+        id: the post's own.
+        text: the post's own, unchanged.
+        entities: in order of their start; they never overlap.
+        picture: what became of the picture.
+        model: name of the model that read the post.
+        warnings: remarks for the user on this post (an empty text, for instance).
+    """
+
+    id: str | int
+    text: str
+    entities: tuple[Entity, ...]
+    picture: PictureReport
+    model: str
+    warnings: tuple[str, ...] = ()
