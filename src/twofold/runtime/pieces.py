@@ -1,0 +1,137 @@
+"""From words to the word pieces a text encoder reads, in windows where a post is long.
+
+Training and inference both come through here. A window is a stretch of words with some context on
+either side; only the emissions of its core are kept, so the windows of a post tile it exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from twofold.segmentation import Span, shapes, surface
+
+MAX_WORD_PIECES = 16
+"""Pieces of one word beyond these are dropped: a tagger reads the first piece of a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of a post as the encoder reads it.
+
+    Attributes:
+        ids: word pieces with the encoder's special pieces round them.
+        first: position in ``ids`` of the first piece of each word ``lo … hi``.
+        shapes: case shape of each of these words.
+        lo: first word read. hi: one past the last.
+        keep_lo: first word whose emissions count. keep_hi: one past the last.
+    """
+
+    ids: list[int]
+    first: list[int]
+    shapes: list[int]
+    lo: int
+    hi: int
+    keep_lo: int
+    keep_hi: int
+
+
+class Pieces:
+    """A fast tokenizer together with the limits of the encoder it feeds.
+
+    Args:
+        tokenizer: path of a ``tokenizer.json``, or the tokenizer itself.
+        window_pieces: longest input of the encoder, special pieces included.
+        context_words: words of context a window carries on either side of its core.
+        pad_id: piece that fills short rows of a batch.
+    """
+
+    def __init__(
+        self, tokenizer: Path | Tokenizer, window_pieces: int = 256, context_words: int = 32, pad_id: int = 0
+    ) -> None:
+        self.tokenizer = (
+            tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.from_file(str(tokenizer))
+        )
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        probe = self.tokenizer.encode("a")
+        letters = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
+        self._prefix, self._suffix = probe.ids[: letters[0]], probe.ids[letters[-1] + 1 :]
+        self._unknown = self._unknown_id(pad_id)
+        self.budget = window_pieces - len(self._prefix) - len(self._suffix)
+        self.context_words, self.pad_id = context_words, pad_id
+
+    def _unknown_id(self, fallback: int) -> int:
+        token = getattr(self.tokenizer.model, "unk_token", None)
+        number = self.tokenizer.token_to_id(token) if token else None
+        return fallback if number is None else number
+
+    def word_pieces(self, text: str, words: Sequence[Span]) -> list[list[int]]:
+        """Pieces of each word: at least one, at most `MAX_WORD_PIECES`."""
+        pieces: list[list[int]] = [[] for _ in words]
+        if not words:
+            return pieces
+        surfaces = [surface(text[start:end]) for start, end in words]
+        encoding = self.tokenizer.encode(surfaces, is_pretokenized=True, add_special_tokens=False)
+        for piece, word in zip(encoding.ids, encoding.word_ids, strict=True):
+            if word is not None and len(pieces[word]) < MAX_WORD_PIECES:
+                pieces[word].append(piece)
+        return [row or [self._unknown] for row in pieces]
+
+    def windows(self, text: str, words: Sequence[Span]) -> list[Window]:
+        """Windows whose cores tile the words; none where there is no word."""
+        pieces = self.word_pieces(text, words)
+        forms = shapes(text, list(words))
+        ends = np.cumsum([0, *map(len, pieces)])
+        windows: list[Window] = []
+        keep_lo = 0
+        while keep_lo < len(words):
+            lo, hi, keep_hi = self._stretch(ends, keep_lo)
+            windows.append(self._window(pieces, forms, (lo, hi, keep_lo, keep_hi)))
+            keep_lo = keep_hi
+        return windows
+
+    def _stretch(self, ends: NDArray[np.int64], keep_lo: int) -> tuple[int, int, int]:
+        """Words read (lo, hi) and the end of the core, for a core that starts at ``keep_lo``."""
+        count, quarter = len(ends) - 1, self.budget // 4
+        lo = max(0, keep_lo - self.context_words, int(np.searchsorted(ends, ends[keep_lo] - quarter)))
+        hi = int(np.searchsorted(ends, ends[lo] + self.budget, side="right")) - 1
+        if hi >= count:
+            return lo, count, count
+        context = max(hi - self.context_words, int(np.searchsorted(ends, ends[hi] - quarter)))
+        return lo, hi, max(keep_lo + 1, context)
+
+    def _window(
+        self, pieces: list[list[int]], forms: list[int], bounds: tuple[int, int, int, int]
+    ) -> Window:
+        lo, hi, keep_lo, keep_hi = bounds
+        ids, first = list(self._prefix), []
+        for row in pieces[lo:hi]:
+            first.append(len(ids))
+            ids.extend(row)
+        return Window([*ids, *self._suffix], first, forms[lo:hi], lo, hi, keep_lo, keep_hi)
+
+    def plain(self, text: str) -> list[int]:
+        """Pieces of a text read whole (alt text), special pieces included, cut to one window."""
+        ids = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.budget]
+        return [*self._prefix, *ids, *self._suffix]
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Fill short rows.
+
+    Returns:
+        values (B, T) and mask (B, T), 1 where something real is.
+    """
+    width = max(map(len, rows), default=0)
+    values = np.full((len(rows), width), value, np.int64)
+    mask = np.zeros((len(rows), width), np.int64)
+    for i, row in enumerate(rows):
+        values[i, : len(row)] = row
+        mask[i, : len(row)] = 1
+    return values, mask
