@@ -1,0 +1,1 @@
+"""What runs a trained model without the training framework: pictures, pieces, decoding, sessions."""

@@ -1,0 +1,405 @@
+"""Pictures as numbers: open with suspicion, turn upright, resize, crop, normalise; a cache of features.
+
+A picture comes from a stranger. Its format must be on a short list, its size is checked in the header
+before a pixel is decoded, and whatever is wrong with it ends as one `PictureError` that says so; a
+placeholder is never put in its place. Decoding is Pillow's.
+
+It does not know colour profiles (the numbers are taken as sRGB), it reads the first frame of an
+animation and the first page of a document only, and CMYK is converted without ink profiles.
+
+Shape letters: S side of the crop in pixels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import stat
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from twofold.errors import DataError, PictureError
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+"""The only decoders that ever see a picture."""
+_KNOWN = "a JPEG, PNG, GIF, WebP, BMP or TIFF picture"
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture of each EXIF orientation upright (1 is upright)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSettings:
+    """How a picture becomes the numbers an encoder was trained on.
+
+    Attributes:
+        resize: pixels of the shorter side after resizing.
+        crop: side S of the centre crop, at most ``resize``.
+        mean: subtracted from each channel (red, green, blue), on the scale 0…255.
+        std: each channel is divided by it, on the same scale.
+        max_pixels: width times height above which a picture is refused unseen.
+    """
+
+    resize: int = 256
+    crop: int = 224
+    mean: tuple[float, ...] = (127.0, 127.0, 127.0)
+    std: tuple[float, ...] = (128.0, 128.0, 128.0)
+    max_pixels: int = 64_000_000
+
+
+def read_picture(image: Path | bytes, settings: PictureSettings) -> tuple[NDArray[np.float32], str]:
+    """Read a picture: shorter side resized (bicubic), centre cropped, normalised.
+
+    Args:
+        image: a file, or the file's bytes.
+        settings: sizes and normalisation.
+
+    Returns:
+        Pixels, float32 (3, S, S), and a remark for the user, empty where there is nothing to say.
+
+    Raises:
+        PictureError: with what is wrong with it.
+    """
+    picture = _decode(image, 2 * settings.resize, settings.max_pixels)
+    side = settings.crop
+    square = picture.pixels.resize(
+        (side, side),
+        Image.Resampling.BICUBIC,
+        box=_centre(picture.pixels.size, side / settings.resize),
+    )
+    return _normalise(_finish(square, picture.orientation), settings), picture.remark
+
+
+def read_thumbnail(image: Path | bytes, longest: int, max_pixels: int = 64_000_000) -> Image.Image:
+    """Read a picture for people to look at: whole, upright, RGB, never enlarged.
+
+    Args:
+        image: a file, or the file's bytes.
+        longest: pixels of the longer side, at most.
+        max_pixels: as in `PictureSettings`.
+
+    Raises:
+        PictureError: with what is wrong with it.
+    """
+    picture = _decode(image, longest, max_pixels)
+    width, height = picture.pixels.size
+    scale = min(1.0, longest / max(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return _finish(picture.pixels.resize(size, Image.Resampling.BICUBIC), picture.orientation)
+
+
+def content_hash(image: Path | bytes) -> str:
+    """SHA-256 of the file's bytes, 64 hexadecimal digits; the same for a file and for its bytes.
+
+    Raises:
+        PictureError: where the file cannot be read.
+    """
+    with _stream(image) as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+# --- opening -----------------------------------------------------------------------------------------
+
+
+def _where(image: Path | bytes) -> str:
+    if isinstance(image, bytes):
+        return f"picture of {len(image)} bytes"
+    name = str(image)
+    return name if name.isprintable() else ascii(name)
+
+
+@contextlib.contextmanager
+def _stream(image: Path | bytes) -> Iterator[BinaryIO]:
+    where = _where(image)
+    try:
+        stream = io.BytesIO(image) if isinstance(image, bytes) else _open_file(image)
+    except (OSError, ValueError) as error:
+        raise PictureError(_file_trouble(error), where=where, expected=_KNOWN) from error
+    with stream:
+        if not stream.read(1):
+            raise PictureError("the picture is empty (0 bytes)", where=where, expected=_KNOWN)
+        stream.seek(0)
+        yield stream
+
+
+def _open_file(path: Path) -> BinaryIO:
+    # Looked at before it is opened: opening a pipe would wait for its writer for ever.
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError
+    if not stat.S_ISREG(mode):
+        raise ValueError("it is a device or a pipe, not a file")
+    return path.open("rb")
+
+
+def _file_trouble(error: OSError | ValueError) -> str:
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return "file not found"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder, not a file"
+    if isinstance(error, PermissionError):
+        return "no permission to read the file"
+    detail = error.strerror if isinstance(error, OSError) else str(error)
+    return f"the file cannot be opened: {detail or type(error).__name__}"
+
+
+# --- decoding ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    pixels: Image.Image  # RGB or RGBA, as it lies in the file, not yet turned upright
+    orientation: int
+    remark: str
+
+
+def _decode(image: Path | bytes, enough: int, max_pixels: int) -> _Picture:
+    """Decode at a shorter side of at least ``enough`` (JPEG decodes to a half, quarter or eighth)."""
+    where = _where(image)
+    with _stream(image) as stream, _PILLOW_QUIET:
+        try:
+            return _decode_stream(stream, enough, max_pixels)
+        except UnidentifiedImageError as error:
+            raise PictureError(_not_a_picture(stream), where=where, expected=_KNOWN) from error
+        except Image.DecompressionBombError as error:
+            raise _too_large("", where, max_pixels) from error
+        except _TooLargeError as error:
+            raise _too_large(f" ({error})", where, max_pixels) from error
+        except Exception as error:
+            # Decoders fed with broken data raise nearly anything; every kind means the same here.
+            raise PictureError(_broken(error), where=where, do="save or download it again") from error
+
+
+class _TooLargeError(Exception):
+    """The header promises more pixels than are allowed."""
+
+
+def _decode_stream(stream: BinaryIO, enough: int, max_pixels: int) -> _Picture:
+    with Image.open(stream, formats=FORMATS) as picture:
+        width, height = picture.size
+        if width * height > max_pixels:
+            raise _TooLargeError(f"{width} x {height}")
+        picture.draft(None, (enough, enough))
+        remarks = _frames(picture)
+        picture.load()
+        orientation = _orientation(picture, remarks)  # after load: PNG may carry it at its end
+        return _Picture(_eight_bit(picture, remarks), orientation, "; ".join(remarks))
+
+
+def _too_large(size: str, where: str, max_pixels: int) -> PictureError:
+    what = f"the picture is too large: its header promises more than {max_pixels:,} pixels{size}"
+    return PictureError(what, where=where, do="make it smaller; it was not decoded")
+
+
+def _not_a_picture(stream: BinaryIO) -> str:
+    stream.seek(0)
+    head = stream.read(16)
+    kind = (
+        "not a picture, it looks like a web page or XML"
+        if head.lstrip().startswith(b"<")
+        else "not a picture"
+    )
+    return f"{kind}: it begins with {ascii(head)[1:]}"
+
+
+def _broken(error: Exception) -> str:
+    detail = str(error).strip() or type(error).__name__
+    kind = "truncated" if "truncated" in detail.lower() else "damaged"
+    return f"the picture is {kind}: {detail}"
+
+
+def _frames(picture: Image.Image) -> list[str]:
+    if not getattr(picture, "is_animated", False) or picture.format == "MPO":
+        return []  # MPO: a JPEG that carries its own preview or depth map behind it
+    if picture.format == "TIFF":
+        return ["several pages: only the first was read"]
+    return ["animated: only the first frame was read"]
+
+
+def _orientation(picture: Image.Image, remarks: list[str]) -> int:
+    try:
+        value = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Damaged side data, as above; the pixels are good, so the picture is read.
+        remarks.append("its EXIF data cannot be read: taken as upright")
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _eight_bit(picture: Image.Image, remarks: list[str]) -> Image.Image:
+    """RGB, or RGBA where anything may be transparent, 8 bits a channel."""
+    if picture.mode[0] in "IF":  # I;16, I;16B, I, F: one channel of more than 8 bits
+        return _deep_grey(picture, remarks)
+    mode = "RGBA" if picture.has_transparency_data else "RGB"
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _deep_grey(picture: Image.Image, remarks: list[str]) -> Image.Image:
+    values = np.asarray(picture).astype(np.float64)
+    low, high = 0.0, 65535.0
+    if not picture.mode.startswith("I;16") and not (values.min() >= 0 and 255 < values.max() <= high):
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        remarks.append(f"32-bit values scaled from {low:g} to {high:g}")
+    grey = np.rint((values - low) * (255.0 / max(high - low, 1e-12)))
+    grey = np.clip(np.nan_to_num(grey), 0, 255).astype(np.uint8)
+    clear = picture.info.get("transparency")  # the one value that stands for "nothing here"
+    if isinstance(clear, int):
+        grey[values == clear] = 255
+    return Image.fromarray(grey).convert("RGB")
+
+
+# --- shaping -----------------------------------------------------------------------------------------
+
+
+def _centre(size: tuple[int, int], part: float) -> tuple[float, float, float, float]:
+    """The centred square that resizing the shorter side and cropping would keep.
+
+    Cutting before resizing gives the same pixels, and a picture of 1 x 5000 needs no memory.
+    """
+    width, height = size
+    half = min(size) * part / 2
+    return width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half
+
+
+def _finish(small: Image.Image, orientation: int) -> Image.Image:
+    """Upright and over white; done on the small picture, where both cost nothing."""
+    turn = _TURNS.get(orientation)
+    if turn is not None:
+        small = small.transpose(turn)
+    if small.mode == "RGBA":
+        paper = Image.new("RGBA", small.size, "white")
+        small = Image.alpha_composite(paper, small)
+    return small.convert("RGB")
+
+
+def _normalise(picture: Image.Image, settings: PictureSettings) -> NDArray[np.float32]:
+    mean, std = np.array(settings.mean, np.float32), np.array(settings.std, np.float32)
+    pixels: NDArray[np.float32] = (np.asarray(picture, dtype=np.float32) - mean) / std  # (S, S, 3)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))  # (3, S, S)
+
+
+class _Quiet:
+    """Keeps Pillow's own warnings from the user while any thread is inside.
+
+    ``warnings.catch_warnings`` alone is not safe here: of two threads that overlap, the one that
+    leaves last would put the silence back for good. So the first in sets it, the last out ends it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._saved.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._saved.close()
+
+
+_PILLOW_QUIET = _Quiet()
+
+
+# --- cache -------------------------------------------------------------------------------------------
+
+
+class FeatureCache:
+    """Features of pictures on disk, one file a picture, found by the content of the picture.
+
+    Any number of processes may share a folder: a file is written beside its place and then renamed.
+    A file that cannot be read counts as absent and is deleted.
+
+    Args:
+        folder: where the files lie; made where it is absent.
+        fingerprint: everything the features depend on besides the picture (weights, sizes,
+            normalisation); another fingerprint never finds the same files.
+
+    Raises:
+        DataError: where the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder = folder / hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+        with self._trouble(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+
+    def get(self, key: str) -> NDArray[np.float16] | None:
+        """Features stored under a content hash, in the shape they were put; None where there are none."""
+        path = self._path(key)
+        try:
+            array: object = np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError, MemoryError):  # half a file
+            array = None
+        if isinstance(array, np.ndarray) and array.dtype == np.float16:
+            return array
+        path.unlink(missing_ok=True)
+        return None
+
+    def put(self, key: str, array: NDArray[np.floating]) -> None:
+        """Store features under a content hash, as float16 (values beyond ±65504 are cut to that).
+
+        Raises:
+            DataError: where the file cannot be written.
+        """
+        path = self._path(key)
+        with self._trouble(path):
+            path.parent.mkdir(exist_ok=True)
+            _write_whole(path, np.clip(array, -65504, 65504).astype(np.float16))
+
+    def _path(self, key: str) -> Path:
+        if not key.isalnum():
+            raise ValueError(f"a content hash is letters and digits, not {key!r}")
+        return self._folder / key[:2] / f"{key}.npy"
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _trouble(path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(
+                f"the cache of picture features cannot be written: {error.strerror}",
+                where=str(path),
+                do="give another folder, or free some space",
+            ) from error
+
+
+def _write_whole(path: Path, array: NDArray[np.float16]) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
