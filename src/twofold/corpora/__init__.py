@@ -1,0 +1,64 @@
+"""Corpora as streams of posts, one reader a format; `open_corpus` is the way in.
+
+A record that cannot be read comes out as `Rejected` in its place and never stops the others. It does
+not know what the posts are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from twofold.corpora.attachments import Attachments, attach
+from twofold.corpora.conll import WNUT_TYPES, read_conll
+from twofold.corpora.formats import format_of
+from twofold.corpora.jsonl import parse_post, read_jsonl
+from twofold.corpora.mnre import read_mnre
+from twofold.corpora.releases import Release, dataset_of, release_of
+from twofold.corpora.twitter import read_twitter
+from twofold.posts import Post, Rejected
+
+__all__ = ["WNUT_TYPES", "Attachments", "attach", "open_corpus", "parse_post", "read_jsonl"]
+
+
+def open_corpus(
+    path: Path | str,
+    *,
+    images: Path | None = None,
+    alt_text: Path | None = None,
+    types: Mapping[str, str] | None = None,
+) -> Iterator[Post | Rejected]:
+    """Read a data file of any known format, told from its content.
+
+    Args:
+        path: JSON Lines, IMGID blocks, CoNLL columns or MNRE lines.
+        images: folder of the pictures, see `attachments`. Where it or the table of alternative texts
+            holds several data sets, the rows of this file's are used: by the file's hash if it is a
+            known release, else by the name of its folder.
+        alt_text: table of alternative texts.
+        types: new names for entity types of CoNLL columns; WNUT-17's own files are mapped to PER,
+            LOC, ORG, MISC without asking, pass ``{}`` to keep their six types.
+
+    Returns:
+        Posts and rejected records in the order of the file, read as they are asked for.
+
+    Raises:
+        DataError: file, folder or table is missing or not what it should be (at once, not later).
+    """
+    path = Path(path)
+    format_ = format_of(path)
+    release = None if format_ == "jsonl" else release_of(path)
+    attachments = attach(images, alt_text, dataset_of(path, release))
+    if format_ == "jsonl":
+        return read_jsonl(path, attachments)
+    if format_ == "imgid":
+        return read_twitter(path, attachments)
+    if format_ == "mnre":
+        return read_mnre(path, attachments)
+    return read_conll(path, attachments, _types(types, release))
+
+
+def _types(types: Mapping[str, str] | None, release: Release | None) -> Mapping[str, str]:
+    if types is None and release is not None and release.dataset == "wnut17":
+        return WNUT_TYPES
+    return types or {}

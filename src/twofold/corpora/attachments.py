@@ -1,0 +1,125 @@
+"""Pictures and alternative texts that lie beside a corpus, found by the picture's file name.
+
+A folder of pictures holds ``<name>``, or ``<data set>/<name>``, or an ``index.tsv`` with the columns
+dataset, image, photo, whose rows name files in ``photos/``. Alternative texts are a TSV with the
+columns dataset, image, caption or image, caption. It does not open pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twofold.corpora.lines import decode, read_lines
+from twofold.errors import DataError, InputError
+
+_ALT_TEXT_COLUMNS = ("image", "caption")
+_INDEX_COLUMNS = ("image", "photo")
+
+
+@dataclass(frozen=True, slots=True)
+class Attachments:
+    """What lies beside a corpus.
+
+    Attributes:
+        images: folder of the pictures; None where none was given.
+        photos: file by picture name, where the folder has an index; a name that is not in it has no
+            picture. None without an index: then every name is a file of the folder, there or not.
+        captions: alternative text by picture name.
+    """
+
+    images: Path | None = None
+    photos: Mapping[str, Path] | None = None
+    captions: Mapping[str, str] = field(default_factory=dict)
+
+    def picture(self, name: str) -> Path | None:
+        """Where the picture of this name is, or should be; None if there is none to be had."""
+        if self.photos is not None:
+            return self.photos.get(name)
+        return self.images / name if self.images is not None else None
+
+    def alt_text(self, name: str) -> str | None:
+        """The alternative text of the picture of this name."""
+        return self.captions.get(name)
+
+
+def attach(images: Path | None, alt_text: Path | None, dataset: str | None = None) -> Attachments:
+    """Look up what lies beside a corpus.
+
+    Args:
+        images: folder of pictures.
+        alt_text: table of alternative texts.
+        dataset: "twitter2015" and the like: whose rows to use where a table has several data sets;
+            None, or one that the table does not have, to take a name from whichever has it.
+
+    Raises:
+        DataError: folder or table is not there, or the table is not what it should be.
+    """
+    captions = {} if alt_text is None else _table(alt_text, _ALT_TEXT_COLUMNS, dataset)
+    if images is None:
+        return Attachments(captions=captions)
+    if not images.is_dir():
+        raise DataError("no such folder", where=str(images), expected="a folder of pictures")
+    index = images / "index.tsv"
+    if _has_columns(index, _INDEX_COLUMNS):
+        rows = _table(index, _INDEX_COLUMNS, dataset)
+        return Attachments(images, {k: images / "photos" / v for k, v in rows.items()}, captions)
+    if dataset and (images / dataset).is_dir():
+        images = images / dataset
+    return Attachments(images, None, captions)
+
+
+def _has_columns(path: Path, names: tuple[str, str]) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return set(names) <= set(stream.readline(1000).decode("utf-8", "replace").strip().split("\t"))
+
+
+def _table(path: Path, names: tuple[str, str], dataset: str | None) -> dict[str, str]:
+    """Value by key, of the data set's own rows if it has any, else of all."""
+    rows = list(_rows(path))
+    where, key, value = _columns(path, rows[0] if rows else [], names)
+    has_heading = bool(rows) and set(names) <= set(rows[0])
+    for number, row in enumerate(rows, start=1):
+        if len(row) <= max(where, key, value):
+            _raise_short(path, number, row, names)
+    own = [row for row in rows if where >= 0 and row[where] == dataset]
+    return {row[key]: row[value] for row in own or rows[has_heading:]}
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    if not path.is_file():
+        raise DataError("no such file", where=str(path), expected="a table with a TAB between columns")
+    with path.open("rb") as stream:
+        for line in read_lines(stream):
+            try:
+                yield decode(line.data, f"{path}:{line.number}").split("\t")
+            except InputError as error:
+                raise DataError(
+                    error.what, where=error.where, expected=error.expected, do=error.do
+                ) from error
+
+
+def _columns(path: Path, first: list[str], names: tuple[str, str]) -> tuple[int, int, int]:
+    """Positions of dataset (−1: none), key and value."""
+    if set(names) <= set(first):
+        dataset = first.index("dataset") if "dataset" in first else -1
+        return dataset, first.index(names[0]), first.index(names[1])
+    if len(first) == 2:
+        return -1, 0, 1
+    raise DataError(
+        f"the first line has {len(first)} columns and is not a heading",
+        where=f"{path}:1",
+        expected=f"the columns {names[0]} and {names[1]} (and dataset, if there are several)",
+        do="add a heading line, with a TAB between columns",
+    )
+
+
+def _raise_short(path: Path, number: int, row: list[str], names: tuple[str, str]) -> None:
+    raise DataError(
+        f"the row has {len(row)} column{'s' if len(row) != 1 else ''}",
+        where=f"{path}:{number}",
+        expected=f"{names[0]} and {names[1]} with a TAB between",
+    )

@@ -1,0 +1,114 @@
+"""BIO tags to spans and back, and a text from its tokens.
+
+Spans are read leniently, as conlleval does: an ``I-X`` that follows neither ``B-X`` nor ``I-X``
+begins a span, which is marked not well formed. Token positions are counted from 0, end exclusive.
+It does not know file formats.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from twofold.posts import Entity
+
+TokenSpan = tuple[int, int]
+
+_TAG = re.compile(r"O|[BIESLU]-.+", re.DOTALL)
+_SAME_AS = {"S": "B", "U": "B", "E": "I", "L": "I"}
+
+
+class TagSpan(NamedTuple):
+    """A run of tags of one type.
+
+    Attributes:
+        start: its first token.
+        end: one past its last token.
+        type: the part of the tags after the first hyphen.
+        well_formed: False where the run began with ``I-``.
+    """
+
+    start: int
+    end: int
+    type: str
+    well_formed: bool = True
+
+
+def is_tag(tag: str) -> bool:
+    """Whether it is a tag: ``O``, or ``B-X``, ``I-X`` or their kin in BIOES and BILOU."""
+    return _TAG.fullmatch(tag) is not None
+
+
+def spans_of(tags: Sequence[str]) -> list[TagSpan]:
+    """Spans in a sequence of tags, in order; ``S- U-`` are read as ``B-``, ``E- L-`` as ``I-``."""
+    spans: list[TagSpan] = []
+    begin, type_, well_formed = -1, "", True
+    for i, tag in enumerate(tags):
+        if tag == "O" and begin < 0:
+            continue
+        prefix, _, tag_type = tag.partition("-")
+        prefix = _SAME_AS.get(prefix, prefix)
+        if begin >= 0 and (prefix != "I" or tag_type != type_):
+            spans.append(TagSpan(begin, i, type_, well_formed))
+            begin = -1
+        if begin < 0 and prefix != "O":
+            begin, type_, well_formed = i, tag_type, prefix == "B"
+    if begin >= 0:
+        spans.append(TagSpan(begin, len(tags), type_, well_formed))
+    return spans
+
+
+def tags_of(length: int, spans: Iterable[tuple[int, int, str] | TagSpan]) -> list[str]:
+    """Valid BIO tags of ``length`` tokens.
+
+    Args:
+        length: number of tokens.
+        spans: (start, end, type, …) each, not overlapping, within the tokens; what follows the type
+            is not looked at, so that spans which were not well formed come out well formed.
+    """
+    tags = ["O"] * length
+    for span in spans:
+        start, end, type_ = span[:3]
+        tags[start:end] = [f"B-{type_}"] + [f"I-{type_}"] * (end - start - 1)
+    return tags
+
+
+def tags_as_written(length: int, spans: Iterable[TagSpan]) -> list[str]:
+    """As `tags_of`, but a span that was not well formed begins with ``I-`` again."""
+    spans = list(spans)
+    tags = tags_of(length, spans)
+    for span in spans:
+        before = tags[span.start - 1] if span.start else "O"
+        if not span.well_formed and before[2:] != span.type:  # else it would join what stands before
+            tags[span.start] = f"I-{span.type}"
+    return tags
+
+
+def join(tokens: Sequence[str]) -> tuple[str, tuple[TokenSpan, ...]]:
+    """The tokens as one text with a space between, and where each lies in it."""
+    spans: list[TokenSpan] = []
+    position = 0
+    for token in tokens:
+        spans.append((position, position + len(token)))
+        position += len(token) + 1
+    return " ".join(tokens), tuple(spans)
+
+
+def entities_of(
+    text: str, places: Sequence[TokenSpan], spans: Iterable[TagSpan], types: Mapping[str, str]
+) -> tuple[Entity, ...]:
+    """Entities of a text from spans over its tokens.
+
+    Args:
+        text: the text.
+        places: where each token lies in it.
+        spans: over the tokens.
+        types: new name of a type; one that is not in it keeps its own.
+    """
+    return tuple(_entity(text, places[span.start][0], places[span.end - 1][1], span, types) for span in spans)
+
+
+def _entity(text: str, start: int, end: int, span: TagSpan, types: Mapping[str, str]) -> Entity:
+    type_ = types.get(span.type, span.type)
+    return Entity(start, end, text[start:end], type_, well_formed=span.well_formed)

@@ -1,0 +1,73 @@
+"""Which format a data file has, told from its beginning.
+
+It looks at the first lines only and promises nothing about the others.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from twofold.corpora.bio import is_tag
+from twofold.corpora.conll import columns_of, tag_of
+from twofold.errors import DataError
+
+Format = Literal["imgid", "conll", "jsonl", "mnre"]
+FORMATS: tuple[Format, ...] = ("jsonl", "imgid", "conll", "mnre")
+
+_LOOKED_AT = 1 << 16
+_MNRE = re.compile(rb"\{\s*(?:'|\"(?:token|h|t|img_id|relation)\"\s*:.*\"(?:img_id|relation|token)\")")
+_KNOWN = "JSON Lines, IMGID blocks (Twitter-2015/2017), CoNLL columns or MNRE lines"
+
+
+def format_of(path: Path) -> Format:
+    """The format of a file; an empty file passes for JSON Lines.
+
+    Raises:
+        DataError: there is no such file, or it has none of the known formats.
+    """
+    beginning = _beginning(path)
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        return "jsonl"
+    lines = [line for line in beginning.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
+    for line in lines[:20]:
+        if found := _format_of_line(line.strip(b"\r")):
+            return found
+    if not lines:
+        return "jsonl"
+    begin = lines[0][:60].decode("utf-8", "backslashreplace")
+    raise DataError(
+        f"the format is not known; the file begins with {begin!r}",
+        where=str(path),
+        expected=_KNOWN,
+    )
+
+
+def _format_of_line(line: bytes) -> Format | None:
+    if line.startswith(b"IMGID:") and b"\t" not in line:
+        return "imgid"
+    if line.lstrip().startswith(b"{"):
+        if _MNRE.match(line.lstrip()):
+            return "mnre"
+        return "jsonl" if line.rstrip().endswith(b"}") or len(line) >= _LOOKED_AT // 2 else None
+    columns = columns_of(line.decode("utf-8", "replace"))
+    return "conll" if len(columns) > 1 and columns[0] and is_tag(tag_of(columns)) else None
+
+
+def _beginning(path: Path) -> bytes:
+    if path.is_dir():
+        raise DataError("a folder", where=str(path), expected="a data file", do="give one of its files")
+    try:
+        with path.open("rb") as stream:
+            beginning = stream.read(_LOOKED_AT)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(
+            f"cannot be opened: {reason}", where=str(path), expected="a data file", do="check the path"
+        ) from error
+    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError("is UTF-16", where=str(path), expected="UTF-8", do="save it as UTF-8")
+    if beginning.startswith((b"\x1f\x8b", b"PK\x03\x04")):
+        raise DataError("is compressed", where=str(path), expected="plain text", do="unpack it first")
+    return beginning

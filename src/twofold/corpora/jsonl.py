@@ -1,0 +1,360 @@
+"""Posts as JSON: one object a line, or one mapping from Python.
+
+``id`` and one of ``text`` and ``tokens`` are required; ``image``, ``alt_text``, ``entities`` and
+``relations`` are optional, and other keys are passed over. Everything is checked here, so that nothing
+behind has to. It does not open pictures.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from twofold.corpora.attachments import Attachments
+from twofold.corpora.bio import TokenSpan, join
+from twofold.corpora.lines import Line, decode, read_lines, rejected, too_long
+from twofold.errors import InputError
+from twofold.posts import Entity, Post, Rejected, Relation
+
+T = TypeVar("T")
+Record = Mapping[str, Any]
+
+_EXPECTED = 'a JSON object such as {"id": 1, "text": "…", "image": "photo.jpg"}'
+
+
+def read_jsonl(
+    source: Path | BinaryIO, attachments: Attachments | None = None, name: str = ""
+) -> Iterator[Post | Rejected]:
+    """Posts of a JSON Lines file or stream, in order: one result a line, whatever is in the line.
+
+    Args:
+        source: a file, or a binary stream such as ``sys.stdin.buffer``.
+        attachments: where pictures and alternative texts are; without it the path of a picture is
+            relative to the file's folder (to the working folder for a stream).
+        name: how messages call the source; by default the file's path, or "<stdin>".
+    """
+    if not isinstance(source, Path):
+        yield from _posts(source, name or "<stdin>", Path(), attachments)
+        return
+    with source.open("rb") as stream:
+        yield from _posts(stream, name or str(source), source.parent, attachments)
+
+
+def _posts(
+    stream: BinaryIO, name: str, folder: Path, attachments: Attachments | None
+) -> Iterator[Post | Rejected]:
+    for line in read_lines(stream):
+        try:
+            yield _parse(_object(line, f"{name}:{line.number}"), f"{name}:{line.number}", folder, attachments)
+        except InputError as error:
+            yield rejected(error, line.data)
+
+
+def _object(line: Line, origin: str) -> Record:
+    if not line.whole:
+        raise too_long(origin)
+    if not line.data.strip():
+        raise InputError("the line is blank", where=origin, expected=_EXPECTED, do="remove the line")
+    text = decode(line.data, origin)
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise InputError("the line is nested too deeply", where=origin, expected=_EXPECTED) from error
+    except ValueError as error:
+        raise InputError(f"the line is not JSON: {error}", where=origin, expected=_EXPECTED) from error
+    if not isinstance(value, dict):
+        raise InputError(f"the line holds {_kind(value)}", where=origin, expected=_EXPECTED)
+    return value
+
+
+def parse_post(record: Record, origin: str = "", base_folder: Path | None = None) -> Post:
+    """One post from a mapping, as a line of JSON holds it.
+
+    Beyond what JSON can hold, ``image`` may be a `Path` or the picture's bytes.
+
+    Args:
+        record: the post.
+        origin: where it came from, for messages.
+        base_folder: what the path of a picture is relative to; the working folder by default.
+
+    Raises:
+        InputError: a field is missing or is not what it should be.
+    """
+    if not isinstance(record, Mapping):
+        raise InputError(f"the post is {_kind(record)}", where=origin, expected="a mapping with id and text")
+    return _parse(record, origin, base_folder or Path(), None)
+
+
+def _parse(record: Record, origin: str, folder: Path, attachments: Attachments | None) -> Post:
+    text, tokens = _text(record, origin)
+    image, name = _image(record.get("image"), origin)
+    alt_text = _optional_string(record, "alt_text", origin)
+    if attachments is not None and name:
+        alt_text = alt_text or attachments.alt_text(name) or attachments.alt_text(Path(name).name)
+    if isinstance(image, Path):
+        image = _place(image, folder, attachments)
+    entities = _list(record, "entities", origin, lambda item, where: _entity(item, text, where))
+    return Post(
+        id=_id(record, origin),
+        text=text,
+        tokens=tokens,
+        image=image,
+        alt_text=alt_text if alt_text and alt_text.strip() else None,
+        entities=None if entities is None else tuple(sorted(entities, key=lambda e: (e.start, e.end))),
+        relations=_list(record, "relations", origin, lambda item, where: _relation(item, text, where)),
+        origin=origin,
+    )
+
+
+def _place(image: Path, folder: Path, attachments: Attachments | None) -> Path | None:
+    if attachments is None or attachments.images is None:
+        return folder / image
+    if attachments.photos is not None:
+        return attachments.picture(str(image)) or attachments.picture(image.name)
+    return attachments.picture(str(image))
+
+
+def _id(record: Record, origin: str) -> str | int:
+    if "id" not in record:
+        raise InputError(
+            "the post has no id", where=origin, expected="a field id: text or a whole number", do="add one"
+        )
+    value = record["id"]
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise InputError(f"id is {_kind(value)}", where=origin, expected="text or a whole number")
+    if isinstance(value, str):
+        _check_surrogates(value, "id", origin)
+    return value
+
+
+def _text(record: Record, origin: str) -> tuple[str, tuple[TokenSpan, ...] | None]:
+    tokens = _tokens(record, origin)
+    text = _optional_string(record, "text", origin)
+    if tokens is None:
+        if text is None:
+            found = "null" if "text" in record else "missing"
+            raise InputError(
+                f"text is {found}",
+                where=origin,
+                expected='a field text (it may be "") or tokens',
+                do="give the words of the post as text",
+            )
+        return text, None
+    joined, places = join(tokens)
+    if text is None or text == joined:
+        return joined, places
+    return text, _align(tokens, text, origin)
+
+
+def _tokens(record: Record, origin: str) -> list[str] | None:
+    tokens = record.get("tokens")
+    if tokens is None:
+        return None
+    if not isinstance(tokens, (list, tuple)):
+        raise InputError(f"tokens is {_kind(tokens)}", where=origin, expected="a list of strings")
+    for i, token in enumerate(tokens):
+        if not isinstance(token, str) or not token:
+            found = "empty" if token == "" else _kind(token)
+            raise InputError(
+                f"tokens[{i}] is {found}", where=origin, expected="a string of at least one character"
+            )
+        _check_surrogates(token, f"tokens[{i}]", origin)
+    return list(tokens)
+
+
+def _align(tokens: list[str], text: str, origin: str) -> tuple[TokenSpan, ...]:
+    """Where each token lies in a text that has other white space between them than one space."""
+    places: list[TokenSpan] = []
+    position = 0
+    for i, token in enumerate(tokens):
+        start = text.find(token, position)
+        if start < 0 or text[position:start].strip():
+            raise InputError(
+                f"tokens[{i}] {token[:40]!r} does not follow in the text at position {position}",
+                where=origin,
+                expected="the text's own words in order, with nothing but white space between",
+                do="leave out either text or tokens",
+            )
+        position = start + len(token)
+        places.append((start, position))
+    if text[position:].strip():
+        raise InputError(
+            f"the text goes on after the last token: {text[position:][:40]!r}",
+            where=origin,
+            expected="tokens that cover the text",
+            do="leave out either text or tokens",
+        )
+    return tuple(places)
+
+
+def _optional_string(record: Record, key: str, origin: str) -> str | None:
+    value = record.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InputError(f"{key} is {_kind(value)}", where=origin, expected="text")
+    _check_surrogates(value, key, origin)
+    return value
+
+
+def _check_surrogates(text: str, key: str, origin: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{key} has half of a surrogate pair (U+{ord(text[error.start]):04X}) at position {error.start}",
+            where=origin,
+            expected="whole characters",
+            do="write the file with a JSON encoder that keeps surrogate pairs together",
+        ) from error
+
+
+def _image(value: object, origin: str) -> tuple[Path | bytes | None, str]:
+    """The picture, and the name it goes by (empty for bytes)."""
+    if value is None or value == "":
+        return None, ""
+    if isinstance(value, bytes):
+        return value, ""
+    if isinstance(value, Path):
+        return value, str(value)
+    if isinstance(value, Mapping) and isinstance(value.get("base64"), str):
+        return _from_base64(value["base64"], origin), ""
+    if not isinstance(value, str):
+        raise InputError(
+            f"image is {_kind(value)}", where=origin, expected='a path, a data: address or {"base64": "…"}'
+        )
+    _check_surrogates(value, "image", origin)
+    if value[:5].lower() == "data:":
+        return _from_data(value, origin), ""
+    return _path(value, origin), value
+
+
+def _path(value: str, origin: str) -> Path:
+    if value[:8].lower().startswith(("http://", "https://")):
+        raise InputError(
+            f"image is a web address: {value[:80]}",
+            where=origin,
+            expected="a file or base64",
+            do="fetch the picture first and give its path; nothing is fetched from the network",
+        )
+    if "\0" in value:
+        raise InputError("image has a NUL character", where=origin, expected="the path of a file")
+    return Path(value)
+
+
+def _from_data(value: str, origin: str) -> bytes:
+    head, comma, body = value.partition(",")
+    if not comma or not head.lower().endswith(";base64"):
+        raise InputError(
+            f"image is the data address {value[:40]!r}…",
+            where=origin,
+            expected="data:image/<type>;base64,<…>",
+        )
+    return _from_base64(body, origin)
+
+
+def _from_base64(value: str, origin: str) -> bytes:
+    try:
+        return base64.b64decode("".join(value.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(
+            f"image is not base64: {error}",
+            where=origin,
+            expected="base64 of the picture file's bytes",
+            do="encode the file anew, or give its path",
+        ) from error
+
+
+def _list(record: Record, key: str, origin: str, parse: Callable[[Record, str], T]) -> tuple[T, ...] | None:
+    """Each object of a list by ``parse(object, where)``; None where the key is absent or null."""
+    items = record.get(key)
+    if items is None:
+        return None
+    if not isinstance(items, (list, tuple)):
+        raise InputError(f"{key} is {_kind(items)}", where=origin, expected="a list")
+    parsed: list[T] = []
+    for i, item in enumerate(items):
+        where = f"{key}[{i}]"
+        try:
+            parsed.append(parse(_mapping(item), where))
+        except InputError as error:  # say which post as well as which item
+            raise InputError(
+                f"{where} {error.what}", where=origin, expected=error.expected, do=error.do
+            ) from error
+    return tuple(parsed)
+
+
+def _mapping(value: object) -> Record:
+    if not isinstance(value, Mapping):
+        raise InputError(f"is {_kind(value)}", expected='{"start": …, "end": …, "type": "…"}')
+    return value
+
+
+def _entity(item: Record, text: str, where: str, needs_type: bool = True) -> Entity:
+    start, end = _offset(item, "start"), _offset(item, "end")
+    if not 0 <= start < end <= len(text):
+        raise InputError(
+            f"runs from {start} to {end}, but the text has {len(text)} characters",
+            expected=f"0 ≤ start < end ≤ {len(text)}, counted in Unicode code points",
+        )
+    surface = text[start:end]
+    if item.get("text", surface) != surface:
+        raise InputError(
+            f"says {item['text']!r:.80}, but the text from {start} to {end} is {surface!r:.80}",
+            expected="the same words",
+            do="count offsets in Unicode code points, not in bytes or UTF-16 units",
+        )
+    return Entity(start, end, surface, _type(item, needs_type), well_formed=_well_formed(item))
+
+
+def _offset(item: Record, key: str) -> int:
+    value = item.get(key)
+    if isinstance(value, bool) or not isinstance(value, int):
+        found = _kind(value) if key in item else "missing"
+        raise InputError(f"{key} is {found}", expected="a whole number")
+    return value
+
+
+def _type(item: Record, required: bool = True) -> str:
+    value = item.get("type", "")
+    if not isinstance(value, str) or (required and not value):
+        found = _kind(value) if value != "" else "missing or empty"
+        raise InputError(f"type is {found}", expected='the name of a type such as "PER"')
+    _check_surrogates(value, "type", "")
+    return value
+
+
+def _well_formed(item: Record) -> bool:
+    value = item.get("well_formed", True)
+    if not isinstance(value, bool):
+        raise InputError(f"well_formed is {_kind(value)}", expected="true or false")
+    return value
+
+
+def _relation(item: Record, text: str, where: str) -> Relation:
+    ends: list[Entity] = []
+    for key in ("head", "tail"):
+        try:
+            ends.append(_entity(_mapping(item.get(key)), text, where, needs_type=False))
+        except InputError as error:
+            raise InputError(f"{key} {error.what}", expected=error.expected, do=error.do) from error
+    return Relation(ends[0], ends[1], _type(item))
+
+
+def _kind(value: object) -> str:
+    """What a value is, in JSON's words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return f"the number {str(value)[:20]}"
+    if isinstance(value, str):
+        return f"the text {value[:40]!r}"
+    if isinstance(value, Mapping):
+        return "an object"
+    return "a list" if isinstance(value, (list, tuple)) else f"of the type {type(value).__name__}"

@@ -1,0 +1,116 @@
+"""Known releases of the public corpora, recognised by the MD5 of the file.
+
+MD5 names a file here and protects nothing: a copy changed on purpose is not its business. It does not
+read posts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_MAX_BYTES = 32 * 1024 * 1024  # every known file is far smaller
+_TITLES = {
+    "twitter2015": ("Twitter-2015", "the original labels"),
+    "twitter2017": ("Twitter-2017", "the labels in use"),
+    "mnre": ("MNRE", "version 2"),
+    "wnut17": ("WNUT-17", "emerging entities, six types"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One file of a known release.
+
+    Attributes:
+        md5: of the file as released.
+        dataset: short name, as in picture and alt-text tables.
+        title: name as people write it.
+        split: train, valid or test.
+        labels: which version of the labels it carries.
+        posts: posts (relation instances for MNRE, sentences for WNUT-17).
+        entities: spans by lenient counting; None for relation data.
+        tokens: None where the file was not at hand to count.
+    """
+
+    md5: str
+    dataset: str
+    title: str
+    split: str
+    labels: str
+    posts: int
+    entities: int | None = None
+    tokens: int | None = None
+
+
+def _release(
+    dataset: str, split: str, md5: str, posts: int, entities: int | None = None, tokens: int | None = None
+) -> Release:
+    title, labels = _TITLES[dataset]
+    return Release(md5, dataset, title, split, labels, posts, entities, tokens)
+
+
+RELEASES = (
+    _release("twitter2015", "train", "4dac4b9635d85f13b6e6a49dbfedd473", 4000, 6352, 64439),
+    _release("twitter2015", "valid", "17dfa4e7af64fba89c1bb6a7eaca2781", 1000, 1594, 16178),
+    _release("twitter2015", "test", "b9a4d75baa76cb7311bd440fd6215524", 3257, 5207),
+    _release("twitter2017", "train", "aa48e6b5b55de94e4254835f75955a6e", 3373, 6049, 53007),
+    _release("twitter2017", "valid", "5404c00d469f24da4dcd9bd99fe44b71", 723, 1324, 11309),
+    _release("twitter2017", "test", "11ae49ea798f605fee58cdfe219b6196", 723, 1351, 11330),
+    _release("mnre", "train", "9243445779149af4f3ca87cf3c7520fb", 12247),
+    _release("mnre", "valid", "c821120cab8885e1f157ae80e13c77e7", 1624),
+    _release("mnre", "test", "752689de8750aa04d6b30bae72ee1319", 1614),
+    _release("wnut17", "train", "c213127d9438fb2c64fe0fabe8644489", 3394),
+    _release("wnut17", "valid", "29ad3845ac26a060fa3eecce3eb6c0fb", 1009),
+    _release("wnut17", "test", "811aac4001facfa08a1b56ee0a9c094a", 1287),
+)
+"""Twitter: jefferyYu/UMT; MNRE: thecharm/MNRE; WNUT-17: leondz/emerging_entities_17."""
+
+_BY_MD5 = {release.md5: release for release in RELEASES}
+
+
+def md5_of(path: Path) -> str:
+    """MD5 of a file's bytes, in hexadecimal."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def release_of(path: Path) -> Release | None:
+    """The known release this file is, to the byte; None if it is not one."""
+    return _BY_MD5.get(md5_of(path)) if path.stat().st_size <= _MAX_BYTES else None
+
+
+def dataset_of(path: Path, release: Release | None) -> str:
+    """Short name of the data set: of the release, else of the folder ("Twitter-2015" → twitter2015)."""
+    return release.dataset if release else re.sub(r"[^a-z0-9]", "", path.resolve().parent.name.lower())
+
+
+def resembles(posts: int, tokens: int) -> Release | None:
+    """The Twitter release that a file of another hash has the size of: a changed copy of it, it seems.
+
+    Args:
+        posts: posts in the file.
+        tokens: tokens in the file; they decide where they are known.
+    """
+    for release in RELEASES:
+        near = release.tokens is None or abs(release.tokens - tokens) <= release.tokens // 50
+        if release.entities is not None and release.posts == posts and near:
+            return release
+    return None
+
+
+def note_on(release: Release, entities: int) -> str:
+    """What to tell the owner of a file that resembles a release and is not it."""
+    count = f"{entities} entities, the original has {release.entities}"
+    note = f"as many posts as {release.title} {release.split}, but another hash ({count})"
+    if release.dataset != "twitter2015":
+        return f"{note}: a changed copy; scores on it are not comparable with the original's"
+    return (
+        f"{note}: a changed copy. A relabelled Twitter-2015 is in circulation (with HVPNeT's release); "
+        "scores on it are not comparable with the original's. This check cannot tell which copy yours is"
+    )
