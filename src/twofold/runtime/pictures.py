@@ -256,17 +256,24 @@ def _eight_bit(picture: Image.Image, remarks: list[str]) -> Image.Image:
 
 
 def _deep_grey(picture: Image.Image, remarks: list[str]) -> Image.Image:
-    values = np.asarray(picture).astype(np.float64)
+    values = np.asarray(picture).astype(np.float32)
     low, high = 0.0, 65535.0
-    if not picture.mode.startswith("I;16") and not (values.min() >= 0 and 255 < values.max() <= high):
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if not picture.mode.startswith("I;16"):
+        low, high = _range(values)
         remarks.append(f"32-bit values scaled from {low:g} to {high:g}")
-    grey = np.rint((values - low) * (255.0 / max(high - low, 1e-12)))
+    with np.errstate(invalid="ignore"):  # infinities of a float picture
+        grey = np.rint((values - low) * (255.0 / max(high - low, 1e-12)))
     grey = np.clip(np.nan_to_num(grey), 0, 255).astype(np.uint8)
     clear = picture.info.get("transparency")  # the one value that stands for "nothing here"
     if isinstance(clear, int):
         grey[values == clear] = 255
     return Image.fromarray(grey).convert("RGB")
+
+
+def _range(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Bounds of the finite values; 32 bits do not say what stands for black and for white."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
 
 # --- shaping -----------------------------------------------------------------------------------------
