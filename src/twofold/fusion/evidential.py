@@ -1,0 +1,159 @@
+"""System A: evidential fusion. One Normal-Inverse-Gamma per source and tag, pooled into one.
+
+After "Integrating Large Pre-trained Models into Multimodal Named Entity Recognition with Evidential
+Fusion" (arXiv 2306.16991). The idea (one NIG a modality, fused; hierarchical uncertainty) is the
+paper's; the wiring for tagging is RECONSTRUCTED, since it is not published where we could read it.
+
+Shapes: B posts, W words, D width, N elements of a source, V its width, H inner width, K tags,
+M sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from twofold.fusion.contract import Fused, Fusion, Source
+from twofold.fusion.nig import NIG, Pooling, from_scores, nll, regulariser
+
+
+class SourceView(nn.Module):
+    """What each word sees in a source: cross-attention, multiplied with a projection of the word.
+
+    The product, instead of the residual sum of a transformer layer, leaves no path on which the
+    word alone passes for evidence of the picture.
+
+    Args:
+        width: D of the words.
+        source_width: V of the source.
+        inner: H, width of the view.
+        heads: attention heads; divides H.
+    """
+
+    def __init__(self, width: int, source_width: int, inner: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(source_width)
+        self.query = nn.Linear(width, inner)
+        self.key = nn.Linear(source_width, inner)
+        self.value = nn.Linear(source_width, inner)
+        self.context = nn.Linear(width, inner)
+        self.out_norm = nn.LayerNorm(inner)
+
+    def forward(self, words: Tensor, source: Source) -> Tensor:
+        """Look from words (B, W, D) at a source (B, N, V).
+
+        Returns:
+            view (B, W, H), finite also where the source is wholly masked.
+        """
+        states = self.norm(source.states)
+        query, key, value = (
+            self._split(x) for x in (self.query(words), self.key(states), self.value(states))
+        )
+        scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5  # (B, h, W, N)
+        weights = torch.softmax(scores.masked_fill(~source.mask[:, None, None], -1e4), -1)
+        seen = (weights @ value).transpose(1, 2).flatten(2)  # (B, W, H)
+        return self.out_norm(seen) * torch.tanh(self.context(words))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, N, H) -> (B, h, N, H/h)
+
+
+class Evidential(Fusion):
+    """Evidential fusion over any number of sources, each of which may be absent.
+
+    Args:
+        width: D.
+        outputs: K.
+        source_widths: V of each source besides the text, by name.
+        pooling: rule that makes one NIG of many.
+        inner: H, width of a source's view.
+        evidence_weight: λₑ, weight of the evidence loss.
+        regulariser_weight: λ, weight of evidence for wrong predictions.
+        source_dropout: chance that a source of a post is left out in training.
+        text_dropout: chance that the text's own evidence is left out where another source is there.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        outputs: int,
+        source_widths: Mapping[str, int],
+        pooling: Pooling,
+        *,
+        inner: int = 192,
+        evidence_weight: float = 1.0,
+        regulariser_weight: float = 0.01,
+        source_dropout: float = 0.3,
+        text_dropout: float = 0.05,
+    ) -> None:
+        super().__init__()
+        self.sources = ("text", *source_widths)
+        self.outputs = outputs
+        self.pooling = pooling
+        self.evidence_weight, self.regulariser_weight = evidence_weight, regulariser_weight
+        self.drop_rates = [text_dropout] + [source_dropout] * len(source_widths)
+        self.views = nn.ModuleDict({n: SourceView(width, v, inner) for n, v in source_widths.items()})
+        self.heads = nn.ModuleDict(
+            {n: _nig_head(width if n == "text" else inner, outputs, n) for n in self.sources}
+        )
+        self.drop = nn.Dropout(0.1)
+        self.scale = nn.Parameter(torch.tensor(8.0))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, words: Tensor, mask: Tensor, sources: Mapping[str, Source]) -> Fused:
+        """Fuse; see `Fusion.forward`. Emissions are s·δ + b with a learned scale s."""
+        present = self._present(words, sources)  # (B, M)
+        stacks = [self._evidence("text", words)]
+        stacks += [self._seen(name, words, sources.get(name)) for name in self.sources[1:]]
+        evidence = torch.stack(stacks, 1)  # (B, M, 4, W, K)
+        nig = NIG(*evidence.unbind(2))
+        pooled, share = self.pooling(nig, present[:, :, None, None].to(words.dtype), words)
+        emissions = self.scale * pooled.delta + self.bias
+        return Fused(emissions, evidence, torch.stack(pooled, 1), share, present)
+
+    def _present(self, words: Tensor, sources: Mapping[str, Source]) -> Tensor:
+        """(B, M) True where a source takes part; in training some are left out at random."""
+        absent = torch.zeros(words.shape[0], dtype=torch.bool, device=words.device)
+        seen = [~absent] + [sources[n].mask.any(1) if n in sources else absent for n in self.sources[1:]]
+        present = torch.stack(seen, 1)
+        if self.training:
+            rates = torch.tensor(self.drop_rates, device=words.device)
+            present = present & (torch.rand(present.shape, device=words.device) >= rates)
+        nothing = ~present.any(1, keepdim=True)
+        return torch.cat([present[:, :1] | nothing, present[:, 1:]], 1)
+
+    def _seen(self, name: str, words: Tensor, source: Source | None) -> Tensor:
+        if source is None:
+            shape = (words.shape[0], 4, words.shape[1], self.outputs)
+            return torch.full(shape, 2.0, dtype=words.dtype, device=words.device)  # masked, but finite
+        return self._evidence(name, self.views[name](words, source))
+
+    def _evidence(self, name: str, states: Tensor) -> Tensor:
+        scores = self.heads[name](self.drop(states)).unflatten(2, (self.outputs, 4))
+        return torch.stack(from_scores(scores.float()), 1)  # (B, 4, W, K)
+
+    def loss(self, fused: Fused, tags: Tensor, mask: Tensor) -> Tensor:
+        """λₑ · mean over tokens and tags of Σ over {sources, fused} (NLL + λR), one-hot targets."""
+        assert fused.evidence is not None and fused.fused is not None and fused.present is not None
+        target = one_hot(tags.masked_fill(~mask, 0), self.outputs).to(fused.emissions.dtype)
+        pooled = self._penalty(NIG(*fused.fused.unbind(1)), target)  # (B, W, K)
+        single = self._penalty(NIG(*fused.evidence.unbind(2)), target.unsqueeze(1))  # (B, M, W, K)
+        total = pooled + (single * fused.present[:, :, None, None]).sum(1)
+        weight = mask.unsqueeze(2)
+        return self.evidence_weight * (total * weight).sum() / (weight.sum() * self.outputs).clamp(min=1)
+
+    def _penalty(self, nig: NIG, target: Tensor) -> Tensor:
+        return nll(nig, target) + self.regulariser_weight * regulariser(nig, target)
+
+
+def _nig_head(width: int, outputs: int, name: str) -> nn.Linear:
+    """Linear scores for 4 parameters a tag; sources besides the text begin with little evidence."""
+    head = nn.Linear(width, outputs * 4)
+    bias = torch.tensor([0.0, 1.0 if name == "text" else -2.0, 1.0, -1.0])
+    with torch.no_grad():
+        head.bias.copy_(bias.repeat(outputs))
+    return head

@@ -1,0 +1,1 @@
+"""Heads: what turns fused states into decisions. Needs the `train` extra."""

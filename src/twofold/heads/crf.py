@@ -1,0 +1,108 @@
+"""Linear-chain conditional random field over BIO tags: loss and Viterbi, with forbidden moves.
+
+Shapes: B posts, W words, K tags. Lafferty, McCallum & Pereira (2001); the forward algorithm in log
+space, time-major. Span marginals and decoding in use live in `twofold.runtime.decoding`; this class
+exists to train, and its parameters are read there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+FORBIDDEN = -1e4
+
+
+def allowed_moves(labels: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """BIO's grammar: ``I-X`` only after ``B-X`` or ``I-X``.
+
+    Returns:
+        transitions (K, K) True where tag i may be followed by tag j; starts (K,) True where a tag may open.
+    """
+    moves = [[not b.startswith("I-") or a[2:] == b[2:] and a != "O" for b in labels] for a in labels]
+    return torch.tensor(moves), torch.tensor([not tag.startswith("I-") for tag in labels])
+
+
+class CRF(nn.Module):
+    """Conditional random field.
+
+    Args:
+        labels: names of the K tags, ``O``, ``B-X``, ``I-X``.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__()
+        count = len(labels)
+        moves, starts = allowed_moves(labels)
+        self.register_buffer("forbidden_moves", ~moves, persistent=False)
+        self.register_buffer("forbidden_starts", ~starts, persistent=False)
+        self.transitions = nn.Parameter(torch.empty(count, count).uniform_(-0.1, 0.1))
+        self.start = nn.Parameter(torch.empty(count).uniform_(-0.1, 0.1))
+        self.end = nn.Parameter(torch.empty(count).uniform_(-0.1, 0.1))
+
+    def potentials(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Transitions (K, K) from-to, start (K,) and end (K,), forbidden ones at `FORBIDDEN`."""
+        moves = self.transitions.masked_fill(self.get_buffer("forbidden_moves"), FORBIDDEN)
+        return moves, self.start.masked_fill(self.get_buffer("forbidden_starts"), FORBIDDEN), self.end
+
+    def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+        """Negative log-likelihood of tag sequences.
+
+        Args:
+            emissions: (B, W, K).
+            tags: (B, W) valid BIO; anything where masked.
+            mask: (B, W) True where a word is real; real words come first.
+
+        Returns:
+            (B,) nats a post; 0 for a post without words.
+        """
+        emissions = emissions.float()
+        return (self._partition(emissions, mask) - self._score(emissions, tags, mask)) * mask.any(1)
+
+    def _score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+        moves, start, end = self.potentials()
+        tags = tags.masked_fill(~mask, 0)
+        local = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
+        steps = moves[tags[:, :-1], tags[:, 1:]] * mask[:, 1:]
+        last = tags.gather(1, (mask.sum(1, keepdim=True) - 1).clamp(min=0)).squeeze(1)
+        return (local * mask).sum(1) + steps.sum(1) + start[tags[:, 0]] + end[last]
+
+    def _partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        moves, start, end = self.potentials()
+        alpha = start + emissions[:, 0]  # (B, K)
+        for t in range(1, emissions.shape[1]):
+            step = torch.logsumexp(alpha.unsqueeze(2) + moves, 1) + emissions[:, t]
+            alpha = torch.where(mask[:, t, None], step, alpha)
+        return torch.logsumexp(alpha + end, 1)
+
+    @torch.no_grad()
+    def decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
+        """Best tag sequence of each post (Viterbi).
+
+        Args:
+            emissions: (B, W, K).
+            mask: (B, W) True where a word is real.
+
+        Returns:
+            A list of tag numbers a post, as long as the post has words.
+        """
+        moves, start, end = self.potentials()
+        score = start + emissions[:, 0].float()
+        pointers = []
+        for t in range(1, emissions.shape[1]):
+            best, pointer = (score.unsqueeze(2) + moves).max(1)
+            score = torch.where(mask[:, t, None], best + emissions[:, t], score)
+            pointers.append(pointer)
+        last = (score + end).argmax(1)
+        return [self._trace(last[b], pointers, b, int(n)) for b, n in enumerate(mask.sum(1))]
+
+    @staticmethod
+    def _trace(last: Tensor, pointers: list[Tensor], row: int, length: int) -> list[int]:
+        if length == 0:
+            return []
+        path = [int(last)]
+        for pointer in reversed(pointers[: length - 1]):
+            path.append(int(pointer[row, path[-1]]))
+        return path[::-1]

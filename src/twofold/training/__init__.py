@@ -1,0 +1,1 @@
+"""Training: posts in, a model folder out. Needs the `train` extra."""

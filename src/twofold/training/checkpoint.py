@@ -1,0 +1,97 @@
+"""Checkpoints: everything a killed training needs to go on to the same weights.
+
+Written whole or not at all, after each epoch. Read with ``weights_only``: a checkpoint can carry
+numbers, not code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from twofold.errors import DataError
+from twofold.training.optimise import Average
+
+State = dict[str, Any]
+
+
+class Checkpoint:
+    """The state of a training in one file.
+
+    Args:
+        path: the file.
+        identity: says which training it belongs to; another one's checkpoint is refused.
+    """
+
+    def __init__(self, path: Path, identity: str) -> None:
+        self.path, self.identity = path, identity
+
+    def save(
+        self,
+        model: nn.Module,
+        average: Average,
+        optimiser: Optimizer,
+        schedule: LRScheduler,
+        progress: State,
+    ) -> None:
+        """Write; ``progress`` is plain data that `load` gives back."""
+        state = {
+            "identity": self.identity,
+            "model": model.state_dict(),
+            "average": {"weights": average.state(), "steps": average.steps},
+            "optimiser": optimiser.state_dict(),
+            "schedule": schedule.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "progress": progress,
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self.path)
+
+    def load(
+        self, model: nn.Module, average: Average, optimiser: Optimizer, schedule: LRScheduler
+    ) -> State | None:
+        """Restore in place.
+
+        Returns:
+            The progress that was saved; None where there is no checkpoint.
+
+        Raises:
+            DataError: the checkpoint is of another training, or damaged.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            state: State = torch.load(self.path, weights_only=True, map_location="cpu")
+        except Exception as error:  # torch names no narrower type for a damaged file
+            raise DataError(
+                f"the checkpoint cannot be read: {error}", where=str(self.path), do="delete it to start anew"
+            ) from error
+        if state["identity"] != self.identity:
+            raise DataError(
+                "the checkpoint is of a training with another configuration or other data",
+                where=str(self.path),
+                do="use --fresh to start anew, or another output folder",
+            )
+        model.load_state_dict(state["model"])
+        average.steps = state["average"]["steps"]
+        for name, weight in state["average"]["weights"].items():
+            average.weights[name].copy_(weight)
+        optimiser.load_state_dict(state["optimiser"])
+        schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["random_cuda"])
+        progress: State = state["progress"]
+        return progress
+
+    def remove(self) -> None:
+        """Delete it: the training is finished."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,108 @@
+"""From a trained tagger to the graphs of a model folder, in full precision or 8-bit.
+
+Three graphs: text (also read for alt texts), picture, fusion. Two encoders apart let posts without a
+picture skip the picture's cost and let features be cached.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from twofold.encoders.image import ImageEncoder
+from twofold.encoders.text import TextEncoder
+from twofold.fusion.contract import Source
+from twofold.models.tagger import Tagger
+
+Axes = dict[int, object]
+
+
+class _FusionGraph(nn.Module):
+    """The part behind the encoders with flat inputs and outputs.
+
+    Inputs: words (B, W, D), shapes (B, W), word_mask (B, W), then (B, N, V) and (B, N) a source.
+    """
+
+    def __init__(self, model: Tagger) -> None:
+        super().__init__()
+        self.model = model
+        self.names = list(model.fusion.sources[1:])
+
+    def forward(self, words: Tensor, shapes: Tensor, word_mask: Tensor, *flat: Tensor) -> tuple[Tensor, ...]:
+        """Give emissions (B, W, K); and evidence, fused and share where the fusion has them."""
+        sources = {n: Source(flat[2 * i], flat[2 * i + 1]) for i, n in enumerate(self.names)}
+        out = self.model.fuse(words, shapes, word_mask, sources)
+        if out.evidence is None or out.fused is None or out.share is None:
+            return (out.emissions,)
+        return out.emissions, out.evidence, out.fused, out.share
+
+
+def export_text(encoder: TextEncoder, path: Path) -> None:
+    """Write text.onnx: input_ids, attention_mask (B, T) -> states (B, T, D)."""
+    ids = torch.ones(2, 7, dtype=torch.long)
+    mask = torch.ones(2, 7, dtype=torch.long)
+    mask[1, 5:] = 0
+    axes: Axes = {0: Dim("posts"), 1: Dim("pieces", max=encoder.max_pieces)}
+    _export(encoder, (ids, mask), ["input_ids", "attention_mask"], ["states"], (axes, axes), path)
+
+
+def export_image(encoder: ImageEncoder, path: Path) -> None:
+    """Write picture.onnx: pixels (B, 3, S, S) -> regions (B, R, V)."""
+    size = encoder.settings.crop
+    pixels = torch.zeros(2, 3, size, size)
+    _export(encoder, (pixels,), ["pixels"], ["regions"], ({0: Dim("pictures")},), path)
+
+
+def export_fusion(model: Tagger, widths: Sequence[int], path: Path) -> None:
+    """Write fusion.onnx; inputs and outputs as in `_FusionGraph`.
+
+    Args:
+        model: the tagger.
+        widths: V of each source besides the text.
+        path: where to.
+    """
+    posts, words = Dim("posts"), Dim("words")
+    mask = torch.ones(2, 6, dtype=torch.bool)
+    inputs: list[Tensor] = [torch.randn(2, 6, model.text.width), torch.ones(2, 6, dtype=torch.long), mask]
+    names = ["words", "shapes", "word_mask"]
+    axes: list[Axes] = [{0: posts, 1: words}] * 3
+    for n, (name, width) in enumerate(zip(model.fusion.sources[1:], widths, strict=True)):
+        count = Dim(f"elements_{name}")
+        inputs += [torch.randn(2, 5 + n, width), torch.ones(2, 5 + n, dtype=torch.bool)]
+        names += [name, f"{name}_mask"]
+        axes += [{0: posts, 1: count}] * 2
+    graph = _FusionGraph(model)
+    outputs = ["emissions", "evidence", "fused", "share"][: len(graph(*inputs))]
+    _export(graph, tuple(inputs), names, outputs, (*axes[:3], tuple(axes[3:])), path)
+
+
+def _export(
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    names: list[str],
+    outputs: list[str],
+    axes: tuple[object, ...],
+    path: Path,
+) -> None:
+    module = module.eval()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        program = torch.onnx.export(
+            module,
+            inputs,
+            input_names=names,
+            output_names=outputs,
+            dynamic_shapes=axes,
+            dynamo=True,
+            optimize=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(str(path), external_data=False)
