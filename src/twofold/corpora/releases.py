@@ -13,8 +13,8 @@ from pathlib import Path
 
 _MAX_BYTES = 32 * 1024 * 1024  # every known file is far smaller
 _TITLES = {
-    "twitter2015": ("Twitter-2015", "the original labels"),
-    "twitter2017": ("Twitter-2017", "the labels in use"),
+    "twitter2015": ("Twitter-2015", "the original labels (UMT release)"),
+    "twitter2017": ("Twitter-2017", "the labels of the UMT release"),
     "mnre": ("MNRE", "version 2"),
     "wnut17": ("WNUT-17", "emerging entities, six types"),
 }

@@ -1,0 +1,133 @@
+"""``twofold data check`` and ``twofold data convert``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from twofold.corpora import WNUT_TYPES, open_corpus
+from twofold.corpora.check import check, to_dict
+from twofold.corpora.check_view import show
+from twofold.corpora.convert import Conversion, convert
+from twofold.corpora.files import write_whole
+from twofold.corpora.formats import FORMATS
+from twofold.errors import ConfigError, TwofoldError
+from twofold.posts import Rejected
+
+_SHOWN = 5
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``data`` and its two actions to the command line."""
+    parser = subparsers.add_parser("data", help="check data before trusting it, or convert it")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_check(actions)
+    _add_convert(actions)
+
+
+def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "check",
+        help="release, counts, broken labels, repeated texts, unreadable pictures",
+        epilog="exit codes: 0 all can be used; 1 records or pictures cannot be read; 2 nothing can",
+    )
+    parser.add_argument("path", metavar="PATH", type=Path, help="a data file, or a folder of splits")
+    _add_attachments(parser)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the whole report here")
+
+
+def _add_convert(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "convert",
+        help="from one format to another",
+        epilog="exit codes: 0 every record was written; 1 some could not be; 2 none was",
+    )
+    parser.add_argument("source", metavar="IN", type=Path, help="a data file of any known format")
+    parser.add_argument("target", metavar="OUT", type=Path, help="the file to write")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="format of OUT")
+    _add_attachments(parser)
+    parser.add_argument(
+        "--wnut-types", action="store_true", help="name WNUT-17's six types PER, LOC, ORG and MISC"
+    )
+    parser.add_argument(
+        "--rejects", metavar="FILE", type=Path, help="write records that cannot be read here, with reasons"
+    )
+
+
+def _add_attachments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", metavar="DIR", type=Path, help="folder of the pictures")
+    parser.add_argument(
+        "--alt-text", metavar="FILE", type=Path, help="table (TSV) with the columns image and caption"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the arguments ask; returns the exit code."""
+    try:
+        return _ACTIONS[args.action](args)
+    except TwofoldError as error:
+        print(f"twofold: {error}", file=sys.stderr)
+        return 2
+
+
+def _check(args: argparse.Namespace) -> int:
+    progress = Console(stderr=True)
+    with progress.status("reading") as status:
+        report = check(
+            args.path,
+            images=args.images,
+            alt_text=args.alt_text,
+            tick=lambda name, posts: status.update(f"{name}: {posts:,} posts"),
+        )
+    show(report, Console(soft_wrap=True))
+    if args.json is not None:
+        with write_whole(args.json) as stream:
+            stream.write(json.dumps(to_dict(report), ensure_ascii=False, indent=1).encode("utf-8"))
+    return report.exit_code
+
+
+def _convert(args: argparse.Namespace) -> int:
+    if args.target.exists() and args.target.resolve() == args.source.resolve():
+        raise ConfigError(
+            "OUT is the same file as IN", where=str(args.target), expected="another file for the result"
+        )
+    types = WNUT_TYPES if args.wnut_types else {}
+    items = open_corpus(args.source, images=args.images, alt_text=args.alt_text, types=types)
+    result = convert(items, args.target, args.to)
+    _report(result, args.target, args.to)
+    if args.rejects is not None:
+        _write_rejects(result.rejected, args.rejects)
+    return result.exit_code
+
+
+def _report(result: Conversion, target: Path, to: str) -> None:
+    if result.written:
+        print(f"{result.written} posts written to {target}")
+    else:
+        print(f"twofold: no post to write; {target} was left as it was", file=sys.stderr)
+    for what, count in sorted(result.losses.items()):
+        print(f"not held by {to}: {what} ({count})", file=sys.stderr)
+    _list("cannot be held", result.not_written)
+    _list("rejected", [f"{item.origin}: {item.reason}" for item in result.rejected])
+
+
+def _list(what: str, entries: list[str]) -> None:
+    for entry in entries[:_SHOWN]:
+        print(f"{what}: {entry}", file=sys.stderr)
+    if len(entries) > _SHOWN:
+        print(f"{what}: {len(entries) - _SHOWN} more", file=sys.stderr)
+
+
+def _write_rejects(records: list[Rejected], path: Path) -> None:
+    with write_whole(path) as stream:
+        for item in records:
+            line = {"origin": item.origin, "reason": item.reason, "raw": item.raw}
+            stream.write(json.dumps(line, ensure_ascii=False).encode("utf-8") + b"\n")
+
+
+_ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {"check": _check, "convert": _convert}

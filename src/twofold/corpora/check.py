@@ -1,0 +1,352 @@
+"""What a data set is and what is wrong with it, before anyone trusts a score on it.
+
+Release and label version by hash, counts per split, broken label runs, repeated texts within and
+across splits, records and pictures that cannot be read. It changes nothing, and it does not know
+whether labels are right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields, is_dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from twofold.corpora import open_corpus
+from twofold.corpora.formats import Format, format_of
+from twofold.corpora.releases import Release, md5_of, note_on, release_of, resembles
+from twofold.errors import DataError, PictureError
+from twofold.posts import Entity, Post, Rejected
+
+SHOWN = 5
+"""How many examples of each finding a report carries, beside the full count."""
+
+_UNUSUAL = {
+    "replacement characters (U+FFFD)": re.compile("\ufffd"),
+    "C1 control characters": re.compile("[\x80-\x9f]"),
+    "zero-width and bidirectional characters": re.compile(
+        "[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+    ),
+    "NUL and other C0 control characters": re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"),
+}
+Digest = bytes
+
+
+@dataclass(slots=True)
+class Finding:
+    """Something found, how often, and the first places.
+
+    Attributes:
+        count: how often in all.
+        examples: the first few, each "file name:line: what".
+    """
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, example: str, keep: int = SHOWN) -> None:
+        """Count one more; its words are kept while there are fewer than ``keep``."""
+        self.count += 1
+        if len(self.examples) < keep:
+            self.examples.append(example)
+
+
+@dataclass(slots=True)
+class PictureFindings:
+    """Pictures of a split.
+
+    Attributes:
+        named: different pictures the posts name.
+        posts: posts that have a picture at hand (or should: an unreadable one counts).
+        readable: different pictures that could be decoded.
+        unreadable: "name: reason" of every one that could not.
+    """
+
+    named: int = 0
+    posts: int = 0
+    readable: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SplitReport:
+    """One file.
+
+    Attributes:
+        path: the file.
+        format: jsonl, imgid, conll or mnre.
+        md5: of the file.
+        release: known release it is, to the byte; None if none.
+        note: what else can be said of its origin; may be empty.
+        posts: records read.
+        tokens: tokens of the posts that are tokenized.
+        entities: spans by lenient counting (conlleval).
+        entities_strict: spans whose run begins with ``B-``.
+        types: spans by type, lenient.
+        types_strict: spans by type, strict.
+        relations: relations by type.
+        alt_texts: posts with an alternative text.
+        pictures: what became of the pictures.
+        rejected: records that could not be read.
+        ill_formed: runs that begin with ``I-``.
+        duplicates: posts whose text came before in this file (with the same pair, for relations).
+        unusual: characters and tokens that break careless readers, by kind.
+    """
+
+    path: str
+    format: Format
+    md5: str
+    release: Release | None
+    note: str = ""
+    posts: int = 0
+    tokens: int = 0
+    entities: int = 0
+    entities_strict: int = 0
+    types: Counter[str] = field(default_factory=Counter)
+    types_strict: Counter[str] = field(default_factory=Counter)
+    relations: Counter[str] = field(default_factory=Counter)
+    alt_texts: int = 0
+    pictures: PictureFindings = field(default_factory=PictureFindings)
+    rejected: Finding = field(default_factory=Finding)
+    ill_formed: Finding = field(default_factory=Finding)
+    duplicates: Finding = field(default_factory=Finding)
+    unusual: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def loses_data(self) -> bool:
+        """Whether a record or a picture of it cannot be used."""
+        return bool(self.rejected.count or self.pictures.unreadable)
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """All files that were checked.
+
+    Attributes:
+        splits: one each, in order of name.
+        shared_texts: texts that two files have in common, by "a and b".
+        ambiguous: surfaces that carry more than one entity type, over all files.
+        skipped: "file: reason" of files in the folder that are no data files.
+    """
+
+    splits: list[SplitReport]
+    shared_texts: dict[str, Finding]
+    ambiguous: Finding
+    skipped: list[str]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all can be used, 1 some of it cannot, 2 nothing could be read."""
+        if not any(split.posts for split in self.splits):
+            return 2
+        return int(any(split.loses_data for split in self.splits))
+
+
+def check(
+    path: Path,
+    *,
+    images: Path | None = None,
+    alt_text: Path | None = None,
+    tick: Callable[[str, int], None] = lambda name, posts: None,
+) -> CheckReport:
+    """Check a file, or every data file in a folder (its splits).
+
+    Args:
+        path: file or folder.
+        images: folder of the pictures; without it only pictures that posts name themselves are opened.
+        alt_text: table of alternative texts.
+        tick: called now and then with the file's name and the posts read so far.
+
+    Raises:
+        DataError: there is nothing to check, or a file or table is not what it should be.
+    """
+    files, skipped = _files(path)
+    surfaces: dict[str, set[str]] = defaultdict(set)
+    checkers = [_Checker(file, surfaces) for file in files]
+    for checker in checkers:
+        checker.read(open_corpus(checker.path, images=images, alt_text=alt_text, types={}), tick)
+    shared = {f"{a.path.name} and {b.path.name}": _shared(a, b) for a, b in combinations(checkers, 2)}
+    return CheckReport(
+        [checker.report for checker in checkers],
+        {names: finding for names, finding in shared.items() if finding.count},
+        _ambiguous(surfaces),
+        skipped,
+    )
+
+
+def _files(path: Path) -> tuple[list[Path], list[str]]:
+    if not path.is_dir():
+        format_of(path)
+        return [path], []
+    files, skipped = list[Path](), list[str]()
+    for file in sorted(path.iterdir()):
+        if file.name.startswith(".") or not file.is_file():
+            continue
+        try:
+            format_of(file)
+            files.append(file)
+        except DataError as error:
+            skipped.append(f"{file.name}: {error.what}")
+    if not files:
+        raise DataError(
+            "no data file in the folder",
+            where=str(path),
+            expected="the files of one data set, its splits",
+            do="give a file, or the folder that holds them itself (sub-folders are not entered)",
+        )
+    return files, skipped
+
+
+class _Checker:
+    """Reads one file once and keeps counts; of the texts it keeps digests only."""
+
+    def __init__(self, path: Path, surfaces: dict[str, set[str]]) -> None:
+        self.path = path
+        self.report = SplitReport(str(path), format_of(path), md5_of(path), release_of(path))
+        self.texts: dict[Digest, str] = {}
+        self._surfaces = surfaces
+        self._seen: set[Digest] = set()
+        self._opened: set[Path] = set()
+        self._named: set[str] = set()
+
+    def read(self, items: Iterable[Post | Rejected], tick: Callable[[str, int], None]) -> None:
+        """Count everything in the file."""
+        for i, item in enumerate(items):
+            if i % 100 == 0:
+                tick(self.path.name, i)
+            if isinstance(item, Rejected):
+                self.report.rejected.add(f"{_short(item.origin)}: {item.reason}")
+            else:
+                self._count(item)
+        report = self.report
+        report.pictures.named = len(self._named)
+        like = None if report.release else resembles(report.posts, report.tokens)
+        if like is not None and report.format == "imgid":
+            report.note = note_on(like, report.entities)
+
+    def _count(self, post: Post) -> None:
+        report = self.report
+        report.posts += 1
+        report.tokens += len(post.tokens or ())
+        report.alt_texts += post.alt_text is not None
+        report.relations.update(relation.type for relation in post.relations or ())
+        for entity in post.entities or ():
+            self._count_entity(entity, post)
+        self._count_text(post)
+        self._count_unusual(post)
+        self._count_picture(post)
+
+    def _count_entity(self, entity: Entity, post: Post) -> None:
+        report = self.report
+        report.entities += 1
+        report.types[entity.type] += 1
+        self._surfaces[entity.text].add(entity.type)
+        if entity.well_formed:
+            report.entities_strict += 1
+            report.types_strict[entity.type] += 1
+        else:
+            report.ill_formed.add(f"{_place(post, entity, report.format)}: {entity.text!r} begins with I-")
+
+    def _count_text(self, post: Post) -> None:
+        if not post.text:
+            return
+        text = _digest(post.text)
+        self.texts.setdefault(text, _short(post.origin))
+        pairs = [(r.head.start, r.head.end, r.tail.start, r.tail.end) for r in post.relations or ()]
+        whole = _digest(f"{post.text}\n{pairs}") if pairs else text
+        if whole in self._seen:
+            line = self.texts[text].rpartition(":")[2]
+            self.report.duplicates.add(f"{_short(post.origin)}: the text of line {line} again")
+        self._seen.add(whole)
+
+    def _count_unusual(self, post: Post) -> None:
+        unusual = self.report.unusual
+        if not post.text.isprintable():
+            for kind, pattern in _UNUSUAL.items():
+                if found := len(pattern.findall(post.text)):
+                    unusual[kind] += found
+        elif "\ufffd" in post.text:
+            unusual["replacement characters (U+FFFD)"] += post.text.count("\ufffd")
+        if blank := sum(post.text[start:end].isspace() for start, end in post.tokens or ()):
+            unusual["tokens of white space only"] += blank
+
+    def _count_picture(self, post: Post) -> None:
+        if name := _picture_name(post, self.report.format):
+            self._named.add(name)
+        if post.image is None:
+            return
+        self.report.pictures.posts += 1
+        if isinstance(post.image, Path):
+            if post.image in self._opened:
+                return
+            self._opened.add(post.image)
+        self._open(post.image, post)
+
+    def _open(self, image: Path | bytes, post: Post) -> None:
+        from twofold.runtime.pictures import PictureSettings, read_picture
+
+        pictures = self.report.pictures
+        try:
+            read_picture(image, PictureSettings())
+            pictures.readable += 1
+        except PictureError as error:
+            name = image.name if isinstance(image, Path) else f"picture in {_short(post.origin)}"
+            pictures.unreadable.append(f"{name}: {error.what}")
+
+
+def _digest(text: str) -> Digest:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _place(post: Post, entity: Entity, format_: Format) -> str:
+    """Line of the entity's first token in an IMGID file; elsewhere the post's."""
+    file, _, line = _short(post.origin).rpartition(":")
+    if format_ == "imgid" and post.tokens:
+        index = [start for start, _ in post.tokens].index(entity.start)
+        return f"{file}:{int(line) + 1 + index}"
+    return f"{file}:{line}"
+
+
+def _short(origin: str) -> str:
+    return Path(origin).name
+
+
+def _picture_name(post: Post, format_: Format) -> str:
+    if format_ == "imgid":
+        return str(post.id)
+    if format_ == "mnre":
+        return str(post.id).rpartition("#")[0]
+    return str(post.image) if isinstance(post.image, Path) else ""
+
+
+def _shared(one: _Checker, other: _Checker) -> Finding:
+    finding = Finding()
+    for text, origin in one.texts.items():
+        if text in other.texts:
+            finding.add(f"{origin} and {other.texts[text]}")
+    return finding
+
+
+def _ambiguous(surfaces: dict[str, set[str]]) -> Finding:
+    finding = Finding()
+    for surface, types in surfaces.items():
+        if len(types) > 1:
+            finding.add(f"{surface!r}: {', '.join(sorted(types))}")
+    return finding
+
+
+def to_dict(report: CheckReport) -> dict[str, Any]:
+    """The report as plain data for JSON."""
+    return {**_plain(report), "exit_code": report.exit_code}
+
+
+def _plain(value: Any) -> Any:  # `dataclasses.asdict` makes nonsense of a Counter before Python 3.12
+    if is_dataclass(value):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,130 @@
+"""A data check as something a person reads.
+
+Prints to a rich console: tables and colour on a terminal, plain lines elsewhere. It counts nothing.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from twofold.corpora.check import CheckReport, Finding, SplitReport
+
+PICTURES_SHOWN = 20
+
+
+def show(report: CheckReport, console: Console) -> None:
+    """Print a report."""
+    for split in report.splits:
+        _show_split(split, console)
+    if len(report.splits) > 1:
+        _show_across(report, console)
+    if report.ambiguous.count:
+        _finding(console, "surfaces with more than one entity type", report.ambiguous, style="dim")
+    for skipped in report.skipped:
+        console.print(f"skipped {escape(skipped)}", style="dim", soft_wrap=True)
+    console.print(_verdict(report), soft_wrap=True)
+
+
+def _show_split(split: SplitReport, console: Console) -> None:
+    _line(console, f"[bold]{escape(split.path)}[/bold]", indent="")
+    _line(console, _identity(split))
+    if split.note:
+        _line(console, f"[yellow]{escape(split.note)}[/yellow]")
+    _line(console, _counts(split))
+    if split.types or split.relations:
+        console.print(_types(split))
+    _show_pictures(split, console)
+    _finding(console, "rejected records", split.rejected, style="red")
+    _finding(console, "label runs beginning with I- (strict scoring leaves them out)", split.ill_formed)
+    _finding(console, "repetitions of a text in this file", split.duplicates)
+    for kind, count in split.unusual.items():
+        _line(console, f"{kind}: {count:,} (kept as they are)")
+    console.print()
+
+
+def _identity(split: SplitReport) -> str:
+    release = split.release
+    if release is None:
+        return f"no known release ({split.format}, MD5 {split.md5})"
+    return (
+        f"[green]{release.title} {release.split}[/green], {release.labels} ({split.format}, MD5 {split.md5})"
+    )
+
+
+def _counts(split: SplitReport) -> str:
+    parts = [f"{split.posts:,} posts", f"{split.tokens:,} tokens"]
+    if split.relations:
+        parts.append(f"{split.relations.total():,} relations")
+    if split.entities or not split.relations:
+        parts.append(f"{split.entities:,} entities (lenient), {split.entities_strict:,} by B- tags (strict)")
+    if split.alt_texts:
+        parts.append(f"{split.alt_texts:,} with alt text")
+    return ", ".join(parts)
+
+
+def _types(split: SplitReport) -> Table:
+    table = Table(box=None, padding=(0, 2), pad_edge=True)
+    table.add_column("type")
+    if split.types:
+        table.add_column("lenient", justify="right")
+        table.add_column("by B-", justify="right")
+        for name, count in sorted(split.types.items()):
+            table.add_row(escape(name), f"{count:,}", f"{split.types_strict[name]:,}")
+        return table
+    table.add_column("relations", justify="right")
+    for name, count in split.relations.most_common():
+        table.add_row(escape(name), f"{count:,}")
+    return table
+
+
+def _show_pictures(split: SplitReport, console: Console) -> None:
+    pictures = split.pictures
+    if not pictures.posts:
+        named = f"{pictures.named:,} different pictures named; " if pictures.named else ""
+        _line(console, f"{named}no picture at hand to check" + (" (give --images DIR)" if named else ""))
+        return
+    _line(
+        console,
+        f"{pictures.posts:,} posts with a picture, {pictures.named:,} different ones named; "
+        f"{pictures.readable:,} files can be read, {len(pictures.unreadable):,} cannot",
+    )
+    for entry in pictures.unreadable[:PICTURES_SHOWN]:
+        _line(console, f"[red]{escape(entry)}[/red]", indent="    ")
+    if len(pictures.unreadable) > PICTURES_SHOWN:
+        more = len(pictures.unreadable) - PICTURES_SHOWN
+        _line(console, f"and {more:,} more; --json FILE names them all", indent="    ")
+
+
+def _show_across(report: CheckReport, console: Console) -> None:
+    if not report.shared_texts:
+        console.print("no text is in two files")
+    for names, finding in report.shared_texts.items():
+        _finding(console, f"texts in common between {names}", finding, style="yellow", indent="")
+
+
+def _finding(
+    console: Console, what: str, finding: Finding, style: str = "yellow", indent: str = "  "
+) -> None:
+    if not finding.count:
+        return
+    _line(console, f"[{style}]{escape(what)}: {finding.count:,}[/{style}]", indent)
+    for example in finding.examples:
+        _line(console, escape(example), indent + "  ")
+    if finding.count > len(finding.examples):
+        _line(console, f"and {finding.count - len(finding.examples):,} more", indent + "  ")
+
+
+def _line(console: Console, text: str, indent: str = "  ") -> None:
+    console.print(f"{indent}{text}", soft_wrap=True, highlight=False)
+
+
+def _verdict(report: CheckReport) -> str:
+    if report.exit_code == 2:
+        return "[red]nothing could be read[/red]"
+    rejected = sum(split.rejected.count for split in report.splits)
+    unreadable = sum(len(split.pictures.unreadable) for split in report.splits)
+    if not rejected and not unreadable:
+        return "[green]every record can be used[/green]"
+    return f"[red]{rejected:,} records and {unreadable:,} pictures cannot be used[/red]"

@@ -1,0 +1,253 @@
+"""From one format to another, saying what the target cannot hold.
+
+JSON Lines holds a post whole. IMGID blocks hold tokens, labels and an id that names the picture;
+CoNLL columns the same, with id, picture and alternative text in ``# name = value`` lines; MNRE one
+relation a line with its tokens and the picture's name. It writes no pictures.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twofold.corpora.bio import TagSpan, TokenSpan, tags_as_written
+from twofold.corpora.files import write_whole
+from twofold.corpora.formats import Format
+from twofold.errors import InputError
+from twofold.posts import Entity, Post, Rejected, Relation
+from twofold.segmentation import segment_post
+
+_MNRE_ID = re.compile(r"(.+)#\d+", re.DOTALL)
+_ENDS_A_FIELD = re.compile(r"[\t\n]|\r\Z")
+
+
+@dataclass(slots=True)
+class Conversion:
+    """What became of a conversion.
+
+    Attributes:
+        written: posts written.
+        rejected: records of the source that could not be read.
+        not_written: "origin: reason" of posts that the target cannot hold at all.
+        losses: how many posts (or labels) lost what, in words.
+    """
+
+    written: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    not_written: list[str] = field(default_factory=list)
+    losses: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def exit_code(self) -> int:
+        """0 every record was written, 1 some were not, 2 none was."""
+        if not self.written:
+            return 2
+        return int(bool(self.rejected or self.not_written))
+
+
+Losses = Counter[str]
+Writer = Callable[[Post, Path, Losses], str]
+
+
+def convert(items: Iterable[Post | Rejected], target: Path, to: Format) -> Conversion:
+    """Write posts to a file of another format; the file appears whole at the end, or not at all.
+
+    Args:
+        items: as `open_corpus` gives them.
+        target: the file; one that is there is replaced. Not written where there is no post to write.
+        to: its format.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    result = Conversion()
+    write = _WRITERS[to]
+    with write_whole(target, keep=lambda: result.written > 0) as stream:
+        for item in items:
+            if isinstance(item, Rejected):
+                result.rejected.append(item)
+                continue
+            try:
+                stream.write(write(item, target.parent, result.losses).encode("utf-8"))
+                result.written += 1
+            except InputError as error:
+                result.not_written.append(str(error))
+    return result
+
+
+def to_record(post: Post, folder: Path) -> dict[str, Any]:
+    """The post as JSON holds it; `parse_post` reads it back.
+
+    Args:
+        post: the post.
+        folder: what the path of its picture is to be relative to.
+    """
+    record: dict[str, Any] = {"id": post.id, "text": post.text}
+    if post.tokens is not None:
+        record["tokens"] = [post.text[start:end] for start, end in post.tokens]
+    if post.image is not None:
+        record["image"] = _image(post.image, folder)
+    if post.alt_text is not None:
+        record["alt_text"] = post.alt_text
+    if post.entities is not None:
+        record["entities"] = [_span(entity) for entity in post.entities]
+    if post.relations is not None:
+        record["relations"] = [_relation(relation) for relation in post.relations]
+    return record
+
+
+def _image(image: Path | bytes, folder: Path) -> str | dict[str, str]:
+    if isinstance(image, bytes):
+        return {"base64": base64.b64encode(image).decode("ascii")}
+    place = image.parent.resolve() / image.name  # ".." goes wrong across links that are not resolved
+    try:
+        return Path(os.path.relpath(place, folder.resolve())).as_posix()
+    except ValueError:  # another drive on Windows
+        return place.as_posix()
+
+
+def _span(entity: Entity) -> dict[str, Any]:
+    span: dict[str, Any] = {
+        "start": entity.start,
+        "end": entity.end,
+        "text": entity.text,
+        "type": entity.type,
+    }
+    return span if entity.well_formed else {**span, "well_formed": False}
+
+
+def _relation(relation: Relation) -> dict[str, Any]:
+    return {"head": _span(relation.head), "tail": _span(relation.tail), "type": relation.type}
+
+
+def _to_jsonl(post: Post, folder: Path, losses: Losses) -> str:
+    return json.dumps(to_record(post, folder), ensure_ascii=False) + "\n"
+
+
+def _to_imgid(post: Post, folder: Path, losses: Losses) -> str:
+    name = _field(str(post.id), "id", post)
+    if not name or "\0" in name:
+        raise _cannot(post, "the id cannot stand as the name of a picture")
+    _lose(losses, isinstance(post.id, int), "whole-number ids, which come back as text")
+    _lose(losses, post.alt_text is not None, "alternative texts")
+    _lose(losses, _named_otherwise(post, f"{name}.jpg"), "pictures that are not named <id>.jpg")
+    return f"IMGID:{name}\n{_rows(post, losses)}\n"
+
+
+def _to_conll(post: Post, folder: Path, losses: Losses) -> str:
+    remarks = {"id": post.id, "alt_text": post.alt_text}
+    if isinstance(post.image, Path):
+        remarks["image"] = str(_image(post.image, folder))
+    _lose(losses, isinstance(post.image, bytes), "pictures given as bytes")
+    lines = (f"# {name} = {json.dumps(value)}\n" for name, value in remarks.items() if value is not None)
+    return f"{''.join(lines)}{_rows(post, losses)}\n"
+
+
+def _named_otherwise(post: Post, name: str) -> bool:
+    return isinstance(post.image, bytes) or (post.image is not None and post.image.name != name)
+
+
+def _rows(post: Post, losses: Losses) -> str:
+    _lose(losses, bool(post.relations), "relations")
+    _lose(losses, post.entities is None, "being unlabelled: no labels come back as no entities")
+    places = _places(post, losses)
+    tags = tags_as_written(len(places), _token_spans(post, places, losses))
+    tokens = (_field(post.text[start:end], "token", post) for start, end in places)
+    return "".join(f"{token}\t{tag}\n" for token, tag in zip(tokens, tags, strict=True))
+
+
+def _places(post: Post, losses: Losses) -> list[TokenSpan]:
+    """Tokens of the post, or its words where it is raw text."""
+    places = segment_post(post) if post.tokens is None else list(post.tokens)
+    words = " ".join(post.text[start:end] for start, end in places)
+    _lose(losses, words != post.text, "white space and invisible characters between the words")
+    return places
+
+
+def _token_spans(post: Post, places: list[TokenSpan], losses: Losses) -> list[TagSpan]:
+    spans: list[TagSpan] = []
+    for entity in post.entities or ():
+        first, last = _tokens_of(entity, places)
+        if first < 0:
+            losses["entities that begin or end inside a token"] += 1
+        elif spans and first < spans[-1].end:
+            losses["entities that overlap one before them"] += 1
+        else:
+            type_ = _field(entity.type, "entity type", post)
+            spans.append(TagSpan(first, last, type_, entity.well_formed))
+    return spans
+
+
+def _tokens_of(entity: Entity, places: list[TokenSpan]) -> tuple[int, int]:
+    """First token and one past the last; (−1, −1) where the entity's ends are no tokens' ends."""
+    first = next((i for i, (start, _) in enumerate(places) if start == entity.start), -1)
+    last = next((i for i, (_, end) in enumerate(places) if end == entity.end), -1)
+    return (first, last + 1) if 0 <= first <= last else (-1, -1)
+
+
+def _to_mnre(post: Post, folder: Path, losses: Losses) -> str:
+    if not post.relations:
+        raise _cannot(post, "it has no relation, and MNRE holds nothing else")
+    _lose(losses, bool(post.entities), "entities")
+    _lose(losses, post.alt_text is not None, "alternative texts")
+    name = _mnre_picture(post)
+    _lose(losses, _named_otherwise(post, name), "paths of pictures; only their names are held")
+    places = _places(post, losses)
+    tokens = [post.text[start:end] for start, end in places]
+    return "".join(
+        repr(
+            {
+                "token": tokens,
+                "h": _argument(relation.head, tokens, places, post),
+                "t": _argument(relation.tail, tokens, places, post),
+                "img_id": name,
+                "relation": relation.type,
+            }
+        )
+        + "\n"
+        for relation in post.relations
+    )
+
+
+def _mnre_picture(post: Post) -> str:
+    """The name that the id carries if the post came from MNRE, else the picture's, else one from the id."""
+    if match := _MNRE_ID.fullmatch(str(post.id)):
+        return match[1]
+    return post.image.name if isinstance(post.image, Path) else f"{post.id}.jpg"
+
+
+def _argument(entity: Entity, tokens: list[str], places: list[TokenSpan], post: Post) -> Mapping[str, object]:
+    first, last = _tokens_of(entity, places)
+    if first < 0:
+        raise _cannot(post, f"{entity.text!r} begins or ends inside a token")
+    return {"name": " ".join(tokens[first:last]), "pos": [first, last]}
+
+
+def _field(value: str, what: str, post: Post) -> str:
+    if _ENDS_A_FIELD.search(value):
+        raise _cannot(post, f"the {what} {value[:40]!r} holds a TAB or a line end")
+    return value
+
+
+def _cannot(post: Post, reason: str) -> InputError:
+    return InputError(f"cannot be written: {reason}", where=post.origin or f"post {post.id}")
+
+
+def _lose(losses: Losses, lost: bool, what: str) -> None:
+    if lost:
+        losses[what] += 1
+
+
+_WRITERS: dict[Format, Writer] = {
+    "jsonl": _to_jsonl,
+    "imgid": _to_imgid,
+    "conll": _to_conll,
+    "mnre": _to_mnre,
+}
