@@ -1,0 +1,7 @@
+"""The report: one HTML file that shows each post's picture beside what was found in its text."""
+
+from __future__ import annotations
+
+from twofold.report.html import write_report
+
+__all__ = ["write_report"]

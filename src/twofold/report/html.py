@@ -1,0 +1,157 @@
+"""Write the report: one HTML file that needs no network, no other file, and no script to be read.
+
+What the page does not know: whether an entity is right. It shows how sure the model was and why, puts
+the least sure first, and leaves the judgement to the reader.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+import twofold
+from twofold.errors import DataError
+from twofold.posts import Extraction, Post, Rejected
+from twofold.report.shortlist import Shortlist
+from twofold.report.summary import Summary
+from twofold.report.views import PostView
+from twofold.report.visible import shorten, visible
+
+POST_LIMIT = 500
+"""Posts a report shows; a browser must still open it."""
+REJECTED_LIMIT = 200
+"""Rejected lines a report shows."""
+_TYPES = {"PER": 0, "LOC": 1, "ORG": 2, "MISC": 3}
+_TYPE_COLOURS = 8
+_SOURCES = {"text": 0, "picture": 1, "alt_text": 2}
+_SOURCE_COLOURS = 5
+
+
+def write_report(
+    extractions: Iterable[tuple[Post, Extraction]],
+    path: Path,
+    *,
+    model: str,
+    rejected: Sequence[Rejected] = (),
+    limit: int = POST_LIMIT,
+) -> None:
+    """Write one self-contained HTML file.
+
+    Memory does not grow with the number of posts: all are counted, and the ``limit`` that need a
+    person's eye most (lowest confidence first) are shown, which the page says. The file appears whole or
+    not at all.
+
+    Args:
+        extractions: each post with what was found in it; consumed as a stream.
+        path: file to write; its folder is made where it is absent.
+        model: name of the model, for the heading.
+        rejected: input records that could not become posts. Looked at after the last extraction, so a
+            list that is still filling while the stream is read is welcome.
+        limit: posts to show, at most.
+
+    Raises:
+        DataError: where the file cannot be written.
+    """
+    summary, shortlist = Summary(), Shortlist(limit)
+    shortlist.fill(extractions, summary)
+    _write_whole(Path(path), _page(summary, shortlist.posts(), model, rejected))
+
+
+def _page(summary: Summary, posts: list[PostView], model: str, rejected: Sequence[Rejected]) -> Iterator[str]:
+    script = _asset("page.js")
+    types = _numbered(_TYPES, summary.types, _TYPE_COLOURS)
+    sources = _numbered(_SOURCES, summary.shares, _SOURCE_COLOURS)
+    return _template().generate(
+        summary=summary,
+        posts=posts,
+        model=model,
+        rejected=rejected[:REJECTED_LIMIT],
+        rejected_count=len(rejected),
+        types=types,
+        sources=sources,
+        scale=_scales(posts),
+        version=twofold.__version__,
+        style=_asset("page.css"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+    )
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(visible=visible, shorten=shorten, percent=_percent, small=_small)
+    return environment.from_string(_asset("template.html.j2"))
+
+
+def _asset(name: str) -> Markup:
+    """A file of this package that goes into the page as it is."""
+    return Markup(resources.files("twofold.report").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _numbered(known: dict[str, int], present: Iterable[str], colours: int) -> dict[str, int]:
+    """A number of the palette for each name: the known ones keep theirs, others follow in order."""
+    numbers = dict(known)
+    for name in present:
+        numbers.setdefault(name, len(numbers) % colours)
+    return numbers
+
+
+def _scales(posts: list[PostView]) -> dict[str, float]:
+    """What a full bar of each uncertainty stands for: the 95th percentile of the entities shown.
+
+    The values have no natural upper end, and one outlier must not flatten all other bars.
+    """
+    known = [e.uncertainty for post in posts for e in post.entities if e.uncertainty is not None]
+    return {
+        "aleatoric": _percentile([u.aleatoric for u in known]),
+        "epistemic": _percentile([u.epistemic for u in known]),
+    }
+
+
+def _percentile(values: list[float]) -> float:
+    return max(sorted(values)[int(0.95 * (len(values) - 1))], 1e-9) if values else 1.0
+
+
+def _percent(share: float) -> str:
+    """Whole per cent; never 100 or 0 for what is only close to it."""
+    whole = f"{100 * share:.0f}"
+    if whole == "100" and share < 1:
+        return ">99"
+    return "<1" if whole == "0" and share > 0 else whole
+
+
+def _small(value: float) -> str:
+    """A number ≥ 0 without a unit, short enough for a column."""
+    if value >= 1e6:
+        return f"{value:.1e}"
+    if value >= 10:
+        return f"{value:,.1f}"
+    return "<0.001" if 0 < value < 0.001 else f"{value:.3f}"
+
+
+def _write_whole(path: Path, parts: Iterator[str]) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(parts)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"the report cannot be written: {error.strerror}", where=str(path), do="give another place for it"
+        ) from error

@@ -1,0 +1,58 @@
+"""Figures over a stream of extractions: counts, the spread of confidence, where evidence came from.
+
+Constant memory however many posts pass; it keeps numbers, never posts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from twofold.posts import Entity, Extraction
+
+BINS = 10
+"""Columns of the histogram of confidence, equal steps of [0, 1]."""
+
+
+class Summary:
+    """Counts that grow with every extraction added.
+
+    Attributes:
+        posts: posts read.
+        entities: entities found.
+        types: entities by type, in order of first appearance.
+        pictures: posts by picture status: ``read``, ``none``, ``unreadable``.
+        histogram: entities by confidence, `BINS` equal steps.
+        doubtful: entities with a confidence below one half.
+    """
+
+    def __init__(self) -> None:
+        self.posts = 0
+        self.entities = 0
+        self.types: Counter[str] = Counter()
+        self.pictures: Counter[str] = Counter({"read": 0, "none": 0, "unreadable": 0})
+        self.histogram = [0] * BINS
+        self.doubtful = 0
+        self._shares: Counter[str] = Counter()
+
+    def add(self, extraction: Extraction) -> None:
+        """Count one post."""
+        self.posts += 1
+        self.pictures[extraction.picture.status] += 1
+        for entity in extraction.entities:
+            self._count(entity)
+
+    def _count(self, entity: Entity) -> None:
+        self.entities += 1
+        self.types[entity.type] += 1
+        for name, source in entity.sources.items():
+            self._shares[name] += source.share  # type: ignore[assignment]  # a Counter of floats
+        if entity.confidence is None:
+            return
+        self.histogram[min(int(entity.confidence * BINS), BINS - 1)] += 1
+        self.doubtful += entity.confidence < 0.5
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Mean share of each source over all entities that carry evidence; sums to 1, or is empty."""
+        total = sum(self._shares.values())
+        return {name: value / total for name, value in self._shares.items()} if total else {}

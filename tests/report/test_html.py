@@ -1,0 +1,485 @@
+"""The page: one file, safe with any text, complete, and plain about what it leaves out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twofold.errors import DataError
+from twofold.posts import Entity, Extraction, PictureReport, Post, Rejected, SourceEvidence, Uncertainty
+from twofold.report import write_report
+from twofold.report.html import POST_LIMIT
+
+VOID = {"meta", "img", "input", "br", "link"}
+
+
+class Page(HTMLParser):
+    """The page as a browser would take it apart: elements, attributes, text; open tags must match."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.html, self.elements, self.open, self.texts = html, [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.texts))
+
+    def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
+        return [a for t, a in self.elements if t == tag and attributes.items() <= a.items()]
+
+    def posts(self) -> list[str]:
+        return [str(a["data-order"]) for a in self.all("article")]
+
+
+def entity(text: str, word: str, type: str = "PER", confidence: float | None = 0.9, **more: object) -> Entity:
+    start = text.index(word)
+    return Entity(start, start + len(word), word, type, confidence, **more)  # type: ignore[arg-type]
+
+
+def found(
+    id: str | int, text: str, *entities: Entity, status: str = "none", reason: str = "", **post: object
+) -> tuple[Post, Extraction]:
+    report = PictureReport(status, reason)  # type: ignore[arg-type]
+    return Post(id, text, **post), Extraction(id, text, entities, report, "test")  # type: ignore[arg-type]
+
+
+def photo(width: int = 900, height: int = 600) -> bytes:
+    rng, buffer = np.random.default_rng(0), io.BytesIO()
+    coarse = Image.fromarray(rng.integers(0, 256, (4, 6, 3), dtype=np.uint8))
+    coarse.resize((width, height)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def page(tmp_path: Path):
+    def build(extractions: Iterable[tuple[Post, Extraction]], **options: object) -> Page:
+        path = tmp_path / "report.html"
+        write_report(extractions, path, **{"model": "test model", **options})  # type: ignore[arg-type]
+        return Page(path.read_text(encoding="utf-8"))
+
+    return build
+
+
+EVIDENCE = {
+    "uncertainty": Uncertainty(0.25, 0.031),
+    "sources": {
+        "text": SourceEvidence(0.5, 0.1, 0.02),
+        "picture": SourceEvidence(0.3, 0.2, 0.03),
+        "alt_text": SourceEvidence(0.2, 0.3, 0.04),
+    },
+}
+
+
+# --- one file ----------------------------------------------------------------------------------------
+
+
+def test_nothing_is_loaded_from_anywhere(page) -> None:
+    text = "see https://example.org/a and http://example.org/b"
+    built = page([found("a", text, entity(text, "example"), status="read", image=photo())])
+    for _, attributes in built.elements:
+        for name in ("src", "href", "action", "srcset", "poster", "data"):
+            assert re.match(r"data:|#", attributes.get(name) or "#")
+    assert not built.all("link")
+    assert not built.all("iframe")
+    style = re.search(r"<style>(.*?)</style>", built.html, re.DOTALL)
+    assert style
+    assert "url(" not in style.group(1)
+    assert "@import" not in style.group(1)
+    (policy,) = [a["content"] for a in built.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    assert str(policy).startswith("default-src 'none'")
+
+
+def test_the_policy_allows_the_pages_own_script_and_no_other(page) -> None:
+    built = page([found("a", "b")])
+    (script,) = re.findall(r"<script>(.*?)</script>", built.html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in built.html
+
+
+def test_it_reads_without_its_script(page) -> None:
+    text = "Ada met Bo"
+    built = page([found("a", text, entity(text, "Ada"))])
+    assert "Ada" in built.text
+    (form,) = built.all("form")
+    assert "hidden" in form  # the script brings it out
+    assert not [a for a in built.all("article") if "hidden" in a]
+
+
+def test_the_light_core_is_enough(tmp_path: Path) -> None:
+    program = "import sys, twofold.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+# --- text from strangers -----------------------------------------------------------------------------
+
+NASTY = "<script>alert(1)</script><img src=x onerror=alert(1)> &amp; \"quoted\" 'single' </style>"
+
+
+def test_markup_in_every_field_stays_text(page, tmp_path: Path) -> None:
+    sources = {NASTY: SourceEvidence(1.0, 0.1, 0.1)}
+    bad = Entity(0, 8, NASTY, NASTY, 0.5, Uncertainty(1, 1), sources)
+    post = Post(NASTY, NASTY, alt_text=NASTY, image=tmp_path / "x")
+    extraction = Extraction(NASTY, NASTY, (bad,), PictureReport("unreadable", NASTY), NASTY, (NASTY,))
+    clean = page([found("a", "b")])
+    built = page([(post, extraction)], model=NASTY, rejected=[Rejected(NASTY, NASTY, NASTY)])
+    assert len(built.all("script")) == len(clean.all("script")) == 1
+    assert not built.all("img")
+    assert not [a for _, a in built.elements if any(name.startswith("on") for name in a)]
+    assert built.text.count("<script>alert(1)</script>") >= 7
+
+
+def test_quotes_do_not_leave_the_attributes(page) -> None:
+    built = page([found("a", "b", status="read", image=photo(), alt_text="\"'><b>bold</b> & <i>so on")])
+    (image,) = built.all("img")
+    assert image["alt"] == "\"'><b>bold</b> & <i>so on"
+    assert not built.all("b", **{"class": "bold"})
+
+
+def test_type_names_reach_the_filter_whole(page) -> None:
+    import json
+
+    kinds = ["two words", 'q"uote', "it's", "<b>"]
+    text = "a b c d"
+    built = page([found(1, text, *(entity(text, w, k) for w, k in zip("abcd", kinds, strict=True)))])
+    (article,) = built.all("article")
+    assert json.loads(str(article["data-types"])) == kinds
+    assert [a["value"] for a in built.all("input", type="checkbox")] == kinds
+
+
+def test_offsets_are_code_points(page) -> None:
+    text = "🇺🇸👩‍👩‍👧 Zoë met Åsa 🎉 in Köln!"
+    words = [entity(text, "Zoë"), entity(text, "Åsa"), entity(text, "Köln", "LOC")]
+    built = page([found("a", text, *words)])
+    marks = re.findall(r'<mark class="[^"]*">(.*?)<span class="tag">', built.html)
+    assert marks == ["Zoë", "Åsa", "Köln"]
+    assert "🇺🇸👩‍👩‍👧 " in built.html
+
+
+def test_the_text_comes_out_whole_and_in_order(page) -> None:
+    text = "  two  spaces\nand Ada a line   "
+    built = page([found("a", text, entity(text, "Ada"))])
+    (body,) = re.findall(r'<p class="text"[^>]*>(.*?)</p>', built.html, re.DOTALL)
+    body = re.sub(r'<span class="tag">.*?</span>', "", body)
+    assert re.sub(r"<[^>]+>", "", body) == text
+
+
+def test_bidirectional_overrides_are_shown_not_obeyed(page) -> None:
+    override, text = "\u202e", "file\u202egnp.exe by Ada\u202c end"
+    built = page(
+        [found(f"id{override}", text, entity(text, "Ada"), alt_text=f"alt{override}")],
+        rejected=[Rejected(f"o{override}", f"r{override}", f"raw{override}")],
+    )
+    assert override not in built.html
+    assert "\u202c" not in built.html
+    assert built.html.count(">RLO</span>") == 6
+    assert 'title="U+202E right-to-left override"' in built.html
+
+
+def test_every_text_from_outside_is_isolated(page) -> None:
+    hebrew = "שלום דנה כהן ועוד"
+    built = page(
+        [found("מזהה", hebrew, entity(hebrew, "דנה כהן"), alt_text=hebrew)],
+        rejected=[Rejected("קובץ", "סיבה", "שורה")],
+    )
+    isolating = re.compile(r"<(bdi|p|span|code)[^>]*(?:dir=|bdi|class=\"(?:name|id|origin)\")[^>]*>[^<]*$")
+    for match in re.finditer(r"[\u0590-\u05ff][^<]*", built.html):
+        before = built.html[: match.start()]
+        inside = isolating.search(before) or "<mark" in before[-80:] or "</mark>" in before[-80:]
+        assert inside, before[-80:]
+
+
+def test_the_direction_is_that_of_the_whole_text(page) -> None:
+    hebrew = "דנה כהן likes UNESCO"
+    built = page(
+        [
+            found(1, hebrew, entity(hebrew, "דנה כהן")),
+            found(
+                2,
+                "UNESCO אוהבת",
+            ),
+            found(3, "123 🎉"),
+        ]
+    )
+    assert [a["dir"] for a in built.all("p") if a.get("class") == "text"] == ["rtl", "ltr", "ltr"]
+
+
+@pytest.mark.parametrize("character", ["\0", "\x1b", "\x85", "\ud800", "\ufffe"])
+def test_what_a_page_cannot_hold_is_named(character: str, page) -> None:
+    text = f"a{character}b Ada"
+    built = page([found("a", text, entity(text, "Ada"))])
+    assert character not in built.html
+    assert f">U+{ord(character):04X}</span>" in built.html
+
+
+def test_joiners_stay(page) -> None:
+    text = "می‌خواهم 👨‍👩‍👧"
+    assert text in page([found("a", text)]).html
+
+
+# --- what is shown -----------------------------------------------------------------------------------
+
+
+def test_a_picture_beside_its_text(page) -> None:
+    built = page([found("a", "text", status="read", image=photo(900, 600), alt_text="a hill")])
+    (image,) = built.all("img")
+    assert str(image["src"]).startswith("data:image/jpeg;base64,")
+    assert (image["width"], image["height"], image["alt"]) == ("512", "341", "a hill")
+    data = base64.b64decode(str(image["src"]).split(",")[1])
+    with Image.open(io.BytesIO(data)) as small:
+        assert small.size == (512, 341)
+    assert len(data) < 60_000
+
+
+def test_a_broken_picture_says_why(page) -> None:
+    built = page(
+        [found("a", "t", status="unreadable", reason="the picture is truncated", image=photo()[:99])]
+    )
+    assert "Picture could not be read" in built.text
+    assert "the picture is truncated" in built.text
+    assert not built.all("img")
+    assert "1 picture could not be read" in built.text
+
+
+def test_a_picture_that_went_away_says_so(page, tmp_path: Path) -> None:
+    rows = [
+        found(1, "t", status="read", image=tmp_path / "gone.jpg"),
+        found(2, "t", status="read"),
+    ]
+    built = page(rows)
+    assert built.text.count("Picture not shown") == 2
+    assert "file not found" in built.text
+    assert "not at hand" in built.text
+
+
+def test_no_picture_is_no_trouble(page) -> None:
+    built = page([found("a", "t")])
+    assert "No picture" in built.text
+    assert not built.all("div", **{"class": "notice broken"})
+
+
+def test_a_remark_on_the_picture(page) -> None:
+    built = page([found("a", "t", status="read", reason="animated: only the first frame", image=photo())])
+    assert "animated: only the first frame" in built.text
+
+
+def test_confidence_uncertainty_and_evidence(page) -> None:
+    text = "Ada"
+    built = page([found("a", text, entity(text, "Ada", confidence=0.873, **EVIDENCE))])
+    for figure in ("87", "0.250", "0.031", "text 50", "picture 30", "alt text 20"):
+        assert figure in built.text.replace("\xa0", " ")
+    assert [
+        a["data-confidence"] + "/" + a["data-picture"]
+        for a in built.all("article")  # type: ignore[operator]
+    ] == ["0.873/0.3"]
+    assert "Uncertainty by source" in built.text
+
+
+def test_entities_without_evidence(page) -> None:
+    text = "Ada met Bo"
+    built = page([found("a", text, entity(text, "Ada", confidence=None), entity(text, "Bo", confidence=0.5))])
+    assert "—" in built.text
+    assert "Uncertainty by source" not in built.text
+    (article,) = built.all("article")
+    assert (article["data-aleatoric"], article["data-picture"], article["data-confidence"]) == ("", "", "0.5")
+
+
+@pytest.mark.parametrize(
+    ("confidence", "shown"), [(1.0, "100"), (0.9999, ">99"), (0.0, "0"), (0.0001, "<1"), (0.5, "50")]
+)
+def test_nothing_is_rounded_to_certainty(confidence: float, shown: str, page) -> None:
+    built = page([found("a", "Ada", entity("Ada", "Ada", confidence=confidence))])
+    assert f"{shown} %" in built.text.replace("\xa0", " ")
+
+
+def test_types_keep_their_colours_and_unknown_ones_follow(page) -> None:
+    text = "a b c d e f g h i j k l"
+    kinds = ["MISC", "weapon", "PER", "event", *(f"type {n}" for n in range(8))]
+    words = (entity(text, w, k) for w, k in zip(text.split(), kinds, strict=True))
+    html = page([found("a", text, *words)]).html
+    colour = {k: re.search(rf'class="tag (t\d)"><bdi>{k}<', html).group(1) for k in kinds}  # type: ignore[union-attr]
+    assert (colour["MISC"], colour["PER"], colour["weapon"], colour["event"]) == ("t3", "t0", "t4", "t5")
+    assert set(colour.values()) <= {f"t{n}" for n in range(8)}
+
+
+def test_overlapping_and_impossible_spans_do_not_break_the_text(page) -> None:
+    text = "Ada Lovelace"
+    odd = [
+        Entity(0, 12, text, "PER", 0.9),
+        Entity(4, 12, "Lovelace", "LOC", 0.2),
+        Entity(50, 60, "nowhere", "ORG", 0.3),
+        Entity(3, 3, "", "ORG", 0.3),
+    ]
+    built = page([found("a", text, *odd)])
+    assert len(built.all("mark")) == 1
+    assert "nowhere" in built.text
+
+
+def test_long_texts_are_cut_and_it_is_said(page) -> None:
+    text = "x" * 100_000
+    built = page([found("a", text, Entity(2_990, 3_010, text[:20], "PER", 0.5))])
+    assert "96,990 characters more, not shown" in built.text
+    assert len(built.html) < 60_000
+
+
+def test_many_entities_are_cut_and_it_is_said(page) -> None:
+    text = "a " * 1000
+    built = page([found("a", text, *(Entity(2 * i, 2 * i + 1, "a", "PER", 0.5) for i in range(1000)))])
+    assert "800 entities more, not shown" in built.text
+    assert "1 post, 1,000 entities" in built.text
+
+
+def test_rejected_lines_with_reasons(page) -> None:
+    rejected = [Rejected(f"posts.jsonl:{n}", f"reason {n}", f"raw {n}") for n in range(300)]
+    built = page([found("a", "b")], rejected=rejected)
+    assert "300 lines were rejected" in built.text
+    for part in ("posts.jsonl:7", "reason 7", "raw 7", "reason 199"):
+        assert part in built.text
+    assert "reason 200" not in built.text
+    assert "And 100 lines more, not shown" in built.text
+
+
+def test_rejected_may_fill_while_the_stream_is_read(page) -> None:
+    rejected: list[Rejected] = []
+
+    def stream() -> Iterator[tuple[Post, Extraction]]:
+        yield found("a", "b")
+        rejected.append(Rejected("f:2", "late", ""))
+
+    assert "late" in page(stream(), rejected=rejected).text
+
+
+@pytest.mark.parametrize("rejected", [(), [Rejected("f:1", "why", "raw")]])
+def test_zero_posts(rejected: list[Rejected], page) -> None:
+    built = page([], rejected=rejected)
+    assert "0 posts, 0 entities" in built.text
+    assert "There was no post to show" in built.text
+    assert ("why" in built.text) == bool(rejected)
+    assert not built.all("script")
+
+
+def test_the_heading_counts(page) -> None:
+    text = "Ada saw Bonn and Rome"
+    rows = [
+        found(
+            1, text, entity(text, "Ada", "PER", 0.4), entity(text, "Bonn", "LOC"), entity(text, "Rome", "LOC")
+        ),
+        found(2, "", status="unreadable"),
+    ]
+    built = page(rows)
+    assert "2 posts, 3 entities" in built.text
+    assert "1 entity is more likely wrong than right" in built.text
+    assert "test model" in built.text
+    assert "0, 0, 0, 0, 1, 0, 0, 0, 0, 2" in built.html  # the histogram, for who cannot see it
+
+
+# --- order and limit ---------------------------------------------------------------------------------
+
+
+def test_least_sure_first(page) -> None:
+    def one(id: int, *confidences: float, status: str = "none") -> tuple[Post, Extraction]:
+        text = "a b c"
+        words = [entity(text, w, "PER", c) for w, c in zip("abc", confidences, strict=False)]
+        return found(id, text, *words, status=status)
+
+    rows = [one(1), one(2, 0.9), one(3, 0.99, 0.2), one(4), one(5, 0.9), one(6, status="unreadable")]
+    assert page(rows).posts() == ["3", "2", "5", "6", "1", "4"]
+
+
+def test_the_limit_keeps_those_that_need_an_eye_and_says_so(page) -> None:
+    rng = np.random.default_rng(1)
+    confidences = rng.permutation(np.linspace(0.01, 0.99, 800))
+    rows = (found(i, "a", Entity(0, 1, "a", "PER", float(c))) for i, c in enumerate(confidences))
+    built = page(rows)
+    expected = [str(i + 1) for i in np.argsort(confidences)[:POST_LIMIT]]
+    assert built.posts() == expected
+    assert "shows 500 of 800 posts" in built.text
+    assert "800 posts, 800 entities" in built.text
+
+
+def test_no_word_of_a_limit_that_was_not_reached(page) -> None:
+    assert "This page shows" not in page([found(n, "a") for n in range(3)], limit=3).text
+    built = page([found(n, "a") for n in range(3)], limit=0)
+    assert built.posts() == []
+    assert "shows 0 of 3 posts" in built.text
+
+
+def test_memory_does_not_grow_with_the_stream(tmp_path: Path) -> None:
+    alive, most = [0], [0]
+
+    class Counted(str):
+        def __new__(cls, text: str) -> Counted:
+            alive[0] += 1
+            most[0] = max(most[0], alive[0])
+            return super().__new__(cls, text)
+
+        def __del__(self) -> None:
+            alive[0] -= 1
+
+    write_report(
+        (found(Counted(f"id {n}"), "a") for n in range(3_000)), tmp_path / "r.html", model="m", limit=20
+    )
+    assert most[0] <= 25
+
+
+# --- the file ----------------------------------------------------------------------------------------
+
+
+def test_the_folder_is_made(tmp_path: Path) -> None:
+    write_report([], tmp_path / "new" / "folder" / "r.html", model="m")
+    assert [p.name for p in (tmp_path / "new" / "folder").iterdir()] == ["r.html"]
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match="the report cannot be written"):
+        write_report([], tmp_path / "file" / "r.html", model="m")
+    with pytest.raises(DataError, match="the report cannot be written"):
+        write_report([], tmp_path, model="m")
+
+
+def test_a_stream_that_fails_leaves_the_old_report(tmp_path: Path) -> None:
+    path = tmp_path / "r.html"
+    path.write_text("old", encoding="utf-8")
+
+    def stream() -> Iterator[tuple[Post, Extraction]]:
+        yield found("a", "b")
+        raise RuntimeError("broken off")
+
+    with pytest.raises(RuntimeError, match="broken off"):
+        write_report(stream(), path, model="m")
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_the_same_input_gives_the_same_file(tmp_path: Path) -> None:
+    rows = [found(n, "Ada", entity("Ada", "Ada", **EVIDENCE), status="read", image=photo()) for n in range(3)]
+    for name in ("a", "b"):
+        write_report(rows, tmp_path / name, model="m")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
