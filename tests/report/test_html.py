@@ -191,13 +191,14 @@ def test_the_text_comes_out_whole_and_in_order(page) -> None:
 
 
 def test_bidirectional_overrides_are_shown_not_obeyed(page) -> None:
-    override, text = "\u202e", "file\u202egnp.exe by Ada\u202c end"
+    override, text = "\u202e", "file\u202egnp.exe by Ada\u202d\u202c end"
     built = page(
-        [found(f"id{override}", text, entity(text, "Ada"), alt_text=f"alt{override}")],
+        [found(f"id{override}", text, entity(text, "Ada\u202d"), alt_text=f"alt{override}")],
         rejected=[Rejected(f"o{override}", f"r{override}", f"raw{override}")],
     )
     assert override not in built.html
     assert "\u202c" not in built.html
+    assert "\u202d" not in built.html
     assert built.html.count(">RLO</span>") == 6
     assert 'title="U+202E right-to-left override"' in built.html
 
@@ -345,6 +346,8 @@ def test_long_texts_are_cut_and_it_is_said(page) -> None:
     text = "x" * 100_000
     built = page([found("a", text, Entity(2_990, 3_010, text[:20], "PER", 0.5))])
     assert "96,990 characters more, not shown" in built.text
+    beyond = page([found("a", text, Entity(50_000, 50_001, "x", "PER", 0.5))])
+    assert "97,000 characters more, not shown" in beyond.text
     assert len(built.html) < 60_000
 
 

@@ -108,8 +108,9 @@ def test_file_and_bytes_are_the_same_picture(tmp_path: Path) -> None:
 
 
 def test_fast_jpeg_decoding_does_not_show() -> None:
-    picture = Image.fromarray(scene(3000, 2400))
-    jpeg, _ = read_picture(encode(picture, "JPEG", quality=95), SETTINGS)
+    coarse = np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)
+    picture = Image.fromarray(coarse).resize((1200, 1200), Image.Resampling.BICUBIC)
+    jpeg, _ = read_picture(encode(picture, "JPEG", quality=98, subsampling=0), SETTINGS)
     png, _ = read_picture(encode(picture), SETTINGS)
     assert np.abs(jpeg - png).mean() < 0.02
 
@@ -379,6 +380,17 @@ def test_one_colour_that_stands_for_transparent() -> None:
     np.testing.assert_array_equal(result[5, 200], [9, 8, 7])
 
 
+def test_the_one_transparent_value_of_a_16_bit_picture() -> None:
+    deep = np.full((224, 224), 300, ">u2")
+    deep[:, 112:] = 301  # told apart only in 16 bits
+    rows = b"".join(b"\0" + row.tobytes() for row in deep)
+    head = struct.pack(">IIBBBBB", 224, 224, 16, 0, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"tRNS", struct.pack(">H", 300))
+    result = values(data + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    np.testing.assert_array_equal(result[5, 5], [255, 255, 255])
+    np.testing.assert_array_equal(result[5, 200], [1, 1, 1])
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA"])
 def test_modes(mode: str) -> None:
     grey = Image.fromarray(scene()).convert("L")
@@ -452,6 +464,16 @@ def test_warnings_of_pillow_stay_inside_and_others_come_out() -> None:
     assert warnings.filters == filters
     with pytest.warns(UserWarning, match="mine"), pictures._PILLOW_QUIET:
         warnings.warn("mine", UserWarning, stacklevel=1)
+
+
+def test_the_last_one_out_ends_the_silence() -> None:
+    filters = list(warnings.filters)
+    with pictures._PILLOW_QUIET:
+        silent = list(warnings.filters)
+        with pictures._PILLOW_QUIET:
+            pass
+        assert warnings.filters == silent != filters
+    assert warnings.filters == filters
 
 
 def test_threads_leave_the_warning_filters_as_they_were() -> None:
