@@ -226,8 +226,9 @@ def _not_a_picture(stream: BinaryIO) -> str:
 
 def _broken(error: Exception) -> str:
     detail = str(error).strip() or type(error).__name__
-    kind = "truncated" if "truncated" in detail.lower() else "damaged"
-    return f"the picture is {kind}: {detail}"
+    if "truncated" in detail.lower():
+        return "the picture is truncated: the file ends before the picture does"
+    return f"the picture is damaged: {detail}"
 
 
 def _frames(picture: Image.Image) -> list[str]:
