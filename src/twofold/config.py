@@ -84,6 +84,7 @@ class TrainingConfig:
         weight_decay: AdamW's, not on biases and norms.
         average: decay of the running average of weights that is evaluated and kept; 0 for none.
         clip: largest norm of the gradient.
+        piece_dropout: chance that a word piece is hidden from the text encoder.
         seed: of everything random.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``mps``.
         precision: ``auto`` (bf16 where the hardware has it), ``float32`` or ``bfloat16``, for the
@@ -101,6 +102,7 @@ class TrainingConfig:
     weight_decay: float = 0.01
     average: float = 0.995
     clip: float = 1.0
+    piece_dropout: float = 0.1
     seed: int = 1
     device: str = "auto"
     precision: str = "auto"

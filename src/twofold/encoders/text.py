@@ -31,10 +31,17 @@ class TextEncoder(nn.Module):
         tokenizer: the fast tokenizer it was trained with.
         pad_id: piece that fills short rows.
         max_pieces: longest input it takes.
+        mask_id: piece shown in place of one that is hidden.
+
+    Attributes:
+        piece_dropout: chance in training that a piece is hidden; the context must then carry it.
     """
 
-    def __init__(self, backbone: nn.Module, tokenizer: Tokenizer, pad_id: int, max_pieces: int) -> None:
+    def __init__(
+        self, backbone: nn.Module, tokenizer: Tokenizer, pad_id: int, max_pieces: int, mask_id: int
+    ) -> None:
         super().__init__()
+        self.mask_id, self.piece_dropout = mask_id, 0.0
         self.backbone = backbone
         self.tokenizer = tokenizer
         self.pad_id, self.max_pieces = pad_id, max_pieces
@@ -50,6 +57,9 @@ class TextEncoder(nn.Module):
         Returns:
             states (B, T, D).
         """
+        if self.training and self.piece_dropout > 0:
+            hidden = torch.rand(input_ids.shape, device=input_ids.device) < self.piece_dropout
+            input_ids = input_ids.masked_fill(hidden, self.mask_id)
         states: Tensor = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return states
 
@@ -68,7 +78,9 @@ def load_text_encoder(name: str) -> TextEncoder:
     tokenizer = AutoTokenizer.from_pretrained(source)
     backbone = AutoModel.from_pretrained(source, dtype=torch.float32, **_without_pooler(config.model_type))
     longest = min(int(getattr(config, "max_position_embeddings", 512)), 512)
-    return TextEncoder(backbone, tokenizer.backend_tokenizer, tokenizer.pad_token_id or 0, longest)
+    pad_id = tokenizer.pad_token_id or 0
+    mask_id = pad_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
+    return TextEncoder(backbone, tokenizer.backend_tokenizer, pad_id, longest, mask_id)
 
 
 def _without_pooler(model_type: str) -> dict[str, bool]:

@@ -49,7 +49,7 @@ class SourceView(nn.Module):
         Returns:
             view (B, W, H), finite also where the source is wholly masked.
         """
-        states = self.norm(source.states)
+        words, states = words.detach(), self.norm(source.states.detach())
         query, key, value = (
             self._split(x) for x in (self.query(words), self.key(states), self.value(states))
         )
@@ -75,6 +75,9 @@ class Evidential(Fusion):
         regulariser_weight: λ, weight of evidence for wrong predictions.
         source_dropout: chance that a source of a post is left out in training.
         text_dropout: chance that the text's own evidence is left out where another source is there.
+        warmup: training steps over which λₑ rises from 0. Evidence judged before the text encoder
+            knows anything would take the text's weight away, and nothing gives it back: along
+            β(1+γ)/(γα) = constant the likelihood does not tell γ from β.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Evidential(Fusion):
         regulariser_weight: float = 0.01,
         source_dropout: float = 0.3,
         text_dropout: float = 0.05,
+        warmup: int = 400,
     ) -> None:
         super().__init__()
         self.sources = ("text", *source_widths)
@@ -101,11 +105,16 @@ class Evidential(Fusion):
             {n: _nig_head(width if n == "text" else inner, outputs, n) for n in self.sources}
         )
         self.drop = nn.Dropout(0.1)
+        self.warmup = warmup
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.scale = nn.Parameter(torch.tensor(8.0))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, words: Tensor, mask: Tensor, sources: Mapping[str, Source]) -> Fused:
-        """Fuse; see `Fusion.forward`. Emissions are s·δ + b with a learned scale s."""
+        """Fuse; see `Fusion.forward`. Emissions are s·δ + b with a learned scale s.
+
+        Views take words and states as they are: what a picture says must not bend the text encoder.
+        """
         present = self._present(words, sources)  # (B, M)
         stacks = [self._evidence("text", words)]
         stacks += [self._seen(name, words, sources.get(name)) for name in self.sources[1:]]
@@ -144,7 +153,14 @@ class Evidential(Fusion):
         single = self._penalty(NIG(*fused.evidence.unbind(2)), target.unsqueeze(1))  # (B, M, W, K)
         total = pooled + (single * fused.present[:, :, None, None]).sum(1)
         weight = mask.unsqueeze(2)
-        return self.evidence_weight * (total * weight).sum() / (weight.sum() * self.outputs).clamp(min=1)
+        mean = (total * weight).sum() / (weight.sum() * self.outputs).clamp(min=1)
+        return self._weight() * mean
+
+    def _weight(self) -> float:
+        steps = self.get_buffer("steps")
+        if self.training:
+            steps += 1
+        return self.evidence_weight * min(1.0, int(steps) / max(1, self.warmup))
 
     def _penalty(self, nig: NIG, target: Tensor) -> Tensor:
         return nll(nig, target) + self.regulariser_weight * regulariser(nig, target)
@@ -153,7 +169,7 @@ class Evidential(Fusion):
 def _nig_head(width: int, outputs: int, name: str) -> nn.Linear:
     """Linear scores for 4 parameters a tag; sources besides the text begin with little evidence."""
     head = nn.Linear(width, outputs * 4)
-    bias = torch.tensor([0.0, 1.0 if name == "text" else -2.0, 1.0, -1.0])
+    bias = torch.tensor([0.0, 2.0 if name == "text" else -2.0, 1.0, -1.0])
     with torch.no_grad():
         head.bias.copy_(bias.repeat(outputs))
     return head

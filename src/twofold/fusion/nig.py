@@ -21,6 +21,9 @@ EVIDENCE_CAP = 20.0
 BETA_FLOOR = 0.2
 """β stays above this: the loss has no floor when the scale may shrink to nothing."""
 
+TEXT_LEAD = 2.0
+"""Logit by which the text leads the other sources before training: they must earn their weight."""
+
 
 class NIG(NamedTuple):
     """Parameters of Normal-Inverse-Gamma distributions, all of one shape."""
@@ -154,6 +157,8 @@ class LogLinear(Pooling):
         self.weigh = nn.Linear(width, count)
         nn.init.zeros_(self.weigh.weight)
         nn.init.zeros_(self.weigh.bias)
+        with torch.no_grad():
+            self.weigh.bias[0] = TEXT_LEAD
 
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""

@@ -34,6 +34,7 @@ class CRF(nn.Module):
 
     def __init__(self, labels: Sequence[str]) -> None:
         super().__init__()
+        self.labels = tuple(labels)
         count = len(labels)
         moves, starts = allowed_moves(labels)
         self.register_buffer("forbidden_moves", ~moves, persistent=False)

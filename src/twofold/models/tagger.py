@@ -108,11 +108,12 @@ class Tagger(nn.Module):
             sources["alt_text"] = Source(self._alt_states(batch), batch.alt_mask.bool())
         return sources
 
+    @torch.no_grad()
     def _alt_states(self, batch: Batch) -> Tensor:
         """States of alt texts (B, A, D), encoded for the posts that have one."""
         rows = batch.alt_mask.any(1)
         states = batch.alt_ids.new_zeros((*batch.alt_ids.shape, self.text.width), dtype=torch.float32)
-        if rows.any():
+        if rows.any():  # no gradient: fusions take these states as they are
             read: Tensor = self.text(batch.alt_ids[rows], batch.alt_mask[rows]).float()
             states = states.index_copy(0, rows.nonzero().squeeze(1), read)
         return states

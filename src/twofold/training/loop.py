@@ -1,0 +1,165 @@
+"""The training loop: epochs of steps, a dev score after each, the best weights kept.
+
+It sums and steps; what a loss is made of is the model's business. Killed at any moment, it goes on
+from the last finished epoch to the same weights (same machine, same number of threads).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from twofold.config import TrainingConfig
+from twofold.models.tagger import Tagger
+from twofold.training.checkpoint import Checkpoint
+from twofold.training.curve import Row, draw_curve, write_log
+from twofold.training.examples import Example, batches, collate
+from twofold.training.optimise import Average, make_optimiser, make_schedule, trainable
+from twofold.training.scoring import dev_f1
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Examples to train on and to score.
+
+    Attributes:
+        train: training examples.
+        dev: examples of each dev file by its name.
+        features: table of picture features (P, R, V).
+    """
+
+    train: Sequence[Example]
+    dev: Mapping[str, Sequence[Example]]
+    features: NDArray[np.float16]
+
+
+def choose_device(config: TrainingConfig) -> torch.device:
+    """The device asked for; ``auto`` takes a GPU where there is one."""
+    if config.device != "auto":
+        return torch.device(config.device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def mixed_precision(config: TrainingConfig, device: torch.device) -> bool:
+    """Whether the text encoder runs in bf16; ``auto`` does where the hardware has it."""
+    if config.precision != "auto":
+        return config.precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+class Trainer:
+    """A training that can be killed and gone on with.
+
+    Args:
+        model: trained in place.
+        material: what on.
+        config: how.
+        folder: for log, curve, checkpoint and best weights.
+        identity: says which training a checkpoint belongs to.
+        tell: gets a line of progress now and then.
+    """
+
+    def __init__(
+        self,
+        model: Tagger,
+        material: Material,
+        config: TrainingConfig,
+        folder: Path,
+        identity: str,
+        tell: Tell,
+    ) -> None:
+        self.device = choose_device(config)
+        self.model, self.material, self.config = model.to(self.device), material, config
+        model.text.piece_dropout = config.piece_dropout
+        self.folder, self.tell = folder, tell
+        self.steps = -(-len(material.train) // config.batch_size)
+        self.optimiser = make_optimiser(model, config)
+        self.schedule = make_schedule(self.optimiser, self.steps * config.epochs, config.warmup)
+        self.average = Average(model, config.average)
+        self.checkpoint = Checkpoint(folder / "checkpoint.pt", identity)
+        self.best = folder / "weights.safetensors"
+        self.rows: list[Row] = []
+
+    def run(self) -> list[Row]:
+        """Train to the end and leave the model with its best weights.
+
+        Returns:
+            A row an epoch: epoch, loss, dev F1 by file, score, seconds.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        progress = self.checkpoint.load(self.model, self.average, self.optimiser, self.schedule)
+        if progress:
+            self.rows = progress["rows"]
+            self.tell(f"going on after epoch {len(self.rows)}")
+        while len(self.rows) < self.config.epochs and not self._enough():
+            self._epoch(len(self.rows))
+        self.model.load_state_dict(load_file(self.best))
+        self.model.eval()
+        return self.rows
+
+    def _enough(self) -> bool:
+        scores = [row["score"] for row in self.rows]
+        patience = self.config.patience
+        return patience > 0 and len(scores) - 1 - int(np.argmax(scores)) >= patience if scores else False
+
+    def _epoch(self, epoch: int) -> None:
+        begin = time.perf_counter()
+        loss = self._train(epoch)
+        self.average.swap(self.model)
+        dev = {name: dev_f1(self.model, x, self.material.features) for name, x in self.material.dev.items()}
+        score = float(np.mean(list(dev.values())))
+        if score > max((row["score"] for row in self.rows), default=-1.0):
+            save_file(self._weights(), self.best)
+        self.average.swap(self.model)
+        seconds = round(time.perf_counter() - begin, 1)
+        self.rows.append({"epoch": epoch + 1, "loss": loss, "dev": dev, "score": score, "seconds": seconds})
+        self.checkpoint.save(
+            self.model, self.average, self.optimiser, self.schedule, {"rows": self.rows}
+        )
+        write_log(self.rows, self.folder / "log.jsonl")
+        draw_curve(self.rows, self.folder / "curve.png")
+        scores = "  ".join(f"{name} {value:.2f}" for name, value in dev.items())
+        self.tell(f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.3f}  dev F1 {scores}  {seconds} s")
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {name: x.detach().cpu().contiguous() for name, x in self.model.state_dict().items()}
+
+    def _train(self, epoch: int) -> float:
+        """One pass over the training examples; the mean loss."""
+        self.model.train()
+        total, begin = 0.0, time.perf_counter()
+        groups = batches(self.material.train, self.config.batch_size, self.config.seed, epoch)
+        for step, group in enumerate(groups, 1):
+            batch = collate(group, self.material.features, self.model.text.pad_id).to(self.device)
+            total += self._step(batch)
+            if step % 50 == 0:
+                left = (time.perf_counter() - begin) / step * (self.steps - step)
+                self.tell(f"epoch {epoch + 1} step {step}/{self.steps}  {left:.0f} s left in this epoch")
+        return total / self.steps
+
+    def _step(self, batch: Any) -> float:
+        mixed = mixed_precision(self.config, self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+            fused = self.model(batch)
+        loss = self.model.loss(fused, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trainable(self.model), self.config.clip)
+        self.optimiser.step()
+        self.schedule.step()
+        self.average.update(self.model)
+        return float(loss.detach())

@@ -1,0 +1,137 @@
+"""A whole training: files in, a published model folder out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from twofold.config import Config, to_toml
+from twofold.encoders.image import ImageEncoder, load_image_encoder
+from twofold.encoders.text import load_text_encoder
+from twofold.errors import ConfigError
+from twofold.models.build import build_tagger
+from twofold.models.tagger import Tagger
+from twofold.posts import Post
+from twofold.runtime.pictures import FeatureCache
+from twofold.runtime.pieces import Pieces
+from twofold.training.examples import Example, Features, labels_of, make_examples
+from twofold.training.features import no_features, picture_features
+from twofold.training.loop import Material, Tell, Trainer, choose_device
+from twofold.training.material import Corpus, read_corpora
+from twofold.training.publish import Facts, publish_model
+
+WORK = "training"
+"""Folder beside the model's files with log, curve, checkpoint and weights."""
+
+
+def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path:
+    """Train and publish.
+
+    Args:
+        config: what, on what, and how; see `twofold.config`.
+        out: the model folder; an unfinished training found there is gone on with.
+        tell: gets lines of progress.
+        fresh: start anew even where a checkpoint is.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        ConfigError: no training or dev file, or a name that is not known.
+        DataError: a file cannot be read, or a checkpoint there belongs to another training.
+        MissingExtraError: a package with embedded weights is not installed.
+    """
+    if not config.data.train or not config.data.dev:
+        raise ConfigError("no training or no dev file", where="[data]", expected="train and dev files")
+    work = Path(f"{out}.{WORK}")
+    if fresh:
+        shutil.rmtree(work, ignore_errors=True)
+    seed_everything(config.training.seed, config.training.threads)
+    train_sets = read_corpora(config.data.train, config.data)
+    dev_sets = read_corpora(config.data.dev, config.data)
+    _tell_corpora(train_sets, dev_sets, tell)
+    labels = labels_of([post for corpus in train_sets for post in corpus.posts])
+    text = load_text_encoder(config.model.text)
+    image = load_image_encoder(config.model.image) if "picture" in config.model.sources else None
+    seed_everything(config.training.seed, config.training.threads)
+    model = build_tagger(config.model, labels, text, image)
+    features = _features(train_sets + dev_sets, image, config, tell)
+    material = _material(model, train_sets, dev_sets, features, config)
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "config.toml").write_text(to_toml(config), encoding="utf-8", newline="\n")
+    identity = _identity(config, train_sets + dev_sets)
+    rows = Trainer(model, material, config.training, work, identity, tell).run()
+    facts = Facts(config, train_sets, dev_sets, features.unreadable, rows)
+    publish_model(model.cpu(), image, facts, out, work, tell)
+    return out
+
+
+def seed_everything(seed: int, threads: int) -> None:
+    """Set the seeds of all generators, and the number of CPU threads (0 leaves it)."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def cache_folder() -> Path:
+    """Where features are kept between runs: ``TWOFOLD_CACHE``, else the user's cache folder."""
+    base = os.environ.get("TWOFOLD_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    return Path(base) / "twofold" if base else Path.home() / ".cache" / "twofold"
+
+
+def _features(corpora: Sequence[Corpus], image: ImageEncoder | None, config: Config, tell: Tell) -> Features:
+    posts = [post for corpus in corpora for post in corpus.posts]
+    if image is None:
+        return no_features(posts)
+    cache = FeatureCache(cache_folder(), image.fingerprint)
+    features = picture_features(posts, image, cache, choose_device(config.training), tell)
+    tell(f"pictures: {len(features.table)} distinct, {len(features.unreadable)} unreadable")
+    for line in features.unreadable[:20]:
+        tell(f"  unreadable: {line}")
+    return features
+
+
+def _material(
+    model: Tagger, train_sets: Sequence[Corpus], dev_sets: Sequence[Corpus], features: Features, config: Config
+) -> Material:
+    window = min(config.model.window_pieces, model.text.max_pieces)
+    pieces = Pieces(model.text.tokenizer, window, config.model.context_words, model.text.pad_id)
+    done = 0
+
+    def examples(corpus: Corpus) -> list[Example]:
+        nonlocal done
+        posts: list[Post] = corpus.posts
+        rows = features.rows[done : done + len(posts)]
+        done += len(posts)
+        return make_examples(posts, rows, pieces, model.crf.labels)
+
+    train_examples = [example for corpus in train_sets for example in examples(corpus)]
+    return Material(train_examples, {c.name: examples(c) for c in dev_sets}, features.table)
+
+
+def _identity(config: Config, corpora: Sequence[Corpus]) -> str:
+    """Changes with anything that changes the weights."""
+    plain = asdict(config)
+    plain.pop("data")
+    plain["hashes"] = [corpus.sha256 for corpus in corpora]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _tell_corpora(train_sets: Sequence[Corpus], dev_sets: Sequence[Corpus], tell: Tell) -> None:
+    for part, corpora in (("train", train_sets), ("dev", dev_sets)):
+        for corpus in corpora:
+            what = corpus.release or "not a known release"
+            tell(f"{part}: {corpus.name}, {len(corpus.posts)} posts, {what}")
+            if corpus.rejected:
+                tell(f"  {len(corpus.rejected)} records rejected, the first: {corpus.rejected[0].reason}")

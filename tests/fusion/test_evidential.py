@@ -1,0 +1,111 @@
+"""Evidential fusion: absent sources, shares, gradients."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from twofold.fusion.contract import Fused, Source  # noqa: E402
+from twofold.fusion.evidential import Evidential  # noqa: E402
+from twofold.fusion.nig import LogLinear, MoNIG, Pooling, PriorCorrected  # noqa: E402
+from twofold.fusion.text_only import TextOnly  # noqa: E402
+
+POOLINGS = [MoNIG, PriorCorrected, lambda: LogLinear(8, 3)]
+
+
+def make(pooling: Pooling) -> Evidential:
+    torch.manual_seed(0)
+    return Evidential(8, 5, {"picture": 6, "alt_text": 8}, pooling, inner=4).eval()
+
+
+def inputs() -> tuple[torch.Tensor, torch.Tensor, dict[str, Source]]:
+    torch.manual_seed(1)
+    mask = torch.ones(2, 7, dtype=torch.bool)
+    mask[1, 4:] = False
+    picture = Source(torch.randn(2, 9, 6), torch.ones(2, 9, dtype=torch.bool))
+    alt = Source(torch.randn(2, 3, 8), torch.ones(2, 3, dtype=torch.bool))
+    return torch.randn(2, 7, 8), mask, {"picture": picture, "alt_text": alt}
+
+
+def without(source: Source) -> Source:
+    return Source(torch.zeros_like(source.states), torch.zeros_like(source.mask))
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_masked_source_is_the_same_as_none(pooling) -> None:  # type: ignore[no-untyped-def]
+    fusion = make(pooling())
+    words, mask, sources = inputs()
+    masked = fusion(words, mask, {name: without(s) for name, s in sources.items()})
+    none = fusion(words, mask, {})
+    torch.testing.assert_close(masked.emissions, none.emissions)
+    torch.testing.assert_close(masked.fused, none.fused)
+    text = none.evidence[:, 0]
+    torch.testing.assert_close(none.fused, text)  # the text-only limit is the text's own NIG
+    assert (none.share[:, 0] == 1).all()
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_shares_sum_to_one_over_present_sources(pooling) -> None:  # type: ignore[no-untyped-def]
+    words, mask, sources = inputs()
+    fused = make(pooling())(words, mask, sources | {"picture": without(sources["picture"])})
+    torch.testing.assert_close(fused.share.sum(1), torch.ones(2, 7, 5))
+    assert (fused.share[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("given", [(), ("picture",), ("alt_text",), ("picture", "alt_text")])
+def test_finite_forward_and_backward_with_any_subset(given: tuple[str, ...]) -> None:
+    fusion = make(LogLinear(8, 3)).train()
+    words, mask, sources = inputs()
+    words.requires_grad_(True)
+    fused = fusion(words, mask, {name: sources[name] for name in given})
+    tags = torch.zeros(2, 7, dtype=torch.long)
+    (fused.emissions.sum() + fusion.loss(fused, tags, mask)).backward()
+    assert torch.isfinite(words.grad).all()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in fusion.parameters())
+
+
+def test_no_source_elements_at_all_is_finite() -> None:
+    words, mask, sources = inputs()
+    empty = Source(sources["picture"].states[:, :1] * 0, sources["picture"].mask[:, :1] & False)
+    assert torch.isfinite(make(MoNIG())(words, mask, {"picture": empty}).emissions).all()
+
+
+def test_padding_words_do_not_count_in_the_loss() -> None:
+    fusion = make(MoNIG())
+    words, mask, sources = inputs()
+    tags = torch.randint(0, 5, (2, 7))
+    base = fusion.loss(fusion(words, mask, sources), tags, mask)
+    words[1, 4:] += 100
+    tags[1, 4:] = 3
+    torch.testing.assert_close(fusion.loss(fusion(words, mask, sources), tags, mask), base)
+
+
+def test_training_leaves_sources_out_but_never_all() -> None:
+    fusion = make(MoNIG()).train()
+    fusion.drop_rates = [0.9, 0.9, 0.9]
+    words, mask, sources = inputs()
+    present = torch.cat([fusion(words, mask, sources).present for _ in range(50)])
+    assert present.any(1).all()
+    assert not present.all()
+
+
+def test_loss_falls_to_the_targets() -> None:
+    fusion = make(PriorCorrected()).train()
+    words, mask, sources = inputs()
+    tags = torch.randint(0, 5, (2, 7))
+    optimiser = torch.optim.Adam(fusion.parameters(), 0.01)
+    for _ in range(300):
+        loss = fusion.loss(fusion(words, mask, sources), tags, mask)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    fused: Fused = fusion.eval()(words, mask, sources)
+    assert (fused.emissions.argmax(2) == tags)[mask].float().mean() > 0.9
+
+
+def test_text_only_is_a_linear_map() -> None:
+    fusion = TextOnly(8, 5)
+    words, mask, sources = inputs()
+    torch.testing.assert_close(fusion(words, mask, sources).emissions, fusion.score(words))
+    assert fusion.loss(fusion(words, mask, sources), torch.zeros(2, 7, dtype=torch.long), mask) == 0

@@ -1,0 +1,89 @@
+"""The CRF against a sum over all tag sequences."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from twofold.heads.crf import CRF  # noqa: E402
+
+LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+
+
+def valid(path: tuple[int, ...]) -> bool:
+    names = [LABELS[i] for i in path]
+    before = ["O", *names]
+    return all(not b.startswith("I-") or (a != "O" and a[2:] == b[2:]) for a, b in zip(before, names))  # noqa: B905
+
+
+def score(crf: CRF, emissions: torch.Tensor, path: tuple[int, ...]) -> torch.Tensor:
+    total = crf.start[path[0]] + crf.end[path[-1]] + sum(emissions[i, t] for i, t in enumerate(path))
+    return total + sum((crf.transitions[a, b] for a, b in itertools.pairwise(path)), torch.zeros(()))
+
+
+@pytest.fixture()
+def case() -> tuple[CRF, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(3)
+    crf = CRF(LABELS)
+    torch.nn.init.normal_(crf.transitions)
+    emissions = torch.randn(3, 5, 5) * 2
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]]).bool()
+    return crf, emissions, mask
+
+
+def test_loss_is_minus_log_of_the_path_over_all_valid_paths(case) -> None:  # type: ignore[no-untyped-def]
+    crf, emissions, mask = case
+    tags = torch.tensor([[1, 2, 0, 3, 4], [0, 3, 4, 0, 0], [3, 0, 0, 0, 0]])
+    loss = crf(emissions, tags, mask)
+    for b, length in enumerate(mask.sum(1).tolist()):
+        paths = [p for p in itertools.product(range(5), repeat=length) if valid(p)]
+        scores = torch.stack([score(crf, emissions[b], p) for p in paths])
+        gold = score(crf, emissions[b], tuple(tags[b, :length].tolist()))
+        torch.testing.assert_close(loss[b], torch.logsumexp(scores, 0) - gold)
+
+
+def test_viterbi_is_the_best_valid_path(case) -> None:  # type: ignore[no-untyped-def]
+    crf, emissions, mask = case
+    found = crf.decode(emissions, mask)
+    for b, length in enumerate(mask.sum(1).tolist()):
+        paths = [p for p in itertools.product(range(5), repeat=length) if valid(p)]
+        assert tuple(found[b]) == max(paths, key=lambda p: score(crf, emissions[b], p).item())
+
+
+def test_padding_changes_nothing(case) -> None:  # type: ignore[no-untyped-def]
+    crf, emissions, mask = case
+    tags = torch.tensor([[1, 2, 0, 3, 4], [0, 3, 4, 0, 0], [3, 0, 0, 0, 0]])
+    alone = crf(emissions[1:2, :3], tags[1:2, :3], mask[1:2, :3])
+    torch.testing.assert_close(crf(emissions, tags, mask)[1:2], alone)
+
+
+def test_a_post_without_words_costs_nothing(case) -> None:  # type: ignore[no-untyped-def]
+    crf, emissions, mask = case
+    loss = crf(emissions, torch.zeros(3, 5, dtype=torch.long), mask & False)
+    assert (loss == 0).all()
+    assert crf.decode(emissions, mask & False) == [[], [], []]
+
+
+def test_gradient_of_the_partition_is_the_tag_marginals(case) -> None:  # type: ignore[no-untyped-def]
+    crf, emissions, mask = case
+    emissions.requires_grad_(True)
+    crf._partition(emissions, mask).sum().backward()
+    sums = emissions.grad.sum(2)
+    torch.testing.assert_close(sums, mask.float(), atol=1e-5, rtol=1e-5)
+
+
+def test_agrees_with_pytorch_crf(case) -> None:  # type: ignore[no-untyped-def]
+    torchcrf = pytest.importorskip("torchcrf")
+    crf, emissions, mask = case
+    moves, start, end = crf.potentials()
+    other = torchcrf.CRF(5, batch_first=True)
+    other.transitions.data, other.start_transitions.data, other.end_transitions.data = (
+        moves.detach(), start.detach(), end.detach(),
+    )  # fmt: skip
+    tags = torch.tensor([[1, 2, 0, 3, 4], [0, 3, 4, 0, 0], [3, 0, 0, 0, 0]])
+    expected = -other(emissions, tags, mask, reduction="none")
+    torch.testing.assert_close(crf(emissions, tags, mask), expected, atol=1e-3, rtol=1e-4)
+    assert crf.decode(emissions, mask) == other.decode(emissions, mask)
