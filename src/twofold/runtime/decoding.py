@@ -1,0 +1,380 @@
+"""Linear-chain CRF over BIO tags in NumPy: best spans and the probability of each.
+
+Viterbi and forward-backward (Lafferty, McCallum & Pereira 2001) under the grammar of BIO: ``I-X`` only
+after ``B-X`` or ``I-X``. The probability of a span is that of the whole labelled span, no more and no
+less: the sum over all tag sequences with ``B-X`` at its start, ``I-X`` to its end and not beyond.
+
+Everything is time-major and vectorised over posts; rows are sorted by length inside, so that a step
+touches only the posts still running. Forward-backward works with scaled probabilities in float64.
+Under BIO no message can fall below exp(−2 (E + T)) of its largest entry, with E and T the ranges of
+emissions and transitions; both are therefore cut at `CUT` nats below the best, far under anything
+that could show, and nothing underflows over any length.
+
+It does not know words, texts or models.
+
+Shape letters: B posts, W words, K tags, S spans, n posts still running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+CUT = 120.0
+"""Potentials this many nats below the best of their word (or of all transitions) count as that far."""
+_BATCH_CELLS = 1 << 16  # words, padding included, that are decoded at once
+
+
+class TagSpan(NamedTuple):
+    """A labelled span of words.
+
+    Attributes:
+        start: first word.
+        end: one past its last word.
+        type: entity type.
+    """
+
+    start: int
+    end: int
+    type: str
+
+
+class _Forward(NamedTuple):
+    """Messages of a batch sorted by length, longest first.
+
+    Attributes:
+        local: (W, B, K) exp of emissions, 1 at each word's best tag.
+        alpha: (W, B, K) forward messages, sum 1 each.
+        scale: (W, B) what each was divided by.
+        final: (B,) weight of all sequences at the last word, `end` included.
+        running: (W,) number of posts that have a word at this time.
+        log_partition: (B,) nats.
+    """
+
+    local: Floats
+    alpha: Floats
+    scale: Floats
+    final: Floats
+    running: list[int]
+    log_partition: Floats
+
+
+class ChainDecoder:
+    """A trained CRF, ready to decode.
+
+    Args:
+        labels: names of the K tags: ``O``, ``B-X``, ``I-X``.
+        transitions: (K, K) scores, from row to column.
+        start: (K,) scores of the first tag.
+        end: (K,) scores of the last tag.
+
+    Forbidden moves are set here from the labels' names, whatever their scores say.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        transitions: NDArray[np.floating],
+        start: NDArray[np.floating],
+        end: NDArray[np.floating],
+    ) -> None:
+        self.labels = tuple(labels)
+        moves, starts = allowed_moves(self.labels)
+        self._moves, self._starts = moves, starts
+        self._transitions = np.where(moves, np.asarray(transitions, np.float64), -np.inf)
+        self._start = np.where(starts, np.asarray(start, np.float64), -np.inf)
+        self._end = np.asarray(end, np.float64)
+        types = [label[2:] for label in self.labels if label.startswith("B-")]
+        self._begin = {kind: self.labels.index(f"B-{kind}") for kind in types}
+        self._inside = {kind: _index(self.labels, f"I-{kind}") for kind in types}
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Entity types, in the order of the labels."""
+        return tuple(self._begin)
+
+    # --- best sequence -------------------------------------------------------------------------------
+
+    def viterbi(self, emissions: NDArray[np.floating], mask: Mask) -> Integers:
+        """Most probable valid tag sequence of each post.
+
+        Args:
+            emissions: (B, W, K).
+            mask: (B, W) True where a word is real; real words come first.
+
+        Returns:
+            (B, W) tag numbers, −1 where masked. Among equals the lower number wins.
+        """
+        lengths = mask.sum(1)
+        order = np.argsort(-lengths, kind="stable")
+        running = _running(lengths, emissions.shape[1])
+        scores = np.ascontiguousarray(emissions[order].transpose(1, 0, 2), np.float64)  # (W, B, K)
+        last, pointers = self._viterbi_forward(scores, running)
+        tags = np.full(mask.shape, -1, np.int64)
+        tags[order] = _trace(last, pointers, running).T
+        return tags
+
+    def _viterbi_forward(self, scores: Floats, running: list[int]) -> tuple[Integers, NDArray[np.int16]]:
+        """Best last tag (B,) of each post, and the best tag before each tag (W, B, K)."""
+        pointers = np.zeros(scores.shape, np.int16)
+        into = np.ascontiguousarray(self._transitions.T)  # (to, from)
+        total = self._start + (scores[0] if len(scores) else np.zeros(scores.shape[1:]))
+        for t in range(1, len(scores)):
+            n = running[t]
+            paths = total[:n, None, :] + into  # (n, to, from)
+            pointers[t, :n] = paths.argmax(2)
+            total[:n] = paths.max(2) + scores[t, :n]
+        return (total + self._end).argmax(1), pointers
+
+    # --- probabilities -------------------------------------------------------------------------------
+
+    def log_partition(self, emissions: NDArray[np.floating], mask: Mask, temperature: float = 1.0) -> Floats:
+        """Log of the sum over all valid tag sequences of the exp of their score.
+
+        Args:
+            emissions: (B, W, K).
+            mask: (B, W) True where a word is real; real words come first.
+            temperature: all scores are divided by it.
+
+        Returns:
+            (B,) nats; 0 for a post without words.
+        """
+        forward, order = self._forward(emissions, mask, temperature)
+        result = np.empty(len(order))
+        result[order] = forward.log_partition
+        return result
+
+    def tag_marginals(self, emissions: NDArray[np.floating], mask: Mask, temperature: float = 1.0) -> Floats:
+        """Probability of each tag at each word, (B, W, K); 0 where masked. Arguments as above."""
+        forward, order = self._forward(emissions, mask, temperature)
+        marginals = np.empty(emissions.shape, np.float64)
+        both = forward.alpha * self._backward(forward, temperature)
+        marginals[order] = both.transpose(1, 0, 2)
+        return marginals * mask[:, :, None]
+
+    def span_marginals(
+        self,
+        emissions: NDArray[np.floating],
+        mask: Mask,
+        rows: Sequence[int],
+        spans: Sequence[TagSpan],
+        temperature: float = 1.0,
+    ) -> Floats:
+        """Probability that exactly this span with exactly this type is there.
+
+        Args:
+            emissions: (B, W, K).
+            mask: (B, W) True where a word is real; real words come first.
+            rows: post of each span.
+            spans: S spans within the words of their posts, of known types.
+            temperature: all scores are divided by it.
+
+        Returns:
+            (S,) in [0, 1].
+        """
+        forward, order = self._forward(emissions, mask, temperature)
+        beta = self._backward(forward, temperature)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        row = place[np.array(rows, np.int64)]
+        start = np.array([span.start for span in spans], np.int64)
+        end = np.array([span.end for span in spans], np.int64)
+        inside = np.array([self._inside[span.type] for span in spans], np.int64)
+        last = np.array([self._begin[span.type] for span in spans], np.int64)
+        moves = self._exp_transitions(temperature)
+        weight = forward.alpha[start, row, last]
+        for step in range(1, int((end - start).max(initial=1))):
+            go = np.flatnonzero(end - start > step)
+            time, tag = start[go] + step, inside[go]
+            here = forward.local[time, row[go], tag] / forward.scale[time, row[go]]
+            weight[go] *= moves[last[go], tag] * here
+            last[go] = tag
+        return np.minimum(weight * self._ending(forward, beta, moves, (row, end, last, inside)), 1.0)
+
+    def _ending(self, forward: _Forward, beta: Floats, moves: Floats, spans: tuple[Integers, ...]) -> Floats:
+        """Weight (S,) of all that may follow a span which ends: anything but its own I-X."""
+        row, end, last, inside = spans
+        final = beta[end - 1, row, last]  # right where the span closes the post
+        lengths = np.array(forward.running)
+        more = np.flatnonzero((end < len(lengths)) & (row < np.append(lengths, 0)[end]))
+        time, r = end[more], row[more]
+        following = forward.local[time, r] * beta[time, r] * moves[last[more]]  # (S, K)
+        has_inside = np.flatnonzero(inside[more] >= 0)
+        following[has_inside, inside[more][has_inside]] = 0
+        final[more] = following.sum(1) / forward.scale[time, r]
+        return final
+
+    def _exp_transitions(self, temperature: float) -> Floats:
+        return _exp_cut(self._transitions / temperature, self._moves)
+
+    def _forward(
+        self, emissions: NDArray[np.floating], mask: Mask, temperature: float
+    ) -> tuple[_Forward, Integers]:
+        lengths = mask.sum(1)
+        order = np.argsort(-lengths, kind="stable")
+        running = _running(lengths, emissions.shape[1])
+        scores = emissions[order].transpose(1, 0, 2).astype(np.float64, order="C") / temperature  # (W, B, K)
+        best = scores.max(2, keepdims=True)
+        local = np.exp(np.maximum(scores - best, -CUT))
+        moves, begin, finish = self._weights(temperature)
+        alpha, scale = np.zeros_like(local), np.ones(local.shape[:2])
+        for t, n in enumerate(running):
+            message = (alpha[t - 1, :n] @ moves if t else begin) * local[t, :n]
+            scale[t, :n] = message.sum(1)
+            alpha[t, :n] = message / scale[t, :n, None]
+        final, log_z = np.ones(len(order)), np.zeros(len(order))
+        real = np.flatnonzero(lengths[order] > 0)
+        final[real] = alpha[lengths[order][real] - 1, real] @ finish
+        shift = np.where(np.arange(len(best))[:, None] < lengths[order], best[:, :, 0], 0.0).sum(0)
+        log_z[real] = (shift + np.log(scale).sum(0) + np.log(final))[real]
+        offset = self._offset(temperature, lengths[order][real])
+        log_z[real] += offset
+        return _Forward(local, alpha, scale, final, running, log_z), order
+
+    def _weights(self, temperature: float) -> tuple[Floats, Floats, Floats]:
+        """Exp of transitions, start and end, the largest of each 1."""
+        start = _exp_cut(self._start / temperature, self._starts)
+        end = _exp_cut(self._end / temperature, np.ones_like(self._starts))
+        return self._exp_transitions(temperature), start, end
+
+    def _offset(self, temperature: float, lengths: Integers) -> Floats:
+        """What `_weights` left out of the score of a post with so many words, nats."""
+        once = (self._start.max() + self._end.max()) / temperature
+        return np.asarray(once + (lengths - 1) * self._transitions.max() / temperature)
+
+    def _backward(self, forward: _Forward, temperature: float) -> Floats:
+        """Messages (W, B, K) such that alpha times beta is the probability of a tag."""
+        moves, _, finish = self._weights(temperature)
+        into = np.ascontiguousarray(moves.T)
+        beta = np.empty_like(forward.local)
+        beta[:] = finish / forward.final[:, None]  # stays where a post's last word is
+        for t in range(len(beta) - 2, -1, -1):
+            n = forward.running[t + 1]
+            after = forward.local[t + 1, :n] * beta[t + 1, :n]
+            beta[t, :n] = (after @ into) / forward.scale[t + 1, :n, None]
+        return beta
+
+    # --- whole posts ---------------------------------------------------------------------------------
+
+    def decode(self, emissions: Sequence[NDArray[np.floating]]) -> list[list[TagSpan]]:
+        """Best spans of posts of any lengths.
+
+        Args:
+            emissions: (W, K) a post; W may be 0.
+
+        Returns:
+            Spans in order, a list a post.
+        """
+        result: list[list[TagSpan]] = [[] for _ in emissions]
+        for group, padded, mask in _batches(emissions):
+            for i, tags in zip(group, self.viterbi(padded, mask), strict=True):
+                result[i] = self.spans_of(tags)
+        return result
+
+    def confidences(
+        self,
+        emissions: Sequence[NDArray[np.floating]],
+        spans: Sequence[Sequence[TagSpan]],
+        temperature: float = 1.0,
+    ) -> list[Floats]:
+        """Probability of each span of each post, see `span_marginals`.
+
+        Args:
+            emissions: (W, K) a post.
+            spans: of each post.
+            temperature: all scores are divided by it.
+        """
+        result = [np.zeros(len(found)) for found in spans]
+        asked = [i for i, found in enumerate(spans) if found]
+        for group, padded, mask in _batches([emissions[i] for i in asked]):
+            rows = [row for row, i in enumerate(group) for _ in spans[asked[i]]]
+            flat = [span for i in group for span in spans[asked[i]]]
+            values = self.span_marginals(padded, mask, rows, flat, temperature)
+            ends = np.cumsum([len(spans[asked[i]]) for i in group])
+            for i, part in zip(group, np.split(values, ends[:-1]), strict=True):
+                result[asked[i]] = part
+        return result
+
+    def spans_of(self, tags: NDArray[np.integer]) -> list[TagSpan]:
+        """Spans of a valid tag sequence (W,); masked words (−1) belong to none."""
+        spans: list[TagSpan] = []
+        begins = np.flatnonzero(np.isin(tags, list(self._begin.values())))
+        for start in begins.tolist():
+            kind = self.labels[tags[start]][2:]
+            end = start + 1
+            while end < len(tags) and tags[end] == self._inside[kind]:
+                end += 1
+            spans.append(TagSpan(start, end, kind))
+        return spans
+
+    def tags_of(self, span: TagSpan) -> Integers:
+        """Tag numbers of the words of a span."""
+        tags = np.full(span.end - span.start, self._inside[span.type])
+        tags[0] = self._begin[span.type]
+        return tags
+
+
+def allowed_moves(labels: Sequence[str]) -> tuple[Mask, Mask]:
+    """BIO's grammar.
+
+    Returns:
+        (K, K) True where the column's tag may follow the row's; (K,) True where a tag may come first.
+    """
+    moves = [[not b.startswith("I-") or (a != "O" and a[2:] == b[2:]) for b in labels] for a in labels]
+    return np.array(moves), np.array([not label.startswith("I-") for label in labels])
+
+
+def _index(labels: Sequence[str], label: str) -> int:
+    return labels.index(label) if label in labels else -1
+
+
+def _running(lengths: NDArray[np.integer], words: int) -> list[int]:
+    """Number of posts that are longer than each time 0 … W−1."""
+    counts = np.bincount(lengths, minlength=words + 1)
+    return (len(lengths) - np.cumsum(counts)[:words]).tolist()  # type: ignore[no-any-return]
+
+
+def _exp_cut(scores: Floats, allowed: Mask) -> Floats:
+    """Exp with the largest at 1, nothing allowed under exp(−CUT), and 0 for what is not."""
+    return np.where(allowed, np.exp(np.maximum(scores - scores.max(), -CUT)), 0.0)
+
+
+def _trace(last: Integers, pointers: NDArray[np.int16], running: list[int]) -> Integers:
+    """Tags (W, B) from the pointers; −1 where a post is over."""
+    words, posts, _ = pointers.shape
+    tags = np.full((words, posts), -1, np.int64)
+    rows = np.arange(posts)
+    for t in range(words - 1, -1, -1):
+        n, beyond = running[t], running[t + 1] if t + 1 < words else 0
+        tags[t, beyond:n] = last[beyond:n]
+        if beyond:
+            tags[t, :beyond] = pointers[t + 1, rows[:beyond], tags[t + 1, :beyond]]
+    return tags
+
+
+def _batches(emissions: Sequence[NDArray[np.floating]]) -> Iterator[tuple[list[int], Floats, Mask]]:
+    """Groups of posts of like length, padded; posts without words are left out."""
+    order = sorted((i for i, x in enumerate(emissions) if len(x)), key=lambda i: len(emissions[i]))
+    group: list[int] = []
+    for i in order:
+        if group and len(emissions[i]) * (len(group) + 1) > _BATCH_CELLS:
+            yield group, *_pad([emissions[g] for g in group])
+            group = []
+        group.append(i)
+    if group:
+        yield group, *_pad([emissions[g] for g in group])
+
+
+def _pad(emissions: Sequence[NDArray[np.floating]]) -> tuple[Floats, Mask]:
+    lengths = np.array([len(x) for x in emissions])
+    padded = np.zeros((len(emissions), int(lengths.max()), emissions[0].shape[1]))
+    for row, values in zip(padded, emissions, strict=True):
+        row[: len(values)] = values
+    return padded, np.arange(padded.shape[1]) < lengths[:, None]

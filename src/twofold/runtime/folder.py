@@ -1,0 +1,311 @@
+"""Model folders: checked when read, sealed when written, published whole.
+
+A folder holds ``config.json``, ``tokenizer.json``, the graphs ``text.onnx``, ``fusion.onnx`` and (for
+models that look at pictures) ``picture.onnx``, ``decoder.safetensors``, ``calibration.json``, and
+``manifest.json`` with size and SHA-256 of every file. The manifest is written last: a folder without
+one was never finished. The hashes find damage and mix-ups; they are no signature, since whoever can
+change a file can change the manifest too.
+
+It does not know what the graphs compute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from twofold.errors import ModelError
+from twofold.runtime.decoding import ChainDecoder
+from twofold.runtime.pictures import PictureSettings
+
+FORMAT = 1
+"""The newest format this version reads; it writes no other."""
+MANIFEST = "manifest.json"
+_REQUIRED = (
+    "config.json", "tokenizer.json", "text.onnx", "fusion.onnx", "decoder.safetensors", "calibration.json",
+)  # fmt: skip
+_RENEW = "get the folder again, or train the model again"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TextInput:
+    """What the text encoder takes and gives.
+
+    Attributes:
+        window_pieces: longest input in word pieces, special pieces included.
+        context_words: words of context either side of a window of a long post.
+        pad_id: piece that fills short rows.
+        width: D, width of its states.
+    """
+
+    window_pieces: int
+    context_words: int
+    pad_id: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class PictureInput:
+    """What the picture encoder takes and gives.
+
+    Attributes:
+        settings: how a picture becomes numbers.
+        regions: R, number of regions.
+        width: V, width of a region.
+    """
+
+    settings: PictureSettings
+    regions: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class FolderConfig:
+    """``config.json``.
+
+    Attributes:
+        name: the model's name, printed with each extraction.
+        task: "entities".
+        labels: the K tags.
+        fusion: name of the fusion it was trained with.
+        sources: M sources of evidence in the order of the graph's output, "text" first.
+        text: see `TextInput`.
+        picture: see `PictureInput`; None for a model that looks at no picture.
+        twofold: version that wrote it.
+    """
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    fusion: str
+    sources: tuple[str, ...]
+    text: TextInput
+    picture: PictureInput | None
+    twofold: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A folder whose files are all there and unaltered.
+
+    Attributes:
+        path: where it is.
+        config: see `FolderConfig`.
+        temperature: of the confidences, fitted on held-out data.
+        hashes: SHA-256 by file name.
+    """
+
+    path: Path
+    config: FolderConfig
+    temperature: float
+    hashes: Mapping[str, str]
+
+    def decoder(self) -> ChainDecoder:
+        """The CRF of ``decoder.safetensors``.
+
+        Raises:
+            ModelError: it does not fit the labels.
+        """
+        path = self.path / "decoder.safetensors"
+        try:
+            tensors = load_file(path)
+            arrays = [tensors[name] for name in ("transitions", "start", "end")]
+        except (SafetensorError, KeyError, OSError) as error:
+            raise ModelError(f"cannot be read: {error}", where=str(path), do=_RENEW) from error
+        count = len(self.config.labels)
+        if [array.shape for array in arrays] != [(count, count), (count,), (count,)]:
+            raise ModelError("its shapes do not fit the labels of config.json", where=str(path), do=_RENEW)
+        return ChainDecoder(self.config.labels, *arrays)
+
+    @property
+    def picture_fingerprint(self) -> str:
+        """Everything that features of pictures depend on besides the picture."""
+        return f"{self.hashes.get('picture.onnx')} {self.config.picture}"
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+def open_folder(path: Path) -> ModelFolder:
+    """Read and check a model folder.
+
+    Raises:
+        ModelError: it is missing, half-written, from a newer version, or was altered.
+    """
+    if not path.is_dir():
+        found = "not a folder" if path.exists() else "no such folder"
+        raise ModelError(
+            found, where=str(path), expected="a model folder", do="check the path; `twofold train` writes one"
+        )
+    if not (path / MANIFEST).is_file():
+        raise ModelError(
+            f"the model folder has no {MANIFEST}: it is not a model folder, or its writing was cut off",
+            where=str(path),
+            expected="a folder that `twofold train` finished",
+            do=_RENEW,
+        )
+    _check_format(path)
+    hashes = _check_files(path)
+    config = _config(_read_json(path / "config.json"), str(path / "config.json"))
+    missing = [name for name in _needed(config) if name not in hashes]
+    if missing:
+        raise ModelError(f"the model folder lacks {', '.join(missing)}", where=str(path), do=_RENEW)
+    calibration = path / "calibration.json"
+    temperature = float(_get(_read_json(calibration), "temperature", (int, float), str(calibration)))
+    if not 0 < temperature < float("inf"):
+        raise ModelError(
+            f"temperature is {temperature}", where=str(calibration), expected="a number above 0", do=_RENEW
+        )
+    return ModelFolder(path, config, temperature, hashes)
+
+
+def _needed(config: FolderConfig) -> tuple[str, ...]:
+    return (*_REQUIRED, "picture.onnx") if config.picture else _REQUIRED
+
+
+def _check_format(path: Path) -> None:
+    """Look at the format before anything else: in a newer one, anything else may be different."""
+    try:
+        raw = _read_json(path / "config.json")
+    except ModelError:
+        return  # the manifest will tell whether it is missing or altered
+    number = raw.get("format", FORMAT)
+    if isinstance(number, int) and number > FORMAT:
+        raise ModelError(
+            f"the model folder has format {number}, written by Twofold {raw.get('twofold', '(unknown)')}",
+            where=str(path),
+            expected=f"format {FORMAT} or older",
+            do="install a newer Twofold: pip install --upgrade twofold",
+        )
+
+
+def _check_files(path: Path) -> dict[str, str]:
+    """SHA-256 by name of the files of the manifest, all of them there and unaltered."""
+    where = str(path / MANIFEST)
+    hashes: dict[str, str] = {}
+    for name, entry in _get(_read_json(path / MANIFEST), "files", dict, where).items():
+        file = path / name
+        if Path(name).name != name:
+            raise ModelError(f"names a file outside the folder: {name!r}", where=where, do=_RENEW)
+        if not file.is_file():
+            raise ModelError(f"the model folder lacks {name}", where=str(path), do=_RENEW)
+        expected = _get(entry, "sha256", str, where)
+        if file.stat().st_size != entry.get("bytes") or _sha256(file) != expected:
+            raise ModelError(
+                "the file was altered after the model was written, or damaged on its way",
+                where=str(file),
+                expected=f"SHA-256 {expected[:12]}… as in {MANIFEST}",
+                do=f"{_RENEW}; after a change on purpose, twofold.runtime.folder.seal(folder) makes it valid",
+            )
+        hashes[name] = expected
+    return hashes
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", where=str(path), do=_RENEW) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"is not JSON: {error}", where=str(path), do=_RENEW) from error
+    if not isinstance(value, dict):
+        raise ModelError("holds no JSON object", where=str(path), do=_RENEW)
+    return value
+
+
+def _get(raw: object, key: str, kind: type[T] | tuple[type[T], ...], where: str) -> T:
+    value = raw.get(key) if isinstance(raw, Mapping) else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ModelError(f"{key} is missing or of the wrong type", where=where, do=_RENEW)
+    return value
+
+
+def _strings(raw: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    items: list[object] = _get(raw, key, list, where)
+    if not items or not all(isinstance(item, str) for item in items):
+        raise ModelError(f"{key} is not a list of names", where=where, do=_RENEW)
+    return tuple(map(str, items))
+
+
+def _config(raw: Mapping[str, Any], where: str) -> FolderConfig:
+    text = _get(raw, "text", dict, where)
+    numbers = [_get(text, key, int, where) for key in TextInput.__slots__]
+    config = FolderConfig(
+        name=_get(raw, "name", str, where),
+        task=_get(raw, "task", str, where),
+        labels=_strings(raw, "labels", where),
+        fusion=_get(raw, "fusion", str, where),
+        sources=_strings(raw, "sources", where),
+        text=TextInput(*numbers),
+        picture=_picture(raw["picture"], where) if raw.get("picture") is not None else None,
+        twofold=_get(raw, "twofold", str, where),
+    )
+    if ("picture" in config.sources) != (config.picture is not None):
+        raise ModelError("sources and picture do not agree", where=where, do=_RENEW)
+    return config
+
+
+def _picture(raw: object, where: str) -> PictureInput:
+    mean, std = (tuple(map(float, _get(raw, key, list, where))) for key in ("mean", "std"))
+    settings = PictureSettings(_get(raw, "resize", int, where), _get(raw, "crop", int, where), mean, std)
+    return PictureInput(settings, _get(raw, "regions", int, where), _get(raw, "width", int, where))
+
+
+# --- writing -----------------------------------------------------------------------------------------
+
+
+def seal(folder: Path) -> None:
+    """Write ``manifest.json`` for the files in a folder; the last step of writing a model."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST)
+    entries = {file.name: {"sha256": _sha256(file), "bytes": file.stat().st_size} for file in files}
+    partial = folder / f"{MANIFEST}.part"
+    partial.write_text(json.dumps({"files": entries}, indent=1) + "\n", encoding="utf-8", newline="\n")
+    partial.replace(folder / MANIFEST)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Put a finished folder in its place by renaming; readers see the old one or the new one, whole.
+
+    Args:
+        temporary: a sealed folder beside ``final``, on the same file system.
+        final: where it shall be; an older model there is removed.
+
+    Raises:
+        ModelError: something that is not a model is in the place; it is left alone.
+    """
+    if not final.exists():
+        temporary.rename(final)
+        return
+    if not final.is_dir() or (any(final.iterdir()) and not (final / MANIFEST).is_file()):
+        raise ModelError(
+            "the place is taken by something that is not a model folder",
+            where=str(final),
+            do=f"choose another folder; the finished model is in {temporary}",
+        )
+    old = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.old")
+    final.rename(old)
+    try:
+        temporary.rename(final)
+    except OSError:
+        old.rename(final)
+        raise
+    shutil.rmtree(old)
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

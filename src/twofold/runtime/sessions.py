@@ -1,0 +1,104 @@
+"""The exported graphs in ONNX Runtime, each opened when it is first needed.
+
+A run over posts without pictures never opens the picture graph. It does not know posts.
+
+Shape letters: B rows, T word pieces, W words, D width of text states, R regions, V their width,
+N elements of a source, K tags, M sources.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twofold.errors import ModelError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+Floats = NDArray[np.float32]
+
+
+class FusionOutput(NamedTuple):
+    """What ``fusion.onnx`` gives.
+
+    Attributes:
+        emissions: (B, W, K).
+        evidence: (B, M, 4, W, K) δ, γ, α, β of each source; None for models without evidence.
+        fused: (B, 4, W, K) δ, γ, α, β after pooling; None likewise.
+        share: (B, M, W, K) part of each source; None likewise.
+    """
+
+    emissions: Floats
+    evidence: Floats | None = None
+    fused: Floats | None = None
+    share: Floats | None = None
+
+
+class Sessions:
+    """The graphs of one model folder.
+
+    Args:
+        folder: a checked model folder.
+        threads: threads one graph may use; None for as many as there are cores.
+    """
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        self._folder, self._threads = folder, threads
+        self._open: dict[str, InferenceSession] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def opened(self) -> tuple[str, ...]:
+        """Names of the graphs opened so far."""
+        return tuple(self._open)
+
+    def text(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Floats:
+        """States (B, T, D) of word pieces (B, T); the mask (B, T) is 1 where a piece is real."""
+        return self._run("text", {"input_ids": input_ids, "attention_mask": attention_mask})[0]
+
+    def picture(self, pixels: Floats) -> Floats:
+        """Regions (B, R, V) of pictures (B, 3, S, S)."""
+        return self._run("picture", {"pixels": pixels})[0]
+
+    def fuse(self, inputs: Mapping[str, NDArray[Any]]) -> FusionOutput:
+        """Emissions and evidence of words.
+
+        Args:
+            inputs: ``words`` (B, W, D), ``shapes`` (B, W), ``word_mask`` (B, W) bool, and for each
+                source besides the text its states (B, N, V) and ``<source>_mask`` (B, N) bool.
+        """
+        return FusionOutput(*self._run("fusion", inputs))
+
+    def _run(self, name: str, inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
+        outputs: list[Floats] = self._session(name).run(None, dict(inputs))
+        return outputs
+
+    def _session(self, name: str) -> InferenceSession:
+        with self._lock:
+            if name not in self._open:
+                self._open[name] = _open_graph(self._folder / f"{name}.onnx", self._threads)
+            return self._open[name]
+
+
+def _open_graph(path: Path, threads: int | None) -> InferenceSession:
+    import onnxruntime  # its import takes longer than all else at the start of a command
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # shapes differ from batch to batch
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises one class a kind of trouble, with no common base
+        raise ModelError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot open the graph: {str(error)[:300]}",
+            where=str(path),
+            do="install a newer onnxruntime, or export the model again",
+        ) from error

@@ -1,0 +1,198 @@
+"""The decoder against brute force over all tag sequences, and against pytorch-crf."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twofold.runtime.decoding import ChainDecoder, TagSpan, allowed_moves
+
+LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+
+
+def make_decoder(seed: int, labels=LABELS, size: float = 1.0) -> ChainDecoder:
+    random = np.random.default_rng(seed)
+    count = len(labels)
+    return ChainDecoder(
+        labels, *(size * random.standard_normal(shape) for shape in ((count, count), count, count))
+    )
+
+
+def score_of(decoder: ChainDecoder, emissions, tags) -> float:
+    """Score of one tag sequence by the definition; −inf where BIO forbids it."""
+    moves, starts = allowed_moves(decoder.labels)
+    valid = starts[tags[0]] and all(moves[a, b] for a, b in itertools.pairwise(tags))
+    if not valid:
+        return -np.inf
+    score = decoder._start[tags[0]] + decoder._end[tags[-1]]
+    score += sum(emissions[t, tag] for t, tag in enumerate(tags))
+    return score + sum(decoder._transitions[a, b] for a, b in itertools.pairwise(tags))
+
+
+def enumerate_all(decoder: ChainDecoder, emissions, temperature: float):
+    """All tag sequences and the probability of each, and log Z."""
+    sequences = list(itertools.product(range(len(decoder.labels)), repeat=len(emissions)))
+    scores = np.array([score_of(decoder, emissions, tags) for tags in sequences]) / temperature
+    log_z = np.logaddexp.reduce(scores)
+    return sequences, np.exp(scores - log_z), log_z
+
+
+def padded(rows):
+    width = max(map(len, rows))
+    emissions = np.full((len(rows), width, len(LABELS)), 7.0)  # padding must not matter
+    mask = np.zeros((len(rows), width), bool)
+    for i, row in enumerate(rows):
+        emissions[i, : len(row)], mask[i, : len(row)] = row, True
+    return emissions, mask
+
+
+@st.composite
+def cases(draw):
+    seed = draw(st.integers(0, 2**32 - 1))
+    lengths = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
+    size = draw(st.sampled_from([0.1, 1.0, 5.0, 20.0]))
+    temperature = draw(st.sampled_from([0.5, 1.0, 2.3]))
+    random = np.random.default_rng(seed)
+    rows = [size * random.standard_normal((n, len(LABELS))) for n in lengths]
+    return make_decoder(seed, size=size / 2), rows, temperature
+
+
+@settings(max_examples=25, deadline=None)
+@given(cases())
+def test_agrees_with_brute_force(case):
+    decoder, rows, temperature = case
+    emissions, mask = padded(rows)
+    tags = decoder.viterbi(emissions, mask)
+    log_z = decoder.log_partition(emissions, mask, temperature)
+    tag_marginals = decoder.tag_marginals(emissions, mask, temperature)
+    for i, row in enumerate(rows):
+        sequences, probabilities, expected = enumerate_all(decoder, row, temperature)
+        assert log_z[i] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+        best = sequences[int(np.argmax(probabilities))]
+        found = tuple(tags[i, : len(row)])
+        assert score_of(decoder, row, found) == pytest.approx(score_of(decoder, row, best), abs=1e-9)
+        assert (tags[i, len(row) :] == -1).all()
+        for t, k in itertools.product(range(len(row)), range(len(LABELS))):
+            with_tag = sum(p for s, p in zip(sequences, probabilities, strict=True) if s[t] == k)
+            assert tag_marginals[i, t, k] == pytest.approx(with_tag, abs=1e-9)
+        check_spans(decoder, (emissions, mask, i, temperature), sequences, probabilities)
+
+
+def check_spans(decoder, where, sequences, probabilities):
+    emissions, mask, row, temperature = where
+    length = int(mask[row].sum())
+    spans = [
+        TagSpan(a, b, kind) for kind in decoder.types for a, b in itertools.combinations(range(length + 1), 2)
+    ]
+    found = decoder.span_marginals(emissions, mask, [row] * len(spans), spans, temperature)
+    for span, value in zip(spans, found, strict=True):
+        holding = [span in decoder.spans_of(np.array(tags)) for tags in sequences]
+        assert value == pytest.approx(probabilities[holding].sum(), abs=1e-9)
+
+
+def test_spans_that_begin_at_a_word_sum_to_its_begin_tag():
+    decoder, random = make_decoder(3), np.random.default_rng(4)
+    emissions, mask = padded([random.standard_normal((n, 5)) for n in (30, 12)])
+    marginals = decoder.tag_marginals(emissions, mask)
+    assert marginals.sum(2)[mask] == pytest.approx(1.0)
+    for row, length in enumerate((30, 12)):
+        for kind, start in itertools.product(decoder.types, (0, 5, 11)):
+            spans = [TagSpan(start, end, kind) for end in range(start + 1, length + 1)]
+            total = decoder.span_marginals(emissions, mask, [row] * len(spans), spans).sum()
+            assert total == pytest.approx(marginals[row, start, LABELS.index(f"B-{kind}")])
+
+
+def test_forbidden_moves_are_imposed_whatever_the_scores():
+    decoder = ChainDecoder(LABELS, np.full((5, 5), 50.0), np.full(5, 50.0), np.zeros(5))
+    emissions = np.zeros((1, 6, 5))
+    emissions[:, :, 2] = 1e4  # I-PER everywhere
+    tags = decoder.viterbi(emissions, np.ones((1, 6), bool))[0]
+    moves, starts = allowed_moves(LABELS)
+    assert starts[tags[0]]
+    assert all(moves[a, b] for a, b in itertools.pairwise(tags))
+    marginals = decoder.tag_marginals(emissions, np.ones((1, 6), bool))
+    assert (marginals[0, 0, [2, 4]] == 0).all()
+
+
+def test_extreme_scores_stay_finite():
+    random = np.random.default_rng(0)
+    decoder = make_decoder(1)
+    emissions = 1e4 * random.standard_normal((4, 50, 5))
+    mask = np.ones((4, 50), bool)
+    marginals = decoder.tag_marginals(emissions, mask)
+    assert np.isfinite(marginals).all()
+    assert marginals.sum(2) == pytest.approx(1.0)
+    confidences = decoder.confidences(list(emissions), decoder.decode(list(emissions)))
+    assert all(np.isfinite(row).all() and ((row >= 0) & (row <= 1)).all() for row in confidences)
+
+
+def test_twenty_thousand_words_beside_short_posts():
+    random = np.random.default_rng(0)
+    decoder = make_decoder(2)
+    rows = [random.standard_normal((n, 5)).astype(np.float32) for n in (3, 20_000, 7)]
+    spans = decoder.decode(rows)
+    confidences = decoder.confidences(rows, spans)
+    alone = decoder.decode([rows[2]])[0]
+    assert spans[2] == alone
+    assert np.isfinite(confidences[1]).all()
+    assert len(confidences[1]) == len(spans[1]) > 1000
+    # Far from the ends the length does not matter: the same piece cut out gives the same numbers.
+    part = [TagSpan(s.start - 9000, s.end - 9000, s.type) for s in spans[1] if 9400 < s.start < 9500]
+    whole = [c for s, c in zip(spans[1], confidences[1], strict=True) if 9400 < s.start < 9500]
+    assert decoder.confidences([rows[1][9000:10_000]], [part])[0] == pytest.approx(whole, abs=1e-9)
+
+
+def test_posts_without_words():
+    decoder = make_decoder(5)
+    empty = np.zeros((0, 5))
+    assert decoder.decode([empty, empty]) == [[], []]
+    assert decoder.decode([]) == []
+    assert [len(row) for row in decoder.confidences([empty], [[]])] == [0]
+    emissions, mask = np.zeros((2, 3, 5)), np.array([[True, True, False], [False, False, False]])
+    assert decoder.log_partition(emissions, mask)[1] == 0
+    assert (decoder.viterbi(emissions, mask)[1] == -1).all()
+    assert decoder.viterbi(np.zeros((2, 0, 5)), np.zeros((2, 0), bool)).shape == (2, 0)
+    assert decoder.log_partition(np.zeros((1, 0, 5)), np.zeros((1, 0), bool)).tolist() == [0]
+
+
+def test_labels_without_an_inside_tag():
+    decoder = make_decoder(6, ("O", "B-PER"))
+    emissions = np.array([[[0.0, 9.0], [0.0, 9.0], [9.0, 0.0]]])
+    spans = decoder.decode(list(emissions))[0]
+    assert spans == [TagSpan(0, 1, "PER"), TagSpan(1, 2, "PER")]
+    confident = decoder.confidences(list(emissions), [spans])[0]
+    marginals = decoder.tag_marginals(emissions, np.ones((1, 3), bool))[0, :2, 1]
+    assert confident == pytest.approx(marginals)
+
+
+def test_order_of_posts_does_not_matter():
+    random = np.random.default_rng(8)
+    decoder = make_decoder(8)
+    rows = [random.standard_normal((n, 5)) for n in (4, 9, 1, 30, 9)]
+    spans = decoder.decode(rows)
+    assert decoder.decode(rows[::-1]) == spans[::-1]
+    assert decoder.tags_of(TagSpan(3, 6, "LOC")).tolist() == [3, 4, 4]
+
+
+def test_agrees_with_pytorch_crf():
+    torch = pytest.importorskip("torch", reason="the light core has no torch")
+    torchcrf = pytest.importorskip("torchcrf", reason="pytorch-crf is not installed")
+    decoder, random = make_decoder(9), np.random.default_rng(9)
+    crf = torchcrf.CRF(5, batch_first=True).double()
+    with torch.no_grad():
+        crf.transitions.copy_(torch.from_numpy(np.maximum(decoder._transitions, -1e4)))
+        crf.start_transitions.copy_(torch.from_numpy(np.maximum(decoder._start, -1e4)))
+        crf.end_transitions.copy_(torch.from_numpy(decoder._end))
+        emissions, mask = padded([2 * random.standard_normal((n, 5)) for n in (12, 3, 25, 1)])
+        tensor, real = torch.from_numpy(emissions), torch.from_numpy(mask)
+        theirs = crf.decode(tensor, real)
+        ours = decoder.viterbi(emissions, mask)
+        assert [row[row >= 0].tolist() for row in ours] == theirs
+        tags = torch.from_numpy(np.maximum(ours, 0))
+        likelihood = crf(tensor, tags, real, reduction="none").numpy()
+    scores = [score_of(decoder, e[m], row[m]) for e, m, row in zip(emissions, mask, ours, strict=True)]
+    assert scores - decoder.log_partition(emissions, mask) == pytest.approx(likelihood, abs=1e-8)

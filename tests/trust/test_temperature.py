@@ -1,0 +1,76 @@
+"""The temperature against cases in which it is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from twofold.errors import DataError
+from twofold.runtime.decoding import ChainDecoder
+from twofold.trust.temperature import (
+    calibration_error,
+    fit_on_spans,
+    fit_temperature,
+    negative_log_likelihood,
+)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize("truth", [0.4, 1.0, 2.5])
+def test_finds_the_temperature_that_made_the_data(truth):
+    random = np.random.default_rng(0)
+    logits = 3 * random.standard_normal(40_000)
+    right = random.random(40_000) < sigmoid(logits / truth)
+    fit = fit_temperature(lambda t: sigmoid(logits / t), right)
+    assert fit.temperature == pytest.approx(truth, rel=0.05)
+    assert fit.nll_after <= fit.nll_before
+    assert fit.ece_after < 0.01
+    if truth != 1:
+        assert fit.ece_after < fit.ece_before
+    assert fit.predictions == 40_000
+    assert fit.accuracy == right.mean()
+
+
+@pytest.mark.parametrize(("right", "expected"), [(True, 0.1), (False, 10.0)])
+def test_stays_within_its_bounds(right, expected):
+    fit = fit_temperature(lambda t: sigmoid(np.full(5, 2.0) / t), np.full(5, right))
+    assert fit.temperature == pytest.approx(expected, rel=1e-3)
+
+
+def test_spans_of_a_decoder_that_is_too_sure():
+    random = np.random.default_rng(1)
+    decoder = ChainDecoder(("O", "B-X", "I-X"), np.zeros((3, 3)), np.zeros(3), np.zeros(3))
+    emissions = [2 * random.standard_normal((n, 3)) for n in random.integers(1, 9, 1500)]
+    gold = []
+    for values in emissions:  # drawn from the decoder itself at temperature 2
+        tags = [int(random.choice(3, p=p)) for p in np.exp(values / 2) / np.exp(values / 2).sum(1)[:, None]]
+        tags = [1 if t == 2 and (i == 0 or tags[i - 1] == 0) else t for i, t in enumerate(tags)]
+        gold.append(decoder.spans_of(np.array(tags)))
+    fit = fit_on_spans(decoder, emissions, gold)
+    assert 1.5 < fit.temperature < 2.6
+    assert fit.ece_after < fit.ece_before
+    assert fit.nll_after < fit.nll_before
+
+
+def test_calibration_error_by_hand():
+    confidences = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
+    right = np.array([True, True, True, False, False, True])
+    assert calibration_error(confidences, right, bins=10) == pytest.approx((4 * 0.2 + 2 * 0.05) / 6)
+    assert calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
+    assert calibration_error(np.zeros(0), np.zeros(0, bool)) == 0
+
+
+def test_likelihood_by_hand():
+    value = negative_log_likelihood(np.array([0.8, 0.3]), np.array([True, False]))
+    assert value == pytest.approx(-(math.log(0.8) + math.log(0.7)) / 2)
+    assert math.isfinite(negative_log_likelihood(np.array([0.0, 1.0]), np.array([True, False])))
+
+
+def test_nothing_to_fit_on():
+    with pytest.raises(DataError, match="predicted nothing"):
+        fit_temperature(lambda t: np.zeros(0), np.zeros(0, bool))
