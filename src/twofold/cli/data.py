@@ -107,7 +107,7 @@ def _convert(args: argparse.Namespace) -> int:
 
 def _report(result: Conversion, target: Path, to: str) -> None:
     if result.written:
-        print(f"{result.written} posts written to {target}")
+        print(f"{result.written} {'post' if result.written == 1 else 'posts'} written to {target}")
     else:
         print(f"twofold: no post to write; {target} was left as it was", file=sys.stderr)
     for what, count in sorted(result.losses.items()):

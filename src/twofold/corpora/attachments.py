@@ -40,8 +40,8 @@ class Attachments:
         return self.images / name if self.images is not None else None
 
     def alt_text(self, name: str) -> str | None:
-        """The alternative text of the picture of this name."""
-        return self.captions.get(name)
+        """The alternative text of the picture of this name; None if there is none, or a blank one."""
+        return self.captions.get(name, "").strip() or None
 
 
 def attach(images: Path | None, alt_text: Path | None, dataset: str | None = None) -> Attachments:

@@ -54,11 +54,13 @@ def _identity(split: SplitReport) -> str:
 
 
 def _counts(split: SplitReport) -> str:
-    parts = [f"{split.posts:,} posts", f"{split.tokens:,} tokens"]
+    parts = [_number(split.posts, "post"), _number(split.tokens, "token")]
     if split.relations:
-        parts.append(f"{split.relations.total():,} relations")
+        parts.append(_number(split.relations.total(), "relation"))
     if split.entities or not split.relations:
-        parts.append(f"{split.entities:,} entities (lenient), {split.entities_strict:,} by B- tags (strict)")
+        parts.append(
+            f"{_number(split.entities, 'entity')} (lenient), {split.entities_strict:,} by B- tags (strict)"
+        )
     if split.alt_texts:
         parts.append(f"{split.alt_texts:,} with alt text")
     return ", ".join(parts)
@@ -87,8 +89,8 @@ def _show_pictures(split: SplitReport, console: Console) -> None:
         return
     _line(
         console,
-        f"{pictures.posts:,} posts with a picture, {pictures.named:,} different ones named; "
-        f"{pictures.readable:,} files can be read, {len(pictures.unreadable):,} cannot",
+        f"{_number(pictures.posts, 'post')} with a picture, {pictures.named:,} different ones named; "
+        f"{_number(pictures.readable, 'file')} can be read, {len(pictures.unreadable):,} cannot",
     )
     for entry in pictures.unreadable[:PICTURES_SHOWN]:
         _line(console, f"[red]{escape(entry)}[/red]", indent="    ")
@@ -127,4 +129,11 @@ def _verdict(report: CheckReport) -> str:
     unreadable = sum(len(split.pictures.unreadable) for split in report.splits)
     if not rejected and not unreadable:
         return "[green]every record can be used[/green]"
-    return f"[red]{rejected:,} records and {unreadable:,} pictures cannot be used[/red]"
+    both = f"{_number(rejected, 'record')} and {_number(unreadable, 'picture')}"
+    return f"[red]{both} cannot be used[/red]"
+
+
+def _number(count: int, word: str) -> str:
+    """Say "1 post", "2 posts", "2 entities"."""
+    plural = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+    return f"{count:,} {word if count == 1 else plural}"

@@ -236,7 +236,7 @@ def _image(value: object, origin: str) -> tuple[Path | bytes | None, str]:
 def _path(value: str, origin: str) -> Path:
     if value[:8].lower().startswith(("http://", "https://")):
         raise InputError(
-            f"image is a web address: {value[:80]}",
+            f"image is the web address {value[:80]!r}",
             where=origin,
             expected="a file or base64",
             do="fetch the picture first and give its path; nothing is fetched from the network",

@@ -22,7 +22,9 @@ from twofold.posts import Entity, Post, Rejected, Relation
 
 _MAX_LINE = 1 << 20
 _MAX_DEPTH = 5
-_STRING = re.compile(r"'(?:[^'\\]|\\.)*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)", re.DOTALL)
+_STRING = re.compile(  # one that is not ended runs to the end: never failing, it never backtracks
+    r"'(?:[^'\\]|\\(?:.|\Z))*(?:'|\Z)|\"(?:[^\"\\]|\\(?:.|\Z))*(?:\"|\Z)", re.DOTALL
+)
 _PLAIN = re.compile(r"[\s\d{}\[\](),:]*")
 _EXPECTED = "{'token': […], 'h': {'name': …, 'pos': [start, end]}, 't': {…}, 'img_id': …, 'relation': …}"
 
@@ -51,9 +53,10 @@ def read_mnre(path: Path, attachments: Attachments | None = None) -> Iterator[Po
 
 def _literal(text: str, origin: str) -> dict[object, object]:
     plain = _STRING.sub("", text)
+    if not text.strip():
+        raise InputError("the line is blank", where=origin, expected=_EXPECTED, do="remove the line")
     if not _PLAIN.fullmatch(plain) or _depth(plain) > _MAX_DEPTH:
-        what = "the line is blank" if not text.strip() else "the line is not a plain Python literal"
-        raise InputError(what, where=origin, expected=_EXPECTED)
+        raise InputError("the line is not a plain Python literal", where=origin, expected=_EXPECTED)
     try:
         with warnings.catch_warnings():  # an unknown escape (\d) is only a warning, and no user's concern
             if "\\" in text:

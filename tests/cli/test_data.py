@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from twofold.cli import data
+
+POSTS = '{"id": 1, "tokens": ["Ada", "!"], "entities": [{"start": 0, "end": 3, "type": "PER"}]}\n'
+
+
+def twofold(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    data.add_parser(parser.add_subparsers())
+    return data.run(parser.parse_args(["data", *map(str, arguments)]))
+
+
+@pytest.fixture
+def posts(tmp_path) -> Path:
+    path = tmp_path / "posts.jsonl"
+    path.write_text(POSTS, encoding="utf-8")
+    return path
+
+
+def test_check_prints_and_writes_a_report(posts, tmp_path, capsys):
+    assert twofold("check", posts, "--json", tmp_path / "report.json") == 0
+    out, err = capsys.readouterr()
+    assert "no known release (jsonl" in out
+    assert "1 post, 2 tokens, 1 entity (lenient), 1 by B- tags (strict)" in out
+    assert "every record can be used" in out
+    assert err == ""
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["splits"][0]["types"] == {
+        "PER": 1
+    }
+
+
+def test_check_says_what_cannot_be_used(posts, capsys):
+    posts.write_text(POSTS + '{"id": 2}\n{"id": 3, "text": "a", "image": "none.jpg"}\n', encoding="utf-8")
+    assert twofold("check", posts) == 1
+    out = capsys.readouterr().out
+    assert "posts.jsonl:2: text is missing" in out
+    assert "none.jpg: " in out
+    assert "1 record and 1 picture cannot be used" in out
+
+
+def test_check_of_nothing(tmp_path, capsys):
+    assert twofold("check", tmp_path / "nowhere") == 2
+    err = capsys.readouterr().err
+    assert "nowhere: cannot be opened: No such file or directory; expected a data file" in err
+    (tmp_path / "bad.jsonl").write_text("junk\n", encoding="utf-8")
+    assert twofold("check", tmp_path / "bad.jsonl") == 2
+    assert "nothing could be read" in capsys.readouterr().out
+
+
+def test_convert(posts, tmp_path, capsys):
+    assert twofold("convert", posts, tmp_path / "out.txt", "--to", "imgid") == 0
+    assert (tmp_path / "out.txt").read_text(encoding="utf-8") == "IMGID:1\nAda\tB-PER\n!\tO\n\n"
+    out, err = capsys.readouterr()
+    assert out == f"1 post written to {tmp_path / 'out.txt'}\n"
+    assert err == "not held by imgid: whole-number ids, which come back as text (1)\n"
+
+
+def test_convert_writes_what_it_cannot_read_to_the_rejects(posts, tmp_path, capsys):
+    posts.write_text("junk\n" * 7 + POSTS, encoding="utf-8")
+    rejects = tmp_path / "rejects.jsonl"
+    assert twofold("convert", posts, tmp_path / "out.txt", "--to", "conll", "--rejects", rejects) == 1
+    lines = [json.loads(line) for line in rejects.read_text(encoding="utf-8").splitlines()]
+    assert len(lines) == 7
+    assert lines[0]["raw"] == "junk"
+    assert "not JSON" in lines[0]["reason"]
+    err = capsys.readouterr().err
+    assert err.count("rejected: ") == 6
+    assert "rejected: 2 more" in err
+
+
+def test_convert_names_wnut17_types_on_request(tmp_path):
+    source = tmp_path / "w.conll"
+    source.write_text("Ada\tB-person\n", encoding="utf-8")
+    assert twofold("convert", source, tmp_path / "a", "--to", "conll") == 0
+    assert "B-person" in (tmp_path / "a").read_text(encoding="utf-8")
+    assert twofold("convert", source, tmp_path / "a", "--to", "conll", "--wnut-types") == 0
+    assert "B-PER" in (tmp_path / "a").read_text(encoding="utf-8")
+
+
+def test_convert_of_nothing_and_onto_itself(posts, tmp_path, capsys):
+    assert twofold("convert", posts, tmp_path / "out.txt", "--to", "mnre") == 2
+    assert "no post to write" in capsys.readouterr().err
+    assert not (tmp_path / "out.txt").exists()
+    assert twofold("convert", posts, posts, "--to", "jsonl") == 2
+    assert "OUT is the same file as IN" in capsys.readouterr().err
+    assert posts.read_text(encoding="utf-8") == POSTS
+    assert twofold("convert", posts, tmp_path / "nowhere" / "out", "--to", "jsonl") == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_an_unknown_format_is_refused(posts, capsys):
+    with pytest.raises(SystemExit) as error:
+        twofold("convert", posts, "out", "--to", "xml")
+    assert error.value.code == 2
+    assert "invalid choice: 'xml'" in capsys.readouterr().err

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from twofold.corpora.check import check, to_dict
+from twofold.corpora.check_view import show
+from twofold.errors import DataError
+
+TRAIN = """IMGID:1
+Ada\tB-PER
+in\tO
+Turin\tI-LOC
+
+IMGID:2
+Hot\tB-OTHER
+\u00a0\tO
+\ufffd\tO
+\u200b\tO
+
+IMGID:3
+Ada\tB-LOC
+in\tO
+Turin\tB-LOC
+
+IMGID:4
+broken
+
+"""
+VALID = "IMGID:5\nAda\tO\nin\tO\nTurin\tO\n\n"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "train.txt").write_bytes(TRAIN.encode())
+    (data / "valid.txt").write_bytes(VALID.encode())
+    (data / "notes.md").write_bytes(b"Some notes.\n")
+    return data
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.new("RGB", (40, 30), "red").save(images / "1.jpg")
+    Image.new("RGB", (300, 300), "red").save(images / "2.jpg")
+    whole = (images / "2.jpg").read_bytes()
+    (images / "2.jpg").write_bytes(whole[: len(whole) // 2])  # its header is in order
+    return images
+
+
+def printed(report, width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    show(report, console)
+    return console.file.getvalue()
+
+
+def test_counts(folder):
+    train, valid = check(folder).splits
+    assert (train.posts, train.tokens, train.entities, train.entities_strict) == (3, 10, 5, 4)
+    assert train.types == {"PER": 1, "LOC": 3, "MISC": 1}
+    assert train.types_strict == {"PER": 1, "LOC": 2, "MISC": 1}
+    assert (valid.posts, valid.entities, valid.release, valid.note) == (1, 0, None, "")
+
+
+def test_what_is_wrong_is_named_with_its_line(folder):
+    report = check(folder)
+    train, _ = report.splits
+    assert train.ill_formed.examples == ["train.txt:4: 'Turin' begins with I-"]
+    assert train.duplicates.examples == ["train.txt:12: the text of line 1 again"]
+    assert train.rejected.count == 1
+    assert train.rejected.examples[0].startswith("train.txt:17: line 18 has no TAB")
+    assert report.shared_texts["train.txt and valid.txt"].examples == ["train.txt:1 and valid.txt:1"]
+    assert report.ambiguous.examples == ["'Ada': LOC, PER"]
+    assert report.skipped == ["notes.md: the format is not known; the file begins with 'Some notes.'"]
+    assert train.unusual == {
+        "replacement characters (U+FFFD)": 1,
+        "zero-width and bidirectional characters": 1,
+        "tokens of white space only": 1,
+    }
+
+
+def test_pictures_are_decoded_and_named(folder, images):
+    report = check(folder / "train.txt", images=images)
+    pictures = report.splits[0].pictures
+    assert (pictures.named, pictures.posts, pictures.readable) == (3, 3, 1)
+    assert [entry.split(":")[0] for entry in pictures.unreadable] == ["2.jpg", "3.jpg"]
+    assert report.exit_code == 1
+    assert "2.jpg" in printed(report)
+    assert "3.jpg" in printed(report)
+
+
+def test_without_a_folder_pictures_are_not_called_missing(folder):
+    report = check(folder / "valid.txt")
+    assert report.splits[0].pictures.unreadable == []
+    assert report.exit_code == 0
+    assert "give --images DIR" in printed(report)
+
+
+def test_pictures_that_posts_name_themselves(tmp_path, images):
+    lines = [
+        {"id": 1, "text": "a", "image": "images/1.jpg"},
+        {"id": 2, "text": "b", "image": "images/1.jpg"},
+        {"id": 3, "text": "c", "image": "images/none.jpg"},
+        {"id": 4, "text": "d", "image": {"base64": "AAAA"}},
+    ]
+    path = tmp_path / "posts.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    pictures = check(path).splits[0].pictures
+    assert (pictures.named, pictures.posts, pictures.readable) == (2, 4, 1)
+    assert [entry.split(":")[0] for entry in pictures.unreadable] == ["none.jpg", "picture in posts.jsonl"]
+
+
+def test_relations_are_counted_by_type_and_pairs_are_no_repetition(tmp_path):
+    line = (
+        "{'token': ['a', 'b'], 'h': {'name': 'a', 'pos': [0, 1]}, 't': {'name': 'b', 'pos': [1, 2]}, "
+        "'img_id': 'x.jpg', 'relation': 'None'}\n"
+    )
+    other = line.replace("'h'", "'?'").replace("'t'", "'h'").replace("'?'", "'t'")
+    (tmp_path / "a.txt").write_bytes((line + other + line.replace("'None'", "'/per/per/peer'")).encode())
+    (split,) = check(tmp_path / "a.txt").splits
+    assert split.relations == {"None": 2, "/per/per/peer": 1}
+    assert split.duplicates.count == 1
+    assert split.pictures.named == 1
+
+
+def test_exit_codes(tmp_path, folder):
+    assert check(folder / "valid.txt").exit_code == 0
+    assert check(folder).exit_code == 1
+    (tmp_path / "bad.jsonl").write_text("junk\n", encoding="utf-8")
+    assert check(tmp_path / "bad.jsonl").exit_code == 2
+
+
+def test_nothing_to_check(tmp_path):
+    with pytest.raises(DataError, match="no data file in the folder"):
+        check(tmp_path)
+    with pytest.raises(DataError, match="cannot be opened"):
+        check(tmp_path / "nowhere")
+
+
+def test_a_changed_copy_of_a_known_release_is_told(tmp_path):
+    posts = "".join(f"IMGID:{i}\n" + "a\tO\n" * 16 + "\n" for i in range(3257))
+    (tmp_path / "test.txt").write_text(posts, encoding="utf-8")
+    report = check(tmp_path / "test.txt")
+    assert "as many posts as Twitter-2015 test, but another hash" in report.splits[0].note
+    assert "relabelled" in printed(report)
+
+
+def test_the_report_as_plain_data(folder, images):
+    plain = json.loads(json.dumps(to_dict(check(folder, images=images))))
+    assert plain["exit_code"] == 1
+    assert plain["splits"][0]["types"] == {"PER": 1, "LOC": 3, "MISC": 1}
+    assert plain["splits"][0]["rejected"]["count"] == 1
+
+
+def test_the_printed_report_is_plain_away_from_a_terminal_and_takes_any_text(folder):
+    (folder / "valid.txt").write_bytes(b"IMGID:[red]\n[/bold]\tI-[x]\n\n")
+    text = printed(check(folder))
+    assert "\x1b" not in text
+    assert "'[/bold]' begins with I-" in text
+
+
+def test_the_real_releases(shared):
+    report = check(shared / "data/twitter2015")
+    train, valid = report.splits
+    assert (train.release.split, valid.release.split) == ("train", "valid")
+    assert (train.ill_formed.count, valid.ill_formed.count) == (186, 53)
+    assert (train.entities, train.entities_strict) == (6352, 6166)
+    assert report.shared_texts["train.txt and valid.txt"].count == 2
+    assert train.pictures.named == 4000
+    assert report.exit_code == 0
+
+
+def test_the_real_relation_data(shared):
+    report = check(shared / "data/mnre")
+    assert [split.posts for split in report.splits] == [12247, 1624]
+    assert [split.pictures.named for split in report.splits] == [7356, 931]
+    assert [split.relations["None"] for split in report.splits] == [7744, 1000]
+    assert report.shared_texts["mnre_train.txt and mnre_val.txt"].count == 5
+
+
+def test_the_real_pictures(shared):
+    report = check(shared / "data/twitter2017", images=shared / "data/pictures/real")
+    assert sum(split.pictures.readable for split in report.splits) == 15
+    assert report.exit_code == 1
