@@ -56,6 +56,7 @@ class ModelConfig:
         source_dropout: chance that a source of a post is left out in training.
         window_pieces: longest input of the text encoder, special pieces included.
         context_words: words of context either side of a window of a long post.
+        weights: ``8bit`` or ``float32``, how the exported graphs keep theirs.
     """
 
     name: str = "custom"
@@ -69,6 +70,7 @@ class ModelConfig:
     source_dropout: float = 0.3
     window_pieces: int = 256
     context_words: int = 32
+    weights: str = "8bit"
 
 
 @dataclass(frozen=True, slots=True)

