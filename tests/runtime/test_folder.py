@@ -62,7 +62,7 @@ def test_a_file_that_is_gone(folder, name):
     with pytest.raises(ModelError, match=f"lacks {name}"):
         open_folder(folder)
     seal(folder)  # even where the manifest agrees
-    with pytest.raises(ModelError, match="lacks|No such file"):
+    with pytest.raises(ModelError, match=r"lacks|No such file"):
         open_folder(folder)
 
 

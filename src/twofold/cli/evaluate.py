@@ -1,0 +1,219 @@
+"""``twofold evaluate``: scores of a model on labelled posts, and which data that was."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twofold.cli.extract import add_model_options, load_model, paired
+from twofold.cli.outputs import RejectLog, lines_to
+from twofold.cli.progress import Progress, watch
+from twofold.errors import DataError
+from twofold.evaluation.spans import SpanScore, SpanScores, TwoCounts
+from twofold.posts import Extraction, Post, Rejected
+
+if TYPE_CHECKING:
+    from twofold.pipeline import Extractor
+
+_NAMED = 10
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="score a model on labelled posts",
+        description="Score a model on labelled posts by exact spans: lenient (every run of tags is an "
+        "entity, as conlleval and the published figures count) and strict (it must begin with B-).",
+        epilog="Exit codes: 0 all well; 1 some records were rejected and not counted; 2 nothing was done.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model folder, or default")
+    parser.add_argument("data", metavar="DATA", type=Path, help="labelled posts in any known format")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures")
+    parser.add_argument("--alt-text", type=Path, metavar="FILE", help="table of alternative texts")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
+    add_model_options(parser, model=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate; the exit code is as the epilog says."""
+    from twofold.corpora import open_corpus
+
+    items = open_corpus(args.data, images=args.images, alt_text=args.alt_text)
+    extractor = load_model(args.model, args)
+    begin = time.monotonic()
+    with ExitStack() as stack:
+        write = stack.enter_context(lines_to(args.json)) if args.json else None
+        progress = stack.enter_context(watch(args.data if args.data.is_file() else None, bar=True))
+        rejected = RejectLog(None, progress.tell)
+        result = _Result(progress)
+        # The model looks at text, picture and alt text only; gold travels beside them on the post.
+        for post, extraction in paired(extractor, result.labelled(items, rejected), args.batch_size):
+            result.add(post, extraction)
+        result.check(args.data, extractor)
+        if write is not None:
+            write(json.dumps(_record(result, rejected, args, extractor, time.monotonic() - begin), indent=1))
+    print("\n".join(_lines(result, rejected, args, extractor)))
+    return 1 if rejected else 0
+
+
+@dataclass
+class _Result:
+    """Everything that is counted."""
+
+    progress: Progress
+    counts: TwoCounts = field(default_factory=TwoCounts)
+    pictures: Counter[str] = field(default_factory=Counter)
+    posts: int = 0
+    tokens: int = 0
+    unlabelled: int = 0
+    confidences: list[float] = field(default_factory=list)
+    right: list[bool] = field(default_factory=list)
+
+    def labelled(self, items: Iterable[Post | Rejected], rejected: RejectLog) -> Iterator[Post]:
+        """Posts that carry labels; the others are counted."""
+        for item in items:
+            if isinstance(item, Rejected):
+                rejected.add(item)
+            elif item.entities is None:
+                self.unlabelled += 1
+            else:
+                yield item
+
+    def add(self, post: Post, extraction: Extraction) -> None:
+        """Count one post."""
+        self.posts += 1
+        self.tokens += len(post.tokens or ())
+        gold = [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
+        found = [(e.start, e.end, e.type) for e in extraction.entities]
+        self.counts.add(gold, found)
+        wanted = {span for span, _ in gold}
+        self.right += [span in wanted for span in found]
+        self.confidences += [e.confidence or 0.0 for e in extraction.entities]
+        self._count_picture(post, extraction)
+        self.progress.step(post)
+
+    def _count_picture(self, post: Post, extraction: Extraction) -> None:
+        status = extraction.picture.status
+        self.pictures[status] += 1
+        if status == "unreadable" and self.pictures[status] <= _NAMED:
+            self.progress.tell(f"{post.origin}: picture unreadable: {extraction.picture.reason}")
+
+    def check(self, path: Path, extractor: Extractor) -> None:
+        """Complain where there was nothing to score, or types that the model cannot know."""
+        if not self.posts:
+            raise DataError(
+                "no labelled post",
+                where=str(path),
+                expected="posts with gold entities",
+                do="see `twofold data check`",
+            )
+        if self.unlabelled:
+            self.progress.tell(f"{self.unlabelled:,} posts carry no labels and were not counted")
+        unknown = [t for t in self.counts.lenient.scores().types if t not in extractor.types]
+        if unknown:
+            self.progress.tell(
+                f"the model does not know the types {', '.join(unknown)}; their entities count as missed"
+            )
+
+    def calibration_error(self) -> float:
+        """Expected calibration error of the confidences, in [0, 1]."""
+        import numpy as np
+
+        from twofold.trust.temperature import calibration_error
+
+        return calibration_error(np.array(self.confidences), np.array(self.right, bool))
+
+
+# --- shown -------------------------------------------------------------------------------------------
+
+
+def _lines(
+    result: _Result, rejected: RejectLog, args: argparse.Namespace, extractor: Extractor
+) -> Iterator[str]:
+    lenient, strict = result.counts.lenient.scores(), result.counts.strict.scores()
+    data = _data(result, rejected, args.data)
+    yield f"model     {extractor.name} ({extractor.folder.path})"
+    yield f"data      {args.data}: {data['release'] or 'no known release'}, md5 {data['md5']}"
+    if data["note"]:
+        yield f"          {data['note']}"
+    yield f"posts     {result.posts} labelled, {len(rejected)} rejected, {result.unlabelled} without labels"
+    yield "pictures  " + ", ".join(f"{result.pictures[s]} {s}" for s in ("read", "none", "unreadable"))
+    yield ""
+    yield f"{'lenient':12}      P      R     F1   gold  found"
+    for name, score in lenient.types.items():
+        yield f"{name:12} {_figures(score)} {score.gold:6} {score.predicted:6}"
+    yield ""
+    yield f"calibration error of the confidences {100 * result.calibration_error():.2f}"
+    yield f"lenient {_headline(lenient.overall)}"
+    yield f"strict {_headline(strict.overall)}"
+
+
+def _figures(score: SpanScore) -> str:
+    return f"{100 * score.precision:6.2f} {100 * score.recall:6.2f} {100 * score.f1:6.2f}"
+
+
+def _headline(score: SpanScore) -> str:
+    return f"P {100 * score.precision:.2f} R {100 * score.recall:.2f} F1 {100 * score.f1:.2f}"
+
+
+# --- written -----------------------------------------------------------------------------------------
+
+
+def _record(
+    result: _Result, rejected: RejectLog, args: argparse.Namespace, extractor: Extractor, seconds: float
+) -> dict[str, Any]:
+    """All figures; precision, recall and F1 in [0, 1]."""
+    manifest = hashlib.sha256((extractor.folder.path / "manifest.json").read_bytes()).hexdigest()
+    return {
+        "model": {"name": extractor.name, "manifest_sha256": manifest},
+        "data": _data(result, rejected, args.data),
+        "pictures": {status: result.pictures[status] for status in ("read", "none", "unreadable")},
+        "lenient": _scores(result.counts.lenient.scores()),
+        "strict": _scores(result.counts.strict.scores()),
+        "calibration_error": round(result.calibration_error(), 6),
+        "seconds": round(seconds, 2),
+    }
+
+
+def _data(result: _Result, rejected: RejectLog, path: Path) -> dict[str, Any]:
+    from twofold.corpora.releases import md5_of, note_on, release_of, resembles
+
+    release = release_of(path)
+    like = None if release else resembles(result.posts, result.tokens)
+    gold = result.counts.lenient.scores().overall.gold
+    return {
+        "path": str(path),
+        "md5": md5_of(path),
+        "release": f"{release.title} {release.split}, {release.labels}" if release else None,
+        "note": note_on(like, gold) if like else None,
+        "posts": result.posts,
+        "rejected": len(rejected),
+        "unlabelled": result.unlabelled,
+    }
+
+
+def _scores(scores: SpanScores) -> dict[str, Any]:
+    return {
+        "overall": _score(scores.overall),
+        "types": {name: _score(score) for name, score in scores.types.items()},
+    }
+
+
+def _score(score: SpanScore) -> dict[str, float]:
+    return {
+        "precision": round(score.precision, 6),
+        "recall": round(score.recall, 6),
+        "f1": round(score.f1, 6),
+        "correct": score.correct,
+        "predicted": score.predicted,
+        "gold": score.gold,
+    }

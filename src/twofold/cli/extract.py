@@ -1,0 +1,291 @@
+"""``twofold extract``: posts in, entities out, as JSON lines, as a table or as a report.
+
+Every line that came in comes out once: as a line of output, or as a rejected line with its reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twofold.cli.main import NOTHING_DONE
+from twofold.cli.outputs import RejectLog, lines_to
+from twofold.cli.progress import Progress, watch
+from twofold.errors import ConfigError
+from twofold.posts import Extraction, Post, Rejected
+
+if TYPE_CHECKING:
+    from twofold.pipeline import Extractor
+
+Pair = tuple[Post, Extraction]
+_STDIN = Path("-")
+_NAMED = 20
+"""Unreadable pictures and other remarks named on stderr; the rest are counted."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "extract",
+        help="find the entities in posts",
+        description="Find the entities in the posts of FILE, or in one post given with --text.",
+        epilog="Files are written as NAME.part and renamed at the end. Exit codes: 0 all well (a picture "
+        "that cannot be read is a warning); 1 some lines were rejected; 2 nothing was done.",
+    )
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help="posts: JSON Lines or another known format; - for stdin",
+    )
+    _add_single(parser.add_argument_group("one post instead of a file"))
+    beside = parser.add_argument_group("what lies beside the file")
+    beside.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures")
+    beside.add_argument("--alt-text-file", type=Path, metavar="TSV", help="table of alternative texts")
+    _add_outputs(parser.add_argument_group("output"))
+    add_model_options(parser)
+
+
+def _add_single(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--text", help="what the post says")
+    group.add_argument("--image", type=Path, metavar="PICTURE", help="its picture")
+    group.add_argument("--alt-text", metavar="TEXT", help="a description of the picture")
+
+
+def _add_outputs(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-o", "--output", type=Path, metavar="OUT", help="JSON Lines file to write")
+    group.add_argument("--report", type=Path, metavar="HTML", help="also write a report to look at")
+    group.add_argument(
+        "--rejects", type=Path, metavar="FILE", help="write rejected lines and why, as JSON Lines"
+    )
+    group.add_argument(
+        "--table", action="store_true", help="print a table (done anyway on a terminal without -o)"
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> None:
+    """Options that say how a model is run; ``model`` to include which."""
+    group = parser.add_argument_group("model")
+    if model:
+        group.add_argument(
+            "--model", metavar="DIR", default="default", help="model folder (default: the shipped one)"
+        )
+    group.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="windows of text read at once (32)"
+    )
+    group.add_argument("--threads", type=int, metavar="N", help="threads of the model (default: all cores)")
+    group.add_argument(
+        "--cache", type=Path, metavar="DIR", help="keep features of pictures here between runs"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Extract; the exit code is as the epilog says."""
+    items, source = _open(args)
+    _check_places(args, source)
+    extractor = load_model(args.model, args)
+    table = args.table or (args.output is None and sys.stdout.isatty())
+    begin = time.monotonic()
+    with ExitStack() as stack:
+        progress = stack.enter_context(watch(source, bar=not table))
+        write_reject = stack.enter_context(lines_to(args.rejects)) if args.rejects else None
+        tally = _Tally(progress, RejectLog(write_reject, progress.tell))
+        sinks = _sinks(args, table, stack, tally)
+        pairs = paired(extractor, _accepted(items, tally.rejected), args.batch_size)
+        _consume(_through(pairs, [*sinks, tally.add]), args, extractor.name, tally.rejected)
+    tally.end()
+    if args.text is None:
+        progress.tell(tally.summary(time.monotonic() - begin, args))
+    return _exit_code(tally)
+
+
+def load_model(name: str, args: argparse.Namespace) -> Extractor:
+    """The model of this name or folder, run as the options say."""
+    from twofold.pipeline import load  # after the cheap checks: it brings ONNX Runtime's helpers
+
+    if args.batch_size < 1:
+        raise ConfigError(f"--batch-size is {args.batch_size}", expected="a number above 0")
+    return load(None if name == "default" else name, threads=args.threads, cache=args.cache)
+
+
+def _exit_code(tally: _Tally) -> int:
+    if tally.nothing_done:
+        return NOTHING_DONE
+    return 1 if tally.rejected else 0
+
+
+# --- what comes in -----------------------------------------------------------------------------------
+
+
+def _open(args: argparse.Namespace) -> tuple[Iterable[Post | Rejected], Path | None]:
+    """Posts, and the file they come from if its length can be known."""
+    from twofold.corpora import attach, open_corpus, read_jsonl
+
+    if (args.file is None) == (args.text is None):
+        what = "no posts were given" if args.file is None else "both a file and --text were given"
+        raise ConfigError(what, expected="a FILE of posts, - for standard input, or --text")
+    if args.text is not None:
+        return [_single(args)], None
+    if args.image is not None or args.alt_text is not None:
+        raise ConfigError(
+            "--image and --alt-text belong to one post given with --text",
+            do="with a file use --images DIR and --alt-text-file TSV",
+        )
+    if args.file == _STDIN:
+        beside = attach(args.images, args.alt_text_file) if args.images or args.alt_text_file else None
+        return read_jsonl(sys.stdin.buffer, beside), None
+    posts = open_corpus(args.file, images=args.images, alt_text=args.alt_text_file)
+    return posts, args.file if args.file.is_file() else None
+
+
+def _single(args: argparse.Namespace) -> Post:
+    from twofold.corpora import parse_post
+
+    if args.images is not None or args.alt_text_file is not None:
+        raise ConfigError(
+            "--images and --alt-text-file belong to a file of posts",
+            do="with --text use --image PICTURE and --alt-text TEXT",
+        )
+    record = {"id": 1, "text": args.text, "image": args.image, "alt_text": args.alt_text}
+    return parse_post(record, "--text")
+
+
+def _check_places(args: argparse.Namespace, source: Path | None) -> None:
+    """No file may be written that is read, or written twice."""
+    outputs = {"-o": args.output, "--report": args.report, "--rejects": args.rejects}
+    taken: dict[Path, str] = {source.resolve(): "the file of posts"} if source is not None else {}
+    for option, path in outputs.items():
+        if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
+            continue  # /dev/null may be named as often as one likes
+        if path.resolve() in taken:
+            raise ConfigError(
+                f"{option} {path} is also {taken[path.resolve()]}", expected="files of their own"
+            )
+        if not path.parent.is_dir() or path.is_dir():
+            raise ConfigError(f"{option} {path}: no file can be written there", do="make the folder first")
+        taken[path.resolve()] = option
+
+
+# --- through -----------------------------------------------------------------------------------------
+
+
+def _accepted(items: Iterable[Post | Rejected], rejected: RejectLog) -> Iterator[Post]:
+    for item in items:
+        if isinstance(item, Post):
+            yield item
+        else:
+            rejected.add(item)
+
+
+def paired(extractor: Extractor, posts: Iterable[Post], batch_size: int) -> Iterator[Pair]:
+    """Each post with what was found in it, as a stream."""
+    waiting: deque[Post] = deque()
+
+    def feed() -> Iterator[Post]:
+        for post in posts:
+            waiting.append(post)
+            yield post
+
+    for extraction in extractor.extract(feed(), batch_size=batch_size):
+        yield waiting.popleft(), extraction
+
+
+def _through(pairs: Iterable[Pair], sinks: Iterable[Callable[[Post, Extraction], None]]) -> Iterator[Pair]:
+    sinks = list(sinks)
+    for post, extraction in pairs:
+        for sink in sinks:
+            sink(post, extraction)
+        yield post, extraction
+
+
+# --- what goes out -----------------------------------------------------------------------------------
+
+
+def _sinks(
+    args: argparse.Namespace, table: bool, stack: ExitStack, tally: _Tally
+) -> list[Callable[[Post, Extraction], None]]:
+    from twofold.records import to_line
+
+    sinks: list[Callable[[Post, Extraction], None]] = []
+    if args.output is not None or not table:
+        write = stack.enter_context(lines_to(args.output, keep=lambda: not tally.nothing_done))
+        sinks.append(lambda post, extraction: write(to_line(extraction)))
+    if table:
+        from rich.console import Console
+
+        from twofold.cli.table import ExtractionTable
+
+        printed = ExtractionTable(Console())
+        sinks.append(lambda post, extraction: printed.add(extraction))
+    return sinks
+
+
+def _consume(pairs: Iterator[Pair], args: argparse.Namespace, model: str, rejected: RejectLog) -> None:
+    if args.report is None:
+        deque(pairs, maxlen=0)
+        return
+    from twofold.report import write_report
+
+    write_report(pairs, args.report, model=model, rejected=rejected)
+
+
+@dataclass
+class _Tally:
+    """Counts what went through, and names what needs a person's eye."""
+
+    progress: Progress
+    rejected: RejectLog
+    posts: int = 0
+    entities: int = 0
+    unreadable: int = 0
+    remarks: int = 0
+
+    @property
+    def nothing_done(self) -> bool:
+        """Whether there was something to do and none of it could be done."""
+        return self.posts == 0 and len(self.rejected) > 0
+
+    def add(self, post: Post, extraction: Extraction) -> None:
+        self.posts += 1
+        self.entities += len(extraction.entities)
+        if extraction.picture.status == "unreadable":
+            self.unreadable += 1
+            name = f"picture {post.image}" if isinstance(post.image, Path) else "picture"
+            self._remark(post, f"{name} unreadable, its text was read: {extraction.picture.reason}")
+        for warning in extraction.warnings:
+            self._remark(post, warning)
+        self.progress.step(post)
+
+    def _remark(self, post: Post, text: str) -> None:
+        self.remarks += 1
+        if self.remarks <= _NAMED:
+            self.progress.tell(f"{post.origin or 'post'} (id {post.id!r}): {text}")
+
+    def end(self) -> None:
+        if self.remarks > _NAMED:
+            self.progress.tell(
+                f"and {self.remarks - _NAMED:,} more such remarks; the output names the pictures"
+            )
+
+    def summary(self, seconds: float, args: argparse.Namespace) -> str:
+        counts = (
+            _count(self.posts, "post", "posts"),
+            _count(self.entities, "entity", "entities"),
+            f"{_count(self.unreadable, 'picture', 'pictures')} unreadable",
+            f"{_count(len(self.rejected), 'line', 'lines')} rejected",
+        )
+        places = [str(path) for path in (args.output, args.report, args.rejects) if path is not None]
+        where = f" -> {', '.join(places)}" if places else ""
+        return f"{', '.join(counts)}; {seconds:.1f} s{where}"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"

@@ -1,0 +1,95 @@
+"""``twofold``: picks the command and turns what goes wrong into a message and an exit code.
+
+A command's module has ``add_parser(subparsers)`` and ``run(args)``, which gives the exit code; only the
+module of the command that was asked for is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from twofold import __version__
+from twofold.errors import TwofoldError
+
+COMMANDS = {
+    "extract": "find the entities in posts",
+    "evaluate": "score a model on labelled posts",
+    "train": "train a model on your own labelled posts",
+    "data": "check data before trusting it, or convert it",
+}
+"""Each command and what it does; its module is ``twofold.cli.<command>``."""
+
+NOTHING_DONE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+
+
+def entry() -> None:
+    """Run as a program."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line (without the program's name); returns the exit code.
+
+    A mistake in what came in ends with one line on stderr and code 2; with ``--debug`` anywhere
+    on the line, with a traceback.
+    """
+    arguments, debug = _take_debug(arguments)
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print("twofold: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left; without this, Python complains when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except (TwofoldError, OSError) as error:
+        if debug:
+            raise
+        print(f"twofold: {printable(str(error))}", file=sys.stderr)
+        return NOTHING_DONE
+
+
+def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    rest = [argument for argument in arguments if argument != "--debug"]
+    return rest, len(rest) < len(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parser = build_parser(arguments)
+    args = parser.parse_args(arguments)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return NOTHING_DONE
+    code: int = import_module(f"twofold.cli.{args.command}").run(args)
+    sys.stdout.flush()  # here, where a closed pipe is still ours to handle
+    return code
+
+
+def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser, complete for the commands named in ``arguments``; of the others it knows the name."""
+    parser = argparse.ArgumentParser(
+        prog="twofold",
+        description="Entities from social-media posts with their pictures, each with a confidence.",
+        epilog="twofold COMMAND --help tells more about a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"twofold {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show a traceback where something goes wrong")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for command, summary in COMMANDS.items():
+        if command in arguments:
+            import_module(f"twofold.cli.{command}").add_parser(subparsers)
+        else:
+            subparsers.add_parser(command, help=summary, add_help=False)
+    return parser
+
+
+def printable(text: str) -> str:
+    """A text from elsewhere without what a terminal would obey: those characters as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\u200d" else ascii(c)[1:-1] for c in text)

@@ -1,0 +1,104 @@
+"""``twofold evaluate``: figures against a case worked out by hand, and which data they are for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tiny_model
+from PIL import Image
+
+from twofold.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(tiny_model.build(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Four gold spans, one of them begun with I-, one of a type nobody knows; found are four, two right."""
+    text = (
+        "IMGID:1\nAnna\tB-PER\nleft\tO\nNASA\tI-ORG\n\n"
+        "IMGID:2\nBob\tB-LOC\nat\tO\nparis\tB-LOC\n\n"
+        "IMGID:3\nthe\tO\nsea\tB-WATER\n\n"
+        "IMGID:4\nParis\tO\n\n"
+    )
+    (tmp_path / "posts.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (20, 20)).save(tmp_path / "photos" / "1.jpg")
+    (tmp_path / "photos" / "2.jpg").write_bytes(b"")
+    return tmp_path / "posts.txt"
+
+
+def test_figures_by_hand(model, data, capsys):
+    # Found: Anna PER (right), NASA ORG (right leniently), Bob PER (gold says LOC), paris LOC (right),
+    # Paris LOC (gold says nothing).
+    assert main(["evaluate", model, str(data)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[-2:] == ["lenient P 60.00 R 60.00 F1 60.00", "strict P 40.00 R 50.00 F1 44.44"]
+    rows = {line.split()[0]: line.split()[1:] for line in out if line[:5].split()}
+    assert rows["ORG"] == ["100.00", "100.00", "100.00", "1", "1"]
+    assert rows["WATER"] == ["0.00", "0.00", "0.00", "1", "0"]
+    assert rows["pictures"] == ["0", "read,", "4", "none,", "0", "unreadable"]
+
+
+def test_json_says_which_data_it_was(model, data, tmp_path, capsys):
+    target = tmp_path / "figures.json"
+    arguments = ["--images", str(data.parent / "photos"), "--json", str(target)]
+    assert main(["evaluate", model, str(data), *arguments]) == 0
+    figures = json.loads(target.read_text(encoding="utf-8"))
+    assert figures["lenient"]["overall"]["f1"] == 0.6
+    assert figures["strict"]["types"]["PER"] == {
+        "precision": 0.5, "recall": 1.0, "f1": 0.666667, "correct": 1, "predicted": 2, "gold": 1,
+    }  # fmt: skip
+    assert figures["pictures"] == {"read": 1, "none": 0, "unreadable": 3}
+    assert figures["data"]["release"] is None
+    assert len(figures["data"]["md5"]) == 32
+    assert figures["data"]["posts"] == 4
+    assert 0 <= figures["calibration_error"] <= 1
+    shown = capsys.readouterr()
+    assert "no known release" in shown.out
+    assert "posts.txt:6: picture unreadable: the picture is empty" in shown.err
+    assert "does not know the types WATER" in shown.err
+
+
+def test_alt_texts_change_the_figures_of_their_posts_only(model, data, tmp_path, capsys):
+    (tmp_path / "alt.tsv").write_text("image\tcaption\n1.jpg\ta rocket\n", encoding="utf-8")
+    assert main(["evaluate", model, str(data), "--alt-text", str(tmp_path / "alt.tsv")]) == 0
+    assert "lenient P" in capsys.readouterr().out
+
+
+def test_rejected_and_unlabelled_posts_are_counted_apart(model, tmp_path, capsys):
+    lines = ['{"id": 1, "text": "Anna", "entities": []}', "no", '{"id": 2, "text": "Bob"}']
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert main(["evaluate", model, str(tmp_path / "posts.jsonl")]) == 1
+    shown = capsys.readouterr()
+    assert "1 labelled, 1 rejected, 1 without labels" in shown.out
+    assert "1 posts carry no labels" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b'{"id": 2, "text": "Bob"}\n', "no labelled post"), (b"", "no labelled post"), (b"what?", "format")],
+)
+def test_nothing_to_score(model, tmp_path, capsys, content, message):
+    (tmp_path / "posts").write_bytes(content)
+    assert main(["evaluate", model, str(tmp_path / "posts"), "--json", str(tmp_path / "x.json")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "x.json").exists()
+
+
+@pytest.mark.parametrize("arguments", [["gone", "posts.txt"], ["MODEL", "gone.txt"]])
+def test_mistakes(model, data, capsys, monkeypatch, arguments):
+    monkeypatch.chdir(data.parent)
+    assert main(["evaluate", *(model if a == "MODEL" else a for a in arguments)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_known_release_is_named(model, shared, capsys):
+    assert main(["evaluate", model, str(shared / "data" / "twitter2017" / "valid.txt")]) == 0
+    out = capsys.readouterr().out
+    assert "Twitter-2017 valid" in out
+    assert "723 labelled" in out

@@ -1,0 +1,310 @@
+"""``twofold extract`` as a user runs it, with every mistake a user makes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny_model
+from PIL import Image
+
+from twofold.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model.build(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def extract(model, tmp_path, monkeypatch):
+    """Runs the command in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments) -> int:
+        return main(["extract", "--model", str(model), *map(str, arguments)])
+
+    return run
+
+
+def write(path: Path, *lines: object) -> Path:
+    rows = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
+    path.write_bytes(b"\n".join(rows) + b"\n")
+    return path
+
+
+def read(path: Path | str) -> list[dict]:
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def picture(path: Path) -> Path:
+    Image.new("RGB", (40, 30), "red").save(path)
+    return path
+
+
+def test_a_file_to_a_file(extract, tmp_path, capsys):
+    picture(tmp_path / "red.png")
+    posts = write(
+        tmp_path / "posts.jsonl",
+        {"id": "a", "text": "Anna left paris", "image": "red.png", "alt_text": "a square"},
+        {"id": 2, "text": "nothing here"},
+    )
+    assert extract(posts, "-o", "out.jsonl") == 0
+    first, second = read("out.jsonl")
+    assert [entity["text"] for entity in first["entities"]] == ["Anna", "paris"]
+    assert set(first["entities"][0]["sources"]) == {"text", "picture", "alt_text"}
+    assert first["picture"] == {"status": "read", "reason": ""}
+    assert second == {
+        "id": 2, "text": "nothing here", "entities": [],
+        "picture": {"status": "none", "reason": ""}, "model": "tiny",
+    }  # fmt: skip
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "2 posts, 2 entities, 0 pictures unreadable, 0 lines rejected" in shown.err
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_standard_output_is_json_lines_where_nobody_watches(extract, tmp_path, capsys):
+    assert extract(write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})) == 0
+    assert json.loads(capsys.readouterr().out)["entities"][0]["type"] == "PER"
+
+
+def test_one_post_from_the_command_line(extract, tmp_path, capsys):
+    image = picture(tmp_path / "red.png")
+    assert extract("--text", "Anna left", "--image", image, "--alt-text", "a square") == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["picture"]["status"] == "read"
+    assert shown.err == ""
+
+
+def test_standard_input(extract, monkeypatch, capsys):
+    lines = b'{"id": 1, "text": "Anna"}\nnot json\n{"id": 2, "text": "Bob"}\n'
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    assert extract("-") == 1
+    shown = capsys.readouterr()
+    assert [json.loads(line)["id"] for line in shown.out.splitlines()] == [1, 2]
+    assert "<stdin>:2: rejected: the line is not JSON" in shown.err
+
+
+def test_a_table_for_a_person(extract, tmp_path, capsys):
+    posts = write(
+        tmp_path / "posts.jsonl",
+        {"id": "[bold]x", "text": "Anna left\x1b[31m paris", "alt_text": "a square"},
+        {"id": 2, "text": "nothing", "image": "gone.png"},
+    )
+    assert extract(posts, "--table", "-o", "out.jsonl") == 0
+    table = capsys.readouterr().out
+    assert "Anna" in table and "PER" in table and "alt" in table
+    assert "\x1b[31m" not in table and "\\x1b[31m" in table
+    assert "[bold]x" in table
+    assert "picture unreadable: file not found" in table
+    assert "(no entity)" in table
+    assert len(read("out.jsonl")) == 2
+
+
+def test_a_terminal_gets_a_table(extract, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert extract("--text", "Anna") == 0
+    assert "entity" in capsys.readouterr().out
+
+
+def test_a_report(extract, tmp_path):
+    posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna left"}, b"no json")
+    assert extract(posts, "-o", "out.jsonl", "--report", "report.html") == 1
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Anna" in page
+    assert "not JSON" in page
+
+
+def test_corpus_formats_with_pictures_and_alt_texts_beside(extract, tmp_path):
+    (tmp_path / "photos").mkdir()
+    picture(tmp_path / "photos" / "7.jpg")
+    (tmp_path / "alt.tsv").write_text("image\tcaption\n7.jpg\ta red square\n", encoding="utf-8")
+    (tmp_path / "posts.txt").write_text("IMGID:7\nAnna\tB-PER\nleft\tO\n\n", encoding="utf-8")
+    assert extract("posts.txt", "-o", "out.jsonl", "--images", "photos", "--alt-text-file", "alt.tsv") == 0
+    assert set(read("out.jsonl")[0]["entities"][0]["sources"]) == {"text", "picture", "alt_text"}
+
+
+BAD = [
+    b"",
+    b"not json",
+    b"[1, 2]",
+    b'{"id": 1',
+    {"text": "no id"},
+    {"id": 1},
+    {"id": 1, "text": 7},
+    {"id": 1.5, "text": "x"},
+    {"id": 1, "text": "Anna", "entities": [{"start": 0, "end": 9, "type": "PER"}]},
+    {"id": 1, "text": "x", "image": 5},
+    {"id": 1, "text": "x", "alt_text": ["a"]},
+    b'{"id": 1, "text": "\xff"}',
+    b'{"id": 1, "text": "\\ud800"}',
+    b"[" * 100_000,
+]
+
+
+def test_bad_lines_are_rejected_and_the_others_come_out_whole(extract, tmp_path, capsys):
+    good = [{"id": f"good {i}", "text": "Anna left"} for i in range(len(BAD))]
+    lines = [line for pair in zip(BAD, good, strict=True) for line in pair]
+    posts = write(tmp_path / "posts.jsonl", *lines)
+    assert extract(posts, "-o", "out.jsonl", "--rejects", "bad.jsonl") == 1
+    out, bad = read("out.jsonl"), read("bad.jsonl")
+    assert [row["id"] for row in out] == [post["id"] for post in good]
+    assert len(out) + len(bad) == len(lines)
+    assert [row["origin"] for row in bad] == [f"{posts}:{2 * i + 1}" for i in range(len(BAD))]
+    assert all(row["reason"] for row in bad)
+    shown = capsys.readouterr().err
+    assert shown.count(": rejected: ") == 10
+    assert f"{len(BAD)} lines rejected" in shown
+    assert "Traceback" not in shown
+
+
+def test_only_bad_lines_are_code_2_and_leave_an_older_output_alone(extract, tmp_path):
+    (tmp_path / "out.jsonl").write_text("older\n", encoding="utf-8")
+    posts = write(tmp_path / "posts.jsonl", b"no", b"no")
+    assert extract(posts, "-o", "out.jsonl", "--rejects", "bad.jsonl") == 2
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "older\n"
+    assert len(read("bad.jsonl")) == 2
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_an_empty_file_is_well(extract, tmp_path):
+    (tmp_path / "posts.jsonl").write_bytes(b"")
+    assert extract("posts.jsonl", "-o", "out.jsonl") == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == b""
+
+
+def test_unreadable_pictures_are_warnings_by_name(extract, tmp_path, capsys):
+    (tmp_path / "empty.png").write_bytes(b"")
+    posts = write(
+        tmp_path / "posts.jsonl",
+        {"id": 1, "text": "Anna", "image": "empty.png"},
+        {"id": 2, "text": "Bob", "image": "gone.png"},
+        {"id": 3, "text": ""},
+    )
+    assert extract(posts, "-o", "out.jsonl") == 0
+    shown = capsys.readouterr().err
+    assert "posts.jsonl:1 (id 1): picture" in shown
+    assert "empty.png unreadable, its text was read: the picture is empty" in shown
+    assert "gone.png unreadable, its text was read: file not found" in shown
+    assert "(id 3): the text is empty" in shown
+    assert "2 pictures unreadable" in shown
+    assert [row["picture"]["status"] for row in read("out.jsonl")] == ["unreadable", "unreadable", "none"]
+
+
+def test_many_unreadable_pictures_do_not_flood_the_screen(extract, tmp_path, capsys):
+    posts = [{"id": i, "text": "Anna", "image": f"{i}.png"} for i in range(60)]
+    assert extract(write(tmp_path / "posts.jsonl", *posts), "-o", "out.jsonl") == 0
+    shown = capsys.readouterr().err
+    assert shown.count("unreadable, its text") == 20
+    assert "and 40 more" in shown
+    assert "60 pictures unreadable" in shown
+
+
+def test_odd_texts(extract, tmp_path):
+    texts = ["😀" * 50, "\u200b\u202eAnna\u202c", "Anna\0left", "x" * 100_000, "a\u2028b\u0085c\r d", " "]
+    posts = [{"id": i, "text": text} for i, text in enumerate(texts)]
+    assert extract(write(tmp_path / "posts.jsonl", *posts), "-o", "out.jsonl") == 0
+    lines = (tmp_path / "out.jsonl").read_bytes().split(b"\n")
+    assert [json.loads(line)["text"] for line in lines[:-1]] == texts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no posts were given"),
+        (["posts.jsonl", "--text", "Anna"], "both a file and --text"),
+        (["gone.jsonl"], "gone.jsonl: cannot be opened: No such file"),
+        (["."], "a folder"),
+        (["posts.jsonl", "--image", "a.png"], "--image and --alt-text belong to one post"),
+        (["--text", "Anna", "--images", "."], "--images and --alt-text-file belong to a file"),
+        (["posts.jsonl", "--images", "gone"], "gone: no such folder"),
+        (["posts.jsonl", "--alt-text-file", "gone.tsv"], "gone.tsv: no such file"),
+        (["posts.jsonl", "-o", "posts.jsonl"], "-o posts.jsonl is also the file of posts"),
+        (["posts.jsonl", "-o", "a", "--rejects", "a"], "--rejects a is also -o"),
+        (["posts.jsonl", "-o", "gone/out.jsonl"], "no file can be written there"),
+        (["posts.jsonl", "-o", "."], "no file can be written there"),
+        (["posts.jsonl", "--batch-size", "0"], "--batch-size is 0"),
+        (["posts.jsonl", "--threads", "-1"], "threads is -1"),
+        (["posts.jsonl", "--model", "gone"], "gone: no such folder; expected a model folder"),
+        (["--text", "\ud800"], "--text: "),
+    ],
+)
+def test_mistakes_on_the_command_line(extract, tmp_path, capsys, arguments, message):
+    write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})
+    assert extract(*arguments) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "manifest.json").unlink(), "cut off"),
+        (lambda folder: (folder / "text.onnx").write_bytes(b"x"), "altered"),
+        (lambda folder: (folder / "fusion.onnx").unlink(), "lacks fusion.onnx"),
+        (lambda folder: (folder / "config.json").write_text('{"format": 99}'), "install a newer Twofold"),
+    ],
+)
+def test_a_model_folder_with_something_wrong(tmp_path, capsys, damage, message):
+    folder = tiny_model.build(tmp_path / "model")
+    damage(folder)
+    assert main(["extract", "--model", str(folder), "--text", "Anna"]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_the_cache_is_used(extract, tmp_path):
+    picture(tmp_path / "red.png")
+    posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna", "image": "red.png"})
+    for out in ("one.jsonl", "two.jsonl"):
+        assert extract(posts, "-o", out, "--cache", "cache") == 0
+    assert read("one.jsonl") == read("two.jsonl")
+    assert list((tmp_path / "cache").rglob("*.npy"))
+
+
+def test_special_files_are_written_directly(extract, tmp_path):
+    posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"}, b"no")
+    assert extract(posts, "-o", os.devnull, "--rejects", os.devnull) == 1
+    assert not Path(f"{os.devnull}.part").exists()
+
+
+def test_a_killed_run_does_not_look_finished(model, tmp_path):
+    out = tmp_path / "out.jsonl"
+    code = "import sys; from twofold.cli.main import entry; entry()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, "extract", "--model", model, "-", "-o", out, "--batch-size", "1"],
+        stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    child.stdin.write(b"".join(b'{"id": %d, "text": "Anna"}\n' % i for i in range(2000)))
+    child.stdin.flush()
+    part, deadline = tmp_path / "out.jsonl.part", time.monotonic() + 30
+    while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdin.close()
+    assert not out.exists()
+    assert part.stat().st_size > 0
+
+
+def test_memory_does_not_grow_with_the_rejected(tmp_path):
+    from twofold.cli.outputs import RejectLog
+    from twofold.posts import Rejected
+
+    log = RejectLog(None, lambda message: None)
+    for i in range(1000):
+        log.add(Rejected(f"f:{i}", "bad", "x"))
+    assert len(log) == 1000
+    assert len(log[:5000]) == RejectLog.KEPT
+    assert log[3].origin == "f:3"

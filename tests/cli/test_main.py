@@ -1,0 +1,121 @@
+"""What every command has in common: messages instead of tracebacks, exit codes, a quick start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from twofold import __version__
+from twofold.cli import main as cli
+from twofold.cli.main import main, printable
+from twofold.errors import DataError
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Makes the command ``extract`` raise what it is told to."""
+
+    def install(error: BaseException) -> None:
+        def run(arguments):
+            raise error
+
+        monkeypatch.setattr(cli, "_run", run)
+
+    return install
+
+
+def test_a_mistake_is_one_line_and_code_2(failing, capsys):
+    failing(DataError("no such file", where="posts\x1b[31m.jsonl", do="check the path"))
+    assert main(["extract"]) == 2
+    assert capsys.readouterr().err == "twofold: posts\\x1b[31m.jsonl: no such file; check the path\n"
+
+
+def test_a_full_disk_is_one_line_too(failing, capsys):
+    failing(OSError(28, "No space left on device", "out.jsonl.part"))
+    assert main(["extract"]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback(failing):
+    failing(DataError("no such file"))
+    with pytest.raises(DataError):
+        main(["extract", "--debug"])
+
+
+def test_a_defect_of_ours_is_not_hidden(failing):
+    failing(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        main(["extract"])
+
+
+def test_an_interrupt(failing, capsys):
+    failing(KeyboardInterrupt())
+    assert main(["extract"]) == 130
+    assert capsys.readouterr().err == "twofold: interrupted\n"
+
+
+def test_no_command_prints_help(capsys):
+    assert main([]) == 2
+    shown = capsys.readouterr().err
+    assert all(command in shown for command in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [["paint"], ["extract", "--colour"], ["extract", "--batch-size", "x"]])
+def test_what_argparse_refuses_is_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"twofold {__version__}\n"
+
+
+@pytest.mark.parametrize("command", list(cli.COMMANDS))
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert "usage: twofold" in capsys.readouterr().out
+
+
+def test_starting_imports_nothing_heavy():
+    code = (
+        "import sys; from twofold.cli.main import build_parser; build_parser(['extract', '-'])\n"
+        "heavy = {'numpy', 'onnxruntime', 'PIL', 'rich', 'torch', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    code = (
+        "import sys\n"
+        "from twofold.cli import main as cli\n"
+        "def run(arguments):\n"
+        "    while True: print('line')\n"
+        "cli._run = run\n"
+        "cli.entry()\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "line\n"
+    child.stdout.close()
+    assert child.wait(20) == 141
+    assert child.stderr.read() == ""
+    child.stderr.close()
+
+
+def test_printable():
+    assert printable("Fotos/Zürich 😀.jpg") == "Fotos/Zürich 😀.jpg"
+    assert printable("a\x1b]0;b\x07\u202e\n") == "a\\x1b]0;b\\x07\\u202e\\n"
+    assert printable("\ud800") == "\\ud800"
+    assert os.linesep not in printable("a\r\nb")
