@@ -174,12 +174,14 @@ class Extractor:
             return None, {}
         words, tags = np.arange(span.start, span.end), self.decoder.tags_of(span)
         shares = reading.share[:, words, tags].mean(1)  # (M,)
+        aleatoric, epistemic = _uncertainty(reading.evidence[:, :, words, tags])  # (M,) each
         sources = {
-            name: SourceEvidence(float(shares[m]), *_uncertainty(reading.evidence[m][:, words, tags]))
+            name: SourceEvidence(float(shares[m]), float(aleatoric[m]), float(epistemic[m]))
             for m, name in enumerate(self.folder.config.sources)
             if reading.sources[m]
         }
-        return Uncertainty(*_uncertainty(reading.fused[:, words, tags])), sources
+        whole = _uncertainty(reading.fused[:, words, tags])
+        return Uncertainty(float(whole[0]), float(whole[1])), sources
 
 
 def _as_posts(posts: Iterable[PostLike]) -> Iterator[Post]:
@@ -189,11 +191,11 @@ def _as_posts(posts: Iterable[PostLike]) -> Iterator[Post]:
         yield post if isinstance(post, Post) else parse_post(post, f"post {number}")
 
 
-def _uncertainty(nig: NDArray[np.float32]) -> tuple[float, float]:
-    """Aleatoric and epistemic, each the mean over n words, of δ, γ, α, β (4, n)."""
-    _, gamma, alpha, beta = nig.astype(np.float64)
+def _uncertainty(nig: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Aleatoric and epistemic (…), each the mean over n words, of δ, γ, α, β (…, 4, n)."""
+    gamma, alpha, beta = (nig[..., i, :].astype(np.float64) for i in (1, 2, 3))
     aleatoric = beta / (alpha - 1)
-    return float(aleatoric.mean()), float((aleatoric / gamma).mean())
+    return aleatoric.mean(-1), (aleatoric / gamma).mean(-1)
 
 
 def _warnings(reading: Reading) -> tuple[str, ...]:

@@ -93,6 +93,9 @@ def _open_graph(path: Path, threads: int | None) -> InferenceSession:
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # shapes differ from batch to batch
+    # Threads that wait by spinning take the cores from those that decode pictures, and from others:
+    # with 2 busy cores, text with pictures ran 1.7 times as fast without.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
