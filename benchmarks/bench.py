@@ -1,0 +1,214 @@
+"""`make bench`: speed and memory as ratios taken in one run, to results/bench.json and to README.md.
+
+    python benchmarks/bench.py                  all of it, with the default model
+    python benchmarks/bench.py crf start        some of it
+    python benchmarks/bench.py --model DIR --posts 40 --rounds 2 --out /dev/null
+
+Only a run of everything rewrites the table of the README. Nothing here is asserted in tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import chain
+import extraction
+import start
+from timing import Ratio
+
+HERE = Path(__file__).parent
+RESULTS, README = HERE / "results" / "bench.json", HERE / "README.md"
+PARTS = ("extraction", "memory", "crf", "start")
+BEGIN, END = "<!-- results: written by bench.py -->", "<!-- end of results -->"
+PACKAGES = ("twofold", "onnxruntime", "numpy", "tokenizers", "pillow", "torch", "pytorch-crf")
+
+
+@dataclass
+class Results:
+    """What was measured, and what was left out."""
+
+    ratios: list[Ratio] = field(default_factory=list)
+    posts_per_second: dict[str, float] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def leave_out(self, why: str) -> None:
+        """Note that something could not be measured."""
+        print(f"bench: {why}", file=sys.stderr)
+        self.left_out.append(why)
+
+
+def main(arguments: list[str]) -> None:
+    """Run, print, write."""
+    args = _parser().parse_args(arguments)
+    parts = args.parts or list(PARTS)
+    results = measure(args, parts)
+    record = to_record(results, args)
+    print(to_table(record))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8", newline="\n")
+    if args.out == RESULTS and set(parts) == set(PARTS):
+        rewrite(README, to_table(record))
+
+
+def measure(args: argparse.Namespace, parts: list[str]) -> Results:
+    """Measure the parts that were asked for."""
+    results = Results()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        if "extraction" in parts:
+            ratios, results.posts_per_second = extraction.compare(
+                args.model, work, args.posts, args.rounds, args.threads, results.leave_out
+            )
+            results.ratios += ratios
+        if "memory" in parts:
+            results.ratios += extraction.memory(args.model, work, args.posts, args.threads)
+    if "crf" in parts:
+        results.ratios += chain.compare(4 * args.rounds, results.leave_out)
+    if "start" in parts:
+        results.ratios += start.compare(args.model, args.rounds)
+    return results
+
+
+def to_record(results: Results, args: argparse.Namespace) -> dict[str, object]:
+    """Everything as plain data; nothing in it names a machine."""
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "cores": os.cpu_count(),
+        "threads": args.threads,
+        "posts": args.posts,
+        "rounds": args.rounds,
+        "ratios": [{k: _rounded(v) for k, v in ratio._asdict().items()} for ratio in results.ratios],
+        "posts_per_second": results.posts_per_second,
+        "left_out": results.left_out,
+    }
+
+
+def to_table(record: dict[str, object]) -> str:
+    """The record as Markdown."""
+    rates: dict[str, float] = record["posts_per_second"]  # type: ignore[assignment]
+    ratios: list[dict[str, object]] = record["ratios"]  # type: ignore[assignment]
+    lines = ["| what | against | ratio | quartiles | remark |", "|---|---|---|---|---|"]
+    row = "| {what} | {against} | {value:.2f} | {low:.2f} – {high:.2f} | {note} |"
+    lines += [row.format(**ratio) for ratio in ratios] + [""]
+    if rates:
+        lines.append("Posts a second here: " + "; ".join(f"{k} {v:g}" for k, v in rates.items()) + ".")
+    lines.append("{posts} posts, {rounds} rounds, {threads} of {cores} cores;".format(**record))
+    versions: dict[str, str] = record["versions"]  # type: ignore[assignment]
+    lines.append(", ".join(f"{name} {number}" for name, number in versions.items()) + ".")
+    left_out: list[str] = field(default_factory=list)
+
+    def leave_out(self, why: str) -> None:
+        """Note that something could not be measured."""
+        print(f"bench: {why}", file=sys.stderr)
+        self.left_out.append(why)
+
+
+def main(arguments: list[str]) -> None:
+    """Run, print, write."""
+    args = _parser().parse_args(arguments)
+    parts = args.parts or list(PARTS)
+    results = measure(args, parts)
+    record = to_record(results, args)
+    print(to_table(record))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8", newline="\n")
+    if args.out == RESULTS and set(parts) == set(PARTS):
+        rewrite(README, to_table(record))
+
+
+def measure(args: argparse.Namespace, parts: list[str]) -> Results:
+    """Measure the parts that were asked for."""
+    results = Results()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        if "extraction" in parts:
+            ratios, results.posts_per_second = extraction.compare(
+                args.model, work, args.posts, args.rounds, args.threads, results.leave_out
+            )
+            results.ratios += ratios
+        if "memory" in parts:
+            results.ratios += extraction.memory(args.model, work, args.posts, args.threads)
+    if "crf" in parts:
+        results.ratios += chain.compare(4 * args.rounds, results.leave_out)
+    if "start" in parts:
+        results.ratios += start.compare(args.model, args.rounds)
+    return results
+
+
+def to_record(results: Results, args: argparse.Namespace) -> dict[str, object]:
+    """Everything as plain data; nothing in it names a machine."""
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "cores": os.cpu_count(),
+        "threads": args.threads,
+        "posts": args.posts,
+        "rounds": args.rounds,
+        "ratios": [{k: _rounded(v) for k, v in ratio._asdict().items()} for ratio in results.ratios],
+        "posts_per_second": results.posts_per_second,
+        "left_out": results.left_out,
+    }
+
+
+def to_table(record: dict[str, object]) -> str:
+    """The record as Markdown."""
+    versions: dict[str, str] = record["versions"]  # type: ignore[assignment]
+    rates: dict[str, float] = record["posts_per_second"]  # type: ignore[assignment]
+    ratios: list[dict[str, object]] = record["ratios"]  # type: ignore[assignment]
+    lines = ["| what | against | ratio | quartiles | remark |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {r['what']} | {r['against']} | {r['value']:.2f} | {r['low']:.2f} – {r['high']:.2f} | {r['note']} |"
+        for r in ratios
+    ]
+    lines += ["", "Posts a second here: " + "; ".join(f"{k} {v:g}" for k, v in rates.items()) + "."]
+    lines += [
+        f"{record['posts']} posts, {record['rounds']} rounds, {record['threads']} of {record['cores']} cores; "
+        + ", ".join(f"{name} {number}" for name, number in versions.items())
+        + "."
+    ]
+    left_out: list[str] = record["left_out"]  # type: ignore[assignment]
+    return "\n".join([*lines, *(f"Left out: {why}." for why in left_out)])
+
+
+def rewrite(page: Path, table: str) -> None:
+    """Put the table between the markers of a page."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{page}: the lines {BEGIN} and {END} are gone; put them back")
+    page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8", newline="\n")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _rounded(value: object) -> object:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="model folder; the default model if absent")
+    parser.add_argument("--posts", type=int, default=240, metavar="N", help="posts to extract from (240)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of each comparison (5)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="threads (all)")
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE", help="JSON file to write")
+    return parser
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,221 @@
+"""Extraction from lines of JSON to lines of JSON, against what it cannot do without.
+
+(a) The encoders alone: text and picture graph on the very batches of that extraction, recorded once and
+replayed in the same runtime. (b) The same network in PyTorch on the same inputs, forward passes only.
+Posts are those of ``examples``, repeated with texts and pictures that differ by a few bytes: the reader
+encodes equal ones once, and repeats would flatter it or starve the encoders.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from timing import Ratio, Work, interleave, ratio
+
+import twofold
+from twofold.config import ModelConfig, read_config
+from twofold.corpora import read_jsonl
+from twofold.errors import MissingExtraError
+from twofold.posts import Post
+from twofold.records import to_line
+from twofold.runtime.sessions import Sessions
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+Call = tuple[str, dict[str, Any]]
+Tell = Callable[[str], None]
+
+
+def write_posts(folder: Path, count: int, pictures: bool) -> Path:
+    """Write ``count`` posts, no two alike, with their pictures beside them; gives the JSON Lines file."""
+    examples = [json.loads(line) for line in (EXAMPLES / "posts.jsonl").read_text("utf-8").splitlines()]
+    folder.mkdir()
+    lines = []
+    for number in range(count):
+        post = dict(examples[number % len(examples)])
+        image = post.pop("image", None)
+        if pictures and image is not None:
+            post["image"] = f"{number}.jpg"
+            # A decoder stops at the end of the picture; the file is another one all the same.
+            (folder / post["image"]).write_bytes((EXAMPLES / image).read_bytes() + number.to_bytes(4, "big"))
+        if not pictures:
+            post.pop("alt_text", None)
+        post |= {"id": number, "text": f"{post['text']} {number}"}
+        lines.append(json.dumps(post) + "\n")
+    path = folder / "posts.jsonl"
+    path.write_text("".join(lines), encoding="utf-8", newline="\n")
+    return path
+
+
+def extract(model: twofold.Extractor, posts: Path) -> int:
+    """Read, extract, make lines of JSON; gives their number."""
+    read = (post for post in read_jsonl(posts) if isinstance(post, Post))
+    return sum(1 for extraction in model.extract(read) if to_line(extraction))
+
+
+@contextmanager
+def recorded() -> Iterator[list[Call]]:
+    """All calls of graphs, each with its inputs."""
+    calls: list[Call] = []
+    run = Sessions._run
+
+    def record(self: Sessions, name: str, inputs: dict[str, Any]) -> Any:
+        calls.append((name, dict(inputs)))
+        return run(self, name, inputs)
+
+    with patch.object(Sessions, "_run", record):
+        yield calls
+
+
+def replay(sessions: Sessions, calls: list[Call]) -> None:
+    """Run recorded calls of the encoders."""
+    for name, inputs in calls:
+        if name == "text":
+            sessions.text(**inputs)
+        elif name == "picture":
+            sessions.picture(**inputs)
+
+
+def compare(
+    folder: Path | None, work: Path, count: int, rounds: int, threads: int, tell: Tell
+) -> tuple[list[Ratio], dict[str, float]]:
+    """Time extraction with and without pictures against (a) and (b).
+
+    Args:
+        folder: model folder; None for the default.
+        work: folder for the posts, of their own.
+        count: posts. rounds: rounds. threads: threads of graphs and of PyTorch.
+        tell: gets a line where something is left out.
+
+    Returns:
+        Ratios, and posts per second by scenario.
+    """
+    model = twofold.load(folder, threads=threads)
+    sessions = Sessions(model.folder.path, threads)
+    ratios: list[Ratio] = []
+    rates: dict[str, float] = {}
+    for pictures in (False, True):
+        scenario = "text, picture, alt text" if pictures else "text alone"
+        posts = write_posts(work / ("with" if pictures else "without"), count, pictures)
+        with recorded() as calls:
+            extract(model, posts)
+        ours, encoders, torch_name = f"extraction, {scenario}", "encoders alone", "PyTorch forward passes"
+        works: dict[str, Work] = {
+            ours: partial(extract, model, posts),
+            encoders: partial(replay, sessions, calls),
+        }
+        eager = torch_work(model, calls, threads, tell)
+        if eager is not None:
+            works[torch_name] = eager
+        seconds = interleave(works, rounds)
+        ratios.append(ratio(seconds, ours, encoders, "overhead; aim: at most 1.15"))
+        if eager is not None:
+            ratios.append(ratio(seconds, ours, torch_name, "decoding and reading included in ours only"))
+        rates[scenario] = round(count / ratios[-1].seconds, 1)
+    return ratios, rates
+
+
+# --- PyTorch -----------------------------------------------------------------------------------------
+
+
+def torch_work(model: twofold.Extractor, calls: list[Call], threads: int, tell: Tell) -> Work | None:
+    """The recorded calls in PyTorch, with the same architecture; None where it cannot be had."""
+    try:
+        return _torch_work(model, calls, threads)
+    except (ImportError, MissingExtraError, ValueError) as error:
+        tell(f"PyTorch left out: {error}")
+        return None
+
+
+def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Work:
+    import torch
+
+    from twofold.encoders.image import load_image_encoder
+    from twofold.encoders.text import load_text_encoder
+    from twofold.fusion.contract import Source
+    from twofold.models.build import build_tagger
+
+    torch.set_num_threads(threads)
+    config, built = model.folder.config, _model_config(model)
+    text = load_text_encoder(built.text)
+    image = load_image_encoder(built.image) if "picture" in config.sources else None
+    if text.width != config.text.width:
+        raise ValueError(
+            f"the model's text states have width {config.text.width}, {built.text} has {text.width}"
+        )
+    tagger = build_tagger(built, config.labels, text, image).eval()  # weights of the head do not matter
+    tensors = [(name, {k: torch.from_numpy(np.array(v)) for k, v in x.items()}) for name, x in calls]
+
+    @torch.inference_mode()
+    def work() -> None:
+        for name, x in tensors:
+            if name == "text":
+                tagger.text(**x)
+            elif name == "picture" and image is not None:
+                image(**x)
+            elif name == "fusion":
+                sources = {s: Source(x[s], x[f"{s}_mask"]) for s in config.sources[1:]}
+                tagger.fuse(x["words"], x["shapes"], x["word_mask"], sources)
+
+    return work
+
+
+def _model_config(model: twofold.Extractor) -> ModelConfig:
+    config, written = model.folder.config, model.folder.path / "training.toml"
+    if written.is_file():
+        return read_config(written).model
+    return ModelConfig(fusion=config.fusion, sources=config.sources[1:])
+
+
+# --- memory ------------------------------------------------------------------------------------------
+
+
+def memory(folder: Path | None, work: Path, count: int, threads: int) -> list[Ratio]:
+    """Peak memory of whole processes: of reading 4 times the posts against reading them once."""
+    ratios = []
+    for pictures in (False, True):
+        scenario = "text, picture, alt text" if pictures else "text alone"
+        name = "with" if pictures else "without"
+        peaks = []
+        for times in (1, 4):
+            posts = write_posts(work / f"{name}-memory-{times}", times * count, pictures)
+            peaks.append(_peak(folder, posts, threads))
+        value = peaks[1] / peaks[0]
+        what, against = f"peak memory, {scenario}, {4 * count} posts", f"{count} posts"
+        note = f"{peaks[0] / 2**20:.0f} MiB, then {peaks[1] / 2**20:.0f} MiB"
+        ratios.append(Ratio(what, against, value, value, value, 0.0, note))
+    return ratios
+
+
+def _peak(folder: Path | None, posts: Path, threads: int) -> int:
+    """Peak resident memory in bytes of a process of its own."""
+    command = [sys.executable, __file__, str(folder or ""), str(posts), str(threads)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1])
+
+
+def main(folder: str, posts: str, threads: str) -> None:
+    """Extract once, consuming the stream, and print the peak of this process."""
+    extract(twofold.load(folder or None, threads=int(threads)), Path(posts))
+    print(_own_peak())
+
+
+def _own_peak() -> int:
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux hands getrusage's figure down from the process that started this one
+        return 1024 * int(status.read_text("ascii").partition("VmHWM:")[2].split()[0])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
