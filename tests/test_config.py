@@ -168,3 +168,11 @@ def test_shipped_configurations_are_valid_and_name_their_data(path):
     assert not any(
         Path(name).is_absolute() for name in tomllib.loads(path.read_text("utf-8"))["data"]["train"]
     )
+
+
+def test_the_documentation_names_every_key():
+    page = (CONFIGS.parent / "docs" / "training.md").read_text("utf-8")
+    names = {
+        field.name for kind in (DataConfig, ModelConfig, TrainingConfig) for field in dataclasses.fields(kind)
+    }
+    assert [name for name in sorted(names) if f"| `{name}` |" not in page] == []
