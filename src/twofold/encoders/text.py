@@ -15,6 +15,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from twofold.errors import MissingExtraError
 
@@ -29,6 +30,7 @@ class TextEncoder(nn.Module):
         backbone: module called as ``backbone(input_ids=…, attention_mask=…)`` whose result has
             ``last_hidden_state``.
         tokenizer: the fast tokenizer it was trained with.
+        width: D.
         pad_id: piece that fills short rows.
         max_pieces: longest input it takes.
         mask_id: piece shown in place of one that is hidden.
@@ -38,14 +40,20 @@ class TextEncoder(nn.Module):
     """
 
     def __init__(
-        self, backbone: nn.Module, tokenizer: Tokenizer, pad_id: int, max_pieces: int, mask_id: int
+        self,
+        backbone: nn.Module,
+        tokenizer: Tokenizer,
+        width: int,
+        pad_id: int,
+        max_pieces: int,
+        mask_id: int,
     ) -> None:
         super().__init__()
         self.mask_id, self.piece_dropout = mask_id, 0.0
         self.backbone = backbone
         self.tokenizer = tokenizer
         self.pad_id, self.max_pieces = pad_id, max_pieces
-        self.width: int = backbone.config.hidden_size
+        self.width = width
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Encode.
@@ -73,6 +81,8 @@ def load_text_encoder(name: str) -> TextEncoder:
     Raises:
         MissingExtraError: the package that carries the embedded weights is not installed.
     """
+    transformers_logging.set_verbosity_error()  # its load report tells of the pooler a tagger has no use for
+    transformers_logging.disable_progress_bar()
     source = str(_embedded_folder()) if name == EMBEDDED else name
     config = AutoConfig.from_pretrained(source)
     tokenizer = AutoTokenizer.from_pretrained(source)
@@ -80,7 +90,7 @@ def load_text_encoder(name: str) -> TextEncoder:
     longest = min(int(getattr(config, "max_position_embeddings", 512)), 512)
     pad_id = tokenizer.pad_token_id or 0
     mask_id = pad_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
-    return TextEncoder(backbone, tokenizer.backend_tokenizer, pad_id, longest, mask_id)
+    return TextEncoder(backbone, tokenizer.backend_tokenizer, config.hidden_size, pad_id, longest, mask_id)
 
 
 def _without_pooler(model_type: str) -> dict[str, bool]:

@@ -19,6 +19,9 @@ from torch.nn.functional import one_hot
 from twofold.fusion.contract import Fused, Fusion, Source
 from twofold.fusion.nig import NIG, Pooling, from_scores, nll, regulariser
 
+SCALE = 10.0
+"""Where the learned scale of emissions starts: a margin of 10 nats for one-hot δ."""
+
 
 class SourceView(nn.Module):
     """What each word sees in a source: cross-attention, multiplied with a projection of the word.
@@ -56,10 +59,12 @@ class SourceView(nn.Module):
         scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5  # (B, h, W, N)
         weights = torch.softmax(scores.masked_fill(~source.mask[:, None, None], -1e4), -1)
         seen = (weights @ value).transpose(1, 2).flatten(2)  # (B, W, H)
-        return self.out_norm(seen) * torch.tanh(self.context(words))
+        view: Tensor = self.out_norm(seen) * torch.tanh(self.context(words))
+        return view
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, N, H) -> (B, h, N, H/h)
+        split: Tensor = x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, N, H) -> (B, h, N, H/h)
+        return split
 
 
 class Evidential(Fusion):
@@ -101,13 +106,16 @@ class Evidential(Fusion):
         self.evidence_weight, self.regulariser_weight = evidence_weight, regulariser_weight
         self.drop_rates = [text_dropout] + [source_dropout] * len(source_widths)
         self.views = nn.ModuleDict({n: SourceView(width, v, inner) for n, v in source_widths.items()})
-        self.heads = nn.ModuleDict(
-            {n: _nig_head(width if n == "text" else inner, outputs, n) for n in self.sources}
+        self.means = nn.ModuleDict(
+            {n: nn.Linear(width if n == "text" else inner, outputs) for n in self.sources}
+        )
+        self.spreads = nn.ModuleDict(
+            {n: _spread_head(width if n == "text" else inner + width, outputs, n) for n in self.sources}
         )
         self.drop = nn.Dropout(0.1)
         self.warmup = warmup
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
-        self.scale = nn.Parameter(torch.tensor(8.0))
+        self.scale = nn.Parameter(torch.tensor(SCALE))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, words: Tensor, mask: Tensor, sources: Mapping[str, Source]) -> Fused:
@@ -116,7 +124,7 @@ class Evidential(Fusion):
         Views take words and states as they are: what a picture says must not bend the text encoder.
         """
         present = self._present(words, sources)  # (B, M)
-        stacks = [self._evidence("text", words)]
+        stacks = [self._evidence("text", words, words)]
         stacks += [self._seen(name, words, sources.get(name)) for name in self.sources[1:]]
         evidence = torch.stack(stacks, 1)  # (B, M, 4, W, K)
         nig = NIG(*evidence.unbind(2))
@@ -139,15 +147,23 @@ class Evidential(Fusion):
         if source is None:
             shape = (words.shape[0], 4, words.shape[1], self.outputs)
             return torch.full(shape, 2.0, dtype=words.dtype, device=words.device)  # masked, but finite
-        return self._evidence(name, self.views[name](words, source))
+        view = self.views[name](words, source)
+        return self._evidence(name, view, torch.cat([view, words.detach()], 2))
 
-    def _evidence(self, name: str, states: Tensor) -> Tensor:
-        scores = self.heads[name](self.drop(states)).unflatten(2, (self.outputs, 4))
-        return torch.stack(from_scores(scores.float()), 1)  # (B, 4, W, K)
+    def _evidence(self, name: str, states: Tensor, context: Tensor) -> Tensor:
+        """NIGs (B, 4, W, K): δ from what the source shows, γ, α, β also from the word it is about.
+
+        How far a picture can be trusted depends on the word; a source that could not know which
+        words are hard would claim for them the certainty it rightly has of the easy ones.
+        """
+        delta = self.means[name](self.drop(states)) / SCALE  # the head works in the CRF's units
+        spread = self.spreads[name](self.drop(context)).unflatten(2, (self.outputs, 3))
+        return torch.stack(from_scores(torch.cat([delta.unsqueeze(3), spread], 3).float()), 1)
 
     def loss(self, fused: Fused, tags: Tensor, mask: Tensor) -> Tensor:
         """λₑ · mean over tokens and tags of Σ over {sources, fused} (NLL + λR), one-hot targets."""
-        assert fused.evidence is not None and fused.fused is not None and fused.present is not None
+        assert fused.evidence is not None and fused.fused is not None
+        assert fused.present is not None
         target = one_hot(tags.masked_fill(~mask, 0), self.outputs).to(fused.emissions.dtype)
         pooled = self._penalty(NIG(*fused.fused.unbind(1)), target)  # (B, W, K)
         single = self._penalty(NIG(*fused.evidence.unbind(2)), target.unsqueeze(1))  # (B, M, W, K)
@@ -166,10 +182,12 @@ class Evidential(Fusion):
         return nll(nig, target) + self.regulariser_weight * regulariser(nig, target)
 
 
-def _nig_head(width: int, outputs: int, name: str) -> nn.Linear:
-    """Linear scores for 4 parameters a tag; sources besides the text begin with little evidence."""
-    head = nn.Linear(width, outputs * 4)
-    bias = torch.tensor([0.0, 2.0 if name == "text" else -2.0, 1.0, -1.0])
+def _spread_head(width: int, outputs: int, name: str) -> nn.Linear:
+    """Scores of γ, α, β for each tag; sources besides the text begin with little evidence."""
+    head = nn.Linear(width, outputs * 3)
+    # γ 2.1 for the text, 0.13 for others; α 2.3; β such that both predict a variance near 0.1.
+    bias = torch.tensor([2.0, 1.0, -1.9] if name == "text" else [-2.0, 1.0, -4.5])
     with torch.no_grad():
         head.bias.copy_(bias.repeat(outputs))
+        head.weight.mul_(0.3)
     return head

@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 
 EVIDENCE_CAP = 20.0
 """γ and α stay below this: one-hot targets are deterministic, so nothing else bounds them."""
-BETA_FLOOR = 0.2
+BETA_FLOOR = 0.05
 """β stays above this: the loss has no floor when the scale may shrink to nothing."""
 
 TEXT_LEAD = 2.0

@@ -21,7 +21,7 @@ def allowed_moves(labels: Sequence[str]) -> tuple[Tensor, Tensor]:
     Returns:
         transitions (K, K) True where tag i may be followed by tag j; starts (K,) True where a tag may open.
     """
-    moves = [[not b.startswith("I-") or a[2:] == b[2:] and a != "O" for b in labels] for a in labels]
+    moves = [[not b.startswith("I-") or (a[2:] == b[2:] and a != "O") for b in labels] for a in labels]
     return torch.tensor(moves), torch.tensor([not tag.startswith("I-") for tag in labels])
 
 

@@ -24,7 +24,7 @@ class Batch(NamedTuple):
         first: (B, W) position in T of the first piece of each word.
         shapes: (B, W) case shapes.
         word_mask: (B, W) True where a word is real.
-        tags: (B, W) gold tags, or None.
+        tags: (B, W) gold tags.
         alt_ids: (B, A) pieces of alt texts. alt_mask: (B, A), 0 throughout for a post without one.
         regions: (B, R, V) picture features. picture_mask: (B, R) True where there is a picture.
     """
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     first: Tensor
     shapes: Tensor
     word_mask: Tensor
-    tags: Tensor | None
+    tags: Tensor
     alt_ids: Tensor
     alt_mask: Tensor
     regions: Tensor
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """Move all tensors."""
-        return Batch(*(x if x is None else x.to(device) for x in self))
+        return Batch(*(x.to(device) for x in self))
 
 
 class WordStates(nn.Module):
@@ -69,7 +69,8 @@ class WordStates(nn.Module):
         """Join states (B, W, D) with shapes (B, W); mask (B, W). Returns (B, W, D)."""
         written = self.embed(shapes) * mask.unsqueeze(2)
         written = written + torch.relu(self.around(written.transpose(1, 2))).transpose(1, 2)
-        return self.drop(self.norm(states + self.join(torch.cat([self.drop(states), written], 2))))
+        joined: Tensor = self.drop(self.norm(states + self.join(torch.cat([self.drop(states), written], 2))))
+        return joined
 
 
 class Tagger(nn.Module):
@@ -113,13 +114,14 @@ class Tagger(nn.Module):
         """States of alt texts (B, A, D), encoded for the posts that have one."""
         rows = batch.alt_mask.any(1)
         states = batch.alt_ids.new_zeros((*batch.alt_ids.shape, self.text.width), dtype=torch.float32)
-        if rows.any():  # no gradient: fusions take these states as they are
+        if rows.any():  # no gradient and no dropout: fusions take these states as they are in use
+            self.text.eval()
             read: Tensor = self.text(batch.alt_ids[rows], batch.alt_mask[rows]).float()
+            self.text.train(self.training)
             states = states.index_copy(0, rows.nonzero().squeeze(1), read)
         return states
 
     def loss(self, fused: Fused, batch: Batch) -> Tensor:
         """Mean CRF loss a post plus the fusion's own auxiliary loss, a scalar."""
-        assert batch.tags is not None
         likelihood: Tensor = self.crf(fused.emissions, batch.tags, batch.word_mask)
         return likelihood.mean() + self.fusion.loss(fused, batch.tags, batch.word_mask)

@@ -106,9 +106,7 @@ class Pieces:
         context = max(hi - self.context_words, int(np.searchsorted(ends, ends[hi] - quarter)))
         return lo, hi, max(keep_lo + 1, context)
 
-    def _window(
-        self, pieces: list[list[int]], forms: list[int], bounds: tuple[int, int, int, int]
-    ) -> Window:
+    def _window(self, pieces: list[list[int]], forms: list[int], bounds: tuple[int, int, int, int]) -> Window:
         lo, hi, keep_lo, keep_hi = bounds
         ids, first = list(self._prefix), []
         for row in pieces[lo:hi]:

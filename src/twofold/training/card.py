@@ -22,8 +22,8 @@ def to_markdown(card: Card) -> str:
     fit = card["calibration"]
     parts = [
         f"# {card['name']}",
-        f"Named entities in posts; fusion `{card['fusion']}`, weights {card['weights']}, seed {card['seed']}, "
-        f"made with Twofold {card['twofold']}. Epoch {card['chosen_epoch']} of {card['epochs']}, "
+        f"Named entities in posts; fusion `{card['fusion']}`, weights {card['weights']}, "
+        f"seed {card['seed']}, made with Twofold {card['twofold']}. Epoch {card['chosen_epoch']} of {card['epochs']}, "
         "chosen on dev alone; no test data was looked at.",
         "## Data",
         _data_table(card),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 BLOCK = 32
@@ -60,7 +61,7 @@ def _quantise_tables(model: ModelProto) -> None:
     _replace_nodes(model, nodes)
 
 
-def _table_nodes(model: ModelProto, node: NodeProto, table: np.ndarray) -> list[NodeProto]:  # type: ignore[type-arg]
+def _table_nodes(model: ModelProto, node: NodeProto, table: NDArray[np.float32]) -> list[NodeProto]:
     name = node.input[0]
     scales = np.maximum(np.abs(table).max(1, keepdims=True), 1e-12) / 127
     rows = np.rint(table / scales).astype(np.int8)

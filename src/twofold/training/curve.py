@@ -24,6 +24,7 @@ def draw_curve(rows: Sequence[Row], path: Path) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -31,7 +32,7 @@ def draw_curve(rows: Sequence[Row], path: Path) -> None:
     left = figure.add_subplot()
     left.plot(epochs, [row["loss"] for row in rows], color="0.6", label="training loss")
     left.set(xlabel="epoch", ylabel="training loss")
-    left.xaxis.get_major_locator().set_params(integer=True)
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     right = left.twinx()
     for name in rows[0]["dev"] if rows else ():
         right.plot(epochs, [row["dev"][name] for row in rows], marker="o", label=f"dev F1, {name}")

@@ -98,9 +98,7 @@ def batches(examples: Sequence[Example], size: int, seed: int, epoch: int) -> It
         yield [examples[i] for i in groups[group]]
 
 
-def collate(
-    examples: Sequence[Example], features: NDArray[np.float16], pad_id: int, with_tags: bool = True
-) -> Batch:
+def collate(examples: Sequence[Example], features: NDArray[np.float16], pad_id: int) -> Batch:
     """Tensors of a batch; see `Batch`."""
     ids, mask = pad([e.window.ids for e in examples], pad_id)
     first, words = pad([e.window.first for e in examples], 0)
@@ -112,6 +110,5 @@ def collate(
     regions = np.zeros((len(examples), *features.shape[1:]), np.float32)
     regions[rows >= 0] = features[rows[rows >= 0]]
     seen = np.broadcast_to((rows >= 0)[:, None], regions.shape[:2]).copy()
-    arrays = (ids, mask, first, forms, words.astype(bool), tags if with_tags else None)
-    tensors = [x if x is None else torch.from_numpy(x) for x in (*arrays, alt, alt_mask, regions, seen)]
-    return Batch(*tensors)
+    arrays = (ids, mask, first, forms, words.astype(bool), tags, alt, alt_mask, regions, seen)
+    return Batch(*map(torch.from_numpy, arrays))

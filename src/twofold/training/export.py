@@ -79,7 +79,8 @@ def export_fusion(model: Tagger, widths: Sequence[int], path: Path) -> None:
         axes += [{0: posts, 1: count}] * 2
     graph = _FusionGraph(model)
     outputs = ["emissions", "evidence", "fused", "share"][: len(graph(*inputs))]
-    _export(graph, tuple(inputs), names, outputs, (*axes[:3], tuple(axes[3:])), path)
+    shapes = (*axes[:3], tuple(axes[3:])) if axes[3:] else tuple(axes)
+    _export(graph, tuple(inputs), names, outputs, shapes, path)
 
 
 def _export(

@@ -53,9 +53,9 @@ def picture_features(
             table[len(row_of)] = features
             row_of[key] = len(row_of)
     rows = [-1 if key is None else row_of.get(key, -1) for key in keys]
-    for post, key in zip(posts, keys, strict=True):
-        if key is not None and key not in row_of:
-            unreadable.append(f"{post.id}: {_why(distinct[key], encoder)}")
+    for post, name in zip(posts, keys, strict=True):
+        if name is not None and name not in row_of:
+            unreadable.append(f"{post.id}: {_why(distinct[name], encoder)}")
     return Features(table[: len(row_of)], rows, unreadable)
 
 

@@ -57,7 +57,7 @@ def mixed_precision(config: TrainingConfig, device: torch.device) -> bool:
     if config.precision != "auto":
         return config.precision == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
@@ -127,9 +127,7 @@ class Trainer:
         self.average.swap(self.model)
         seconds = round(time.perf_counter() - begin, 1)
         self.rows.append({"epoch": epoch + 1, "loss": loss, "dev": dev, "score": score, "seconds": seconds})
-        self.checkpoint.save(
-            self.model, self.average, self.optimiser, self.schedule, {"rows": self.rows}
-        )
+        self.checkpoint.save(self.model, self.average, self.optimiser, self.schedule, {"rows": self.rows})
         write_log(self.rows, self.folder / "log.jsonl")
         draw_curve(self.rows, self.folder / "curve.png")
         scores = "  ".join(f"{name} {value:.2f}" for name, value in dev.items())

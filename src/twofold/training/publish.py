@@ -6,6 +6,7 @@ as anyone will use them, not on the network in memory.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 import twofold
-from twofold.config import Config, to_toml
+from twofold.config import Config
 from twofold.encoders.image import ImageEncoder
 from twofold.evaluation.spans import SpanScore, SpanScores, TwoCounts
 from twofold.models.tagger import Tagger
@@ -73,8 +74,11 @@ def publish_model(
             if (part / graph).exists():
                 compress(part / graph, part / graph)
         measured = _calibrate_and_score(part, facts)
-    for name in ("log.jsonl", "curve.png", "config.toml"):
-        shutil.copyfile(work / name, part / ("training.toml" if name == "config.toml" else name))
+    for name in ("log.jsonl", "curve.png"):
+        shutil.copyfile(work / name, part / name)
+    (part / "training.toml").write_text(to_toml(_without_paths(facts)), encoding="utf-8", newline="\n")
+    for file in part.iterdir():
+        file.chmod(0o644)  # safetensors makes its files private
     write_card(part, _card(facts, measured, in_full))
     seal(part)
     open_folder(part)
@@ -166,6 +170,19 @@ def _figures(scores: SpanScores) -> dict[str, dict[str, float]]:
         return {name: round(100 * value, 2) for name, value in values.items()} | {"gold": score.gold}
 
     return {"all": row(scores.overall)} | {kind: row(score) for kind, score in scores.types.items()}
+
+
+def _without_paths(facts: Facts) -> Config:
+    """The configuration with files by name only: where they lay is nobody else's business."""
+    data = facts.config.data
+    named = dataclasses.replace(
+        data,
+        train=tuple(corpus.name for corpus in facts.train),
+        dev=tuple(corpus.name for corpus in facts.dev),
+        images=Path(data.images).name,
+        alt_text=Path(data.alt_text).name,
+    )
+    return dataclasses.replace(facts.config, data=named)
 
 
 def _card(facts: Facts, measured: Scores, in_full: Scores) -> dict[str, Any]:

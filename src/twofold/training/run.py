@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from twofold.config import Config, to_toml
+from twofold.config import Config
 from twofold.encoders.image import ImageEncoder, load_image_encoder
 from twofold.encoders.text import load_text_encoder
 from twofold.errors import ConfigError
@@ -67,7 +67,6 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     features = _features(train_sets + dev_sets, image, config, tell)
     material = _material(model, train_sets, dev_sets, features, config)
     work.mkdir(parents=True, exist_ok=True)
-    (work / "config.toml").write_text(to_toml(config), encoding="utf-8", newline="\n")
     identity = _identity(config, train_sets + dev_sets)
     rows = Trainer(model, material, config.training, work, identity, tell).run()
     facts = Facts(config, train_sets, dev_sets, features.unreadable, rows)
@@ -103,7 +102,11 @@ def _features(corpora: Sequence[Corpus], image: ImageEncoder | None, config: Con
 
 
 def _material(
-    model: Tagger, train_sets: Sequence[Corpus], dev_sets: Sequence[Corpus], features: Features, config: Config
+    model: Tagger,
+    train_sets: Sequence[Corpus],
+    dev_sets: Sequence[Corpus],
+    features: Features,
+    config: Config,
 ) -> Material:
     window = min(config.model.window_pieces, model.text.max_pieces)
     pieces = Pieces(model.text.tokenizer, window, config.model.context_words, model.text.pad_id)

@@ -34,8 +34,10 @@ def dev_f1(model: Tagger, examples: Sequence[Example], features: NDArray[np.floa
     order = sorted(examples, key=lambda example: len(example.window.ids))
     for begin in range(0, len(order), 64):
         group = order[begin : begin + 64]
-        batch = collate(group, features, model.text.pad_id, with_tags=False).to(device)
-        for example, tags in zip(group, model.crf.decode(model(batch).emissions, batch.word_mask), strict=True):
+        batch = collate(group, features, model.text.pad_id).to(device)
+        for example, tags in zip(
+            group, model.crf.decode(model(batch).emissions, batch.word_mask), strict=True
+        ):
             gold, predicted = _spans(example.tags, model.crf.labels), _spans(tags, model.crf.labels)
             right, found, there = right + len(gold & predicted), found + len(predicted), there + len(gold)
     return 200 * right / (found + there) if found + there else 0.0

@@ -1,0 +1,152 @@
+"""A whole training on a tiny corpus: learning, resuming, and agreement with the exported graphs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+from safetensors.torch import load_file  # noqa: E402
+
+import twofold  # noqa: E402
+from twofold.config import Config, ModelConfig  # noqa: E402
+from twofold.encoders.text import load_text_encoder  # noqa: E402
+from twofold.errors import ConfigError, DataError  # noqa: E402
+from twofold.models.build import build_tagger  # noqa: E402
+from twofold.runtime.pieces import Pieces  # noqa: E402
+from twofold.training.examples import batches, collate, make_examples  # noqa: E402
+from twofold.training.run import train  # noqa: E402
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # the exporter warns of its own internals
+]
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {"out": tmp_path_factory.mktemp("run") / "model"}
+
+
+def test_trains_to_a_folder_that_extracts(config: Config, done: dict[str, Path]) -> None:
+    longer = dataclasses.replace(config.training, epochs=12)
+    out = train(dataclasses.replace(config, training=longer), done["out"], silent)
+    card = json.loads((out / "card.json").read_text(encoding="utf-8"))
+    scores = next(iter(card["scores"].values()))
+    assert scores["lenient"]["all"]["f1"] > 80
+    found = next(iter(twofold.load(out).extract(["off to Rome now"])))
+    assert [(e.text, e.type) for e in found.entities] == [("Rome", "LOC")]
+    entity = found.entities[0]
+    assert 0 < entity.confidence <= 1
+    assert entity.sources["text"].share == pytest.approx(1)
+    for name in ("curve.png", "log.jsonl", "training.toml", "README.md"):
+        assert (out / name).stat().st_size > 0
+    assert not (out.parent / "model.training" / "checkpoint.pt").exists()
+
+
+def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, Path]) -> None:
+    out = done["out"]
+    text = load_text_encoder(config.model.text)
+    extractor = twofold.load(out)
+    model = build_tagger(config.model, extractor.folder.config.labels, text, None).eval()
+    model.load_state_dict(load_file(out.parent / "model.training" / "weights.safetensors"))
+    posts = [
+        twofold.Post(1, "sunset in New York with Ada", alt_text="a city at night"),
+        twofold.Post(2, "hi"),
+        twofold.Post(3, "lunch in Rome. " * 3),
+    ]
+    pieces = Pieces(text.tokenizer, 48, 4, text.pad_id)
+    examples = make_examples(posts, [-1] * 3, pieces, extractor.folder.config.labels)
+    with torch.no_grad():
+        fused = model(collate(examples, np.zeros((0, 1, 1), np.float16), text.pad_id))
+    for i, reading in enumerate(extractor.read(posts)):
+        width = len(reading.words)
+        np.testing.assert_allclose(reading.emissions, fused.emissions[i, :width], atol=1e-4)
+        np.testing.assert_allclose(reading.fused, fused.fused[i, :, :width], atol=1e-4, rtol=1e-4)
+        present = np.array(reading.sources)
+        shares = fused.share[i, :, :width].numpy()
+        np.testing.assert_allclose(reading.share[present], shares[present], atol=1e-4)
+
+
+class Killed(Exception):
+    """Stands for the signal that ends a training from outside."""
+
+
+def killed_after_two(line: str) -> None:
+    if line.startswith("epoch 2/"):
+        raise Killed
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(config: Config, tmp_path: Path) -> None:
+    whole = train(config, tmp_path / "whole", silent)
+    with pytest.raises(Killed):
+        train(config, tmp_path / "cut", killed_after_two)
+    assert not (tmp_path / "cut").exists()
+    lines: list[str] = []
+    cut = train(config, tmp_path / "cut", lines.append)
+    assert any("going on after epoch" in line for line in lines)
+    one, other = (load_file(f"{x}.training/weights.safetensors") for x in (whole, cut))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    for file in ("text.onnx", "fusion.onnx", "decoder.safetensors"):
+        assert (whole / file).read_bytes() == (cut / file).read_bytes()
+
+
+def test_a_checkpoint_of_another_training_is_refused(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(config, tmp_path / "model", killed_after_two)
+    other = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=9))
+    with pytest.raises(DataError, match="another configuration"):
+        train(other, tmp_path / "model", silent)
+    train(other, tmp_path / "model", silent, fresh=True)
+
+
+def test_stops_early_when_dev_does_not_rise(config: Config, tmp_path: Path) -> None:
+    still = dataclasses.replace(
+        config.training, epochs=9, patience=2, encoder_lr=0.0, head_lr=0.0, crf_lr=0.0
+    )  # fmt: skip
+    train(dataclasses.replace(config, training=still), tmp_path / "model", silent)
+    assert len((tmp_path / "model" / "log.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("fusion", ["text_only"])
+def test_every_fusion_trains_and_extracts(config: Config, tmp_path: Path, fusion: str) -> None:
+    model = dataclasses.replace(config.model, fusion=fusion, weights="8bit")
+    out = train(dataclasses.replace(config, model=model), tmp_path / "model", silent)
+    extraction = next(iter(twofold.load(out).extract(["off to Rome now"])))
+    assert all(e.uncertainty is None and not e.sources for e in extraction.entities)
+
+
+def test_no_dev_file_is_an_error(config: Config, tmp_path: Path) -> None:
+    data = dataclasses.replace(config.data, dev=())
+    with pytest.raises(ConfigError, match="no dev file"):
+        train(dataclasses.replace(config, data=data), tmp_path / "model", silent)
+
+
+def test_batches_are_the_same_for_a_seed_and_cover_all(config: Config) -> None:
+    text = load_text_encoder(config.model.text)
+    posts = [twofold.Post(i, "word " * (i % 7 + 1)) for i in range(50)]
+    examples = make_examples(posts, [-1] * 50, Pieces(text.tokenizer, 48, 4, 0), ["O"])
+    first, again, next_epoch = (
+        [[e.post for e in group] for group in batches(examples, 8, 3, epoch)] for epoch in (0, 0, 1)
+    )
+    assert first == again != next_epoch
+    assert sorted(post for group in first for post in group) == list(range(50))
+
+
+def test_names_that_are_not_known_are_told() -> None:
+    with pytest.raises(ConfigError, match="evidential"):
+        build_tagger(ModelConfig(fusion="magic", sources=()), ["O"], _NoEncoder(), None)  # type: ignore[arg-type]
+
+
+class _NoEncoder:
+    width = 4
