@@ -29,7 +29,7 @@ SHAPES = (
 """Case shapes of a word; the position is the number the model embeds, 0 is padding."""
 CONTEXTS = ("plain", "after #", "after @", "after mark", "first")
 """What stands before a word."""
-SHAPE_COUNT = len(SHAPES) * len(CONTEXTS)
+SHAPE_COUNT = 2 * len(SHAPES) * len(CONTEXTS)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -105,18 +105,21 @@ def surface(text: str) -> str:
 
 
 def shapes(text: str, words: list[Span]) -> list[int]:
-    """Case shape of each word together with what stands before it, as one number.
+    """Case shape of each word, what stands before it, and whether the text links, as one number.
 
     Returns:
-        One number in [0, SHAPE_COUNT) a word: ``shape * len(CONTEXTS) + context``. White space is
-        not looked at, for the reason given at the top.
+        One number in [0, SHAPE_COUNT) a word: ``shape * len(CONTEXTS) + context``, and half of
+        SHAPE_COUNT more where the text holds a URL: posts that link are written, and were annotated,
+        in another manner than posts that do not. White space is not looked at, for the reason given
+        at the top.
     """
+    linked = SHAPE_COUNT // 2 if _URL.search(text) else 0
     numbers: list[int] = []
     before = "first"
     for start, end in words:
         word = text[start:end]
         shape = _shape(word)
-        numbers.append(SHAPES.index(shape) * len(CONTEXTS) + CONTEXTS.index(before))
+        numbers.append(linked + SHAPES.index(shape) * len(CONTEXTS) + CONTEXTS.index(before))
         before = f"after {shape}" if shape in ("#", "@", "mark") else "plain"
     return numbers
 

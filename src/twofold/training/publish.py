@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 import twofold
-from twofold.config import Config
+from twofold.config import Config, to_toml
 from twofold.encoders.image import ImageEncoder
 from twofold.evaluation.spans import SpanScore, SpanScores, TwoCounts
 from twofold.models.tagger import Tagger
