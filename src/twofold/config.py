@@ -65,7 +65,7 @@ class ModelConfig:
     fusion: str = "evidential"
     sources: tuple[str, ...] = ("picture", "alt_text")
     pooling: str = "log_linear"
-    evidence_weight: float = 1.0
+    evidence_weight: float = 0.05
     regulariser_weight: float = 0.01
     source_dropout: float = 0.3
     window_pieces: int = 256
@@ -81,6 +81,8 @@ class TrainingConfig:
         epochs: at most. patience: epochs without a better dev F1 before stopping; 0 for never.
         batch_size: posts a step.
         encoder_lr: peak learning rate of the text encoder; 0 freezes it.
+        freeze_embeddings: keep the encoder's look-up table of word pieces as it was pretrained, so that
+            names never seen in training stay in the same space as those seen.
         head_lr: of fusion and word states. crf_lr: of the CRF and the emission scale.
         warmup: part of all steps in which rates rise; then they fall linearly to 0.
         weight_decay: AdamW's, not on biases and norms.
@@ -98,13 +100,14 @@ class TrainingConfig:
     patience: int = 3
     batch_size: int = 16
     encoder_lr: float = 8e-5
+    freeze_embeddings: bool = True
     head_lr: float = 5e-4
     crf_lr: float = 5e-3
     warmup: float = 0.1
     weight_decay: float = 0.01
     average: float = 0.995
     clip: float = 1.0
-    piece_dropout: float = 0.1
+    piece_dropout: float = 0.15
     seed: int = 1
     device: str = "auto"
     precision: str = "auto"

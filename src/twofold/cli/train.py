@@ -43,6 +43,10 @@ def _add_options(group: argparse._ArgumentGroup, kind: Any) -> None:
         many = isinstance(field.default, tuple)
         default: Any = field.default
         default = " ".join(default) if many else default
+        if isinstance(default, bool):
+            switch = argparse.BooleanOptionalAction
+            group.add_argument(name, action=switch, default=argparse.SUPPRESS, help=f"default: {default}")
+            continue
         group.add_argument(
             name,
             dest=field.name,

@@ -55,6 +55,12 @@ class TextEncoder(nn.Module):
         self.pad_id, self.max_pieces = pad_id, max_pieces
         self.width = width
 
+    @property
+    def word_embeddings(self) -> nn.Module:
+        """The look-up table of word pieces."""
+        table: nn.Module = self.backbone.get_input_embeddings()  # type: ignore[operator]
+        return table
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Encode.
 

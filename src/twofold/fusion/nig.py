@@ -21,7 +21,7 @@ EVIDENCE_CAP = 20.0
 BETA_FLOOR = 0.05
 """β stays above this: the loss has no floor when the scale may shrink to nothing."""
 
-TEXT_LEAD = 2.0
+TEXT_LEAD = 1.0
 """Logit by which the text leads the other sources before training: they must earn their weight."""
 
 

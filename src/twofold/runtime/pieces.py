@@ -64,6 +64,7 @@ class Pieces:
         self._prefix, self._suffix = probe.ids[: letters[0]], probe.ids[letters[-1] + 1 :]
         self._unknown = self._unknown_id(pad_id)
         self.budget = window_pieces - len(self._prefix) - len(self._suffix)
+        self._longest = max(1, min(MAX_WORD_PIECES, self.budget // 2))  # a word fits beside its context
         self.context_words, self.pad_id = context_words, pad_id
 
     def _unknown_id(self, fallback: int) -> int:
@@ -79,7 +80,7 @@ class Pieces:
         surfaces = [surface(text[start:end]) for start, end in words]
         encoding = self.tokenizer.encode(surfaces, is_pretokenized=True, add_special_tokens=False)
         for piece, word in zip(encoding.ids, encoding.word_ids, strict=True):
-            if word is not None and len(pieces[word]) < MAX_WORD_PIECES:
+            if word is not None and len(pieces[word]) < self._longest:
                 pieces[word].append(piece)
         return [row or [self._unknown] for row in pieces]
 

@@ -23,8 +23,8 @@ def to_markdown(card: Card) -> str:
     parts = [
         f"# {card['name']}",
         f"Named entities in posts; fusion `{card['fusion']}`, weights {card['weights']}, "
-        f"seed {card['seed']}, made with Twofold {card['twofold']}. Epoch {card['chosen_epoch']} of {card['epochs']}, "
-        "chosen on dev alone; no test data was looked at.",
+        f"seed {card['seed']}, made with Twofold {card['twofold']}. "
+        f"Epoch {card['chosen_epoch']} of {card['epochs']}, chosen on dev alone; no test data was looked at.",
         "## Data",
         _data_table(card),
         f"Pictures that could not be read in training and dev: {card['unreadable_pictures']}.",

@@ -1,0 +1,139 @@
+"""Scores of trained model folders on the public data sets, with and without each source.
+
+    python benchmarks/scores.py --data DATA runs/seed1 runs/seed2 runs/seed3
+
+DATA holds twitter2015/, twitter2017/, wnut17/, captions/captions.tsv and pictures/standins/. Every folder
+is one seed of one configuration; the figures are means over them with the sample standard deviation.
+Writes benchmarks/results/default.json. It chooses nothing: which seed ships was decided on dev.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+import twofold
+from twofold.corpora import open_corpus
+from twofold.corpora.releases import md5_of
+from twofold.evaluation.spans import TwoCounts
+from twofold.pipeline import Extractor
+from twofold.posts import Post
+from twofold.trust.temperature import calibration_error
+
+SETS = {
+    "twitter2017 dev": "twitter2017/valid.txt",
+    "twitter2017 test": "twitter2017/test.txt",
+    "twitter2015 dev": "twitter2015/valid.txt",
+    "wnut17 test": "wnut17/emerging.test.annotated",
+}
+SETTINGS = {
+    "text only": (),
+    "text, alt text": ("alt_text",),
+    "text, picture": ("picture",),
+    "all sources": ("picture", "alt_text"),
+}
+OUT = Path(__file__).parent / "results" / "default.json"
+
+
+def main() -> None:
+    """Score all folders on all sets in all settings."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, help="keep features of pictures here")
+    args = parser.parse_args()
+    runs: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for folder in args.folders:
+        extractor = twofold.load(folder, cache=args.cache)
+        for name, setting, scores in _run(extractor, args.data):
+            runs.setdefault(name, {}).setdefault(setting, []).append(scores)
+            print(f"{folder.name}  {name}  {setting}  lenient F1 {scores['lenient_f1']:.2f}", flush=True)
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(json.dumps(_report(args, runs), indent=1) + "\n", encoding="utf-8", newline="\n")
+    print(f"written: {OUT.name}")
+
+
+def _run(extractor: Extractor, data: Path) -> Iterator[tuple[str, str, dict[str, float]]]:
+    for name, file in SETS.items():
+        posts = _posts(data, file)
+        attached = any(post.alt_text or post.image for post in posts)
+        for setting, sources in SETTINGS.items():
+            if attached or not sources:
+                yield name, setting, _score(extractor, [_with(post, sources) for post in posts])
+
+
+def _posts(data: Path, file: str) -> list[Post]:
+    records = open_corpus(
+        data / file, images=data / "pictures" / "standins", alt_text=data / "captions" / "captions.tsv"
+    )
+    return [record for record in records if isinstance(record, Post)]
+
+
+def _with(post: Post, sources: Sequence[str]) -> Post:
+    """The post with these sources besides its text, and no other."""
+    image = post.image if "picture" in sources else None
+    return replace(post, image=image, alt_text=post.alt_text if "alt_text" in sources else None)
+
+
+def _score(extractor: Extractor, posts: Sequence[Post]) -> dict[str, float]:
+    counts = TwoCounts()
+    confidences: list[float] = []
+    right: list[bool] = []
+    for post, extraction in zip(posts, extractor.extract(posts), strict=True):
+        gold = [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
+        found = [(e.start, e.end, e.type) for e in extraction.entities]
+        counts.add(gold, found)
+        wanted = {span for span, _ in gold}
+        right += [span in wanted for span in found]
+        confidences += [e.confidence or 0.0 for e in extraction.entities]
+    lenient, strict = counts.lenient.scores(), counts.strict.scores()
+    figures = {
+        "lenient_p": lenient.overall.precision,
+        "lenient_r": lenient.overall.recall,
+        "lenient_f1": lenient.overall.f1,
+        "strict_f1": strict.overall.f1,
+        **{f"lenient_f1_{kind}": score.f1 for kind, score in lenient.types.items()},
+    }
+    error = calibration_error(np.array(confidences), np.array(right))
+    return {name: round(100 * value, 3) for name, value in figures.items()} | {"span_ece": round(error, 4)}
+
+
+def _report(args: argparse.Namespace, runs: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, Any]:
+    names = " ".join(folder.name for folder in args.folders)
+    return {
+        "command": f"python benchmarks/scores.py --data DATA {names}",
+        "pictures": "stand-ins (Flickr photographs chosen by caption similarity)",
+        "alt_text": "machine captions of the real pictures",
+        "data_md5": {name: md5_of(args.data / file) for name, file in SETS.items()},
+        "versions": {p: version(p) for p in ("twofold", "onnxruntime", "numpy", "tokenizers", "pillow")}
+        | {"python": platform.python_version()},
+        "seeds": [json.loads((f / "card.json").read_text(encoding="utf-8"))["seed"] for f in args.folders],
+        "scores": {
+            name: {setting: _summary(rows) for setting, rows in settings.items()}
+            for name, settings in runs.items()
+        },
+    }
+
+
+def _summary(rows: Sequence[dict[str, float]]) -> dict[str, Any]:
+    return {
+        key: {
+            "mean": round(mean(row[key] for row in rows), 3),
+            "sd": round(stdev(row[key] for row in rows), 3) if len(rows) > 1 else None,
+            "runs": [row[key] for row in rows],
+        }
+        for key in rows[0]
+    }
+
+
+if __name__ == "__main__":
+    main()

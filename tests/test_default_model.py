@@ -1,0 +1,89 @@
+"""The model that ships with the package, on real posts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import twofold
+from twofold.corpora import open_corpus
+from twofold.pipeline import Extractor, default_folder
+from twofold.posts import Extraction, Post
+
+
+@pytest.fixture(scope="module")
+def extractor() -> Extractor:
+    return twofold.load()
+
+
+def test_it_is_small_and_knows_four_types(extractor: Extractor) -> None:
+    assert sum(file.stat().st_size for file in default_folder().iterdir()) <= 45e6
+    assert sorted(extractor.types) == ["LOC", "MISC", "ORG", "PER"]
+    assert extractor.folder.config.sources == ("text", "picture", "alt_text")
+
+
+def test_the_examples_give_entities_with_evidence(extractor: Extractor) -> None:
+    file = Path(__file__).parents[1] / "examples" / "posts.jsonl"
+    posts = [post for post in open_corpus(file) if isinstance(post, Post)]
+    found = list(extractor.extract(posts))
+    assert [x.id for x in found] == [post.id for post in posts]
+    assert {x.picture.status for x in found} == {"read", "none", "unreadable"}
+    entities = [entity for x in found for entity in x.entities]
+    assert {entity.type for entity in entities} >= {"PER", "LOC", "ORG"}
+    for entity in entities:
+        assert 0 < entity.confidence <= 1
+        assert sum(s.share for s in entity.sources.values()) == pytest.approx(1, abs=1e-5)
+        assert entity.uncertainty.aleatoric > 0
+        assert entity.uncertainty.epistemic > 0
+
+
+def test_a_post_is_read_the_same_alone_and_in_company(extractor: Extractor) -> None:
+    texts = ["Ada Lovelace in Paris", "lol", "The quick brown fox of BBC News met Messi in Rome " * 5]
+    together = list(extractor.extract(texts))
+    for text, one in zip(texts, together, strict=True):
+        alone = next(iter(extractor.extract([text])))
+        assert [(e.start, e.end, e.type) for e in alone.entities] == [
+            (e.start, e.end, e.type) for e in one.entities
+        ]
+        for a, b in zip(alone.entities, one.entities, strict=True):
+            assert a.confidence == pytest.approx(b.confidence, abs=1e-4)
+
+
+def dev_posts(shared: Path) -> list[Post]:
+    return [p for p in open_corpus(shared / "data" / "twitter2017" / "valid.txt") if isinstance(p, Post)]
+
+
+def as_typed(tokens: Sequence[str]) -> str:
+    """Tokens put together as people write: marks close up with their neighbours."""
+    text = " ".join(tokens)
+    text = re.sub(r" ([.,!?;:)\]…’”'%])", r"\1", text)
+    text = re.sub(r"([(\[#@“‘$]) ", r"\1", text)
+    return re.sub(r"(['’/-]) ", r"\1", text)
+
+
+def said(extraction: Extraction) -> list[tuple[str, str]]:
+    return [(entity.type, re.sub(r"\s", "", entity.text)) for entity in extraction.entities]
+
+
+@pytest.mark.parametrize("put_together", [" ".join, as_typed])
+def test_tokens_and_typed_text_give_the_same_entities(extractor, shared, put_together) -> None:  # type: ignore[no-untyped-def]
+    posts = dev_posts(shared)
+    tokens = [[p.text[a:b] for a, b in p.tokens] for p in posts]
+    typed = [Post(p.id, put_together(words)) for p, words in zip(posts, tokens, strict=True)]
+    same = [
+        said(a) == said(b) for a, b in zip(extractor.extract(posts), extractor.extract(typed), strict=True)
+    ]
+    assert sum(same) / len(same) >= 0.99
+
+
+def test_dev_score_of_the_text_alone(extractor: Extractor, shared: Path) -> None:
+    posts = [replace(post, entities=None) for post in dev_posts(shared)]
+    gold = [{(e.start, e.end, e.type) for e in post.entities or ()} for post in dev_posts(shared)]
+    found = [{(e.start, e.end, e.type) for e in x.entities} for x in extractor.extract(posts)]
+    right = sum(len(a & b) for a, b in zip(gold, found, strict=True))
+    f1 = 200 * right / (sum(map(len, gold)) + sum(map(len, found)))
+    assert f1 > 83.5
