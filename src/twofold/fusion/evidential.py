@@ -175,9 +175,14 @@ class Evidential(Fusion):
         assert fused.fused is not None
         assert fused.present is not None
         target = one_hot(tags.masked_fill(~mask, 0), self.outputs).to(fused.emissions.dtype)
-        pooled = self._penalty(NIG(*fused.fused.unbind(1)), target)  # (B, W, K)
-        single = self._penalty(NIG(*fused.evidence.unbind(2)), target.unsqueeze(1))  # (B, M, W, K)
-        total = pooled + (single * fused.present[:, :, None, None]).sum(1)
+        pooled = NIG(*fused.fused.unbind(1))  # (B, W, K)
+        single = NIG(*fused.evidence.unbind(2))  # (B, M, W, K)
+        # Only the text's γ answers to the likelihood, which cannot tell it from β; that of the other
+        # sources, and so their share, to what they do to the pooled δ.
+        levels = torch.cat([single.gamma[:, :1], single.gamma[:, 1:].detach()], 1)
+        pooled_loss = self._penalty(pooled._replace(gamma=pooled.gamma.detach()), target)
+        single_loss = self._penalty(single._replace(gamma=levels), target.unsqueeze(1))
+        total = pooled_loss + (single_loss * fused.present[:, :, None, None]).sum(1)
         weight = mask.unsqueeze(2)
         mean = (total * weight).sum() / (weight.sum() * self.outputs).clamp(min=1)
         return self._weight() * mean
