@@ -96,7 +96,7 @@ class TrainingConfig:
         threads: of the CPU; 0 leaves it to PyTorch.
     """
 
-    epochs: int = 8
+    epochs: int = 5
     patience: int = 3
     batch_size: int = 16
     encoder_lr: float = 8e-5
@@ -105,9 +105,9 @@ class TrainingConfig:
     crf_lr: float = 5e-3
     warmup: float = 0.1
     weight_decay: float = 0.01
-    average: float = 0.995
+    average: float = 0.998
     clip: float = 1.0
-    piece_dropout: float = 0.15
+    piece_dropout: float = 0.1
     seed: int = 1
     device: str = "auto"
     precision: str = "auto"

@@ -49,7 +49,8 @@ class WordStates(nn.Module):
     """States of words: the encoder's at their first pieces, joined with how words are written.
 
     An uncased encoder cannot tell "Apple" from "apple"; the case shapes of a word and of its
-    neighbours can.
+    neighbours can. Posts that link and posts that do not are joined by weights of their own: the
+    public corpora were annotated by different rules, and this is what tells them apart.
 
     Args:
         width: D.
@@ -62,6 +63,7 @@ class WordStates(nn.Module):
         self.embed = nn.Embedding(SHAPE_COUNT, inner)
         self.around = nn.Conv1d(inner, inner, reach, padding=reach // 2)
         self.join = nn.Sequential(nn.Linear(width + inner, width), nn.GELU())
+        self.join_linked = nn.Sequential(nn.Linear(width + inner, width), nn.GELU())
         self.norm = nn.LayerNorm(width)
         self.drop = nn.Dropout(dropout)
 
@@ -69,7 +71,10 @@ class WordStates(nn.Module):
         """Join states (B, W, D) with shapes (B, W); mask (B, W). Returns (B, W, D)."""
         written = self.embed(shapes) * mask.unsqueeze(2)
         written = written + torch.relu(self.around(written.transpose(1, 2))).transpose(1, 2)
-        joined: Tensor = self.drop(self.norm(states + self.join(torch.cat([self.drop(states), written], 2))))
+        both = torch.cat([self.drop(states), written], 2)
+        linked = (shapes >= SHAPE_COUNT // 2).unsqueeze(2)  # (B, W, 1)
+        added = torch.where(linked, self.join_linked(both), self.join(both))
+        joined: Tensor = self.drop(self.norm(states + added))
         return joined
 
 

@@ -60,7 +60,7 @@ class Average:
     def update(self, model: nn.Module) -> None:
         """Take one step's weights in."""
         self.steps += 1
-        decay = min(self.decay, self.steps / (self.steps + 10))
+        decay = min(self.decay, self.steps / (self.steps + 6))
         current = dict(model.named_parameters())
         torch._foreach_lerp_(list(self.weights.values()), [current[n] for n in self.weights], 1 - decay)
 
