@@ -69,7 +69,18 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, 
     examples = make_examples(posts, [-1] * 3, pieces, extractor.folder.config.labels)
     with torch.no_grad():
         fused = model(collate(examples, np.zeros((0, 1, 1), np.float16), text.pad_id))
-    for i, reading in enumerate(extractor.read(posts)):
+    readings = list(extractor.read(posts))
+    in_memory = [
+        dataclasses.replace(r, emissions=fused.emissions[i, : len(r.words)].numpy())
+        for i, r in enumerate(readings)
+    ]
+    for one, other in zip(extractor.decode(readings), extractor.decode(in_memory), strict=True):
+        assert [(e.start, e.end, e.type) for e in one.entities] == [
+            (e.start, e.end, e.type) for e in other.entities
+        ]
+        for a, b in zip(one.entities, other.entities, strict=True):
+            assert a.confidence == pytest.approx(b.confidence, abs=1e-4)
+    for i, reading in enumerate(readings):
         width = len(reading.words)
         np.testing.assert_allclose(reading.emissions, fused.emissions[i, :width], atol=1e-4)
         np.testing.assert_allclose(reading.fused, fused.fused[i, :, :width], atol=1e-4, rtol=1e-4)

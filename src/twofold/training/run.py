@@ -70,7 +70,7 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     identity = _identity(config, train_sets + dev_sets)
     rows = Trainer(model, material, config.training, work, identity, tell).run()
     facts = Facts(config, train_sets, dev_sets, features.unreadable, rows)
-    publish_model(model.cpu(), image, facts, out, work, tell)
+    publish_model(model.cpu(), image.cpu() if image else None, facts, out, work, tell)
     return out
 
 
