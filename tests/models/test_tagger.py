@@ -1,0 +1,98 @@
+"""The tagger: padding, absent alt texts, gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+
+from twofold.config import ModelConfig  # noqa: E402
+from twofold.models.build import build_tagger  # noqa: E402
+from twofold.models.tagger import Tagger, WordStates  # noqa: E402
+from twofold.posts import Entity, Post  # noqa: E402
+from twofold.runtime.pieces import Window  # noqa: E402
+from twofold.segmentation import SHAPE_COUNT  # noqa: E402
+from twofold.training.examples import Example, collate, labels_of, tag_words  # noqa: E402
+
+LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+
+
+class Letters(nn.Module):
+    """Stands for a text encoder: an embedding, and the mean of what is not masked."""
+
+    width, pad_id, max_pieces = 12, 0, 64
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(50, self.width)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        states = self.embed(input_ids)
+        weight = attention_mask.unsqueeze(2)
+        return states + (states * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)
+
+
+def tagger() -> Tagger:
+    torch.manual_seed(0)
+    return build_tagger(ModelConfig(sources=("alt_text",)), LABELS, Letters(), None)  # type: ignore[arg-type]
+
+
+def example(words: int, alt: list[int]) -> Example:
+    ids = [2, *range(5, 5 + words), 3]
+    window = Window(ids, list(range(1, words + 1)), [1] * words, 0, words, 0, words)
+    return Example(0, window, [0] * words, alt, -1)
+
+
+NO_PICTURES = np.zeros((0, 1, 1), np.float16)
+
+
+def test_a_post_is_the_same_alone_and_in_a_batch() -> None:
+    model = tagger().eval()
+    one, other = example(3, [7, 8]), example(6, [])
+    together = model(collate([one, other], NO_PICTURES, 0))
+    for row, single in enumerate((one, other)):
+        alone = model(collate([single], NO_PICTURES, 0))
+        width = len(single.tags)
+        torch.testing.assert_close(together.emissions[row, :width], alone.emissions[0])
+        torch.testing.assert_close(together.share[row, :, :width], alone.share[0])
+
+
+def test_the_alt_text_is_a_source_only_where_there_is_one() -> None:
+    fused = tagger().eval()(collate([example(3, [7, 8]), example(3, [])], NO_PICTURES, 0))
+    assert fused.present.tolist() == [[True, True], [True, False]]
+    assert (fused.share[1, 1] == 0).all()
+
+
+def test_loss_has_finite_gradients_and_leaves_the_mode_as_it_was() -> None:
+    model = tagger().train()
+    batch = collate([example(3, [7, 8]), example(6, [])], NO_PICTURES, 0)
+    model.loss(model(batch), batch).backward()
+    assert model.text.training
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_posts_that_link_are_joined_by_weights_of_their_own() -> None:
+    torch.manual_seed(0)
+    join = WordStates(12).eval()
+    states, mask = torch.randn(1, 3, 12), torch.ones(1, 3, dtype=torch.bool)
+    plain = torch.tensor([[1, 2, 3]])
+    before = join(states, plain, mask), join(states, plain + SHAPE_COUNT // 2, mask)
+    with torch.no_grad():
+        join.join_linked[0].weight.add_(1)
+    torch.testing.assert_close(join(states, plain, mask), before[0])
+    assert not torch.allclose(join(states, plain + SHAPE_COUNT // 2, mask), before[1])
+
+
+def test_words_take_the_tags_of_the_spans_that_cover_them() -> None:
+    words = [(0, 3), (4, 5), (5, 8)]
+    entities = [Entity(0, 3, "Ada", "PER"), Entity(4, 8, "#Rom", "LOC")]
+    assert tag_words(words, entities, LABELS) == [3, 1, 2]
+    assert tag_words(words, [Entity(0, 3, "Ada", "SHIP")], LABELS) == [0, 0, 0]
+
+
+def test_labels_are_those_of_the_posts() -> None:
+    posts = [Post("1", "a b", entities=(Entity(0, 1, "a", "PER"), Entity(2, 3, "b", "LOC"))), Post("2", "")]
+    assert labels_of(posts) == LABELS
