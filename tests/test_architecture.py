@@ -28,6 +28,7 @@ BELOW: dict[str, set[str]] = {
     "posts": set(),
     "segmentation": {"posts"},
     "records": {"posts"},
+    "__main__": {"cli"},
     "config": {"errors"},
     "evaluation": {"errors", "posts"},
     "runtime": {"errors", "posts", "segmentation"},

@@ -32,8 +32,9 @@ class SourceEvidence:
     """What one source (text, picture, alt_text, …) contributed to a prediction.
 
     Attributes:
-        share: part of the fused evidence that came from this source, in [0, 1]; shares of the
-            sources that were present sum to 1.
+        share: part of the pooled tag score that came from this source, in [0, 1]; for a source
+            besides the text, by how much it revised the text's reading. Shares of the sources that
+            were present sum to 1.
         aleatoric: as in `Uncertainty`, from the source's own distribution.
         epistemic: as in `Uncertainty`, from the source's own distribution.
     """

@@ -30,7 +30,7 @@ class Fused(NamedTuple):
         emissions: (B, W, K) scores for the head.
         evidence: (B, M, 4, W, K) δ, γ, α, β of each source, text first; None without evidence.
         fused: (B, 4, W, K) δ, γ, α, β after pooling; None without evidence.
-        share: (B, M, W, K) part of each source in the fused evidence; None without evidence.
+        share: (B, M, W, K) part of each source in the pooled δ, sums to 1; None without evidence.
         present: (B, M) True where the source took part; None without evidence.
     """
 

@@ -129,8 +129,9 @@ class Evidential(Fusion):
         stacks += [self._seen(name, words, reading, sources.get(name)) for name in self.sources[1:]]
         evidence = torch.stack(stacks, 1)  # (B, M, 4, W, K)
         nig = NIG(*evidence.unbind(2))
-        pooled, share = self.pooling(nig, present[:, :, None, None].to(words.dtype), words)
+        pooled, weight = self.pooling(nig, present[:, :, None, None].to(words.dtype), words)
         emissions = self.scale * pooled.delta + self.bias
+        share = _share(reading, nig.delta, weight)
         return Fused(emissions, evidence, torch.stack(pooled, 1), share, present)
 
     def _present(self, words: Tensor, sources: Mapping[str, Source]) -> Tensor:
@@ -192,6 +193,23 @@ class Evidential(Fusion):
 
     def _penalty(self, nig: NIG, target: Tensor) -> Tensor:
         return nll(nig, target) + self.regulariser_weight * regulariser(nig, target)
+
+
+def _share(reading: Tensor, delta: Tensor, weight: Tensor) -> Tensor:
+    """Part of each source in the pooled δ = δ_text + Σ wₘ(δₘ − δ_text), by size.
+
+    Args:
+        reading: (B, W, K) δ_text.
+        delta: (B, M, W, K) δ of each source, the text's first.
+        weight: (B, M, W, K) weights wₘ of the pooling; 0 where a source is absent.
+
+    Returns:
+        (B, M, W, K), sums to 1 over M. Weights alone would call a source that revises nothing, and
+        so agrees with the text, the ground of the decision.
+    """
+    revisions = (weight * (delta - reading.unsqueeze(1)))[:, 1:].abs()
+    parts = torch.cat([reading.abs().unsqueeze(1) + 1e-6, revisions], 1)
+    return parts / parts.sum(1, keepdim=True)
 
 
 def _revision_head(inner: int, outputs: int) -> nn.Linear:
