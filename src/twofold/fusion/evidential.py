@@ -2,7 +2,8 @@
 
 After "Integrating Large Pre-trained Models into Multimodal Named Entity Recognition with Evidential
 Fusion" (arXiv 2306.16991). The idea (one NIG a modality, fused; hierarchical uncertainty) is the
-paper's; the wiring for tagging is RECONSTRUCTED, since it is not published where we could read it.
+paper's; the wiring for tagging is RECONSTRUCTED, since it is not published where we could read it: every
+further source revises the text's reading, δₘ = δ_text + Δₘ, and emissions are s·δ + b of the pooled δ.
 
 Shapes: B posts, W words, D width, N elements of a source, V its width, H inner width, K tags,
 M sources.
@@ -124,7 +125,7 @@ class Evidential(Fusion):
         Views take words and states as they are: what a picture says must not bend the text encoder.
         """
         present = self._present(words, sources)  # (B, M)
-        reading = self.means["text"](self.drop(words)) / SCALE  # (B, W, K), in the CRF's units times SCALE
+        reading = self.means["text"](self.drop(words)) / SCALE  # (B, W, K), the head works in the CRF's units
         stacks = [self._evidence("text", reading, words)]
         stacks += [self._seen(name, words, reading, sources.get(name)) for name in self.sources[1:]]
         evidence = torch.stack(stacks, 1)  # (B, M, 4, W, K)
