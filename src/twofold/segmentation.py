@@ -124,6 +124,7 @@ def shapes(text: str, words: list[Span]) -> list[int]:
     return numbers
 
 
+@lru_cache(maxsize=1 << 16)
 def _shape(word: str) -> str:
     if word in ("#", "@"):
         return word
