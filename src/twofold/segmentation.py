@@ -27,6 +27,8 @@ SHAPES = (
     "digits+lower", "digits+upper", "digits+mixed", "other",
 )  # fmt: skip
 """Case shapes of a word; the position is the number the model embeds, 0 is padding."""
+_REMEMBERED = 40
+"""Longest word whose shape is kept: memory must not grow with what strangers write."""
 CONTEXTS = ("plain", "after #", "after @", "after mark", "first")
 """What stands before a word."""
 SHAPE_COUNT = 2 * len(SHAPES) * len(CONTEXTS)
@@ -118,7 +120,7 @@ def shapes(text: str, words: list[Span]) -> list[int]:
     before = "first"
     for start, end in words:
         word = text[start:end]
-        shape = _shape(word)
+        shape = _shape(word) if len(word) <= _REMEMBERED else _shape.__wrapped__(word)
         numbers.append(linked + SHAPES.index(shape) * len(CONTEXTS) + CONTEXTS.index(before))
         before = f"after {shape}" if shape in ("#", "@", "mark") else "plain"
     return numbers
