@@ -6,10 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from twofold.runtime.decoding import ChainDecoder, TagSpan, allowed_moves
+from twofold.runtime.decoding import EMISSION_CUT, TRANSITION_CUT, ChainDecoder, TagSpan, allowed_moves
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
@@ -58,7 +58,11 @@ def cases(draw):
     temperature = draw(st.sampled_from([0.5, 1.0, 2.3]))
     random = np.random.default_rng(seed)
     rows = [size * random.standard_normal((n, len(LABELS))) for n in lengths]
-    return make_decoder(seed, size=size / 2), rows, temperature
+    decoder = make_decoder(seed, size=size / 2)
+    assume(all(np.ptp(row, axis=1).max() / temperature <= EMISSION_CUT for row in rows))
+    moves = (decoder._transitions, decoder._start, decoder._end)
+    assume(all(np.ptp(scores[scores > -1e3]) / temperature <= TRANSITION_CUT for scores in moves))
+    return decoder, rows, temperature
 
 
 @settings(max_examples=25, deadline=None)
@@ -80,6 +84,14 @@ def test_agrees_with_brute_force(case):
             with_tag = sum(p for s, p in zip(sequences, probabilities, strict=True) if s[t] == k)
             assert tag_marginals[i, t, k] == pytest.approx(with_tag, abs=1e-9)
         check_spans(decoder, (emissions, mask, i, temperature), sequences, probabilities)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_exact_where_the_best_tag_of_a_word_is_far_ahead_and_hard_to_reach(seed):
+    decoder = make_decoder(seed, size=2.0)
+    row = np.array([[40.8, -51.1, 8.4, -11.4, -9.1], [-4.3, -40.4, -4.6, -17.3, 66.5]])
+    expected = enumerate_all(decoder, row, 0.5)[2]
+    assert decoder.log_partition(*padded([row]), 0.5)[0] == pytest.approx(expected, rel=1e-9)
 
 
 def check_spans(decoder, where, sequences, probabilities):

@@ -7,8 +7,9 @@ less: the sum over all tag sequences with ``B-X`` at its start, ``I-X`` to its e
 Everything is time-major and vectorised over posts; rows are sorted by length inside, so that a step
 touches only the posts still running. Forward-backward works with scaled probabilities in float64.
 Under BIO no message can fall below exp(−2 (E + T)) of its largest entry, with E and T the ranges of
-emissions and transitions; both are therefore cut at `CUT` nats below the best, far under anything
-that could show, and nothing underflows over any length.
+emissions and transitions; both are therefore cut, at `EMISSION_CUT` and `TRANSITION_CUT` nats below the
+best, and nothing underflows over any length. Within these ranges results are exact. Beyond them they need not
+be: a tag cut far below a best one that the grammar makes unreachable then weighs too much.
 
 It does not know words, texts or models.
 
@@ -27,8 +28,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-CUT = 120.0
-"""Potentials this many nats below the best of their word (or of all transitions) count as that far."""
+EMISSION_CUT, TRANSITION_CUT = 230.0, 120.0
+"""Potentials this many nats below the best of their word, or of all transitions, count as that far. Their
+sum stays under half of what a float64 spans."""
 _BATCH_CELLS = 1 << 16  # words, padding included, that are decoded at once
 
 
@@ -222,7 +224,7 @@ class ChainDecoder:
         running = _running(lengths, emissions.shape[1])
         scores = emissions[order].transpose(1, 0, 2).astype(np.float64, order="C") / temperature  # (W, B, K)
         best = scores.max(2, keepdims=True)
-        local = np.exp(np.maximum(scores - best, -CUT))
+        local = np.exp(np.maximum(scores - best, -EMISSION_CUT))
         moves, begin, finish = self._weights(temperature)
         alpha, scale = np.zeros_like(local), np.ones(local.shape[:2])
         for t, n in enumerate(running):
@@ -342,8 +344,8 @@ def _running(lengths: NDArray[np.integer], words: int) -> list[int]:
 
 
 def _exp_cut(scores: Floats, allowed: Mask) -> Floats:
-    """Exp with the largest at 1, nothing allowed under exp(−CUT), and 0 for what is not."""
-    return np.where(allowed, np.exp(np.maximum(scores - scores.max(), -CUT)), 0.0)
+    """Exp with the largest at 1, nothing allowed under exp(−TRANSITION_CUT), and 0 for what is not."""
+    return np.where(allowed, np.exp(np.maximum(scores - scores.max(), -TRANSITION_CUT)), 0.0)
 
 
 def _trace(last: Integers, pointers: NDArray[np.int16], running: list[int]) -> Integers:
