@@ -142,7 +142,7 @@ def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Wo
     from twofold.encoders.image import load_image_encoder
     from twofold.encoders.text import load_text_encoder
     from twofold.fusion.contract import Source
-    from twofold.models.build import build_tagger
+    from twofold.models.build import build_model
 
     torch.set_num_threads(threads)
     config, built = model.folder.config, _model_config(model)
@@ -152,7 +152,7 @@ def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Wo
         raise ValueError(
             f"the model's text states have width {config.text.width}, {built.text} has {text.width}"
         )
-    tagger = build_tagger(built, config.labels, text, image).eval()  # weights of the head do not matter
+    tagger = build_model(built, config.labels, text, image).eval()  # weights of the head do not matter
     tensors = [(name, {k: torch.from_numpy(np.array(v)) for k, v in x.items()}) for name, x in calls]
 
     @torch.inference_mode()

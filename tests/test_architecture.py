@@ -43,7 +43,7 @@ BELOW: dict[str, set[str]] = {
     "models": {"config", "errors", "segmentation", "encoders", "fusion", "heads"},
     "training": {
         SELF, "config", "errors", "posts", "segmentation", "evaluation", "runtime", "corpora", "trust",
-        "pipeline", "encoders", "fusion", "models",
+        "pipeline", "encoders", "fusion", "heads", "models",
     },
     "cli": {
         SELF, "config", "errors", "posts", "records", "evaluation", "corpora", "trust", "report", "pipeline",

@@ -47,6 +47,7 @@ class ModelConfig:
 
     Attributes:
         name: the model's name, printed with each extraction.
+        task: ``entities`` or ``relations``.
         text: ``minilm`` (embedded), a local folder, or a hub name.
         image: ``efficientnet-lite0`` (embedded).
         fusion: name in `twofold.models.build.FUSIONS`.
@@ -60,6 +61,7 @@ class ModelConfig:
     """
 
     name: str = "custom"
+    task: str = "entities"
     text: str = "minilm"
     image: str = "efficientnet-lite0"
     fusion: str = "evidential"

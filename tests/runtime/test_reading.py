@@ -14,7 +14,8 @@ from PIL import Image
 from twofold.posts import Post
 from twofold.runtime.folder import open_folder
 from twofold.runtime.pictures import FeatureCache
-from twofold.runtime.reading import Reader, batches, chunks
+from twofold.runtime.reading import Reader, chunks
+from twofold.runtime.sources import batches
 
 
 @pytest.fixture(scope="module")

@@ -50,12 +50,12 @@ def test_each_picture_once_and_unreadable_ones_named(tmp_path: Path) -> None:
     assert encoder.calls == 2
     assert found.rows[1] == found.rows[4] == found.rows[5] == -1
     assert found.rows[0] == found.rows[3] != found.rows[2]
-    np.testing.assert_allclose(found.table[found.rows[0]], 1.0, atol=1e-2)
-    np.testing.assert_allclose(found.table[found.rows[2]], -127 / 128, atol=1e-2)
+    np.testing.assert_allclose(found.table.states[found.rows[0]], 1.0, atol=1e-2)
+    np.testing.assert_allclose(found.table.states[found.rows[2]], -127 / 128, atol=1e-2)
     assert [line.split(":")[0] for line in sorted(found.unreadable)] == ["5", "6"]
     again = picture_features(posts, encoder, cache, torch.device("cpu"), lambda line: None)
     assert encoder.calls == 2
-    np.testing.assert_array_equal(again.table, found.table)
+    np.testing.assert_array_equal(again.table.states, found.table.states)
 
 
 def test_the_backbone_stays_frozen() -> None:

@@ -18,7 +18,7 @@ import twofold  # noqa: E402
 from twofold.config import Config, ModelConfig  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.errors import ConfigError, DataError  # noqa: E402
-from twofold.models.build import build_tagger  # noqa: E402
+from twofold.models.build import build_model  # noqa: E402
 from twofold.runtime.pieces import Pieces  # noqa: E402
 from twofold.training.examples import batches, collate, make_examples  # noqa: E402
 from twofold.training.run import train  # noqa: E402
@@ -58,7 +58,7 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, 
     out = done["out"]
     text = load_text_encoder(config.model.text)
     extractor = twofold.load(out)
-    model = build_tagger(config.model, extractor.folder.config.labels, text, None).eval()
+    model = build_model(config.model, extractor.folder.config.labels, text, None).eval()
     model.load_state_dict(load_file(out.parent / "model.training" / "weights.safetensors"))
     posts = [
         twofold.Post(1, "sunset in New York with Ada", alt_text="a city at night"),
@@ -68,7 +68,7 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, 
     pieces = Pieces(text.tokenizer, 48, 4, text.pad_id)
     examples = make_examples(posts, [-1] * 3, pieces, extractor.folder.config.labels)
     with torch.no_grad():
-        fused = model(collate(examples, np.zeros((0, 1, 1), np.float16), text.pad_id))
+        fused = model(collate(examples, {}, text.pad_id))
     readings = list(extractor.read(posts))
     in_memory = [
         dataclasses.replace(r, emissions=fused.emissions[i, : len(r.words)].numpy())
@@ -156,7 +156,7 @@ def test_batches_are_the_same_for_a_seed_and_cover_all(config: Config) -> None:
 
 def test_names_that_are_not_known_are_told() -> None:
     with pytest.raises(ConfigError, match="evidential"):
-        build_tagger(ModelConfig(fusion="magic", sources=()), ["O"], _NoEncoder(), None)  # type: ignore[arg-type]
+        build_model(ModelConfig(fusion="magic", sources=()), ["O"], _NoEncoder(), None)  # type: ignore[arg-type]
 
 
 class _NoEncoder:

@@ -5,8 +5,10 @@ Fusion" (arXiv 2306.16991). The idea (one NIG a modality, fused; hierarchical un
 paper's; the wiring for tagging is RECONSTRUCTED, since it is not published where we could read it: every
 further source revises the text's reading, δₘ = δ_text + Δₘ, and emissions are s·δ + b of the pooled δ.
 
-Shapes: B posts, W words, D width, N elements of a source, V its width, H inner width, K tags,
-M sources.
+For relations the pair's states stand where the word's do, and K are the relation classes.
+
+Shapes: B posts, W slots (a tagger's words, a relation's one pair), P words of a slot, D width of a
+slot's states, N elements of a source, V its width, H inner width, K outputs, M sources.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from twofold.fusion.contract import Fused, Fusion, Source
+from twofold.fusion.contract import Fused, Fusion, Source, at_slots
 from twofold.fusion.nig import NIG, Pooling, from_scores, nll, regulariser
 
 SCALE = 4.5
@@ -76,7 +78,8 @@ class Evidential(Fusion):
         width: D.
         outputs: K.
         source_widths: V of each source besides the text, by name.
-        pooling: rule that makes one NIG of many.
+        pooling: rule that makes one NIG of many, for states of width P·D.
+        places: P.
         inner: H, width of a source's view.
         evidence_weight: λₑ, weight of the evidence loss.
         regulariser_weight: λ, weight of evidence for wrong predictions.
@@ -94,6 +97,7 @@ class Evidential(Fusion):
         source_widths: Mapping[str, int],
         pooling: Pooling,
         *,
+        places: int = 1,
         inner: int = 64,
         evidence_weight: float = 1.0,
         regulariser_weight: float = 0.01,
@@ -103,6 +107,7 @@ class Evidential(Fusion):
     ) -> None:
         super().__init__()
         self.sources = ("text", *source_widths)
+        width *= places
         self.outputs = outputs
         self.pooling = pooling
         self.evidence_weight, self.regulariser_weight = evidence_weight, regulariser_weight
@@ -119,11 +124,14 @@ class Evidential(Fusion):
         self.scale = nn.Parameter(torch.tensor(SCALE))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def forward(self, words: Tensor, mask: Tensor, sources: Mapping[str, Source]) -> Fused:
+    def forward(
+        self, words: Tensor, mask: Tensor, sources: Mapping[str, Source], slots: Tensor | None = None
+    ) -> Fused:
         """Fuse; see `Fusion.forward`. Emissions are s·δ + b with a learned scale s.
 
         Views take words and states as they are: what a picture says must not bend the text encoder.
         """
+        words = at_slots(words, slots)  # (B, W, P·D): each slot is read as a word is
         present = self._present(words, sources)  # (B, M)
         reading = self.means["text"](self.drop(words)) / SCALE  # (B, W, K), the head works in the CRF's units
         stacks = [self._evidence("text", reading, words)]
@@ -168,12 +176,12 @@ class Evidential(Fusion):
         spread = self.spreads[name](self.drop(context)).unflatten(2, (self.outputs, 3))
         return torch.stack(from_scores(torch.cat([delta.unsqueeze(3), spread], 3).float()), 1)
 
-    def loss(self, fused: Fused, tags: Tensor, mask: Tensor) -> Tensor:
-        """λₑ · mean over tokens and tags of Σ over {sources, fused} (NLL + λR), one-hot targets."""
+    def loss(self, fused: Fused, targets: Tensor, mask: Tensor) -> Tensor:
+        """λₑ · mean over slots and outputs of Σ over {sources, fused} (NLL + λR), one-hot targets."""
         assert fused.evidence is not None
         assert fused.fused is not None
         assert fused.present is not None
-        target = one_hot(tags.masked_fill(~mask, 0), self.outputs).to(fused.emissions.dtype)
+        target = one_hot(targets.masked_fill(~mask, 0), self.outputs).to(fused.emissions.dtype)
         pooled = NIG(*fused.fused.unbind(1))  # (B, W, K)
         single = NIG(*fused.evidence.unbind(2))  # (B, M, W, K)
         # Only the text's γ answers to the likelihood, which cannot tell it from β; that of the other

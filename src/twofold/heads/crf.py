@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from twofold.heads.contract import Head
+
 FORBIDDEN = -1e4
 
 
@@ -25,7 +27,7 @@ def allowed_moves(labels: Sequence[str]) -> tuple[Tensor, Tensor]:
     return torch.tensor(moves), torch.tensor([not tag.startswith("I-") for tag in labels])
 
 
-class CRF(nn.Module):
+class CRF(Head):
     """Conditional random field.
 
     Args:
@@ -48,19 +50,19 @@ class CRF(nn.Module):
         moves = self.transitions.masked_fill(self.get_buffer("forbidden_moves"), FORBIDDEN)
         return moves, self.start.masked_fill(self.get_buffer("forbidden_starts"), FORBIDDEN), self.end
 
-    def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, emissions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         """Negative log-likelihood of tag sequences.
 
         Args:
             emissions: (B, W, K).
-            tags: (B, W) valid BIO; anything where masked.
+            targets: (B, W) valid BIO; anything where masked.
             mask: (B, W) True where a word is real; real words come first.
 
         Returns:
             (B,) nats a post; 0 for a post without words.
         """
         emissions = emissions.float()
-        return (self._partition(emissions, mask) - self._score(emissions, tags, mask)) * mask.any(1)
+        return (self._partition(emissions, mask) - self._score(emissions, targets, mask)) * mask.any(1)
 
     def _score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         moves, start, end = self.potentials()

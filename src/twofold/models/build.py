@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from twofold.config import ModelConfig
@@ -13,20 +14,42 @@ from twofold.fusion.contract import Fusion
 from twofold.fusion.evidential import Evidential
 from twofold.fusion.nig import LogLinear, MoNIG, Pooling, PriorCorrected
 from twofold.fusion.text_only import TextOnly
+from twofold.heads.classes import Classes
+from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
-from twofold.models.tagger import Tagger
+from twofold.models.multimodal import MultimodalModel
 
 T = TypeVar("T")
-FusionMaker = Callable[[ModelConfig, int, int, dict[str, int]], Fusion]
 
 
-def _evidential(config: ModelConfig, width: int, outputs: int, sources: dict[str, int]) -> Fusion:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a fusion is built from.
+
+    Attributes:
+        config: options by name.
+        labels: names of the outputs.
+        width: D of the words.
+        sources: V of each source besides the text, by name.
+        places: P, words that make up a slot: 1 for tags, 2 for relations.
+    """
+
+    config: ModelConfig
+    labels: Sequence[str]
+    width: int
+    sources: Mapping[str, int]
+    places: int
+
+
+def _evidential(plan: Plan) -> Fusion:
+    config = plan.config
     make = choose(POOLINGS, config.pooling, "pooling")
     return Evidential(
-        width,
-        outputs,
-        sources,
-        make(width, 1 + len(sources)),
+        plan.width,
+        len(plan.labels),
+        plan.sources,
+        make(plan.width * plan.places, 1 + len(plan.sources)),
+        places=plan.places,
         evidence_weight=config.evidence_weight,
         regulariser_weight=config.regulariser_weight,
         source_dropout=config.source_dropout,
@@ -38,10 +61,15 @@ POOLINGS: dict[str, Callable[[int, int], Pooling]] = {
     "prior_corrected": lambda width, count: PriorCorrected(),
     "log_linear": LogLinear,
 }
-FUSIONS: dict[str, FusionMaker] = {
+FUSIONS: dict[str, Callable[[Plan], Fusion]] = {
     "evidential": _evidential,
-    "text_only": lambda config, width, outputs, sources: TextOnly(width, outputs),
+    "text_only": lambda plan: TextOnly(plan.width, len(plan.labels), plan.places),
 }
+TASKS: dict[str, tuple[int, Callable[[Sequence[str]], Head]]] = {
+    "entities": (1, CRF),
+    "relations": (2, Classes),
+}
+"""Words that make up a slot, and the head, of each task."""
 
 
 def choose(table: Mapping[str, T], name: str, what: str) -> T:
@@ -55,17 +83,18 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
     return table[name]
 
 
-def build_tagger(
+def build_model(
     config: ModelConfig, labels: Sequence[str], text: TextEncoder, image: ImageEncoder | None
-) -> Tagger:
-    """Put a tagger together.
+) -> MultimodalModel:
+    """Put a model together.
 
     Args:
         config: what is built.
-        labels: BIO tags.
+        labels: BIO tags, or relation classes.
         text: text encoder. image: picture encoder, where ``picture`` is among the sources.
     """
     widths = {"alt_text": text.width} | ({"picture": image.width} if image else {})
     sources = {name: choose(widths, name, "source") for name in config.sources}
-    fusion = choose(FUSIONS, config.fusion, "fusion")(config, text.width, len(labels), sources)
-    return Tagger(text, fusion, CRF(labels))
+    places, head = choose(TASKS, config.task, "task")
+    plan = Plan(config, labels, text.width, sources, places)
+    return MultimodalModel(text, choose(FUSIONS, config.fusion, "fusion")(plan), head(labels))

@@ -1,8 +1,8 @@
 """From posts to emissions and evidence for every word: the one path that all use goes through.
 
 Extraction, evaluation and calibration read posts here, in windows where a post is long. Windows of like
-length share a batch, bounded in rows and in pieces; a text that stands twice in a batch is encoded once,
-an alternative text once in all posts read together. It does not decode.
+length share a batch, bounded in rows and in pieces; a text that stands twice in a batch is encoded once.
+It does not decode.
 
 Shape letters: B windows in a batch, T word pieces, W words, D width of text states, N elements of a
 source, V its width, K tags, M sources.
@@ -21,15 +21,11 @@ from twofold.posts import PictureReport, Post
 from twofold.runtime.folder import FolderConfig, ModelFolder
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Pieces, Window, pad
-from twofold.runtime.regions import NO_PICTURE, Image, PictureReading, RegionReader
 from twofold.runtime.sessions import FusionOutput, Sessions
+from twofold.runtime.sources import PostSources, SourceReader, batches, stack
 from twofold.segmentation import Span, segment_post
 
 Floats = NDArray[np.float32]
-
-_PIECES_A_ROW = 64
-"""A batch of n rows holds at most n times as many pieces, padding included; a single row may be longer."""
-_NOT_LOOKED_AT = PictureReading(PictureReport("none", "this model looks at no pictures"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +75,11 @@ class Reader:
     ) -> None:
         self.config: FolderConfig = folder.config
         self.sessions = Sessions(folder.path, threads)
-        text, picture = folder.config.text, folder.config.picture
+        text = folder.config.text
         self.pieces = Pieces(
             folder.path / "tokenizer.json", text.window_pieces, text.context_words, text.pad_id
         )
-        self._regions = RegionReader(self.sessions, picture, cache) if picture else None
+        self.sources = SourceReader(self.sessions, folder.config, self.pieces, cache)
 
     def read(self, posts: Sequence[Post], batch_size: int = 32) -> list[Reading]:
         """Read posts together.
@@ -93,60 +89,32 @@ class Reader:
             batch_size: windows in a batch, at most.
         """
         words = [segment_post(post) for post in posts]
-        pictures = self._pictures([post.image for post in posts])
-        alt_states = self._alt_states(posts, batch_size)
+        found = self.sources.read(posts, batch_size)
         rows = [
             _Row(i, window)
             for i, post in enumerate(posts)
             for window in self.pieces.windows(post.text, words[i])
         ]
         parts: list[list[FusionOutput]] = [[] for _ in posts]
-        done = self._windows(rows, posts, (pictures, alt_states), batch_size)
+        done = self._windows(rows, found, batch_size)
         for row, output in sorted(done, key=lambda item: (item[0].post, item[0].window.lo)):
             parts[row.post].append(output)
         return [
-            self._reading(*item) for item in zip(posts, words, pictures, parts, strict=True)
+            self._reading(posts[i], words[i], found, i, parts[i]) for i in range(len(posts))
         ]  # fmt: skip
-
-    # --- sources besides the text --------------------------------------------------------------------
-
-    def _pictures(self, images: Sequence[Image | None]) -> list[PictureReading]:
-        if self._regions is None:
-            return [NO_PICTURE if image is None else _NOT_LOOKED_AT for image in images]
-        return self._regions.read(images)
-
-    def _alt_states(self, posts: Sequence[Post], batch_size: int) -> dict[str, Floats]:
-        """States (T, D) of each distinct alternative text."""
-        if "alt_text" not in self.config.sources:
-            return {}
-        texts = list({post.alt_text: None for post in posts if post.alt_text})
-        ids = [self.pieces.plain(text) for text in texts]
-        states: dict[str, Floats] = {}
-        for batch in batches([len(row) for row in ids], batch_size):
-            output = self.sessions.text(*pad([ids[i] for i in batch], self.pieces.pad_id))
-            states |= {texts[i]: row[: len(ids[i])].copy() for i, row in zip(batch, output, strict=True)}
-        return states
 
     # --- batches of windows --------------------------------------------------------------------------
 
     def _windows(
-        self,
-        rows: Sequence[_Row],
-        posts: Sequence[Post],
-        others: tuple[Sequence[PictureReading], Mapping[str, Floats]],
-        batch_size: int,
+        self, rows: Sequence[_Row], found: PostSources, batch_size: int
     ) -> Iterator[tuple[_Row, FusionOutput]]:
         """Each window with what the network says of its core, (…, W, K) without the batch axis."""
-        pictures, alt_states = others
         # Equal texts lie side by side, so that they share a batch.
         rows = sorted(rows, key=lambda row: (len(row.window.ids), row.window.ids))
         for batch in batches([len(row.window.ids) for row in rows], batch_size):
             chosen = [rows[i] for i in batch]
-            found: dict[str, list[NDArray[Any] | None]] = {
-                "picture": [pictures[row.post].regions for row in chosen],
-                "alt_text": [alt_states.get(posts[row.post].alt_text or "") for row in chosen],
-            }
-            output = self._network([row.window for row in chosen], found)
+            others = {name: [x[row.post] for row in chosen] for name, x in found.states.items()}
+            output = self._network([row.window for row in chosen], others)
             yield from ((row, _core(output, i, row.window)) for i, row in enumerate(chosen))
 
     def _network(
@@ -158,9 +126,9 @@ class Reader:
             "shapes": forms,
             "word_mask": mask.astype(bool),
         }
-        for source in self.config.sources[1:]:
-            states, present = _stack(others[source], self._width(source))
-            inputs |= {source: states, f"{source}_mask": present}
+        for name, rows in others.items():
+            states, present = stack(rows, self.sources.width(name))
+            inputs |= {name: states, f"{name}_mask": present}
         return self.sessions.fuse(inputs)
 
     def _word_states(self, windows: Sequence[Window]) -> Floats:
@@ -172,42 +140,16 @@ class Reader:
         words: Floats = states[np.array(copies)[:, None], first] * mask[:, :, None].astype(np.float32)
         return words
 
-    def _width(self, source: str) -> int:
-        picture = self.config.picture
-        return picture.width if source == "picture" and picture else self.config.text.width
-
     def _reading(
-        self, post: Post, words: list[Span], picture: PictureReading, parts: Sequence[FusionOutput]
+        self, post: Post, words: list[Span], found: PostSources, row: int, parts: Sequence[FusionOutput]
     ) -> Reading:
-        there = {
-            "text": True,
-            "picture": picture.regions is not None,
-            "alt_text": bool(post.alt_text),
-        }
-        sources = tuple(there[source] for source in self.config.sources)
+        picture = found.pictures[row]
+        there = (True, *(states[row] is not None for states in found.states.values()))
         if not parts:
             nothing = np.zeros((0, len(self.config.labels)), np.float32)
-            return Reading(post, words, picture.report, sources, nothing)
+            return Reading(post, words, picture, there, nothing)
         joined = FusionOutput(*(_join([part[i] for part in parts]) for i in range(len(parts[0]))))  # type: ignore[arg-type]
-        return Reading(post, words, picture.report, sources, *joined)
-
-
-def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Positions of rows of like length, at most ``size`` together and bounded in pieces.
-
-    Args:
-        lengths: pieces of each row.
-        size: rows in a batch, at most.
-    """
-    batch: list[int] = []
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        full = len(batch) == size or lengths[i] * (len(batch) + 1) > size * _PIECES_A_ROW
-        if batch and full:
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
+        return Reading(post, words, picture, there, *joined)
 
 
 def _core(output: FusionOutput, row: int, window: Window) -> FusionOutput:
@@ -221,17 +163,6 @@ def _join(parts: Sequence[Floats | None]) -> Floats | None:
     if not real:
         return None
     return real[0] if len(real) == 1 else np.concatenate(real, axis=-2)
-
-
-def _stack(rows: Sequence[NDArray[Any] | None], width: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """States (B, N, V) and mask (B, N) of a source; rows that do not have it are masked whole."""
-    longest = max((len(row) for row in rows if row is not None), default=1)
-    states = np.zeros((len(rows), longest, width), np.float32)
-    mask = np.zeros((len(rows), longest), bool)
-    for i, row in enumerate(rows):
-        if row is not None:
-            states[i, : len(row)], mask[i, : len(row)] = row, True
-    return states, mask
 
 
 def chunks(posts: Iterable[Post], batch_size: int) -> Iterator[list[Post]]:

@@ -6,7 +6,7 @@ a word belongs to a span that covers any of it, and spans whose borders fall ins
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from twofold.models.tagger import Batch
+from twofold.fusion.contract import Source
+from twofold.models.multimodal import Batch
 from twofold.posts import Entity, Post
 from twofold.runtime.pieces import Pieces, Window, pad
 from twofold.segmentation import Span, segment_post
@@ -25,16 +26,32 @@ class Example(NamedTuple):
 
     Attributes:
         post: number of the post. window: its pieces.
-        tags: gold tag of each word of the window.
-        alt_ids: pieces of the alt text, empty where there is none.
-        picture: row in the table of features, −1 where there is none.
+        targets: gold tag of each word of the window, or gold class of each slot.
+        slots: words that make up each slot; None for a slot a word.
+        texts: pieces of each source that the text encoder reads; a source the post lacks is not named.
+        rows: row in its table of each source that comes as states; likewise.
+        aligned: for sources with a state a word, the row of each word of the window, −1 for none.
     """
 
     post: int
     window: Window
-    tags: list[int]
-    alt_ids: list[int]
-    picture: int
+    targets: list[int]
+    slots: list[tuple[int, ...]] | None = None
+    texts: Mapping[str, list[int]] = {}
+    rows: Mapping[str, int] = {}
+    aligned: Mapping[str, list[int]] = {}
+
+
+class Table(NamedTuple):
+    """States of one source for many posts.
+
+    Attributes:
+        states: (P, N, V) float16.
+        counts: (P,) how many of the N elements are real; they come first.
+    """
+
+    states: NDArray[np.float16]
+    counts: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +59,12 @@ class Features:
     """Features of distinct pictures.
 
     Attributes:
-        table: (P, R, V) float16.
+        table: (P, R, V).
         rows: row of each post's picture, −1 where there is none.
         unreadable: "post id: reason" of each picture that could not be read.
     """
 
-    table: NDArray[np.float16]
+    table: Table
     rows: list[int]
     unreadable: list[str]
 
@@ -79,9 +96,11 @@ def make_examples(
     for number, post in enumerate(posts):
         words = segment_post(post)
         tags = tag_words(words, post.entities or (), labels)
-        alt = pieces.plain(post.alt_text) if post.alt_text else []
+        texts = {"alt_text": pieces.plain(post.alt_text)} if post.alt_text else {}
+        found = {"picture": rows[number]} if rows[number] >= 0 else {}
         for window in pieces.windows(post.text, words):
-            examples.append(Example(number, window, tags[window.lo : window.hi], alt, rows[number]))
+            tagged = tags[window.lo : window.hi]
+            examples.append(Example(number, window, tagged, texts=texts, rows=found))
     return examples
 
 
@@ -98,17 +117,50 @@ def batches(examples: Sequence[Example], size: int, seed: int, epoch: int) -> It
         yield [examples[i] for i in groups[group]]
 
 
-def collate(examples: Sequence[Example], features: NDArray[np.float16], pad_id: int) -> Batch:
-    """Tensors of a batch; see `Batch`."""
-    ids, mask = pad([e.window.ids for e in examples], pad_id)
-    first, words = pad([e.window.first for e in examples], 0)
-    forms, _ = pad([e.window.shapes for e in examples], 0)
-    tags, _ = pad([e.tags for e in examples], 0)
-    alt, alt_mask = pad([e.alt_ids or [pad_id] for e in examples], pad_id)
-    alt_mask *= np.array([[bool(e.alt_ids)] for e in examples])
-    rows = np.array([e.picture for e in examples])
-    regions = np.zeros((len(examples), *features.shape[1:]), np.float32)
-    regions[rows >= 0] = features[rows[rows >= 0]]
-    seen = np.broadcast_to((rows >= 0)[:, None], regions.shape[:2]).copy()
-    arrays = (ids, mask, first, forms, words.astype(bool), tags, alt, alt_mask, regions, seen)
-    return Batch(*map(torch.from_numpy, arrays))
+def collate(examples: Sequence[Example], tables: Mapping[str, Table], pad_id: int) -> Batch:
+    """Tensors of a batch; see `Batch`.
+
+    Args:
+        examples: posts of the batch.
+        tables: states of each source that comes as states, by name.
+        pad_id: piece that fills short rows.
+    """
+    ids, mask = _padded([e.window.ids for e in examples], pad_id)
+    first, words = _padded([e.window.first for e in examples], 0)
+    forms, _ = _padded([e.window.shapes for e in examples], 0)
+    targets, real = _padded([e.targets for e in examples], 0)
+    names = sorted({name for e in examples for name in e.texts})
+    texts = {name: _padded([e.texts.get(name, []) for e in examples], pad_id) for name in names}
+    arrays = {name: _states(examples, name, table) for name, table in tables.items()}
+    slots = _slots(examples)
+    return Batch(ids, mask, first, forms, words.bool(), targets, real.bool(), slots, texts, arrays)
+
+
+def _padded(rows: Sequence[list[int]], value: int) -> tuple[torch.Tensor, torch.Tensor]:
+    values, mask = pad(rows, value)
+    return torch.from_numpy(values), torch.from_numpy(mask)
+
+
+def _slots(examples: Sequence[Example]) -> torch.Tensor | None:
+    if examples[0].slots is None:
+        return None
+    places = [e.slots or [] for e in examples]
+    filled = np.zeros((len(places), max(map(len, places)), len(places[0][0])), np.int64)
+    for row, slots in zip(filled, places, strict=True):
+        row[: len(slots)] = slots
+    return torch.from_numpy(filled)
+
+
+def _states(examples: Sequence[Example], name: str, table: Table) -> Source:
+    """States of one source for a batch: of each post, or of each word."""
+    if any(name in e.aligned for e in examples):
+        rows, real = pad([e.aligned.get(name, []) for e in examples], -1)  # (B, W)
+        states = table.states[np.maximum(rows, 0), 0].astype(np.float32)  # (B, W, V)
+        return Source(torch.from_numpy(states), torch.from_numpy((rows >= 0) & (real > 0)))
+    rows = np.array([e.rows.get(name, -1) for e in examples])
+    states = np.zeros((len(examples), *table.states.shape[1:]), np.float32)
+    states[rows >= 0] = table.states[rows[rows >= 0]]
+    counts = np.zeros(len(examples), np.int64)
+    counts[rows >= 0] = table.counts[rows[rows >= 0]]
+    mask = np.arange(states.shape[1])[None] < counts[:, None]
+    return Source(torch.from_numpy(states), torch.from_numpy(mask))

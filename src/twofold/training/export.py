@@ -1,4 +1,4 @@
-"""From a trained tagger to the graphs of a model folder, in full precision or 8-bit.
+"""From a trained model to the graphs of a model folder, in full precision or 8-bit.
 
 Three graphs: text (also read for alt texts), picture, fusion. Two encoders apart let posts without a
 picture skip the picture's cost and let features be cached.
@@ -18,7 +18,7 @@ from torch.export import Dim
 from twofold.encoders.image import ImageEncoder
 from twofold.encoders.text import TextEncoder
 from twofold.fusion.contract import Source
-from twofold.models.tagger import Tagger
+from twofold.models.multimodal import MultimodalModel
 
 Axes = dict[int, object]
 
@@ -29,7 +29,7 @@ class _FusionGraph(nn.Module):
     Inputs: words (B, W, D), shapes (B, W), word_mask (B, W), then (B, N, V) and (B, N) a source.
     """
 
-    def __init__(self, model: Tagger) -> None:
+    def __init__(self, model: MultimodalModel) -> None:
         super().__init__()
         self.model = model
         self.names = list(model.fusion.sources[1:])
@@ -59,11 +59,11 @@ def export_image(encoder: ImageEncoder, path: Path) -> None:
     _export(encoder, (pixels,), ["pixels"], ["regions"], ({0: Dim("pictures")},), path)
 
 
-def export_fusion(model: Tagger, widths: Sequence[int], path: Path) -> None:
+def export_fusion(model: MultimodalModel, widths: Sequence[int], path: Path) -> None:
     """Write fusion.onnx; inputs and outputs as in `_FusionGraph`.
 
     Args:
-        model: the tagger.
+        model: a tagger.
         widths: V of each source besides the text.
         path: where to.
     """

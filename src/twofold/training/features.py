@@ -18,7 +18,7 @@ from twofold.encoders.image import ImageEncoder
 from twofold.errors import PictureError
 from twofold.posts import Post
 from twofold.runtime.pictures import FeatureCache, content_hash, read_picture
-from twofold.training.examples import Features
+from twofold.training.examples import Features, Table
 
 Image = Path | bytes
 
@@ -56,12 +56,14 @@ def picture_features(
     for post, name in zip(posts, keys, strict=True):
         if name is not None and name not in row_of:
             unreadable.append(f"{post.id}: {_why(distinct[name], encoder)}")
-    return Features(table[: len(row_of)], rows, unreadable)
+    found = table[: len(row_of)]
+    return Features(Table(found, np.full(len(found), encoder.regions)), rows, unreadable)
 
 
 def no_features(posts: Sequence[Post]) -> Features:
     """Features of a model that looks at no picture."""
-    return Features(np.zeros((0, 1, 1), np.float16), [-1] * len(posts), [])
+    nothing = Table(np.zeros((0, 1, 1), np.float16), np.zeros(0, np.int64))
+    return Features(nothing, [-1] * len(posts), [])
 
 
 def _key(post: Post, distinct: dict[str, Image], unreadable: list[str]) -> str | None:

@@ -10,20 +10,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from twofold.config import TrainingConfig
-from twofold.models.tagger import Tagger
+from twofold.models.multimodal import Batch, MultimodalModel
 from twofold.training.checkpoint import Checkpoint
 from twofold.training.curve import Row, draw_curve, write_log
-from twofold.training.examples import Example, batches, collate
+from twofold.training.examples import Example, Table, batches, collate
 from twofold.training.optimise import Average, make_optimiser, make_schedule, trainable
-from twofold.training.scoring import dev_f1
+from twofold.training.scoring import Score
 
 Tell = Callable[[str], None]
 
@@ -35,12 +33,14 @@ class Material:
     Attributes:
         train: training examples.
         dev: examples of each dev file by its name.
-        features: table of picture features (P, R, V).
+        tables: states of each source that comes as states, by name.
+        score: figure of merit, in per cent, of a model on examples.
     """
 
     train: Sequence[Example]
     dev: Mapping[str, Sequence[Example]]
-    features: NDArray[np.float16]
+    tables: Mapping[str, Table]
+    score: Score
 
 
 def choose_device(config: TrainingConfig) -> torch.device:
@@ -75,7 +75,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Tagger,
+        model: MultimodalModel,
         material: Material,
         config: TrainingConfig,
         folder: Path,
@@ -120,7 +120,8 @@ class Trainer:
         begin = time.perf_counter()
         loss = self._train(epoch)
         self.average.swap(self.model)
-        dev = {name: dev_f1(self.model, x, self.material.features) for name, x in self.material.dev.items()}
+        material = self.material
+        dev = {name: material.score(self.model, x, material.tables) for name, x in material.dev.items()}
         score = float(np.mean(list(dev.values())))
         if score > max((row["score"] for row in self.rows), default=-1.0):
             save_file(self._weights(), self.best)
@@ -142,14 +143,14 @@ class Trainer:
         total, begin = 0.0, time.perf_counter()
         groups = batches(self.material.train, self.config.batch_size, self.config.seed, epoch)
         for step, group in enumerate(groups, 1):
-            batch = collate(group, self.material.features, self.model.text.pad_id).to(self.device)
+            batch = collate(group, self.material.tables, self.model.text.pad_id).to(self.device)
             total += self._step(batch)
             if step % 50 == 0:
                 left = (time.perf_counter() - begin) / step * (self.steps - step)
                 self.tell(f"epoch {epoch + 1} step {step}/{self.steps}  {left:.0f} s left in this epoch")
         return total / self.steps
 
-    def _step(self, batch: Any) -> float:
+    def _step(self, batch: Batch) -> float:
         mixed = mixed_precision(self.config, self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             fused = self.model(batch)

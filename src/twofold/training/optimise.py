@@ -10,10 +10,10 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from twofold.config import TrainingConfig
-from twofold.models.tagger import Tagger
+from twofold.models.multimodal import MultimodalModel
 
 
-def make_optimiser(model: Tagger, config: TrainingConfig) -> AdamW:
+def make_optimiser(model: MultimodalModel, config: TrainingConfig) -> AdamW:
     """AdamW with a rate of its own for encoder, head and CRF, and no decay on biases and norms."""
     if config.encoder_lr == 0:
         model.text.requires_grad_(False)
@@ -31,7 +31,7 @@ def make_optimiser(model: Tagger, config: TrainingConfig) -> AdamW:
 def _part(name: str) -> str:
     if name.startswith("text."):
         return "text"
-    return "crf" if name.startswith("crf.") or name in ("fusion.scale", "fusion.bias") else "head"
+    return "crf" if name.startswith("head.") or name in ("fusion.scale", "fusion.bias") else "head"
 
 
 def make_schedule(optimiser: AdamW, steps: int, warmup: float) -> LambdaLR:

@@ -21,7 +21,8 @@ import twofold
 from twofold.config import Config, to_toml
 from twofold.encoders.image import ImageEncoder
 from twofold.evaluation.spans import SpanScore, SpanScores, TwoCounts
-from twofold.models.tagger import Tagger
+from twofold.heads.crf import CRF
+from twofold.models.multimodal import MultimodalModel
 from twofold.pipeline import Extractor
 from twofold.posts import Post
 from twofold.runtime.decoding import TagSpan
@@ -59,7 +60,7 @@ class Facts:
 
 
 def publish_model(
-    model: Tagger, image: ImageEncoder | None, facts: Facts, out: Path, work: Path, tell: Tell
+    model: MultimodalModel, image: ImageEncoder | None, facts: Facts, out: Path, work: Path, tell: Tell
 ) -> None:
     """Write the model folder ``out``; ``work`` holds log and curve, and gets the parts."""
     part = work / "folder"
@@ -88,7 +89,7 @@ def publish_model(
         tell(f"dev {name}: lenient F1 {score['lenient']['all']['f1']:.2f}")
 
 
-def _write_parts(model: Tagger, image: ImageEncoder | None, config: Config, part: Path) -> None:
+def _write_parts(model: MultimodalModel, image: ImageEncoder | None, config: Config, part: Path) -> None:
     widths = {"picture": image.width if image else 0, "alt_text": model.text.width}
     export_text(model.text, part / "text.onnx")
     export_fusion(model, [widths[name] for name in model.fusion.sources[1:]], part / "fusion.onnx")
@@ -96,12 +97,13 @@ def _write_parts(model: Tagger, image: ImageEncoder | None, config: Config, part
     if image is not None and looks:
         export_image(image, part / "picture.onnx")
     model.text.tokenizer.save(str(part / "tokenizer.json"))
-    moves, start, end = (x.detach().cpu().contiguous().numpy() for x in model.crf.potentials())
+    assert isinstance(model.head, CRF)
+    moves, start, end = (x.detach().cpu().contiguous().numpy() for x in model.head.potentials())
     save_file({"transitions": moves, "start": start, "end": end}, part / "decoder.safetensors")
     _write_json(part / "config.json", _folder_config(model, image if looks else None, config))
 
 
-def _folder_config(model: Tagger, image: ImageEncoder | None, config: Config) -> dict[str, Any]:
+def _folder_config(model: MultimodalModel, image: ImageEncoder | None, config: Config) -> dict[str, Any]:
     picture = None
     if image is not None:
         s = image.settings
@@ -111,8 +113,8 @@ def _folder_config(model: Tagger, image: ImageEncoder | None, config: Config) ->
         "format": FORMAT,
         "twofold": twofold.__version__,
         "name": config.model.name,
-        "task": "entities",
-        "labels": list(model.crf.labels),
+        "task": config.model.task,
+        "labels": list(model.head.labels),
         "fusion": config.model.fusion,
         "sources": list(model.fusion.sources),
         "text": {

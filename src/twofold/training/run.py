@@ -18,8 +18,8 @@ from twofold.config import Config
 from twofold.encoders.image import ImageEncoder, load_image_encoder
 from twofold.encoders.text import load_text_encoder
 from twofold.errors import ConfigError
-from twofold.models.build import build_tagger
-from twofold.models.tagger import Tagger
+from twofold.models.build import build_model
+from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Pieces
@@ -28,6 +28,7 @@ from twofold.training.features import no_features, picture_features
 from twofold.training.loop import Material, Tell, Trainer, choose_device
 from twofold.training.material import Corpus, read_corpora
 from twofold.training.publish import Facts, publish_model
+from twofold.training.scoring import span_f1
 
 WORK = "training"
 """Folder beside the model's files with log, curve, checkpoint and weights."""
@@ -63,7 +64,7 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     text = load_text_encoder(config.model.text)
     image = load_image_encoder(config.model.image) if "picture" in config.model.sources else None
     seed_everything(config.training.seed, config.training.threads)
-    model = build_tagger(config.model, labels, text, image)
+    model = build_model(config.model, labels, text, image)
     features = _features(train_sets + dev_sets, image, config, tell)
     material = _material(model, train_sets, dev_sets, features, config)
     work.mkdir(parents=True, exist_ok=True)
@@ -102,7 +103,7 @@ def _features(corpora: Sequence[Corpus], image: ImageEncoder | None, config: Con
 
 
 def _material(
-    model: Tagger,
+    model: MultimodalModel,
     train_sets: Sequence[Corpus],
     dev_sets: Sequence[Corpus],
     features: Features,
@@ -117,10 +118,11 @@ def _material(
         posts: list[Post] = corpus.posts
         rows = features.rows[done : done + len(posts)]
         done += len(posts)
-        return make_examples(posts, rows, pieces, model.crf.labels)
+        return make_examples(posts, rows, pieces, model.head.labels)
 
+    tables = {"picture": features.table} if "picture" in model.fusion.sources else {}
     train_examples = [example for corpus in train_sets for example in examples(corpus)]
-    return Material(train_examples, {c.name: examples(c) for c in dev_sets}, features.table)
+    return Material(train_examples, {c.name: examples(c) for c in dev_sets}, tables, span_f1)
 
 
 def _identity(config: Config, corpora: Sequence[Corpus]) -> str:

@@ -1,47 +1,71 @@
-"""Dev scores during training: the loop's own quick figure for choosing an epoch.
+"""Dev scores during training: the loop's own quick figures for choosing an epoch.
 
-The figures that are reported come from the exported model through the one inference path; this one
-agrees with them on all but long posts, whose windows are decoded apart here.
+The figures that are reported come from the exported model through the one inference path; these agree
+with them on all but long posts, whose windows are decoded apart here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from twofold.corpora.bio import spans_of
-from twofold.models.tagger import Tagger
-from twofold.training.examples import Example, collate
+from twofold.models.multimodal import MultimodalModel
+from twofold.training.examples import Example, Table, collate
 
 Spans = set[tuple[int, int, str]]
+Score = Callable[[MultimodalModel, Sequence[Example], Mapping[str, Table]], float]
 
 
-@torch.inference_mode()
-def dev_f1(model: Tagger, examples: Sequence[Example], features: NDArray[np.float16]) -> float:
+def span_f1(model: MultimodalModel, examples: Sequence[Example], tables: Mapping[str, Table]) -> float:
     """Span F1 in per cent over words, micro-averaged.
 
     Args:
-        model: with a decoder.
+        model: a tagger.
         examples: with gold tags.
-        features: table of picture features.
+        tables: states of sources, see `collate`.
     """
+    right = found = there = 0
+    for example, tags in _decoded(model, examples, tables):
+        gold, predicted = _spans(example.targets, model), _spans(tags, model)
+        right, found, there = right + len(gold & predicted), found + len(predicted), there + len(gold)
+    return _f1(right, found, there)
+
+
+def class_f1(model: MultimodalModel, examples: Sequence[Example], tables: Mapping[str, Table]) -> float:
+    """F1 in per cent over slots, micro-averaged without the class ``None``, as MNRE is scored.
+
+    Args:
+        model: a relation classifier.
+        examples: with gold classes.
+        tables: states of sources, see `collate`.
+    """
+    none = list(model.head.labels).index("None") if "None" in model.head.labels else -1
+    right = found = there = 0
+    for example, classes in _decoded(model, examples, tables):
+        for gold, predicted in zip(example.targets, classes, strict=True):
+            right += gold == predicted != none
+            found, there = found + (predicted != none), there + (gold != none)
+    return _f1(right, found, there)
+
+
+@torch.inference_mode()
+def _decoded(
+    model: MultimodalModel, examples: Sequence[Example], tables: Mapping[str, Table]
+) -> Iterator[tuple[Example, list[int]]]:
     model.eval()
     device = next(model.parameters()).device
-    right = found = there = 0
     order = sorted(examples, key=lambda example: len(example.window.ids))
     for begin in range(0, len(order), 64):
         group = order[begin : begin + 64]
-        batch = collate(group, features, model.text.pad_id).to(device)
-        for example, tags in zip(
-            group, model.crf.decode(model(batch).emissions, batch.word_mask), strict=True
-        ):
-            gold, predicted = _spans(example.tags, model.crf.labels), _spans(tags, model.crf.labels)
-            right, found, there = right + len(gold & predicted), found + len(predicted), there + len(gold)
+        batch = collate(group, tables, model.text.pad_id).to(device)
+        yield from zip(group, model.head.decode(model(batch).emissions, batch.target_mask), strict=True)
+
+
+def _spans(tags: Sequence[int], model: MultimodalModel) -> Spans:
+    return {(span[0], span[1], span[2]) for span in spans_of([model.head.labels[tag] for tag in tags])}
+
+
+def _f1(right: int, found: int, there: int) -> float:
     return 200 * right / (found + there) if found + there else 0.0
-
-
-def _spans(tags: Sequence[int], labels: Sequence[str]) -> Spans:
-    return {(span[0], span[1], span[2]) for span in spans_of([labels[tag] for tag in tags])}

@@ -1,10 +1,15 @@
-"""A tagger: text encoder, case shapes, fusion, CRF. What varies is handed in.
+"""A model: text encoder, case shapes, fusion, head. What varies is handed in.
 
-Shapes: B posts, T word pieces, W words, D width, A pieces of an alt text, R regions, V region width.
+With a CRF and a slot a word it is a tagger; with a softmax over classes and one slot a marked pair, a
+relation classifier.
+
+Shapes: B posts, T word pieces, W words, D width, S slots, P words of a slot, N elements of a source,
+V its width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -12,7 +17,7 @@ from torch import Tensor, nn
 
 from twofold.encoders.text import TextEncoder
 from twofold.fusion.contract import Fused, Fusion, Source
-from twofold.heads.crf import CRF
+from twofold.heads.contract import Head
 from twofold.segmentation import SHAPE_COUNT
 
 
@@ -24,9 +29,11 @@ class Batch(NamedTuple):
         first: (B, W) position in T of the first piece of each word.
         shapes: (B, W) case shapes.
         word_mask: (B, W) True where a word is real.
-        tags: (B, W) gold tags.
-        alt_ids: (B, A) pieces of alt texts. alt_mask: (B, A), 0 throughout for a post without one.
-        regions: (B, R, V) picture features. picture_mask: (B, R) True where there is a picture.
+        targets: (B, S) gold tags or classes. target_mask: (B, S) True where a slot is real.
+        slots: (B, S, P) words of each slot; None for a slot a word.
+        texts: sources that the text encoder reads, by name: pieces (B, A) and their mask (B, A), 0
+            throughout for a post without the source.
+        arrays: sources that come as states, by name.
     """
 
     input_ids: Tensor
@@ -34,15 +41,26 @@ class Batch(NamedTuple):
     first: Tensor
     shapes: Tensor
     word_mask: Tensor
-    tags: Tensor
-    alt_ids: Tensor
-    alt_mask: Tensor
-    regions: Tensor
-    picture_mask: Tensor
+    targets: Tensor
+    target_mask: Tensor
+    slots: Tensor | None
+    texts: Mapping[str, tuple[Tensor, Tensor]]
+    arrays: Mapping[str, Source]
 
     def to(self, device: torch.device) -> Batch:
         """Move all tensors."""
-        return Batch(*(x.to(device) for x in self))
+        return Batch(
+            self.input_ids.to(device),
+            self.attention_mask.to(device),
+            self.first.to(device),
+            self.shapes.to(device),
+            self.word_mask.to(device),
+            self.targets.to(device),
+            self.target_mask.to(device),
+            None if self.slots is None else self.slots.to(device),
+            {name: (ids.to(device), mask.to(device)) for name, (ids, mask) in self.texts.items()},
+            {name: Source(x.states.to(device), x.mask.to(device)) for name, x in self.arrays.items()},
+        )
 
 
 class WordStates(nn.Module):
@@ -78,18 +96,18 @@ class WordStates(nn.Module):
         return joined
 
 
-class Tagger(nn.Module):
-    """Named-entity tagger over any sources.
+class MultimodalModel(nn.Module):
+    """Tagger or relation classifier over any sources.
 
     Args:
         text: text encoder.
         fusion: fusion over the text and further sources.
-        crf: decoder; its labels are the model's.
+        head: CRF or classes; its labels are the model's.
     """
 
-    def __init__(self, text: TextEncoder, fusion: Fusion, crf: CRF) -> None:
+    def __init__(self, text: TextEncoder, fusion: Fusion, head: Head) -> None:
         super().__init__()
-        self.text, self.fusion, self.crf = text, fusion, crf
+        self.text, self.fusion, self.head = text, fusion, head
         self.words = WordStates(text.width)
 
     def forward(self, batch: Batch) -> Fused:
@@ -99,34 +117,38 @@ class Tagger(nn.Module):
         words = states.gather(1, index) * batch.word_mask.unsqueeze(2)
         sources = self._sources(batch)
         with torch.autocast(words.device.type, enabled=False):  # small, and evidence wants full precision
-            return self.fuse(words, batch.shapes, batch.word_mask, sources)
+            return self.fuse(words, batch.shapes, batch.word_mask, sources, batch.slots)
 
-    def fuse(self, words: Tensor, shapes: Tensor, mask: Tensor, sources: dict[str, Source]) -> Fused:
+    def fuse(
+        self,
+        words: Tensor,
+        shapes: Tensor,
+        mask: Tensor,
+        sources: Mapping[str, Source],
+        slots: Tensor | None = None,
+    ) -> Fused:
         """The part behind the encoders, as it is exported; shapes as in `Fusion.forward`."""
-        fused: Fused = self.fusion(self.words(words, shapes, mask), mask, sources)
+        fused: Fused = self.fusion(self.words(words, shapes, mask), mask, sources, slots)
         return fused
 
     def _sources(self, batch: Batch) -> dict[str, Source]:
-        sources: dict[str, Source] = {}
-        if "picture" in self.fusion.sources:
-            sources["picture"] = Source(batch.regions, batch.picture_mask)
-        if "alt_text" in self.fusion.sources:
-            sources["alt_text"] = Source(self._alt_states(batch), batch.alt_mask.bool())
-        return sources
+        wanted = self.fusion.sources
+        read = {name: self._read(*text) for name, text in batch.texts.items() if name in wanted}
+        return read | {name: source for name, source in batch.arrays.items() if name in wanted}
 
     @torch.no_grad()
-    def _alt_states(self, batch: Batch) -> Tensor:
-        """States of alt texts (B, A, D), encoded for the posts that have one."""
-        rows = batch.alt_mask.any(1)
-        states = batch.alt_ids.new_zeros((*batch.alt_ids.shape, self.text.width), dtype=torch.float32)
+    def _read(self, ids: Tensor, mask: Tensor) -> Source:
+        """States (B, A, D) of a source that is text, encoded for the posts that have it."""
+        rows = mask.any(1)
+        states = ids.new_zeros((*ids.shape, self.text.width), dtype=torch.float32)
         if rows.any():  # no gradient and no dropout: fusions take these states as they are in use
             self.text.eval()
-            read: Tensor = self.text(batch.alt_ids[rows], batch.alt_mask[rows]).float()
+            read: Tensor = self.text(ids[rows], mask[rows]).float()
             self.text.train(self.training)
             states = states.index_copy(0, rows.nonzero().squeeze(1), read)
-        return states
+        return Source(states, mask.bool())
 
     def loss(self, fused: Fused, batch: Batch) -> Tensor:
-        """Mean CRF loss a post plus the fusion's own auxiliary loss, a scalar."""
-        likelihood: Tensor = self.crf(fused.emissions, batch.tags, batch.word_mask)
-        return likelihood.mean() + self.fusion.loss(fused, batch.tags, batch.word_mask)
+        """Mean loss of the head a post plus the fusion's own auxiliary loss, a scalar."""
+        likelihood: Tensor = self.head(fused.emissions, batch.targets, batch.target_mask)
+        return likelihood.mean() + self.fusion.loss(fused, batch.targets, batch.target_mask)

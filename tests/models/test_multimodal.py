@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -10,8 +9,8 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 
 from twofold.config import ModelConfig  # noqa: E402
-from twofold.models.build import build_tagger  # noqa: E402
-from twofold.models.tagger import Tagger, WordStates  # noqa: E402
+from twofold.models.build import build_model  # noqa: E402
+from twofold.models.multimodal import MultimodalModel, WordStates  # noqa: E402
 from twofold.posts import Entity, Post  # noqa: E402
 from twofold.runtime.pieces import Window  # noqa: E402
 from twofold.segmentation import SHAPE_COUNT  # noqa: E402
@@ -35,40 +34,37 @@ class Letters(nn.Module):
         return states + (states * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)
 
 
-def tagger() -> Tagger:
+def tagger() -> MultimodalModel:
     torch.manual_seed(0)
-    return build_tagger(ModelConfig(sources=("alt_text",)), LABELS, Letters(), None)  # type: ignore[arg-type]
+    return build_model(ModelConfig(sources=("alt_text",)), LABELS, Letters(), None)  # type: ignore[arg-type]
 
 
 def example(words: int, alt: list[int]) -> Example:
     ids = [2, *range(5, 5 + words), 3]
     window = Window(ids, list(range(1, words + 1)), [1] * words, 0, words, 0, words)
-    return Example(0, window, [0] * words, alt, -1)
-
-
-NO_PICTURES = np.zeros((0, 1, 1), np.float16)
+    return Example(0, window, [0] * words, texts={"alt_text": alt} if alt else {})
 
 
 def test_a_post_is_the_same_alone_and_in_a_batch() -> None:
     model = tagger().eval()
     one, other = example(3, [7, 8]), example(6, [])
-    together = model(collate([one, other], NO_PICTURES, 0))
+    together = model(collate([one, other], {}, 0))
     for row, single in enumerate((one, other)):
-        alone = model(collate([single], NO_PICTURES, 0))
-        width = len(single.tags)
+        alone = model(collate([single], {}, 0))
+        width = len(single.targets)
         torch.testing.assert_close(together.emissions[row, :width], alone.emissions[0])
         torch.testing.assert_close(together.share[row, :, :width], alone.share[0])
 
 
 def test_the_alt_text_is_a_source_only_where_there_is_one() -> None:
-    fused = tagger().eval()(collate([example(3, [7, 8]), example(3, [])], NO_PICTURES, 0))
+    fused = tagger().eval()(collate([example(3, [7, 8]), example(3, [])], {}, 0))
     assert fused.present.tolist() == [[True, True], [True, False]]
     assert (fused.share[1, 1] == 0).all()
 
 
 def test_loss_has_finite_gradients_and_leaves_the_mode_as_it_was() -> None:
     model = tagger().train()
-    batch = collate([example(3, [7, 8]), example(6, [])], NO_PICTURES, 0)
+    batch = collate([example(3, [7, 8]), example(6, [])], {}, 0)
     model.loss(model(batch), batch).backward()
     assert model.text.training
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
