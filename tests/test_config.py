@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twofold.config import (
     Config,
     DataConfig,
+    EvidentialConfig,
     ModelConfig,
     TrainingConfig,
     from_mapping,
@@ -44,7 +45,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path):
 def test_what_is_written_is_read_back(tmp_path):
     config = Config(
         DataConfig(("a/train.txt", "ü b.jsonl"), ("dev.txt",), "pictures", "alt.tsv"),
-        ModelConfig(name='with "quotes" and \\', sources=(), evidence_weight=2.5),
+        ModelConfig(name='with "quotes" and \\', sources=(), evidential=EvidentialConfig(weight=2.5)),
         TrainingConfig(epochs=3, encoder_lr=1e-05, seed=7),
     )
     written = _write(tmp_path, to_toml(config))
@@ -59,7 +60,12 @@ _floats = st.floats(allow_nan=False, allow_infinity=False)
 
 @given(
     data=st.builds(DataConfig, train=st.lists(_text).map(tuple), images=_text),
-    model=st.builds(ModelConfig, name=_text, sources=st.lists(_text).map(tuple), evidence_weight=_floats),
+    model=st.builds(
+        ModelConfig,
+        name=_text,
+        sources=st.lists(_text).map(tuple),
+        evidential=st.builds(EvidentialConfig, weight=_floats),
+    ),
     training=st.builds(TrainingConfig, epochs=st.integers(0, 10**9), encoder_lr=_floats, device=_text),
 )
 def test_writing_loses_nothing(data, model, training):
@@ -103,7 +109,7 @@ def test_paths_are_untouched_where_plain_data_comes():
         ("[training]\nepoch = 3\n", "epoch", "'epochs', perhaps"),
         ("[model]\nfussion = 'evidential'\n", "fussion", "'fusion', perhaps"),
         ("[trainig]\nepochs = 3\n", "trainig", "'training', perhaps"),
-        ("[model]\nzzz = 1\n", "zzz", "one of name, text, image"),
+        ("[model]\nzzz = 1\n", "zzz", "one of name, task, text, image"),
     ],
 )
 def test_an_unknown_key_names_the_nearest(tmp_path, text, key, nearest):
@@ -172,6 +178,9 @@ def test_shipped_configurations_are_valid_and_name_their_data(path):
 def test_the_documentation_names_every_key():
     page = (CONFIGS.parent / "docs" / "training.md").read_text("utf-8")
     names = {
-        field.name for kind in (DataConfig, ModelConfig, TrainingConfig) for field in dataclasses.fields(kind)
+        field.name
+        for kind in (DataConfig, ModelConfig, EvidentialConfig, TrainingConfig)
+        for field in dataclasses.fields(kind)
+        if not dataclasses.is_dataclass(field.default_factory)
     }
     assert [name for name in sorted(names) if f"| `{name}` |" not in page] == []

@@ -12,7 +12,7 @@ import json
 import sys
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,20 @@ class DataConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidentialConfig:
+    """Options of the fusion ``evidential``.
+
+    Attributes:
+        pooling: ``monig``, ``prior_corrected`` or ``log_linear``.
+        weight: λₑ, of the evidence loss. regulariser: λ, of evidence for wrong predictions.
+    """
+
+    pooling: str = "log_linear"
+    weight: float = 0.05
+    regulariser: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """What is built.
 
@@ -52,12 +66,11 @@ class ModelConfig:
         image: ``efficientnet-lite0`` (embedded).
         fusion: name in `twofold.models.build.FUSIONS`.
         sources: sources besides the text.
-        pooling: ``monig``, ``prior_corrected`` or ``log_linear`` (evidential fusion).
-        evidence_weight: λₑ. regulariser_weight: λ.
         source_dropout: chance that a source of a post is left out in training.
         window_pieces: longest input of the text encoder, special pieces included.
         context_words: words of context either side of a window of a long post.
         weights: ``8bit`` or ``float32``, how the exported graphs keep theirs.
+        evidential: options of that fusion; the other fusions do not look at them.
     """
 
     name: str = "custom"
@@ -66,13 +79,11 @@ class ModelConfig:
     image: str = "efficientnet-lite0"
     fusion: str = "evidential"
     sources: tuple[str, ...] = ("picture", "alt_text")
-    pooling: str = "log_linear"
-    evidence_weight: float = 0.05
-    regulariser_weight: float = 0.01
     source_dropout: float = 0.3
     window_pieces: int = 256
     context_words: int = 32
     weights: str = "8bit"
+    evidential: EvidentialConfig = field(default_factory=EvidentialConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +173,13 @@ def from_mapping(raw: Mapping[str, Any], where: str) -> Config:
 
 def to_toml(config: Config) -> str:
     """Write as TOML; `read_config` gives the same back."""
-    lines: list[str] = []
-    for section, table in dataclasses.asdict(config).items():
-        lines.append(f"[{section}]")
-        lines += [f"{key} = {_toml_value(value)}" for key, value in table.items()]
-        lines.append("")
-    return "\n".join(lines)
+    return "\n".join(line for name, table in asdict(config).items() for line in _toml_table(name, table))
+
+
+def _toml_table(name: str, table: Mapping[str, Any]) -> list[str]:
+    plain = [f"{key} = {_toml_value(x)}" for key, x in table.items() if not isinstance(x, dict)]
+    nested = [(f"{name}.{key}", x) for key, x in table.items() if isinstance(x, dict)]
+    return [f"[{name}]", *plain, "", *(line for item in nested for line in _toml_table(*item))]
 
 
 def _toml_value(value: Any) -> str:

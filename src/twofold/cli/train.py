@@ -36,20 +36,27 @@ def add_parser(subparsers: Any) -> None:
     _add_options(parser.add_argument_group("training"), TrainingConfig)
 
 
-def _add_options(group: argparse._ArgumentGroup, kind: Any) -> None:
-    """One option a field of a configuration class, absent unless given."""
+def _add_options(group: argparse._ArgumentGroup, kind: Any, prefix: str = "") -> None:
+    """One option a field of a configuration class, absent unless given; options of a fusion bear its name."""
     for field in dataclasses.fields(kind):
-        name = "--" + field.name.replace("_", "-")
+        nested = getattr(field.default_factory, "__dataclass_fields__", None)
+        if nested is not None:
+            _add_options(group, field.default_factory, f"{field.name}.")
+            continue
+        dest = prefix + field.name
         many = isinstance(field.default, tuple)
         default: Any = field.default
         default = " ".join(default) if many else default
+        name = "--" + dest.replace("_", "-").replace(".", "-")
         if isinstance(default, bool):
             switch = argparse.BooleanOptionalAction
-            group.add_argument(name, action=switch, default=argparse.SUPPRESS, help=f"default: {default}")
+            group.add_argument(
+                name, dest=dest, action=switch, default=argparse.SUPPRESS, help=f"default: {default}"
+            )
             continue
         group.add_argument(
             name,
-            dest=field.name,
+            dest=dest,
             nargs="*" if many else None,
             type=str if many else type(field.default),
             default=argparse.SUPPRESS,
@@ -94,13 +101,15 @@ def _config(args: argparse.Namespace) -> Config:
     return config
 
 
-def _with_options(section: Any, args: argparse.Namespace) -> Any:
-    given = {
-        field.name: getattr(args, field.name)
-        for field in dataclasses.fields(section)
-        if hasattr(args, field.name)
-    }
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+def _with_options(section: Any, args: argparse.Namespace, prefix: str = "") -> Any:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(section):
+        present = getattr(section, field.name)
+        if dataclasses.is_dataclass(present):
+            values[field.name] = _with_options(present, args, f"{field.name}.")
+        elif hasattr(args, prefix + field.name):
+            given = getattr(args, prefix + field.name)
+            values[field.name] = tuple(given) if isinstance(given, list) else given
     return dataclasses.replace(section, **values)
 
 

@@ -83,7 +83,6 @@ class Evidential(Fusion):
         inner: H, width of a source's view.
         evidence_weight: λₑ, weight of the evidence loss.
         regulariser_weight: λ, weight of evidence for wrong predictions.
-        source_dropout: chance that a source of a post is left out in training.
         text_dropout: chance that the text's own evidence is left out where another source is there.
         warmup: training steps over which λₑ rises from 0. Evidence judged before the text encoder
             knows anything would take the text's weight away, and nothing gives it back: along
@@ -101,7 +100,6 @@ class Evidential(Fusion):
         inner: int = 64,
         evidence_weight: float = 1.0,
         regulariser_weight: float = 0.01,
-        source_dropout: float = 0.3,
         text_dropout: float = 0.05,
         warmup: int = 400,
     ) -> None:
@@ -111,7 +109,7 @@ class Evidential(Fusion):
         self.outputs = outputs
         self.pooling = pooling
         self.evidence_weight, self.regulariser_weight = evidence_weight, regulariser_weight
-        self.drop_rates = [text_dropout] + [source_dropout] * len(source_widths)
+        self.text_dropout = text_dropout
         self.views = nn.ModuleDict({n: SourceView(width, v, inner) for n, v in source_widths.items()})
         self.means = nn.ModuleDict({"text": nn.Linear(width, outputs)})
         self.means.update({n: _revision_head(inner, outputs) for n in source_widths})
@@ -144,15 +142,16 @@ class Evidential(Fusion):
         return Fused(emissions, evidence, torch.stack(pooled, 1), share, present)
 
     def _present(self, words: Tensor, sources: Mapping[str, Source]) -> Tensor:
-        """(B, M) True where a source takes part; in training some are left out at random."""
+        """(B, M) True where a source takes part; in training the text is left out at random."""
         absent = torch.zeros(words.shape[0], dtype=torch.bool, device=words.device)
-        seen = [~absent] + [sources[n].mask.any(1) if n in sources else absent for n in self.sources[1:]]
-        present = torch.stack(seen, 1)
+        others = [sources[n].mask.any(1) if n in sources else absent for n in self.sources[1:]]
+        if not others:
+            return ~absent.unsqueeze(1)
+        seen = torch.stack(others, 1)
+        text = torch.ones_like(absent)
         if self.training:
-            rates = torch.tensor(self.drop_rates, device=words.device)
-            present = present & (torch.rand(present.shape, device=words.device) >= rates)
-        nothing = ~present.any(1, keepdim=True)
-        return torch.cat([present[:, :1] | nothing, present[:, 1:]], 1)
+            text = torch.rand(text.shape, device=words.device) >= self.text_dropout
+        return torch.cat([(text | ~seen.any(1)).unsqueeze(1), seen], 1)
 
     def _seen(self, name: str, words: Tensor, reading: Tensor, source: Source | None) -> Tensor:
         """NIGs (B, 4, W, K) of a source: the text's reading δ as the source would revise it.

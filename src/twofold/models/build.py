@@ -42,17 +42,16 @@ class Plan:
 
 
 def _evidential(plan: Plan) -> Fusion:
-    config = plan.config
-    make = choose(POOLINGS, config.pooling, "pooling")
+    options = plan.config.evidential
+    make = choose(POOLINGS, options.pooling, "pooling")
     return Evidential(
         plan.width,
         len(plan.labels),
         plan.sources,
         make(plan.width * plan.places, 1 + len(plan.sources)),
         places=plan.places,
-        evidence_weight=config.evidence_weight,
-        regulariser_weight=config.regulariser_weight,
-        source_dropout=config.source_dropout,
+        evidence_weight=options.weight,
+        regulariser_weight=options.regulariser,
     )
 
 
@@ -97,4 +96,5 @@ def build_model(
     sources = {name: choose(widths, name, "source") for name in config.sources}
     places, head = choose(TASKS, config.task, "task")
     plan = Plan(config, labels, text.width, sources, places)
-    return MultimodalModel(text, choose(FUSIONS, config.fusion, "fusion")(plan), head(labels))
+    fusion = choose(FUSIONS, config.fusion, "fusion")(plan)
+    return MultimodalModel(text, fusion, head(labels), config.source_dropout)

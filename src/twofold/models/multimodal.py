@@ -103,10 +103,13 @@ class MultimodalModel(nn.Module):
         text: text encoder.
         fusion: fusion over the text and further sources.
         head: CRF or classes; its labels are the model's.
+        source_dropout: chance that a source of a post is left out in training, so that every subset
+            of the sources is learned.
     """
 
-    def __init__(self, text: TextEncoder, fusion: Fusion, head: Head) -> None:
+    def __init__(self, text: TextEncoder, fusion: Fusion, head: Head, source_dropout: float = 0.0) -> None:
         super().__init__()
+        self.source_dropout = source_dropout
         self.text, self.fusion, self.head = text, fusion, head
         self.words = WordStates(text.width)
 
@@ -134,7 +137,13 @@ class MultimodalModel(nn.Module):
     def _sources(self, batch: Batch) -> dict[str, Source]:
         wanted = self.fusion.sources
         read = {name: self._read(*text) for name, text in batch.texts.items() if name in wanted}
-        return read | {name: source for name, source in batch.arrays.items() if name in wanted}
+        found = read | {name: source for name, source in batch.arrays.items() if name in wanted}
+        return {name: self._dropped(source) for name, source in found.items()} if self.training else found
+
+    def _dropped(self, source: Source) -> Source:
+        posts = source.mask.shape[0]
+        kept = torch.rand(posts, 1, device=source.mask.device) >= self.source_dropout
+        return Source(source.states, source.mask & kept)
 
     @torch.no_grad()
     def _read(self, ids: Tensor, mask: Tensor) -> Source:
