@@ -181,6 +181,28 @@ def test_labels_without_an_inside_tag():
     assert confident == pytest.approx(marginals)
 
 
+@settings(max_examples=25, deadline=None)
+@given(cases())
+def test_type_of_a_span_is_that_of_most_probability(case):
+    decoder, rows, _ = case
+    places = [list(itertools.combinations(range(len(row) + 1), 2)) for row in rows]
+    found = decoder.type_of_span(rows, places)
+    for row, asked, kinds in zip(rows, places, found, strict=True):
+        sequences, probabilities, _ = enumerate_all(decoder, row, 1.0)
+        spans = [set(decoder.spans_of(np.array(tags))) for tags in sequences]
+        for place, kind in zip(asked, kinds, strict=True):
+            chance = {k: probabilities[[TagSpan(*place, k) in s for s in spans]].sum() for k in decoder.types}
+            assert chance[kind] == pytest.approx(max(chance.values()), abs=1e-9)
+
+
+def test_type_of_a_span_that_no_type_can_take():
+    decoder = make_decoder(6, ("O", "B-PER", "B-LOC", "I-LOC"))
+    emissions = [np.array([[0.0, 9.0, 0.0, 0.0], [0.0, 9.0, 0.0, 0.0]]), np.zeros((0, 4))]
+    assert decoder.type_of_span(emissions, [[(0, 1), (0, 2)], []]) == [["PER", "LOC"], []]
+    only = make_decoder(6, ("O", "B-PER"))
+    assert only.type_of_span([np.zeros((2, 2))], [[(0, 2), (1, 2)]]) == [["", "PER"]]
+
+
 def test_order_of_posts_does_not_matter():
     random = np.random.default_rng(8)
     decoder = make_decoder(8)

@@ -304,6 +304,36 @@ class ChainDecoder:
                 result[asked[i]] = part
         return result
 
+    def type_of_span(
+        self, emissions: Sequence[NDArray[np.floating]], spans: Sequence[Sequence[tuple[int, int]]]
+    ) -> list[list[str]]:
+        """Most probable type of given spans: the one whose span, exactly so, has most probability.
+
+        Args:
+            emissions: (W, K) a post.
+            spans: (start, end) in words, of each post.
+
+        Returns:
+            A type a span, "" where no type can take the span; among equals the first of `types`.
+        """
+        asked = [
+            [TagSpan(start, end, kind) for start, end in row for kind in self._fitting(end - start)]
+            for row in spans
+        ]
+        found = self.confidences(emissions, asked)
+        best: list[list[str]] = []
+        for row, candidates, chances in zip(spans, asked, found, strict=True):
+            of: dict[tuple[int, int], tuple[float, str]] = {}
+            for span, chance in zip(candidates, chances, strict=True):
+                if chance > of.get(span[:2], (-1.0, ""))[0]:
+                    of[span[:2]] = (float(chance), span.type)
+            best.append([of.get(place, (0.0, ""))[1] for place in row])
+        return best
+
+    def _fitting(self, words: int) -> list[str]:
+        """Types that a span of so many words may have."""
+        return [kind for kind in self.types if words == 1 or self._inside[kind] >= 0]
+
     def spans_of(self, tags: NDArray[np.integer]) -> list[TagSpan]:
         """Spans of a valid tag sequence (W,); masked words (−1) belong to none."""
         spans: list[TagSpan] = []

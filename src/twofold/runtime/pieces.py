@@ -109,16 +109,21 @@ class Pieces:
 
     def _window(self, pieces: list[list[int]], forms: list[int], bounds: tuple[int, int, int, int]) -> Window:
         lo, hi, keep_lo, keep_hi = bounds
+        ids, first = self.joined(pieces[lo:hi])
+        return Window(ids, first, forms[lo:hi], lo, hi, keep_lo, keep_hi)
+
+    def joined(self, rows: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+        """Rows of pieces one after the other, with the special pieces round them; where each begins."""
         ids, first = list(self._prefix), []
-        for row in pieces[lo:hi]:
+        for row in rows:
             first.append(len(ids))
             ids.extend(row)
-        return Window([*ids, *self._suffix], first, forms[lo:hi], lo, hi, keep_lo, keep_hi)
+        return [*ids, *self._suffix], first
 
     def plain(self, text: str) -> list[int]:
         """Pieces of a text read whole (alt text), special pieces included, cut to one window."""
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.budget]
-        return [*self._prefix, *ids, *self._suffix]
+        return self.joined([ids])[0]
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
