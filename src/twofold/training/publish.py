@@ -50,6 +50,7 @@ class Facts:
         train: training files. dev: files it was chosen on.
         unreadable: pictures that could not be read.
         rows: learning curve.
+        parameters: how many, ``total`` (the picture encoder's included) and ``trainable``.
     """
 
     config: Config
@@ -57,6 +58,7 @@ class Facts:
     dev: Sequence[Corpus]
     unreadable: Sequence[str]
     rows: Sequence[Row]
+    parameters: Mapping[str, int]
 
 
 def publish_model(
@@ -211,6 +213,7 @@ def _card(facts: Facts, measured: Scores, in_full: Scores) -> dict[str, Any]:
         "train": told(facts.train),
         "dev": told(facts.dev),
         "unreadable_pictures": len(facts.unreadable),
+        "parameters": dict(facts.parameters),
         "epochs": len(facts.rows),
         "chosen_epoch": max(facts.rows, key=lambda row: float(row["score"]))["epoch"],
         "scores": measured["dev"],

@@ -70,9 +70,16 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     work.mkdir(parents=True, exist_ok=True)
     identity = _identity(config, train_sets + dev_sets)
     rows = Trainer(model, material, config.training, work, identity, tell).run()
-    facts = Facts(config, train_sets, dev_sets, features.unreadable, rows)
+    facts = Facts(config, train_sets, dev_sets, features.unreadable, rows, _parameters(model, image))
     publish_model(model.cpu(), image.cpu() if image else None, facts, out, work, tell)
     return out
+
+
+def _parameters(model: MultimodalModel, image: ImageEncoder | None) -> dict[str, int]:
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    frozen = sum(p.numel() for p in image.parameters()) if image else 0
+    total = sum(size for size, _ in sizes)
+    return {"total": total + frozen, "trainable": sum(size for size, trained in sizes if trained)}
 
 
 def seed_everything(seed: int, threads: int) -> None:
