@@ -11,7 +11,7 @@ import tiny_model
 from safetensors.numpy import save_file
 
 from twofold.errors import ModelError
-from twofold.runtime.folder import MANIFEST, open_folder, publish, seal
+from twofold.runtime.folder import FORMAT, MANIFEST, open_folder, publish, seal
 from twofold.runtime.sessions import Sessions
 
 
@@ -67,9 +67,9 @@ def test_a_file_that_is_gone(folder, name):
 
 
 def test_a_newer_format_comes_before_all_other_complaints(folder):
-    change(folder, "config.json", format=2, twofold="9.0")
+    change(folder, "config.json", format=FORMAT + 1, twofold="9.0")
     (folder / "text.onnx").unlink()
-    with pytest.raises(ModelError, match=r"format 2, written by Twofold 9\.0.*install a newer Twofold"):
+    with pytest.raises(ModelError, match=rf"format {FORMAT + 1}, written by Twofold 9\.0.*install a newer Twofold"):
         open_folder(folder)
 
 

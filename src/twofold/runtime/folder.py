@@ -1,21 +1,26 @@
 """Model folders: checked when read, sealed when written, published whole.
 
 A folder holds ``config.json``, ``tokenizer.json``, the graphs ``text.onnx``, ``fusion.onnx`` and (for
-models that look at pictures) ``picture.onnx``, ``decoder.safetensors``, ``calibration.json``, and
-``manifest.json`` with size and SHA-256 of every file. The manifest is written last: a folder without
+models that look at pictures) ``picture.onnx``, ``calibration.json``, for taggers ``decoder.safetensors``,
+and ``manifest.json`` with size and SHA-256 of every file. The manifest is written last: a folder without
 one was never finished. The hashes find damage and mix-ups; they are no signature, since whoever can
 change a file can change the manifest too.
+
+A tagger's folder may hold a relation model in ``relations/``, a folder of the same kind. Files that the two
+have in common lie in the tagger's folder only; the relation model's configuration names them as ``shared``
+and its manifest holds their hashes all the same. The tagger's manifest lists that manifest.
 
 It does not know what the graphs compute.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,14 +30,19 @@ from safetensors.numpy import load_file
 
 from twofold.errors import ModelError
 from twofold.runtime.decoding import ChainDecoder
+from twofold.runtime.pairs import Markers, read_markers
 from twofold.runtime.pictures import PictureSettings
 
-FORMAT = 1
-"""The newest format this version reads; it writes no other."""
+FORMAT = 2
+"""The newest format this version reads; it writes no other. 1 knew no relations."""
 MANIFEST = "manifest.json"
-_REQUIRED = (
-    "config.json", "tokenizer.json", "text.onnx", "fusion.onnx", "decoder.safetensors", "calibration.json",
-)  # fmt: skip
+RELATIONS = "relations"
+"""Where a tagger's folder holds a relation model."""
+NO_RELATION = "None"
+"""The class of pairs that stand in no relation."""
+_TASKS: Mapping[str, tuple[str, ...]] = {"entities": ("decoder.safetensors",), "relations": ()}
+"""Files that only folders of this task hold."""
+_REQUIRED = ("config.json", "tokenizer.json", "text.onnx", "fusion.onnx", "calibration.json")
 _RENEW = "get the folder again, or train the model again"
 
 T = TypeVar("T")
@@ -71,18 +81,33 @@ class PictureInput:
 
 
 @dataclass(frozen=True, slots=True)
+class RelationInput:
+    """What a relation model takes.
+
+    Attributes:
+        arguments: types (head, tail) that each relation was seen between.
+        markers: what is put round head and tail.
+    """
+
+    arguments: Mapping[str, frozenset[tuple[str, str]]]
+    markers: Markers
+
+
+@dataclass(frozen=True, slots=True)
 class FolderConfig:
     """``config.json``.
 
     Attributes:
         name: the model's name, printed with each extraction.
-        task: "entities".
-        labels: the K tags.
+        task: "entities" or "relations".
+        labels: the K tags, or the K relations, "None" among them.
         fusion: name of the fusion it was trained with.
         sources: M sources of evidence in the order of the graph's output, "text" first.
         text: see `TextInput`.
         picture: see `PictureInput`; None for a model that looks at no picture.
         twofold: version that wrote it.
+        relation: see `RelationInput`; None for a tagger.
+        shared: files that lie in the folder above, a tagger's.
     """
 
     name: str
@@ -93,6 +118,8 @@ class FolderConfig:
     text: TextInput
     picture: PictureInput | None
     twofold: str
+    relation: RelationInput | None = None
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +130,19 @@ class ModelFolder:
         path: where it is.
         config: see `FolderConfig`.
         temperature: of the confidences, fitted on held-out data.
-        hashes: SHA-256 by file name.
+        hashes: SHA-256 by file name, shared files included.
+        relations: the relation model in this tagger's folder; None where there is none.
     """
 
     path: Path
     config: FolderConfig
     temperature: float
     hashes: Mapping[str, str]
+    relations: ModelFolder | None = None
+
+    def file(self, name: str) -> Path:
+        """Where a file lies: a shared one in the folder above."""
+        return (self.path.parent if name in self.config.shared else self.path) / name
 
     def decoder(self) -> ChainDecoder:
         """The CRF of ``decoder.safetensors``.
@@ -138,7 +171,7 @@ class ModelFolder:
 
 
 def open_folder(path: Path) -> ModelFolder:
-    """Read and check a model folder.
+    """Read and check a model folder, with the relation model that it may hold.
 
     Raises:
         ModelError: it is missing, half-written, from a newer version, or was altered.
@@ -148,6 +181,22 @@ def open_folder(path: Path) -> ModelFolder:
         raise ModelError(
             found, where=str(path), expected="a model folder", do="check the path; `twofold train` writes one"
         )
+    model = _open(path, {})
+    if f"{RELATIONS}/{MANIFEST}" not in model.hashes:
+        return model
+    relations = _open(path / RELATIONS, model.hashes)
+    if (model.config.task, relations.config.task) != ("entities", "relations"):
+        raise ModelError(
+            f"a model for {relations.config.task} lies in one for {model.config.task}",
+            where=str(relations.path),
+            expected="a relation model in a tagger's folder",
+            do="join two models with `twofold combine`",
+        )
+    return dataclasses.replace(model, relations=relations)
+
+
+def _open(path: Path, above: Mapping[str, str]) -> ModelFolder:
+    """One folder; ``above`` are the hashes of the folder it lies in, from which it may share files."""
     if not (path / MANIFEST).is_file():
         raise ModelError(
             f"the model folder has no {MANIFEST}: it is not a model folder, or its writing was cut off",
@@ -156,9 +205,9 @@ def open_folder(path: Path) -> ModelFolder:
             do=_RENEW,
         )
     _check_format(path)
-    hashes = _check_files(path)
+    hashes = _check_files(path, above)
     config = _config(_read_json(path / "config.json"), str(path / "config.json"))
-    missing = [name for name in _needed(config) if name not in hashes]
+    missing = [name for name in (*_needed(config), *config.shared) if name not in hashes]
     if missing:
         raise ModelError(f"the model folder lacks {', '.join(missing)}", where=str(path), do=_RENEW)
     calibration = path / "calibration.json"
@@ -171,7 +220,8 @@ def open_folder(path: Path) -> ModelFolder:
 
 
 def _needed(config: FolderConfig) -> tuple[str, ...]:
-    return (*_REQUIRED, "picture.onnx") if config.picture else _REQUIRED
+    pictures = ("picture.onnx",) if config.picture else ()
+    return (*_REQUIRED, *_TASKS[config.task], *pictures)
 
 
 def _check_format(path: Path) -> None:
@@ -190,26 +240,58 @@ def _check_format(path: Path) -> None:
         )
 
 
-def _check_files(path: Path) -> dict[str, str]:
+def _check_files(path: Path, above: Mapping[str, str]) -> dict[str, str]:
     """SHA-256 by name of the files of the manifest, all of them there and unaltered."""
     where = str(path / MANIFEST)
+    shared = _shared(path)
     hashes: dict[str, str] = {}
     for name, entry in _get(_read_json(path / MANIFEST), "files", dict, where).items():
-        file = path / name
-        if Path(name).name != name:
-            raise ModelError(f"names a file outside the folder: {name!r}", where=where, do=_RENEW)
-        if not file.is_file():
-            raise ModelError(f"the model folder lacks {name}", where=str(path), do=_RENEW)
         expected = _get(entry, "sha256", str, where)
-        if file.stat().st_size != entry.get("bytes") or _sha256(file) != expected:
-            raise ModelError(
-                "the file was altered after the model was written, or damaged on its way",
-                where=str(file),
-                expected=f"SHA-256 {expected[:12]}… as in {MANIFEST}",
-                do=f"{_RENEW}; after a change on purpose, twofold.runtime.folder.seal(folder) makes it valid",
-            )
+        if Path(name).name != name and name != f"{RELATIONS}/{MANIFEST}":
+            raise ModelError(f"names a file outside the folder: {name!r}", where=where, do=_RENEW)
+        if name in shared:
+            _check_shared(path, name, expected, above)
+        else:
+            _check_file(path, name, expected, entry.get("bytes"))
         hashes[name] = expected
     return hashes
+
+
+def _check_shared(path: Path, name: str, expected: str, above: Mapping[str, str]) -> None:
+    if name not in above:
+        raise ModelError(
+            f"this part of a model shares {name} with the folder above",
+            where=str(path),
+            do=f"use {path.parent}",
+        )
+    if above[name] != expected:
+        raise ModelError(
+            f"the relation model was joined with a tagger that had another {name}",
+            where=str(path),
+            do="join the two again with `twofold combine`",
+        )
+
+
+def _check_file(path: Path, name: str, expected: str, size: object) -> None:
+    file = path / name
+    if not file.is_file():
+        raise ModelError(f"the model folder lacks {name}", where=str(path), do=_RENEW)
+    if file.stat().st_size != size or _sha256(file) != expected:
+        raise ModelError(
+            "the file was altered after the model was written, or damaged on its way",
+            where=str(file),
+            expected=f"SHA-256 {expected[:12]}… as in {MANIFEST}",
+            do=f"{_RENEW}; after a change on purpose, twofold.runtime.folder.seal(folder) makes it valid",
+        )
+
+
+def _shared(path: Path) -> list[str]:
+    """Files that lie in the folder above; looked at before it is known that the file is unaltered."""
+    try:
+        names = _read_json(path / "config.json").get("shared", [])
+    except ModelError:
+        return []  # the manifest will tell
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -239,21 +321,69 @@ def _strings(raw: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
 
 
 def _config(raw: Mapping[str, Any], where: str) -> FolderConfig:
+    task = _get(raw, "task", str, where)
+    if task not in _TASKS:
+        raise ModelError(
+            f"the model is for the task {task!r}",
+            where=where,
+            expected=" or ".join(_TASKS),
+            do="install a newer Twofold",
+        )
     text = _get(raw, "text", dict, where)
     numbers = [_get(text, key, int, where) for key in TextInput.__slots__]
     config = FolderConfig(
         name=_get(raw, "name", str, where),
-        task=_get(raw, "task", str, where),
+        task=task,
         labels=_strings(raw, "labels", where),
         fusion=_get(raw, "fusion", str, where),
         sources=_strings(raw, "sources", where),
         text=TextInput(*numbers),
         picture=_picture(raw["picture"], where) if raw.get("picture") is not None else None,
         twofold=_get(raw, "twofold", str, where),
+        relation=_relation(raw, where) if task == "relations" else None,
+        shared=_strings(raw, "shared", where) if raw.get("shared") else (),
     )
     if ("picture" in config.sources) != (config.picture is not None):
         raise ModelError("sources and picture do not agree", where=where, do=_RENEW)
     return config
+
+
+def _relation(raw: Mapping[str, Any], where: str) -> RelationInput:
+    labels = _strings(raw, "labels", where)
+    if NO_RELATION not in labels or len(set(labels)) < len(labels):
+        raise ModelError(
+            f"labels are {', '.join(labels)}"[:200],
+            where=where,
+            expected=f"different ones, {NO_RELATION!r} among them",
+            do=_RENEW,
+        )
+    arguments = _get(raw, "arguments", dict, where)
+    unknown = set(arguments) - set(labels)
+    if unknown:
+        raise ModelError(
+            f"arguments name {', '.join(sorted(unknown))}"[:200],
+            where=where,
+            expected="relations among the labels",
+            do=_RENEW,
+        )
+    types = {name: frozenset(_types(name, pairs, where)) for name, pairs in arguments.items()}
+    return RelationInput(types, read_markers(raw.get("markers"), where))
+
+
+def _types(relation: str, pairs: object, where: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(pairs, list):
+        raise ModelError(f"arguments of {relation} are {pairs!r}"[:200], where=where, do=_RENEW)
+    for pair in pairs:
+        match pair:
+            case [str(head), str(tail)]:
+                yield head, tail
+            case _:
+                raise ModelError(
+                    f"arguments of {relation} hold {pair!r}"[:200],
+                    where=where,
+                    expected="a type of the head and one of the tail",
+                    do=_RENEW,
+                )
 
 
 def _picture(raw: object, where: str) -> PictureInput:
@@ -266,9 +396,16 @@ def _picture(raw: object, where: str) -> PictureInput:
 
 
 def seal(folder: Path) -> None:
-    """Write ``manifest.json`` for the files in a folder; the last step of writing a model."""
-    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST)
-    entries = {file.name: {"sha256": _sha256(file), "bytes": file.stat().st_size} for file in files}
+    """Write ``manifest.json`` for the files in a folder; the last step of writing a model.
+
+    Shared files are listed as if they lay here, and of a relation model within its manifest: seal that
+    first.
+    """
+    files = {file.name: file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST}
+    files |= {name: folder.parent / name for name in _shared(folder)}
+    inner = folder / RELATIONS / MANIFEST
+    files |= {f"{RELATIONS}/{MANIFEST}": inner} if inner.is_file() else {}
+    entries = {n: {"sha256": _sha256(f), "bytes": f.stat().st_size} for n, f in sorted(files.items())}
     partial = folder / f"{MANIFEST}.part"
     partial.write_text(json.dumps({"files": entries}, indent=1) + "\n", encoding="utf-8", newline="\n")
     partial.replace(folder / MANIFEST)
