@@ -10,6 +10,7 @@ from twofold.config import ModelConfig
 from twofold.encoders.image import ImageEncoder
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError
+from twofold.fusion.concat import Concat
 from twofold.fusion.contract import Fusion
 from twofold.fusion.evidential import Evidential
 from twofold.fusion.nig import LogLinear, MoNIG, Pooling, PriorCorrected
@@ -61,6 +62,7 @@ POOLINGS: dict[str, Callable[[int, int], Pooling]] = {
     "log_linear": LogLinear,
 }
 FUSIONS: dict[str, Callable[[Plan], Fusion]] = {
+    "concat": lambda plan: Concat(plan.width, len(plan.labels), plan.sources, plan.places),
     "evidential": _evidential,
     "text_only": lambda plan: TextOnly(plan.width, len(plan.labels), plan.places),
 }
