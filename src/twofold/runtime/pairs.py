@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
-from twofold.runtime.pieces import Pieces, Window
+from twofold.runtime.pieces import Pieces, Window, surfaces
 from twofold.segmentation import CONTEXTS, SHAPE_COUNT, SHAPES, Span, shapes
 
 _LINKED = SHAPE_COUNT // 2
@@ -205,10 +205,11 @@ class PairPieces:
             pairs: head and tail, each of at least one of the words.
         """
         pieces, forms = self.pieces.word_pieces(text, words), shapes(text, list(words))
-        return [self._marked(pieces, forms, head, tail) for head, tail in pairs]
+        spelt = surfaces(text, words)
+        return [self._marked(pieces, forms, spelt, head, tail) for head, tail in pairs]
 
     def _marked(
-        self, pieces: list[list[int]], forms: list[int], head: Argument, tail: Argument
+        self, pieces: list[list[int]], forms: list[int], spelt: list[str], head: Argument, tail: Argument
     ) -> MarkedPair:
         heads, tails = self._items(head, 0), self._items(tail, 1)
         room = self.pieces.budget - sum(len(item.ids) for item in (*heads, *tails))
@@ -219,7 +220,8 @@ class PairPieces:
         marker = _MARKER_SHAPE + (_LINKED if max(forms, default=0) >= _LINKED else 0)
         written = [marker if item.word < 0 else forms[item.word] for item in items]
         lo, hi = min(kept, default=head.lo), max(kept, default=head.lo) + 1
-        window = Window(ids, first, written, lo, hi, lo, hi)
+        read = tuple("" if item.word < 0 else spelt[item.word] for item in items)
+        window = Window(ids, first, written, lo, hi, lo, hi, read)
         return MarkedPair(
             window, (items.index(heads[0]), items.index(tails[0])), [item.word for item in items]
         )

@@ -30,6 +30,8 @@ class Window:
         shapes: case shape of each of these words.
         lo: first word read. hi: one past the last.
         keep_lo: first word whose emissions count. keep_hi: one past the last.
+        surfaces: each of these words as the encoder reads it, for sources with a state a word; "" where
+            something else than a word of the post stands.
     """
 
     ids: list[int]
@@ -39,6 +41,7 @@ class Window:
     hi: int
     keep_lo: int
     keep_hi: int
+    surfaces: tuple[str, ...] = ()
 
 
 class Pieces:
@@ -74,11 +77,13 @@ class Pieces:
 
     def word_pieces(self, text: str, words: Sequence[Span]) -> list[list[int]]:
         """Pieces of each word: at least one, at most `MAX_WORD_PIECES`."""
-        pieces: list[list[int]] = [[] for _ in words]
-        if not words:
+        return self._encoded(surfaces(text, words))
+
+    def _encoded(self, written: list[str]) -> list[list[int]]:
+        pieces: list[list[int]] = [[] for _ in written]
+        if not written:
             return pieces
-        surfaces = [surface(text[start:end]) for start, end in words]
-        encoding = self.tokenizer.encode(surfaces, is_pretokenized=True, add_special_tokens=False)
+        encoding = self.tokenizer.encode(written, is_pretokenized=True, add_special_tokens=False)
         for piece, word in zip(encoding.ids, encoding.word_ids, strict=True):
             if word is not None and len(pieces[word]) < self._longest:
                 pieces[word].append(piece)
@@ -86,14 +91,17 @@ class Pieces:
 
     def windows(self, text: str, words: Sequence[Span]) -> list[Window]:
         """Windows whose cores tile the words; none where there is no word."""
-        pieces = self.word_pieces(text, words)
+        written = surfaces(text, words)
+        pieces = self._encoded(written)
         forms = shapes(text, list(words))
         ends = np.cumsum([0, *map(len, pieces)])
         windows: list[Window] = []
         keep_lo = 0
         while keep_lo < len(words):
             lo, hi, keep_hi = self._stretch(ends, keep_lo)
-            windows.append(self._window(pieces, forms, (lo, hi, keep_lo, keep_hi)))
+            ids, first = self.joined(pieces[lo:hi])
+            spelt = tuple(written[lo:hi])
+            windows.append(Window(ids, first, forms[lo:hi], lo, hi, keep_lo, keep_hi, spelt))
             keep_lo = keep_hi
         return windows
 
@@ -107,11 +115,6 @@ class Pieces:
         context = max(hi - self.context_words, int(np.searchsorted(ends, ends[hi] - quarter)))
         return lo, hi, max(keep_lo + 1, context)
 
-    def _window(self, pieces: list[list[int]], forms: list[int], bounds: tuple[int, int, int, int]) -> Window:
-        lo, hi, keep_lo, keep_hi = bounds
-        ids, first = self.joined(pieces[lo:hi])
-        return Window(ids, first, forms[lo:hi], lo, hi, keep_lo, keep_hi)
-
     def joined(self, rows: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
         """Rows of pieces one after the other, with the special pieces round them; where each begins."""
         ids, first = list(self._prefix), []
@@ -124,6 +127,11 @@ class Pieces:
         """Pieces of a text read whole (alt text), special pieces included, cut to one window."""
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.budget]
         return self.joined([ids])[0]
+
+
+def surfaces(text: str, words: Sequence[Span]) -> list[str]:
+    """Words as the text encoder reads them; see `surface`."""
+    return [surface(text[start:end]) for start, end in words]
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
