@@ -14,7 +14,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from twofold.errors import ConfigError
 
@@ -22,6 +22,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +144,32 @@ def read_config(path: Path) -> Config:
     Raises:
         ConfigError: no such file, not TOML, an unknown key, or a value of the wrong type.
     """
+    return resolve(read_toml(Config, path), path.parent)
+
+
+def read_toml(kind: type[T], path: Path) -> T:
+    """Read a TOML file into any dataclass of strings, numbers, lists of them, tables and dataclasses.
+
+    Raises:
+        ConfigError: as `read_config`.
+    """
+    built: T = _build(kind, _read(path), str(path))
+    return built
+
+
+def build(kind: type[T], raw: Mapping[str, Any], where: str) -> T:
+    """The same from plain data; ``where`` is named in errors."""
+    built: T = _build(kind, raw, where)
+    return built
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read it: {error.strerror}", where=str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not TOML: {error}", where=str(path)) from error
-    config: Config = _build(Config, raw, str(path))
-    return resolve(config, path.parent)
 
 
 def resolve(config: Config, base: Path) -> Config:
@@ -167,8 +187,7 @@ def resolve(config: Config, base: Path) -> Config:
 
 def from_mapping(raw: Mapping[str, Any], where: str) -> Config:
     """Build from plain data, as `read_config` does from a file."""
-    config: Config = _build(Config, raw, where)
-    return config
+    return build(Config, raw, where)
 
 
 def to_toml(config: Config) -> str:
@@ -216,8 +235,12 @@ def _cast(kind: Any, value: Any, where: str) -> Any:
         if isinstance(items, list) and all(isinstance(x, str) for x in items):
             return tuple(items)
         raise ConfigError(f"{value!r} came", where=where, expected="a list of strings")
+    if kind == tuple[int, ...]:
+        if isinstance(value, list) and all(type(x) is int for x in value):
+            return tuple(value)
+        raise ConfigError(f"{value!r} came", where=where, expected="a list of whole numbers")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    if not isinstance(value, typing.get_origin(kind) or kind) or (kind is int and isinstance(value, bool)):
         raise ConfigError(f"{value!r} came", where=where, expected=f"a value of type {kind.__name__}")
     return value
