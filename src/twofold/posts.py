@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 PictureStatus = Literal["read", "none", "unreadable"]
+RegionKind = Literal["object", "phrase", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,24 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a picture that something was found in before the post came to us.
+
+    Attributes:
+        box: (x0, y0, x1, y1), left, top, right and bottom as fractions of the width and height of the
+            picture turned upright.
+        label: class of an object, the phrase that was looked for, or the text read there.
+        score: the finder's own, in [0, 1].
+        kind: ``object`` (a detector's class), ``phrase`` (found by a phrase), ``text`` (read).
+    """
+
+    box: tuple[float, float, float, float]
+    label: str = ""
+    score: float = 1.0
+    kind: RegionKind = "object"
+
+
+@dataclass(frozen=True, slots=True)
 class Post:
     """One post as it came in.
 
@@ -94,6 +113,7 @@ class Post:
         alt_text: a description of the picture, a source of evidence in its own right.
         entities: gold spans; None where unlabelled (empty where labelled and without any).
         relations: gold relations; None where unlabelled.
+        regions: what was found in the picture beforehand; None where nobody looked.
         origin: "file:line" it was read from, for messages.
     """
 
@@ -104,6 +124,7 @@ class Post:
     alt_text: str | None = None
     entities: tuple[Entity, ...] | None = None
     relations: tuple[Relation, ...] | None = None
+    regions: tuple[Region, ...] | None = None
     origin: str = ""
 
 

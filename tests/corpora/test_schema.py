@@ -16,6 +16,7 @@ SCHEMA = json.loads(
     resources.files("twofold").joinpath("schemas/post.schema.json").read_text(encoding="utf-8")
 )
 VALIDATOR = Draft202012Validator(SCHEMA)
+DOG = {"box": [0, 0.25, 1, 0.5], "label": "dog", "score": 0.9, "kind": "object"}
 ADA = {"start": 0, "end": 3, "text": "Ada", "type": "PER"}
 
 GOOD = [
@@ -35,6 +36,10 @@ GOOD = [
     {"id": 1, "text": "Ada", "image": "data:image/png;base64,AAAA"},
     {"id": 1, "text": "Ada", "relations": [{"head": {"start": 0, "end": 1}, "tail": ADA, "type": "r"}]},
     {"id": 1, "text": "Ada", "entities": [{**ADA, "well_formed": False}]},
+    {"id": 1, "text": "Ada", "regions": None},
+    {"id": 1, "text": "Ada", "regions": []},
+    {"id": 1, "text": "Ada", "regions": [DOG, {**DOG, "kind": "text"}, {"box": [0, 0, 0.1, 0.1]}]},
+    {"id": 1, "text": "Ada", "regions": [{**DOG, "label": None, "score": None}]},
 ]
 BAD = [
     {"text": "a"},
@@ -56,6 +61,15 @@ BAD = [
     {"id": 1, "text": "Ada", "entities": [{**ADA, "well_formed": "no"}]},
     {"id": 1, "text": "Ada", "relations": [{"head": ADA, "type": "r"}]},
     {"id": 1, "text": "Ada", "relations": [{"head": ADA, "tail": ADA}]},
+    {"id": 1, "text": "Ada", "regions": {}},
+    {"id": 1, "text": "Ada", "regions": [{"label": "dog"}]},
+    {"id": 1, "text": "Ada", "regions": [{**DOG, "box": [0, 0, 1]}]},
+    {"id": 1, "text": "Ada", "regions": [{**DOG, "box": [0, 0, 1, 200]}]},
+    {"id": 1, "text": "Ada", "regions": [{**DOG, "box": [0, 0, 1, True]}]},
+    {"id": 1, "text": "Ada", "regions": [{**DOG, "label": 3}]},
+    {"id": 1, "text": "Ada", "regions": [{**DOG, "score": 1.5}]},
+    {"id": 1, "text": "Ada", "regions": [{**DOG, "score": "high"}]},
+    {"id": 1, "text": "Ada", "regions": [{**DOG, "kind": "dog"}]},
 ]
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from twofold.corpora.bio import TagSpan, TokenSpan, tags_as_written
 from twofold.corpora.files import write_whole
 from twofold.corpora.formats import Format
+from twofold.corpora.regions import region_record
 from twofold.errors import InputError
 from twofold.posts import Entity, Post, Rejected, Relation
 from twofold.segmentation import segment_post
@@ -96,6 +97,8 @@ def to_record(post: Post, folder: Path) -> dict[str, Any]:
         record["image"] = _image(post.image, folder)
     if post.alt_text is not None:
         record["alt_text"] = post.alt_text
+    if post.regions is not None:
+        record["regions"] = [region_record(region) for region in post.regions]
     if post.entities is not None:
         record["entities"] = [_span(entity) for entity in post.entities]
     if post.relations is not None:
@@ -137,6 +140,7 @@ def _to_imgid(post: Post, folder: Path, losses: Losses) -> str:
         raise _cannot(post, "the id cannot stand as the name of a picture")
     _lose(losses, isinstance(post.id, int), "whole-number ids, which come back as text")
     _lose(losses, post.alt_text is not None, "alternative texts")
+    _lose(losses, bool(post.regions), "regions of pictures")
     _lose(losses, _named_otherwise(post, f"{name}.jpg"), "pictures that are not named <id>.jpg")
     return f"IMGID:{name}\n{_rows(post, losses)}\n"
 
@@ -146,6 +150,7 @@ def _to_conll(post: Post, folder: Path, losses: Losses) -> str:
     if isinstance(post.image, Path):
         remarks["image"] = str(_image(post.image, folder))
     _lose(losses, isinstance(post.image, bytes), "pictures given as bytes")
+    _lose(losses, bool(post.regions), "regions of pictures")
     lines = (f"# {name} = {json.dumps(value)}\n" for name, value in remarks.items() if value is not None)
     return f"{''.join(lines)}{_rows(post, losses)}\n"
 
@@ -197,6 +202,7 @@ def _to_mnre(post: Post, folder: Path, losses: Losses) -> str:
         raise _cannot(post, "it has no relation, and MNRE holds nothing else")
     _lose(losses, bool(post.entities), "entities")
     _lose(losses, post.alt_text is not None, "alternative texts")
+    _lose(losses, bool(post.regions), "regions of pictures")
     name = _mnre_picture(post)
     _lose(losses, _named_otherwise(post, name), "paths of pictures; only their names are held")
     places = _places(post, losses)

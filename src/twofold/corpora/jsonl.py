@@ -1,7 +1,7 @@
 """Posts as JSON: one object a line, or one mapping from Python.
 
-``id`` and one of ``text`` and ``tokens`` are required; ``image``, ``alt_text``, ``entities`` and
-``relations`` are optional, and other keys are passed over. Everything is checked here, so that nothing
+``id`` and one of ``text`` and ``tokens`` are required; ``image``, ``alt_text``, ``regions``, ``entities``
+and ``relations`` are optional, and other keys are passed over. Everything is checked here, so that nothing
 behind has to. It does not open pictures.
 """
 
@@ -16,7 +16,9 @@ from typing import Any, BinaryIO, TypeVar
 
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import TokenSpan, join
+from twofold.corpora.kinds import kind_of
 from twofold.corpora.lines import Line, decode, read_lines, rejected, too_long
+from twofold.corpora.regions import parse_region
 from twofold.errors import InputError
 from twofold.posts import Entity, Post, Rejected, Relation
 
@@ -24,6 +26,15 @@ T = TypeVar("T")
 Record = Mapping[str, Any]
 
 _EXPECTED = 'a JSON object such as {"id": 1, "text": "…", "image": "photo.jpg"}'
+
+_SPAN = '{"start": …, "end": …, "type": "…"}'
+_ITEMS = {
+    "entities": _SPAN,
+    "relations": '{"head": {…}, "tail": {…}, "type": "…"}',
+    "regions": '{"box": [left, top, right, bottom], "label": "…"}',
+    "head": _SPAN,
+    "tail": _SPAN,
+}
 
 
 def read_jsonl(
@@ -67,7 +78,7 @@ def _object(line: Line, origin: str) -> Record:
     except ValueError as error:
         raise InputError(f"the line is not JSON: {error}", where=origin, expected=_EXPECTED) from error
     if not isinstance(value, dict):
-        raise InputError(f"the line holds {_kind(value)}", where=origin, expected=_EXPECTED)
+        raise InputError(f"the line holds {kind_of(value)}", where=origin, expected=_EXPECTED)
     return value
 
 
@@ -85,7 +96,9 @@ def parse_post(record: Record, origin: str = "", base_folder: Path | None = None
         InputError: a field is missing or is not what it should be.
     """
     if not isinstance(record, Mapping):
-        raise InputError(f"the post is {_kind(record)}", where=origin, expected="a mapping with id and text")
+        raise InputError(
+            f"the post is {kind_of(record)}", where=origin, expected="a mapping with id and text"
+        )
     return _parse(record, origin, base_folder or Path(), None)
 
 
@@ -106,6 +119,7 @@ def _parse(record: Record, origin: str, folder: Path, attachments: Attachments |
         alt_text=alt_text if alt_text and alt_text.strip() else None,
         entities=None if entities is None else tuple(sorted(entities, key=lambda e: (e.start, e.end))),
         relations=_list(record, "relations", origin, lambda item, where: _relation(item, text, where)),
+        regions=_list(record, "regions", origin, parse_region),
         origin=origin,
     )
 
@@ -125,7 +139,7 @@ def _id(record: Record, origin: str) -> str | int:
         )
     value = record["id"]
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise InputError(f"id is {_kind(value)}", where=origin, expected="text or a whole number")
+        raise InputError(f"id is {kind_of(value)}", where=origin, expected="text or a whole number")
     if isinstance(value, str):
         _check_surrogates(value, "id", origin)
     return value
@@ -155,10 +169,10 @@ def _tokens(record: Record, origin: str) -> list[str] | None:
     if tokens is None:
         return None
     if not isinstance(tokens, (list, tuple)):
-        raise InputError(f"tokens is {_kind(tokens)}", where=origin, expected="a list of strings")
+        raise InputError(f"tokens is {kind_of(tokens)}", where=origin, expected="a list of strings")
     for i, token in enumerate(tokens):
         if not isinstance(token, str) or not token:
-            found = "empty" if token == "" else _kind(token)
+            found = "empty" if token == "" else kind_of(token)
             raise InputError(
                 f"tokens[{i}] is {found}", where=origin, expected="a string of at least one character"
             )
@@ -196,7 +210,7 @@ def _optional_string(record: Record, key: str, origin: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise InputError(f"{key} is {_kind(value)}", where=origin, expected="text")
+        raise InputError(f"{key} is {kind_of(value)}", where=origin, expected="text")
     _check_surrogates(value, key, origin)
     return value
 
@@ -225,7 +239,7 @@ def _image(value: object, origin: str) -> tuple[Path | bytes | None, str]:
         return _from_base64(value["base64"], origin), ""
     if not isinstance(value, str):
         raise InputError(
-            f"image is {_kind(value)}", where=origin, expected='a path, a data: address or {"base64": "…"}'
+            f"image is {kind_of(value)}", where=origin, expected='a path, a data: address or {"base64": "…"}'
         )
     _check_surrogates(value, "image", origin)
     if value[:5].lower() == "data:":
@@ -275,12 +289,12 @@ def _list(record: Record, key: str, origin: str, parse: Callable[[Record, str], 
     if items is None:
         return None
     if not isinstance(items, (list, tuple)):
-        raise InputError(f"{key} is {_kind(items)}", where=origin, expected="a list")
+        raise InputError(f"{key} is {kind_of(items)}", where=origin, expected="a list")
     parsed: list[T] = []
     for i, item in enumerate(items):
         where = f"{key}[{i}]"
         try:
-            parsed.append(parse(_mapping(item), where))
+            parsed.append(parse(_mapping(item, key), where))
         except InputError as error:  # say which post as well as which item
             raise InputError(
                 f"{where} {error.what}", where=origin, expected=error.expected, do=error.do
@@ -288,9 +302,9 @@ def _list(record: Record, key: str, origin: str, parse: Callable[[Record, str], 
     return tuple(parsed)
 
 
-def _mapping(value: object) -> Record:
+def _mapping(value: object, key: str = "") -> Record:
     if not isinstance(value, Mapping):
-        raise InputError(f"is {_kind(value)}", expected='{"start": …, "end": …, "type": "…"}')
+        raise InputError(f"is {kind_of(value)}", expected=_ITEMS.get(key, "an object"))
     return value
 
 
@@ -314,7 +328,7 @@ def _entity(item: Record, text: str, where: str, needs_type: bool = True) -> Ent
 def _offset(item: Record, key: str) -> int:
     value = item.get(key)
     if isinstance(value, bool) or not isinstance(value, int):
-        found = _kind(value) if key in item else "missing"
+        found = kind_of(value) if key in item else "missing"
         raise InputError(f"{key} is {found}", expected="a whole number")
     return value
 
@@ -322,7 +336,7 @@ def _offset(item: Record, key: str) -> int:
 def _type(item: Record, required: bool = True) -> str:
     value = item.get("type", "")
     if not isinstance(value, str) or (required and not value):
-        found = _kind(value) if value != "" else "missing or empty"
+        found = kind_of(value) if value != "" else "missing or empty"
         raise InputError(f"type is {found}", expected='the name of a type such as "PER"')
     _check_surrogates(value, "type", "")
     return value
@@ -331,7 +345,7 @@ def _type(item: Record, required: bool = True) -> str:
 def _well_formed(item: Record) -> bool:
     value = item.get("well_formed", True)
     if not isinstance(value, bool):
-        raise InputError(f"well_formed is {_kind(value)}", expected="true or false")
+        raise InputError(f"well_formed is {kind_of(value)}", expected="true or false")
     return value
 
 
@@ -339,22 +353,7 @@ def _relation(item: Record, text: str, where: str) -> Relation:
     ends: list[Entity] = []
     for key in ("head", "tail"):
         try:
-            ends.append(_entity(_mapping(item.get(key)), text, where, needs_type=False))
+            ends.append(_entity(_mapping(item.get(key), key), text, where, needs_type=False))
         except InputError as error:
             raise InputError(f"{key} {error.what}", expected=error.expected, do=error.do) from error
     return Relation(ends[0], ends[1], _type(item))
-
-
-def _kind(value: object) -> str:
-    """What a value is, in JSON's words."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return f"the number {str(value)[:20]}"
-    if isinstance(value, str):
-        return f"the text {value[:40]!r}"
-    if isinstance(value, Mapping):
-        return "an object"
-    return "a list" if isinstance(value, (list, tuple)) else f"of the type {type(value).__name__}"
