@@ -58,6 +58,23 @@ class EvidentialConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RelationsConfig:
+    """Options of the task ``relations``.
+
+    Attributes:
+        markers: ``typed`` or ``plain``, what is put round head and tail.
+        tagger: predicts the types of arguments: ``default``, or a model folder; "" for no types.
+        imbalance: ``none``, ``weights`` or ``logit_adjustment``, for classes of unlike size.
+        strength: τ of the latter two.
+    """
+
+    markers: str = "typed"
+    tagger: str = "default"
+    imbalance: str = "none"
+    strength: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """What is built.
 
@@ -73,6 +90,7 @@ class ModelConfig:
         context_words: words of context either side of a window of a long post.
         weights: ``8bit`` or ``float32``, how the exported graphs keep theirs.
         evidential: options of that fusion; the other fusions do not look at them.
+        relations: options of that task; taggers do not look at them.
     """
 
     name: str = "custom"
@@ -86,6 +104,7 @@ class ModelConfig:
     context_words: int = 32
     weights: str = "8bit"
     evidential: EvidentialConfig = field(default_factory=EvidentialConfig)
+    relations: RelationsConfig = field(default_factory=RelationsConfig)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from twofold.heads.balance import Balance
 from twofold.heads.contract import Head
 
 
@@ -19,21 +19,17 @@ class Classes(Head):
 
     Args:
         labels: names of the K classes.
-        weights: (K,) weight of each class in the loss; None for equal ones.
+        balance: the loss of a slot, which deals with classes of unlike size.
     """
 
-    def __init__(self, labels: Sequence[str], weights: Tensor | None = None) -> None:
+    def __init__(self, labels: Sequence[str], balance: Balance) -> None:
         super().__init__()
         self.labels = tuple(labels)
-        given = torch.ones(len(labels)) if weights is None else weights
-        self.register_buffer("weights", given.float(), persistent=False)
+        self.balance = balance
 
     def forward(self, emissions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-        """Weighted cross-entropy (B,); see `Head.forward`."""
-        targets = targets.masked_fill(~mask, 0)
-        each = cross_entropy(
-            emissions.float().transpose(1, 2), targets, self.get_buffer("weights"), reduction="none"
-        )
+        """Cross-entropy (B,); see `Head.forward`."""
+        each: Tensor = self.balance(emissions.float(), targets.masked_fill(~mask, 0))
         return (each * mask).sum(1)
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from twofold.fusion.contract import Fusion
 from twofold.fusion.evidential import Evidential
 from twofold.fusion.nig import LogLinear, MoNIG, Pooling, PriorCorrected
 from twofold.fusion.text_only import TextOnly
+from twofold.heads.balance import Adjusted, Balance, Weighted
 from twofold.heads.classes import Classes
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
@@ -66,9 +67,21 @@ FUSIONS: dict[str, Callable[[Plan], Fusion]] = {
     "evidential": _evidential,
     "text_only": lambda plan: TextOnly(plan.width, len(plan.labels), plan.places),
 }
-TASKS: dict[str, tuple[int, Callable[[Sequence[str]], Head]]] = {
-    "entities": (1, CRF),
-    "relations": (2, Classes),
+BALANCES: dict[str, Callable[[Sequence[int], float], Balance]] = {
+    "none": lambda counts, strength: Balance(),
+    "weights": Weighted,
+    "logit_adjustment": Adjusted,
+}
+
+
+def _classes(config: ModelConfig, labels: Sequence[str], counts: Sequence[int]) -> Head:
+    balance = choose(BALANCES, config.relations.imbalance, "imbalance")
+    return Classes(labels, balance(counts or [1] * len(labels), config.relations.strength))
+
+
+TASKS: dict[str, tuple[int, Callable[[ModelConfig, Sequence[str], Sequence[int]], Head]]] = {
+    "entities": (1, lambda config, labels, counts: CRF(labels)),
+    "relations": (2, _classes),
 }
 """Words that make up a slot, and the head, of each task."""
 
@@ -85,7 +98,11 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
 
 
 def build_model(
-    config: ModelConfig, labels: Sequence[str], text: TextEncoder, image: ImageEncoder | None
+    config: ModelConfig,
+    labels: Sequence[str],
+    text: TextEncoder,
+    image: ImageEncoder | None,
+    counts: Sequence[int] = (),
 ) -> MultimodalModel:
     """Put a model together.
 
@@ -93,10 +110,11 @@ def build_model(
         config: what is built.
         labels: BIO tags, or relation classes.
         text: text encoder. image: picture encoder, where ``picture`` is among the sources.
+        counts: how often each label was seen in training, for heads that look at it; () for alike.
     """
     widths = {"alt_text": text.width} | ({"picture": image.width} if image else {})
     sources = {name: choose(widths, name, "source") for name in config.sources}
     places, head = choose(TASKS, config.task, "task")
     plan = Plan(config, labels, text.width, sources, places)
     fusion = choose(FUSIONS, config.fusion, "fusion")(plan)
-    return MultimodalModel(text, fusion, head(labels), config.source_dropout)
+    return MultimodalModel(text, fusion, head(config, labels, counts), config.source_dropout)
