@@ -1,61 +1,104 @@
-"""Intervals hold what they should about as often as they say, and see posts, not predictions."""
+"""Paired bootstrap against enumeration of every resample, and against SciPy's."""
 
 from __future__ import annotations
 
-import math
+from itertools import product
 
 import numpy as np
 import pytest
 
-from twofold.evaluation.paired import draw_figures, percentile_interval, reflected_interval
-from twofold.evaluation.calibration import calibration_error
+from twofold.evaluation.paired import compare, draws, mean_f1, summarise
+
+N = 5
 
 
-def means(values, post, posts, **options):
-    def figures(weights):
-        w = weights[post]
-        return {"mean": float((values * w).sum() / w.sum()) if w.sum() else math.nan}
-
-    return draw_figures(figures, posts, **options)["mean"]
-
-
-def test_holds_the_truth_although_predictions_of_a_post_go_together():
-    random, held, naive = np.random.default_rng(0), 0, 0
-    for _ in range(150):
-        post = np.repeat(np.arange(40), 6)
-        values = (random.random(40) < 0.7)[post].astype(float)  # all of a post right, or none
-        interval = percentile_interval(values.mean(), means(values, post, 40, draws=200))
-        held += interval.low <= 0.7 <= interval.high
-        alone = percentile_interval(values.mean(), means(values, np.arange(240), 240, draws=200))
-        naive += alone.low <= 0.7 <= alone.high
-    assert held >= 128  # 95 % less four standard errors, and a little for the method
-    assert naive < 110
+def made_up(runs: int, posts: int, seed: int, skill: float) -> np.ndarray:
+    """Counts (S, 3, N) with more right ones the higher the skill."""
+    random = np.random.default_rng(seed)
+    gold = np.broadcast_to(random.integers(0, 4, posts), (runs, posts))
+    correct = random.binomial(gold, skill)
+    return np.stack([correct, correct + random.integers(0, 2, (runs, posts)), gold], 1)
 
 
-def test_equal_seeds_draw_equal_posts():
-    values, post = np.arange(30.0), np.arange(30) // 3
-    assert (means(values, post, 10, draws=20, seed=4) == means(values, post, 10, draws=20, seed=4)).all()
-    assert (means(values, post, 10, draws=20, seed=4) != means(values, post, 10, draws=20, seed=5)).any()
+def f1_by_hand(counts: np.ndarray, posts: tuple[int, ...]) -> float:
+    values = []
+    for run in counts.tolist():
+        correct, predicted, gold = (sum(row[i] for i in posts) for row in run)
+        values.append(2 * correct / (predicted + gold) if predicted + gold else 0.0)
+    return sum(values) / len(values)
 
 
-def test_mirrored_interval_takes_back_what_noise_adds():
-    random = np.random.default_rng(1)
-    confidences = random.random(400)
-    right = random.random(400) < confidences  # calibrated: the error is all noise
-    value = calibration_error(confidences, right)
-
-    def figures(weights):
-        return {"ece": calibration_error(confidences, right, weights=weights)}
-
-    drawn = draw_figures(figures, 400, draws=200)["ece"]
-    assert drawn.mean() > value
-    assert percentile_interval(value, drawn).low > 0.01
-    assert reflected_interval(value, drawn).low == 0
-    assert reflected_interval(value, drawn).high > value
+@pytest.fixture
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    return made_up(2, N, 1, 0.6), made_up(3, N, 2, 0.5)
 
 
-def test_draws_with_nothing_to_measure_are_left_out():
-    drawn = np.array([math.nan, 1.0, 2.0, 3.0])
-    assert percentile_interval(2.0, drawn, level=0.5) == pytest.approx((2.0, 1.5, 2.5))
-    assert all(math.isnan(x) for x in percentile_interval(2.0, np.zeros(0))[1:])
-    assert draw_figures(lambda weights: {}, 0) == {}
+@pytest.fixture
+def everything(pair) -> np.ndarray:
+    """Differences on all 5^5 resamples, each as likely as another."""
+    return np.array([f1_by_hand(pair[0], x) - f1_by_hand(pair[1], x) for x in product(range(N), repeat=N)])
+
+
+def test_weights_give_what_counting_by_hand_gives(pair):
+    every = list(product(range(N), repeat=N))
+    weights = np.array([[resample.count(i) for i in range(N)] for resample in every], float)
+    for counts in pair:
+        assert mean_f1(counts, weights) == pytest.approx([f1_by_hand(counts, x) for x in every])
+
+
+def test_interval_and_p_are_those_of_all_resamples(pair, everything):
+    found = compare(*pair, resamples=40_000)
+    assert found.value == pytest.approx(f1_by_hand(pair[0], range(N)) - f1_by_hand(pair[1], range(N)))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(everything, [0.025, 0.975])), abs=0.01)
+    exact = 2 * min((everything <= 0).mean(), (everything >= 0).mean())
+    assert 0.02 < exact < 0.9  # else the next line would say little
+    assert found.p == pytest.approx(exact, abs=4 * (exact / 40_000) ** 0.5)
+
+
+def test_every_resample_is_as_likely_as_another():
+    weights = np.concatenate(list(draws(3, 27_000, 5)))
+    assert (weights.sum(1) == 3).all()
+    kinds, counts = np.unique(weights, axis=0, return_counts=True)
+    expected = {3: 1, 2: 3, 1: 6}  # orders of (3,0,0), (2,1,0), (1,1,1)
+    for kind, count in zip(kinds, counts, strict=True):
+        assert count == pytest.approx(1000 * expected[int(kind.max())], rel=0.12)
+
+
+def test_agrees_with_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    ours, theirs = made_up(1, 300, 3, 0.8), made_up(1, 300, 4, 0.7)
+
+    def difference(posts: np.ndarray) -> float:
+        return f1_by_hand(ours, posts.tolist()) - f1_by_hand(theirs, posts.tolist())
+
+    theirs_by_scipy = stats.bootstrap(
+        (np.arange(300),), difference, n_resamples=2000, method="percentile", vectorized=False,
+        random_state=np.random.default_rng(0),
+    )  # fmt: skip
+    found = compare(ours, theirs, resamples=20_000)
+    interval = theirs_by_scipy.confidence_interval
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=0.008)
+    error = float(np.std(theirs_by_scipy.bootstrap_distribution))
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+def test_a_method_against_itself_is_no_different():
+    counts = made_up(2, 50, 7, 0.6)
+    found = compare(counts, counts, resamples=200)
+    assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
+
+
+def test_the_other_way_round_is_the_same_with_its_sign_turned(pair):
+    one, other = compare(*pair, resamples=999), compare(*pair[::-1], resamples=999)
+    assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
+    assert one.p == other.p
+
+
+def test_p_is_never_nothing():
+    assert summarise(1.0, np.ones(99)).p == pytest.approx(2 / 100)
+
+
+def test_posts_without_anything_count_nothing(pair):
+    padded = [np.concatenate([x, np.zeros((len(x), 3, 4), int)], 2) for x in pair]
+    assert compare(*padded, resamples=10).value == pytest.approx(compare(*pair, resamples=10).value)
+    assert mean_f1(np.zeros((1, 3, 2), int), np.ones((1, 2))) == [0]
