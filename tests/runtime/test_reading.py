@@ -37,13 +37,13 @@ def picture(colour="red", kind="PNG", **options) -> bytes:
 def spy(monkeypatch, reader, graph):
     """Batch sizes that a graph was run with."""
     sizes = []
-    run = getattr(reader.sessions, graph)
+    run = getattr(reader.network.sessions, graph)
 
     def counted(first, *rest):
         sizes.append(first.shape[:2])
         return run(first, *rest)
 
-    monkeypatch.setattr(reader.sessions, graph, counted)
+    monkeypatch.setattr(reader.network.sessions, graph, counted)
     return sizes
 
 
@@ -92,12 +92,12 @@ def test_posts_without_words_have_readings_without_rows(reader):
         assert reading.words == []
         assert reading.emissions.shape == (0, 9)
         assert reading.evidence is None
-    assert reader.sessions.opened == ()
+    assert reader.network.sessions.opened == ()
 
 
 def test_posts_without_pictures_never_open_the_picture_graph(reader):
     reader.read([Post(1, "Anna", alt_text="a face"), Post(2, "Bob", image=b"not a picture")])
-    assert set(reader.sessions.opened) == {"text", "fusion"}
+    assert set(reader.network.sessions.opened) == {"text", "fusion"}
 
 
 def test_the_same_picture_is_encoded_once(reader, monkeypatch, tmp_path):

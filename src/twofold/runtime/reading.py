@@ -1,28 +1,25 @@
 """From posts to emissions and evidence for every word: the one path that all use goes through.
 
-Extraction, evaluation and calibration read posts here, in windows where a post is long. Windows of like
-length share a batch, bounded in rows and in pieces; a text that stands twice in a batch is encoded once.
-It does not decode.
+Extraction, evaluation and calibration read posts here, in windows where a post is long. It does not decode.
 
-Shape letters: B windows in a batch, T word pieces, W words, D width of text states, N elements of a
-source, V its width, K tags, M sources.
+Shape letters: W words, K tags, M sources.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twofold.posts import PictureReport, Post
 from twofold.runtime.folder import FolderConfig, ModelFolder
+from twofold.runtime.network import Network, Row
 from twofold.runtime.pictures import FeatureCache
-from twofold.runtime.pieces import Pieces, Window, pad
-from twofold.runtime.sessions import FusionOutput, Sessions
-from twofold.runtime.sources import PostSources, SourceReader, batches, stack
+from twofold.runtime.pieces import Window
+from twofold.runtime.sessions import FusionOutput
+from twofold.runtime.sources import PostSources
 from twofold.segmentation import Span, segment_post
 
 Floats = NDArray[np.float32]
@@ -54,13 +51,6 @@ class Reading:
     share: Floats | None = None
 
 
-class _Row(NamedTuple):
-    """A window of the post with this number."""
-
-    post: int
-    window: Window
-
-
 class Reader:
     """The network of a model folder.
 
@@ -74,71 +64,32 @@ class Reader:
         self, folder: ModelFolder, threads: int | None = None, cache: FeatureCache | None = None
     ) -> None:
         self.config: FolderConfig = folder.config
-        self.sessions = Sessions(folder.path, threads)
-        text = folder.config.text
-        self.pieces = Pieces(
-            folder.path / "tokenizer.json", text.window_pieces, text.context_words, text.pad_id
-        )
-        self.sources = SourceReader(self.sessions, folder.config, self.pieces, cache)
+        self.network = Network(folder, threads, cache)
 
-    def read(self, posts: Sequence[Post], batch_size: int = 32) -> list[Reading]:
+    def read(
+        self, posts: Sequence[Post], batch_size: int = 32, found: PostSources | None = None
+    ) -> list[Reading]:
         """Read posts together.
 
         Args:
             posts: some hundreds at a time; what is read of them stays in memory until all are.
             batch_size: windows in a batch, at most.
+            found: their sources, where they were read already.
         """
         words = [segment_post(post) for post in posts]
-        found = self.sources.read(posts, batch_size)
+        found = found or self.network.read_sources(posts, batch_size)
         rows = [
-            _Row(i, window)
+            Row(i, window)
             for i, post in enumerate(posts)
-            for window in self.pieces.windows(post.text, words[i])
+            for window in self.network.pieces.windows(post.text, words[i])
         ]
         parts: list[list[FusionOutput]] = [[] for _ in posts]
-        done = self._windows(rows, found, batch_size)
+        done = [(row, _core(output, row.window)) for row, output in self.network.run(rows, found, batch_size)]
         for row, output in sorted(done, key=lambda item: (item[0].post, item[0].window.lo)):
             parts[row.post].append(output)
         return [
             self._reading(posts[i], words[i], found, i, parts[i]) for i in range(len(posts))
         ]  # fmt: skip
-
-    # --- batches of windows --------------------------------------------------------------------------
-
-    def _windows(
-        self, rows: Sequence[_Row], found: PostSources, batch_size: int
-    ) -> Iterator[tuple[_Row, FusionOutput]]:
-        """Each window with what the network says of its core, (…, W, K) without the batch axis."""
-        # Equal texts lie side by side, so that they share a batch.
-        rows = sorted(rows, key=lambda row: (len(row.window.ids), row.window.ids))
-        for batch in batches([len(row.window.ids) for row in rows], batch_size):
-            chosen = [rows[i] for i in batch]
-            others = {name: [x[row.post] for row in chosen] for name, x in found.states.items()}
-            output = self._network([row.window for row in chosen], others)
-            yield from ((row, _core(output, i, row.window)) for i, row in enumerate(chosen))
-
-    def _network(
-        self, windows: Sequence[Window], others: Mapping[str, Sequence[NDArray[Any] | None]]
-    ) -> FusionOutput:
-        forms, mask = pad([window.shapes for window in windows], 0)
-        inputs: dict[str, NDArray[Any]] = {
-            "words": self._word_states(windows),
-            "shapes": forms,
-            "word_mask": mask.astype(bool),
-        }
-        for name, rows in others.items():
-            states, present = stack(rows, self.sources.width(name))
-            inputs |= {name: states, f"{name}_mask": present}
-        return self.sessions.fuse(inputs)
-
-    def _word_states(self, windows: Sequence[Window]) -> Floats:
-        """State of each word's first piece, (B, W, D); 0 where padded."""
-        number: dict[tuple[int, ...], int] = {}
-        copies = [number.setdefault(tuple(window.ids), len(number)) for window in windows]
-        states = self.sessions.text(*pad(list(number), self.pieces.pad_id))  # (distinct, T, D)
-        first, mask = pad([window.first for window in windows], 0)
-        words: Floats = states[np.array(copies)[:, None], first] * mask[:, :, None].astype(np.float32)
-        return words
 
     def _reading(
         self, post: Post, words: list[Span], found: PostSources, row: int, parts: Sequence[FusionOutput]
@@ -152,10 +103,10 @@ class Reader:
         return Reading(post, words, picture, there, *joined)
 
 
-def _core(output: FusionOutput, row: int, window: Window) -> FusionOutput:
+def _core(output: FusionOutput, window: Window) -> FusionOutput:
     keep = slice(window.keep_lo - window.lo, window.keep_hi - window.lo)
     # Copied, so that the batch it is cut from can go.
-    return FusionOutput(*(None if x is None else x[row][..., keep, :].copy() for x in output))  # type: ignore[arg-type]
+    return FusionOutput(*(None if x is None else x[..., keep, :].copy() for x in output))  # type: ignore[arg-type]
 
 
 def _join(parts: Sequence[Floats | None]) -> Floats | None:

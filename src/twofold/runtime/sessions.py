@@ -3,7 +3,7 @@
 A run over posts without pictures never opens the picture graph. It does not know posts.
 
 Shape letters: B rows, T word pieces, W words, D width of text states, R regions, V their width,
-N elements of a source, K tags, M sources.
+N elements of a source, S slots, P words of a slot, K outputs, M sources.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class FusionOutput(NamedTuple):
     """What ``fusion.onnx`` gives.
 
     Attributes:
-        emissions: (B, W, K).
-        evidence: (B, M, 4, W, K) δ, γ, α, β of each source; None for models without evidence.
-        fused: (B, 4, W, K) δ, γ, α, β after pooling; None likewise.
-        share: (B, M, W, K) part of each source; None likewise.
+        emissions: (B, S, K).
+        evidence: (B, M, 4, S, K) δ, γ, α, β of each source; None for models without evidence.
+        fused: (B, 4, S, K) δ, γ, α, β after pooling; None likewise.
+        share: (B, M, S, K) part of each source; None likewise.
     """
 
     emissions: Floats
@@ -46,16 +46,19 @@ class Sessions:
     Args:
         folder: a checked model folder.
         threads: threads one graph may use; None for as many as there are cores.
+        lent: sessions of another folder, by the name of a graph that is the same there.
     """
 
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
-        self._folder, self._threads = folder, threads
+    def __init__(
+        self, folder: Path, threads: int | None = None, lent: Mapping[str, Sessions] | None = None
+    ) -> None:
+        self._folder, self._threads, self._lent = folder, threads, lent or {}
         self._open: dict[str, InferenceSession] = {}
         self._lock = threading.Lock()
 
     @property
     def opened(self) -> tuple[str, ...]:
-        """Names of the graphs opened so far."""
+        """Names of the graphs opened here so far."""
         return tuple(self._open)
 
     def text(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Floats:
@@ -67,11 +70,12 @@ class Sessions:
         return self._run("picture", {"pixels": pixels})[0]
 
     def fuse(self, inputs: Mapping[str, NDArray[Any]]) -> FusionOutput:
-        """Emissions and evidence of words.
+        """Emissions and evidence of slots.
 
         Args:
-            inputs: ``words`` (B, W, D), ``shapes`` (B, W), ``word_mask`` (B, W) bool, and for each
-                source besides the text its states (B, N, V) and ``<source>_mask`` (B, N) bool.
+            inputs: ``words`` (B, W, D), ``shapes`` (B, W), ``word_mask`` (B, W) bool, for each
+                source besides the text its states (B, N, V) and ``<source>_mask`` (B, N) bool, and for
+                relation models ``slots`` (B, S, P); without, each word is a slot.
         """
         return FusionOutput(*self._run("fusion", inputs))
 
@@ -80,6 +84,8 @@ class Sessions:
         return outputs
 
     def _session(self, name: str) -> InferenceSession:
+        if name in self._lent:
+            return self._lent[name]._session(name)
         with self._lock:
             if name not in self._open:
                 self._open[name] = _open_graph(self._folder / f"{name}.onnx", self._threads)

@@ -9,7 +9,7 @@ Shape letters: T word pieces, D width of text states, N elements of a source, V 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +40,11 @@ class PostSources(NamedTuple):
     pictures: Sequence[PictureReport]
     states: Mapping[str, Sequence[NDArray[Any] | None]]
 
+    def part(self, posts: Sequence[int], names: Collection[str]) -> PostSources:
+        """Some sources of some of the posts."""
+        kept = {name: [rows[i] for i in posts] for name, rows in self.states.items() if name in names}
+        return PostSources([self.pictures[i] for i in posts], kept)
+
 
 class SourceReader:
     """Reads all sources a model wants, besides the words.
@@ -57,18 +62,23 @@ class SourceReader:
         self._sessions, self._config, self._pieces = sessions, config, pieces
         self._regions = RegionReader(sessions, config.picture, cache) if config.picture else None
 
-    def read(self, posts: Sequence[Post], batch_size: int) -> PostSources:
+    def read(self, posts: Sequence[Post], batch_size: int, known: PostSources | None = None) -> PostSources:
         """Read the sources of posts, in order.
 
         Args:
             posts: some hundreds at a time.
             batch_size: texts in a batch, at most.
+            known: sources of these posts that were read already and just as this model would.
         """
-        pictures = self._pictures([post.image for post in posts])
-        states: dict[str, Sequence[NDArray[Any] | None]] = {"picture": [p.regions for p in pictures]}
-        if "alt_text" in self._config.sources:
+        known = known or PostSources([], {})
+        states = dict(known.states)
+        reports = known.pictures
+        if "picture" not in states:
+            pictures = self._pictures([post.image for post in posts])
+            states["picture"], reports = [p.regions for p in pictures], [p.report for p in pictures]
+        if "alt_text" in self._config.sources and "alt_text" not in states:
             states["alt_text"] = self._texts([post.alt_text for post in posts], batch_size)
-        return PostSources([p.report for p in pictures], {n: states[n] for n in self._config.sources[1:]})
+        return PostSources(reports, {n: states[n] for n in self._config.sources[1:]})
 
     def width(self, source: str) -> int:
         """V of a source."""
