@@ -88,6 +88,11 @@ def tag_words(words: Sequence[Span], entities: Sequence[Entity], labels: Sequenc
     return tags
 
 
+def text_sources(post: Post, pieces: Pieces) -> dict[str, list[int]]:
+    """Pieces of each source of a post that the text encoder reads."""
+    return {"alt_text": pieces.plain(post.alt_text)} if post.alt_text else {}
+
+
 def make_examples(
     posts: Sequence[Post], rows: Sequence[int], pieces: Pieces, labels: Sequence[str]
 ) -> list[Example]:
@@ -96,7 +101,7 @@ def make_examples(
     for number, post in enumerate(posts):
         words = segment_post(post)
         tags = tag_words(words, post.entities or (), labels)
-        texts = {"alt_text": pieces.plain(post.alt_text)} if post.alt_text else {}
+        texts = text_sources(post, pieces)
         found = {"picture": rows[number]} if rows[number] >= 0 else {}
         for window in pieces.windows(post.text, words):
             tagged = tags[window.lo : window.hi]
