@@ -102,3 +102,10 @@ def test_a_known_release_is_named(model, shared, capsys):
     out = capsys.readouterr().out
     assert "Twitter-2017 valid" in out
     assert "723 labelled" in out
+
+
+def test_finding_nothing_is_no_calibration(model, tmp_path, capsys):
+    (tmp_path / "posts.jsonl").write_text('{"id": 1, "text": "the sea", "entities": []}\n', encoding="utf-8")
+    assert main(["evaluate", model, str(tmp_path / "posts.jsonl"), "--json", str(tmp_path / "x.json")]) == 0
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["calibration_error"] is None
+    assert "nothing was found" in capsys.readouterr().out

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
 from twofold.errors import DataError
 from twofold.runtime.decoding import ChainDecoder
-from twofold.trust.temperature import (
-    calibration_error,
-    fit_on_spans,
-    fit_temperature,
-    negative_log_likelihood,
-)
+from twofold.trust.temperature import fit_on_spans, fit_temperature
 
 
 def sigmoid(x):
@@ -55,20 +48,6 @@ def test_spans_of_a_decoder_that_is_too_sure():
     assert 1.5 < fit.temperature < 2.6
     assert fit.ece_after < fit.ece_before
     assert fit.nll_after < fit.nll_before
-
-
-def test_calibration_error_by_hand():
-    confidences = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
-    right = np.array([True, True, True, False, False, True])
-    assert calibration_error(confidences, right, bins=10) == pytest.approx((4 * 0.2 + 2 * 0.05) / 6)
-    assert calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
-    assert calibration_error(np.zeros(0), np.zeros(0, bool)) == 0
-
-
-def test_likelihood_by_hand():
-    value = negative_log_likelihood(np.array([0.8, 0.3]), np.array([True, False]))
-    assert value == pytest.approx(-(math.log(0.8) + math.log(0.7)) / 2)
-    assert math.isfinite(negative_log_likelihood(np.array([0.0, 1.0]), np.array([True, False])))
 
 
 def test_nothing_to_fit_on():

@@ -125,10 +125,10 @@ class _Result:
             )
 
     def calibration_error(self) -> float:
-        """Expected calibration error of the confidences, in [0, 1]."""
+        """Expected calibration error of the confidences, in [0, 1]; nan where nothing was found."""
         import numpy as np
 
-        from twofold.trust.temperature import calibration_error
+        from twofold.evaluation.calibration import calibration_error
 
         return calibration_error(np.array(self.confidences), np.array(self.right, bool))
 
@@ -152,7 +152,8 @@ def _lines(
     for name, score in lenient.types.items():
         yield f"{name:12} {_figures(score)} {score.gold:6} {score.predicted:6}"
     yield ""
-    yield f"calibration error of the confidences {100 * result.calibration_error():.2f}"
+    error = result.calibration_error()
+    yield f"calibration error of the confidences {100 * error:.2f}" if result.right else "nothing was found"
     yield f"lenient {_headline(lenient.overall)}"
     yield f"strict {_headline(strict.overall)}"
 
@@ -179,7 +180,7 @@ def _record(
         "pictures": {status: result.pictures[status] for status in ("read", "none", "unreadable")},
         "lenient": _scores(result.counts.lenient.scores()),
         "strict": _scores(result.counts.strict.scores()),
-        "calibration_error": round(result.calibration_error(), 6),
+        "calibration_error": round(result.calibration_error(), 6) if result.right else None,
         "seconds": round(seconds, 2),
     }
 

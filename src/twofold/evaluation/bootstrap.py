@@ -1,97 +1,80 @@
-"""Paired bootstrap over posts: is one method better than another on the posts that both have read?
+"""Bootstrap intervals that draw posts, not predictions.
 
-Both methods are scored on the same resamples of posts, drawn with replacement, so that hard posts are
-hard for both. Several runs (seeds) a method are averaged on every resample: what is asked is whether the
-difference would stand on other posts, not on other seeds. It knows counts only, neither posts nor models.
+What is predicted in one post stands or falls together (one text, one picture, one misreading), so posts
+are drawn with replacement and their predictions with them (cluster bootstrap, Davison & Hinkley 1997,
+§3.8). A statistic sees a draw as weights: how often the post of each prediction came.
 
-After Efron & Tibshirani (1993); for F1, Koehn (2004) and Berg-Kirkpatrick et al. (2012).
+It does not know what is measured. Two methods on the same posts are compared in `paired`.
 
-Shapes: N posts, S runs, R resamples.
+Shape letters: S predictions, P posts, R draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold.evaluation.paired import draws as draw_posts
+
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
-"""(S, 3, N): correct, predicted and gold of each post in each run."""
+Statistics = Callable[[Floats], Mapping[str, float]]
+"""Figures by name, from the weight of each post (P,), whole numbers from 0 whose sum is P."""
 
-RESAMPLES = 10_000
-METHOD = (
-    "paired bootstrap over posts; micro-F1 averaged over seeds on each resample; percentile interval; "
-    "two-sided p, twice the smaller part of resamples on either side of 0"
-)
-_AT_ONCE = 500  # resamples drawn together, which bounds memory
+DRAWS, LEVEL = 1000, 0.95
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Ours minus theirs, F1 in [0, 1].
+class Interval(NamedTuple):
+    """A figure and how far it can be trusted.
 
     Attributes:
-        value: on the posts themselves.
-        low: lower end of the interval. high: upper end.
-        p: two-sided p-value, in (0, 1]; never below 2 / (R + 1).
+        value: as measured.
+        low: lower end. high: upper end. Both nan where too little was there to draw from.
     """
 
     value: float
     low: float
     high: float
-    p: float
 
 
-def compare(
-    ours: Counts, theirs: Counts, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
-) -> Difference:
-    """Compare two methods on the same N posts.
-
-    Args:
-        ours: (S, 3, N) of one method. theirs: (S', 3, N) of the other, posts in the same order.
-        resamples: R.
-        seed: of the draws; the same seed draws the same resamples for any pair of methods.
-        level: of the interval.
-    """
-    once = np.ones((1, ours.shape[2]))
-    observed = _difference(ours, theirs, once)[0]
-    drawn = [_difference(ours, theirs, w) for w in draws(ours.shape[2], resamples, seed)]
-    return summarise(float(observed), np.concatenate(drawn), level)
-
-
-def summarise(observed: float, resampled: Floats, level: float = 0.95) -> Difference:
-    """Interval and p-value from differences (R,) on resamples."""
-    tail = (1 - level) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail])
-    smaller = min(int((resampled <= 0).sum()), int((resampled >= 0).sum()))
-    p = min(1.0, 2 * (smaller + 1) / (len(resampled) + 1))
-    return Difference(observed, float(low), float(high), p)
-
-
-def draws(posts: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each post stands in each resample, (≤ R, N) at a time; rows sum to N."""
-    random = np.random.default_rng(seed)
-    for begin in range(0, resamples, _AT_ONCE):
-        rows = min(_AT_ONCE, resamples - begin)
-        picked = random.integers(0, posts, (rows, posts)) + posts * np.arange(rows)[:, None]
-        yield np.bincount(picked.ravel(), minlength=rows * posts).reshape(rows, posts).astype(np.float64)
-
-
-def mean_f1(counts: Counts, weights: Floats) -> Floats:
-    """Micro-F1 averaged over runs, (R,).
+def draw_figures(
+    statistics: Statistics, posts: int, *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, Floats]:
+    """Each figure on R draws of posts, (R,); nan where a draw holds nothing to measure.
 
     Args:
-        counts: (S, 3, N).
-        weights: (R, N) how often each post counts.
+        statistics: see `Statistics`.
+        posts: P, those without predictions included.
+        draws: R.
+        seed: of the draws; equal seeds draw equal posts.
     """
-    correct, predicted, gold = np.moveaxis(counts @ weights.T, 1, 0)  # (S, R) each
-    total = predicted + gold
-    f1: Floats = (2 * correct / np.maximum(total, 1)).mean(0)  # nothing found, nothing there: 0
-    return f1
+    weights = (w for group in draw_posts(posts, draws, seed) for w in group) if posts else ()
+    rows = [statistics(w) for w in weights]
+    return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
 
 
-def _difference(ours: Counts, theirs: Counts, weights: Floats) -> Floats:
-    return mean_f1(ours, weights) - mean_f1(theirs, weights)
+def percentile_interval(value: float, drawn: Floats, level: float = LEVEL) -> Interval:
+    """The middle of what was drawn: for figures that more data leaves where they are."""
+    return Interval(value, *_quantiles(drawn, level))
+
+
+def reflected_interval(value: float, drawn: Floats, level: float = LEVEL) -> Interval:
+    """What was drawn, mirrored at the value, no lower than 0 and up to the value: for calibration errors.
+
+    A calibration error is a sum of absolute gaps, noise included: too large on any sample, and larger
+    still on draws from it. The percentile interval would shift that way twice; mirrored, part of the shift is
+    taken back (the basic bootstrap, Davison & Hinkley 1997, §5.2). Where the true error is next to
+    nothing the interval is still too high: compare the value with `calibration_error_by_chance`.
+    """
+    low, high = _quantiles(drawn, level)
+    return Interval(value, max(0.0, 2 * value - high), max(value, 2 * value - low))
+
+
+def _quantiles(drawn: Floats, level: float) -> tuple[float, float]:
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return np.nan, np.nan
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import DataError
+from twofold.evaluation.calibration import calibration_error, negative_log_likelihood
 from twofold.runtime.decoding import ChainDecoder, TagSpan
 
 Floats = NDArray[np.float64]
@@ -25,8 +26,6 @@ Flags = NDArray[np.bool_]
 
 LOWEST, HIGHEST = 0.1, 10.0
 """Bounds of the search."""
-BINS = 15
-_FLOOR = 1e-12
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -40,7 +39,7 @@ class TemperatureFit:
         accuracy: part of them that is right.
         nll_before: mean negative log-likelihood at temperature 1, nats a prediction.
         nll_after: the same at the fitted temperature.
-        ece_before: expected calibration error at temperature 1, see `calibration_error`.
+        ece_before: expected calibration error at temperature 1, see `evaluation.calibration`.
         ece_after: the same at the fitted temperature.
     """
 
@@ -106,30 +105,6 @@ def fit_on_spans(
         return np.concatenate(decoder.confidences(emissions, spans, temperature))
 
     return fit_temperature(confidences, np.array(right, bool))
-
-
-def negative_log_likelihood(confidences: Floats, right: Flags) -> float:
-    """Mean over S predictions, nats; confidences (S,) are kept 1e-12 away from 0 and 1."""
-    chance = np.clip(np.where(right, confidences, 1 - confidences), _FLOOR, 1.0)
-    return float(-np.log(chance).mean())
-
-
-def calibration_error(confidences: Floats, right: Flags, bins: int = BINS) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy over bins of equal width.
-
-    Args:
-        confidences: (S,) in [0, 1].
-        right: (S,) True where the prediction is right.
-        bins: number of bins.
-
-    Returns:
-        In [0, 1]; 0 for no predictions.
-    """
-    if not len(right):
-        return 0.0
-    place = np.minimum((confidences * bins).astype(np.int64), bins - 1)
-    gaps = np.bincount(place, weights=confidences - right, minlength=bins)
-    return float(np.abs(gaps).sum() / len(right))
 
 
 def _minimum(loss: Callable[[float], float], low: float, high: float, steps: int = 30) -> float:

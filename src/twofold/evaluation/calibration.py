@@ -1,0 +1,178 @@
+"""Does a confidence of 0.8 mean right in 80 of 100 cases: calibration errors, scores and their diagram.
+
+Of *predictions*: what was never predicted has no confidence and is in none of these figures, so a model
+that is silent where it is unsure looks good here. Figures are therefore shown beside what was missed.
+
+Weights say how often a prediction counts; weights of n give what n copies would (`bootstrap` draws posts
+that way). Every figure is nan where there is nothing to measure: no predictions is not good calibration.
+
+It does not know posts, spans or models.
+
+Shape letters: S predictions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Weights = NDArray[np.floating] | NDArray[np.integer] | None
+
+BINS = 15
+_FLOOR = 1e-12
+
+
+class Bin(NamedTuple):
+    """One bar of a reliability diagram.
+
+    Attributes:
+        low: smallest confidence of the bar; the largest is below the next bar's (1 in the last).
+        high: where the next bar begins.
+        predictions: how many predictions fall into it.
+        right: how many of them are right.
+        confidence: their mean confidence; nan where there are none.
+        accuracy: part of them that is right; nan where there are none.
+    """
+
+    low: float
+    high: float
+    predictions: int
+    right: int
+    confidence: float
+    accuracy: float
+
+
+def calibration_error(
+    confidences: Floats, right: Flags, *, weights: Weights = None, bins: int = BINS
+) -> float:
+    """Expected calibration error (Naeini et al. 2015): mean gap over bins of equal width.
+
+    Args:
+        confidences: (S,) in [0, 1].
+        right: (S,) True where the prediction is right.
+        weights: (S,) how often each counts; None for once.
+        bins: number of bins.
+
+    Returns:
+        In [0, 1]: Σ over bins of |Σ (confidence − right)| / S.
+    """
+    gaps, mass = _gaps(confidences, right, _weights(weights, confidences), bins)
+    return _ratio(np.abs(gaps).sum(), mass.sum())
+
+
+def adaptive_calibration_error(
+    confidences: Floats, right: Flags, *, weights: Weights = None, bins: int = BINS
+) -> float:
+    """The same over bins of equal mass (Nguyen & O'Connor 2015), so that no bin rests on two predictions.
+
+    Every bin holds S / bins predictions exactly: one that lies on a border counts on both sides by its
+    part, and equal confidences stand for each other, so that their order does not matter. Arguments as above.
+    """
+    mass, gaps = _cumulated(confidences, right, _weights(weights, confidences))
+    borders = np.linspace(0.0, mass[-1], bins + 1)
+    return _ratio(np.abs(np.diff(np.interp(borders, mass, gaps))).sum(), mass[-1])
+
+
+def maximum_calibration_error(
+    confidences: Floats, right: Flags, *, weights: Weights = None, bins: int = BINS
+) -> float:
+    """Largest gap of any bin of equal width; a bin with one prediction weighs as much as any other."""
+    gaps, mass = _gaps(confidences, right, _weights(weights, confidences), bins)
+    held = mass > 0
+    return float((np.abs(gaps[held]) / mass[held]).max()) if held.any() else math.nan
+
+
+def brier_score(confidences: Floats, right: Flags, *, weights: Weights = None) -> float:
+    """Mean of (confidence − right)², in [0, 1] (Brier 1950)."""
+    return _mean((confidences - right) ** 2, _weights(weights, confidences))
+
+
+def negative_log_likelihood(confidences: Floats, right: Flags, *, weights: Weights = None) -> float:
+    """Mean over S predictions, nats; confidences (S,) are kept 1e-12 away from 0 and 1."""
+    chance = np.clip(np.where(right, confidences, 1 - confidences), _FLOOR, 1.0)
+    return _mean(-np.log(chance), _weights(weights, confidences))
+
+
+def calibration_error_by_chance(confidences: Floats, *, draws: int = 200, seed: int = 0) -> float:
+    """Mean `calibration_error` of these confidences if each were exactly the chance of being right.
+
+    What is right is drawn anew each time (consistency resampling, Bröcker & Smith 2007). A measured error
+    no larger than this is what a perfectly calibrated model shows on so few predictions.
+    """
+    if not len(confidences):
+        return math.nan
+    random = np.random.default_rng(seed)
+    errors = [
+        calibration_error(confidences, random.random(len(confidences)) < confidences) for _ in range(draws)
+    ]
+    return float(np.mean(errors))
+
+
+def calibration_figures(confidences: Floats, right: Flags, weights: Weights = None) -> dict[str, float]:
+    """All of them by name, and mean confidence and accuracy. Arguments as in `calibration_error`."""
+    w = _weights(weights, confidences)
+    return {
+        "confidence": _mean(confidences, w),
+        "accuracy": _mean(right.astype(np.float64), w),
+        "ece": calibration_error(confidences, right, weights=w),
+        "adaptive_ece": adaptive_calibration_error(confidences, right, weights=w),
+        "mce": maximum_calibration_error(confidences, right, weights=w),
+        "brier": brier_score(confidences, right, weights=w),
+        "nll": negative_log_likelihood(confidences, right, weights=w),
+    }
+
+
+def reliability(confidences: Floats, right: Flags, bins: int = BINS) -> tuple[Bin, ...]:
+    """The bars of a reliability diagram, empty ones included.
+
+    Args:
+        confidences: (S,) in [0, 1].
+        right: (S,) True where the prediction is right.
+        bins: number of bars, of equal width.
+    """
+    place = _places(confidences, bins)
+    count, correct = np.bincount(place, minlength=bins), np.bincount(place, right, minlength=bins)
+    total = np.bincount(place, confidences, minlength=bins)
+    rows = zip(count.tolist(), correct.tolist(), total.tolist(), strict=True)
+    return tuple(
+        Bin(i / bins, (i + 1) / bins, n, int(k), _ratio(s, n), _ratio(k, n))
+        for i, (n, k, s) in enumerate(rows)
+    )
+
+
+def _places(confidences: Floats, bins: int) -> NDArray[np.int64]:
+    return np.minimum((confidences * bins).astype(np.int64), bins - 1)
+
+
+def _gaps(confidences: Floats, right: Flags, weights: Floats, bins: int) -> tuple[Floats, Floats]:
+    """Of each bin of equal width: sum of confidence − right, and mass."""
+    place = _places(confidences, bins)
+    return _sums(place, weights * (confidences - right), bins), _sums(place, weights, bins)
+
+
+def _cumulated(confidences: Floats, right: Flags, weights: Floats) -> tuple[Floats, Floats]:
+    """Mass, and sum of confidence − right, up to and with each distinct confidence; both from 0."""
+    _, group = np.unique(confidences, return_inverse=True)
+    mass, gaps = (_sums(group, x, 0) for x in (weights, weights * (confidences - right)))
+    return np.append(0.0, np.cumsum(mass)), np.append(0.0, np.cumsum(gaps))
+
+
+def _sums(place: NDArray[np.int64], values: Floats, bins: int) -> Floats:
+    return np.bincount(place, values, minlength=bins).astype(np.float64)
+
+
+def _weights(weights: Weights, like: Floats) -> Floats:
+    return np.ones(len(like)) if weights is None else np.asarray(weights, np.float64)
+
+
+def _mean(values: Floats, weights: Floats) -> float:
+    return _ratio((values * weights).sum(), weights.sum())
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else math.nan
