@@ -19,6 +19,7 @@ COMMANDS = {
     "extract": "find the entities in posts",
     "evaluate": "score a model on labelled posts",
     "train": "train a model on your own labelled posts",
+    "reproduce": "run a table of methods, data sets and seeds",
     "data": "check data before trusting it, or convert it",
 }
 """Each command and what it does; its module is ``twofold.cli.<command>``."""

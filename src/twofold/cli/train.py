@@ -67,7 +67,7 @@ def _add_options(group: argparse._ArgumentGroup, kind: Any, prefix: str = "") ->
 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when the model folder is there."""
-    _need_extra()
+    need_extra()
     from twofold.training.run import train
 
     config = _config(args)
@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _need_extra() -> None:
+def need_extra() -> None:
+    """Complain where the packages of the train extra are not installed."""
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(

@@ -1,0 +1,126 @@
+"""``twofold reproduce``: a table of methods × data sets × seeds, run, gone on with, and printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twofold.cli.outputs import lines_to
+from twofold.cli.train import need_extra
+from twofold.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from twofold.reproduce.plan import Run
+    from twofold.reproduce.runs import Runs
+    from twofold.reproduce.table import Table
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "reproduce",
+        help="run a table of methods, data sets and seeds",
+        description="Train and evaluate every method on every data set with every seed of TABLE.toml. "
+        "Killed at any moment, the same command goes on; finished runs are kept. With --render, make "
+        "a page of tables from JSON files instead.",
+        epilog="Exit codes: 0 all runs are there; 1 some failed or are missing; 2 nothing was done.",
+    )
+    parser.add_argument("tables", nargs="+", type=Path, metavar="TABLE.toml", help="see docs/reproduce.md")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="OUT", help="folder of the runs, or the page"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="where the data are, instead of the table's folder"
+    )
+    parser.add_argument("--only", nargs="+", default=[], metavar="PATTERN",
+                        help="only these runs: data/method/seed or one of the three, * allowed")  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of each (default: 1)")
+    parser.add_argument("--keep-models", action="store_true", help="keep the model folders")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="where the figures go (default: OUT/TABLE.json)"
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--list", action="store_true", help="only say which runs there are and which are done")
+    mode.add_argument("--collect", action="store_true", help="train nothing; make the table of what is done")
+    mode.add_argument(
+        "--render", action="store_true", help="the files are JSON of tables; write one page to OUT"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked; the exit code is as the epilog says."""
+    if args.render:
+        return _render(args.tables, args.out)
+    if min(args.jobs, args.threads) < 1:
+        raise ConfigError("--jobs and --threads are numbers above 0", where="twofold reproduce")
+    if args.json and len(args.tables) > 1:
+        raise ConfigError("--json is for one table", where="twofold reproduce", do="name one table")
+    return max(_reproduce(path, args) for path in args.tables)
+
+
+def _reproduce(path: Path, args: argparse.Namespace) -> int:
+    from twofold.reproduce.plan import runs_of
+    from twofold.reproduce.runs import Runs
+    from twofold.reproduce.table import read_table
+
+    table = read_table(path, args.data)
+    wanted = runs_of(table, tuple(args.only))
+    runs = Runs(args.out / "runs")
+    if args.list:
+        return _list(wanted, runs)
+    if not args.collect:
+        _train(wanted, runs, args)
+    missing = [run for run in wanted if runs.result(run) is None]
+    _write(table, runs, args)
+    return 1 if missing else 0
+
+
+def _list(wanted: list[Run], runs: Runs) -> int:
+    for item in wanted:
+        print(f"{'done' if runs.result(item) else 'to do'}\t{item.name}\t{item.id}")
+    return 0
+
+
+def _train(wanted: list[Run], runs: Runs, args: argparse.Namespace) -> None:
+    from twofold.reproduce.runs import Options
+
+    need_extra()
+    options = Options(args.jobs, args.threads, args.keep_models)
+    runs.do(wanted, options, lambda line: print(line, flush=True))
+
+
+def _write(table: Table, runs: Runs, args: argparse.Namespace) -> None:
+    """The whole table, of all runs that are done, also of those that were not asked for now."""
+    from twofold.reproduce.page import render
+    from twofold.reproduce.plan import runs_of
+    from twofold.reproduce.summary import summarise
+
+    every = runs_of(table)
+    results = {run.id: found for run in every if (found := runs.result(run)) is not None}
+    summary = summarise(table, every, results)
+    figures = args.json or args.out / f"{table.name}.json"
+    with lines_to(figures) as write:
+        write(json.dumps(summary, indent=1, ensure_ascii=False))
+    with lines_to(args.out / f"{table.name}.md") as write:
+        write(render([summary]).rstrip("\n"))
+    print(f"{len(results)} of {len(every)} runs are done; figures: {figures}")
+
+
+def _render(files: list[Path], out: Path) -> int:
+    from twofold.reproduce.page import render
+
+    page = render([_read(file) for file in files])
+    with lines_to(out) as write:
+        write(page.rstrip("\n"))
+    return 0
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {error}", where=str(file), expected="JSON of a table") from error
+    return found

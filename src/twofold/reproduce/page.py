@@ -1,0 +1,132 @@
+"""A page of tables made from the figures of `summary`, in Markdown. It computes nothing new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Plain = Mapping[str, Any]
+
+HEAD = """# Results
+
+Made by `twofold reproduce --render`; the figures are in the JSON files beside it. Means over seeds, ± the
+sample standard deviation. *Lenient* counts every run of tags as an entity, as the published figures do;
+*strict* only what begins with `B-`. The epoch is chosen on dev alone; where dev itself is reported, the
+heading says so, and the figures are that much too good. Time is processor time of one epoch, dev scoring
+included, over the baseline's with the same seed on the same machine: a ratio, no promise. Intervals and
+p-values are not corrected for the number of comparisons."""
+
+
+def render(summaries: Sequence[Plain]) -> str:
+    """One page for all tables."""
+    return "\n\n".join([HEAD, *(section for summary in summaries for section in _table(summary))]) + "\n"
+
+
+def _table(summary: Plain) -> Iterable[str]:
+    yield f"## {summary['title']}"
+    if summary["note"]:
+        yield summary["note"]
+    if summary["missing"]:
+        yield f"**Not finished:** {', '.join(summary['missing'])}."
+    for item in summary["data"]:
+        if item["methods"]:
+            yield from _data_set(summary, item)
+    yield _made_with(summary)
+
+
+def _data_set(summary: Plain, item: Plain) -> Iterable[str]:
+    split = "dev; epoch chosen on it" if item["reported_on_dev"] else "test"
+    yield f"### {item['title']} ({split})"
+    yield f"Pictures: {item['pictures']}. Alt text: {item['descriptions']}."
+    yield _main_rows(summary["baseline"], item)
+    kinds = _kinds(item)
+    if len(kinds) > 1:
+        yield _kind_rows(item, kinds)
+    yield _file_rows(item)
+
+
+def _main_rows(baseline: str, item: Plain) -> str:
+    first, *others = _ways(item)
+    head = ["method", "sources", "seeds", "P", "R", f"F1 {first}"]
+    head += [f"F1 {way}" if way != "accuracy" else way for way in others]
+    head += [f"Δ {first} to {baseline} [95 %]", "p", "parameters", "trained", "time"]
+    rows = [_main_row(method, first, others) for method in item["methods"]]
+    return _markdown(head, rows)
+
+
+def _main_row(method: Plain, first: str, others: Sequence[str]) -> list[str]:
+    score = method["scores"][first]["all"]
+    cells = [method["title"], ", ".join(["text", *method["sources"]]), " ".join(map(str, method["seeds"]))]
+    cells += [_spread(score[name]) for name in ("precision", "recall", "f1")]
+    cells += [_spread(method["scores"][way]["all"]["f1"]) for way in others]
+    return [*cells, *_difference(method["against_baseline"], first), *_costs(method)]
+
+
+def _difference(against: Plain | None, way: str) -> list[str]:
+    if against is None:
+        return ["–", "–"]
+    found = against[way]
+    return [f"{found['value']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}]", _p(found["p"])]
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _costs(method: Plain) -> list[str]:
+    count = method["parameters"]
+    ratio = method["seconds"]["relative"]
+    millions = [f"{count[name] / 1e6:.2f} M" for name in ("total", "trainable")]
+    return [*millions, "–" if ratio is None else f"{ratio:.2f} ×"]
+
+
+def _kind_rows(item: Plain, kinds: Sequence[str]) -> str:
+    first = _ways(item)[0]
+    gold = item["methods"][0]["scores"][first]
+    head = [f"F1 {first}", *(f"{kind} ({gold[kind]['gold'] if kind in gold else 0})" for kind in kinds)]
+    rows = []
+    for method in item["methods"]:
+        scores = method["scores"][first]
+        rows.append([method["title"], *(_spread(scores[k]["f1"]) if k in scores else "–" for k in kinds)])
+    return _markdown(head, rows)
+
+
+def _file_rows(item: Plain) -> str:
+    rows = [
+        [x["part"], x["name"], x["release"], str(x["posts"]), str(x["rejected"]), f"`{x['sha256'][:16]}`"]
+        for x in item["files"]
+    ]
+    return _markdown(["part", "file", "labels", "posts", "rejected", "SHA-256"], rows)
+
+
+def _ways(item: Plain) -> list[str]:
+    return list(item["methods"][0]["scores"])
+
+
+def _kinds(item: Plain) -> list[str]:
+    first = _ways(item)[0]
+    return sorted({kind for method in item["methods"] for kind in method["scores"][first]} - {"all"})
+
+
+def _spread(value: Plain) -> str:
+    return f"{value['mean']:.2f}" + ("" if value["sd"] is None else f" ± {value['sd']:.2f}")
+
+
+def _made_with(summary: Plain) -> str:
+    bootstrap = summary["bootstrap"]
+    versions = ", ".join(f"{k} {'/'.join(map(str, v))}" for k, v in summary["versions"].items())
+    machine = ", ".join(f"{k} {'/'.join(map(str, v))}" for k, v in summary["machine"].items())
+    code = (
+        ""
+        if len(summary["code"]) < 2
+        else f" The runs were made by {len(summary['code'])} states of the code."
+    )
+    return (
+        f"Differences: {bootstrap['method']}; {bootstrap['resamples']:,} resamples. "
+        f"Made with {versions}; {machine}.{code}"
+    )
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,149 @@
+"""What a table compares: methods, data sets and seeds, read from a TOML file. It reads no data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twofold.config import Config, build, read_config, read_toml
+from twofold.errors import ConfigError
+
+PICTURES = ("real", "stand-in", "none")
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A data set of a table. Files are relative to the table's ``folder``.
+
+    Attributes:
+        title: as printed.
+        task: ``entities`` or ``relations``.
+        train: files. dev: files that the epoch is chosen on.
+        report: the file that is reported on; it may be a dev file, and the table then says so.
+        images: folder of pictures. alt_text: table of descriptions.
+        pictures: ``real``, ``stand-in`` or ``none``. descriptions: what the alt texts are, in words.
+        seeds: instead of the table's. methods: those that are run here; all where empty.
+        model: overrides. training: overrides.
+    """
+
+    title: str = ""
+    task: str = "entities"
+    train: tuple[str, ...] = ()
+    dev: tuple[str, ...] = ()
+    report: str = ""
+    images: str = ""
+    alt_text: str = ""
+    pictures: str = "none"
+    descriptions: str = "none"
+    seeds: tuple[int, ...] = ()
+    methods: tuple[str, ...] = ()
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of a table: what differs from its base configuration.
+
+    Attributes:
+        title: as printed; the method's name where empty.
+        model: overrides. training: overrides.
+    """
+
+    title: str = ""
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The file, as it stands; see `Table`."""
+
+    title: str = ""
+    note: str = ""
+    base: str = ""
+    folder: str = "."
+    baseline: str = "text_only"
+    seeds: tuple[int, ...] = (1,)
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    methods: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is compared with what.
+
+    Attributes:
+        name: of the file. title: as printed. note: a sentence under it.
+        baseline: the method that the others are compared with; "" for none.
+        folder: where data files are.
+        base: the configuration that all start from; its own data do not matter.
+        overrides: ``model`` and ``training`` of all runs.
+        seeds: of all data sets that name none.
+        data: data sets by name. methods: methods by name.
+    """
+
+    name: str
+    title: str
+    note: str
+    baseline: str
+    folder: Path
+    base: Config
+    overrides: Settings
+    seeds: tuple[int, ...]
+    data: Mapping[str, DataSet]
+    methods: Mapping[str, Method]
+
+
+def read_table(path: Path, folder: Path | None = None) -> Table:
+    """Read a table.
+
+    Args:
+        path: TOML, see docs/reproduce.md.
+        folder: where data files are, instead of the place that the file names.
+
+    Raises:
+        ConfigError: a key, value, method or data set that is not known or lacks something.
+    """
+    raw = read_toml(_File, path)
+    where = str(path)
+    data = {name: build(DataSet, value, f"{where} [data.{name}]") for name, value in raw.data.items()}
+    methods = {name: build(Method, value, f"{where} [methods.{name}]") for name, value in raw.methods.items()}
+    if not data or not methods:
+        raise ConfigError("no data set or no method", where=where, expected="[data.NAME] and [methods.NAME]")
+    if raw.baseline and raw.baseline not in methods:
+        raise ConfigError(
+            f"baseline {raw.baseline!r} came", where=where, expected='one of its methods, or ""'
+        )
+    for name, item in data.items():
+        _check(item, methods, f"{where} [data.{name}]")
+    base = read_config(path.parent / raw.base) if raw.base else Config()
+    return Table(
+        path.stem,
+        raw.title or path.stem,
+        raw.note,
+        raw.baseline,
+        folder or path.parent / raw.folder,
+        base,
+        {"model": raw.model, "training": raw.training},
+        raw.seeds,
+        data,
+        methods,
+    )
+
+
+def _check(item: DataSet, methods: Mapping[str, Method], where: str) -> None:
+    if not item.train or not item.dev or not item.report:
+        raise ConfigError("no train, dev or report file", where=where, expected="all three")
+    if item.pictures not in PICTURES:
+        raise ConfigError(f"pictures = {item.pictures!r}", where=where, expected=" or ".join(PICTURES))
+    if bool(item.images) != (item.pictures != "none"):
+        raise ConfigError("images and pictures do not agree", where=where, expected="both or neither")
+    unknown = [name for name in item.methods if name not in methods]
+    if unknown:
+        raise ConfigError(f"unknown method {unknown[0]!r}", where=where, expected=", ".join(methods))
