@@ -26,7 +26,7 @@ _NO_MATTER = ("model.name", "training.device", "training.threads")
 Tree = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """One method on one data set with one seed.
 
