@@ -1,8 +1,9 @@
-"""A model folder of a few kilobytes with the graphs of the real one, made without a training framework.
+"""Model folders of a few kilobytes with the graphs of the real ones, made without a training framework.
 
-Its weights are made up so that what it finds can be foreseen: a run of Capital words is a PER, UPPER
-words are an ORG, the word "paris" a LOC in any case, all else is O. Picture and alt text move scores a
-little. It knows nothing else.
+Their weights are made up so that what they find can be foreseen. Tagger: a run of Capital words is a PER,
+UPPER words are an ORG, the word "paris" a LOC in any case, all else is O. Relation model: any pair stands in
+the relation that its types allow, rather with the head first, unless the post holds the word "0". Picture
+and alt text move scores a little. They know nothing else.
 """
 
 from __future__ import annotations
@@ -18,9 +19,18 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from twofold.runtime.folder import seal
+from twofold.runtime.pairs import TypedMarkers
 from twofold.segmentation import CONTEXTS, SHAPE_COUNT, SHAPES
 
 LABELS = ["O", *(f"{p}-{t}" for t in ("LOC", "MISC", "ORG", "PER") for p in "BI")]
+RELATIONS = [
+    "None",
+    "/per/org/member_of",
+    "/per/loc/place_of_residence",
+    "/per/per/peer",
+    "/org/loc/located_at",
+]
+ARGUMENTS = {name: [[part.upper() for part in name.split("/")[1:3]]] for name in RELATIONS[1:]}
 SOURCES = ("text", "picture", "alt_text")
 WIDTH, REGIONS, REGION_WIDTH = 8, 4, 3
 
@@ -28,22 +38,42 @@ WIDTH, REGIONS, REGION_WIDTH = 8, 4, 3
 def build(
     folder: Path, *, evidence: bool = True, sources: tuple[str, ...] = SOURCES, window_pieces: int = 32
 ) -> Path:
-    """Write a sealed model folder; gives the folder back."""
-    folder.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    tokenizer = _tokenizer()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    _save(_text_graph(tokenizer.get_vocab(), random), folder / "text.onnx")
-    if "picture" in sources:
-        _save(_picture_graph(), folder / "picture.onnx")
-    _save(_fusion_graph(sources, evidence, random), folder / "fusion.onnx")
+    """Write a tagger's sealed folder; gives the folder back."""
+    graph = _fusion_graph(LABELS, _tag_steps(), _tag_weights(), sources, evidence)
+    _write_common(folder, graph, sources)
     count = len(LABELS)
     decoder = {"transitions": np.zeros((count, count)), "start": np.zeros(count), "end": np.zeros(count)}
     save_file({name: x.astype(np.float32) for name, x in decoder.items()}, folder / "decoder.safetensors")
-    _write(folder / "config.json", _config(evidence, sources, window_pieces))
-    _write(folder / "calibration.json", {"temperature": 1.25})
+    config = {"name": "tiny", "task": "entities", "labels": LABELS}
+    _write(folder / "config.json", config | _config(evidence, sources, window_pieces))
     seal(folder)
     return folder
+
+
+def build_relations(
+    folder: Path, *, evidence: bool = True, sources: tuple[str, ...] = SOURCES, window_pieces: int = 48
+) -> Path:
+    """Write a relation model's sealed folder with the encoders of the tagger; gives the folder back."""
+    graph = _fusion_graph(RELATIONS, _pair_steps(), _pair_weights(), sources, evidence, slots=True)
+    _write_common(folder, graph, sources)
+    config = {
+        "name": "tiny-relations", "task": "relations", "labels": RELATIONS, "arguments": ARGUMENTS,
+        "markers": TypedMarkers().record(),
+    }  # fmt: skip
+    _write(folder / "config.json", config | _config(evidence, sources, window_pieces))
+    seal(folder)
+    return folder
+
+
+def _write_common(folder: Path, graph: onnx.ModelProto, sources: tuple[str, ...]) -> None:
+    folder.mkdir(parents=True)
+    tokenizer = _tokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    _save(_text_graph(tokenizer.get_vocab()), folder / "text.onnx")
+    if "picture" in sources:
+        _save(_picture_graph(), folder / "picture.onnx")
+    _save(graph, folder / "fusion.onnx")
+    _write(folder / "calibration.json", {"temperature": 1.25})
 
 
 def _config(evidence: bool, sources: tuple[str, ...], window_pieces: int) -> dict[str, object]:
@@ -52,7 +82,7 @@ def _config(evidence: bool, sources: tuple[str, ...], window_pieces: int) -> dic
         "regions": REGIONS, "width": REGION_WIDTH,
     }  # fmt: skip
     return {
-        "format": 1, "twofold": "0.1.0", "name": "tiny", "task": "entities", "labels": LABELS,
+        "format": 1, "twofold": "0.1.0",
         "fusion": "evidential" if evidence else "text_only", "sources": list(sources),
         "text": {"window_pieces": window_pieces, "context_words": 4, "pad_id": 0, "width": WIDTH},
         "picture": picture if "picture" in sources else None,
@@ -85,10 +115,11 @@ def _model(text: str, weights: dict[str, np.ndarray]) -> onnx.ModelProto:
     return model
 
 
-def _text_graph(vocabulary: dict[str, int], random: np.random.Generator) -> onnx.ModelProto:
-    table = 0.1 * random.standard_normal((len(vocabulary), WIDTH)).astype(np.float32)
-    table[:, 0] = 0.0
-    table[vocabulary["paris"], 0] = 1.0  # the one thing the text encoder knows
+def _text_graph(vocabulary: dict[str, int]) -> onnx.ModelProto:
+    table = 0.1 * np.random.default_rng(0).standard_normal((len(vocabulary), WIDTH)).astype(np.float32)
+    table[:, :2] = 0.0
+    table[vocabulary["paris"], 0] = 1.0  # the two things the text encoder knows
+    table[vocabulary["0"], 1] = 1.0
     return _model(
         f"""text (int64[B,T] input_ids, int64[B,T] attention_mask) => (float[B,T,{WIDTH}] states) {{
             looked = Gather<axis = 0>(table, input_ids)
@@ -111,12 +142,21 @@ def _picture_graph() -> onnx.ModelProto:
     )
 
 
-def _fusion_graph(sources: tuple[str, ...], evidence: bool, random: np.random.Generator) -> onnx.ModelProto:
-    count, others = len(LABELS), sources[1:]
+def _fusion_graph(
+    labels: list[str],
+    text_steps: list[str],
+    text_weights: dict[str, np.ndarray],
+    sources: tuple[str, ...],
+    evidence: bool,
+    *,
+    slots: bool = False,
+) -> onnx.ModelProto:
+    """``text_steps`` say what the text thinks: delta_text (B, S, K)."""
+    count, others, random = len(labels), sources[1:], np.random.default_rng(1)
     widths = {"picture": REGION_WIDTH, "alt_text": WIDTH}
-    weights = {
-        "shape_scores": _shape_scores(), "word_weights": _word_weights(), "one": np.array([1]),
-        "two": np.array([2]), "little": np.array(1e-6, np.float32), "bound": np.array(1.5, np.float32),
+    weights = text_weights | {
+        "one": np.array([1]), "two": np.array([2]), "little": np.array(1e-6, np.float32),
+        "bound": np.array(1.5, np.float32),
     }  # fmt: skip
     weights |= {
         f"{s}_weights": 0.3 * random.standard_normal((widths[s], count)).astype(np.float32) for s in others
@@ -124,16 +164,50 @@ def _fusion_graph(sources: tuple[str, ...], evidence: bool, random: np.random.Ge
     inputs = [f"float[B,W,{WIDTH}] words", "int64[B,W] shapes", "bool[B,W] word_mask"]
     for s in others:
         inputs += [f"float[B,N_{s},{widths[s]}] {s}", f"bool[B,N_{s}] {s}_mask"]
-    outputs = [f"float[B,W,{count}] emissions"]
+    inputs += ["int64[B,1,2] slots"] if slots else []
+    outputs = [f"float[B,S,{count}] emissions"]
     if evidence:
         m = len(sources)
         outputs += [
-            f"float[B,{m},4,W,{count}] evidence", f"float[B,4,W,{count}] fused",
-            f"float[B,{m},W,{count}] share",
+            f"float[B,{m},4,S,{count}] evidence", f"float[B,4,S,{count}] fused",
+            f"float[B,{m},S,{count}] share",
         ]  # fmt: skip
-    steps = _score_steps(others) + (_evidence_steps(sources) if evidence else [])
+    steps = text_steps + _score_steps(others) + (_evidence_steps(sources) if evidence else [])
     body = "\n".join(steps)
     return _model(f"fusion ({', '.join(inputs)}) => ({', '.join(outputs)}) {{\n{body}\n}}", weights)
+
+
+def _tag_steps() -> list[str]:
+    return [
+        "case = Gather<axis = 0>(shape_scores, shapes)",
+        "said = MatMul(words, word_weights)",
+        "delta_text = Add(said, case)",
+    ]
+
+
+def _tag_weights() -> dict[str, np.ndarray]:
+    return {"shape_scores": _shape_scores(), "word_weights": _word_weights()}
+
+
+def _pair_steps() -> list[str]:
+    return [
+        "head, tail = Split<axis = 2, num_outputs = 2>(slots)",
+        "gap = Sub(tail, head)",
+        "sign = Sign(gap)",
+        "order = Cast<to = 1>(sign)",
+        "ordered = Mul(order, order_weights)",
+        "each = MatMul(words, word_weights)",
+        "said = ReduceSum(each, one)",
+        "delta_text = Sum(said, ordered, base)",
+    ]
+
+
+def _pair_weights() -> dict[str, np.ndarray]:
+    count = len(RELATIONS)
+    words = np.zeros((WIDTH, count), np.float32)
+    words[1, 0] = 9.0
+    related = np.array([0, *[1] * (count - 1)], np.float32)
+    return {"word_weights": words, "order_weights": 0.5 * related, "base": 2.0 * related}
 
 
 def _shape_scores() -> np.ndarray:
@@ -156,13 +230,7 @@ def _word_weights() -> np.ndarray:
 
 def _score_steps(others: tuple[str, ...]) -> list[str]:
     """delta_<source>, there_<source> (B, 1, 1), emissions."""
-    steps = [
-        "case = Gather<axis = 0>(shape_scores, shapes)",
-        "said = MatMul(words, word_weights)",
-        "delta_text = Add(said, case)",
-        "gate = Sigmoid(delta_text)",
-        "emissions_0 = Identity(delta_text)",
-    ]
+    steps = ["gate = Sigmoid(delta_text)", "emissions_0 = Identity(delta_text)"]
     for i, s in enumerate(others):
         steps += [
             f"float_{s} = Cast<to = 1>({s}_mask)",

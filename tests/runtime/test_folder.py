@@ -69,7 +69,8 @@ def test_a_file_that_is_gone(folder, name):
 def test_a_newer_format_comes_before_all_other_complaints(folder):
     change(folder, "config.json", format=FORMAT + 1, twofold="9.0")
     (folder / "text.onnx").unlink()
-    with pytest.raises(ModelError, match=rf"format {FORMAT + 1}, written by Twofold 9\.0.*install a newer Twofold"):
+    newer = rf"format {FORMAT + 1}, written by Twofold 9\.0.*install a newer Twofold"
+    with pytest.raises(ModelError, match=newer):
         open_folder(folder)
 
 

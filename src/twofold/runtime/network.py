@@ -20,12 +20,13 @@ from twofold.posts import Post
 from twofold.runtime.folder import ModelFolder
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Pieces, Window, pad
+from twofold.runtime.scene import TEXTS, VISUAL
 from twofold.runtime.sessions import FusionOutput, Sessions
 from twofold.runtime.sources import PostSources, SourceReader, batches, stack
 
 Floats = NDArray[np.float32]
 
-_READ_BY = {"picture": "picture", "alt_text": "text"}
+_READ_BY = dict.fromkeys(VISUAL, "picture") | dict.fromkeys(TEXTS, "text")
 """The encoder that reads a source."""
 
 
@@ -63,7 +64,7 @@ class Network:
         self.folder = folder
         same = same_encoders(folder, lender.folder) if lender else frozenset()
         lent = same_graphs(folder, lender.folder) if lender else frozenset()
-        self.sessions = Sessions(folder.path, threads, {n: lender.sessions for n in lent if lender})
+        self.sessions: Sessions = Sessions(folder.path, threads, {n: lender.sessions for n in lent if lender})
         self.pieces: Pieces = lender.pieces if lender and "text" in same else _pieces(folder)
         self.sources = SourceReader(self.sessions, folder.config, self.pieces, cache)
         self._borrowed = [n for n in folder.config.sources[1:] if _READ_BY.get(n) in same]
@@ -84,17 +85,17 @@ class Network:
 
     def run(
         self, rows: Sequence[Row], found: PostSources, batch_size: int
-    ) -> Iterator[tuple[Row, FusionOutput]]:
-        """Each row with what the network says of its slots, without the batch axis; in any order.
+    ) -> Iterator[tuple[int, FusionOutput]]:
+        """Number of each row with what the network says of its slots, without the batch axis; in any order.
 
         The arrays are views of a batch: copy what is to stay.
         """
         # Equal texts lie side by side, so that they share a batch.
-        rows = sorted(rows, key=lambda row: (len(row.window.ids), row.window.ids))
-        for batch in batches([len(row.window.ids) for row in rows], batch_size):
-            chosen = [rows[i] for i in batch]
-            output = self._fuse(chosen, found.states)
-            yield from ((row, _one(output, i)) for i, row in enumerate(chosen))
+        order = sorted(range(len(rows)), key=lambda i: (len(rows[i].window.ids), rows[i].window.ids))
+        for batch in batches([len(rows[i].window.ids) for i in order], batch_size):
+            chosen = [order[i] for i in batch]
+            output = self._fuse([rows[i] for i in chosen], found.states)
+            yield from ((number, _one(output, i)) for i, number in enumerate(chosen))
 
     def _fuse(self, rows: Sequence[Row], others: Mapping[str, Sequence[NDArray[Any] | None]]) -> FusionOutput:
         windows = [row.window for row in rows]

@@ -84,9 +84,12 @@ class Reader:
             for window in self.network.pieces.windows(post.text, words[i])
         ]
         parts: list[list[FusionOutput]] = [[] for _ in posts]
-        done = [(row, _core(output, row.window)) for row, output in self.network.run(rows, found, batch_size)]
-        for row, output in sorted(done, key=lambda item: (item[0].post, item[0].window.lo)):
-            parts[row.post].append(output)
+        done = {
+            number: _core(output, rows[number].window)
+            for number, output in self.network.run(rows, found, batch_size)
+        }
+        for number, row in enumerate(rows):
+            parts[row.post].append(done[number])
         return [
             self._reading(posts[i], words[i], found, i, parts[i]) for i in range(len(posts))
         ]  # fmt: skip

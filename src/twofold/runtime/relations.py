@@ -1,0 +1,165 @@
+"""From pairs of a post's words to relations between them: the one path that all use of relation models
+goes through.
+
+Each pair is a window of its own, head and tail marked; windows of like length share a batch. Sources of
+a post are read once for all its pairs, and not at all where it has none. It does not know where pairs
+come from.
+
+Shape letters: K relations, M sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twofold.errors import ModelError
+from twofold.posts import Post
+from twofold.runtime.folder import NO_RELATION, ModelFolder
+from twofold.runtime.grammar import Grammar
+from twofold.runtime.network import Network, Row
+from twofold.runtime.pairs import Argument, PairPieces
+from twofold.runtime.pictures import FeatureCache
+from twofold.runtime.sessions import FusionOutput
+from twofold.runtime.sources import PostSources
+from twofold.segmentation import segment_post
+
+Floats = NDArray[np.float32]
+Pair = tuple[Argument, Argument]
+"""Head and tail."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairReading:
+    """What the model saw in one pair.
+
+    Attributes:
+        head: words of the head, and its type as far as it is known. tail: of the tail.
+        sources: True for each of the M sources that the post has.
+        emissions: (K,).
+        evidence: (M, 4, K) δ, γ, α, β of each source; None for models without evidence.
+        fused: (4, K) δ, γ, α, β after pooling; None likewise.
+        share: (M, K) part of each source, summing to 1 over those present; None likewise.
+    """
+
+    head: Argument
+    tail: Argument
+    sources: tuple[bool, ...]
+    emissions: Floats
+    evidence: Floats | None = None
+    fused: Floats | None = None
+    share: Floats | None = None
+
+
+class Verdict(NamedTuple):
+    """What a pair is taken for.
+
+    Attributes:
+        number: of the relation among the labels.
+        label: the relation; "None" for none.
+        confidence: its probability, in [0, 1].
+        none: the probability that there is no relation.
+    """
+
+    number: int
+    label: str
+    confidence: float
+    none: float
+
+
+class RelationReader:
+    """The relation classifier of a model folder.
+
+    Args:
+        folder: a checked folder of a relation model.
+        threads: threads one graph may use; None for as many as there are cores.
+        cache: where features of pictures are kept between runs; None to keep none.
+        lender: the tagger's network, to borrow what is the same there.
+
+    Attributes:
+        folder: the folder.
+        grammar: which types of head and tail allow which relation.
+    """
+
+    def __init__(
+        self,
+        folder: ModelFolder,
+        threads: int | None = None,
+        cache: FeatureCache | None = None,
+        lender: Network | None = None,
+    ) -> None:
+        relation = folder.config.relation
+        if relation is None:
+            raise ModelError(
+                f"the model is for {folder.config.task}", where=str(folder.path), expected="a relation model"
+            )
+        self.folder = folder
+        self.labels = folder.config.labels
+        self.grammar = Grammar(self.labels, relation.arguments)
+        self.network = Network(folder, threads, cache, lender)
+        self._pairs = PairPieces(self.network.pieces, relation.markers)
+        self._none = self.labels.index(NO_RELATION)
+
+    def read(
+        self,
+        posts: Sequence[Post],
+        pairs: Sequence[Sequence[Pair]],
+        batch_size: int = 32,
+        known: PostSources | None = None,
+    ) -> list[list[PairReading]]:
+        """Read pairs of some posts together.
+
+        Args:
+            posts: some hundreds at a time.
+            pairs: of each post, in words of `segment_post`; of a post without any nothing is read.
+            batch_size: windows in a batch, at most.
+            known: what the lender read of the posts' sources.
+
+        Returns:
+            A reading a pair, in the order of ``pairs``.
+        """
+        readings: list[list[PairReading]] = [[] for _ in posts]
+        asked = [i for i, row in enumerate(pairs) if row]
+        if not asked:
+            return readings
+        part = None if known is None else known.part(asked, known.states)
+        found = self.network.read_sources([posts[i] for i in asked], batch_size, part)
+        rows = [row for n, i in enumerate(asked) for row in self._rows(n, posts[i], pairs[i])]
+        outputs = {n: _only_slot(output) for n, output in self.network.run(rows, found, batch_size)}
+        flat = [(i, pair) for i in asked for pair in pairs[i]]
+        for number, (i, (head, tail)) in enumerate(flat):
+            post = rows[number].post
+            there = (True, *(states[post] is not None for states in found.states.values()))
+            readings[i].append(PairReading(head, tail, there, *outputs[number]))
+        return readings
+
+    def _rows(self, number: int, post: Post, pairs: Sequence[Pair]) -> list[Row]:
+        marked = self._pairs.windows(post.text, segment_post(post), pairs)
+        return [Row(number, pair.window, pair.slot) for pair in marked]
+
+    def judge(self, readings: Sequence[PairReading], *, by_types: bool) -> list[Verdict]:
+        """The most probable relation of each pair.
+
+        Args:
+            readings: of pairs.
+            by_types: whether only "None" and relations that the types of head and tail allow compete.
+        """
+        return [self._verdict(reading, by_types) for reading in readings]
+
+    def _verdict(self, reading: PairReading, by_types: bool) -> Verdict:
+        scores = reading.emissions.astype(np.float64) / self.folder.temperature
+        if by_types:
+            scores[~self.grammar.fits(reading.head.type, reading.tail.type)] = -np.inf
+        chances = np.exp(scores - scores.max())
+        chances /= chances.sum()
+        best = int(chances.argmax())
+        return Verdict(best, self.labels[best], float(chances[best]), float(chances[self._none]))
+
+
+def _only_slot(output: FusionOutput) -> FusionOutput:
+    # Copied, so that the batch it is cut from can go.
+    return FusionOutput(*(None if x is None else x[..., 0, :].copy() for x in output))  # type: ignore[arg-type]
