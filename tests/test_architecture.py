@@ -168,7 +168,7 @@ def test_rooms_that_know_no_framework(room, allowed):
 
 
 def test_a_fusion_knows_the_contract_and_the_shared_mathematics_not_another_fusion():
-    known = {"twofold.fusion.contract", "twofold.fusion.nig"}
+    known = {f"twofold.fusion.{name}" for name in ("contract", "nig", "variational")}
     names = {item.name for item in INSIDE if _room(item.by) == "fusion" and _room(item.name) == "fusion"}
     assert names <= known
 

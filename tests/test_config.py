@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twofold.config import (
+    BottleneckConfig,
     Config,
     DataConfig,
     EvidentialConfig,
@@ -179,7 +180,7 @@ def test_the_documentation_names_every_key():
     page = (CONFIGS.parent / "docs" / "training.md").read_text("utf-8")
     names = {
         field.name
-        for kind in (DataConfig, ModelConfig, EvidentialConfig, TrainingConfig)
+        for kind in (DataConfig, ModelConfig, EvidentialConfig, BottleneckConfig, TrainingConfig)
         for field in dataclasses.fields(kind)
         if not dataclasses.is_dataclass(field.default_factory)
     }

@@ -75,6 +75,27 @@ class RelationsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class BottleneckConfig:
+    """Options of the fusion ``bottleneck``.
+
+    Attributes:
+        form: ``corrected``, or ``faithful`` to the released code.
+        inner: H, width of the latents of the corrected form; the faithful ones are as wide as the words.
+        alignment: ``jsd``, ``infonce``, or ``released`` (JSD that takes the same picture for another).
+        reduction: of the KL, ``textbook`` (sum over H, mean over real elements) or ``released`` (mean).
+        alignment_weight: β₁. text_weight: β₂, of KLᵗ. picture_weight: β₃, of KLᵛ.
+    """
+
+    form: str = "corrected"
+    inner: int = 128
+    alignment: str = "jsd"
+    reduction: str = "textbook"
+    alignment_weight: float = 0.1
+    text_weight: float = 1e-3
+    picture_weight: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """What is built.
 
@@ -89,7 +110,7 @@ class ModelConfig:
         window_pieces: longest input of the text encoder, special pieces included.
         context_words: words of context either side of a window of a long post.
         weights: ``8bit`` or ``float32``, how the exported graphs keep theirs.
-        evidential: options of that fusion; the other fusions do not look at them.
+        evidential, bottleneck: options of the fusions so called; the others do not look at them.
         relations: options of that task; taggers do not look at them.
     """
 
@@ -104,6 +125,7 @@ class ModelConfig:
     context_words: int = 32
     weights: str = "8bit"
     evidential: EvidentialConfig = field(default_factory=EvidentialConfig)
+    bottleneck: BottleneckConfig = field(default_factory=BottleneckConfig)
     relations: RelationsConfig = field(default_factory=RelationsConfig)
 
 

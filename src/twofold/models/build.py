@@ -10,6 +10,7 @@ from twofold.config import ModelConfig
 from twofold.encoders.image import ImageEncoder
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError
+from twofold.fusion import bottleneck, variational
 from twofold.fusion.concat import Concat
 from twofold.fusion.contract import Fusion
 from twofold.fusion.evidential import Evidential
@@ -57,12 +58,45 @@ def _evidential(plan: Plan) -> Fusion:
     )
 
 
+def _bottleneck(plan: Plan) -> Fusion:
+    options = plan.config.bottleneck
+    rule = bottleneck.Regularisers(
+        choose(ALIGNMENTS, options.alignment, "alignment"),
+        choose(REDUCTIONS, options.reduction, "reduction"),
+        (options.alignment_weight, options.text_weight, options.picture_weight),
+    )
+    return choose(BOTTLENECKS, options.form, "form")(plan, rule)
+
+
 POOLINGS: dict[str, Callable[[int, int], Pooling]] = {
     "monig": lambda width, count: MoNIG(),
     "prior_corrected": lambda width, count: PriorCorrected(),
     "log_linear": LogLinear,
 }
+ALIGNMENTS: dict[str, variational.Alignment] = {
+    "jsd": variational.jsd,
+    "infonce": variational.infonce,
+    "released": variational.released_jsd,
+}
+REDUCTIONS: dict[str, variational.Reduction] = {
+    "textbook": variational.textbook,
+    "released": variational.released,
+}
+RELEASED_DRAWS: dict[str, variational.Draw] = {
+    "entities": variational.noise_in_training,
+    "relations": variational.noise_always,
+}
+"""Where the released code adds noise, by task."""
+BOTTLENECKS: dict[str, Callable[[Plan, bottleneck.Regularisers], Fusion]] = {
+    "corrected": lambda plan, rule: bottleneck.corrected(
+        plan.width, len(plan.labels), plan.sources, plan.places, plan.config.bottleneck.inner, rule
+    ),
+    "faithful": lambda plan, rule: bottleneck.faithful(
+        plan.width, len(plan.labels), plan.sources, plan.places, RELEASED_DRAWS[plan.config.task], rule
+    ),
+}
 FUSIONS: dict[str, Callable[[Plan], Fusion]] = {
+    "bottleneck": _bottleneck,
     "concat": lambda plan: Concat(plan.width, len(plan.labels), plan.sources, plan.places),
     "evidential": _evidential,
     "text_only": lambda plan: TextOnly(plan.width, len(plan.labels), plan.places),

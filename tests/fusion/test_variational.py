@@ -1,0 +1,277 @@
+"""Attention, KL and alignment against PyTorch's own, sums by hand, and convexity."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch.nn.functional import logsigmoid  # noqa: E402
+
+from twofold.fusion.contract import Source  # noqa: E402
+from twofold.fusion.variational import (  # noqa: E402
+    Additive,
+    Attention,
+    Product,
+    blanked_queries,
+    divergence,
+    first_element,
+    infonce,
+    jsd,
+    masked_keys,
+    mean_element,
+    noise_always,
+    noise_in_training,
+    other_pictures,
+    quiet,
+    released,
+    released_jsd,
+    textbook,
+)
+
+LN2 = math.log(2)
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def everyone(posts: int) -> torch.Tensor:
+    """Rivals where all pictures differ."""
+    return ~torch.eye(posts, dtype=torch.bool)
+
+
+# --- attention
+
+
+def test_attention_is_pytorchs_with_two_residuals() -> None:
+    ours = Attention(128, masked_keys).eval()
+    theirs = torch.nn.MultiheadAttention(128, ours.heads, batch_first=True).eval()
+    assert ours.heads == 2
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([x.weight for x in (ours.query, ours.key, ours.value)]))
+        theirs.in_proj_bias.zero_()
+        theirs.out_proj.load_state_dict(ours.out.state_dict())
+    queries, keys = torch.randn(2, 5, 128), torch.randn(2, 4, 128)
+    mask = torch.tensor([[True, True, True, False], [True, False, True, True]])
+    found, _ = theirs(queries, keys, keys, key_padding_mask=~mask)
+    joined = torch.nn.functional.layer_norm(queries + found, (128,))
+    expected = torch.nn.functional.layer_norm(joined + ours.dense(joined), (128,))
+    got = ours(queries, keys, torch.ones(2, 5, dtype=torch.bool), mask)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("width", [1, 7, 64, 96, 130, 384, 768])
+def test_heads_divide_any_width(width: int) -> None:
+    assert width % Attention(width, masked_keys).heads == 0
+    assert Attention(768, masked_keys).heads == 12
+
+
+def test_masking_keys_hides_them_and_blanking_queries_does_not() -> None:
+    queries, keys = torch.randn(1, 3, 8), torch.randn(1, 4, 8)
+    query_mask, key_mask = torch.tensor([[True, True, False]]), torch.tensor([[True, True, True, False]])
+    other = keys.clone()
+    other[0, 3] += 5
+    for masking, hidden in ((masked_keys, True), (blanked_queries, False)):
+        attention = Attention(8, masking).eval()
+        one, two = (attention(queries, x, query_mask, key_mask) for x in (keys, other))
+        assert torch.allclose(one[0, 0], two[0, 0]) == hidden
+    # A blanked query finds the plain mean of everything.
+    attention = Attention(8, blanked_queries).eval()
+    joined = attention.norm(queries + attention.out(attention.value(keys).mean(1, keepdim=True)))
+    expected = attention.out_norm(joined + attention.dense(joined))
+    torch.testing.assert_close(attention(queries, keys, query_mask, key_mask)[0, 2], expected[0, 2])
+
+
+def test_nothing_to_attend_to_is_finite() -> None:
+    attention = Attention(8, masked_keys)
+    nothing = torch.zeros(1, 4, dtype=torch.bool)
+    out = attention(torch.randn(1, 3, 8), torch.randn(1, 4, 8), torch.ones(1, 3, dtype=torch.bool), nothing)
+    out.sum().backward()
+    assert torch.isfinite(out).all()
+    assert all(torch.isfinite(p.grad).all() for p in attention.parameters())
+
+
+# --- latents
+
+
+def test_divergence_is_pytorchs() -> None:
+    mean, spread = torch.randn(3, 4, 5, dtype=torch.float64), torch.randn(3, 4, 5, dtype=torch.float64)
+    ours = torch.distributions.Normal(mean, torch.exp(spread / 2))
+    unit = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
+    expected = torch.distributions.kl_divergence(ours, unit)
+    torch.testing.assert_close(divergence(mean, spread), expected)
+    whole = torch.distributions.kl_divergence(
+        torch.distributions.Independent(ours, 1), torch.distributions.Independent(unit, 1)
+    )  # (B, N) of the vectors, which textbook averages over real elements
+    mask = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]).bool()
+    torch.testing.assert_close(textbook(divergence(mean, spread), mask), whole[mask].mean())
+
+
+def test_the_released_reduction_counts_padding_and_divides_by_the_width() -> None:
+    each = torch.rand(2, 4, 5)
+    whole = torch.ones(2, 4, dtype=torch.bool)
+    torch.testing.assert_close(released(each, whole) * 5, textbook(each, whole))
+    half = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0]]).bool()
+    assert released(each, half) == released(each, whole)
+    louder = each.masked_fill(~half.unsqueeze(2), 100.0)
+    assert released(louder, half) > released(each, half)
+    assert textbook(louder, half) == textbook(each, half)
+    assert textbook(each, ~whole) == 0
+
+
+def test_draws_have_the_mean_and_the_variance_they_are_told() -> None:
+    mean, spread = torch.tensor([1.0, -2.0]), torch.tensor([0.0, -2.0])
+    drawn = noise_in_training(mean.expand(40000, 2), spread.expand(40000, 2), True)
+    torch.testing.assert_close(drawn.mean(0), mean, atol=0.03, rtol=0)
+    torch.testing.assert_close(drawn.var(0), spread.exp(), atol=0.03, rtol=0)
+
+
+def test_only_the_released_slot_draws_in_use() -> None:
+    mean, spread = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4)
+    assert torch.equal(noise_in_training(mean, spread, False), mean)
+    one, two = (noise_always(mean, spread, False) for _ in range(2))
+    assert not torch.equal(one, two)
+
+
+def test_a_quiet_start_is_quiet() -> None:
+    block = quiet(Attention(64, masked_keys)).eval()
+    states, mask = torch.randn(2, 5, 64) * 10, torch.ones(2, 5, dtype=torch.bool)
+    assert (torch.exp(block(states, states, mask, mask) / 2) < 0.2).all()
+
+
+# --- summaries and rivals
+
+
+def test_summaries() -> None:
+    latents = torch.arange(12.0).reshape(2, 3, 2)
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    assert mean_element(latents, mask).tolist() == [[1.0, 2.0], [0.0, 0.0]]
+    assert first_element(latents, mask).tolist() == [[0.0, 1.0], [6.0, 7.0]]
+
+
+def test_rivals_are_other_pictures_of_posts_that_have_one() -> None:
+    states = torch.randn(4, 3, 5)
+    states[2] = states[0]  # the same picture twice
+    states[2, 2] = 99.0  # where it is masked
+    mask = torch.ones(4, 3, dtype=torch.bool)
+    mask[[0, 2], 2] = False
+    mask[3] = False  # a post without a picture
+    expected = [[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+    assert other_pictures([Source(states, mask)]).int().tolist() == expected
+
+
+def test_posts_that_share_one_source_are_no_rivals_though_another_differs() -> None:
+    mask = torch.ones(3, 2, dtype=torch.bool)
+    alt = torch.randn(3, 2, 4)
+    alt[1] = alt[0]
+    rivals = other_pictures([Source(torch.randn(3, 2, 5), mask), Source(alt, mask)])
+    assert rivals.int().tolist() == [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
+
+
+def test_a_source_that_only_one_of_two_has_says_nothing_of_sameness() -> None:
+    picture = torch.randn(2, 2, 5)
+    picture[1] = picture[0]
+    there = torch.tensor([[True, True], [False, False]])
+    alt = Source(torch.randn(2, 1, 4), torch.ones(2, 1, dtype=torch.bool))
+    assert other_pictures([Source(picture, there), alt]).int().tolist() == [[0, 1], [1, 0]]
+
+
+# --- alignment
+
+
+def test_jsd_by_hand_takes_the_nearest_earlier_other_picture() -> None:
+    s = torch.randn(4, 4)
+    rivals = everyone(4)
+    rivals[0, 2] = rivals[2, 0] = False  # posts 0 and 2 share a picture
+    rivals[3] = rivals[:, 3] = False  # post 3 has none
+    seen = torch.tensor([True, True, True, False])
+    pairs = {0: 1, 1: 0, 2: 1}  # 0 would meet 3, which has none, and then 2, which is the same
+    expected = sum(-logsigmoid(s[i, i]) - logsigmoid(-s[i, j]) for i, j in pairs.items()) / 3
+    torch.testing.assert_close(jsd(s.unsqueeze(2), rivals, seen), expected)
+
+
+def test_where_all_pictures_differ_jsd_is_as_released() -> None:
+    scores, seen = torch.randn(5, 5, 3), torch.ones(5, dtype=torch.bool)
+    torch.testing.assert_close(jsd(scores, everyone(5), seen), released_jsd(scores, everyone(5), seen))
+
+
+def test_as_released_the_same_picture_counts_against_itself() -> None:
+    """Two posts with one picture: text goes with it and must not; corrected, there is nothing to learn."""
+    s = torch.tensor([[[9.0], [9.0]], [[9.0], [9.0]]])
+    nobody, seen = torch.zeros(2, 2, dtype=torch.bool), torch.ones(2, dtype=torch.bool)
+    assert released_jsd(s, nobody, seen) > 8
+    assert jsd(s, nobody, seen) == 0
+    assert infonce(s, nobody, seen) == 0
+
+
+def test_infonce_by_hand() -> None:
+    s = torch.randn(3, 3)
+    rivals = everyone(3)
+    rivals[0, 1] = rivals[1, 0] = False
+    expected = torch.stack(
+        [
+            torch.logsumexp(s[0, [0, 2]], 0) - s[0, 0],
+            torch.logsumexp(s[1, [1, 2]], 0) - s[1, 1],
+            torch.logsumexp(s[2], 0) - s[2, 2],
+        ]
+    ).mean()
+    torch.testing.assert_close(infonce(s.unsqueeze(2), rivals, torch.ones(3, dtype=torch.bool)), expected)
+
+
+@pytest.mark.parametrize("rule", [jsd, infonce])
+@pytest.mark.parametrize("posts", [1, 2])
+def test_no_rival_gives_zero_and_finite_gradients(rule, posts: int) -> None:  # type: ignore[no-untyped-def]
+    scores = torch.randn(posts, posts, 2, requires_grad=True)
+    nobody = torch.zeros(posts, posts, dtype=torch.bool)
+    loss = rule(scores, nobody, nobody[0])
+    loss.backward()
+    assert loss == 0
+    assert (scores.grad == 0).all()
+
+
+def test_the_product_scores_each_text_with_each_picture() -> None:
+    critic = Product(4)
+    torch.nn.init.constant_(critic.bias, 3)
+    texts, pictures = torch.randn(3, 4), torch.randn(3, 4)
+    scores = critic(texts, pictures)
+    for i in range(3):
+        for j in range(3):
+            torch.testing.assert_close(scores[i, j, 0], (critic.turn.weight @ texts[i]) @ pictures[j] / 2 + 3)
+
+
+def test_the_released_critic_is_linear_in_both_side_by_side() -> None:
+    critic = Additive(4)
+    texts, pictures = torch.randn(3, 4), torch.randn(3, 4)
+    expected = critic.score(torch.cat([texts[2], pictures[1]]))
+    torch.testing.assert_close(critic(texts, pictures)[2, 1], expected)
+
+
+def test_the_released_critic_cannot_tell_pairs_whatever_its_weights() -> None:
+    """Additive scores: never below 2 log 2 over a batch and its roll, by convexity."""
+    for scale in (0.1, 1.0, 10.0):
+        critic = Additive(6)
+        torch.nn.init.normal_(critic.score.weight, std=scale)
+        texts = torch.randn(8, 6)
+        loss = released_jsd(critic(texts, texts.clone()), everyone(8), torch.ones(8, dtype=torch.bool))
+        assert loss >= 2 * LN2 - 1e-6
+
+
+@pytest.mark.parametrize(("critic", "learns"), [(Product, True), (Additive, False)])
+def test_which_critic_learns_that_texts_match_their_pictures(critic, learns: bool) -> None:  # type: ignore[no-untyped-def]
+    judge = critic(8)
+    optimiser = torch.optim.Adam(judge.parameters(), 0.02)
+    seen = torch.ones(16, dtype=torch.bool)
+    losses = []
+    for _ in range(150):
+        pictures = torch.randn(16, 8)
+        loss = jsd(judge(pictures + 0.1 * torch.randn(16, 8), pictures), everyone(16), seen)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    reached = sum(losses[-20:]) / 20
+    assert reached < 0.8 * 2 * LN2 if learns else reached > 0.97 * 2 * LN2
