@@ -22,12 +22,14 @@ from twofold.config import Config, to_toml
 from twofold.encoders.image import ImageEncoder
 from twofold.evaluation.spans import SpanScore, SpanScores, TwoCounts
 from twofold.heads.crf import CRF
+from twofold.models.build import source_widths
 from twofold.models.multimodal import MultimodalModel
 from twofold.pipeline import Extractor
 from twofold.posts import Post
 from twofold.runtime.decoding import TagSpan
 from twofold.runtime.folder import FORMAT, open_folder, publish, seal
 from twofold.runtime.reading import Reading
+from twofold.runtime.scene import VISUAL
 from twofold.training.card import write_card
 from twofold.training.compress import compress
 from twofold.training.curve import Row
@@ -92,10 +94,10 @@ def publish_model(
 
 
 def _write_parts(model: MultimodalModel, image: ImageEncoder | None, config: Config, part: Path) -> None:
-    widths = {"picture": image.width if image else 0, "alt_text": model.text.width}
+    widths = source_widths(model.text, image)
     export_text(model.text, part / "text.onnx")
     export_fusion(model, [widths[name] for name in model.fusion.sources[1:]], part / "fusion.onnx")
-    looks = image is not None and "picture" in model.fusion.sources
+    looks = image is not None and any(name in VISUAL for name in model.fusion.sources)
     if image is not None and looks:
         export_image(image, part / "picture.onnx")
     model.text.tokenizer.save(str(part / "tokenizer.json"))
@@ -110,7 +112,8 @@ def _folder_config(model: MultimodalModel, image: ImageEncoder | None, config: C
     if image is not None:
         s = image.settings
         picture = {"resize": s.resize, "crop": s.crop, "mean": list(s.mean), "std": list(s.std)}
-        picture |= {"regions": image.regions, "width": image.width}
+        picture |= {"fit": s.fit, "filter": s.filter}
+        picture |= {"regions": image.regions, "width": image.width, "crops": config.model.max_crops}
     return {
         "format": FORMAT,
         "twofold": twofold.__version__,

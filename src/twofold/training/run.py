@@ -23,8 +23,9 @@ from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Pieces
+from twofold.runtime.scene import VISUAL
 from twofold.training.examples import Example, Features, labels_of, make_examples
-from twofold.training.features import no_features, picture_features
+from twofold.training.features import FeatureMaker, no_features
 from twofold.training.loop import Material, Tell, Trainer, choose_device
 from twofold.training.material import Corpus, read_corpora
 from twofold.training.publish import Facts, publish_model
@@ -62,7 +63,8 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     _tell_corpora(train_sets, dev_sets, tell)
     labels = labels_of([post for corpus in train_sets for post in corpus.posts])
     text = load_text_encoder(config.model.text)
-    image = load_image_encoder(config.model.image) if "picture" in config.model.sources else None
+    looks = any(name in VISUAL for name in config.model.sources)
+    image = load_image_encoder(config.model.image) if looks else None
     seed_everything(config.training.seed, config.training.threads)
     model = build_model(config.model, labels, text, image)
     features = _features(train_sets + dev_sets, image, config, tell)
@@ -102,8 +104,10 @@ def _features(corpora: Sequence[Corpus], image: ImageEncoder | None, config: Con
     if image is None:
         return no_features(posts)
     cache = FeatureCache(cache_folder(), image.fingerprint)
-    features = picture_features(posts, image, cache, choose_device(config.training), tell)
-    tell(f"pictures: {len(features.table)} distinct, {len(features.unreadable)} unreadable")
+    maker = FeatureMaker(image, cache, choose_device(config.training), tell, config.model.max_crops)
+    features = maker.features(posts, config.model.sources)
+    sizes = ", ".join(f"{len(table.counts)} for {name}" for name, table in features.tables.items())
+    tell(f"pictures: {sizes}; {len(features.unreadable)} unreadable")
     for line in features.unreadable[:20]:
         tell(f"  unreadable: {line}")
     return features
@@ -127,7 +131,7 @@ def _material(
         done += len(posts)
         return make_examples(posts, rows, pieces, model.head.labels)
 
-    tables = {"picture": features.table} if "picture" in model.fusion.sources else {}
+    tables = {name: table for name, table in features.tables.items() if name in model.fusion.sources}
     train_examples = [example for corpus in train_sets for example in examples(corpus)]
     return Material(train_examples, {c.name: examples(c) for c in dev_sets}, tables, span_f1)
 
