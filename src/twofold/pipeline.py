@@ -27,11 +27,12 @@ from twofold.runtime.decoding import TagSpan
 from twofold.runtime.folder import ModelFolder, open_folder
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.reading import Reader, Reading, chunks
+from twofold.runtime.scene import TEXTS, VISUAL
 
 PostLike = Post | Mapping[str, Any] | str
 """A post; a mapping as in a line of JSON; or just a text, whose id is then its number from 0."""
 
-_KNOWN_SOURCES = ("text", "picture", "alt_text")
+_KNOWN_SOURCES = ("text", *VISUAL, *TEXTS)
 
 
 def default_folder() -> Path:

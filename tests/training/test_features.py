@@ -13,9 +13,9 @@ from PIL import Image  # noqa: E402
 
 from twofold.encoders.image import ImageEncoder, load_image_encoder  # noqa: E402
 from twofold.errors import ConfigError  # noqa: E402
-from twofold.posts import Post  # noqa: E402
+from twofold.posts import Post, Region  # noqa: E402
 from twofold.runtime.pictures import FeatureCache, PictureSettings  # noqa: E402
-from twofold.training.features import picture_features  # noqa: E402
+from twofold.training.features import FeatureMaker  # noqa: E402
 
 
 class Means(ImageEncoder):
@@ -46,16 +46,56 @@ def test_each_picture_once_and_unreadable_ones_named(tmp_path: Path) -> None:
         Post("5", "", image=tmp_path / "c.png"), Post("6", "", image=tmp_path / "gone.png"),
     ]  # fmt: skip
     encoder, cache = Means(), FeatureCache(tmp_path / "cache", "means")
-    found = picture_features(posts, encoder, cache, torch.device("cpu"), lambda line: None)
+    maker = FeatureMaker(encoder, cache, torch.device("cpu"), lambda line: None)
+    found = maker.features(posts, ["picture", "whole", "alt_text"])
     assert encoder.calls == 2
-    assert found.rows[1] == found.rows[4] == found.rows[5] == -1
-    assert found.rows[0] == found.rows[3] != found.rows[2]
-    np.testing.assert_allclose(found.table.states[found.rows[0]], 1.0, atol=1e-2)
-    np.testing.assert_allclose(found.table.states[found.rows[2]], -127 / 128, atol=1e-2)
+    assert list(found.tables) == ["picture", "whole"]
+    rows = [row.get("picture", -1) for row in found.rows]
+    assert rows == [row.get("whole", -1) for row in found.rows]
+    assert rows[1] == rows[4] == rows[5] == -1
+    assert rows[0] == rows[3] != rows[2]
+    for name, elements in (("picture", 2), ("whole", 1)):
+        table = found.tables[name]
+        assert table.states.shape == (2, elements, 3)
+        assert table.counts.tolist() == [elements] * 2
+        np.testing.assert_allclose(table.states[rows[0]], 1.0, atol=1e-2)
+        np.testing.assert_allclose(table.states[rows[2]], -127 / 128, atol=1e-2)
     assert [line.split(":")[0] for line in sorted(found.unreadable)] == ["5", "6"]
-    again = picture_features(posts, encoder, cache, torch.device("cpu"), lambda line: None)
+    again = maker.features(posts, ["picture"])
     assert encoder.calls == 2
-    np.testing.assert_array_equal(again.table.states, found.table.states)
+    np.testing.assert_array_equal(again.tables["picture"].states, found.tables["picture"].states)
+
+
+def test_crops_are_cut_encoded_and_pooled_once_for_the_same_boxes(tmp_path: Path) -> None:
+    left = np.zeros((20, 40, 3), np.uint8)
+    left[:, :20] = 255
+    image = tmp_path / "halves.png"
+    Image.fromarray(left).save(image)
+    light, dark = Region((0, 0, 0.45, 1), "a", 0.4), Region((0.6, 0, 1, 1), "b", 0.9)
+    posts = [
+        Post("1", "", image=image, regions=(light, dark)),
+        Post("2", "", image=image, regions=(dark, light)),
+        Post("3", "", image=image, regions=(light,)),
+        Post("4", "", image=image),  # quarters
+        Post("5", "", image=tmp_path / "gone.png", regions=(light,)),
+    ]
+    encoder, cache = Means(), FeatureCache(tmp_path / "cache", "means")
+    maker = FeatureMaker(encoder, cache, torch.device("cpu"), lambda line: None)
+    found = maker.features(posts, ["crops"])
+    assert encoder.calls == 1 + 2 + 1 + 4
+    rows = [row.get("crops", -1) for row in found.rows]
+    assert rows[0] == rows[1]  # the same crops, the surest first
+    assert len(set(rows)) == 4
+    assert rows[4] == -1
+    table = found.tables["crops"]
+    assert table.states.shape == (3, 4, 3)
+    assert table.counts[rows[:4]].tolist() == [2, 2, 1, 4]
+    white, black = 1.0, -127 / 128
+    for row, expected in ((rows[0], [black, white]), (rows[2], [white]), (rows[3], [white, black] * 2)):
+        np.testing.assert_allclose(table.states[row, : len(expected), 0], expected, atol=2e-2)
+    again = FeatureMaker(encoder, cache, torch.device("cpu"), lambda line: None).features(posts, ["crops"])
+    assert encoder.calls == 8
+    np.testing.assert_array_equal(again.tables["crops"].states, table.states)
 
 
 def test_the_backbone_stays_frozen() -> None:

@@ -66,7 +66,7 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, 
         twofold.Post(3, "lunch in Rome. " * 3),
     ]
     pieces = Pieces(text.tokenizer, 48, 4, text.pad_id)
-    examples = make_examples(posts, [-1] * 3, pieces, extractor.folder.config.labels)
+    examples = make_examples(posts, [{}] * 3, pieces, extractor.folder.config.labels)
     with torch.no_grad():
         fused = model(collate(examples, {}, text.pad_id))
     readings = list(extractor.read(posts))
@@ -146,7 +146,7 @@ def test_no_dev_file_is_an_error(config: Config, tmp_path: Path) -> None:
 def test_batches_are_the_same_for_a_seed_and_cover_all(config: Config) -> None:
     text = load_text_encoder(config.model.text)
     posts = [twofold.Post(i, "word " * (i % 7 + 1)) for i in range(50)]
-    examples = make_examples(posts, [-1] * 50, Pieces(text.tokenizer, 48, 4, 0), ["O"])
+    examples = make_examples(posts, [{}] * 50, Pieces(text.tokenizer, 48, 4, 0), ["O"])
     first, again, next_epoch = (
         [[e.post for e in group] for group in batches(examples, 8, 3, epoch)] for epoch in (0, 0, 1)
     )

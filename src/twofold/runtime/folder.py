@@ -20,7 +20,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +31,8 @@ from safetensors.numpy import load_file
 from twofold.errors import ModelError
 from twofold.runtime.decoding import ChainDecoder
 from twofold.runtime.pairs import Markers, read_markers
-from twofold.runtime.pictures import PictureSettings
+from twofold.runtime.pictures import FILTERS, FITS, PictureSettings
+from twofold.runtime.scene import VISUAL
 
 FORMAT = 2
 """The newest format this version reads; it writes no other. 1 knew no relations."""
@@ -73,11 +74,13 @@ class PictureInput:
         settings: how a picture becomes numbers.
         regions: R, number of regions.
         width: V, width of a region.
+        crops: crops of a picture at most, for models that look at crops.
     """
 
     settings: PictureSettings
     regions: int
     width: int
+    crops: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +346,7 @@ def _config(raw: Mapping[str, Any], where: str) -> FolderConfig:
         relation=_relation(raw, where) if task == "relations" else None,
         shared=_strings(raw, "shared", where) if raw.get("shared") else (),
     )
-    if ("picture" in config.sources) != (config.picture is not None):
+    if any(name in VISUAL for name in config.sources) != (config.picture is not None):
         raise ModelError("sources and picture do not agree", where=where, do=_RENEW)
     return config
 
@@ -388,8 +391,25 @@ def _types(relation: str, pairs: object, where: str) -> Iterator[tuple[str, str]
 
 def _picture(raw: object, where: str) -> PictureInput:
     mean, std = (tuple(map(float, _get(raw, key, list, where))) for key in ("mean", "std"))
-    settings = PictureSettings(_get(raw, "resize", int, where), _get(raw, "crop", int, where), mean, std)
-    return PictureInput(settings, _get(raw, "regions", int, where), _get(raw, "width", int, where))
+    assert isinstance(raw, Mapping)
+    settings = PictureSettings(
+        _get(raw, "resize", int, where),
+        _get(raw, "crop", int, where),
+        mean,
+        std,
+        fit=_choice(raw, "fit", FITS, where),
+        filter=_choice(raw, "filter", tuple(FILTERS), where),
+    )
+    crops = _get({"crops": 4} | dict(raw), "crops", int, where)
+    return PictureInput(settings, _get(raw, "regions", int, where), _get(raw, "width", int, where), crops)
+
+
+def _choice(raw: Mapping[str, Any], key: str, known: Sequence[str], where: str) -> str:
+    """One of a few names; the first where the key is absent, as in folders of before it came up."""
+    value: str = raw.get(key, known[0])
+    if value not in known:
+        raise ModelError(f"{key} is {value!r}", where=where, expected=f"one of {', '.join(known)}", do=_RENEW)
+    return value
 
 
 # --- writing -----------------------------------------------------------------------------------------

@@ -15,12 +15,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import math
 import os
 import stat
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -57,6 +58,8 @@ class PictureSettings:
         mean: subtracted from each channel (red, green, blue), on the scale 0…255.
         std: each channel is divided by it, on the same scale.
         max_pixels: width times height above which a picture is refused unseen.
+        fit: ``crop`` as said above, or ``squeeze``: the whole picture is made an S x S square.
+        filter: ``bicubic``, ``bilinear`` or ``lanczos``, how pixels are resampled.
     """
 
     resize: int = 256
@@ -64,10 +67,20 @@ class PictureSettings:
     mean: tuple[float, ...] = (127.0, 127.0, 127.0)
     std: tuple[float, ...] = (128.0, 128.0, 128.0)
     max_pixels: int = 64_000_000
+    fit: str = "crop"
+    filter: str = "bicubic"
+
+
+FITS = ("crop", "squeeze")
+FILTERS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 
 def read_picture(image: Path | bytes, settings: PictureSettings) -> tuple[NDArray[np.float32], str]:
-    """Read a picture: shorter side resized (bicubic), centre cropped, normalised.
+    """Read a picture: shorter side resized and centre cropped (or all squeezed), normalised.
 
     Args:
         image: a file, or the file's bytes.
@@ -81,12 +94,40 @@ def read_picture(image: Path | bytes, settings: PictureSettings) -> tuple[NDArra
     """
     picture = _decode(image, 2 * settings.resize, settings.max_pixels)
     side = settings.crop
+    centre = _centre(picture.pixels.size, side / settings.resize)
     square = picture.pixels.resize(
-        (side, side),
-        Image.Resampling.BICUBIC,
-        box=_centre(picture.pixels.size, side / settings.resize),
+        (side, side), FILTERS[settings.filter], box=centre if settings.fit == "crop" else None
     )
     return _normalise(_finish(square, picture.orientation), settings), picture.remark
+
+
+def read_crops(
+    image: Path | bytes, boxes: Sequence[tuple[float, float, float, float]], settings: PictureSettings
+) -> NDArray[np.float32]:
+    """Read parts of a picture, each squeezed to a square so that nothing of it is lost.
+
+    Args:
+        image: a file, or the file's bytes.
+        boxes: C parts: left, top, right, bottom as fractions of the upright picture.
+        settings: sizes and normalisation.
+
+    Returns:
+        Pixels, float32 (C, 3, S, S).
+
+    Raises:
+        PictureError: with what is wrong with it.
+    """
+    smallest = min(min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes)
+    enough = min(math.ceil(settings.crop / smallest), settings.max_pixels)
+    picture = _decode(image, enough, settings.max_pixels)
+    upright = _turned(picture.pixels, picture.orientation)
+    width, height = upright.size
+    size, how = (settings.crop, settings.crop), FILTERS[settings.filter]
+    parts = [
+        upright.resize(size, how, box=(x0 * width, y0 * height, x1 * width, y1 * height))
+        for x0, y0, x1, y1 in boxes
+    ]
+    return np.stack([_normalise(_finish(part, 1), settings) for part in parts])
 
 
 def read_thumbnail(image: Path | bytes, longest: int, max_pixels: int = 64_000_000) -> Image.Image:
@@ -292,13 +333,16 @@ def _centre(size: tuple[int, int], part: float) -> tuple[float, float, float, fl
 
 def _finish(small: Image.Image, orientation: int) -> Image.Image:
     """Upright and over white; done on the small picture, where both cost nothing."""
-    turn = _TURNS.get(orientation)
-    if turn is not None:
-        small = small.transpose(turn)
+    small = _turned(small, orientation)
     if small.mode == "RGBA":
         paper = Image.new("RGBA", small.size, "white")
         small = Image.alpha_composite(paper, small)
     return small.convert("RGB")
+
+
+def _turned(picture: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _normalise(picture: Image.Image, settings: PictureSettings) -> NDArray[np.float32]:

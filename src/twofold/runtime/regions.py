@@ -39,10 +39,12 @@ class PictureReading(NamedTuple):
         report: status and reason.
         regions: (R, V) float16, the precision of the cache, so that a cache changes nothing; None
             unless the picture was read.
+        key: hash of the picture's content; "" unless it was read.
     """
 
     report: PictureReport
     regions: Regions | None = None
+    key: str = ""
 
 
 NO_PICTURE = PictureReading(PictureReport("none"))
@@ -86,7 +88,7 @@ class RegionReader:
         found = {key: self._cache.get(key) for key in keys}
         shape = (self._expected.regions, self._expected.width)
         return {
-            key: PictureReading(PictureReport("read"), regions)
+            key: PictureReading(PictureReport("read"), regions, key)
             for key, regions in found.items()
             if regions is not None and regions.shape == shape
         }
@@ -133,7 +135,7 @@ class RegionReader:
             if self._cache is not None and not item.remark:
                 self._cache.put(item.key, features)
         return {
-            item.key: PictureReading(PictureReport("read", item.remark), features)
+            item.key: PictureReading(PictureReport("read", item.remark), features, item.key)
             for item, features in zip(batch, half, strict=True)
         }
 

@@ -1,4 +1,4 @@
-"""The sources of posts besides their words, as states: regions of pictures, alternative texts.
+"""The sources of posts besides their words, as states: regions and crops of pictures, texts about them.
 
 Each source is read once for all posts that are read together, equal ones only once. A source that a post
 does not have is None there; a picture that cannot be read is reported, never replaced. It does not know
@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.posts import PictureReport, Post
-from twofold.runtime.folder import FolderConfig
+from twofold.runtime.crops import CropJob, CropReader
+from twofold.runtime.folder import FolderConfig, PictureInput
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Pieces, pad
 from twofold.runtime.regions import NO_PICTURE, Image, PictureReading, RegionReader
+from twofold.runtime.scene import TEXTS, VISUAL, crop_boxes, pooled
 from twofold.runtime.sessions import Sessions
 
 Floats = NDArray[np.float32]
@@ -60,7 +62,10 @@ class SourceReader:
         self, sessions: Sessions, config: FolderConfig, pieces: Pieces, cache: FeatureCache | None
     ) -> None:
         self._sessions, self._config, self._pieces = sessions, config, pieces
-        self._regions = RegionReader(sessions, config.picture, cache) if config.picture else None
+        self._regions, self._crops = None, None
+        if config.picture:
+            self._regions = RegionReader(sessions, config.picture, cache)
+            self._crops = _CropSource(sessions, config.picture, cache)
 
     def read(self, posts: Sequence[Post], batch_size: int, known: PostSources | None = None) -> PostSources:
         """Read the sources of posts, in order.
@@ -68,22 +73,31 @@ class SourceReader:
         Args:
             posts: some hundreds at a time.
             batch_size: texts in a batch, at most.
-            known: sources of these posts that were read already and just as this model would.
+            known: sources of these posts that were read already, just as this model would; another
+                model borrows here what it has in common with a first (see network.py).
         """
-        known = known or PostSources([], {})
-        states = dict(known.states)
-        reports = known.pictures
-        if "picture" not in states:
-            pictures = self._pictures([post.image for post in posts])
-            states["picture"], reports = [p.regions for p in pictures], [p.report for p in pictures]
-        if "alt_text" in self._config.sources and "alt_text" not in states:
-            states["alt_text"] = self._texts([post.alt_text for post in posts], batch_size)
-        return PostSources(reports, {n: states[n] for n in self._config.sources[1:]})
+        states = dict(known.states) if known else {}
+        wanted = [name for name in self._config.sources[1:] if name not in states]
+        look = known is None or any(name in VISUAL for name in wanted)
+        pictures = self._pictures([post.image for post in posts]) if look else []
+        states |= {name: self._source(name, posts, pictures, batch_size) for name in wanted}
+        reports = [p.report for p in pictures] if look or known is None else known.pictures
+        return PostSources(reports, {name: states[name] for name in self._config.sources[1:]})
 
     def width(self, source: str) -> int:
         """V of a source."""
         picture = self._config.picture
-        return picture.width if source == "picture" and picture else self._config.text.width
+        return picture.width if source in VISUAL and picture else self._config.text.width
+
+    def _source(
+        self, name: str, posts: Sequence[Post], pictures: Sequence[PictureReading], batch_size: int
+    ) -> Sequence[NDArray[Any] | None]:
+        if name in TEXTS:
+            return self._texts([TEXTS[name](post) for post in posts], batch_size)
+        if name == "crops" and self._crops is not None:
+            return self._crops.read(posts, pictures)
+        regions = [picture.regions for picture in pictures]
+        return [None if x is None else pooled(x)[None] for x in regions] if name == "whole" else regions
 
     def _pictures(self, images: Sequence[Image | None]) -> list[PictureReading]:
         if self._regions is None:
@@ -99,6 +113,26 @@ class SourceReader:
             output = self._sessions.text(*pad([ids[i] for i in batch], self._pieces.pad_id))
             states |= {distinct[i]: row[: len(ids[i])].copy() for i, row in zip(batch, output, strict=True)}
         return [states.get(text) for text in texts]
+
+
+class _CropSource:
+    """Crops of the pictures that were read."""
+
+    def __init__(self, sessions: Sessions, expected: PictureInput, cache: FeatureCache | None) -> None:
+        self._most = expected.crops
+        self._reader = CropReader(sessions.picture, expected.settings, expected.width, cache)
+
+    def read(
+        self, posts: Sequence[Post], pictures: Sequence[PictureReading]
+    ) -> list[NDArray[np.float16] | None]:
+        return self._reader.read(
+            [self._job(post, picture) for post, picture in zip(posts, pictures, strict=True)]
+        )
+
+    def _job(self, post: Post, picture: PictureReading) -> CropJob | None:
+        if post.image is None or picture.regions is None:
+            return None
+        return CropJob(picture.key, post.image, crop_boxes(post, self._most))
 
 
 def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -18,6 +18,7 @@ from twofold.fusion.contract import Source
 from twofold.models.multimodal import Batch
 from twofold.posts import Entity, Post
 from twofold.runtime.pieces import Pieces, Window, pad
+from twofold.runtime.scene import TEXTS
 from twofold.segmentation import Span, segment_post
 
 
@@ -59,13 +60,13 @@ class Features:
     """Features of distinct pictures.
 
     Attributes:
-        table: (P, R, V).
-        rows: row of each post's picture, −1 where there is none.
+        tables: of each source that the picture encoder reads, by name.
+        rows: for each post, its row in each of these tables; a source it lacks is not named.
         unreadable: "post id: reason" of each picture that could not be read.
     """
 
-    table: Table
-    rows: list[int]
+    tables: Mapping[str, Table]
+    rows: list[Mapping[str, int]]
     unreadable: list[str]
 
 
@@ -90,22 +91,22 @@ def tag_words(words: Sequence[Span], entities: Sequence[Entity], labels: Sequenc
 
 def text_sources(post: Post, pieces: Pieces) -> dict[str, list[int]]:
     """Pieces of each source of a post that the text encoder reads."""
-    return {"alt_text": pieces.plain(post.alt_text)} if post.alt_text else {}
+    found = {name: read(post) for name, read in TEXTS.items()}
+    return {name: pieces.plain(text) for name, text in found.items() if text}
 
 
 def make_examples(
-    posts: Sequence[Post], rows: Sequence[int], pieces: Pieces, labels: Sequence[str]
+    posts: Sequence[Post], rows: Sequence[Mapping[str, int]], pieces: Pieces, labels: Sequence[str]
 ) -> list[Example]:
-    """Examples of all posts; a post without a word gives none."""
+    """Examples of all posts; a post without a word gives none. ``rows`` are those of `Features`."""
     examples = []
     for number, post in enumerate(posts):
         words = segment_post(post)
         tags = tag_words(words, post.entities or (), labels)
         texts = text_sources(post, pieces)
-        found = {"picture": rows[number]} if rows[number] >= 0 else {}
         for window in pieces.windows(post.text, words):
             tagged = tags[window.lo : window.hi]
-            examples.append(Example(number, window, tagged, texts=texts, rows=found))
+            examples.append(Example(number, window, tagged, texts=texts, rows=rows[number]))
     return examples
 
 

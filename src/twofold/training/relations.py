@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from twofold.pipeline import Extractor
 from twofold.posts import Post, Relation
@@ -90,7 +90,7 @@ def pairs_of(post: Post, words: Sequence[Span]) -> Iterator[Pair | None]:
 
 
 def pair_examples(
-    posts: Sequence[Post], rows: Sequence[int], pieces: PairPieces, labels: Sequence[str]
+    posts: Sequence[Post], rows: Sequence[Mapping[str, int]], pieces: PairPieces, labels: Sequence[str]
 ) -> list[Example]:
     """Examples of all relations; one whose arguments hold no word gives none.
 
@@ -100,7 +100,7 @@ def pair_examples(
     examples = []
     for place, post in enumerate(posts):
         words = segment_post(post)
-        texts, found = text_sources(post, pieces.pieces), {"picture": rows[place]} if rows[place] >= 0 else {}
+        texts, found = text_sources(post, pieces.pieces), rows[place]
         relations = zip(post.relations or (), pairs_of(post, words), strict=True)
         usable = [(number.get(relation.type, -1), pair) for relation, pair in relations if pair]
         marked = pieces.windows(post.text, words, [pair for _, pair in usable])
