@@ -8,12 +8,15 @@ inside an ordinary package, so that it needs no model hub.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from twofold.encoders.table import ExtendedTable
 from twofold.encoders.weights import folder_of
 
 EMBEDDED = "minilm"
@@ -57,6 +60,22 @@ class TextEncoder(nn.Module):
         """The look-up table of word pieces."""
         table: nn.Module = self.backbone.get_input_embeddings()  # type: ignore[operator]
         return table
+
+    @property
+    def pretrained_embeddings(self) -> nn.Module:
+        """The same without rows of added tokens, which nothing was learned for."""
+        table = self.word_embeddings
+        return table.pretrained if isinstance(table, ExtendedTable) else table
+
+    def add_tokens(self, tokens: Sequence[str]) -> None:
+        """Make tokens of these, with rows of their own; those that the tokenizer knows stay as they are."""
+        known = self.tokenizer.get_vocab_size()
+        self.tokenizer.add_tokens(list(tokens))
+        added = self.tokenizer.get_vocab_size() - known
+        if added:
+            table = self.word_embeddings
+            assert isinstance(table, nn.Embedding)
+            self.backbone.set_input_embeddings(ExtendedTable(table, known, added))  # type: ignore[operator]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Encode.

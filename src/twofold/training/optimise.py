@@ -18,7 +18,7 @@ def make_optimiser(model: MultimodalModel, config: TrainingConfig) -> AdamW:
     if config.encoder_lr == 0:
         model.text.requires_grad_(False)
     elif config.freeze_embeddings:
-        model.text.word_embeddings.requires_grad_(False)
+        model.text.pretrained_embeddings.requires_grad_(False)
     groups = []
     for part, rate in (("text", config.encoder_lr), ("head", config.head_lr), ("crf", config.crf_lr)):
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad and _part(n) == part]
