@@ -58,4 +58,5 @@ def test_draws_with_nothing_to_measure_are_left_out():
     drawn = np.array([math.nan, 1.0, 2.0, 3.0])
     assert percentile_interval(2.0, drawn, level=0.5) == pytest.approx((2.0, 1.5, 2.5))
     assert all(math.isnan(x) for x in percentile_interval(2.0, np.zeros(0))[1:])
+    assert all(math.isnan(x) for x in reflected_interval(math.nan, np.zeros(0)))
     assert draw_figures(lambda weights: {}, 0) == {}

@@ -61,7 +61,7 @@ def percentile_interval(value: float, drawn: Floats, level: float = LEVEL) -> In
 
 
 def reflected_interval(value: float, drawn: Floats, level: float = LEVEL) -> Interval:
-    """What was drawn, mirrored at the value, no lower than 0 and up to the value: for calibration errors.
+    """What was drawn, mirrored at the value and kept within 0 and 1: for expected calibration errors.
 
     A calibration error is a sum of absolute gaps, noise included: too large on any sample, and larger
     still on draws from it. The percentile interval would shift that way twice; mirrored, part of the shift is
@@ -69,7 +69,8 @@ def reflected_interval(value: float, drawn: Floats, level: float = LEVEL) -> Int
     nothing the interval is still too high: compare the value with `calibration_error_by_chance`.
     """
     low, high = _quantiles(drawn, level)
-    return Interval(value, max(0.0, 2 * value - high), max(value, 2 * value - low))
+    mirrored = np.clip([2 * value - high, max(value, 2 * value - low)], 0.0, 1.0)  # nan stays nan
+    return Interval(value, float(mirrored[0]), float(mirrored[1]))
 
 
 def _quantiles(drawn: Floats, level: float) -> tuple[float, float]:
