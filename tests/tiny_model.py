@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from twofold.runtime.folder import seal
+from twofold.runtime.scene import TEXTS, VISUAL
 from twofold.runtime.pairs import TypedMarkers
 from twofold.segmentation import CONTEXTS, SHAPE_COUNT, SHAPES
 
@@ -70,7 +71,7 @@ def _write_common(folder: Path, graph: onnx.ModelProto, sources: tuple[str, ...]
     tokenizer = _tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
     _save(_text_graph(tokenizer.get_vocab()), folder / "text.onnx")
-    if "picture" in sources:
+    if any(name in VISUAL for name in sources):
         _save(_picture_graph(), folder / "picture.onnx")
     _save(graph, folder / "fusion.onnx")
     _write(folder / "calibration.json", {"temperature": 1.25})
@@ -85,7 +86,7 @@ def _config(evidence: bool, sources: tuple[str, ...], window_pieces: int) -> dic
         "format": 1, "twofold": "0.1.0",
         "fusion": "evidential" if evidence else "text_only", "sources": list(sources),
         "text": {"window_pieces": window_pieces, "context_words": 4, "pad_id": 0, "width": WIDTH},
-        "picture": picture if "picture" in sources else None,
+        "picture": picture if any(name in VISUAL for name in sources) else None,
     }  # fmt: skip
 
 
@@ -153,7 +154,7 @@ def _fusion_graph(
 ) -> onnx.ModelProto:
     """``text_steps`` say what the text thinks: delta_text (B, S, K)."""
     count, others, random = len(labels), sources[1:], np.random.default_rng(1)
-    widths = {"picture": REGION_WIDTH, "alt_text": WIDTH}
+    widths = dict.fromkeys(VISUAL, REGION_WIDTH) | dict.fromkeys(TEXTS, WIDTH)
     weights = text_weights | {
         "one": np.array([1]), "two": np.array([2]), "little": np.array(1e-6, np.float32),
         "bound": np.array(1.5, np.float32),
