@@ -195,6 +195,33 @@ def test_type_of_a_span_is_that_of_most_probability(case):
             assert chance[kind] == pytest.approx(max(chance.values()), abs=1e-9)
 
 
+@settings(max_examples=15, deadline=None)
+@given(cases())
+def test_chances_of_the_types_of_a_span_agree_with_brute_force(case):
+    decoder, rows, temperature = case
+    places = [list(itertools.combinations(range(len(row) + 1), 2)) for row in rows]
+    tables = decoder.type_chances(rows, places, temperature)
+    for row, asked, table in zip(rows, places, tables, strict=True):
+        sequences, probabilities, _ = enumerate_all(decoder, row, temperature)
+        spans = [set(decoder.spans_of(np.array(tags))) for tags in sequences]
+        for place, chances in zip(asked, table, strict=True):
+            expected = [
+                probabilities[[TagSpan(*place, k) in s for s in spans]].sum() for k in decoder.types
+            ]  # fmt: skip
+            assert chances == pytest.approx(expected, abs=1e-9)
+            assert chances.sum() <= 1 + 1e-9
+
+
+def test_chances_of_a_type_that_cannot_take_the_span_are_nought():
+    decoder = make_decoder(6, ("O", "B-PER", "B-LOC", "I-LOC"))
+    table, empty, none = decoder.type_chances(
+        [np.zeros((2, 4)), np.zeros((0, 4)), np.zeros((3, 4))], [[(0, 2), (1, 2)], [], []]
+    )
+    assert table[0, 0] == 0
+    assert (table[0, 1] > 0, (table[1] > 0).all()) == (True, True)
+    assert empty.shape == none.shape == (0, 2)
+
+
 def test_type_of_a_span_that_no_type_can_take():
     decoder = make_decoder(6, ("O", "B-PER", "B-LOC", "I-LOC"))
     emissions = [np.array([[0.0, 9.0, 0.0, 0.0], [0.0, 9.0, 0.0, 0.0]]), np.zeros((0, 4))]

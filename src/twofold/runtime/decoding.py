@@ -316,19 +316,48 @@ class ChainDecoder:
         Returns:
             A type a span, "" where no type can take the span; among equals the first of `types`.
         """
+        tables = self.type_chances(emissions, spans)
+        return [
+            [self._likeliest(end - start, chances) for (start, end), chances in zip(row, table, strict=True)]
+            for row, table in zip(spans, tables, strict=True)
+        ]
+
+    def _likeliest(self, words: int, chances: Floats) -> str:
+        kinds = self._fitting(words)
+        return max(kinds, key=lambda kind: float(chances[self.types.index(kind)]), default="")
+
+    def type_chances(
+        self,
+        emissions: Sequence[NDArray[np.floating]],
+        spans: Sequence[Sequence[tuple[int, int]]],
+        temperature: float = 1.0,
+    ) -> list[Floats]:
+        """Probability of each type for given spans: that exactly this span with this type is there.
+
+        What is left to 1 is the probability that no entity has these borders.
+
+        Args:
+            emissions: (W, K) a post.
+            spans: (start, end) in words, of each post.
+            temperature: all scores are divided by it.
+
+        Returns:
+            (S, types) a post, in the order of `types`; 0 where a type cannot take the span.
+        """
         asked = [
             [TagSpan(start, end, kind) for start, end in row for kind in self._fitting(end - start)]
             for row in spans
         ]
-        found = self.confidences(emissions, asked)
-        best: list[list[str]] = []
-        for row, candidates, chances in zip(spans, asked, found, strict=True):
-            of: dict[tuple[int, int], tuple[float, str]] = {}
-            for span, chance in zip(candidates, chances, strict=True):
-                if chance > of.get(span[:2], (-1.0, ""))[0]:
-                    of[span[:2]] = (float(chance), span.type)
-            best.append([of.get(place, (0.0, ""))[1] for place in row])
-        return best
+        found = self.confidences(emissions, asked, temperature)
+        return [self._table(row, chances) for row, chances in zip(spans, found, strict=True)]
+
+    def _table(self, spans: Sequence[tuple[int, int]], chances: Floats) -> Floats:
+        """Chances of the types that fit each span, one after another, as (S, types)."""
+        fits = [[kind in self._fitting(end - start) for kind in self.types] for start, end in spans]
+        table = np.zeros((len(spans), len(self.types)))
+        if spans:
+            table[np.array(fits)] = chances
+        return table
 
     def _fitting(self, words: int) -> list[str]:
         """Types that a span of so many words may have."""
