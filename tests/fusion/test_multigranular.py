@@ -1,0 +1,418 @@
+"""System B: its formulas by algebra, absent sources, masks, traps of the released form, the second task."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise, product
+from math import log
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from twofold.fusion import multigranular as corrected  # noqa: E402
+from twofold.fusion import multigranular_faithful as released  # noqa: E402
+from twofold.fusion.attention import Attention, hide_by_sum, hide_masked  # noqa: E402
+from twofold.fusion.contract import Source  # noqa: E402
+from twofold.fusion.multigranular import Multigranular, SecondTask  # noqa: E402
+from twofold.models.spans import SpanTask  # noqa: E402
+
+LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+WIDTHS = {"picture": 6, "objects": 8}
+NAMES = ("picture", "objects", "neighbours")
+D = 8
+
+
+def second() -> SecondTask:
+    return SecondTask(SpanTask(D, LABELS), 0.5)
+
+
+FORMS = {
+    "corrected, added": lambda: corrected.corrected(D, 5, WIDTHS, 1, 4, corrected.Added(D, 3), second()),
+    "corrected, gated": lambda: corrected.corrected(D, 5, WIDTHS, 1, 4, corrected.Gated(D, 3), second()),
+    "released, added": lambda: released.faithful(D, 5, WIDTHS, 1, released.ReleasedAdded(D, 3), second()),
+    "released, gated": lambda: released.faithful(D, 5, WIDTHS, 1, released.ReleasedGated(D, 3), second()),
+}
+forms = pytest.mark.parametrize("form", FORMS)
+CORRECTED = ["corrected, added", "corrected, gated"]
+
+
+def make(form: str, *, trained: bool = True) -> Multigranular:
+    """A fusion whose weights are all random where it counts as trained."""
+    torch.manual_seed(0)
+    fusion = FORMS[form]().eval()
+    if trained:
+        with torch.no_grad():
+            for parameter in fusion.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    return fusion
+
+
+def inputs() -> tuple[torch.Tensor, torch.Tensor, dict[str, Source]]:
+    """Two posts of seven and four words."""
+    torch.manual_seed(1)
+    mask = torch.ones(2, 7, dtype=torch.bool)
+    mask[1, 4:] = False
+    sources = {
+        "picture": Source(torch.randn(2, 9, 6) * 5, torch.ones(2, 9, dtype=torch.bool)),
+        "objects": Source(torch.randn(2, 4, 8), torch.arange(4) < torch.tensor([[4], [2]])),
+        "neighbours": Source(torch.randn(2, 7, 3), mask & (torch.arange(7) != 2)),
+    }
+    return torch.randn(2, 7, D), mask, sources
+
+
+def without(source: Source) -> Source:
+    return Source(torch.full_like(source.states, torch.nan), torch.zeros_like(source.mask))
+
+
+# --- no source ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", CORRECTED)
+def test_without_sources_it_is_self_attention_and_a_linear_map(form):
+    fusion = make(form)
+    words, mask, sources = inputs()
+    limit = fusion.score(fusion.read(words, mask))
+    torch.testing.assert_close(fusion(words, mask, {}).emissions, limit)
+    masked = fusion(words, mask, {name: without(source) for name, source in sources.items()})
+    torch.testing.assert_close(masked.emissions, limit, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("form", CORRECTED)
+def test_before_training_sources_add_nothing_to_a_linear_map_of_the_words(form):
+    fusion = make(form, trained=False)
+    words, mask, sources = inputs()
+    sources.pop("neighbours")  # a gate that starts at 0.98 lets a little through
+    torch.testing.assert_close(fusion(words, mask, sources).emissions, fusion.score(words))
+
+
+def test_added_neighbours_start_at_nothing_and_gated_ones_near_it():
+    words, _, sources = inputs()
+    added, gated = corrected.Added(D, 3), corrected.Gated(D, 3)
+    torch.testing.assert_close(added(words, sources["neighbours"]), words)
+    assert (gated(words, sources["neighbours"]) - words).abs().max() < 0.15 * words.abs().max()
+
+
+@pytest.mark.parametrize("form", CORRECTED)
+def test_a_post_without_a_source_is_the_same_beside_posts_that_have_it(form):
+    fusion = make(form)
+    words, mask, sources = inputs()
+    here = torch.tensor([[True], [False]])
+    mixed = {name: Source(s.states, s.mask & here) for name, s in sources.items()}
+    limit = fusion(words, mask, {}).emissions
+    together = fusion(words, mask, mixed).emissions
+    torch.testing.assert_close(together[1], limit[1])
+    assert not torch.allclose(together[0], limit[0])
+
+
+@forms
+def test_a_masked_source_is_the_same_as_none(form):
+    fusion = make(form)
+    words, mask, sources = inputs()
+    masked = fusion(words, mask, {name: without(source) for name, source in sources.items()})
+    torch.testing.assert_close(masked.emissions, fusion(words, mask, {}).emissions)
+
+
+# --- masks -------------------------------------------------------------------------------------------
+
+
+@forms
+def test_masked_elements_never_count(form):
+    fusion = make(form)
+    words, mask, sources = inputs()
+    before = fusion(words, mask, sources).emissions
+    for name, source in sources.items():
+        other = source.states.masked_fill(~source.mask.unsqueeze(2), torch.nan)
+        changed = sources | {name: Source(other, source.mask)}
+        torch.testing.assert_close(fusion(words, mask, changed).emissions, before)
+
+
+@forms
+@pytest.mark.parametrize("name", ["picture", "objects"])
+def test_further_padding_and_another_order_change_nothing(form, name):
+    fusion = make(form)
+    words, mask, sources = inputs()
+    states, real = sources[name]
+    longer = Source(
+        torch.cat([states, torch.randn(2, 3, states.shape[2])], 1),
+        torch.cat([real, torch.zeros(2, 3, dtype=torch.bool)], 1),
+    )
+    order = torch.randperm(longer.states.shape[1])
+    shuffled = Source(longer.states[:, order], longer.mask[:, order])
+    before = fusion(words, mask, sources).emissions
+    for source in (longer, shuffled):
+        torch.testing.assert_close(fusion(words, mask, sources | {name: source}).emissions, before)
+
+
+@forms
+def test_padding_words_change_neither_scores_nor_loss(form):
+    fusion = make(form)
+    words, mask, sources = inputs()
+    tags = torch.tensor([[1, 2, 0, 3, 4, 0, 0], [0, 3, 0, 1, 9, 9, 9]])
+    fused = fusion(words, mask, sources)
+    other = fusion(words.masked_fill(~mask.unsqueeze(2), 50.0), mask, sources)
+    torch.testing.assert_close(other.emissions[mask], fused.emissions[mask])
+    loss = fusion.loss(fused, tags, mask)
+    torch.testing.assert_close(fusion.loss(other, tags.masked_fill(~mask, 1), mask), loss)
+
+
+@forms
+@pytest.mark.parametrize("given", [c for n in range(4) for c in combinations(NAMES, n)])
+def test_finite_forward_and_backward_with_any_subset(form, given):
+    fusion = make(form).train()
+    words, mask, sources = inputs()
+    words.requires_grad_(True)
+    chosen = {name: sources[name] for name in given} | {
+        name: without(sources[name]) for name in NAMES[:1] if name not in given
+    }
+    fused = fusion(words, mask, chosen)
+    (
+        fused.emissions.square().sum() + fusion.loss(fused, torch.zeros(2, 7, dtype=torch.long), mask)
+    ).backward()
+    assert torch.isfinite(words.grad).all()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in fusion.parameters())
+
+
+@forms
+def test_every_weight_learns_where_all_sources_are_there(form):
+    fusion = make(form)
+    words, mask, sources = inputs()
+    fused = fusion(words, mask, sources)
+    (
+        fused.emissions.square().sum() + fusion.loss(fused, torch.zeros(2, 7, dtype=torch.long), mask)
+    ).backward()
+    still = {name for name, p in fusion.named_parameters() if p.grad is None or not p.grad.any()}
+    # A key's bias shifts all scores of a query alike; a dummy is only looked at where nothing else is.
+    assert {name.rpartition(".")[2] for name in still if "key.bias" not in name} <= {"dummy"}
+
+
+# --- formulas ----------------------------------------------------------------------------------------
+
+
+def gate_of(first: torch.Tensor, second: torch.Tensor, gate: nn.Module) -> torch.Tensor:
+    scores = first @ gate.first.weight.T + second @ gate.second.weight.T + gate.first.bias
+    weight = 1 / (1 + torch.exp(-scores))
+    return weight * first + (1 - weight) * second
+
+
+PATHS = [
+    (corrected.CoarsePaths(D, 6, 4), corrected.FinePaths(D, 6, 4), 4),
+    (released.ReleasedCoarsePaths(D, 6), released.ReleasedFinePaths(D, 6), D),
+]
+
+
+@pytest.mark.parametrize(("coarse", "fine", "width"), PATHS, ids=["corrected", "released"])
+def test_the_two_gates_are_the_other_way_round(coarse, fine, width):
+    """F₁ = g₁P₁ + (1−g₁)P₂ and F₂ = g₂P₄ + (1−g₂)P₃: P₁, P₃ are direct, P₂, P₄ lead back to the text."""
+    torch.manual_seed(0)
+    direct, back = torch.randn(2, 7, width), torch.randn(2, 7, width)
+    with torch.no_grad():
+        torch.testing.assert_close(coarse.mix(direct, back), gate_of(direct, back, coarse.gate))
+        torch.testing.assert_close(fine.mix(direct, back), gate_of(back, direct, fine.gate))
+        for module in (coarse.gate, fine.gate):
+            nn.init.constant_(module.first.bias, 100.0)  # both gates open
+        torch.testing.assert_close(coarse.mix(direct, back), direct)
+        torch.testing.assert_close(fine.mix(direct, back), back)
+
+
+@forms
+def test_which_source_has_which_gate(form):
+    paths = make(form).paths
+    assert "Coarse" in type(paths["picture"]).__name__
+    assert "Fine" in type(paths["objects"]).__name__
+
+
+@pytest.mark.parametrize("make_paths", [corrected.CoarsePaths, corrected.FinePaths])
+def test_paths_are_those_of_the_paper(make_paths):
+    torch.manual_seed(0)
+    paths = make_paths(D, 6, 4).eval()
+    read, mask, sources = inputs()
+    x, real = sources["picture"]
+    asking, states = paths.ask(read), paths.norm(x)
+    first, last = paths.project(states), paths.project_back(states)
+    seen = paths.own(first, first, real)
+    eyes = paths.own_back(last, last, real)
+    direct = paths.look(asking, seen, real)  # C(S, X)
+    back = paths.again(asking, paths.back(eyes, asking, mask), real)  # C(S, C(X′, S))
+    torch.testing.assert_close(paths(read, mask, sources["picture"]), paths.mix(direct, back))
+
+
+def test_the_join_is_a_residual_of_what_sources_say():
+    torch.manual_seed(0)
+    join = corrected.Join(D, 4, 2).eval()
+    nn.init.normal_(join.up.weight)
+    read, seen = torch.randn(1, 3, D), [torch.randn(1, 3, 4), torch.zeros(1, 3, 4)]
+    merged = torch.relu(torch.cat(seen, 2) @ join.merge.weight.T + join.merge.bias)
+    yes, no = torch.tensor([True]), torch.tensor([False])
+    torch.testing.assert_close(join(read, seen, [yes, no]), read + merged @ join.up.weight.T)
+    torch.testing.assert_close(join(read, seen, [no, no]), read)
+
+
+def test_the_released_join_is_a_map_of_both():
+    torch.manual_seed(0)
+    join = released.ReleasedJoin(D, 2).eval()
+    read, seen = torch.randn(1, 3, D), [torch.randn(1, 3, D), torch.randn(1, 3, D)]
+    linear = join.merge[1]
+    merged = torch.relu(torch.cat(seen, 2) @ linear.weight.T + linear.bias)
+    expected = torch.cat([read, merged], 2) @ join.out.weight.T + join.out.bias
+    torch.testing.assert_close(join(read, seen, []), expected)
+
+
+def test_the_released_join_takes_a_single_source_as_it_is():
+    torch.manual_seed(0)
+    join = released.ReleasedJoin(D, 1).train()  # no dropout either
+    read, seen = torch.randn(1, 3, D), torch.randn(1, 3, D)
+    expected = torch.cat([read, seen], 2) @ join.out.weight.T + join.out.bias
+    torch.testing.assert_close(join(read, [seen], []), expected)
+
+
+def test_words_without_neighbours_stay_as_they_are():
+    torch.manual_seed(0)
+    words, _, sources = inputs()
+    source = sources["neighbours"]
+    for augment in (corrected.Added(D, 3), corrected.Gated(D, 3)):
+        nn.init.normal_(augment.map.weight)
+        nn.init.normal_(augment.map.bias)
+        augmented = augment(words, source)
+        torch.testing.assert_close(augmented[~source.mask], words[~source.mask], rtol=0, atol=0)
+        assert (augmented[source.mask] != words[source.mask]).any(1).all()
+
+
+def test_the_gated_augmentation_is_that_of_the_code():
+    torch.manual_seed(0)
+    words, _, sources = inputs()
+    states, mask = sources["neighbours"]
+    for augment, prepared in (
+        (corrected.Gated(D, 3), nn.functional.layer_norm(states, (3,))),
+        (released.ReleasedGated(D, 3).eval(), states),
+    ):
+        mapped = prepared @ augment.map.weight.T + augment.map.bias
+        expected = gate_of(words, mapped, augment.gate)
+        torch.testing.assert_close(augment(words, Source(states, mask))[mask], expected[mask])
+
+
+# --- traps of the release ----------------------------------------------------------------------------
+
+
+def test_a_constant_added_to_all_keys_cancels_out_and_a_mask_does_not():
+    torch.manual_seed(0)
+    scores, none = torch.randn(1, 2, 3, 5), torch.zeros(1, 5, dtype=torch.bool)
+    by_sum = torch.softmax(hide_by_sum(scores, none), 3)
+    torch.testing.assert_close(by_sum, torch.softmax(scores, 3), atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(torch.softmax(hide_masked(scores, none), 3), torch.full((1, 2, 3, 5), 0.2))
+
+
+def test_one_real_key_hides_the_others_either_way():
+    torch.manual_seed(0)
+    scores, one = torch.randn(1, 2, 3, 5), torch.tensor([[False, True, False, False, False]])
+    for hide in (hide_by_sum, hide_masked):
+        assert (torch.softmax(hide(scores, one), 3) == one.float()).all()
+
+
+def test_without_objects_words_attend_uniformly_to_a_dummy_row():
+    torch.manual_seed(0)
+    paths = released.ReleasedFinePaths(D, 6).eval()
+    read, _, sources = inputs()
+    absent = without(sources["picture"])
+    states, real = paths.padded(read, absent)
+    assert not real.any()
+    assert (states == paths.dummy).all()
+    own = paths.project(states)
+    own = paths.own(own, own, real)
+    weights = paths.look.attention.weights(read, own, real)
+    torch.testing.assert_close(weights, torch.full_like(weights, 1 / states.shape[1]))
+
+
+def test_the_release_fuses_the_dummy_as_if_it_were_an_object():
+    fusion = make("released, added")
+    words, mask, _ = inputs()
+    before = fusion(words, mask, {}).emissions
+    with torch.no_grad():
+        fusion.paths["objects"].dummy.add_(1)
+    assert not torch.allclose(fusion(words, mask, {}).emissions, before)
+
+
+def test_the_dummy_is_not_looked_at_where_objects_are():
+    fusion = make("released, added")
+    words, mask, sources = inputs()
+    before = fusion(words, mask, sources).emissions
+    with torch.no_grad():
+        fusion.paths["objects"].dummy.add_(1)
+    torch.testing.assert_close(fusion(words, mask, sources).emissions, before)
+
+
+def test_the_release_adds_the_bias_to_words_without_neighbours():
+    augment = released.ReleasedAdded(D, 3).eval()
+    words, _, sources = inputs()
+    torch.testing.assert_close(augment(words, without(sources["neighbours"])), words + augment.map.bias)
+
+
+# --- the second task ---------------------------------------------------------------------------------
+
+
+def brute_force(task: SpanTask, states: torch.Tensor, spans: list[int]) -> float:
+    """Nats of a span sequence: all valid sequences of O, B, I are written out."""
+    emissions, crf = task.score(states), task.crf
+    scores = {}
+    for sequence in product(range(3), repeat=len(states)):
+        if any(b == 2 and a == 0 for a, b in zip((0, *sequence), sequence, strict=False)):
+            continue
+        moves = sum(crf.transitions[a, b] for a, b in pairwise(sequence))
+        local = sum(emissions[i, tag] for i, tag in enumerate(sequence))
+        scores[sequence] = float(local + moves + crf.start[sequence[0]] + crf.end[sequence[-1]])
+    return log(sum(torch.tensor(s).double().exp().item() for s in scores.values())) - scores[tuple(spans)]
+
+
+@forms
+def test_its_loss_is_that_of_a_crf_over_tags_without_types(form):
+    fusion = make(form)
+    words, mask, sources = inputs()
+    tags = torch.tensor([[1, 2, 0, 3, 4, 4, 0], [0, 3, 1, 2, 9, 9, 9]])
+    spans = [[1, 2, 0, 1, 2, 2, 0], [0, 1, 1, 2]]
+    with torch.no_grad():
+        loss = fusion.loss(fusion(words, mask, sources), tags, mask)
+        states = fusion.read_aux(fusion.augment(words, sources["neighbours"]), mask)
+        each = [brute_force(fusion.second, states[b, : len(x)], x) for b, x in enumerate(spans)]
+    assert float(loss) == pytest.approx(0.5 * sum(each) / 2, rel=1e-4)
+
+
+def test_without_a_second_task_there_is_no_second_reading_and_no_loss():
+    fusion = corrected.corrected(D, 5, WIDTHS, 1, 4, None, None)
+    words, mask, sources = inputs()
+    assert fusion.read_aux is None
+    assert fusion.sources == ("text", "picture", "objects")
+    fused = fusion(words, mask, sources)
+    assert fusion.loss(fused, torch.zeros(2, 7, dtype=torch.long), mask) == 0
+
+
+@pytest.mark.parametrize("build", [corrected.corrected, released.faithful])
+def test_a_slot_of_two_words_is_scored_from_both(build):
+    torch.manual_seed(0)
+    inner = (4,) if build is corrected.corrected else ()
+    fusion = build(D, 5, {}, 2, *inner, None, None).eval()
+    words, mask, _ = inputs()
+    slots = torch.tensor([[[1, 5]], [[3, 0]]])
+    emissions = fusion(words, mask, {}, slots).emissions
+    joined = fusion.join(fusion.read(words, mask), [], [])
+    assert emissions.shape == (2, 1, 5)
+    torch.testing.assert_close(emissions[0, 0], fusion.score(torch.cat([joined[0, 1], joined[0, 5]])))
+    torch.testing.assert_close(emissions[1, 0], fusion.score(torch.cat([joined[1, 3], joined[1, 0]])))
+
+
+# --- attention ---------------------------------------------------------------------------------------
+
+
+def test_attention_is_that_of_pytorch():
+    torch.manual_seed(0)
+    ours = Attention(D, 2, 0.0, hide_masked)
+    theirs = nn.MultiheadAttention(D, 2, batch_first=True)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key.weight, ours.value.weight]))
+        theirs.in_proj_bias.copy_(torch.cat([ours.query.bias, ours.key.bias, ours.value.bias]))
+        theirs.out_proj.weight.copy_(ours.out.weight)
+        theirs.out_proj.bias.copy_(ours.out.bias)
+    asking, asked = torch.randn(2, 3, D), torch.randn(2, 5, D)
+    mask = torch.tensor([[True] * 5, [True, False, True, False, False]])
+    expected, _ = theirs(asking, asked, asked, key_padding_mask=~mask)
+    torch.testing.assert_close(ours(asking, asked, mask), expected)
