@@ -87,7 +87,7 @@ class Runs:
                 for run in [run for run, process in active.items() if process.poll() is not None]:
                     code = _close(active.pop(run))
                     tell(done.line(run, self._outcome(run, code)))
-                    if code != 0:
+                    if self.result(run) is None:
                         failed.append(run)
                 time.sleep(0.1)
         finally:  # interrupted: a process ends when its standard input does
@@ -116,7 +116,7 @@ class Runs:
 
     def _outcome(self, run: Run, code: int) -> str:
         folder = self.place(run)
-        if code == 0:
+        if self.result(run) is not None:
             return "finished"
         if code == BUSY:
             return "is being done by another process"

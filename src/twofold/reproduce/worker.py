@@ -50,7 +50,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not sys.stdin: its lock would be held when Python shuts down
+        pass
     os._exit(FAILED)
 
 
