@@ -16,6 +16,7 @@ from twofold.runtime.pairs import (
     PairPieces,
     PlainMarkers,
     TypedMarkers,
+    UntypedMarkers,
     read_markers,
     word_span,
 )
@@ -169,19 +170,28 @@ def test_pairs_of_one_post_are_those_taken_one_by_one() -> None:
     assert made.windows(TEXT, words, wanted) == [made.window(TEXT, words, *pair) for pair in wanted]
 
 
+def test_untyped_markers_do_not_look_at_types() -> None:
+    untyped, typed = UntypedMarkers(), TypedMarkers()
+    assert untyped.head("PER") == untyped.head("") == typed.head("")
+    assert untyped.tail("PER") == untyped.tail("") == typed.tail("")
+
+
 def test_an_unknown_type_stands_for_itself() -> None:
     assert TypedMarkers().head("EVENT") == (["@", "*", "event", "*"], ["@"])
     assert TypedMarkers().tail("LOC") == (["#", "^", "location", "^"], ["#"])
 
 
-@pytest.mark.parametrize("markers", [TypedMarkers(), TypedMarkers({"X": "ex"}, ("a", "b")), PlainMarkers()])
-def test_markers_are_read_back(markers: TypedMarkers | PlainMarkers) -> None:
+@pytest.mark.parametrize(
+    "markers",
+    [TypedMarkers(), TypedMarkers({"X": "ex"}, ("a", "b")), UntypedMarkers("a", "b"), PlainMarkers()],
+)
+def test_markers_are_read_back(markers: TypedMarkers | UntypedMarkers | PlainMarkers) -> None:
     assert read_markers(json.loads(json.dumps(markers.record())), "config.json") == markers
 
 
 @pytest.mark.parametrize("raw", [None, {}, {"style": "other"}, {"style": "plain", "tokens": ["<s>"]}])
 def test_markers_that_cannot_be_read(raw: object) -> None:
-    with pytest.raises(ModelError, match="typed or plain"):
+    with pytest.raises(ModelError, match="typed, untyped or plain"):
         read_markers(raw, "config.json")
 
 

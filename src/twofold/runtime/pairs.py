@@ -5,16 +5,18 @@ how near they are to an argument, so that a post too long for one window keeps t
 stands round each, and loses what lies between and at the ends. The head may follow the tail, and the two
 may overlap, hold one another, or be the same words.
 
-Two styles. Typed (default): punctuation and the type as a plain word, "@ * person * Ada @" and
+Three styles. Typed (default): punctuation and the type as a plain word, "@ * person * Ada @" and
 "# ^ location ^ Paris #" (typed entity marker (punct), Zhou & Chen, "An Improved Baseline for
-Sentence-level Relation Extraction", 2022), which any tokenizer and a frozen embedding table know. Plain:
-the released ``<s> </s>`` and ``<o> </o>`` of MMIB, tokens of their own that the tokenizer must have got.
+Sentence-level Relation Extraction", 2022), which any tokenizer and a frozen embedding table know. Untyped:
+the same without the types. Plain: the released ``<s> </s>`` and ``<o> </o>`` of MMIB, tokens of their own
+that the tokenizer must have got.
 
 It does not know models, nor where arguments and their types come from.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -111,6 +113,30 @@ class TypedMarkers:
 
 
 @dataclass(frozen=True, slots=True)
+class UntypedMarkers:
+    """The outer punctuation of `TypedMarkers` alone, whatever the type.
+
+    Attributes:
+        head_sign: round the head. tail_sign: round the tail.
+    """
+
+    head_sign: str = "@"
+    tail_sign: str = "#"
+
+    def head(self, type_: str) -> tuple[list[str], list[str]]:
+        """See `Markers`."""
+        return [self.head_sign], [self.head_sign]
+
+    def tail(self, type_: str) -> tuple[list[str], list[str]]:
+        """See `Markers`."""
+        return [self.tail_sign], [self.tail_sign]
+
+    def record(self) -> dict[str, Any]:
+        """See `Markers`."""
+        return {"style": "untyped", "head_sign": self.head_sign, "tail_sign": self.tail_sign}
+
+
+@dataclass(frozen=True, slots=True)
 class PlainMarkers:
     """Tokens of their own, blind to types.
 
@@ -142,6 +168,8 @@ def read_markers(raw: object, where: str) -> Markers:
     match raw:
         case {"style": "plain", "tokens": [str(a), str(b), str(c), str(d)]}:
             return PlainMarkers((a, b, c, d))
+        case {"style": "untyped", "head_sign": str(a), "tail_sign": str(b)}:
+            return UntypedMarkers(a, b)
         case {
             "style": "typed",
             "names": dict(names),
@@ -152,15 +180,16 @@ def read_markers(raw: object, where: str) -> Markers:
     raise ModelError(
         f"markers are {raw!r}"[:200],
         where=where,
-        expected="markers of style typed or plain, with their words",
+        expected="markers of style typed, untyped or plain, with their words",
         do="install a newer Twofold, or train the model again",
     )
 
 
 def word_span(words: Sequence[Span], start: int, end: int) -> tuple[int, int] | None:
-    """The words (lo, hi) that a span of the text touches; None where it touches none."""
-    touched = [i for i, (a, b) in enumerate(words) if a < end and b > start]
-    return (touched[0], touched[-1] + 1) if touched else None
+    """The words (lo, hi), of those in order, that a span of the text touches; None where it touches none."""
+    lo = bisect_right(words, start, key=lambda word: word[1])
+    hi = bisect_left(words, end, key=lambda word: word[0])
+    return (lo, hi) if lo < hi else None
 
 
 class _Item(NamedTuple):
