@@ -9,7 +9,7 @@ import pytest
 
 from twofold.config import ModelConfig
 from twofold.errors import ConfigError, DataError
-from twofold.reproduce.plan import FUSION_TABLES, Run, flat, runs_of
+from twofold.reproduce.plan import OPTION_TABLES, Run, flat, runs_of
 from twofold.reproduce.table import read_table
 
 
@@ -122,11 +122,11 @@ def test_options_of_another_fusion_do_not_matter(table_file: Path) -> None:
     assert "model.evidential.weight" not in flat(runs(table_file)[0].config)
 
 
-def test_every_fusion_with_options_is_known_to_have_them() -> None:
+def test_everything_with_options_of_its_own_is_known_to_have_them() -> None:
     build = pytest.importorskip("twofold.models.build")
     tables = {
         field.name
         for field in dataclasses.fields(ModelConfig)
         if dataclasses.is_dataclass(field.default_factory)
     }
-    assert tables & set(build.FUSIONS) <= set(FUSION_TABLES)
+    assert tables & {*build.FUSIONS, *build.TASKS} <= set(OPTION_TABLES)

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from twofold.errors import ConfigError
+from twofold.reproduce.plan import runs_of
 from twofold.reproduce.table import read_table
+
+TABLES = Path(__file__).parents[2] / "benchmarks" / "tables"
 
 
 def test_what_is_in_the_file(table_file: Path) -> None:
@@ -34,8 +37,6 @@ def test_what_is_in_the_file(table_file: Path) -> None:
     ],
 )
 def test_mistakes_are_told(table_file: Path, old: str, new: str, message: str) -> None:
-    from twofold.reproduce.plan import runs_of
-
     text = table_file.read_text(encoding="utf-8")
     assert old in text
     table_file.write_text(text.replace(old, new), encoding="utf-8")
@@ -47,3 +48,11 @@ def test_a_table_of_nothing_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_text("title = 'x'", encoding="utf-8")
     with pytest.raises(ConfigError, match="no data set or no method"):
         read_table(tmp_path / "t.toml")
+
+
+@pytest.mark.parametrize("path", sorted(TABLES.glob("*.toml")), ids=lambda path: path.name)
+def test_committed_tables_fit_the_configuration(path: Path, shared: Path) -> None:
+    build = pytest.importorskip("twofold.models.build")
+    for run in runs_of(read_table(path, shared / "data")):
+        assert run.config.model.fusion in build.FUSIONS
+        assert run.config.model.weights == "float32"

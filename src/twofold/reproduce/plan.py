@@ -18,10 +18,11 @@ from typing import Any
 
 from twofold.config import Config, DataConfig, from_mapping
 from twofold.errors import ConfigError, DataError
+from twofold.pipeline import default_folder
 from twofold.reproduce.table import DataSet, Settings, Table
 
-FUSION_TABLES = ("evidential", "multigranular", "bottleneck", "concat")
-"""Tables of ``[model]`` that only the fusion of that name looks at."""
+OPTION_TABLES = ("concat", "evidential", "multigranular", "bottleneck", "relations")
+"""Tables of ``[model]`` that only the fusion or the task of that name looks at."""
 _NO_MATTER = ("model.name", "training.device", "training.threads")
 Tree = dict[str, Any]
 
@@ -88,6 +89,7 @@ def _of_seed(table: Table, seed: int) -> Iterator[Run]:
 def _run(table: Table, name: str, method: str, seed: int, hashes: Mapping[str, str]) -> Run:
     item = table.data[name]
     config = configure(table, name, method, seed)
+    hashes = {**hashes, **_hash_of_tagger(config)}
     changed = {key: value for key, value in flat(config).items() if value != flat(Config()).get(key)}
     whole = json.dumps([changed, sorted(hashes.items())], sort_keys=True)
     digest = hashlib.sha256(whole.encode()).hexdigest()[:10]
@@ -132,14 +134,14 @@ def _data(folder: Path, item: DataSet) -> DataConfig:
 
 
 def flat(config: Config) -> dict[str, Any]:
-    """Settings that could change the scores, by dotted name; those of other fusions are left out."""
+    """Settings that could change the scores, by dotted name, without options of other fusions and tasks."""
     found: dict[str, Any] = {}
 
     def walk(prefix: str, tree: Settings) -> None:
         for key, value in tree.items():
             name = f"{prefix}.{key}"
             if isinstance(value, dict):
-                if key not in FUSION_TABLES or key == config.model.fusion:
+                if key not in OPTION_TABLES or key in (config.model.fusion, config.model.task):
                     walk(name, value)
             elif name not in _NO_MATTER:
                 found[name] = list(value) if isinstance(value, tuple) else value
@@ -172,6 +174,15 @@ def _hash_of_folder(path: Path) -> str:
         raise _missing(path, NotADirectoryError(20, "no such folder"))
     files = sorted((str(f.relative_to(path)), f.stat().st_size) for f in path.rglob("*") if f.is_file())
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
+def _hash_of_tagger(config: Config) -> dict[str, str]:
+    """Of the manifest of the tagger that gives types to the arguments of relations, where one does."""
+    name = config.model.relations.tagger
+    if config.model.task != "relations" or not name:
+        return {}
+    folder = default_folder() if name == "default" else Path(name)
+    return {f"tagger {name}": _hash(folder / "manifest.json")}
 
 
 def _missing(path: Path, error: OSError) -> DataError:
