@@ -23,6 +23,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+NO_FILES = ("encoder", "none")
+"""What `MultigranularConfig.augmentation` may say besides a file."""
+
 T = TypeVar("T")
 
 
@@ -96,6 +99,29 @@ class BottleneckConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MultigranularConfig:
+    """Options of the fusion ``multigranular``.
+
+    Attributes:
+        form: ``corrected``, or ``faithful`` to the released code.
+        inner: H, width of the layers of the corrected form; the faithful ones are as wide as the words.
+        augmentation: word vectors whose nearest neighbours augment the words: ``encoder`` (the text
+            encoder's own input embeddings), a file in a word2vec or GloVe format (its path is relative
+            to the configuration file), or ``none``.
+        augmentation_words: words of it that are read, the first and so the most frequent ones; 0 for all.
+        augment: ``add`` or ``gate``, how the augmentation joins the words.
+        auxiliary_weight: of the second task, where entities are whatever their type; 0 for none.
+    """
+
+    form: str = "corrected"
+    inner: int = 128
+    augmentation: str = "encoder"
+    augmentation_words: int = 50_000
+    augment: str = "add"
+    auxiliary_weight: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """What is built.
 
@@ -110,7 +136,8 @@ class ModelConfig:
         window_pieces: longest input of the text encoder, special pieces included.
         context_words: words of context either side of a window of a long post.
         weights: ``8bit`` or ``float32``, how the exported graphs keep theirs.
-        evidential, bottleneck: options of the fusions so called; the others do not look at them.
+        evidential, bottleneck, multigranular: options of the fusions so called; the others do not look
+            at them.
         relations: options of that task; taggers do not look at them.
     """
 
@@ -126,6 +153,7 @@ class ModelConfig:
     weights: str = "8bit"
     evidential: EvidentialConfig = field(default_factory=EvidentialConfig)
     bottleneck: BottleneckConfig = field(default_factory=BottleneckConfig)
+    multigranular: MultigranularConfig = field(default_factory=MultigranularConfig)
     relations: RelationsConfig = field(default_factory=RelationsConfig)
 
 
@@ -214,7 +242,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def resolve(config: Config, base: Path) -> Config:
-    """The same with data paths made relative to the working folder instead of ``base``."""
+    """The same with paths of files made relative to the working folder instead of ``base``."""
 
     def at(name: str) -> str:
         return str(base / name) if name else ""
@@ -223,7 +251,11 @@ def resolve(config: Config, base: Path) -> Config:
     found = DataConfig(
         tuple(map(at, data.train)), tuple(map(at, data.dev)), at(data.images), at(data.alt_text)
     )
-    return dataclasses.replace(config, data=found)
+    options = config.model.multigranular
+    if options.augmentation not in NO_FILES:
+        options = dataclasses.replace(options, augmentation=at(options.augmentation))
+    model = dataclasses.replace(config.model, multigranular=options)
+    return dataclasses.replace(config, data=found, model=model)
 
 
 def from_mapping(raw: Mapping[str, Any], where: str) -> Config:

@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from torch import nn
+
 from twofold.config import ModelConfig
 from twofold.encoders.image import ImageEncoder
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError
-from twofold.fusion import bottleneck, variational
+from twofold.fusion import bottleneck, multigranular, variational
 from twofold.fusion.concat import Concat
 from twofold.fusion.contract import Fusion
 from twofold.fusion.evidential import Evidential
+from twofold.fusion.multigranular_faithful import ReleasedAdded, ReleasedGated, faithful
 from twofold.fusion.nig import LogLinear, MoNIG, Pooling, PriorCorrected
 from twofold.fusion.text_only import TextOnly
 from twofold.heads.balance import Adjusted, Balance, Weighted
@@ -21,6 +24,7 @@ from twofold.heads.classes import Classes
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
 from twofold.models.multimodal import MultimodalModel
+from twofold.models.spans import SpanTask
 
 T = TypeVar("T")
 
@@ -68,6 +72,20 @@ def _bottleneck(plan: Plan) -> Fusion:
     return choose(BOTTLENECKS, options.form, "form")(plan, rule)
 
 
+def _multigranular(plan: Plan) -> Fusion:
+    options = plan.config.multigranular
+    seen = dict(plan.sources)
+    vectors = seen.pop(multigranular.AUGMENTATION, 0)
+    augment = choose(choose(AUGMENTS, options.form, "form"), options.augment, "augment")
+    task = SPAN_TASKS.get(plan.config.task) if options.auxiliary_weight else None
+    return MULTIGRANULARS[options.form](
+        plan,
+        seen,
+        augment(plan.width, vectors) if vectors else None,
+        multigranular.SecondTask(task(plan.width, plan.labels), options.auxiliary_weight) if task else None,
+    )
+
+
 POOLINGS: dict[str, Callable[[int, int], Pooling]] = {
     "monig": lambda width, count: MoNIG(),
     "prior_corrected": lambda width, count: PriorCorrected(),
@@ -95,12 +113,35 @@ BOTTLENECKS: dict[str, Callable[[Plan, bottleneck.Regularisers], Fusion]] = {
         plan.width, len(plan.labels), plan.sources, plan.places, RELEASED_DRAWS[plan.config.task], rule
     ),
 }
+AUGMENTS: dict[str, dict[str, Callable[[int, int], nn.Module]]] = {
+    "corrected": {"add": multigranular.Added, "gate": multigranular.Gated},
+    "faithful": {"add": ReleasedAdded, "gate": ReleasedGated},
+}
+SPAN_TASKS: dict[str, Callable[[int, Sequence[str]], nn.Module]] = {"entities": SpanTask}
+"""The second task of `multigranular`, by task; relations have no spans to find."""
+MULTIGRANULARS: dict[
+    str, Callable[[Plan, Mapping[str, int], nn.Module | None, multigranular.SecondTask | None], Fusion]
+] = {
+    "corrected": lambda plan, seen, augment, second: multigranular.corrected(
+        plan.width, len(plan.labels), seen, plan.places, plan.config.multigranular.inner, augment, second
+    ),
+    "faithful": lambda plan, seen, augment, second: faithful(
+        plan.width, len(plan.labels), seen, plan.places, augment, second
+    ),
+}
 FUSIONS: dict[str, Callable[[Plan], Fusion]] = {
     "bottleneck": _bottleneck,
     "concat": lambda plan: Concat(plan.width, len(plan.labels), plan.sources, plan.places),
     "evidential": _evidential,
+    "multigranular": _multigranular,
     "text_only": lambda plan: TextOnly(plan.width, len(plan.labels), plan.places),
 }
+BROUGHT: dict[str, Callable[[ModelConfig], tuple[str, ...]]] = {
+    "multigranular": lambda config: (
+        () if config.multigranular.augmentation == "none" else (multigranular.AUGMENTATION,)
+    )
+}
+"""Sources that a fusion brings along unasked."""
 BALANCES: dict[str, Callable[[Sequence[int], float], Balance]] = {
     "none": lambda counts, strength: Balance(),
     "weights": Weighted,
@@ -131,12 +172,19 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
     return table[name]
 
 
+def sources_of(config: ModelConfig) -> tuple[str, ...]:
+    """Sources besides the text: those asked for, and what the fusion brings along."""
+    brought = BROUGHT[config.fusion](config) if config.fusion in BROUGHT else ()
+    return tuple(dict.fromkeys((*config.sources, *brought)))
+
+
 def build_model(
     config: ModelConfig,
     labels: Sequence[str],
     text: TextEncoder,
     image: ImageEncoder | None,
     counts: Sequence[int] = (),
+    neighbours: int = 0,
 ) -> MultimodalModel:
     """Put a model together.
 
@@ -145,9 +193,11 @@ def build_model(
         labels: BIO tags, or relation classes.
         text: text encoder. image: picture encoder, where ``picture`` is among the sources.
         counts: how often each label was seen in training, for heads that look at it; () for alike.
+        neighbours: V of the words' augmentation, where ``neighbours`` is among the sources.
     """
     widths = {"alt_text": text.width} | ({"picture": image.width} if image else {})
-    sources = {name: choose(widths, name, "source") for name in config.sources}
+    widths |= {multigranular.AUGMENTATION: neighbours} if neighbours else {}
+    sources = {name: choose(widths, name, "source") for name in sources_of(config)}
     places, head = choose(TASKS, config.task, "task")
     plan = Plan(config, labels, text.width, sources, places)
     fusion = choose(FUSIONS, config.fusion, "fusion")(plan)
