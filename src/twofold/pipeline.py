@@ -6,8 +6,6 @@
 
 Posts stream through in groups of bounded size; results come in the order of the posts. It does not know
 files of posts, nor training.
-
-Shape letters: W words, K tags, M sources, n words of a span.
 """
 
 from __future__ import annotations
@@ -15,24 +13,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from twofold.corpora.jsonl import parse_post
 from twofold.errors import ConfigError, InputError, ModelError
-from twofold.posts import Entity, Extraction, Post, SourceEvidence, Uncertainty
-from twofold.runtime.decoding import TagSpan
-from twofold.runtime.folder import ModelFolder, open_folder
+from twofold.posts import Extraction, PictureReport, Post, Relation
+from twofold.runtime.decoding import ChainDecoder
+from twofold.runtime.finding import EntityFinder, Found, Given, Predicted, warnings_on
+from twofold.runtime.folder import NO_RELATION, ModelFolder, open_folder
+from twofold.runtime.linking import Linked, Linker
 from twofold.runtime.pictures import FeatureCache
-from twofold.runtime.reading import Reader, Reading, chunks
-from twofold.runtime.scene import TEXTS, VISUAL
+from twofold.runtime.reading import Reading, chunks
+from twofold.runtime.relations import RelationReader
+from twofold.runtime.sources import PostSources
+from twofold.runtime.tagging import Tagger
 
 PostLike = Post | Mapping[str, Any] | str
 """A post; a mapping as in a line of JSON; or just a text, whose id is then its number from 0."""
-
-_KNOWN_SOURCES = ("text", *VISUAL, *TEXTS)
 
 
 def default_folder() -> Path:
@@ -41,17 +38,25 @@ def default_folder() -> Path:
 
 
 def load(
-    folder: Path | str | None = None, *, threads: int | None = None, cache: Path | str | None = None
+    folder: Path | str | None = None,
+    *,
+    relations: Path | str | Literal[False] | None = None,
+    threads: int | None = None,
+    cache: Path | str | None = None,
 ) -> Extractor:
     """Load a model.
 
     Args:
-        folder: a model folder; None for the model that ships with the package.
+        folder: a model folder; None for the model that ships with the package. A relation model alone
+            finds no entities: it relates those that posts give.
+        relations: folder of a relation model to go with it; None for the one that the folder may hold,
+            False to look for no relations.
         threads: threads one graph may use; None for as many as there are cores.
         cache: folder where features of pictures are kept between runs; None to keep none.
 
     Raises:
-        ModelError: the folder is missing, half-written, from a newer version, or was altered.
+        ModelError: a folder is missing, half-written, from a newer version, was altered, or is for
+            another task.
         ConfigError: threads is not a number above 0.
     """
     if threads is not None and threads < 1:
@@ -63,8 +68,10 @@ def load(
             do="install the released package, or give a model folder (`twofold train` writes one)",
         )
     opened = open_folder(Path(folder) if folder is not None else default_folder())
-    kept = FeatureCache(Path(cache), opened.picture_fingerprint) if cache is not None else None
-    return Extractor(opened, threads=threads, cache=kept)
+    related = opened.relations if relations is None else None
+    if relations:
+        related = open_folder(Path(relations))
+    return Extractor(opened, related, threads=threads, cache=Path(cache) if cache is not None else None)
 
 
 class Extractor:
@@ -72,41 +79,62 @@ class Extractor:
 
     Args:
         folder: a checked model folder.
+        relations: a checked folder of a relation model; None to look for no relations.
         threads: threads one graph may use; None for as many as there are cores.
-        cache: where features of pictures are kept between runs; None to keep none.
+        cache: folder where features of pictures are kept between runs; None to keep none.
 
     Attributes:
         folder: the model folder.
-        decoder: its CRF.
     """
 
     def __init__(
-        self, folder: ModelFolder, *, threads: int | None = None, cache: FeatureCache | None = None
+        self,
+        folder: ModelFolder,
+        relations: ModelFolder | None = None,
+        *,
+        threads: int | None = None,
+        cache: Path | None = None,
     ) -> None:
-        unknown = set(folder.config.sources) - set(_KNOWN_SOURCES)
-        if unknown or folder.config.sources[0] != "text":
-            raise ModelError(
-                f"the model wants the sources {', '.join(folder.config.sources)}",
-                where=str(folder.path),
-                expected=f"text, then any of {', '.join(_KNOWN_SOURCES[1:])}",
-                do="install a newer Twofold",
-            )
         self.folder = folder
-        self.decoder = folder.decoder()
-        self._reader = Reader(folder, threads, cache)
+        self._tagger: Tagger | None = None
+        self._finder: EntityFinder = Given()
+        if folder.config.task == "relations" and relations is None:
+            relations = folder
+        else:
+            self._tagger = Tagger(folder, threads, _kept(folder, cache))
+            self._finder = Predicted(self._tagger)
+        self._linker: Linker | None = None
+        if relations is not None:
+            lender = self._tagger.network if self._tagger else None
+            reader = RelationReader(relations, threads, _kept(relations, cache), lender)
+            self._linker = Linker(reader)
 
     @property
     def name(self) -> str:
-        """Name of the model."""
-        return self.folder.config.name
+        """Name of the model; of both models where they do not come in one folder."""
+        related = self._linker.reader.folder if self._linker else self.folder
+        if related.path in (self.folder.path, self.folder.relations and self.folder.relations.path):
+            return self.folder.config.name
+        return f"{self.folder.config.name}+{related.config.name}"
 
     @property
     def types(self) -> tuple[str, ...]:
-        """Entity types the model knows."""
-        return self.decoder.types
+        """Entity types the model knows; none for a relation model alone."""
+        return self._tagger.decoder.types if self._tagger else ()
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """Relations the model knows, "None" left out; none for a tagger alone."""
+        labels = self._linker.reader.labels if self._linker else ()
+        return tuple(label for label in labels if label != NO_RELATION)
+
+    @property
+    def decoder(self) -> ChainDecoder:
+        """The tagger's CRF."""
+        return self._needed_tagger().decoder
 
     def extract(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Extraction]:
-        """Find the entities of posts, one extraction a post, in order.
+        """Find entities and relations in posts, one extraction a post, in order.
 
         Memory does not grow with the number of posts. A picture that cannot be read is said so in
         the extraction; the text is read all the same.
@@ -120,69 +148,108 @@ class Extractor:
                 the post in question).
             ConfigError: batch_size is not a number above 0.
         """
-        groups = self._groups(posts, batch_size)
-        return chain.from_iterable(self.decode(group) for group in groups)
+        groups = _groups(posts, batch_size)
+        return chain.from_iterable(self._extractions(group, batch_size) for group in groups)
+
+    def classify(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[tuple[Relation, ...]]:
+        """What the pairs of the posts' gold relations are taken for, "None" included.
+
+        What the gold says of them is not looked at: ends have the types that the tagger gives their
+        words, or without a tagger those of gold entities. Arguments and errors as in `extract`.
+
+        Returns:
+            For each post a relation for each of its gold relations, in their order.
+
+        Raises:
+            ModelError: the model knows no relations.
+        """
+        linker = self._needed_linker()
+        groups = _groups(posts, batch_size)
+        return chain.from_iterable(self._classified(linker, group, batch_size) for group in groups)
 
     def read(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Reading]:
-        """What the model saw in each post, before decoding; `decode` makes extractions of it.
+        """What the tagger saw in each post, before decoding; `decode` makes extractions of it.
 
         Arguments and errors as in `extract`.
         """
-        return chain.from_iterable(self._groups(posts, batch_size))
-
-    def _groups(self, posts: Iterable[PostLike], batch_size: int) -> Iterator[list[Reading]]:
-        if isinstance(posts, (str, bytes, Mapping, Post)):
-            raise InputError(
-                f"a single {type(posts).__name__} came",
-                expected="an iterable of posts",
-                do="put it into a list",
-            )
-        if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}", expected="a number above 0")
-        read = self._reader.read
-        return (read(group, batch_size) for group in chunks(_as_posts(posts), batch_size))
+        read = self._needed_tagger().reader.read
+        return chain.from_iterable(read(group, batch_size) for group in _groups(posts, batch_size))
 
     def decode(self, readings: Sequence[Reading]) -> list[Extraction]:
-        """Extractions of some readings, in order."""
-        emissions = [reading.emissions for reading in readings]
-        spans = self.decoder.decode(emissions)
-        confidences = self.decoder.confidences(emissions, spans, self.folder.temperature)
+        """Extractions of some readings, in order, without relations."""
+        found = self._needed_tagger().entities(readings)
         return [
-            self._extraction(*item) for item in zip(readings, spans, confidences, strict=True)
-        ]  # fmt: skip
+            Extraction(r.post.id, r.post.text, row, r.picture, self.name, warnings=warnings_on(r))
+            for r, row in zip(readings, found, strict=True)
+        ]
 
-    def _extraction(
-        self, reading: Reading, spans: Sequence[TagSpan], confidences: NDArray[np.float64]
-    ) -> Extraction:
-        entities = [
-            self._entity(reading, span, float(value))
-            for span, value in zip(spans, confidences, strict=True)
-        ]  # fmt: skip
-        post = reading.post
-        return Extraction(post.id, post.text, tuple(entities), reading.picture, self.name, _warnings(reading))
+    def _extractions(self, posts: Sequence[Post], batch_size: int) -> list[Extraction]:
+        found = self._finder.find(posts, batch_size)
+        linked = [Linked(()) for _ in posts]
+        if self._linker is not None:
+            linked = self._linker.link(found.posts, batch_size, self._shared(found))
+        return [
+            Extraction(
+                post.id,
+                post.text,
+                tuple(found.posts[i].entities),
+                _picture(found.pictures[i], linked[i].picture),
+                self.name,
+                relations=linked[i].relations,
+                warnings=found.warnings[i] + linked[i].warnings,
+            )
+            for i, post in enumerate(posts)
+        ]
 
-    def _entity(self, reading: Reading, span: TagSpan, confidence: float) -> Entity:
-        start, end = reading.words[span.start][0], reading.words[span.end - 1][1]
-        uncertainty, sources = self._evidence(reading, span)
-        text = reading.post.text[start:end]
-        return Entity(start, end, text, span.type, confidence, uncertainty, sources)
+    def _classified(
+        self, linker: Linker, posts: Sequence[Post], batch_size: int
+    ) -> list[tuple[Relation, ...]]:
+        found, ends = self._finder.ends(posts, batch_size)
+        linked = linker.classify(found.posts, ends, batch_size, self._shared(found))
+        return [row.relations for row in linked]
 
-    def _evidence(
-        self, reading: Reading, span: TagSpan
-    ) -> tuple[Uncertainty | None, dict[str, SourceEvidence]]:
-        """Means over the words of the span, each at the tag it was given."""
-        if reading.evidence is None or reading.fused is None or reading.share is None:
-            return None, {}
-        words, tags = np.arange(span.start, span.end), self.decoder.tags_of(span)
-        shares = reading.share[:, words, tags].mean(1)  # (M,)
-        aleatoric, epistemic = _uncertainty(reading.evidence[:, :, words, tags])  # (M,) each
-        sources = {
-            name: SourceEvidence(float(shares[m]), float(aleatoric[m]), float(epistemic[m]))
-            for m, name in enumerate(self.folder.config.sources)
-            if reading.sources[m]
-        }
-        whole = _uncertainty(reading.fused[:, words, tags])
-        return Uncertainty(float(whole[0]), float(whole[1])), sources
+    def _shared(self, found: Found) -> PostSources | None:
+        """Sources that the tagger read just as the relation model would."""
+        if self._linker is None or found.sources is None:
+            return None
+        return self._linker.reader.network.same(found.sources)
+
+    def _needed_tagger(self) -> Tagger:
+        if self._tagger is None:
+            raise ModelError(
+                "a relation model finds no entities", where=str(self.folder.path), expected="a tagger"
+            )
+        return self._tagger
+
+    def _needed_linker(self) -> Linker:
+        if self._linker is None:
+            raise ModelError(
+                "the model knows no relations",
+                where=str(self.folder.path),
+                expected="a relation model, or a tagger with one",
+            )
+        return self._linker
+
+
+def _kept(folder: ModelFolder, cache: Path | None) -> FeatureCache | None:
+    return FeatureCache(cache, folder.picture_fingerprint) if cache is not None else None
+
+
+def _picture(tagger: PictureReport, relations: PictureReport | None) -> PictureReport:
+    """What became of a picture that the relation model may be the only one to look at."""
+    return relations if tagger.status == "none" and relations is not None else tagger
+
+
+def _groups(posts: Iterable[PostLike], batch_size: int) -> Iterator[list[Post]]:
+    if isinstance(posts, (str, bytes, Mapping, Post)):
+        raise InputError(
+            f"a single {type(posts).__name__} came",
+            expected="an iterable of posts",
+            do="put it into a list",
+        )
+    if batch_size < 1:
+        raise ConfigError(f"batch_size is {batch_size}", expected="a number above 0")
+    return chunks(_as_posts(posts), batch_size)
 
 
 def _as_posts(posts: Iterable[PostLike]) -> Iterator[Post]:
@@ -190,16 +257,3 @@ def _as_posts(posts: Iterable[PostLike]) -> Iterator[Post]:
         if isinstance(post, str):
             post = {"id": number, "text": post}
         yield post if isinstance(post, Post) else parse_post(post, f"post {number}")
-
-
-def _uncertainty(nig: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Aleatoric and epistemic (…), each the mean over n words, of δ, γ, α, β (…, 4, n)."""
-    gamma, alpha, beta = (nig[..., i, :].astype(np.float64) for i in (1, 2, 3))
-    aleatoric = beta / (alpha - 1)
-    return aleatoric.mean(-1), (aleatoric / gamma).mean(-1)
-
-
-def _warnings(reading: Reading) -> tuple[str, ...]:
-    if reading.words:
-        return ()
-    return ("the text is empty" if not reading.post.text else "the text has no words",)

@@ -73,7 +73,15 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A typed, directed relation between two spans of ``text``."""
+    """A typed, directed relation between two spans of ``text``; gold or predicted.
+
+    Attributes:
+        head: one end. tail: the other; it may stand first in the text, and gold ends may overlap.
+        type: such as ``/per/org/member_of``; "None" for a pair known to stand in no relation.
+        confidence: probability in [0, 1] of the type for these two ends as they are; None for gold.
+        uncertainty: as of `Entity`.
+        sources: as of `Entity`.
+    """
 
     head: Entity
     tail: Entity
@@ -166,6 +174,8 @@ class Extraction:
         entities: in order of their start; they never overlap.
         picture: what became of the picture.
         model: name of the model that read the post.
+        relations: among the entities, in the order of their heads and then of their tails; at most one
+            between two of them. Empty too for a model that looks for none.
         warnings: remarks for the user on this post (an empty text, for instance).
     """
 
@@ -174,4 +184,5 @@ class Extraction:
     entities: tuple[Entity, ...]
     picture: PictureReport
     model: str
+    relations: tuple[Relation, ...] = ()
     warnings: tuple[str, ...] = ()

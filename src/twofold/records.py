@@ -6,9 +6,10 @@ It does not read them back.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from twofold.posts import Entity, Extraction, SourceEvidence, Uncertainty
+from twofold.posts import Entity, Extraction, Relation, SourceEvidence, Uncertainty
 
 DIGITS = 6
 """Decimal places of every number."""
@@ -16,10 +17,12 @@ DIGITS = 6
 
 def to_record(extraction: Extraction) -> dict[str, Any]:
     """An extraction as plain data."""
+    number = {_key(entity): i for i, entity in enumerate(extraction.entities)}
     return {
         "id": extraction.id,
         "text": extraction.text,
         "entities": [_entity(entity) for entity in extraction.entities],
+        "relations": [_relation(relation, number) for relation in extraction.relations],
         "picture": {"status": extraction.picture.status, "reason": extraction.picture.reason},
         "model": extraction.model,
     }
@@ -31,16 +34,29 @@ def to_line(extraction: Extraction) -> str:
 
 
 def _entity(entity: Entity) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "start": entity.start, "end": entity.end, "text": entity.text, "type": entity.type,
-    }  # fmt: skip
-    if entity.confidence is not None:
-        record["confidence"] = round(entity.confidence, DIGITS)
-    if entity.uncertainty is not None:
-        record["uncertainty"] = _numbers(entity.uncertainty)
+    record = {"start": entity.start, "end": entity.end, "text": entity.text, "type": entity.type}
+    return record | _judgement(entity)
+
+
+def _relation(relation: Relation, number: Mapping[tuple[int, int, str], int]) -> dict[str, Any]:
+    """Its ends by their places among the entities, so that no span is told twice."""
+    head, tail = (number[_key(end)] for end in (relation.head, relation.tail))
+    return {"head": head, "tail": tail, "type": relation.type} | _judgement(relation)
+
+
+def _key(entity: Entity) -> tuple[int, int, str]:
+    return entity.start, entity.end, entity.type
+
+
+def _judgement(of: Entity | Relation) -> dict[str, Any]:
+    record: dict[str, Any] = {}
+    if of.confidence is not None:
+        record["confidence"] = round(of.confidence, DIGITS)
+    if of.uncertainty is not None:
+        record["uncertainty"] = _numbers(of.uncertainty)
     record["sources"] = {
         name: {"share": round(source.share, DIGITS), **_numbers(source)}
-        for name, source in entity.sources.items()
+        for name, source in of.sources.items()
     }
     return record
 

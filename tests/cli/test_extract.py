@@ -62,7 +62,7 @@ def test_a_file_to_a_file(extract, tmp_path, capsys):
     assert set(first["entities"][0]["sources"]) == {"text", "picture", "alt_text"}
     assert first["picture"] == {"status": "read", "reason": ""}
     assert second == {
-        "id": 2, "text": "nothing here", "entities": [],
+        "id": 2, "text": "nothing here", "entities": [], "relations": [],
         "picture": {"status": "none", "reason": ""}, "model": "tiny",
     }  # fmt: skip
     shown = capsys.readouterr()

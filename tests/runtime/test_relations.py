@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import shutil
 
@@ -108,6 +109,7 @@ def test_a_broken_picture_leaves_the_relation_to_the_text(alone):
     broken, without = Post(1, TEXT, image=b"no picture"), Post(2, TEXT)
     (one,), (other,) = alone.read([broken, without], [[(ANNA, NASA)]] * 2)
     assert one.sources == other.sources == (True, False, False)
+    assert (one.picture.status, other.picture.status) == ("unreadable", "none")
     np.testing.assert_allclose(one.emissions, other.emissions, atol=1e-6)
 
 
@@ -117,7 +119,7 @@ def test_what_is_the_same_in_the_tagger_is_borrowed(folders, monkeypatch):
     posts = [Post(1, TEXT, image=picture(), alt_text="a square"), Post(2, "lol", image=picture("blue"))]
     found = tagger.network.read_sources(posts, 8)
     pictures = spy(monkeypatch, tagger.network.sessions, "picture")
-    (reading,), _ = borrowing.read(posts, [[(ANNA, NASA)], []], known=found)
+    (reading,), _ = borrowing.read(posts, [[(ANNA, NASA)], []], known=borrowing.network.same(found))
     assert pictures == []
     assert borrowing.network.sessions.opened == ("fusion",)
     ((plain,),) = RelationReader(folders[1]).read(posts[:1], [[(ANNA, NASA)]])
@@ -134,7 +136,7 @@ def test_what_differs_is_read_anew(folders, tmp_path):
     reader = RelationReader(open_folder(other), lender=tagger.network)
     posts = [Post(1, TEXT, image=picture(), alt_text="a square")]
     known = tagger.network.read_sources(posts, 8)
-    ((reading,),) = reader.read(posts, [[(ANNA, NASA)]], known=known)
+    ((reading,),) = reader.read(posts, [[(ANNA, NASA)]], known=reader.network.same(known))
     assert set(reader.network.sessions.opened) == {"picture", "fusion"}
     ((plain,),) = RelationReader(folders[1]).read(posts, [[(ANNA, NASA)]])
     np.testing.assert_allclose(reading.emissions, plain.emissions, atol=1e-6)
@@ -146,7 +148,7 @@ def test_a_tagger_that_looks_at_nothing_lends_no_sources(folders, tmp_path):
     posts = [Post(1, TEXT, image=picture(), alt_text="a square")]
     known = tagger.network.read_sources(posts, 8)
     reader = RelationReader(folders[1], lender=tagger.network)
-    ((reading,),) = reader.read(posts, [[(ANNA, NASA)]], known=known)
+    ((reading,),) = reader.read(posts, [[(ANNA, NASA)]], known=reader.network.same(known))
     assert reading.sources == (True, True, True)
 
 
@@ -163,13 +165,14 @@ def test_verdicts_are_the_tempered_softmax_over_what_fits(alone):
     post = Post(1, TEXT, alt_text="two faces")
     (readings,) = alone.read([post], [[(ANNA, NASA), (NASA, ANNA)]])
     scores = readings[0].emissions.astype(float) / 1.25
-    verdict, reversed_ = alone.judge(readings, by_types=True)
+    verdict, reversed_ = alone.judge(readings)
     assert verdict.label == "/per/org/member_of"
     fitting = np.exp(scores[[0, 1]])
     assert verdict.confidence == pytest.approx(fitting[1] / fitting.sum())
     assert verdict.none == pytest.approx(fitting[0] / fitting.sum())
     assert (reversed_.label, reversed_.confidence) == ("None", 1.0)
-    free = alone.judge(readings[:1], by_types=False)[0]
+    unknown = dataclasses.replace(readings[0], head=Argument(0, 2), tail=Argument(3, 4))
+    free = alone.judge([unknown])[0]
     assert free.confidence == pytest.approx(np.exp(scores).max() / np.exp(scores).sum())
 
 
@@ -179,7 +182,7 @@ def test_long_posts_keep_the_surroundings_of_both_arguments(alone):
         words = [text[a:b] for a, b in segment(text)]
         anna, nasa = words.index("Anna"), words.index("NASA")
         pair = (Argument(anna, anna + 1, "PER"), Argument(nasa, nasa + 1, "ORG"))
-        return alone.judge(alone.read([Post(1, text)], [[pair]])[0], by_types=True)[0].label
+        return alone.judge(alone.read([Post(1, text)], [[pair]])[0])[0].label
 
     far = "x " * 300
     assert verdict(f"Anna y {far} y NASA") == "/per/org/member_of"

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold.errors import ModelError
 from twofold.posts import Post
 from twofold.runtime.folder import ModelFolder
 from twofold.runtime.pictures import FeatureCache
@@ -52,6 +53,9 @@ class Network:
         threads: threads one graph may use; None for as many as there are cores.
         cache: where features of pictures are kept between runs; None to keep none.
         lender: a network to borrow from.
+
+    Raises:
+        ModelError: the model wants sources that this version cannot read.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Network:
         cache: FeatureCache | None = None,
         lender: Network | None = None,
     ) -> None:
+        _check_sources(folder)
         self.folder = folder
         same = same_encoders(folder, lender.folder) if lender else frozenset()
         lent = same_graphs(folder, lender.folder) if lender else frozenset()
@@ -77,11 +82,13 @@ class Network:
         Args:
             posts: some hundreds at a time.
             batch_size: texts in a batch, at most.
-            known: what the lender read of these posts; what would be the same here is taken from it.
+            known: those that were read already, just as here.
         """
-        if known is not None:
-            known = known.part(range(len(posts)), self._borrowed)
         return self.sources.read(posts, batch_size, known)
+
+    def same(self, found: PostSources) -> PostSources:
+        """Of what the lender read, the sources that are read just so here."""
+        return found.part(range(len(found.pictures)), self._borrowed)
 
     def run(
         self, rows: Sequence[Row], found: PostSources, batch_size: int
@@ -139,6 +146,17 @@ def same_encoders(one: ModelFolder, other: ModelFolder) -> frozenset[str]:
 
 def _same(one: ModelFolder, other: ModelFolder, file: str) -> bool:
     return file in one.hashes and one.hashes[file] == other.hashes.get(file)
+
+
+def _check_sources(folder: ModelFolder) -> None:
+    sources = folder.config.sources
+    if set(sources[1:]) - set(_READ_BY) or sources[0] != "text":
+        raise ModelError(
+            f"the model wants the sources {', '.join(sources)}",
+            where=str(folder.path),
+            expected=f"text, then any of {', '.join(_READ_BY)}",
+            do="install a newer Twofold",
+        )
 
 
 def _pieces(folder: ModelFolder) -> Pieces:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
-from twofold.posts import Post
+from twofold.posts import PictureReport, Post
 from twofold.runtime.folder import NO_RELATION, ModelFolder
 from twofold.runtime.grammar import Grammar
 from twofold.runtime.network import Network, Row
@@ -39,6 +39,7 @@ class PairReading:
 
     Attributes:
         head: words of the head, and its type as far as it is known. tail: of the tail.
+        picture: what became of the post's picture.
         sources: True for each of the M sources that the post has.
         emissions: (K,).
         evidence: (M, 4, K) δ, γ, α, β of each source; None for models without evidence.
@@ -48,6 +49,7 @@ class PairReading:
 
     head: Argument
     tail: Argument
+    picture: PictureReport
     sources: tuple[bool, ...]
     emissions: Floats
     evidence: Floats | None = None
@@ -117,7 +119,7 @@ class RelationReader:
             posts: some hundreds at a time.
             pairs: of each post, in words of `segment_post`; of a post without any nothing is read.
             batch_size: windows in a batch, at most.
-            known: what the lender read of the posts' sources.
+            known: sources of the posts that were read already, just as this model would (`Network.same`).
 
         Returns:
             A reading a pair, in the order of ``pairs``.
@@ -134,26 +136,20 @@ class RelationReader:
         for number, (i, (head, tail)) in enumerate(flat):
             post = rows[number].post
             there = (True, *(states[post] is not None for states in found.states.values()))
-            readings[i].append(PairReading(head, tail, there, *outputs[number]))
+            readings[i].append(PairReading(head, tail, found.pictures[post], there, *outputs[number]))
         return readings
 
     def _rows(self, number: int, post: Post, pairs: Sequence[Pair]) -> list[Row]:
         marked = self._pairs.windows(post.text, segment_post(post), pairs)
         return [Row(number, pair.window, pair.slot) for pair in marked]
 
-    def judge(self, readings: Sequence[PairReading], *, by_types: bool) -> list[Verdict]:
-        """The most probable relation of each pair.
+    def judge(self, readings: Sequence[PairReading]) -> list[Verdict]:
+        """The most probable relation of each pair; "None" and those compete that the types allow."""
+        return [self._verdict(reading) for reading in readings]
 
-        Args:
-            readings: of pairs.
-            by_types: whether only "None" and relations that the types of head and tail allow compete.
-        """
-        return [self._verdict(reading, by_types) for reading in readings]
-
-    def _verdict(self, reading: PairReading, by_types: bool) -> Verdict:
+    def _verdict(self, reading: PairReading) -> Verdict:
         scores = reading.emissions.astype(np.float64) / self.folder.temperature
-        if by_types:
-            scores[~self.grammar.fits(reading.head.type, reading.tail.type)] = -np.inf
+        scores[~self.grammar.fits(reading.head.type, reading.tail.type)] = -np.inf
         chances = np.exp(scores - scores.max())
         chances /= chances.sum()
         best = int(chances.argmax())

@@ -1,0 +1,180 @@
+"""From the entities of posts to the relations between them.
+
+Of two entities whose types allow a relation, each order that they allow is read, and the one less likely to
+be no relation is kept; it is reported unless "None" is the most probable even so. It does not know where
+the entities come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twofold.posts import Entity, PictureReport, Post, Relation
+from twofold.runtime.evidence import tell
+from twofold.runtime.folder import NO_RELATION
+from twofold.runtime.grammar import PAIR_LIMIT
+from twofold.runtime.pairs import Argument, word_span
+from twofold.runtime.relations import Pair, PairReading, RelationReader, Verdict
+from twofold.runtime.sources import PostSources
+from twofold.segmentation import Span
+
+Floats = NDArray[np.float32]
+Ends = tuple[Entity, Entity]
+"""Head and tail."""
+
+
+class EntityPost(NamedTuple):
+    """A post whose entities are known.
+
+    Attributes:
+        post: the post.
+        words: of its text.
+        entities: in order of their start.
+    """
+
+    post: Post
+    words: Sequence[Span]
+    entities: Sequence[Entity]
+
+
+class Linked(NamedTuple):
+    """What was found between the entities of a post.
+
+    Attributes:
+        relations: in order of their heads, then of their tails.
+        picture: what became of the picture; None where no pair wanted it looked at.
+        warnings: remarks for the user.
+    """
+
+    relations: tuple[Relation, ...]
+    picture: PictureReport | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Linker:
+    """Relations among entities.
+
+    Args:
+        reader: the relation classifier.
+        limit: pairs of a post that are read, at most; the nearest come first.
+    """
+
+    def __init__(self, reader: RelationReader, limit: int = PAIR_LIMIT) -> None:
+        self.reader = reader
+        self._limit = limit
+
+    def link(
+        self, posts: Sequence[EntityPost], batch_size: int, known: PostSources | None = None
+    ) -> list[Linked]:
+        """Relations of some posts.
+
+        Args:
+            posts: some hundreds at a time.
+            batch_size: windows in a batch, at most.
+            known: sources of the posts that were read already, just as the relation model would.
+        """
+        found = [self.reader.grammar.candidates(post.entities, self._limit) for post in posts]
+        asked = [
+            [ends for i, j in row.pairs for ends in self._orders(post.entities[i], post.entities[j])]
+            for post, row in zip(posts, found, strict=True)
+        ]
+        judged = self._judged(posts, asked, batch_size, known)
+        return [
+            Linked(self._best(post, row), _picture(row), self._warnings(len(few.pairs), few.possible))
+            for post, row, few in zip(posts, judged, found, strict=True)
+        ]
+
+    def classify(
+        self,
+        posts: Sequence[EntityPost],
+        pairs: Sequence[Sequence[Ends]],
+        batch_size: int,
+        known: PostSources | None = None,
+    ) -> list[Linked]:
+        """The most probable class of each given pair, "None" included, in the order given.
+
+        A pair of which one end holds no word is "None" without a confidence. Arguments as in `link`.
+        """
+        judged = self._judged(posts, pairs, batch_size, known)
+        return [Linked(tuple(self._relation(*item) for item in row), _picture(row)) for row in judged]
+
+    def _orders(self, one: Entity, other: Entity) -> list[Ends]:
+        if (one.start, one.end) == (other.start, other.end):
+            return []  # given twice, under two types
+        related = self.reader.grammar.related
+        return [(a, b) for a, b in ((one, other), (other, one)) if related(a.type, b.type)]
+
+    def _judged(
+        self,
+        posts: Sequence[EntityPost],
+        asked: Sequence[Sequence[Ends]],
+        batch_size: int,
+        known: PostSources | None,
+    ) -> list[list[_Judged]]:
+        """Each pair with what the model says of it."""
+        pairs = [[_pair(post.words, ends) for ends in row] for post, row in zip(posts, asked, strict=True)]
+        readable = [[pair for pair in row if pair is not None] for row in pairs]
+        readings = self.reader.read([post.post for post in posts], readable, batch_size, known)
+        result: list[list[_Judged]] = []
+        for ends, row, read in zip(asked, pairs, readings, strict=True):
+            said = iter(zip(read, self.reader.judge(read), strict=True))
+            result.append(
+                [_Judged(e, *next(said)) if p else _Judged(e) for e, p in zip(ends, row, strict=True)]
+            )
+        return result
+
+    def _best(self, post: EntityPost, judged: Sequence[_Judged]) -> tuple[Relation, ...]:
+        """Relations that are more probable than none, one a pair of entities at most."""
+        place = {id(entity): i for i, entity in enumerate(post.entities)}
+        best: dict[frozenset[int], _Judged] = {}
+        for item in judged:
+            pair = frozenset(id(end) for end in item.ends)
+            if item.verdict and (pair not in best or item.none < best[pair].none):
+                best[pair] = item
+        chosen = [item for item in best.values() if item.verdict and item.verdict.label != NO_RELATION]
+        chosen.sort(key=lambda item: [place[id(end)] for end in item.ends])
+        return tuple(self._relation(*item) for item in chosen)
+
+    def _relation(
+        self, ends: Ends, reading: PairReading | None = None, verdict: Verdict | None = None
+    ) -> Relation:
+        if reading is None or verdict is None:
+            return Relation(*ends, NO_RELATION)
+        at = slice(verdict.number, verdict.number + 1)
+
+        def of_class(values: Floats | None) -> Floats | None:
+            return None if values is None else values[..., at]
+
+        parts = of_class(reading.evidence), of_class(reading.fused), of_class(reading.share)
+        uncertainty, sources = tell(self.reader.folder.config.sources, reading.sources, parts)
+        return Relation(*ends, verdict.label, verdict.confidence, uncertainty, sources)
+
+    def _warnings(self, read: int, possible: int) -> tuple[str, ...]:
+        if read == possible:
+            return ()
+        return (f"relations were looked for between the {read} nearest of {possible:,} pairs of entities",)
+
+
+class _Judged(NamedTuple):
+    ends: Ends
+    reading: PairReading | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def none(self) -> float:
+        return self.verdict.none if self.verdict else 1.0
+
+
+def _pair(words: Sequence[Span], ends: Ends) -> Pair | None:
+    head, tail = (word_span(words, end.start, end.end) for end in ends)
+    if head is None or tail is None:
+        return None
+    return Argument(*head, ends[0].type), Argument(*tail, ends[1].type)
+
+
+def _picture(judged: Sequence[_Judged]) -> PictureReport | None:
+    return next((item.reading.picture for item in judged if item.reading is not None), None)
