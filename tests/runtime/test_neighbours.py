@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from twofold.errors import DataError, ModelError
+from twofold.posts import Post
 from twofold.runtime import neighbours
 from twofold.runtime.neighbours import FILES, Neighbours, augmentation, nearest
+from twofold.runtime.pieces import Window, surfaces
 from twofold.runtime.vectors import Vectors
+from twofold.segmentation import segment_post
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -53,6 +57,10 @@ def test_the_zero_vector_is_near_to_nothing_and_stays_finite():
     assert np.isfinite(augmentation(states)).all()
 
 
+def opened(folder: Path) -> Neighbours:
+    return Neighbours.open(*(folder / name for name in FILES))
+
+
 def make(words: list[str]) -> Neighbours:
     states = np.random.default_rng(1).standard_normal((len(words), 5)).astype(np.float32)
     return Neighbours.of(Vectors(words, states), "somewhere")
@@ -75,6 +83,21 @@ def test_words_that_no_post_has_are_neighbours_but_have_no_row():
     np.testing.assert_allclose(found.states(np.arange(2)), whole, atol=np.abs(whole).max() / 200)
 
 
+def test_words_of_windows_and_of_posts_have_the_same_rows():
+    found = make(["paris", "in", "#"])
+    post, none = Post(1, "In  #Paris, snow"), Post(2, "snow !")
+    windows = [
+        Window([], [], [], 0, 5, 0, 5, tuple(surfaces(post.text, segment_post(post)))),
+        Window([], [], [], 0, 2, 0, 2, ("", "snow")),
+    ]
+    states, mask = found.of_windows(windows)
+    assert mask.tolist() == [[True, True, True, False, False], [False] * 5]
+    np.testing.assert_array_equal(states[0, :3], found.states(np.array([1, 2, 0])).astype(np.float32))
+    with_rows, without = found.of_posts([post, none])
+    assert with_rows.tolist() == [1, 2, 0]
+    assert without is None
+
+
 def test_eight_bits_lose_little():
     words = [f"w{i}" for i in range(50)]
     states = np.random.default_rng(2).standard_normal((50, 30)).astype(np.float32)
@@ -86,7 +109,7 @@ def test_eight_bits_lose_little():
 def test_what_is_saved_is_read_back(tmp_path):
     made = make(["paris", "rome", "😂", "café"])
     made.save(tmp_path)
-    read = Neighbours.open(tmp_path)
+    read = opened(tmp_path)
     assert (read.words, read.width) == (made.words, 5)
     np.testing.assert_array_equal(read.states(np.arange(4)), made.states(np.arange(4)))
 
@@ -94,8 +117,8 @@ def test_what_is_saved_is_read_back(tmp_path):
 def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path):
     make(["paris", "rome"]).save(tmp_path)
     (tmp_path / FILES[1]).write_text("paris\n", encoding="utf-8")
-    with pytest.raises(ModelError, match="do not fit each other"):
-        Neighbours.open(tmp_path)
+    with pytest.raises(ModelError, match=r"does not fit neighbours\.txt"):
+        opened(tmp_path)
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -103,10 +126,10 @@ def test_a_missing_or_damaged_file_is_told(tmp_path, file):
     make(["paris", "rome"]).save(tmp_path)
     (tmp_path / file).write_bytes(b"\xff\xfe")
     with pytest.raises(ModelError, match="cannot be read"):
-        Neighbours.open(tmp_path)
+        opened(tmp_path)
     (tmp_path / file).unlink()
     with pytest.raises(ModelError, match="cannot be read"):
-        Neighbours.open(tmp_path)
+        opened(tmp_path)
 
 
 @pytest.mark.parametrize("words", [["one"], ["a_b", "c_d"]])

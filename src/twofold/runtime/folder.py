@@ -29,6 +29,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from twofold.errors import ModelError
+from twofold.runtime import neighbours
 from twofold.runtime.decoding import ChainDecoder
 from twofold.runtime.pairs import Markers, read_markers
 from twofold.runtime.pictures import FILTERS, FITS, PictureSettings
@@ -224,7 +225,8 @@ def _open(path: Path, above: Mapping[str, str]) -> ModelFolder:
 
 def _needed(config: FolderConfig) -> tuple[str, ...]:
     pictures = ("picture.onnx",) if config.picture else ()
-    return (*_REQUIRED, *_TASKS[config.task], *pictures)
+    aligned = neighbours.FILES if neighbours.SOURCE in config.sources else ()
+    return (*_REQUIRED, *_TASKS[config.task], *pictures, *aligned)
 
 
 def _check_format(path: Path) -> None:

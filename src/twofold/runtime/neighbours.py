@@ -7,7 +7,7 @@ of the word vectors, never that of a corpus.
 
 A model folder keeps the means of all words as rows of 8 bits with a scale each. It does not know fusions.
 
-Shape letters: N words, V width.
+Shape letters: N words of the vocabulary, V width, B windows, W words of a window.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from twofold.errors import DataError, ModelError
+from twofold.posts import Post
+from twofold.runtime.pieces import Window, pad, surfaces
 from twofold.runtime.vectors import Vectors
-from twofold.segmentation import segment
+from twofold.segmentation import segment, segment_post
 
 Floats = NDArray[np.float32]
 
@@ -107,10 +109,22 @@ class Neighbours:
         rows = np.rint(means / scales).astype(np.int8)
         return cls([vectors.words[i] for i in met], rows, scales)
 
-    def rows_of(self, surfaces: Sequence[str]) -> list[int]:
+    def rows_of(self, written: Sequence[str]) -> list[int]:
         """Row of each word as it is written, −1 for none; lower-cased where the whole vocabulary is."""
-        spelt = (word.lower() for word in surfaces) if self._lower else surfaces
+        spelt = (word.lower() for word in written) if self._lower else written
         return [self._number.get(word, -1) for word in spelt]
+
+    def of_posts(self, posts: Sequence[Post]) -> list[NDArray[np.int64] | None]:
+        """Rows of the words of each post, those without one left out; None for a post that has none."""
+        found = [self.rows_of(surfaces(post.text, segment_post(post))) for post in posts]
+        return [
+            np.array([i for i in rows if i >= 0]) if max(rows, default=-1) >= 0 else None for rows in found
+        ]
+
+    def of_windows(self, windows: Sequence[Window]) -> tuple[Floats, NDArray[np.bool_]]:
+        """States (B, W, V) and mask (B, W) of the words of windows."""
+        rows, _ = pad([self.rows_of(window.surfaces) for window in windows], -1)
+        return self.states(np.maximum(rows, 0)).astype(np.float32), rows >= 0
 
     def states(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
         """Means (…, V) of rows (…), none of which is −1."""
@@ -122,18 +136,19 @@ class Neighbours:
         (folder / FILES[1]).write_text("".join(f"{w}\n" for w in self.words), encoding="utf-8", newline="\n")
 
     @classmethod
-    def open(cls, folder: Path) -> Neighbours:
+    def open(cls, states: Path, words: Path) -> Neighbours:
         """Read both `FILES`.
 
         Raises:
             ModelError: they are missing, damaged, or do not fit each other.
         """
         try:
-            arrays = load_file(folder / FILES[0])
-            words = (folder / FILES[1]).read_text(encoding="utf-8").split("\n")[:-1]
+            arrays = load_file(states)
+            vocabulary = words.read_text(encoding="utf-8").split("\n")[:-1]
             rows, scales = arrays["rows"], arrays["scales"]
         except (OSError, SafetensorError, KeyError, UnicodeDecodeError) as error:
-            raise ModelError(f"the neighbours cannot be read: {error}", where=str(folder)) from error
-        if rows.dtype != np.int8 or rows.shape[:1] != (len(words),) or scales.shape != (len(words), 1):
-            raise ModelError(f"{FILES[0]} and {FILES[1]} do not fit each other", where=str(folder))
-        return cls(words, rows, scales)
+            raise ModelError(f"the neighbours cannot be read: {error}", where=str(states)) from error
+        count = len(vocabulary)
+        if rows.dtype != np.int8 or rows.shape[:1] != (count,) or scales.shape != (count, 1):
+            raise ModelError(f"it does not fit {words.name}", where=str(states))
+        return cls(vocabulary, rows, scales)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from twofold.errors import ModelError
 from twofold.posts import Post
 from twofold.runtime.folder import ModelFolder
+from twofold.runtime.neighbours import FILES, SOURCE, Neighbours
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Pieces, Window, pad
 from twofold.runtime.scene import TEXTS, VISUAL
@@ -27,8 +28,8 @@ from twofold.runtime.sources import PostSources, SourceReader, batches, stack
 
 Floats = NDArray[np.float32]
 
-_READ_BY = dict.fromkeys(VISUAL, "picture") | dict.fromkeys(TEXTS, "text")
-"""The encoder that reads a source."""
+_READ_BY = dict.fromkeys(VISUAL, "picture") | dict.fromkeys(TEXTS, "text") | {SOURCE: "neighbours"}
+"""What reads a source: an encoder, or a table of words."""
 
 
 class Row(NamedTuple):
@@ -71,7 +72,8 @@ class Network:
         lent = same_graphs(folder, lender.folder) if lender else frozenset()
         self.sessions: Sessions = Sessions(folder.path, threads, {n: lender.sessions for n in lent if lender})
         self.pieces: Pieces = lender.pieces if lender and "text" in same else _pieces(folder)
-        self.sources = SourceReader(self.sessions, folder.config, self.pieces, cache)
+        self._neighbours = _neighbours(folder)
+        self.sources = SourceReader(self.sessions, folder.config, self.pieces, cache, self._neighbours)
         self._borrowed = [n for n in folder.config.sources[1:] if _READ_BY.get(n) in same]
 
     def read_sources(
@@ -113,7 +115,10 @@ class Network:
             "word_mask": mask.astype(bool),
         }
         for name, states in others.items():
-            stacked, present = stack([states[row.post] for row in rows], self.sources.width(name))
+            if self._neighbours is not None and name == SOURCE:
+                stacked, present = self._neighbours.of_windows(windows)
+            else:
+                stacked, present = stack([states[row.post] for row in rows], self.sources.width(name))
             inputs |= {name: stacked, f"{name}_mask": present}
         slots = [row.slot for row in rows if row.slot is not None]
         if slots:
@@ -162,6 +167,13 @@ def _check_sources(folder: ModelFolder) -> None:
 def _pieces(folder: ModelFolder) -> Pieces:
     text = folder.config.text
     return Pieces(folder.file("tokenizer.json"), text.window_pieces, text.context_words, text.pad_id)
+
+
+def _neighbours(folder: ModelFolder) -> Neighbours | None:
+    if SOURCE not in folder.config.sources:
+        return None
+    states, words = (folder.file(name) for name in FILES)
+    return Neighbours.open(states, words)
 
 
 def _one(output: FusionOutput, row: int) -> FusionOutput:

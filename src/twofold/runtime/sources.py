@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from twofold.posts import PictureReport, Post
 from twofold.runtime.crops import CropJob, CropReader
 from twofold.runtime.folder import FolderConfig, PictureInput
+from twofold.runtime.neighbours import SOURCE, Neighbours
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Pieces, pad
 from twofold.runtime.regions import NO_PICTURE, Image, PictureReading, RegionReader
@@ -56,12 +57,20 @@ class SourceReader:
         config: says which sources, and what the encoders take and give.
         pieces: the tokenizer.
         cache: where features of pictures are kept between runs; None to keep none.
+        neighbours: of words, for a model that wants them; here only posts that have any are told from
+            others, since the states are those of the words of a window.
     """
 
     def __init__(
-        self, sessions: Sessions, config: FolderConfig, pieces: Pieces, cache: FeatureCache | None
+        self,
+        sessions: Sessions,
+        config: FolderConfig,
+        pieces: Pieces,
+        cache: FeatureCache | None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self._sessions, self._config, self._pieces = sessions, config, pieces
+        self._neighbours = neighbours
         self._regions, self._crops = None, None
         if config.picture:
             self._regions = RegionReader(sessions, config.picture, cache)
@@ -92,6 +101,8 @@ class SourceReader:
     def _source(
         self, name: str, posts: Sequence[Post], pictures: Sequence[PictureReading], batch_size: int
     ) -> Sequence[NDArray[Any] | None]:
+        if self._neighbours is not None and name == SOURCE:
+            return self._neighbours.of_posts(posts)
         if name in TEXTS:
             return self._texts([TEXTS[name](post) for post in posts], batch_size)
         if name == "crops" and self._crops is not None:
