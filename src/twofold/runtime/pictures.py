@@ -58,7 +58,8 @@ class PictureSettings:
         mean: subtracted from each channel (red, green, blue), on the scale 0…255.
         std: each channel is divided by it, on the same scale.
         max_pixels: width times height above which a picture is refused unseen.
-        fit: ``crop`` as said above, or ``squeeze``: the whole picture is made an S x S square.
+        fit: ``crop`` as said above, or ``squeeze``: both sides are resized alike, so that where S is
+            ``resize`` the whole picture is seen.
         filter: ``bicubic``, ``bilinear`` or ``lanczos``, how pixels are resampled.
     """
 
@@ -72,6 +73,7 @@ class PictureSettings:
 
 
 FITS = ("crop", "squeeze")
+"""Names for `PictureSettings.fit`."""
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
@@ -94,9 +96,10 @@ def read_picture(image: Path | bytes, settings: PictureSettings) -> tuple[NDArra
     """
     picture = _decode(image, 2 * settings.resize, settings.max_pixels)
     side = settings.crop
-    centre = _centre(picture.pixels.size, side / settings.resize)
     square = picture.pixels.resize(
-        (side, side), FILTERS[settings.filter], box=centre if settings.fit == "crop" else None
+        (side, side),
+        FILTERS[settings.filter],
+        box=_KEPT[settings.fit](picture.pixels.size, side / settings.resize),
     )
     return _normalise(_finish(square, picture.orientation), settings), picture.remark
 
@@ -329,6 +332,16 @@ def _centre(size: tuple[int, int], part: float) -> tuple[float, float, float, fl
     width, height = size
     half = min(size) * part / 2
     return width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half
+
+
+def _middle(size: tuple[int, int], part: float) -> tuple[float, float, float, float]:
+    """The middle part of either side, which squeezing to a square and cropping would keep."""
+    width, height = size
+    left, top = width * (1 - part) / 2, height * (1 - part) / 2
+    return left, top, width - left, height - top
+
+
+_KEPT = {"crop": _centre, "squeeze": _middle}
 
 
 def _finish(small: Image.Image, orientation: int) -> Image.Image:

@@ -1,0 +1,38 @@
+"""What every picture encoder is: a frozen backbone that gives regions, and says how it wants pictures.
+
+Shapes: B pictures, S side of the input in pixels, R regions, V width.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from twofold.runtime.pictures import PictureSettings
+
+
+class ImageEncoder(nn.Module):
+    """A frozen backbone whose last feature map is read as regions.
+
+    It is never trained, its normalisation layers always use their stored statistics, and its features
+    may therefore be computed once and cached.
+
+    Attributes:
+        settings: how pictures must be prepared.
+        regions: R.
+        width: V.
+        fingerprint: names backbone and preparation; cached features are kept under it.
+    """
+
+    settings: PictureSettings
+    regions: int
+    width: int
+    fingerprint: str
+
+    def train(self, mode: bool = True) -> ImageEncoder:
+        """Stay in evaluation mode: the backbone is frozen, batch normalisation included."""
+        super().train(False)
+        return self
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Encode pixels (B, 3, S, S) to regions (B, R, V)."""
+        raise NotImplementedError
