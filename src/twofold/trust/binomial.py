@@ -1,0 +1,68 @@
+"""Exact binomial tails and the Clopper–Pearson bound, without SciPy.
+
+The tail is a regularised incomplete beta function, by its continued fraction (DLMF 8.17.22, modified
+Lentz). Counts may be fractions: that is how an effective sample size enters (see `risk`).
+"""
+
+from __future__ import annotations
+
+import math
+
+_TINY, _STEPS = 1e-300, 10_000
+
+
+def at_most(errors: float, trials: float, rate: float) -> float:
+    """P(X ≤ errors) for X ~ Binomial(trials, rate), in [0, 1].
+
+    Args:
+        errors: k in [0, n]. trials: n ≥ 0. rate: in [0, 1].
+    """
+    if errors >= trials:
+        return 1.0
+    return incomplete_beta(1 - rate, trials - errors, errors + 1)
+
+
+def upper_bound(errors: float, trials: float, confidence: float) -> float:
+    """Clopper–Pearson: the rate is at most this, at this confidence; 1 where nothing was tried.
+
+    It is the rate at which so few errors would come with chance 1 − confidence only.
+    """
+    if errors >= trials:
+        return 1.0
+    low, high = errors / trials, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if at_most(errors, trials, middle) > 1 - confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def incomplete_beta(x: float, a: float, b: float) -> float:
+    """Regularised incomplete beta function I_x(a, b); a and b above 0."""
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    if x > (a + 1) / (a + b + 2):  # where the fraction converges fast
+        return 1 - incomplete_beta(1 - x, b, a)
+    front = a * math.log(x) + b * math.log1p(-x) + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    return math.exp(front) * _fraction(x, a, b) / a
+
+
+def _fraction(x: float, a: float, b: float) -> float:
+    c, d = 1.0, 1 / _away(1 - (a + b) * x / (a + 1))
+    total = d
+    for m in range(1, _STEPS):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for step in (even, odd):
+            d = 1 / _away(1 + step * d)
+            c = _away(1 + step / c)
+            total *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return total
+
+
+def _away(value: float) -> float:
+    return value if abs(value) > _TINY else _TINY
