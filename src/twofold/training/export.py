@@ -19,6 +19,7 @@ from twofold.encoders.image import ImageEncoder
 from twofold.encoders.text import TextEncoder
 from twofold.fusion.contract import Source
 from twofold.models.multimodal import MultimodalModel
+from twofold.runtime.neighbours import SOURCE as ALIGNED
 
 Axes = dict[int, object]
 
@@ -73,8 +74,8 @@ def export_fusion(model: MultimodalModel, widths: Sequence[int], path: Path) -> 
     names = ["words", "shapes", "word_mask"]
     axes: list[Axes] = [{0: posts, 1: words}] * 3
     for n, (name, width) in enumerate(zip(model.fusion.sources[1:], widths, strict=True)):
-        count = Dim(f"elements_{name}")
-        inputs += [torch.randn(2, 5 + n, width), torch.ones(2, 5 + n, dtype=torch.bool)]
+        size, count = (6, words) if name == ALIGNED else (7 + n, Dim(f"elements_{name}"))
+        inputs += [torch.randn(2, size, width), torch.ones(2, size, dtype=torch.bool)]
         names += [name, f"{name}_mask"]
         axes += [{0: posts, 1: count}] * 2
     graph = _FusionGraph(model)

@@ -31,7 +31,8 @@ def make_optimiser(model: MultimodalModel, config: TrainingConfig) -> AdamW:
 def _part(name: str) -> str:
     if name.startswith("text."):
         return "text"
-    return "crf" if name.startswith("head.") or name in ("fusion.scale", "fusion.bias") else "head"
+    own = name.startswith("head.") or ".crf." in name or name in ("fusion.scale", "fusion.bias")
+    return "crf" if own else "head"
 
 
 def make_schedule(optimiser: AdamW, steps: int, warmup: float) -> LambdaLR:
