@@ -18,6 +18,7 @@ from typing import Any, Literal
 from twofold.corpora.jsonl import parse_post
 from twofold.errors import ConfigError, InputError, ModelError
 from twofold.posts import Extraction, PictureReport, Post, Relation
+from twofold.runtime.combining import combine as join
 from twofold.runtime.decoding import ChainDecoder
 from twofold.runtime.finding import EntityFinder, Found, Given, Predicted, warnings_on
 from twofold.runtime.folder import NO_RELATION, ModelFolder, open_folder
@@ -72,6 +73,20 @@ def load(
     if relations:
         related = open_folder(Path(relations))
     return Extractor(opened, related, threads=threads, cache=Path(cache) if cache is not None else None)
+
+
+def combine(tagger: Path | str | None, relations: Path | str, out: Path | str) -> ModelFolder:
+    """Join a tagger and a relation model in one folder, which `load` then gives whole.
+
+    Args:
+        tagger: folder of a tagger; None for the model that ships with the package.
+        relations: folder of a relation model.
+        out: the folder to make.
+
+    Raises:
+        ModelError: a folder is not what it should be, or something else is in the place.
+    """
+    return join(Path(tagger) if tagger is not None else default_folder(), Path(relations), Path(out))
 
 
 class Extractor:

@@ -1,4 +1,4 @@
-"""``twofold extract``: posts in, entities out, as JSON lines, as a table or as a report.
+"""``twofold extract``: posts in, entities and relations out, as JSON lines, as a table or as a report.
 
 Every line that came in comes out once: as a line of output, or as a rejected line with its reason.
 """
@@ -34,8 +34,9 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "extract",
-        help="find the entities in posts",
-        description="Find the entities in the posts of FILE, or in one post given with --text.",
+        help="find the entities in posts and the relations between them",
+        description="Find the entities in the posts of FILE, or in one post given with --text, and the "
+        "relations between them.",
         epilog="Files are written as NAME.part and renamed at the end. Exit codes: 0 all well (a picture "
         "that cannot be read is a warning); 1 some lines were rejected; 2 nothing was done.",
     )
@@ -78,6 +79,11 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
         group.add_argument(
             "--model", metavar="DIR", default="default", help="model folder (default: the shipped one)"
         )
+    related = group.add_mutually_exclusive_group()
+    related.add_argument(
+        "--relations", metavar="DIR", type=Path, help="folder of a relation model to go with the model"
+    )
+    related.add_argument("--no-relations", action="store_true", help="look for entities only")
     group.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="windows of text read at once (32)"
     )
@@ -97,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         progress = stack.enter_context(watch(source, bar=not table))
         write_reject = stack.enter_context(lines_to(args.rejects)) if args.rejects else None
-        tally = _Tally(progress, RejectLog(write_reject, progress.tell))
+        rejected = RejectLog(write_reject, progress.tell)
+        tally = _Tally(progress, rejected, related=bool(extractor.relations))
         sinks = _sinks(args, table, stack, tally)
         pairs = paired(extractor, _accepted(items, tally.rejected), args.batch_size)
         _consume(_through(pairs, [*sinks, tally.add]), args, extractor.name, tally.rejected)
@@ -113,7 +120,12 @@ def load_model(name: str, args: argparse.Namespace) -> Extractor:
 
     if args.batch_size < 1:
         raise ConfigError(f"--batch-size is {args.batch_size}", expected="a number above 0")
-    return load(None if name == "default" else name, threads=args.threads, cache=args.cache)
+    return load(
+        None if name == "default" else name,
+        relations=False if args.no_relations else args.relations,
+        threads=args.threads,
+        cache=args.cache,
+    )
 
 
 def _exit_code(tally: _Tally) -> int:
@@ -239,12 +251,14 @@ def _consume(pairs: Iterator[Pair], args: argparse.Namespace, model: str, reject
 
 @dataclass
 class _Tally:
-    """Counts what went through, and names what needs a person's eye."""
+    """Counts what went through, and names what needs a person's eye; ``related`` to tell of relations."""
 
     progress: Progress
     rejected: RejectLog
+    related: bool
     posts: int = 0
     entities: int = 0
+    relations: int = 0
     unreadable: int = 0
     remarks: int = 0
 
@@ -256,6 +270,7 @@ class _Tally:
     def add(self, post: Post, extraction: Extraction) -> None:
         self.posts += 1
         self.entities += len(extraction.entities)
+        self.relations += len(extraction.relations)
         if extraction.picture.status == "unreadable":
             self.unreadable += 1
             name = f"picture {post.image}" if isinstance(post.image, Path) else "picture"
@@ -279,6 +294,7 @@ class _Tally:
         counts = (
             _count(self.posts, "post", "posts"),
             _count(self.entities, "entity", "entities"),
+            *([_count(self.relations, "relation", "relations")] if self.related else []),
             f"{_count(self.unreadable, 'picture', 'pictures')} unreadable",
             f"{_count(len(self.rejected), 'line', 'lines')} rejected",
         )

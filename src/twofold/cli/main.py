@@ -16,9 +16,10 @@ from twofold import __version__
 from twofold.errors import TwofoldError
 
 COMMANDS = {
-    "extract": "find the entities in posts",
+    "extract": "find the entities in posts and the relations between them",
     "evaluate": "score a model on labelled posts",
     "train": "train a model on your own labelled posts",
+    "combine": "join a tagger and a relation model in one folder",
     "reproduce": "run a table of methods, data sets and seeds",
     "data": "check data before trusting it, or convert it",
 }
@@ -75,7 +76,8 @@ def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, complete for the commands named in ``arguments``; of the others it knows the name."""
     parser = argparse.ArgumentParser(
         prog="twofold",
-        description="Entities from social-media posts with their pictures, each with a confidence.",
+        description="Entities and relations from social-media posts with their pictures, each with a "
+        "confidence.",
         epilog="twofold COMMAND --help tells more about a command.",
     )
     parser.add_argument("--version", action="version", version=f"twofold {__version__}")
