@@ -128,7 +128,7 @@ class Trainer:
         self.average.swap(self.model)
         seconds = round(time.perf_counter() - begin, 1)
         row = {"epoch": epoch + 1, "loss": loss, "dev": dev, "score": score, "seconds": seconds}
-        self.rows.append(row | {"processor_seconds": round(time.process_time() - worked, 1)})
+        self.rows.append(row | {"processor_seconds": round(time.process_time() - worked, 3)})
         self.checkpoint.save(self.model, self.average, self.optimiser, self.schedule, {"rows": self.rows})
         write_log(self.rows, self.folder / "log.jsonl")
         draw_curve(self.rows, self.folder / "curve.png")

@@ -1,0 +1,57 @@
+"""A tiny labelled corpus and a tiny random encoder: trainings that take seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+NAMES = {"PER": ["Ada", "Grace Hopper", "Alan"], "LOC": ["Paris", "New York", "Rome"]}
+FRAMES = [
+    ("PER", "{} says hi"),
+    ("PER", "lunch with {} today"),
+    ("LOC", "off to {} now"),
+    ("LOC", "sunset in {} 😂"),
+]
+
+
+def line(number: int) -> str:
+    kind, frame = FRAMES[number % len(FRAMES)]
+    name = NAMES[kind][number // len(FRAMES) % 3]
+    text = frame.format(name)
+    start = text.index(name)
+    entity = {"start": start, "end": start + len(name), "text": name, "type": kind}
+    post = {"id": number, "text": text, "entities": [entity]}
+    return json.dumps(post | ({"alt_text": "a city"} if kind == "LOC" and number % 3 else {})) + "\n"
+
+
+def write_corpus(folder: Path) -> Path:
+    """train.jsonl and dev.jsonl."""
+    (folder / "train.jsonl").write_text("".join(map(line, range(36))), encoding="utf-8")
+    (folder / "dev.jsonl").write_text("".join(map(line, range(12))), encoding="utf-8")
+    return folder
+
+
+def save_encoder(folder: Path) -> Path:
+    """A random BERT of width 16 with a WordPiece vocabulary of letters, saved as a hub model is."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters), ".", "#"]
+    tokenizer = Tokenizer(models.WordPiece({t: i for i, t in enumerate(names)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]",
+        sep_token="[SEP]", mask_token="[MASK]",
+    )  # fmt: skip
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(names), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
