@@ -109,3 +109,31 @@ def test_finding_nothing_is_no_calibration(model, tmp_path, capsys):
     assert main(["evaluate", model, str(tmp_path / "posts.jsonl"), "--json", str(tmp_path / "x.json")]) == 0
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["calibration_error"] is None
     assert "nothing was found" in capsys.readouterr().out
+
+
+def test_trust_in_print_and_in_full(model, data, tmp_path, capsys):
+    target = tmp_path / "figures.json"
+    assert main(["evaluate", model, str(data), "--trust", "--json", str(target)]) == 0
+    trust = json.loads(target.read_text(encoding="utf-8"))["trust"]
+    # As above: three right, Bob of the wrong type, Paris found where nothing is; Bob LOC and sea missed.
+    assert trust["kinds"] == {"right": 3, "spurious": 1, "wrong_type": 1}
+    assert trust["calibration"]["all"]["missed"] == 2
+    assert trust["calibration"]["WATER"]["figures"]["ece"]["value"] is None
+    assert (
+        list(trust["errors"])
+        == list(trust["error_auroc"])
+        == ["confidence", "aleatoric", "epistemic", "total"]
+    )
+    assert trust["sources"]["text"] == {"predictions": 5, "share": 1, "share_right": 1, "share_wrong": 1}
+    out = capsys.readouterr().out
+    assert "3 right, 1 spurious, 1 wrong type; 2 gold entities missed" in out
+    assert out.splitlines()[-2].startswith("lenient P 60.00")
+    rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
+    assert f"{100 * trust['errors']['total']['all']['auroc']:.1f}" in rows["total"]
+
+
+def test_without_trust_there_is_none_of_it(model, data, tmp_path, capsys):
+    target = tmp_path / "figures.json"
+    assert main(["evaluate", model, str(data), "--json", str(target)]) == 0
+    assert "trust" not in json.loads(target.read_text(encoding="utf-8"))
+    assert "AUROC" not in capsys.readouterr().out

@@ -13,11 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from twofold.cli.extract import add_model_options, load_model, paired
 from twofold.cli.outputs import RejectLog, lines_to
 from twofold.cli.progress import Progress, watch
+from twofold.cli.trust_view import trust_lines
 from twofold.errors import DataError
+from twofold.evaluation.calibration import calibration_error
+from twofold.evaluation.predictions import PredictionCollector
 from twofold.evaluation.spans import SpanScore, SpanScores, TwoCounts
+from twofold.evaluation.trust import plain, trust_report
 from twofold.posts import Extraction, Post, Rejected
 
 if TYPE_CHECKING:
@@ -39,6 +45,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("data", metavar="DATA", type=Path, help="labelled posts in any known format")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures")
     parser.add_argument("--alt-text", type=Path, metavar="FILE", help="table of alternative texts")
+    parser.add_argument(
+        "--trust", action="store_true", help="also calibration, risk against coverage, detection of errors"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
     add_model_options(parser, model=False)
 
@@ -54,13 +63,17 @@ def run(args: argparse.Namespace) -> int:
         write = stack.enter_context(lines_to(args.json)) if args.json else None
         progress = stack.enter_context(watch(args.data if args.data.is_file() else None, bar=True))
         rejected = RejectLog(None, progress.tell)
-        result = _Result(progress)
+        result = _Result(progress, PredictionCollector() if args.trust else None)
         # The model looks at text, picture and alt text only; gold travels beside them on the post.
         for post, extraction in paired(extractor, result.labelled(items, rejected), args.batch_size):
             result.add(post, extraction)
         result.check(args.data, extractor)
+        report = trust_report(result.trust.predictions()) if result.trust is not None else None
         if write is not None:
-            write(json.dumps(_record(result, rejected, args, extractor, time.monotonic() - begin), indent=1))
+            record = _record(result, rejected, args, extractor, time.monotonic() - begin)
+            write(json.dumps(record | ({"trust": plain(report)} if report else {}), indent=1))
+    if report is not None:
+        print("\n".join(trust_lines(report)), end="\n\n")
     print("\n".join(_lines(result, rejected, args, extractor)))
     return 1 if rejected else 0
 
@@ -70,6 +83,7 @@ class _Result:
     """Everything that is counted."""
 
     progress: Progress
+    trust: PredictionCollector | None
     counts: TwoCounts = field(default_factory=TwoCounts)
     pictures: Counter[str] = field(default_factory=Counter)
     posts: int = 0
@@ -95,6 +109,8 @@ class _Result:
         gold = [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
         found = [(e.start, e.end, e.type) for e in extraction.entities]
         self.counts.add(gold, found)
+        if self.trust is not None:
+            self.trust.add(extraction.entities, post.entities or ())
         wanted = {span for span, _ in gold}
         self.right += [span in wanted for span in found]
         self.confidences += [e.confidence or 0.0 for e in extraction.entities]
@@ -126,10 +142,6 @@ class _Result:
 
     def calibration_error(self) -> float:
         """Expected calibration error of the confidences, in [0, 1]; nan where nothing was found."""
-        import numpy as np
-
-        from twofold.evaluation.calibration import calibration_error
-
         return calibration_error(np.array(self.confidences), np.array(self.right, bool))
 
 

@@ -1,0 +1,61 @@
+"""The main figures of a trust report as lines of text; the rest is in the JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from twofold.evaluation.bootstrap import Interval
+from twofold.evaluation.mistakes import RIGHT
+from twofold.evaluation.trust import ALL, CalibrationFigures, TrustReport
+
+
+def trust_lines(report: TrustReport) -> Iterator[str]:
+    """Everything a person should look at first, per cent; in brackets what other such posts may give."""
+    yield "trust     per cent; [95 % intervals over posts]; what the figures mean: docs/confidence.md"
+    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.kinds.items())
+    yield f"found     {told}; {report.calibration[ALL].missed} gold entities missed"
+    yield ""
+    yield f"{'calibration':12}   ECE [95 %]         chance   Brier     NLL  found  right missed"
+    for name, figures in report.calibration.items():
+        yield f"{name:12} {_calibration(figures)}"
+    yield ""
+    selective = report.selective.figures
+    yield "kept, surest first"
+    yield f"  AURC {_interval(selective['aurc'])}, excess {_interval(selective['excess_aurc'])}"
+    yield f"  AUGRC {_interval(selective['augrc'])}"
+    yield f"  of the surest 80 %, wrong {_interval(selective['risk_at_80_coverage'])}"
+    for risk in (5, 10):
+        yield f"  {risk} % wrong at most: keeps {_interval(selective[f'coverage_at_{risk}_risk'])}"
+    yield ""
+    yield from _errors(report)
+    if report.sources:
+        shares = (f"{name} {_number(source.share)}" for name, source in report.sources.items())
+        yield f"mean share of the sources a post has: {', '.join(shares)}"
+
+
+def _calibration(figures: CalibrationFigures) -> str:
+    ece, brier, nll = (figures.figures[name] for name in ("ece", "brier", "nll"))
+    loss = f"{nll.value:7.3f}" if math.isfinite(nll.value) else f"{'–':>7}"
+    return (
+        f"{_interval(ece):20} {_number(figures.ece_by_chance):>6} {_number(brier.value):>7} {loss} "
+        f"{figures.predictions:6} {figures.right:6} {figures.missed:6}"
+    )
+
+
+def _errors(report: TrustReport) -> Iterator[str]:
+    kinds = [name for name in report.kinds if name != RIGHT]
+    heads = "".join(f"{name.replace('_', ' '):>16}" for name in kinds)
+    yield f"{'errors told by':14} AUROC [95 %]           AUPR  FPR95 AUROC:{heads}"
+    for name, found in report.errors.items():
+        of_all = f"{_number(found[ALL].aupr):>6} {_number(found[ALL].fpr95):>6}"
+        of_kinds = "".join(f"{_number(found[kind].auroc):>16}" for kind in kinds)
+        yield f"{name:14} {_interval(report.error_auroc[name]):20} {of_all}       {of_kinds}"
+
+
+def _interval(figure: Interval) -> str:
+    return f"{_number(figure.value):>5} [{_number(figure.low)}–{_number(figure.high)}]"
+
+
+def _number(value: float) -> str:
+    return f"{100 * value:.1f}" if math.isfinite(value) else "–"
