@@ -7,7 +7,7 @@ import pytest
 
 from twofold.errors import DataError
 from twofold.runtime.decoding import ChainDecoder
-from twofold.trust.temperature import fit_on_spans, fit_temperature
+from twofold.trust.temperature import fit_on_classes, fit_on_spans, fit_temperature
 
 
 def sigmoid(x):
@@ -53,3 +53,26 @@ def test_spans_of_a_decoder_that_is_too_sure():
 def test_nothing_to_fit_on():
     with pytest.raises(DataError, match="predicted nothing"):
         fit_temperature(lambda t: np.zeros(0), np.zeros(0, bool))
+
+
+@pytest.mark.parametrize("truth", [0.5, 2.0])
+def test_classes_of_a_softmax_at_a_known_temperature(truth):
+    """Also where some classes are out of the question, and without looking at rows that predict nothing."""
+    random = np.random.default_rng(2)
+    scores = 2 * random.standard_normal((30_000, 5))
+    scores[:15_000, 3:] = -np.inf
+    chances = np.exp(scores / truth)
+    chances /= chances.sum(1, keepdims=True)
+    gold = (chances.cumsum(1) < random.random((30_000, 1))).sum(1)
+    fit = fit_on_classes(scores, gold, none=0)
+    assert fit.temperature == pytest.approx(truth, rel=0.06)
+    told = scores.argmax(1) != 0
+    assert fit.predictions == told.sum()
+    assert fit.accuracy == (gold[told] == scores.argmax(1)[told]).mean()
+    other = np.where(told, gold, 4)
+    assert fit_on_classes(scores, other, none=0) == fit
+
+
+def test_classes_of_which_none_is_predicted():
+    with pytest.raises(DataError, match="predicted nothing"):
+        fit_on_classes(np.array([[2.0, 1.0]]), np.array([0]), none=0)

@@ -96,7 +96,7 @@ def do(folder: Path, job: Plain) -> None:
 
 def _result(job: Mapping[str, Any], config: Config, model: Path) -> Plain:
     from twofold.training.material import read_corpora
-    from twofold.training.run import cache_folder
+    from twofold.training.features import cache_folder
 
     report = read_corpora([job["report"]], config.data)[0]
     extractor = load(model, threads=config.training.threads or None, cache=cache_folder())

@@ -25,7 +25,9 @@ _TOGETHER = 256  # posts read at once
 class Tagger(Protocol):
     """What reads posts for entities, as `twofold.load` gives it."""
 
-    decoder: ChainDecoder
+    @property
+    def decoder(self) -> ChainDecoder:
+        """Its CRF."""
 
     def read(self, posts: Iterable[Post]) -> Iterator[Reading]:
         """A reading a post, in order."""

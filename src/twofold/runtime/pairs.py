@@ -69,6 +69,10 @@ class Markers(Protocol):
     def tail(self, type_: str) -> tuple[list[str], list[str]]:
         """The same of a tail."""
 
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Tokens that a tokenizer must have got for them."""
+
     def record(self) -> dict[str, Any]:
         """As `read_markers` reads it back."""
 
@@ -92,6 +96,11 @@ class TypedMarkers:
     )
     head_signs: tuple[str, str] = ("@", "*")
     tail_signs: tuple[str, str] = ("#", "^")
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """None: they are plain words."""
+        return ()
 
     def head(self, type_: str) -> tuple[list[str], list[str]]:
         """See `Markers`."""
@@ -122,6 +131,11 @@ class UntypedMarkers:
 
     head_sign: str = "@"
     tail_sign: str = "#"
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """None: they are plain words."""
+        return ()
 
     def head(self, type_: str) -> tuple[list[str], list[str]]:
         """See `Markers`."""

@@ -5,9 +5,45 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 Card = Mapping[str, Any]
+_SHORT = {"precision": "P", "recall": "R", "f1": "F1"}
+
+
+class Words(NamedTuple):
+    """How a card speaks of a task.
+
+    Attributes:
+        what: what the model finds. scores: what its scores are of. counted: how they were counted.
+        predicted: what the temperature was fitted on. use: how the model is used.
+    """
+
+    what: str
+    scores: str
+    counted: str
+    predicted: str
+    use: str
+
+
+WORDS: Mapping[str, Words] = {
+    "entities": Words(
+        "Named entities in posts",
+        "exact spans",
+        "Lenient counts as conlleval does, strict counts only gold spans that begin with `B-`.",
+        "spans",
+        "`twofold extract posts.jsonl --model FOLDER`, or `twofold.load(FOLDER).extract(posts)`.",
+    ),
+    "relations": Words(
+        "Relations between pairs of entities in posts",
+        "given pairs",
+        "Micro averages without the class `None`; accuracy counts all pairs. The baselines look at the types "
+        "of head and tail alone, as the tagger gives them: *typed majority* says what training held most "
+        "often, which may be `None` throughout; *typed majority of relations* leaves `None` out.",
+        "relations",
+        "`twofold combine TAGGER FOLDER -o MODEL`, then `twofold extract posts.jsonl --model MODEL`.",
+    ),
+}
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -19,24 +55,25 @@ def write_card(folder: Path, card: Card) -> None:
 
 def to_markdown(card: Card) -> str:
     """The card as a page."""
-    fit = card["calibration"]
+    fit, words = card["calibration"], WORDS[card["task"]]
     parts = [
         f"# {card['name']}",
-        f"Named entities in posts; fusion `{card['fusion']}`, weights {card['weights']}, "
+        f"{words.what}; fusion `{card['fusion']}`, weights {card['weights']}, "
         f"seed {card['seed']}, made with Twofold {card['twofold']}. "
         f"Epoch {card['chosen_epoch']} of {card['epochs']}, chosen on dev alone; no test data was looked at.",
         "## Data",
         _data_table(card),
         f"Pictures that could not be read in training and dev: {card['unreadable_pictures']}.",
-        "## Scores on dev (exact spans, per cent)",
+        f"## Scores on dev ({words.scores}, per cent)",
         _score_table(card["scores"]),
-        "Lenient counts as conlleval does, strict counts only gold spans that begin with `B-`.",
+        words.counted,
         "## Calibration",
-        f"One temperature, {fit['temperature']:.3f}, fitted on {fit['predictions']} predicted spans of dev: "
-        f"expected calibration error (15 bins) {fit['ece_before']:.4f} before, {fit['ece_after']:.4f} after. "
+        f"One temperature, {fit['temperature']:.3f}, fitted on {fit['predictions']} "
+        f"predicted {words.predicted} of dev: expected calibration error (15 bins) "
+        f"{fit['ece_before']:.4f} before, {fit['ece_after']:.4f} after. "
         "Both are measured on the data it was fitted on.",
         "## Use",
-        "`twofold extract posts.jsonl --model FOLDER`, or `twofold.load(FOLDER).extract(posts)`.",
+        words.use,
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -54,10 +91,14 @@ def _data_table(card: Card) -> str:
 
 
 def _score_table(scores: Card) -> str:
-    rows = ["| file | counted | type | P | R | F1 | gold |", "|---|---|---|---|---|---|---|"]
-    for name, counted in scores.items():
-        for way, types in counted.items():
-            for kind, s in types.items():
-                cells = (name, way, kind, s["precision"], s["recall"], s["f1"], s["gold"])
-                rows.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(rows)
+    lines = [
+        (name, way, kind, row)
+        for name, counted in scores.items()
+        for way, kinds in counted.items()
+        for kind, row in kinds.items()
+    ]
+    keys = list(lines[0][3])
+    head = ["file", "counted", "type", *(_SHORT.get(key, key) for key in keys)]
+    rows = [head, ["---"] * len(head)]
+    rows += [[*names, *(str(row.get(key, "")) for key in keys)] for *names, row in lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -37,11 +37,24 @@ class _FusionGraph(nn.Module):
 
     def forward(self, words: Tensor, shapes: Tensor, word_mask: Tensor, *flat: Tensor) -> tuple[Tensor, ...]:
         """Give emissions (B, W, K); and evidence, fused and share where the fusion has them."""
+        return self._fuse(words, shapes, word_mask, flat, None)
+
+    def _fuse(
+        self, words: Tensor, shapes: Tensor, mask: Tensor, flat: Sequence[Tensor], slots: Tensor | None
+    ) -> tuple[Tensor, ...]:
         sources = {n: Source(flat[2 * i], flat[2 * i + 1]) for i, n in enumerate(self.names)}
-        out = self.model.fuse(words, shapes, word_mask, sources)
+        out = self.model.fuse(words, shapes, mask, sources, slots)
         if out.evidence is None or out.fused is None or out.share is None:
             return (out.emissions,)
         return out.emissions, out.evidence, out.fused, out.share
+
+
+class _SlotGraph(_FusionGraph):
+    """The same with one slot a post: slots (B, 1, P) before the sources."""
+
+    def forward(self, words: Tensor, shapes: Tensor, word_mask: Tensor, *flat: Tensor) -> tuple[Tensor, ...]:
+        """Give emissions (B, 1, K), and the rest likewise."""
+        return self._fuse(words, shapes, word_mask, flat[1:], flat[0])
 
 
 def export_text(encoder: TextEncoder, path: Path) -> None:
@@ -60,25 +73,31 @@ def export_image(encoder: ImageEncoder, path: Path) -> None:
     _export(encoder, (pixels,), ["pixels"], ["regions"], ({0: Dim("pictures")},), path)
 
 
-def export_fusion(model: MultimodalModel, widths: Sequence[int], path: Path) -> None:
-    """Write fusion.onnx; inputs and outputs as in `_FusionGraph`.
+def export_fusion(model: MultimodalModel, widths: Sequence[int], path: Path, places: int = 1) -> None:
+    """Write fusion.onnx; inputs and outputs as in `_FusionGraph`, or `_SlotGraph` for P above 1.
 
     Args:
-        model: a tagger.
+        model: a tagger or a relation classifier.
         widths: V of each source besides the text.
         path: where to.
+        places: P, words that make up a slot.
     """
     posts, words = Dim("posts"), Dim("words")
     mask = torch.ones(2, 6, dtype=torch.bool)
     inputs: list[Tensor] = [torch.randn(2, 6, model.text.width), torch.ones(2, 6, dtype=torch.long), mask]
     names = ["words", "shapes", "word_mask"]
     axes: list[Axes] = [{0: posts, 1: words}] * 3
+    graph: _FusionGraph = _FusionGraph(model)
+    if places > 1:
+        graph = _SlotGraph(model)
+        inputs.append(torch.arange(2 * places).remainder(6).view(2, 1, places))
+        names.append("slots")
+        axes.append({0: posts})
     for n, (name, width) in enumerate(zip(model.fusion.sources[1:], widths, strict=True)):
         size, count = (6, words) if name == ALIGNED else (7 + n, Dim(f"elements_{name}"))
         inputs += [torch.randn(2, size, width), torch.ones(2, size, dtype=torch.bool)]
         names += [name, f"{name}_mask"]
         axes += [{0: posts, 1: count}] * 2
-    graph = _FusionGraph(model)
     outputs = ["emissions", "evidence", "fused", "share"][: len(graph(*inputs))]
     shapes = (*axes[:3], tuple(axes[3:])) if axes[3:] else tuple(axes)
     _export(graph, tuple(inputs), names, outputs, shapes, path)

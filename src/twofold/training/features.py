@@ -8,6 +8,7 @@ Shapes: P distinct pictures, R regions, V their width, C crops.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +31,12 @@ Key = str
 """Content hash of a picture."""
 
 _AT_ONCE = 64
+
+
+def cache_folder() -> Path:
+    """Where features are kept between runs: ``TWOFOLD_CACHE``, else the user's cache folder."""
+    base = os.environ.get("TWOFOLD_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    return Path(base) / "twofold" if base else Path.home() / ".cache" / "twofold"
 
 
 class FeatureMaker:

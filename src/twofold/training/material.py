@@ -33,18 +33,22 @@ class Corpus:
     release: str
 
 
-def read_corpora(files: Sequence[str], data: DataConfig) -> list[Corpus]:
+def read_corpora(files: Sequence[str], data: DataConfig, gold: str = "entities") -> list[Corpus]:
     """Read labelled files.
+
+    Args:
+        files: paths. data: where pictures and alternative texts are.
+        gold: field of `Post` that labelled posts carry.
 
     Raises:
         DataError: a file is missing, holds no labelled post, or is named twice.
     """
     if len(set(files)) < len(files):
         raise DataError(f"a file is named twice among {', '.join(files)}", expected="each file once")
-    return [_read(Path(file), data) for file in files]
+    return [_read(Path(file), data, gold) for file in files]
 
 
-def _read(path: Path, data: DataConfig) -> Corpus:
+def _read(path: Path, data: DataConfig, gold: str) -> Corpus:
     images = Path(data.images) if data.images else None
     alt_text = Path(data.alt_text) if data.alt_text else None
     posts: list[Post] = []
@@ -52,13 +56,13 @@ def _read(path: Path, data: DataConfig) -> Corpus:
     for record in open_corpus(path, images=images, alt_text=alt_text):
         if isinstance(record, Rejected):
             rejected.append(record)
-        elif record.entities is not None:
+        elif getattr(record, gold) is not None:
             posts.append(record)
     if not posts:
         raise DataError(
             "no labelled post in it",
             where=str(path),
-            expected="posts with entities",
+            expected=f"posts with {gold}",
             do="see what `twofold data check` says of it",
         )
     release = release_of(path)

@@ -7,86 +7,140 @@ MNRE gives types only to pairs that stand in a relation, in the relation's very 
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
-from twofold.pipeline import Extractor
+import numpy as np
+from numpy.typing import NDArray
+
+from twofold.config import Config, RelationsConfig
+from twofold.encoders.text import TextEncoder
+from twofold.errors import ConfigError
+from twofold.evaluation.relations import RelationCounter, TypedMajority
+from twofold.heads.contract import Head
+from twofold.models.build import choose
+from twofold.pipeline import load
 from twofold.posts import Post, Relation
 from twofold.runtime.folder import NO_RELATION
-from twofold.runtime.pairs import Argument, PairPieces, word_span
-from twofold.segmentation import Span, segment_post
+from twofold.runtime.gold import gold_pairs, with_types
+from twofold.runtime.pairs import Markers, PairPieces, PlainMarkers, TypedMarkers, UntypedMarkers
+from twofold.runtime.pieces import Pieces
+from twofold.runtime.relations import RelationReader
+from twofold.segmentation import segment_post
+from twofold.training.contract import Figures
 from twofold.training.examples import Example, text_sources
+from twofold.training.features import cache_folder
+from twofold.training.loop import Tell
+from twofold.training.measuring import figures, open_uncalibrated, write_calibration
+from twofold.training.scoring import Score, class_f1
+from twofold.trust.temperature import fit_on_classes
 
-RARE = 0.02
-"""Type pairs of fewer of a relation's instances than this part are taken for errors of the tagger."""
-Pair = tuple[Argument, Argument]
+MARKERS: Mapping[str, Markers] = {
+    "typed": TypedMarkers(),
+    "untyped": UntypedMarkers(),
+    "plain": PlainMarkers(),
+}
+"""What may be put round head and tail."""
+DEFAULT_TAGGER = "default"
+Floats = NDArray[np.float64]
 
 
-def relation_labels(posts: Sequence[Post]) -> list[str]:
-    """``None`` first, then the relations of the posts in alphabetical order."""
-    seen = {relation.type for post in posts for relation in post.relations or ()}
-    return [NO_RELATION, *sorted(seen - {NO_RELATION})]
+class Relations:
+    """See `Task`.
 
+    Args:
+        config: of the training. tell: gets lines of progress.
 
-def relation_counts(posts: Sequence[Post], labels: Sequence[str]) -> list[int]:
-    """How often each label is there."""
-    seen = Counter(relation.type for post in posts for relation in post.relations or ())
-    return [seen[label] for label in labels]
+    Raises:
+        ConfigError: markers that are not known, or typed ones without a tagger.
+    """
+
+    gold = "relations"
+    score: Score = staticmethod(class_f1)
+
+    def __init__(self, config: Config, tell: Tell) -> None:
+        self.options: RelationsConfig = config.model.relations
+        self.markers = choose(MARKERS, self.options.markers, "markers")
+        self.tell = tell
+        if self.options.markers == "typed" and not self.options.tagger:
+            raise ConfigError(
+                "typed markers, but no tagger to tell the types",
+                where="[model.relations]",
+                expected="a tagger, or untyped or plain markers",
+            )
+
+    def prepare(self, posts: Sequence[Post]) -> list[Post]:
+        """The posts with the tagger's types of arguments; without a tagger as they are."""
+        name = self.options.tagger
+        if not name:
+            return list(posts)
+        self.tell(f"types of arguments from the tagger {name}")
+        folder = None if name == DEFAULT_TAGGER else name
+        return list(with_types(posts, load(folder, cache=cache_folder())))
+
+    def labels(self, posts: Sequence[Post]) -> list[str]:
+        """``None`` first, then the relations of the posts in alphabetical order."""
+        seen = {relation.type for relation in _relations(posts)}
+        return [NO_RELATION, *sorted(seen - {NO_RELATION})]
+
+    def counts(self, posts: Sequence[Post], labels: Sequence[str]) -> list[int]:
+        """See `Task`."""
+        seen = Counter(relation.type for relation in _relations(posts))
+        return [seen[label] for label in labels]
+
+    def equip(self, text: TextEncoder) -> None:
+        """Add the markers' own tokens."""
+        text.add_tokens(self.markers.tokens)
+
+    def examples(
+        self,
+        posts: Sequence[Post],
+        rows: Sequence[Mapping[str, int]],
+        pieces: Pieces,
+        labels: Sequence[str],
+    ) -> list[Example]:
+        """Examples of all relations; see `pair_examples`."""
+        return pair_examples(posts, rows, PairPieces(pieces, self.markers), labels)
+
+    def describe(self, posts: Sequence[Post]) -> dict[str, Any]:
+        """Markers, and the types between which each relation was seen."""
+        return {"arguments": argument_types(posts), "markers": self.markers.record()}
+
+    def write_head(self, head: Head, folder: Path) -> None:
+        """See `Task`; a softmax has nothing to write."""
+
+    def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Figures:
+        """See `Task`."""
+        reader = RelationReader(open_uncalibrated(folder))
+        read = {name: _read(reader, posts) for name, posts in dev.items()}
+        gold = [label for part in read.values() for label in part.gold]
+        known = np.array([reader.labels.index(x) if x in reader.labels else -1 for x in gold])
+        scores = np.concatenate([part.scores for part in read.values()])
+        fit = fit_on_classes(scores, known, reader.labels.index(NO_RELATION))
+        write_calibration(folder, fit, read)
+        baselines = _baselines(train)
+        found = {name: _score(part, reader.labels, baselines) for name, part in read.items()}
+        return {"dev": found, "calibration": asdict(fit)}
+
+    def headlines(self, dev: Figures) -> Iterator[str]:
+        """See `Task`."""
+        for name, ways in dev.items():
+            score, floor = ways["model"]["all"], ways["typed majority of relations"]["all"]
+            yield (
+                f"dev {name}: F1 without None {score['f1']:.2f}, accuracy {score['accuracy']:.2f} "
+                f"(majority by types: {floor['f1']:.2f}, {floor['accuracy']:.2f})"
+            )
 
 
 def argument_types(posts: Sequence[Post]) -> dict[str, list[list[str]]]:
-    """Types (head, tail) between which each relation but ``None`` was seen, without the rare ones."""
-    seen: dict[str, Counter[tuple[str, str]]] = {}
-    for post in posts:
-        for relation in post.relations or ():
-            seen.setdefault(relation.type, Counter())[relation.head.type, relation.tail.type] += 1
-    return {
-        name: sorted(list(pair) for pair, count in pairs.items() if count >= RARE * pairs.total())
-        for name, pairs in sorted(seen.items())
-        if name != NO_RELATION
-    }
-
-
-def without_types(posts: Sequence[Post]) -> list[Post]:
-    """The posts with arguments of unknown type."""
-    return [_retyped(post, [("", "")] * len(post.relations or ())) for post in posts]
-
-
-def with_types(posts: Sequence[Post], tagger: Extractor) -> list[Post]:
-    """The posts with arguments of the type that a tagger gives their words, whatever types they had."""
-    typed: list[Post] = []
-    for reading in tagger.read(posts):
-        pairs = list(pairs_of(reading.post, reading.words))
-        spans = [(a.lo, a.hi) for pair in pairs for a in pair or ()]
-        (types,) = tagger.decoder.type_of_span([reading.emissions], [spans])
-        found = iter(types)
-        typed.append(
-            _retyped(reading.post, [(next(found), next(found)) if pair else ("", "") for pair in pairs])
-        )
-    return typed
-
-
-def _retyped(post: Post, types: Sequence[tuple[str, str]]) -> Post:
-    def change(relation: Relation, head: str, tail: str) -> Relation:
-        return dataclasses.replace(
-            relation,
-            head=dataclasses.replace(relation.head, type=head),
-            tail=dataclasses.replace(relation.tail, type=tail),
-        )
-
-    pairs = zip(post.relations or (), types, strict=True)
-    return dataclasses.replace(post, relations=tuple(change(r, *kinds) for r, kinds in pairs))
-
-
-def pairs_of(post: Post, words: Sequence[Span]) -> Iterator[Pair | None]:
-    """Head and tail of each relation of a post, in words; None where one of them holds no word."""
-    for relation in post.relations or ():
-        head, tail = (word_span(words, e.start, e.end) for e in (relation.head, relation.tail))
-        if head is None or tail is None:
-            yield None
-        else:
-            yield Argument(*head, relation.head.type), Argument(*tail, relation.tail.type)
+    """Types (head, tail) between which each relation but ``None`` was seen."""
+    seen: dict[str, set[tuple[str, str]]] = {}
+    for relation in _relations(posts):
+        seen.setdefault(relation.type, set()).add((relation.head.type, relation.tail.type))
+    return {name: [list(pair) for pair in sorted(seen[name])] for name in sorted(seen) if name != NO_RELATION}
 
 
 def pair_examples(
@@ -100,10 +154,77 @@ def pair_examples(
     examples = []
     for place, post in enumerate(posts):
         words = segment_post(post)
-        texts, found = text_sources(post, pieces.pieces), rows[place]
-        relations = zip(post.relations or (), pairs_of(post, words), strict=True)
+        texts = text_sources(post, pieces.pieces)
+        relations = zip(post.relations or (), gold_pairs(post, words), strict=True)
         usable = [(number.get(relation.type, -1), pair) for relation, pair in relations if pair]
         marked = pieces.windows(post.text, words, [pair for _, pair in usable])
         for (target, _), (window, slot, _) in zip(usable, marked, strict=True):
-            examples.append(Example(place, window, [target], [slot], texts, found))
+            examples.append(Example(place, window, [target], [slot], texts, rows[place]))
     return examples
+
+
+def _relations(posts: Sequence[Post]) -> Iterator[Relation]:
+    return (relation for post in posts for relation in post.relations or ())
+
+
+# --- measuring ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Gold pairs of a file and what the network says of them.
+
+    Attributes:
+        gold: relation of each. types: of its head and tail.
+        scores: (n, K) emissions, −∞ for relations that the types do not allow.
+    """
+
+    gold: list[str]
+    types: list[tuple[str, str]]
+    scores: Floats
+
+
+def _read(reader: RelationReader, posts: Sequence[Post]) -> _Read:
+    pairs = [list(gold_pairs(post, segment_post(post))) for post in posts]
+    readable = [[pair for pair in row if pair] for row in pairs]
+    readings = [reading for row in reader.read(posts, readable) for reading in row]
+    fits = [reader.grammar.fits(reading.head.type, reading.tail.type) for reading in readings]
+    scores = np.full((sum(map(len, pairs)), len(reader.labels)), -np.inf)
+    scores[:, reader.labels.index(NO_RELATION)] = 0  # stays where a pair cannot be read
+    at = np.flatnonzero([pair is not None for row in pairs for pair in row])
+    if readings:
+        emissions = np.stack([reading.emissions for reading in readings])
+        scores[at] = np.where(np.stack(fits), emissions.astype(np.float64), -np.inf)
+    relations = list(_relations(posts))
+    return _Read([r.type for r in relations], [_types(r) for r in relations], scores)
+
+
+def _types(relation: Relation) -> tuple[str, str]:
+    return relation.head.type, relation.tail.type
+
+
+def _baselines(train: Sequence[Post]) -> dict[str, TypedMajority]:
+    seen = [(_types(relation), relation.type) for relation in _relations(train)]
+    return {
+        "typed majority": TypedMajority(seen),
+        "typed majority of relations": TypedMajority(seen, related=True),
+    }
+
+
+def _score(read: _Read, labels: Sequence[str], baselines: Mapping[str, TypedMajority]) -> Figures:
+    """Figures of the model, and of the baselines beside it."""
+    model = _figures(read.gold, [labels[i] for i in read.scores.argmax(1)])
+    beside = {
+        name: _figures(read.gold, [baseline.predict(types) for types in read.types])
+        for name, baseline in baselines.items()
+    }
+    return {"model": model} | {name: {"all": rows["all"]} for name, rows in beside.items()}
+
+
+def _figures(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, dict[str, float]]:
+    counter = RelationCounter()
+    for pair in zip(gold, predicted, strict=True):
+        counter.add(*pair)
+    scores = counter.scores()
+    overall = figures(scores.overall) | {"accuracy": round(100 * scores.accuracy, 2)}
+    return {"all": overall} | {name: figures(row) for name, row in scores.relations.items()}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-import os
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,21 +18,25 @@ from twofold.config import Config
 from twofold.encoders.image import ImageEncoder, load_image_encoder
 from twofold.encoders.text import load_text_encoder
 from twofold.errors import ConfigError
-from twofold.models.build import build_model
+from twofold.models.build import build_model, choose
 from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Pieces
 from twofold.runtime.scene import VISUAL
-from twofold.training.examples import Example, Features, labels_of, make_examples
-from twofold.training.features import FeatureMaker, no_features
+from twofold.training.contract import Task
+from twofold.training.entities import Entities
+from twofold.training.examples import Example, Features
+from twofold.training.features import FeatureMaker, cache_folder, no_features
 from twofold.training.loop import Material, Tell, Trainer, choose_device
 from twofold.training.material import Corpus, read_corpora
 from twofold.training.publish import Facts, publish_model
-from twofold.training.scoring import span_f1
+from twofold.training.relations import Relations
 
 WORK = "training"
 """Folder beside the model's files with log, curve, checkpoint and weights."""
+TASKS: Mapping[str, Callable[[Config, Tell], Task]] = {"entities": Entities, "relations": Relations}
+"""What differs from task to task."""
 
 
 def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path:
@@ -58,22 +62,26 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     if fresh:
         shutil.rmtree(work, ignore_errors=True)
     seed_everything(config.training.seed, config.training.threads)
-    train_sets = read_corpora(config.data.train, config.data)
-    dev_sets = read_corpora(config.data.dev, config.data)
-    _tell_corpora(train_sets, dev_sets, tell)
-    labels = labels_of([post for corpus in train_sets for post in corpus.posts])
+    task = choose(TASKS, config.model.task, "task")(config, tell)
+    train_sets, dev_sets = (
+        [dataclasses.replace(corpus, posts=task.prepare(corpus.posts)) for corpus in corpora]
+        for corpora in _corpora(config, task, tell)
+    )
+    posts = [post for corpus in train_sets for post in corpus.posts]
+    labels = task.labels(posts)
     text = load_text_encoder(config.model.text)
+    task.equip(text)
     looks = any(name in VISUAL for name in config.model.sources)
     image = load_image_encoder(config.model.image) if looks else None
     seed_everything(config.training.seed, config.training.threads)
-    model = build_model(config.model, labels, text, image)
+    model = build_model(config.model, labels, text, image, task.counts(posts, labels))
     features = _features(train_sets + dev_sets, image, config, tell)
-    material = _material(model, train_sets, dev_sets, features, config)
+    material = _material(model, task, train_sets, dev_sets, features, config)
     work.mkdir(parents=True, exist_ok=True)
     identity = _identity(config, train_sets + dev_sets)
     rows = Trainer(model, material, config.training, work, identity, tell).run()
     facts = Facts(config, train_sets, dev_sets, features.unreadable, rows, _parameters(model, image))
-    publish_model(model.cpu(), image.cpu() if image else None, facts, out, work, tell)
+    publish_model(model.cpu(), image.cpu() if image else None, task, facts, out, work, tell)
     return out
 
 
@@ -93,12 +101,6 @@ def seed_everything(seed: int, threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def cache_folder() -> Path:
-    """Where features are kept between runs: ``TWOFOLD_CACHE``, else the user's cache folder."""
-    base = os.environ.get("TWOFOLD_CACHE") or os.environ.get("XDG_CACHE_HOME")
-    return Path(base) / "twofold" if base else Path.home() / ".cache" / "twofold"
-
-
 def _features(corpora: Sequence[Corpus], image: ImageEncoder | None, config: Config, tell: Tell) -> Features:
     posts = [post for corpus in corpora for post in corpus.posts]
     if image is None:
@@ -115,6 +117,7 @@ def _features(corpora: Sequence[Corpus], image: ImageEncoder | None, config: Con
 
 def _material(
     model: MultimodalModel,
+    task: Task,
     train_sets: Sequence[Corpus],
     dev_sets: Sequence[Corpus],
     features: Features,
@@ -129,11 +132,11 @@ def _material(
         posts: list[Post] = corpus.posts
         rows = features.rows[done : done + len(posts)]
         done += len(posts)
-        return make_examples(posts, rows, pieces, model.head.labels)
+        return task.examples(posts, rows, pieces, model.head.labels)
 
     tables = {name: table for name, table in features.tables.items() if name in model.fusion.sources}
     train_examples = [example for corpus in train_sets for example in examples(corpus)]
-    return Material(train_examples, {c.name: examples(c) for c in dev_sets}, tables, span_f1)
+    return Material(train_examples, {c.name: examples(c) for c in dev_sets}, tables, task.score)
 
 
 def _identity(config: Config, corpora: Sequence[Corpus]) -> str:
@@ -141,13 +144,24 @@ def _identity(config: Config, corpora: Sequence[Corpus]) -> str:
     plain = asdict(config)
     plain.pop("data")
     plain["hashes"] = [corpus.sha256 for corpus in corpora]
+    plain["types"] = [
+        (relation.head.type, relation.tail.type)  # given by a tagger, which may have been trained anew
+        for corpus in corpora
+        for post in corpus.posts
+        for relation in post.relations or ()
+    ]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def _tell_corpora(train_sets: Sequence[Corpus], dev_sets: Sequence[Corpus], tell: Tell) -> None:
+def _corpora(config: Config, task: Task, tell: Tell) -> tuple[list[Corpus], list[Corpus]]:
+    """Training and dev files with gold for the task; tells what was read."""
+    train_sets, dev_sets = (
+        read_corpora(files, config.data, task.gold) for files in (config.data.train, config.data.dev)
+    )
     for part, corpora in (("train", train_sets), ("dev", dev_sets)):
         for corpus in corpora:
             what = corpus.release or "not a known release"
             tell(f"{part}: {corpus.name}, {len(corpus.posts)} posts, {what}")
             if corpus.rejected:
                 tell(f"  {len(corpus.rejected)} records rejected, the first: {corpus.rejected[0].reason}")
+    return train_sets, dev_sets

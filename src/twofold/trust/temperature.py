@@ -65,7 +65,7 @@ def fit_temperature(confidences: Callable[[float], Floats], right: Flags) -> Tem
     if not len(right):
         raise DataError(
             "the model predicted nothing on the data for calibration",
-            expected="data on which it finds entities",
+            expected="data on which it finds something",
             do="use more or other held-out data",
         )
 
@@ -105,6 +105,27 @@ def fit_on_spans(
         return np.concatenate(decoder.confidences(emissions, spans, temperature))
 
     return fit_temperature(confidences, np.array(right, bool))
+
+
+def fit_on_classes(scores: Floats, gold: NDArray[np.int64], none: int) -> TemperatureFit:
+    """Fit on the classes that a softmax over (n, K) scores predicts, ``none`` apart: it is not reported.
+
+    Args:
+        scores: −∞ where a class is out of the question.
+        gold: (n,) right class of each row; −1 where it is none of the K.
+        none: class that counts as no prediction.
+
+    Raises:
+        DataError: nothing is predicted.
+    """
+    best = scores.argmax(1)
+    told = best != none
+    behind = scores[told] - scores[told].max(1, keepdims=True)  # 0 for what is predicted
+
+    def confidences(temperature: float) -> Floats:
+        return np.asarray(1 / np.exp(behind / temperature).sum(1))
+
+    return fit_temperature(confidences, best[told] == gold[told])
 
 
 def _minimum(loss: Callable[[float], float], low: float, high: float, steps: int = 30) -> float:
