@@ -1,0 +1,278 @@
+"""Relations through the one door: what comes out for what goes in, good and bad."""
+
+from __future__ import annotations
+
+import io
+import json
+from importlib import resources
+
+import jsonschema
+import numpy as np
+import pytest
+import tiny_model
+from PIL import Image
+
+import twofold
+from twofold.errors import ModelError
+from twofold.posts import Entity, Post, Relation
+from twofold.records import to_line, to_record
+from twofold.runtime.grammar import PAIR_LIMIT
+
+TEXT = "Anna Smith joined NASA in paris"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models")
+    return tiny_model.build(place / "tagger"), tiny_model.build_relations(place / "relations")
+
+
+@pytest.fixture(scope="module")
+def extractor(folders):
+    return twofold.load(folders[0], relations=folders[1], threads=1)
+
+
+@pytest.fixture(scope="module")
+def validator():
+    text = resources.files("twofold").joinpath("schemas/extraction.schema.json").read_text(encoding="utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
+def png(colour="red") -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (40, 30), colour).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def said(extraction):
+    return [(r.head.text, r.type, r.tail.text) for r in extraction.relations]
+
+
+def test_relations_with_confidence_and_evidence(extractor, validator):
+    post = Post("p", TEXT, image=png(), alt_text="a red square")
+    extraction = next(extractor.extract([post]))
+    assert said(extraction) == [
+        ("Anna Smith", "/per/org/member_of", "NASA"),
+        ("Anna Smith", "/per/loc/place_of_residence", "paris"),
+        ("NASA", "/org/loc/located_at", "paris"),
+    ]
+    for relation in extraction.relations:
+        assert relation.head in extraction.entities
+        assert relation.tail in extraction.entities
+        assert 0 < relation.confidence < 1
+        assert relation.uncertainty.aleatoric > 0 < relation.uncertainty.epistemic
+        assert list(relation.sources) == ["text", "picture", "alt_text"]
+        assert sum(source.share for source in relation.sources.values()) == pytest.approx(1)
+    validator.validate(to_record(extraction))
+    record = json.loads(to_line(extraction))
+    assert [(r["head"], r["tail"]) for r in record["relations"]] == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_entities_are_those_of_the_tagger_alone(extractor, folders):
+    posts = [TEXT, "nothing", "", {"id": 1, "text": "Bob and Ann", "image": png(), "alt_text": "two"}]
+    alone = list(twofold.load(folders[0]).extract(posts))
+    for one, other in zip(extractor.extract(posts), alone, strict=True):
+        assert (one.entities, one.picture, one.warnings) == (other.entities, other.picture, other.warnings)
+        assert other.relations == ()
+
+
+def test_of_two_orders_the_likelier_is_told_once(extractor):
+    # The tiny model rather has the head first; between two persons both orders are allowed.
+    assert said(next(extractor.extract(["Bob met Anna"]))) == [("Bob", "/per/per/peer", "Anna")]
+    # An organisation before a person: only person to organisation is allowed.
+    assert said(next(extractor.extract(["NASA hired Anna"]))) == [("Anna", "/per/org/member_of", "NASA")]
+
+
+def test_what_is_most_likely_none_is_not_told(extractor):
+    assert said(next(extractor.extract(["0 Bob met Anna"]))) == []
+
+
+def test_a_post_is_the_same_alone_and_in_company(extractor):
+    posts = [
+        {"id": i, "text": f"{'x ' * (5 * i % 17)}Anna met Bob and NASA in paris", "alt_text": "a" * (i % 3)}
+        | ({"image": png()} if i % 2 else {})
+        for i in range(30)
+    ]
+    for batch_size in (1, 7):
+        together = list(extractor.extract(posts, batch_size=batch_size))
+        for post, extraction in zip(posts, together, strict=True):
+            alone = next(extractor.extract([post]))
+            assert said(extraction) == said(alone) != []
+            for one, other in zip(extraction.relations, alone.relations, strict=True):
+                assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
+                assert one.uncertainty.epistemic == pytest.approx(other.uncertainty.epistemic, abs=1e-5)
+                assert one.sources.keys() == other.sources.keys()
+
+
+def test_a_broken_picture_still_gives_relations_from_the_text(extractor):
+    broken, without = extractor.extract([{"id": 1, "text": TEXT, "image": "gone.jpg"}, TEXT])
+    assert broken.picture.status == "unreadable"
+    assert said(broken) == said(without)
+    assert list(broken.relations[0].sources) == ["text"]
+
+
+def test_posts_without_pairs_open_no_relation_graph(folders):
+    extractor = twofold.load(folders[0], relations=folders[1])
+    list(extractor.extract(["nothing", "Anna", "Anna of MISC", ""]))
+    sessions = extractor._linker.reader.network.sessions
+    assert sessions.opened == ("fusion",)  # Anna of MISC: an organisation by its letters
+    again = twofold.load(folders[0], relations=folders[1])
+    list(again.extract(["nothing", "Anna", "paris paris", ""]))
+    assert again._linker.reader.network.sessions.opened == ()
+
+
+def test_very_many_entities(extractor, validator):
+    text = "Anna left paris . " * 5556
+    extraction = next(extractor.extract([text]))
+    assert len(extraction.entities) == 2 * 5556
+    assert 0 < len(extraction.relations) <= PAIR_LIMIT
+    possible = 5556 * 5555 // 2 + 5556 * 5556
+    assert extraction.warnings == (
+        f"relations were looked for between the {PAIR_LIMIT} nearest of {possible:,} pairs of entities",
+    )
+    assert all(np.isfinite(relation.confidence) for relation in extraction.relations)
+    for relation in extraction.relations:
+        assert abs(relation.head.start - relation.tail.start) < 20
+    validator.validate(to_record(extraction))
+
+
+def test_memory_does_not_grow_and_posts_stream(extractor):
+    endless = iter(lambda: {"id": 1, "text": TEXT}, None)
+    stream = extractor.extract(endless, batch_size=2)
+    assert all(len(next(stream).relations) == 3 for _ in range(40))
+
+
+def test_a_combined_folder_is_found_and_can_be_told_not_to(folders, tmp_path, extractor):
+    from twofold.runtime.combining import combine
+
+    combine(*folders, tmp_path / "both")
+    both = twofold.load(tmp_path / "both")
+    assert both.name == "tiny"
+    assert both.relations == tuple(tiny_model.RELATIONS[1:])
+    one, other = next(both.extract([TEXT])), next(extractor.extract([TEXT]))
+    assert (one.entities, one.relations) == (other.entities, other.relations)
+    without = twofold.load(tmp_path / "both", relations=False)
+    assert without.relations == ()
+    assert next(without.extract([TEXT])).relations == ()
+
+
+def test_a_cache_changes_nothing(folders, extractor, tmp_path):
+    posts = [{"id": 1, "text": TEXT, "image": png("teal")}]
+    plain = list(extractor.extract(posts))
+    for _ in range(2):
+        kept = twofold.load(folders[0], relations=folders[1], cache=tmp_path)
+        assert list(kept.extract(posts)) == plain
+    assert len(list(tmp_path.rglob("*.npy"))) == 1
+
+
+def test_models_without_evidence(folders, tmp_path, validator):
+    plain = tiny_model.build_relations(tmp_path / "plain", evidence=False, sources=("text",))
+    extraction = next(twofold.load(folders[0], relations=plain).extract([TEXT]))
+    assert len(extraction.relations) == 3
+    assert extraction.relations[0].uncertainty is None
+    assert extraction.relations[0].sources == {}
+    validator.validate(to_record(extraction))
+
+
+def test_a_picture_that_only_the_relation_model_looks_at(folders, tmp_path):
+    blind = tiny_model.build(tmp_path / "blind", sources=("text",))
+    posts = [{"id": 1, "text": TEXT, "image": png()}, {"id": 2, "text": "Anna", "image": png()}]
+    seen, not_wanted = twofold.load(blind, relations=folders[1]).extract(posts)
+    assert seen.picture.status == "read"
+    assert list(seen.relations[0].sources) == ["text", "picture"]
+    assert not_wanted.picture == twofold.PictureReport("none", "this model looks at no pictures")
+
+
+# --- given pairs -------------------------------------------------------------------------------------
+
+
+def gold(text: str, *relations: tuple[str, str, str], **more) -> Post:
+    def end(word: str) -> Entity:
+        start = text.index(word)
+        return Entity(start, start + len(word), word, "WRONG")
+
+    return Post(1, text, relations=tuple(Relation(end(h), end(t), kind) for h, kind, t in relations), **more)
+
+
+def test_given_pairs_are_judged_in_their_own_order(extractor):
+    post = gold(
+        TEXT,
+        ("NASA", "None", "Anna Smith"),
+        ("Anna Smith", "None", "NASA"),
+        ("Anna", "/per/loc/place_of_residence", "paris"),
+    )
+    found, none = extractor.classify([post, Post(2, "lol")])
+    assert none == ()
+    # What the gold says, types included, changes nothing: they are the tagger's.
+    assert [r.type for r in found] == ["None", "/per/org/member_of", "/per/loc/place_of_residence"]
+    assert [r.head.type for r in found] == ["ORG", "PER", "PER"]
+    assert [(r.head.start, r.head.end) for r in found] == [(18, 22), (0, 10), (0, 4)]
+    assert found[0].confidence == 1.0  # no relation goes from an organisation to a person
+    assert 0 < found[1].confidence < 1
+    assert sum(source.share for source in found[1].sources.values()) == pytest.approx(1)
+
+
+def test_given_pairs_that_overlap_or_hold_no_word(extractor):
+    text = "Anna Smith \u200b left"
+    overlapping = Relation(Entity(0, 10, text[:10], ""), Entity(5, 10, text[5:10], ""), "/per/per/peer")
+    empty = Relation(Entity(0, 4, "Anna", ""), Entity(11, 12, "\u200b", ""), "/per/per/peer")
+    (found,) = extractor.classify([Post(1, text, relations=(empty, overlapping, empty))])
+    assert [r.type for r in found] == ["None", "/per/per/peer", "None"]
+    assert [r.confidence is None for r in found] == [True, False, True]
+
+
+def test_a_relation_model_alone_takes_types_from_gold_entities_only(folders):
+    alone = twofold.load(folders[1])
+    assert alone.types == ()
+    pair = ("Anna Smith", "/per/org/member_of", "NASA")
+    entities = (Entity(0, 10, "Anna Smith", "PER"), Entity(18, 22, "NASA", "ORG"))
+    with_types, without = alone.classify([gold(TEXT, pair, entities=entities), gold(TEXT, pair)])
+    assert with_types[0].head.type == "PER"
+    assert with_types[0].type == "/per/org/member_of"
+    assert without[0].head.type == ""
+
+
+def test_a_relation_model_alone_relates_given_entities(folders, validator):
+    alone = twofold.load(folders[1])
+    entities = (Entity(0, 10, "Anna Smith", "PER"), Entity(18, 22, "NASA", "ORG"))
+    posts = [
+        Post(1, TEXT, entities=entities, image=png()),
+        gold(TEXT, ("NASA", "None", "paris")),
+        Post(3, TEXT, image=png()),
+        Post(4, TEXT, entities=(), image=png()),
+    ]
+    given, ends, unlabelled, empty = alone.extract(posts)
+    assert given.entities == entities
+    assert said(given) == [("Anna Smith", "/per/org/member_of", "NASA")]
+    assert given.picture.status == "read"
+    assert [e.text for e in ends.entities] == ["NASA", "paris"]
+    assert unlabelled.warnings == ("this model finds no entities of its own, and the post gives none",)
+    assert empty.warnings == ()
+    assert empty.picture == twofold.PictureReport("none", "not looked at: no two entities wanted it")
+    for extraction in (given, ends, unlabelled, empty):
+        validator.validate(to_record(extraction))
+
+
+def test_a_span_given_under_two_types_is_not_related_to_itself(folders):
+    twice = (Entity(0, 4, "Anna", "ORG"), Entity(0, 4, "Anna", "PER"))
+    extraction = next(twofold.load(folders[1]).extract([Post(1, "Anna left", entities=twice)]))
+    assert extraction.relations == ()
+
+
+@pytest.mark.parametrize("ask", ["decoder", "read", "decode"])
+def test_a_relation_model_is_no_tagger(folders, ask):
+    alone = twofold.load(folders[1])
+    with pytest.raises(ModelError, match="a relation model finds no entities; expected a tagger"):
+        getattr(alone, ask)([])
+
+
+def test_a_tagger_classifies_no_relations(folders):
+    with pytest.raises(ModelError, match="the model knows no relations"):
+        twofold.load(folders[0]).classify([])
+
+
+def test_mistakes(folders):
+    with pytest.raises(ModelError, match="the model is for relations; expected a tagger"):
+        twofold.load(folders[1], relations=folders[1])
+    with pytest.raises(ModelError, match="the model is for entities; expected a relation model"):
+        twofold.load(folders[0], relations=folders[0])
