@@ -22,13 +22,16 @@ from twofold.errors import ConfigError
 from twofold.evaluation.relations import RelationCounter, TypedMajority
 from twofold.heads.contract import Head
 from twofold.models.build import choose
-from twofold.pipeline import load
+from twofold.pipeline import default_folder
 from twofold.posts import Post, Relation
-from twofold.runtime.folder import NO_RELATION
+from twofold.runtime.finding import Predicted
+from twofold.runtime.folder import NO_RELATION, open_folder
 from twofold.runtime.gold import gold_pairs, with_types
 from twofold.runtime.pairs import Markers, PairPieces, PlainMarkers, TypedMarkers, UntypedMarkers
+from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Pieces
 from twofold.runtime.relations import RelationReader
+from twofold.runtime.tagging import Tagger
 from twofold.segmentation import segment_post
 from twofold.training.contract import Figures
 from twofold.training.examples import Example, text_sources
@@ -78,8 +81,9 @@ class Relations:
         if not name:
             return list(posts)
         self.tell(f"types of arguments from the tagger {name}")
-        folder = None if name == DEFAULT_TAGGER else name
-        return list(with_types(posts, load(folder, cache=cache_folder())))
+        folder = open_folder(default_folder() if name == DEFAULT_TAGGER else Path(name))
+        cache = FeatureCache(cache_folder(), folder.picture_fingerprint)
+        return list(with_types(posts, Predicted(Tagger(folder, cache=cache))))
 
     def labels(self, posts: Sequence[Post]) -> list[str]:
         """``None`` first, then the relations of the posts in alphabetical order."""
