@@ -1,0 +1,278 @@
+"""Relations in training: examples from pairs, a whole tiny training, agreement with the exported graph."""
+# ruff: noqa: E402
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+import tiny_model
+from safetensors.torch import load_file
+
+import twofold
+from twofold.config import Config, DataConfig, ModelConfig, RelationsConfig, TrainingConfig
+from twofold.corpora import open_corpus
+from twofold.encoders.text import load_text_encoder
+from twofold.errors import ConfigError, DataError
+from twofold.models.build import FUSIONS, TASKS, build_model
+from twofold.posts import Entity, Post, Relation
+from twofold.runtime.folder import open_folder
+from twofold.runtime.gold import gold_pairs
+from twofold.runtime.pairs import PairPieces, TypedMarkers
+from twofold.runtime.pieces import Pieces
+from twofold.runtime.relations import RelationReader
+from twofold.segmentation import segment_post
+from twofold.training import run
+from twofold.training.examples import collate
+from twofold.training.relations import Relations, argument_types, pair_examples
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns of its own internals
+
+FRAMES = [  # head is {0}
+    ("{0} works at {1}", "NASA", "member_of"),
+    ("{1} saw {0} here", "NASA", "None"),
+    ("{1} pays {0} well", "CERN", "member_of"),
+    ("{0} lives in {1}", "paris", "lives_in"),
+    ("{0} left {1} once", "paris", "None"),
+    ("{0} met {1} here", "CERN", "None"),
+]
+NAMES = ["Ada", "Alan", "Grace Hopper"]
+
+
+def line(number: int) -> str:
+    frame, tail, relation = FRAMES[number % len(FRAMES)]
+    head = NAMES[number // len(FRAMES) % 3]
+    text = frame.format(head, tail)
+    ends = {
+        side: {"start": text.index(name), "end": text.index(name) + len(name), "type": "WRONG"}
+        for side, name in (("head", head), ("tail", tail))
+    }
+    post = {"id": number, "text": text, "relations": [ends | {"type": relation}]}
+    return json.dumps(post | ({"alt_text": "a house"} if number % 2 else {})) + "\n"
+
+
+@pytest.fixture(scope="session")
+def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model.build(tmp_path_factory.mktemp("tagger") / "model", sources=("text", "alt_text"))
+
+
+@pytest.fixture(scope="session")
+def config(encoder: Path, tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    folder = tmp_path_factory.mktemp("pairs")
+    (folder / "train.jsonl").write_text("".join(map(line, range(36))), encoding="utf-8")
+    (folder / "dev.jsonl").write_text("".join(map(line, range(18))), encoding="utf-8")
+    return Config(
+        DataConfig((str(folder / "train.jsonl"),), (str(folder / "dev.jsonl"),)),
+        ModelConfig(
+            task="relations", text=str(encoder), sources=("alt_text",), window_pieces=64, context_words=4,
+            weights="float32", relations=RelationsConfig(tagger=str(tagger)),
+        ),
+        TrainingConfig(
+            epochs=15, patience=0, batch_size=6, encoder_lr=5e-3, head_lr=1e-2, crf_lr=1e-2, average=0.5,
+            piece_dropout=0.0, threads=1, device="cpu", precision="float32",
+        ),
+    )  # fmt: skip
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def done(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run.train(config, tmp_path_factory.mktemp("run") / "model", silent)
+
+
+def with_options(config: Config, **options: object) -> Config:
+    relations = dataclasses.replace(config.model.relations, **options)  # type: ignore[arg-type]
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, relations=relations))
+
+
+# --- examples ----------------------------------------------------------------------------------------
+
+
+def mnre(tokens: list[str], head: tuple[int, int], tail: tuple[int, int], relation: str) -> str:
+    def side(place: tuple[int, int]) -> dict[str, object]:
+        return {"name": " ".join(tokens[slice(*place)]), "pos": list(place)}
+
+    record = {"token": tokens, "h": side(head), "t": side(tail), "img_id": "x.jpg", "relation": relation}
+    return f"{record}\n"
+
+
+def test_mnre_lines_become_examples_also_reversed_and_overlapping(encoder: Path, tmp_path: Path) -> None:
+    tokens = ["ada", "of", "acme", "labs"]
+    member = "/per/org/member_of"
+    (tmp_path / "mnre.txt").write_text(
+        mnre(tokens, (0, 1), (2, 4), member)
+        + mnre(tokens, (2, 4), (0, 1), "None")
+        + mnre(tokens, (2, 4), (2, 3), "/org/org/alternate_names")
+        + mnre(tokens, (0, 3), (2, 4), member),
+        encoding="utf-8",
+    )
+    posts = [post for post in open_corpus(tmp_path / "mnre.txt") if isinstance(post, Post)]
+    task = Relations(Config(model=ModelConfig(relations=RelationsConfig("untyped", ""))), silent)
+    labels = task.labels(posts)
+    assert labels == ["None", "/org/org/alternate_names", member]
+    assert task.counts(posts, labels) == [1, 1, 2]
+    text = load_text_encoder(str(encoder))
+    pieces = PairPieces(Pieces(text.tokenizer, 64, 4, text.pad_id), task.markers)
+    examples = pair_examples(posts, [{}] * 4, pieces, labels)
+    assert [example.targets for example in examples] == [[2], [0], [1], [2]]
+    assert [example.slots for example in examples] == [[(0, 4)], [(4, 0)], [(2, 3)], [(0, 3)]]
+    assert [len(example.window.first) for example in examples] == [8] * 4
+
+
+def test_a_pair_without_words_gives_no_example_and_an_unknown_class_is_never_right(encoder: Path) -> None:
+    text = "ada \u200b acme"
+    ada, nothing, acme = Entity(0, 3, "ada", ""), Entity(4, 5, "\u200b", ""), Entity(6, 10, "acme", "")
+    post = Post(1, text, relations=(Relation(ada, nothing, "a"), Relation(ada, acme, "new")))
+    assert next(gold_pairs(post, segment_post(post))) is None
+    loaded = load_text_encoder(str(encoder))
+    pieces = PairPieces(Pieces(loaded.tokenizer, 64, 4, loaded.pad_id), TypedMarkers())
+    (example,) = pair_examples([post], [{}], pieces, ["None", "a"])
+    assert example.targets == [-1]
+
+
+def test_types_between_which_relations_were_seen() -> None:
+    def post(head: str, tail: str, relation: str) -> Post:
+        return Post(
+            1, "a b", relations=(Relation(Entity(0, 1, "a", head), Entity(2, 3, "b", tail), relation),)
+        )
+
+    posts = [
+        post("PER", "ORG", "x"),
+        post("LOC", "LOC", "None"),
+        post("PER", "LOC", "x"),
+        post("PER", "ORG", "x"),
+    ]
+    assert argument_types(posts) == {"x": [["PER", "LOC"], ["PER", "ORG"]]}
+
+
+def test_types_are_the_taggers(config: Config) -> None:
+    posts = [post for post in open_corpus(Path(config.data.dev[0])) if isinstance(post, Post)]
+    typed = Relations(config, silent).prepare(posts)
+    types = [(r.head.type, r.tail.type) for post in typed for r in post.relations or ()]
+    assert types == [("PER", "LOC" if "paris" in post.text else "ORG") for post in posts]
+
+
+def test_typed_markers_want_a_tagger(config: Config) -> None:
+    with pytest.raises(ConfigError, match="no tagger"):
+        Relations(with_options(config, tagger=""), silent)
+    with pytest.raises(ConfigError, match="typed, untyped, plain"):
+        Relations(with_options(config, markers="round"), silent)
+
+
+def test_posts_without_relations_are_no_training_data(config: Config, corpus: Path, tmp_path: Path) -> None:
+    data = dataclasses.replace(config.data, train=(str(corpus / "train.jsonl"),))
+    with pytest.raises(DataError, match="posts with relations"):
+        run.train(dataclasses.replace(config, data=data), tmp_path / "model", silent)
+
+
+# --- training ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_trains_to_a_folder_that_relates(done: Path, tagger: Path) -> None:
+    card = json.loads((done / "card.json").read_text(encoding="utf-8"))
+    (scores,) = card["scores"].values()
+    assert scores["model"]["all"]["f1"] > 80
+    assert scores["model"]["all"]["accuracy"] > 80
+    assert set(scores) == {"model", "typed majority", "typed majority of relations"}
+    folder = open_folder(done)
+    assert folder.config.labels == ("None", "lives_in", "member_of")
+    assert folder.config.relation is not None
+    assert folder.config.relation.arguments["member_of"] == {("PER", "ORG")}
+    assert not (done / "decoder.safetensors").exists()
+    page = (done / "README.md").read_text(encoding="utf-8")
+    assert "Relations between pairs" in page
+    assert "typed majority" in page
+    extractor = twofold.load(tagger, relations=done)
+    found = [next(iter(extractor.extract([text]))) for text in ("Ada works at NASA", "CERN pays Alan well")]
+    assert [(r.head.text, r.type, r.tail.text) for x in found for r in x.relations] == [
+        ("Ada", "member_of", "NASA"),
+        ("Alan", "member_of", "CERN"),
+    ]
+    assert all(0 < (r.confidence or 0) <= 1 for x in found for r in x.relations)
+
+
+@pytest.mark.slow
+def test_exported_graphs_agree_with_the_network(config: Config, done: Path) -> None:
+    folder = open_folder(done)
+    text = load_text_encoder(config.model.text)
+    model = build_model(config.model, folder.config.labels, text, None).eval()
+    model.load_state_dict(load_file(done.parent / "model.training" / "weights.safetensors"))
+    posts = Relations(config, silent).prepare(
+        [post for post in open_corpus(Path(config.data.dev[0])) if isinstance(post, Post)][:5]
+    )
+    assert folder.config.relation is not None
+    pieces = PairPieces(Pieces(text.tokenizer, 64, 4, text.pad_id), folder.config.relation.markers)
+    examples = pair_examples(posts, [{}] * 5, pieces, folder.config.labels)
+    with torch.no_grad():
+        fused = model(collate(examples, {}, text.pad_id))
+    pairs = [[pair for pair in gold_pairs(post, segment_post(post)) if pair] for post in posts]
+    for i, (reading,) in enumerate(RelationReader(folder, 1).read(posts, pairs)):
+        np.testing.assert_allclose(reading.emissions, fused.emissions[i, 0], atol=1e-4)
+        np.testing.assert_allclose(reading.fused, fused.fused[i, :, 0], atol=1e-4, rtol=1e-4)
+        present = np.array(reading.sources)
+        np.testing.assert_allclose(
+            reading.evidence[present], fused.evidence[i, present, :, 0], atol=1e-4, rtol=1e-4
+        )
+        np.testing.assert_allclose(reading.share[present], fused.share[i, present, 0], atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("markers", ["untyped", "plain"])
+def test_markers_of_every_style_train_and_relate(config: Config, tmp_path: Path, markers: str) -> None:
+    model = dataclasses.replace(config.model, fusion="text_only", sources=(), weights="8bit")
+    changed = with_options(dataclasses.replace(config, model=model), markers=markers, imbalance="weights")
+    out = run.train(changed, tmp_path / "model", silent)
+    (scores,) = json.loads((out / "card.json").read_text(encoding="utf-8"))["scores"].values()
+    assert scores["model"]["all"]["f1"] > 60
+    tokens = json.loads((out / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
+    assert ("<s>" in {token["content"] for token in tokens}) == (markers == "plain")
+
+
+@pytest.mark.parametrize("fusion", [*FUSIONS])
+def test_every_fusion_trains_a_step(
+    config: Config, tmp_path: Path, fusion: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The classes are learned from the pair: the first epoch already lowers the loss of the second."""
+    trained: list[object] = []
+    monkeypatch.setattr(run, "publish_model", lambda model, *rest: trained.append(model))
+    model = dataclasses.replace(config.model, fusion=fusion)
+    training = dataclasses.replace(config.training, epochs=2)
+    run.train(dataclasses.replace(config, model=model, training=training), tmp_path / "model", silent)
+    log = (tmp_path / "model.training" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    first, second = (json.loads(row)["loss"] for row in log)
+    assert np.isfinite([first, second]).all()
+    assert second < first
+    assert len(trained) == 1
+    assert TASKS["relations"][0] == 2
+
+
+def test_real_files_give_an_example_a_line(shared: Path, encoder: Path) -> None:
+    posts = [p for p in open_corpus(shared / "data" / "mnre" / "mnre_val.txt") if isinstance(p, Post)]
+    task = Relations(Config(model=ModelConfig(relations=RelationsConfig("untyped", ""))), silent)
+    labels = task.labels(posts)
+    assert len(labels) in (22, 23)  # with None; dev need not hold every one
+    text = load_text_encoder(str(encoder))
+    pieces = PairPieces(Pieces(text.tokenizer, 512, 32, text.pad_id), task.markers)
+    examples = pair_examples(posts, [{}] * len(posts), pieces, labels)
+    assert len(examples) == 1624
+    assert task.counts(posts, labels)[0] == 1000
+    for example in examples:
+        (slot,) = example.slots or []
+        assert len(set(slot)) == 2
+        assert max(slot) < len(example.window.first)
