@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +19,21 @@ import numpy as np
 from twofold.cli.extract import add_model_options, load_model, paired
 from twofold.cli.outputs import RejectLog, lines_to
 from twofold.cli.progress import Progress, watch
+from twofold.cli.relation_scores import RelationResult, figures, headline, score_record
 from twofold.cli.trust_view import trust_lines
 from twofold.errors import DataError
 from twofold.evaluation.calibration import calibration_error
 from twofold.evaluation.predictions import PredictionCollector
-from twofold.evaluation.spans import SpanScore, SpanScores, TwoCounts
+from twofold.evaluation.spans import SpanScores, TwoCounts
+from twofold.evaluation.triples import whole_posts
 from twofold.evaluation.trust import plain, trust_report
-from twofold.posts import Extraction, Post, Rejected
+from twofold.posts import Extraction, Post, Rejected, Relation
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
 
 _NAMED = 10
+_TOGETHER = 256  # posts that are read for both tasks before the next ones
 
 
 def add_parser(subparsers: Any) -> None:
@@ -38,7 +42,8 @@ def add_parser(subparsers: Any) -> None:
         "evaluate",
         help="score a model on labelled posts",
         description="Score a model on labelled posts by exact spans: lenient (every run of tags is an "
-        "entity, as conlleval and the published figures count) and strict (it must begin with B-).",
+        "entity, as conlleval and the published figures count) and strict (it must begin with B-). A model "
+        "that knows relations is scored on posts with gold relations too: on their pairs, and end to end.",
         epilog="Exit codes: 0 all well; 1 some records were rejected and not counted; 2 nothing was done.",
     )
     parser.add_argument("model", metavar="MODEL", help="a model folder, or default")
@@ -64,48 +69,78 @@ def run(args: argparse.Namespace) -> int:
         progress = stack.enter_context(watch(args.data if args.data.is_file() else None, bar=True))
         rejected = RejectLog(None, progress.tell)
         result = _Result(progress, PredictionCollector() if args.trust else None)
+        labelled = result.labelled(items, rejected, extractor)
+        posts = whole_posts(labelled) if extractor.relations else labelled
+        related = RelationResult(bool(extractor.types))
         # The model looks at text, picture and alt text only; gold travels beside them on the post.
-        for post, extraction in paired(extractor, result.labelled(items, rejected), args.batch_size):
-            result.add(post, extraction)
+        for post, extraction, judged in _examined(extractor, posts, args.batch_size):
+            result.add(post, extraction, bool(extractor.types))
+            if extractor.relations and post.relations is not None:
+                related.add(post, extraction, judged)
         result.check(args.data, extractor)
-        report = trust_report(result.trust.predictions()) if result.trust is not None else None
+        report = trust_report(result.trust.predictions()) if result.trust and result.scored else None
         if write is not None:
-            record = _record(result, rejected, args, extractor, time.monotonic() - begin)
+            record = _record(result, related, rejected, args, extractor, time.monotonic() - begin)
             write(json.dumps(record | ({"trust": plain(report)} if report else {}), indent=1))
     if report is not None:
         print("\n".join(trust_lines(report)), end="\n\n")
-    print("\n".join(_lines(result, rejected, args, extractor)))
+    print("\n".join(_lines(result, related, rejected, args, extractor)))
     return 1 if rejected else 0
+
+
+def _examined(
+    extractor: Extractor, posts: Iterable[Post], batch_size: int
+) -> Iterator[tuple[Post, Extraction, tuple[Relation, ...]]]:
+    """Each post with what was found in it, and what the pairs of its gold relations are taken for."""
+    if not extractor.relations:
+        yield from ((post, extraction, ()) for post, extraction in paired(extractor, posts, batch_size))
+        return
+    stream = iter(posts)
+    while group := list(islice(stream, _TOGETHER)):
+        found = extractor.extract(group, batch_size=batch_size)
+        yield from zip(group, found, extractor.classify(group, batch_size=batch_size), strict=True)
 
 
 @dataclass
 class _Result:
-    """Everything that is counted."""
+    """Everything that is counted; of ``posts``, entities could be ``scored`` in some."""
 
     progress: Progress
     trust: PredictionCollector | None
     counts: TwoCounts = field(default_factory=TwoCounts)
     pictures: Counter[str] = field(default_factory=Counter)
     posts: int = 0
+    scored: int = 0
     tokens: int = 0
     unlabelled: int = 0
     confidences: list[float] = field(default_factory=list)
     right: list[bool] = field(default_factory=list)
 
-    def labelled(self, items: Iterable[Post | Rejected], rejected: RejectLog) -> Iterator[Post]:
-        """Posts that carry labels; the others are counted."""
+    def labelled(
+        self, items: Iterable[Post | Rejected], rejected: RejectLog, extractor: Extractor
+    ) -> Iterator[Post]:
+        """Posts that carry labels of what the model finds; the others are counted."""
         for item in items:
             if isinstance(item, Rejected):
                 rejected.add(item)
-            elif item.entities is None:
-                self.unlabelled += 1
-            else:
+            elif (extractor.types and item.entities is not None) or (
+                extractor.relations and item.relations is not None
+            ):
                 yield item
+            else:
+                self.unlabelled += 1
 
-    def add(self, post: Post, extraction: Extraction) -> None:
+    def add(self, post: Post, extraction: Extraction, finds_entities: bool) -> None:
         """Count one post."""
         self.posts += 1
         self.tokens += len(post.tokens or ())
+        self._count_picture(post, extraction)
+        self.progress.step(post)
+        if finds_entities and post.entities is not None:
+            self._count_entities(post, extraction)
+
+    def _count_entities(self, post: Post, extraction: Extraction) -> None:
+        self.scored += 1
         gold = [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
         found = [(e.start, e.end, e.type) for e in extraction.entities]
         self.counts.add(gold, found)
@@ -114,8 +149,6 @@ class _Result:
         wanted = {span for span, _ in gold}
         self.right += [span in wanted for span in found]
         self.confidences += [e.confidence or 0.0 for e in extraction.entities]
-        self._count_picture(post, extraction)
-        self.progress.step(post)
 
     def _count_picture(self, post: Post, extraction: Extraction) -> None:
         status = extraction.picture.status
@@ -129,7 +162,7 @@ class _Result:
             raise DataError(
                 "no labelled post",
                 where=str(path),
-                expected="posts with gold entities",
+                expected=f"posts with gold {' or '.join(_finds(extractor))}",
                 do="see `twofold data check`",
             )
         if self.unlabelled:
@@ -140,6 +173,26 @@ class _Result:
                 f"the model does not know the types {', '.join(unknown)}; their entities count as missed"
             )
 
+    def entity_lines(self) -> Iterator[str]:
+        """Scores of entities, for a person to read."""
+        lenient, strict = self.counts.lenient.scores(), self.counts.strict.scores()
+        yield f"{'lenient':12}      P      R     F1   gold  found"
+        for name, score in lenient.types.items():
+            yield f"{name:12} {figures(score)} {score.gold:6} {score.predicted:6}"
+        yield ""
+        error = self.calibration_error()
+        yield f"calibration error of the confidences {100 * error:.2f}" if self.right else "nothing was found"
+        yield f"lenient {headline(lenient.overall)}"
+        yield f"strict {headline(strict.overall)}"
+
+    def entity_record(self) -> dict[str, Any]:
+        """Scores of entities, for a file."""
+        return {
+            "lenient": _scores(self.counts.lenient.scores()),
+            "strict": _scores(self.counts.strict.scores()),
+            "calibration_error": round(self.calibration_error(), 6) if self.right else None,
+        }
+
     def calibration_error(self) -> float:
         """Expected calibration error of the confidences, in [0, 1]; nan where nothing was found."""
         return calibration_error(np.array(self.confidences), np.array(self.right, bool))
@@ -148,10 +201,18 @@ class _Result:
 # --- shown -------------------------------------------------------------------------------------------
 
 
+def _finds(extractor: Extractor) -> list[str]:
+    knows = {"entities": extractor.types, "relations": extractor.relations}
+    return [what for what, names in knows.items() if names]
+
+
 def _lines(
-    result: _Result, rejected: RejectLog, args: argparse.Namespace, extractor: Extractor
+    result: _Result,
+    related: RelationResult,
+    rejected: RejectLog,
+    args: argparse.Namespace,
+    extractor: Extractor,
 ) -> Iterator[str]:
-    lenient, strict = result.counts.lenient.scores(), result.counts.strict.scores()
     data = _data(result, rejected, args.data)
     yield f"model     {extractor.name} ({extractor.folder.path})"
     yield f"data      {args.data}: {data['release'] or 'no known release'}, md5 {data['md5']}"
@@ -159,30 +220,24 @@ def _lines(
         yield f"          {data['note']}"
     yield f"posts     {result.posts} labelled, {len(rejected)} rejected, {result.unlabelled} without labels"
     yield "pictures  " + ", ".join(f"{result.pictures[s]} {s}" for s in ("read", "none", "unreadable"))
-    yield ""
-    yield f"{'lenient':12}      P      R     F1   gold  found"
-    for name, score in lenient.types.items():
-        yield f"{name:12} {_figures(score)} {score.gold:6} {score.predicted:6}"
-    yield ""
-    error = result.calibration_error()
-    yield f"calibration error of the confidences {100 * error:.2f}" if result.right else "nothing was found"
-    yield f"lenient {_headline(lenient.overall)}"
-    yield f"strict {_headline(strict.overall)}"
-
-
-def _figures(score: SpanScore) -> str:
-    return f"{100 * score.precision:6.2f} {100 * score.recall:6.2f} {100 * score.f1:6.2f}"
-
-
-def _headline(score: SpanScore) -> str:
-    return f"P {100 * score.precision:.2f} R {100 * score.recall:.2f} F1 {100 * score.f1:.2f}"
+    if result.scored:
+        yield ""
+        yield from result.entity_lines()
+    if related.posts:
+        yield ""
+        yield from related.lines()
 
 
 # --- written -----------------------------------------------------------------------------------------
 
 
 def _record(
-    result: _Result, rejected: RejectLog, args: argparse.Namespace, extractor: Extractor, seconds: float
+    result: _Result,
+    related: RelationResult,
+    rejected: RejectLog,
+    args: argparse.Namespace,
+    extractor: Extractor,
+    seconds: float,
 ) -> dict[str, Any]:
     """All figures; precision, recall and F1 in [0, 1]."""
     manifest = hashlib.sha256((extractor.folder.path / "manifest.json").read_bytes()).hexdigest()
@@ -190,9 +245,8 @@ def _record(
         "model": {"name": extractor.name, "manifest_sha256": manifest},
         "data": _data(result, rejected, args.data),
         "pictures": {status: result.pictures[status] for status in ("read", "none", "unreadable")},
-        "lenient": _scores(result.counts.lenient.scores()),
-        "strict": _scores(result.counts.strict.scores()),
-        "calibration_error": round(result.calibration_error(), 6) if result.right else None,
+        **(result.entity_record() if result.scored else {}),
+        **({"relations": related.record()} if related.posts else {}),
         "seconds": round(seconds, 2),
     }
 
@@ -216,17 +270,6 @@ def _data(result: _Result, rejected: RejectLog, path: Path) -> dict[str, Any]:
 
 def _scores(scores: SpanScores) -> dict[str, Any]:
     return {
-        "overall": _score(scores.overall),
-        "types": {name: _score(score) for name, score in scores.types.items()},
-    }
-
-
-def _score(score: SpanScore) -> dict[str, float]:
-    return {
-        "precision": round(score.precision, 6),
-        "recall": round(score.recall, 6),
-        "f1": round(score.f1, 6),
-        "correct": score.correct,
-        "predicted": score.predicted,
-        "gold": score.gold,
+        "overall": score_record(scores.overall),
+        "types": {name: score_record(score) for name, score in scores.types.items()},
     }
