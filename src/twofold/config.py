@@ -114,7 +114,7 @@ class MultigranularConfig:
     """
 
     form: str = "corrected"
-    inner: int = 128
+    inner: int = 64
     augmentation: str = "encoder"
     augmentation_words: int = 50_000
     augment: str = "add"

@@ -230,7 +230,7 @@ def test_paths_are_those_of_the_paper(make_paths):
     read, mask, sources = inputs()
     x, real = sources["picture"]
     asking, states = paths.ask(read), paths.norm(x)
-    first, last = paths.project(states), paths.project_back(states)
+    first, last = paths.project(states).chunk(2, 2)
     seen = paths.own(first, first, real)
     eyes = paths.own_back(last, last, real)
     direct = paths.look(asking, seen, real)  # C(S, X)

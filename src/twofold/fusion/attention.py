@@ -76,15 +76,22 @@ class Layer(nn.Module):
         width: D.
         heads: h, divides D.
         middle: width between the two maps of the feed-forward part.
-        dropout: of weights and of what is added.
+        dropout: of what is added. weight_dropout: of the attention's weights.
         hide: how keys that are not real are hidden.
     """
 
     def __init__(
-        self, width: int, heads: int, middle: int, dropout: float = 0.1, hide: Hide = hide_masked
+        self,
+        width: int,
+        heads: int,
+        middle: int,
+        *,
+        dropout: float = 0.1,
+        weight_dropout: float = 0.1,
+        hide: Hide = hide_masked,
     ) -> None:
         super().__init__()
-        self.attention = Attention(width, heads, dropout, hide)
+        self.attention = Attention(width, heads, weight_dropout, hide)
         self.attention_norm = nn.LayerNorm(width)
         self.feed = nn.Sequential(nn.Linear(width, middle), nn.GELU(), nn.Linear(middle, width))
         self.feed_norm = nn.LayerNorm(width)

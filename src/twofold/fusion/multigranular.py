@@ -150,7 +150,7 @@ class Added(nn.Module):
 
     def __init__(self, width: int, source_width: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(source_width)
+        self.norm = nn.LayerNorm(source_width, elementwise_affine=False)
         self.map = _closed(nn.Linear(source_width, width))
 
     def forward(self, words: Tensor, neighbours: Source | None) -> Tensor:
@@ -172,7 +172,7 @@ class Gated(nn.Module):
 
     def __init__(self, width: int, source_width: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(source_width)
+        self.norm = nn.LayerNorm(source_width, elementwise_affine=False)
         self.map = nn.Linear(source_width, width)
         self.gate = Gate(width)
         nn.init.constant_(self.gate.first.bias, 4.0)
@@ -199,7 +199,7 @@ class Reading(nn.Module):
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
         self.down, self.up = nn.Linear(width, inner), _closed(nn.Linear(inner, width))
-        self.layer = Layer(inner, HEADS, 2 * inner)
+        self.layer = _small_layer(inner)
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """Read words (B, W, D) with mask (B, W); returns (B, W, D)."""
@@ -220,12 +220,10 @@ class CoarsePaths(nn.Module):
     def __init__(self, width: int, source_width: int, inner: int) -> None:
         super().__init__()
         self.inner = inner
-        self.norm = nn.LayerNorm(source_width)
+        self.norm = nn.LayerNorm(source_width, elementwise_affine=False)
         self.ask = nn.Linear(width, inner)
-        self.project, self.project_back = nn.Linear(source_width, inner), nn.Linear(source_width, inner)
-        self.own, self.own_back, self.look, self.back, self.again = (
-            Layer(inner, HEADS, 2 * inner) for _ in range(5)
-        )
+        self.project = nn.Linear(source_width, 2 * inner)  # to X and to X′
+        self.own, self.own_back, self.look, self.back, self.again = (_small_layer(inner) for _ in range(5))
         self.gate = Gate(inner)
 
     def forward(self, read: Tensor, mask: Tensor, source: Source | None) -> Tensor:
@@ -233,7 +231,7 @@ class CoarsePaths(nn.Module):
         if source is None:
             return read.new_zeros(*read.shape[:2], self.inner)
         states, asking = self.norm(_real(source)), self.ask(read)
-        own, own_back = self.project(states), self.project_back(states)  # (B, N, H)
+        own, own_back = self.project(states).chunk(2, 2)  # (B, N, H) each
         own, own_back = self.own(own, own, source.mask), self.own_back(own_back, own_back, source.mask)
         direct = self.look(asking, own, source.mask)
         back = self.again(asking, self.back(own_back, asking, mask), source.mask)
@@ -280,6 +278,10 @@ class Join(nn.Module):
         merged = self.drop(torch.relu(self.merge(torch.cat(list(seen), 2)))) * some
         joined: Tensor = read + self.up(merged)
         return joined
+
+
+def _small_layer(inner: int) -> Layer:
+    return Layer(inner, HEADS, inner, weight_dropout=0.0)
 
 
 def _real(source: Source) -> Tensor:

@@ -74,6 +74,9 @@ def whole_words(tokenizer: Tokenizer) -> dict[str, int]:
     tokenizer: "##ing", "Ġthe" and "▁the" are spelt by its own decoder, and a piece that only goes on a
     word does not come back. Special pieces are no words.
     """
+    tokenizer = Tokenizer.from_str(tokenizer.to_str())  # a copy, whose limits may be lifted
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     numbers = [i for i in sorted(tokenizer.get_vocab().values()) if i not in special]
     spelt = [tokenizer.decode([i]).strip() for i in numbers]
