@@ -40,7 +40,7 @@ BELOW: dict[str, set[str]] = {
     "encoders": {"errors", "runtime"},
     "fusion": {"errors"},
     "heads": {"errors"},
-    "models": {"config", "errors", "segmentation", "encoders", "fusion", "heads"},
+    "models": {"config", "errors", "segmentation", "encoders", "fusion", "heads", "runtime"},
     "training": {
         SELF, "config", "errors", "posts", "segmentation", "evaluation", "runtime", "corpora", "trust",
         "pipeline", "encoders", "fusion", "heads", "models",

@@ -131,7 +131,10 @@ class ModelConfig:
         text: ``minilm`` (embedded), a local folder, or a hub name.
         image: ``efficientnet-lite0`` (embedded).
         fusion: name in `twofold.models.build.FUSIONS`.
+        adapters: ``none``, or ``lora``: low-rank adapters instead of all weights of the text encoder.
+        adapter_rank: rank of these.
         sources: sources besides the text.
+        max_crops: crops of a picture at most, for the source ``crops``.
         source_dropout: chance that a source of a post is left out in training.
         window_pieces: longest input of the text encoder, special pieces included.
         context_words: words of context either side of a window of a long post.
@@ -146,7 +149,10 @@ class ModelConfig:
     text: str = "minilm"
     image: str = "efficientnet-lite0"
     fusion: str = "evidential"
+    adapters: str = "none"
+    adapter_rank: int = 8
     sources: tuple[str, ...] = ("picture", "alt_text")
+    max_crops: int = 4
     source_dropout: float = 0.3
     window_pieces: int = 256
     context_words: int = 32

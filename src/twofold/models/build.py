@@ -9,6 +9,7 @@ from typing import TypeVar
 from torch import nn
 
 from twofold.config import ModelConfig
+from twofold.encoders.adapters import add_lora, add_nothing
 from twofold.encoders.image import ImageEncoder
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError
@@ -24,6 +25,7 @@ from twofold.heads.classes import Classes
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
 from twofold.models.multimodal import MultimodalModel
+from twofold.runtime.scene import TEXTS, VISUAL
 from twofold.models.spans import SpanTask
 
 T = TypeVar("T")
@@ -161,6 +163,9 @@ TASKS: dict[str, tuple[int, Callable[[ModelConfig, Sequence[str], Sequence[int]]
 """Words that make up a slot, and the head, of each task."""
 
 
+ADAPTERS: dict[str, Callable[[TextEncoder, int], None]] = {"none": add_nothing, "lora": add_lora}
+
+
 def choose(table: Mapping[str, T], name: str, what: str) -> T:
     """Look a name up.
 
@@ -178,6 +183,11 @@ def sources_of(config: ModelConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*config.sources, *brought)))
 
 
+def source_widths(text: TextEncoder, image: ImageEncoder | None) -> dict[str, int]:
+    """V of every source that the encoders can read, by name."""
+    return dict.fromkeys(TEXTS, text.width) | (dict.fromkeys(VISUAL, image.width) if image else {})
+
+
 def build_model(
     config: ModelConfig,
     labels: Sequence[str],
@@ -191,11 +201,12 @@ def build_model(
     Args:
         config: what is built.
         labels: BIO tags, or relation classes.
-        text: text encoder. image: picture encoder, where ``picture`` is among the sources.
+        text: text encoder. image: picture encoder, where a source is read by it.
         counts: how often each label was seen in training, for heads that look at it; () for alike.
         neighbours: V of the words' augmentation, where ``neighbours`` is among the sources.
     """
-    widths = {"alt_text": text.width} | ({"picture": image.width} if image else {})
+    choose(ADAPTERS, config.adapters, "adapters")(text, config.adapter_rank)
+    widths = source_widths(text, image)
     widths |= {multigranular.AUGMENTATION: neighbours} if neighbours else {}
     sources = {name: choose(widths, name, "source") for name in sources_of(config)}
     places, head = choose(TASKS, config.task, "task")

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from twofold.config import Config
+from twofold.encoders.adapters import merge_adapters
 from twofold.encoders.image import ImageEncoder, load_image_encoder
 from twofold.encoders.text import load_text_encoder
 from twofold.errors import ConfigError
@@ -80,7 +81,9 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     work.mkdir(parents=True, exist_ok=True)
     identity = _identity(config, train_sets + dev_sets)
     rows = Trainer(model, material, config.training, work, identity, tell).run()
-    facts = Facts(config, train_sets, dev_sets, features.unreadable, rows, _parameters(model, image))
+    parameters = _parameters(model, image)
+    merge_adapters(model.text)
+    facts = Facts(config, train_sets, dev_sets, features.unreadable, rows, parameters)
     publish_model(model.cpu(), image.cpu() if image else None, task, facts, out, work, tell)
     return out
 
