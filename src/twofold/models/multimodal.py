@@ -21,6 +21,10 @@ from twofold.heads.contract import Head
 from twofold.segmentation import SHAPE_COUNT
 
 
+WORDS = "words"
+"""Name by which a batch may hold the states of its words."""
+
+
 class Batch(NamedTuple):
     """Posts as tensors.
 
@@ -33,7 +37,8 @@ class Batch(NamedTuple):
         slots: (B, S, P) words of each slot; None for a slot a word.
         texts: sources that the text encoder reads, by name: pieces (B, A) and their mask (B, A), 0
             throughout for a post without the source.
-        arrays: sources that come as states, by name.
+        arrays: sources that come as states, by name; and, by `WORDS`, the words themselves where the
+            text encoder is not trained and its states were computed beforehand.
     """
 
     input_ids: Tensor
@@ -115,12 +120,19 @@ class MultimodalModel(nn.Module):
 
     def forward(self, batch: Batch) -> Fused:
         """Read a batch; see `Fused`."""
-        states = self.text(batch.input_ids, batch.attention_mask).float()  # (B, T, D)
-        index = batch.first.unsqueeze(2).expand(-1, -1, states.shape[2])
-        words = states.gather(1, index) * batch.word_mask.unsqueeze(2)
+        words = self._word_states(batch) * batch.word_mask.unsqueeze(2)  # (B, W, D)
         sources = self._sources(batch)
         with torch.autocast(words.device.type, enabled=False):  # small, and evidence wants full precision
             return self.fuse(words, batch.shapes, batch.word_mask, sources, batch.slots)
+
+    def _word_states(self, batch: Batch) -> Tensor:
+        """State of each word's first piece, (B, W, D), anything where masked."""
+        if WORDS in batch.arrays:
+            return batch.arrays[WORDS].states
+        states = self.text(batch.input_ids, batch.attention_mask).float()  # (B, T, D)
+        index = batch.first.unsqueeze(2).expand(-1, -1, states.shape[2])
+        words: Tensor = states.gather(1, index)
+        return words
 
     def fuse(
         self,

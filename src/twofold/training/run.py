@@ -33,6 +33,7 @@ from twofold.training.loop import Material, Tell, Trainer, choose_device
 from twofold.training.material import Corpus, read_corpora
 from twofold.training.publish import Facts, publish_model
 from twofold.training.relations import Relations
+from twofold.training.text_states import with_text_states
 
 WORK = "training"
 """Folder beside the model's files with log, curve, checkpoint and weights."""
@@ -78,6 +79,9 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     model = build_model(config.model, labels, text, image, task.counts(posts, labels))
     features = _features(train_sets + dev_sets, image, config, tell)
     material = _material(model, task, train_sets, dev_sets, features, config)
+    if config.training.encoder_lr == 0:
+        device = choose_device(config.training)
+        material = with_text_states(material, text, model.fusion.sources, device, tell)
     work.mkdir(parents=True, exist_ok=True)
     identity = _identity(config, train_sets + dev_sets)
     rows = Trainer(model, material, config.training, work, identity, tell).run()
