@@ -15,6 +15,7 @@ from twofold.config import (
     DataConfig,
     EvidentialConfig,
     ModelConfig,
+    RelationsConfig,
     TrainingConfig,
     from_mapping,
     read_config,
@@ -153,6 +154,12 @@ def test_a_whole_number_passes_for_a_fraction_and_one_string_for_a_list(tmp_path
     assert config.model.sources == ("picture",)
 
 
+@pytest.mark.parametrize(("tagger", "expected"), [("default", "default"), ("", ""), ("t", "here/t")])
+def test_a_tagger_is_found_beside_the_file(tagger, expected):
+    config = Config(model=ModelConfig(relations=RelationsConfig(tagger=tagger)))
+    assert resolve(config, Path("here")).model.relations.tagger == str(Path(expected) if expected else "")
+
+
 @pytest.mark.parametrize("content", [b"[data\n", b"epochs == 3", b"name = '\xff'"])
 def test_not_toml(tmp_path, content):
     path = tmp_path / "c.toml"
@@ -180,7 +187,14 @@ def test_the_documentation_names_every_key():
     page = (CONFIGS.parent / "docs" / "training.md").read_text("utf-8")
     names = {
         field.name
-        for kind in (DataConfig, ModelConfig, EvidentialConfig, BottleneckConfig, TrainingConfig)
+        for kind in (
+            DataConfig,
+            ModelConfig,
+            EvidentialConfig,
+            BottleneckConfig,
+            RelationsConfig,
+            TrainingConfig,
+        )
         for field in dataclasses.fields(kind)
         if not dataclasses.is_dataclass(field.default_factory)
     }

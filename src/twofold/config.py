@@ -60,19 +60,24 @@ class EvidentialConfig:
     regulariser: float = 0.01
 
 
+DEFAULT_TAGGER = "default"
+"""The model that ships with the package."""
+
+
 @dataclass(frozen=True, slots=True)
 class RelationsConfig:
     """Options of the task ``relations``.
 
     Attributes:
-        markers: ``typed`` or ``plain``, what is put round head and tail.
-        tagger: predicts the types of arguments: ``default``, or a model folder; "" for no types.
+        markers: ``typed``, ``untyped`` or ``plain``, what is put round head and tail.
+        tagger: predicts the types of arguments: ``default``, or a model folder; "" for none, and then the
+            types are those of the data, which typed markers must not tell.
         imbalance: ``none``, ``weights`` or ``logit_adjustment``, for classes of unlike size.
         strength: τ of the latter two.
     """
 
     markers: str = "typed"
-    tagger: str = "default"
+    tagger: str = DEFAULT_TAGGER
     imbalance: str = "none"
     strength: float = 0.5
 
@@ -260,7 +265,10 @@ def resolve(config: Config, base: Path) -> Config:
     options = config.model.multigranular
     if options.augmentation not in NO_FILES:
         options = dataclasses.replace(options, augmentation=at(options.augmentation))
-    model = dataclasses.replace(config.model, multigranular=options)
+    relations = config.model.relations
+    if relations.tagger != DEFAULT_TAGGER:
+        relations = dataclasses.replace(relations, tagger=at(relations.tagger))
+    model = dataclasses.replace(config.model, multigranular=options, relations=relations)
     return dataclasses.replace(config, data=found, model=model)
 
 

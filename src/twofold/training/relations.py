@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.config import Config, RelationsConfig
+from twofold.config import DEFAULT_TAGGER, Config, RelationsConfig
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError
 from twofold.evaluation.relations import RelationCounter, TypedMajority
@@ -47,7 +47,6 @@ MARKERS: Mapping[str, Markers] = {
     "plain": PlainMarkers(),
 }
 """What may be put round head and tail."""
-DEFAULT_TAGGER = "default"
 Floats = NDArray[np.float64]
 
 
