@@ -19,6 +19,7 @@ from twofold.encoders.image import ImageEncoder
 from twofold.models.build import TASKS, source_widths
 from twofold.models.multimodal import MultimodalModel
 from twofold.runtime.folder import FORMAT, open_folder, publish, seal
+from twofold.runtime.neighbours import SOURCE, Neighbours
 from twofold.runtime.scene import VISUAL
 from twofold.training.card import write_card
 from twofold.training.compress import compress
@@ -55,6 +56,7 @@ class Facts:
 def publish_model(
     model: MultimodalModel,
     image: ImageEncoder | None,
+    neighbours: Neighbours | None,
     task: Task,
     facts: Facts,
     out: Path,
@@ -68,7 +70,11 @@ def publish_model(
     train = [post for corpus in facts.train for post in corpus.posts]
     dev = {corpus.name: corpus.posts for corpus in facts.dev}
     looks = any(name in VISUAL for name in model.fusion.sources)
-    _write_graphs(model, image if looks else None, part, TASKS[facts.config.model.task][0])
+    widths = source_widths(model.text, image) | ({SOURCE: neighbours.width} if neighbours else {})
+    others = [widths[name] for name in model.fusion.sources[1:]]
+    _write_graphs(model, image if looks else None, others, part, TASKS[facts.config.model.task][0])
+    if neighbours is not None:
+        neighbours.save(part)
     model.text.tokenizer.save(str(part / "tokenizer.json"))
     task.write_head(model.head, part)
     described = _folder_config(model, image if looks else None, facts.config) | task.describe(train)
@@ -95,10 +101,10 @@ def publish_model(
         tell(line)
 
 
-def _write_graphs(model: MultimodalModel, image: ImageEncoder | None, part: Path, places: int) -> None:
-    widths = source_widths(model.text, image)
+def _write_graphs(
+    model: MultimodalModel, image: ImageEncoder | None, others: Sequence[int], part: Path, places: int
+) -> None:
     export_text(model.text, part / "text.onnx")
-    others = [widths[name] for name in model.fusion.sources[1:]]
     export_fusion(model, others, part / "fusion.onnx", places)
     if image is not None:
         export_image(image, part / "picture.onnx")
@@ -139,7 +145,10 @@ def _without_paths(facts: Facts) -> Config:
         images=Path(data.images).name,
         alt_text=Path(data.alt_text).name,
     )
-    return dataclasses.replace(facts.config, data=named)
+    options = facts.config.model.multigranular
+    options = dataclasses.replace(options, augmentation=Path(options.augmentation).name)
+    model = dataclasses.replace(facts.config.model, multigranular=options)
+    return dataclasses.replace(facts.config, data=named, model=model)
 
 
 def _card(facts: Facts, measured: Figures, in_full: Figures) -> dict[str, Any]:

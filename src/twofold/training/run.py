@@ -31,6 +31,7 @@ from twofold.training.examples import Example, Features
 from twofold.training.features import FeatureMaker, cache_folder, no_features
 from twofold.training.loop import Material, Tell, Trainer, choose_device
 from twofold.training.material import Corpus, read_corpora
+from twofold.training.neighbours import load_neighbours, with_neighbours
 from twofold.training.publish import Facts, publish_model
 from twofold.training.relations import Relations
 from twofold.training.text_states import with_text_states
@@ -72,13 +73,15 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     posts = [post for corpus in train_sets for post in corpus.posts]
     labels = task.labels(posts)
     text = load_text_encoder(config.model.text)
+    neighbours = load_neighbours(config.model, text, tell)
     task.equip(text)
     looks = any(name in VISUAL for name in config.model.sources)
     image = load_image_encoder(config.model.image) if looks else None
     seed_everything(config.training.seed, config.training.threads)
-    model = build_model(config.model, labels, text, image, task.counts(posts, labels))
+    vectors = neighbours.width if neighbours else 0
+    model = build_model(config.model, labels, text, image, task.counts(posts, labels), vectors)
     features = _features(train_sets + dev_sets, image, config, tell)
-    material = _material(model, task, train_sets, dev_sets, features, config)
+    material = with_neighbours(_material(model, task, train_sets, dev_sets, features, config), neighbours)
     if config.training.encoder_lr == 0:
         device = choose_device(config.training)
         material = with_text_states(material, text, model.fusion.sources, device, tell)
@@ -88,7 +91,7 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     parameters = _parameters(model, image)
     merge_adapters(model.text)
     facts = Facts(config, train_sets, dev_sets, features.unreadable, rows, parameters)
-    publish_model(model.cpu(), image.cpu() if image else None, task, facts, out, work, tell)
+    publish_model(model.cpu(), image.cpu() if image else None, neighbours, task, facts, out, work, tell)
     return out
 
 
