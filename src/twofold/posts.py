@@ -59,6 +59,10 @@ class Entity:
         sources: evidence by source name; empty for gold and for models without evidence.
         well_formed: False for a gold span whose BIO run began with ``I-``: counted by the lenient
             scorer (conlleval), not by the strict one.
+        review: whether a person should look at it, where an error was stated that may not be exceeded;
+            else None.
+        candidates: types that hold the truth as often as was asked for, the most probable first, and
+            among them perhaps "none": no entity with these borders. None where not asked for.
     """
 
     start: int
@@ -69,6 +73,8 @@ class Entity:
     uncertainty: Uncertainty | None = None
     sources: Mapping[str, SourceEvidence] = field(default_factory=dict)
     well_formed: bool = True
+    review: bool | None = None
+    candidates: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,11 @@ class Relation:
     confidence: float | None = None
     uncertainty: Uncertainty | None = None
     sources: Mapping[str, SourceEvidence] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """The type for a person to read: "member of" for ``/per/org/member_of``."""
+        return self.type.rstrip("/").rpartition("/")[2].replace("_", " ").strip() or self.type
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +185,9 @@ class Extraction:
         entities: in order of their start; they never overlap.
         picture: what became of the picture.
         model: name of the model that read the post.
+        warnings: remarks for the user on this post (an empty text, for instance).
         relations: among the entities, in the order of their heads and then of their tails; at most one
             between two of them. Empty too for a model that looks for none.
-        warnings: remarks for the user on this post (an empty text, for instance).
     """
 
     id: str | int
@@ -184,5 +195,5 @@ class Extraction:
     entities: tuple[Entity, ...]
     picture: PictureReport
     model: str
-    relations: tuple[Relation, ...] = ()
     warnings: tuple[str, ...] = ()
+    relations: tuple[Relation, ...] = ()

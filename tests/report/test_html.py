@@ -9,65 +9,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from report_page import EVIDENCE, NASTY, Page, entity, found
 
 from twofold.errors import DataError
 from twofold.posts import Entity, Extraction, PictureReport, Post, Rejected, SourceEvidence, Uncertainty
 from twofold.report import write_report
 from twofold.report.html import POST_LIMIT
-
-VOID = {"meta", "img", "input", "br", "link"}
-
-
-class Page(HTMLParser):
-    """The page as a browser would take it apart: elements, attributes, text; open tags must match."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.html, self.elements, self.open, self.texts = html, [], [], []
-        self.feed(html)
-        self.close()
-        assert self.open == [], f"never closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] not in ("style", "script"):
-            self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", "".join(self.texts))
-
-    def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
-        return [a for t, a in self.elements if t == tag and attributes.items() <= a.items()]
-
-    def posts(self) -> list[str]:
-        return [str(a["data-order"]) for a in self.all("article")]
-
-
-def entity(text: str, word: str, type: str = "PER", confidence: float | None = 0.9, **more: object) -> Entity:
-    start = text.index(word)
-    return Entity(start, start + len(word), word, type, confidence, **more)  # type: ignore[arg-type]
-
-
-def found(
-    id: str | int, text: str, *entities: Entity, status: str = "none", reason: str = "", **post: object
-) -> tuple[Post, Extraction]:
-    report = PictureReport(status, reason)  # type: ignore[arg-type]
-    return Post(id, text, **post), Extraction(id, text, entities, report, "test")  # type: ignore[arg-type]
 
 
 def photo(width: int = 900, height: int = 600) -> bytes:
@@ -85,16 +37,6 @@ def page(tmp_path: Path):
         return Page(path.read_text(encoding="utf-8"))
 
     return build
-
-
-EVIDENCE = {
-    "uncertainty": Uncertainty(0.25, 0.031),
-    "sources": {
-        "text": SourceEvidence(0.5, 0.1, 0.02),
-        "picture": SourceEvidence(0.3, 0.2, 0.03),
-        "alt_text": SourceEvidence(0.2, 0.3, 0.04),
-    },
-}
 
 
 # --- one file ----------------------------------------------------------------------------------------
@@ -138,8 +80,6 @@ def test_the_light_core_is_enough(tmp_path: Path) -> None:
 
 
 # --- text from strangers -----------------------------------------------------------------------------
-
-NASTY = "<script>alert(1)</script><img src=x onerror=alert(1)> &amp; \"quoted\" 'single' </style>"
 
 
 def test_markup_in_every_field_stays_text(page, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 import twofold
 from twofold.errors import DataError
-from twofold.posts import Extraction, Post, Rejected
+from twofold.posts import Entity, Extraction, Post, Rejected, Relation
 from twofold.report.shortlist import Shortlist
 from twofold.report.summary import Summary
 from twofold.report.views import PostView
@@ -76,7 +76,8 @@ def _page(summary: Summary, posts: list[PostView], model: str, rejected: Sequenc
         rejected_count=len(rejected),
         types=types,
         sources=sources,
-        scale=_scales(posts),
+        scale=_scales(e for post in posts for e in post.entities),
+        link_scale=_scales(r for post in posts for r in post.relations),
         version=twofold.__version__,
         style=_asset("page.css"),
         script=script,
@@ -108,12 +109,13 @@ def _numbered(known: dict[str, int], present: Iterable[str], colours: int) -> di
     return numbers
 
 
-def _scales(posts: list[PostView]) -> dict[str, float]:
-    """What a full bar of each uncertainty stands for: the 95th percentile of the entities shown.
+def _scales(items: Iterable[Entity | Relation]) -> dict[str, float]:
+    """What a full bar of each uncertainty stands for: the 95th percentile of those shown.
 
-    The values have no natural upper end, and one outlier must not flatten all other bars.
+    The values have no natural upper end, and one outlier must not flatten all other bars. Entities and
+    relations come from two models, whose values do not compare.
     """
-    known = [e.uncertainty for post in posts for e in post.entities if e.uncertainty is not None]
+    known = [item.uncertainty for item in items if item.uncertainty is not None]
     return {
         "aleatoric": _percentile([u.aleatoric for u in known]),
         "epistemic": _percentile([u.epistemic for u in known]),

@@ -8,6 +8,7 @@
   const posts = [...main.querySelectorAll("article.post")].map((node) => ({
     node,
     types: JSON.parse(node.dataset.types),
+    links: JSON.parse(node.dataset.links),
     words: node.textContent.toLocaleLowerCase(),
   }));
 
@@ -32,13 +33,15 @@
   };
 
   const filter = () => {
-    const types = [...form.querySelectorAll("[name=type]:checked")].map((box) => box.value);
+    const checked = (name) => [...form.querySelectorAll(`[name=${name}]:checked`)].map((box) => box.value);
+    const [types, links] = [checked("type"), checked("link")];
     const status = form.elements.status.value;
     const query = form.elements.query.value.trim().toLocaleLowerCase();
     let shown = 0;
     for (const post of posts) {
       const match =
         (types.length === 0 || types.some((type) => post.types.includes(type))) &&
+        (links.length === 0 || links.some((link) => post.links.includes(link))) &&
         (status === "" || post.node.dataset.status === status) &&
         post.words.includes(query);
       post.node.hidden = !match;

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from twofold.posts import Entity, Extraction
+from twofold.posts import Entity, Extraction, Relation
 
 BINS = 10
 """Columns of the histogram of confidence, equal steps of [0, 1]."""
@@ -19,19 +19,27 @@ class Summary:
     Attributes:
         posts: posts read.
         entities: entities found.
+        relations: relations found.
         types: entities by type, in order of first appearance.
+        links: relations by type, in order of first appearance.
+        link_words: each type of relation for a person to read.
         pictures: posts by picture status: ``read``, ``none``, ``unreadable``.
         histogram: entities by confidence, `BINS` equal steps.
         doubtful: entities with a confidence below one half.
+        doubtful_relations: relations likewise.
     """
 
     def __init__(self) -> None:
         self.posts = 0
         self.entities = 0
+        self.relations = 0
         self.types: Counter[str] = Counter()
+        self.links: Counter[str] = Counter()
+        self.link_words: dict[str, str] = {}
         self.pictures: Counter[str] = Counter({"read": 0, "none": 0, "unreadable": 0})
         self.histogram = [0] * BINS
         self.doubtful = 0
+        self.doubtful_relations = 0
         self._shares: Counter[str] = Counter()
 
     def add(self, extraction: Extraction) -> None:
@@ -40,6 +48,14 @@ class Summary:
         self.pictures[extraction.picture.status] += 1
         for entity in extraction.entities:
             self._count(entity)
+        for relation in extraction.relations:
+            self._count_relation(relation)
+
+    def _count_relation(self, relation: Relation) -> None:
+        self.relations += 1
+        self.links[relation.type] += 1
+        self.link_words[relation.type] = relation.words
+        self.doubtful_relations += relation.confidence is not None and relation.confidence < 0.5
 
     def _count(self, entity: Entity) -> None:
         self.entities += 1

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from twofold.errors import PictureError
-from twofold.posts import Entity, Extraction, Post
+from twofold.posts import Entity, Extraction, Post, Relation
 from twofold.report.visible import direction
 from twofold.runtime.pictures import read_thumbnail
 
@@ -20,6 +20,8 @@ TEXT_LIMIT = 3_000
 """Code points of a post that are shown."""
 ENTITY_LIMIT = 200
 """Entities of a post that are shown."""
+RELATION_LIMIT = 100
+"""Relations of a post that are shown."""
 THUMBNAIL = 512
 """Pixels of a thumbnail's longer side, at most."""
 
@@ -60,16 +62,19 @@ class PostView:
         hidden_text: code points that are not shown.
         entities: those shown, in order of their start.
         hidden_entities: how many are not.
+        relations: those shown.
+        hidden_relations: how many are not.
         status: of the picture: ``read``, ``none``, ``unreadable``.
         reason: why it is unreadable, or a remark on how it was read.
         thumbnail: None where there is nothing to show.
         trouble: why a picture that the model did read cannot be shown.
         alt_text: None where the post has none.
         warnings: of the extraction.
-        confidence: the lowest of the post's entities; None where none has one.
+        confidence: the lowest of the post's entities and relations; None where none has one.
         aleatoric: the highest of the post's entities; None without evidence.
         epistemic: likewise.
-        picture_share: the highest share of evidence from the picture; None without evidence.
+        picture_share: the highest share of evidence from the picture, relations included; None
+            without evidence.
     """
 
     order: int
@@ -79,6 +84,8 @@ class PostView:
     hidden_text: int
     entities: tuple[Entity, ...]
     hidden_entities: int
+    relations: tuple[Relation, ...]
+    hidden_relations: int
     status: str
     reason: str
     thumbnail: Thumbnail | None
@@ -105,6 +112,8 @@ def view(order: int, post: Post, extraction: Extraction) -> PostView:
         hidden_text=hidden,
         entities=tuple(entities[:ENTITY_LIMIT]),
         hidden_entities=max(0, len(entities) - ENTITY_LIMIT),
+        relations=extraction.relations[:RELATION_LIMIT],
+        hidden_relations=max(0, len(extraction.relations) - RELATION_LIMIT),
         status=extraction.picture.status,
         reason=extraction.picture.reason,
         thumbnail=thumbnail,
@@ -114,15 +123,18 @@ def view(order: int, post: Post, extraction: Extraction) -> PostView:
         confidence=lowest_confidence(extraction),
         aleatoric=max((u.aleatoric for u in known), default=None),
         epistemic=max((u.epistemic for u in known), default=None),
-        picture_share=max(
-            (e.sources["picture"].share for e in entities if "picture" in e.sources), default=None
-        ),
+        picture_share=_picture_share((*entities, *extraction.relations)),
     )
 
 
 def lowest_confidence(extraction: Extraction) -> float | None:
-    """Confidence of the least sure entity; None where no entity has one."""
-    return min((e.confidence for e in extraction.entities if e.confidence is not None), default=None)
+    """Confidence of the least sure entity or relation; None where none has one."""
+    every = (*extraction.entities, *extraction.relations)
+    return min((item.confidence for item in every if item.confidence is not None), default=None)
+
+
+def _picture_share(items: Iterable[Entity | Relation]) -> float | None:
+    return max((i.sources["picture"].share for i in items if "picture" in i.sources), default=None)
 
 
 def cut(text: str, entities: Sequence[Entity], limit: int = TEXT_LIMIT) -> tuple[list[Piece], int]:

@@ -1,0 +1,165 @@
+"""Relations on the page and in the table: readable, safe with any text, counted and never lost."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from report_page import EVIDENCE, NASTY, Page, entity, found
+from rich.console import Console
+
+from twofold.cli.table import ExtractionTable
+from twofold.posts import Entity, Extraction, PictureReport, Post, Relation
+from twofold.report import write_report
+from twofold.report.views import RELATION_LIMIT
+
+TEXT = "Ada of NASA in Bonn"
+ADA, NASA, BONN = entity(TEXT, "Ada"), entity(TEXT, "NASA", "ORG"), entity(TEXT, "Bonn", "LOC")
+
+
+def related(id: int, *relations: Relation, text: str = TEXT, entities=(ADA, NASA, BONN)):
+    post, extraction = found(id, text, *entities)
+    return post, Extraction(id, text, entities, extraction.picture, "m", relations=relations)
+
+
+WORKS = Relation(ADA, NASA, "/per/org/member_of", 0.732, **EVIDENCE)
+LIVES = Relation(ADA, BONN, "/per/loc/place_of_residence", 0.41, **EVIDENCE)
+
+
+@pytest.fixture
+def page(tmp_path: Path):
+    def build(*extractions: tuple[Post, Extraction]) -> Page:
+        write_report(extractions, tmp_path / "report.html", model="m")
+        return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("/per/org/member_of", "member of"),
+        ("/per/per/alumi", "alumi"),
+        ("works_for", "works for"),
+        ("née à", "née à"),
+        ("/", "/"),
+        ("a/_", "a/_"),
+        ("None", "None"),
+    ],
+)
+def test_labels_for_a_person_to_read(label: str, words: str) -> None:
+    assert Relation(ADA, NASA, label).words == words
+
+
+def test_both_ends_what_joins_them_and_how_sure(page) -> None:
+    built = page(related(1, WORKS))
+    text = built.text.replace("\xa0", " ")
+    assert "Ada member of NASA" in text
+    assert "73 %" in text
+    assert "1 post, 3 entities, 1 relation" in text
+    assert re.search(r"Relations by type member of ?1", text)
+    (table,) = built.all("table", **{"class": "judged links"})
+    assert table["role"] == "table"
+    assert built.all("span", **{"class": "link", "title": "/per/org/member_of"})  # the label is not lost
+    for figure in ("0.250", "0.031", "text 50", "picture 30", "alt text 20"):
+        assert text.count(figure) >= 1
+    assert "Entity or relation" in text
+
+
+def test_posts_without_relations_say_nothing_of_them(page) -> None:
+    built = page(related(1))
+    assert "elation" not in re.sub(r"<(style|script)>.*?</\1>", "", built.html, flags=re.DOTALL)
+    assert "1 post, 3 entities" in built.text
+
+
+def test_doubt_of_relations_is_counted_and_sorts(page) -> None:
+    sure = Relation(ADA, NASA, "/per/org/member_of", 0.95)
+    built = page(related(1, sure), related(2, WORKS, LIVES))
+    assert built.posts() == ["2", "1"]
+    assert "1 relation is more likely wrong than right" in built.text
+    unsure = entity(TEXT, "Ada", confidence=0.2)
+    both = page(related(1, LIVES, entities=(ADA, NASA, BONN, unsure)))
+    assert "1 entity and 1 relation are more likely wrong than right" in both.text
+
+
+def test_relations_can_be_filtered_by_their_whole_label(page) -> None:
+    labels = ["two words", 'q"uote', "it's", "<b>"]
+    built = page(related(1, *(Relation(ADA, NASA, label, 0.5) for label in labels)))
+    (article,) = built.all("article")
+    assert json.loads(str(article["data-links"])) == labels
+    assert [a["value"] for a in built.all("input", type="checkbox", name="link")] == labels
+
+
+def test_markup_in_a_relation_stays_text(page) -> None:
+    odd = Entity(0, 8, NASTY, NASTY, 0.5)
+    relation = Relation(odd, odd, NASTY, 0.5, **EVIDENCE)
+    built = page(related(1, relation, text=NASTY, entities=(odd,)))
+    assert len(built.all("script")) == 1
+    assert not built.all("img")
+    assert not [a for _, a in built.elements if any(name.startswith("on") for name in a)]
+
+
+def test_bidirectional_text_in_a_relation_is_isolated_and_overrides_are_named(page) -> None:
+    text = "דנה\u202e של NASA"
+    dana = Entity(0, 4, text[:4], "PER", 0.9)
+    built = page(related(1, Relation(dana, NASA, "x", 0.5), text=text, entities=(dana,)))
+    assert "\u202e" not in built.html
+    assert re.search(r'<bdi class="end t0">דנה<span class="unseen"', built.html)
+
+
+def test_relations_without_evidence(page) -> None:
+    plain = Entity(0, 3, "Ada", "PER")
+    post = Post(1, TEXT)
+    extraction = Extraction(
+        1, TEXT, (plain, NASA), PictureReport("none"), "m", relations=(Relation(plain, NASA, "x", 0.5),)
+    )
+    built = page((post, extraction))
+    assert "Uncertainty by source" not in built.text
+
+
+def test_ends_whose_type_nobody_told(page) -> None:
+    ada, nasa = Entity(0, 3, "Ada", ""), Entity(7, 11, "NASA", "")
+    built = page(related(1, Relation(ada, nasa, "x", 0.5), entities=(ada, nasa)))
+    assert "Ada x NASA" in built.text
+    assert built.all("bdi", **{"class": "end"})
+
+
+def test_many_relations_are_cut_and_it_is_said(page) -> None:
+    many = [Relation(ADA, NASA, "x", 0.5)] * (RELATION_LIMIT + 5)
+    built = page(related(1, *many))
+    assert "5 relations more, not shown" in built.text
+    assert f"{RELATION_LIMIT + 5} relations" in built.text
+
+
+# --- the table ---------------------------------------------------------------------------------------
+
+
+def table(*relations: Relation, width: int) -> list[str]:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    ExtractionTable(console).add(related(1, *relations)[1])
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+def test_the_table_tells_a_relation_in_a_line_where_it_fits() -> None:
+    (line,) = [line for line in table(WORKS, width=120) if "member of" in line]
+    assert line.split() == [
+        "Ada", "member", "of", "→", "NASA", "0.73", "0.25/0.03",
+        "text", "50%", "·", "picture", "30%", "·", "alt", "20%",
+    ]  # fmt: skip
+    entity_line = next(line for line in table(WORKS, width=120) if " PER " in line)
+    assert line.index("0.73") == entity_line.index("0.90")
+
+
+def test_the_table_gives_long_ends_a_line_of_their_own() -> None:
+    lines = table(LIVES, width=80)
+    place = next(i for i, line in enumerate(lines) if "place of residence" in line)
+    assert "0.41" in lines[place]
+    assert lines[place + 1].strip() == "Ada → Bonn"
+
+
+def test_the_table_shows_no_control_characters() -> None:
+    odd = Entity(0, 3, "A\x1b[31m", "PER", 0.5)
+    assert "\x1b" not in "".join(table(Relation(odd, NASA, "x\x1b[31my", 0.5), width=120))
