@@ -122,7 +122,7 @@ class _Teller:
         self.last = 0.0
 
     def __call__(self, line: str) -> None:
-        passing = " step " in line or line.startswith("pictures encoded")
+        passing = " step " in line or line.startswith(("pictures encoded", "texts encoded"))
         if not passing:
             self.console.print(line, markup=False, soft_wrap=True)
         elif sys.stderr.isatty():

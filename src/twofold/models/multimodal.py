@@ -20,7 +20,6 @@ from twofold.fusion.contract import Fused, Fusion, Source
 from twofold.heads.contract import Head
 from twofold.segmentation import SHAPE_COUNT
 
-
 WORDS = "words"
 """Name by which a batch may hold the states of its words."""
 
