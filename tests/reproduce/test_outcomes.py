@@ -7,8 +7,9 @@ from pathlib import Path
 import tiny_model
 
 import twofold
+from twofold.evaluation.relations import RelationCounter
 from twofold.evaluation.spans import TwoCounts
-from twofold.posts import Entity, Post
+from twofold.posts import Entity, Post, Relation
 from twofold.reproduce.outcomes import Outcomes, count_posts, hashed
 
 
@@ -42,6 +43,32 @@ def test_sums_are_those_of_the_scorer(tmp_path: Path) -> None:
         assert {kind: tuple(map(sum, columns)) for kind, columns in kinds.items()} == expected
         assert expected["LOC"] == (1, 2, 1)
         assert all(len(column) == len(POSTS) for columns in kinds.values() for column in columns)
+
+
+def test_relations_are_counted_pair_by_pair(tmp_path: Path) -> None:
+    text = "Anna Smith joined NASA in paris"
+    anna, nasa, paris = (
+        Entity(text.index(x), text.index(x) + len(x), x, "") for x in ("Anna Smith", "NASA", "paris")
+    )
+    given = [
+        Post(1, text, relations=(Relation(anna, nasa, "/per/org/member_of"), Relation(anna, paris, "None"))),
+        Post(
+            2, text + " 0", relations=(Relation(anna, nasa, "None"), Relation(anna, paris, "/per/per/peer"))
+        ),
+    ]
+    tagger = tiny_model.build(tmp_path / "t")
+    extractor = twofold.load(tagger, relations=tiny_model.build_relations(tmp_path / "r"))
+    outcomes = count_posts("relations", extractor, given)
+    scorer = RelationCounter()
+    for post, found in zip(given, extractor.classify(given), strict=True):
+        for gold, taken in zip(post.relations or (), found, strict=True):
+            scorer.add(gold.type, taken.type)
+    scores = scorer.scores()
+    micro = {kind: tuple(map(sum, columns)) for kind, columns in outcomes.ways["micro"].items()}
+    assert micro == {k: (s.correct, s.predicted, s.gold) for k, s in scores.relations.items()}
+    assert micro["/per/org/member_of"] == (1, 1, 1)
+    assert [sum(column) for column in outcomes.ways["accuracy"]["pairs"]] == [scores.right, 4, 4]
+    assert len(set(outcomes.posts)) == 4
 
 
 def test_counts_stand_with_the_post_they_are_of() -> None:

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from twofold.evaluation.relations import NONE
 from twofold.pipeline import Extractor
 from twofold.posts import Extraction, Post
 
@@ -91,7 +92,22 @@ def _by_kind(
     }
 
 
+def _relations(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, Ways]]:
+    """An instance a gold pair: ``micro`` without the class ``None``, ``accuracy`` with it."""
+    for post, found in zip(posts, extractor.classify(posts), strict=True):
+        for i, (gold, taken) in enumerate(zip(post.relations or (), found, strict=True)):
+            yield f"{post.id} {i}", _classes(gold.type, taken.type)
+
+
+def _classes(gold: str, taken: str) -> Ways:
+    right = gold == taken
+    named = sorted({gold, taken} - {NONE})
+    micro = {kind: (int(right), int(kind == taken), int(kind == gold)) for kind in named}
+    return {"micro": micro, "accuracy": {"pairs": (int(right), 1, 1)}}
+
+
 _COUNTS: dict[str, Callable[[Extractor, Sequence[Post]], Iterator[tuple[str, Ways]]]] = {
-    "entities": _entities
+    "entities": _entities,
+    "relations": _relations,
 }
 """How each task is counted."""

@@ -24,9 +24,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from twofold.config import Config, from_mapping
+from twofold.config import DEFAULT_TAGGER, Config, from_mapping
 from twofold.errors import TwofoldError
-from twofold.pipeline import load
+from twofold.pipeline import Extractor, load
 from twofold.reproduce.outcomes import count_posts
 
 JOB, RESULT, ERROR, LOCK = "job.json", "result.json", "error.txt", "lock"
@@ -95,11 +95,11 @@ def do(folder: Path, job: Plain) -> None:
 
 
 def _result(job: Mapping[str, Any], config: Config, model: Path) -> Plain:
-    from twofold.training.material import read_corpora
     from twofold.training.features import cache_folder
+    from twofold.training.material import read_corpora
 
-    report = read_corpora([job["report"]], config.data)[0]
-    extractor = load(model, threads=config.training.threads or None, cache=cache_folder())
+    report = read_corpora([job["report"]], config.data, config.model.task)[0]
+    extractor = _loaded(config, model, cache_folder())
     card = json.loads((model / "card.json").read_text(encoding="utf-8"))
     log = (model / "log.jsonl").read_text(encoding="utf-8").splitlines()
     return {
@@ -118,6 +118,16 @@ def _result(job: Mapping[str, Any], config: Config, model: Path) -> Plain:
         "code": _code(),
         "machine": _machine(config),
     }
+
+
+def _loaded(config: Config, model: Path, cache: Path) -> Extractor:
+    """The model; a relation model with the tagger that tells it the types of arguments."""
+    threads = config.training.threads or None
+    tagger = config.model.relations.tagger
+    if config.model.task != "relations" or not tagger:
+        return load(model, threads=threads, cache=cache)
+    folder = None if tagger == DEFAULT_TAGGER else tagger
+    return load(folder, relations=model, threads=threads, cache=cache)
 
 
 def _told(corpus: Any) -> Plain:
