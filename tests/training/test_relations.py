@@ -174,6 +174,13 @@ def test_typed_markers_want_a_tagger(config: Config) -> None:
         Relations(with_options(config, markers="round"), silent)
 
 
+def test_pairs_without_any_relation_are_nothing_to_learn(config: Config) -> None:
+    none = Post(1, "a b", relations=(Relation(Entity(0, 1, "a", ""), Entity(2, 3, "b", ""), "None"),))
+    for posts in ([none], [Post(1, "a", relations=())]):
+        with pytest.raises(DataError, match="pairs in relations"):
+            Relations(config, silent).labels(posts)
+
+
 def test_posts_without_relations_are_no_training_data(config: Config, corpus: Path, tmp_path: Path) -> None:
     data = dataclasses.replace(config.data, train=(str(corpus / "train.jsonl"),))
     with pytest.raises(DataError, match="posts with relations"):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from twofold.config import DEFAULT_TAGGER, Config, RelationsConfig
 from twofold.encoders.text import TextEncoder
-from twofold.errors import ConfigError
+from twofold.errors import ConfigError, DataError
 from twofold.evaluation.relations import RelationCounter, TypedMajority
 from twofold.heads.contract import Head
 from twofold.models.build import choose
@@ -85,9 +85,18 @@ class Relations:
         return list(with_types(posts, Predicted(Tagger(folder, cache=cache))))
 
     def labels(self, posts: Sequence[Post]) -> list[str]:
-        """``None`` first, then the relations of the posts in alphabetical order."""
-        seen = {relation.type for relation in _relations(posts)}
-        return [NO_RELATION, *sorted(seen - {NO_RELATION})]
+        """``None`` first, then the relations of the posts in alphabetical order.
+
+        Raises:
+            DataError: there is no relation to learn.
+        """
+        seen = {relation.type for relation in _relations(posts)} - {NO_RELATION}
+        if not seen:
+            raise DataError(
+                f"all pairs of the training files are {NO_RELATION!r}, or there are none",
+                expected="pairs in relations, and pairs in none",
+            )
+        return [NO_RELATION, *sorted(seen)]
 
     def counts(self, posts: Sequence[Post], labels: Sequence[str]) -> list[int]:
         """See `Task`."""
