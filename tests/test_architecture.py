@@ -35,7 +35,7 @@ BELOW: dict[str, set[str]] = {
     "corpora": {"errors", "posts", "segmentation", "runtime"},
     "trust": {"errors", "evaluation", "runtime"},
     "report": {SELF, "errors", "posts", "runtime"},
-    "pipeline": {"errors", "posts", "corpora", "runtime"},
+    "pipeline": {"errors", "posts", "corpora", "runtime", "trust"},
     SELF: {"errors", "posts", "pipeline"},
     "encoders": {"errors", "runtime"},
     "fusion": {"errors"},

@@ -28,6 +28,8 @@ from twofold.runtime.reading import Reading, chunks
 from twofold.runtime.relations import RelationReader
 from twofold.runtime.sources import PostSources
 from twofold.runtime.tagging import Tagger
+from twofold.trust.judging import entity_judge
+from twofold.trust.risk import RiskControl
 
 PostLike = Post | Mapping[str, Any] | str
 """A post; a mapping as in a line of JSON; or just a text, whose id is then its number from 0."""
@@ -44,6 +46,8 @@ def load(
     relations: Path | str | Literal[False] | None = None,
     threads: int | None = None,
     cache: Path | str | None = None,
+    max_error: float | None = None,
+    sets: float | None = None,
 ) -> Extractor:
     """Load a model.
 
@@ -54,11 +58,14 @@ def load(
             False to look for no relations.
         threads: threads one graph may use; None for as many as there are cores.
         cache: folder where features of pictures are kept between runs; None to keep none.
+        max_error: part of the entities kept that may be wrong, as far as the model's calibration can
+            promise; the others are marked for review. None to mark none.
+        sets: how often the set of types given with each entity shall hold the truth; None for no sets.
 
     Raises:
-        ModelError: a folder is missing, half-written, from a newer version, was altered, or is for
-            another task.
-        ConfigError: threads is not a number above 0.
+        ModelError: a folder is missing, half-written, from a newer version, was altered, is for
+            another task, or not calibrated for what is asked.
+        ConfigError: threads is not a number above 0, or the error asked for cannot be promised.
     """
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}", expected="a number above 0")
@@ -72,7 +79,8 @@ def load(
     related = opened.relations if relations is None else None
     if relations:
         related = open_folder(Path(relations))
-    return Extractor(opened, related, threads=threads, cache=Path(cache) if cache is not None else None)
+    kept = Path(cache) if cache is not None else None
+    return Extractor(opened, related, threads=threads, cache=kept, max_error=max_error, sets=sets)
 
 
 def combine(tagger: Path | str | None, relations: Path | str, out: Path | str) -> ModelFolder:
@@ -109,14 +117,21 @@ class Extractor:
         *,
         threads: int | None = None,
         cache: Path | None = None,
+        max_error: float | None = None,
+        sets: float | None = None,
     ) -> None:
         self.folder = folder
+        self.promise: RiskControl | None = None
         self._tagger: Tagger | None = None
         self._finder: EntityFinder = Given()
         if folder.config.task == "relations" and relations is None:
             relations = folder
+            if max_error is not None or sets is not None:
+                self._needed_tagger()
         else:
-            self._tagger = Tagger(folder, threads, _kept(folder, cache))
+            judge = entity_judge(folder, max_error, sets)
+            self.promise = judge.promise
+            self._tagger = Tagger(folder, threads, _kept(folder, cache), judge)
             self._finder = Predicted(self._tagger)
         self._linker: Linker | None = None
         if relations is not None:

@@ -34,7 +34,16 @@ def to_line(extraction: Extraction) -> str:
 
 
 def _entity(entity: Entity) -> dict[str, Any]:
-    record = {"start": entity.start, "end": entity.end, "text": entity.text, "type": entity.type}
+    record: dict[str, Any] = {
+        "start": entity.start,
+        "end": entity.end,
+        "text": entity.text,
+        "type": entity.type,
+    }
+    if entity.review is not None:
+        record["review"] = entity.review
+    if entity.candidates is not None:
+        record["candidates"] = list(entity.candidates)
     return record | _judgement(entity)
 
 

@@ -66,17 +66,28 @@ def test_truth_of_what_is_found(decoder):
     assert data.right.tolist() == [True, False, False]
 
 
-def test_answers_are_the_types_and_none(decoder):
+HALVED = Isotonic(np.array([0.0, 1.0]), np.array([0.0, 0.5]))
+
+
+@pytest.mark.parametrize(
+    "calibration", [Calibration(1.7), Calibration(1.7, {"PER": 3.0}), Calibration(1.7, {"PER": 3.0}, HALVED)]
+)
+def test_answers_are_the_types_and_none(decoder, calibration):
     random = np.random.default_rng(0)
-    emissions = [2 * random.standard_normal((n, 5)) for n in (3, 1, 6)]
+    emissions = [2 * random.standard_normal((n, 5)) for n in (3, 1, 0, 6)]
     spans = decoder.decode(emissions)
-    tables = answer_chances(decoder, emissions, spans, 1.7)
-    confidences = decoder.confidences(emissions, spans, 1.7)
-    for row, table, own in zip(spans, tables, confidences, strict=True):
+    tables = answer_chances(calibration, decoder, emissions, spans)
+    confidences = span_confidences(calibration, decoder, emissions, spans)
+    plainly = decoder.type_chances(emissions, [[s[:2] for s in row] for row in spans], 1.7)
+    for row, table, own, known in zip(spans, tables, confidences, plainly, strict=True):
         assert table.shape == (len(row), 3)
         assert table.sum(1) == pytest.approx(np.ones(len(row)))
         found = [decoder.types.index(span.type) for span in row]
         assert table[np.arange(len(row)), found] == pytest.approx(own)
+        for span, chances, given in zip(row, table, known, strict=True):
+            if span.type == "LOC":  # at the one temperature: PER to none as it was before any map
+                none = 1 - given.sum()
+                assert chances[1] * none == pytest.approx(chances[2] * given[1])
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -101,7 +112,7 @@ def test_sets_and_thresholds_hold_on_fresh_posts(decoder):
     calibration, measured = calibrate_entities(decoder, drawn(decoder, 1500, 4))
     fresh = labelled(decoder, drawn(decoder, 1500, 5))
     found = [decoder.types.index(span.type) for row in fresh.spans for span in row]
-    chances = fresh.chances(calibration.temperature)
+    chances = fresh.chances(calibration)
     for level in (0.8, 0.9, 0.95):
         sets = answer_sets(calibration.sets, chances, found, level)
         assert set_figures(sets, fresh.truth).coverage >= level - 0.02
@@ -118,8 +129,7 @@ def test_applying_follows_type_and_map(decoder):
     random = np.random.default_rng(6)
     emissions = [2 * random.standard_normal((n, 5)) for n in (4, 9, 0, 1)]
     spans = decoder.decode(emissions)
-    halved = Isotonic(np.array([0.0, 1.0]), np.array([0.0, 0.5]))
-    calibration = Calibration(1.5, {"PER": 3.0}, halved)
+    calibration = Calibration(1.5, {"PER": 3.0}, HALVED)
     by_heat = {t: decoder.confidences(emissions, spans, t) for t in (1.5, 3.0)}
     for i, found in enumerate(span_confidences(calibration, decoder, emissions, spans)):
         expected = [by_heat[3.0 if s.type == "PER" else 1.5][i][j] / 2 for j, s in enumerate(spans[i])]

@@ -23,6 +23,7 @@ from twofold.posts import Extraction, Post, Rejected
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
+    from twofold.trust.risk import RiskControl
 
 Pair = tuple[Post, Extraction]
 _STDIN = Path("-")
@@ -52,6 +53,7 @@ def add_parser(subparsers: Any) -> None:
     beside.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures")
     beside.add_argument("--alt-text-file", type=Path, metavar="TSV", help="table of alternative texts")
     _add_outputs(parser.add_argument_group("output"))
+    _add_trust(parser.add_argument_group("trust"))
     add_model_options(parser)
 
 
@@ -69,6 +71,21 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--table", action="store_true", help="print a table (done anyway on a terminal without -o)"
+    )
+
+
+def _add_trust(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--max-error",
+        type=float,
+        metavar="PART",
+        help="mark for review what must be set aside so that at most this part of the rest is wrong (0.05)",
+    )
+    group.add_argument(
+        "--sets",
+        type=float,
+        metavar="LEVEL",
+        help="give with each entity the types that hold the truth this often (0.9)",
     )
 
 
@@ -97,12 +114,14 @@ def run(args: argparse.Namespace) -> int:
     """Extract; the exit code is as the epilog says."""
     items, source = _open(args)
     _check_places(args, source)
-    extractor = load_model(args.model, args)
+    extractor = load_model(args.model, args, args.max_error, args.sets)
     table = args.table or (args.output is None and sys.stdout.isatty())
     begin = time.monotonic()
     with ExitStack() as stack:
         progress = stack.enter_context(watch(source, bar=not table))
         write_reject = stack.enter_context(lines_to(args.rejects)) if args.rejects else None
+        if extractor.promise is not None:
+            progress.tell(_promised(extractor.promise))
         rejected = RejectLog(write_reject, progress.tell)
         tally = _Tally(progress, rejected, related=bool(extractor.relations))
         sinks = _sinks(args, table, stack, tally)
@@ -114,8 +133,10 @@ def run(args: argparse.Namespace) -> int:
     return _exit_code(tally)
 
 
-def load_model(name: str, args: argparse.Namespace) -> Extractor:
-    """The model of this name or folder, run as the options say."""
+def load_model(
+    name: str, args: argparse.Namespace, max_error: float | None = None, sets: float | None = None
+) -> Extractor:
+    """The model of this name or folder, run as the options say; limits as in `twofold.load`."""
     from twofold.pipeline import load  # after the cheap checks: it brings ONNX Runtime's helpers
 
     if args.batch_size < 1:
@@ -125,6 +146,16 @@ def load_model(name: str, args: argparse.Namespace) -> Extractor:
         relations=False if args.no_relations else args.relations,
         threads=args.threads,
         cache=args.cache,
+        max_error=max_error,
+        sets=sets,
+    )
+
+
+def _promised(promise: RiskControl) -> str:
+    return (
+        f"kept are entities of confidence {promise.threshold:.3f} or more, {promise.coverage:.0%} of those "
+        f"in the model's calibration; at most {promise.error:.1%} of them are wrong on posts like those "
+        f"({promise.confidence:.0%} sure). The others are marked for review"
     )
 
 
@@ -258,6 +289,7 @@ class _Tally:
     related: bool
     posts: int = 0
     entities: int = 0
+    review: int = 0
     relations: int = 0
     unreadable: int = 0
     remarks: int = 0
@@ -270,6 +302,7 @@ class _Tally:
     def add(self, post: Post, extraction: Extraction) -> None:
         self.posts += 1
         self.entities += len(extraction.entities)
+        self.review += sum(entity.review is True for entity in extraction.entities)
         self.relations += len(extraction.relations)
         if extraction.picture.status == "unreadable":
             self.unreadable += 1
@@ -294,6 +327,7 @@ class _Tally:
         counts = (
             _count(self.posts, "post", "posts"),
             _count(self.entities, "entity", "entities"),
+            *([f"{self.review:,} of them to review"] if args.max_error is not None else []),
             *([_count(self.relations, "relation", "relations")] if self.related else []),
             f"{_count(self.unreadable, 'picture', 'pictures')} unreadable",
             f"{_count(len(self.rejected), 'line', 'lines')} rejected",

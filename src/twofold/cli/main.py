@@ -18,6 +18,7 @@ from twofold.errors import TwofoldError
 COMMANDS = {
     "extract": "find the entities in posts and the relations between them",
     "evaluate": "score a model on labelled posts",
+    "calibrate": "fit a model's confidences on your own labelled posts",
     "train": "train a model on your own labelled posts",
     "combine": "join a tagger and a relation model in one folder",
     "reproduce": "run a table of methods, data sets and seeds",

@@ -6,13 +6,14 @@ Shape letters: W words, K tags, M sources, n words of a span.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
 from twofold.posts import Entity
-from twofold.runtime.decoding import TagSpan
+from twofold.runtime.decoding import ChainDecoder, TagSpan
 from twofold.runtime.evidence import tell
 from twofold.runtime.folder import ModelFolder
 from twofold.runtime.network import Network
@@ -22,6 +23,53 @@ from twofold.runtime.reading import Reader, Reading
 Floats = NDArray[np.float32]
 
 
+class Judgement(NamedTuple):
+    """How far an entity can be trusted.
+
+    Attributes:
+        confidence: probability in [0, 1] that exact span and type are right.
+        review: whether a person should look at it; None where no limit was set.
+        candidates: set of answers, see `Entity`; None where none was asked for.
+    """
+
+    confidence: float
+    review: bool | None = None
+    candidates: tuple[str, ...] | None = None
+
+
+class Judge(Protocol):
+    """Says how far entities can be trusted."""
+
+    def judge(
+        self,
+        decoder: ChainDecoder,
+        emissions: Sequence[NDArray[np.floating]],
+        spans: Sequence[Sequence[TagSpan]],
+    ) -> list[list[Judgement]]:
+        """A judgement a span of each post, from emissions (W, K) a post."""
+
+
+class OneTemperature:
+    """Confidences of the CRF at one temperature, and nothing else.
+
+    Args:
+        temperature: all scores are divided by it.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        self._temperature = temperature
+
+    def judge(
+        self,
+        decoder: ChainDecoder,
+        emissions: Sequence[NDArray[np.floating]],
+        spans: Sequence[Sequence[TagSpan]],
+    ) -> list[list[Judgement]]:
+        """See `Judge`."""
+        found = decoder.confidences(emissions, spans, self._temperature)
+        return [[Judgement(value) for value in row.tolist()] for row in found]
+
+
 class Tagger:
     """The tagger of a model folder.
 
@@ -29,6 +77,7 @@ class Tagger:
         folder: a checked folder of a tagger.
         threads: threads one graph may use; None for as many as there are cores.
         cache: where features of pictures are kept between runs; None to keep none.
+        judge: of what is found; None for the folder's temperature alone.
 
     Attributes:
         folder: the folder.
@@ -37,7 +86,11 @@ class Tagger:
     """
 
     def __init__(
-        self, folder: ModelFolder, threads: int | None = None, cache: FeatureCache | None = None
+        self,
+        folder: ModelFolder,
+        threads: int | None = None,
+        cache: FeatureCache | None = None,
+        judge: Judge | None = None,
     ) -> None:
         if folder.config.task != "entities":
             raise ModelError(
@@ -46,6 +99,7 @@ class Tagger:
         self.folder = folder
         self.decoder = folder.decoder()
         self.reader = Reader(folder, threads, cache)
+        self._judge = judge or OneTemperature(folder.temperature)
 
     @property
     def network(self) -> Network:
@@ -56,13 +110,13 @@ class Tagger:
         """Entities of some posts, in order of their start; they never overlap."""
         emissions = [reading.emissions for reading in readings]
         spans = self.decoder.decode(emissions)
-        confidences = self.decoder.confidences(emissions, spans, self.folder.temperature)
+        judged = self._judge.judge(self.decoder, emissions, spans)
         return [
-            tuple(self._entity(reading, s, float(c)) for s, c in zip(row, chances, strict=True))
-            for reading, row, chances in zip(readings, spans, confidences, strict=True)
+            tuple(self._entity(reading, *item) for item in zip(row, said, strict=True))
+            for reading, row, said in zip(readings, spans, judged, strict=True)
         ]
 
-    def _entity(self, reading: Reading, span: TagSpan, confidence: float) -> Entity:
+    def _entity(self, reading: Reading, span: TagSpan, said: Judgement) -> Entity:
         start, end = reading.words[span.start][0], reading.words[span.end - 1][1]
         words, tags = np.arange(span.start, span.end), self.decoder.tags_of(span)
 
@@ -72,4 +126,14 @@ class Tagger:
 
         parts = at(reading.evidence), at(reading.fused), at(reading.share)
         uncertainty, sources = tell(self.folder.config.sources, reading.sources, parts)
-        return Entity(start, end, reading.post.text[start:end], span.type, confidence, uncertainty, sources)
+        return Entity(
+            start,
+            end,
+            reading.post.text[start:end],
+            span.type,
+            said.confidence,
+            uncertainty,
+            sources,
+            review=said.review,
+            candidates=said.candidates,
+        )

@@ -28,7 +28,6 @@ from twofold.trust.risk import RiskTable
 
 Floats = NDArray[np.float64]
 FILE = "calibration.json"
-_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +132,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return [_plain(item) for item in value]
     if isinstance(value, (float, np.floating)):
-        return round(float(value), _DIGITS) if np.isfinite(value) else None
+        return float(value) if np.isfinite(value) else None
     return list(value) if isinstance(value, tuple) else value

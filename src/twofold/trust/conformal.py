@@ -38,6 +38,7 @@ Score = Callable[[Floats], Floats]
 LEVELS = tuple(round(0.5 + i / 100, 2) for i in range(50))
 """Levels that lines are kept for."""
 PENALTY, FREE = 0.01, 1
+_SLACK = 1e-9  # equal scores differ by less between batches and machines, and must not part at a line
 
 
 def lac(chances: Floats) -> Floats:
@@ -154,7 +155,7 @@ def level_place(level: float) -> int:
 
 def within(scores: Floats, line: Floats | float) -> Flags:
     """Answers (S, C) whose score is no larger than the line (or the line of the answer, (C,))."""
-    held: Flags = scores <= line
+    held: Flags = scores <= line + _SLACK
     held[np.arange(len(scores)), scores.argmin(1)] = True
     return held
 

@@ -12,7 +12,7 @@ Shape letters: W words, K tags, S predicted spans, C answers (types and none).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ from twofold.runtime.reading import Reading
 from twofold.trust.calibrated import Calibration
 from twofold.trust.conformal import Lines, SetFigures, fit_lines, set_figures
 from twofold.trust.halves import SEED, first_half
-from twofold.trust.isotonic import fit_isotonic
+from twofold.trust.isotonic import Isotonic, fit_isotonic
 from twofold.trust.risk import Outcomes, RiskControl, control, risk_table
 from twofold.trust.temperature import fit_temperature
 
@@ -80,9 +80,9 @@ class Labelled:
         parts = span_confidences(calibration, self.decoder, self.emissions, self.spans)
         return np.concatenate([np.zeros(0), *parts])
 
-    def chances(self, temperature: float) -> Floats:
+    def chances(self, calibration: Calibration) -> Floats:
         """(S, C), see `answer_chances`."""
-        return np.concatenate(answer_chances(self.decoder, self.emissions, self.spans, temperature))
+        return np.concatenate(answer_chances(calibration, self.decoder, self.emissions, self.spans))
 
     def of_type(self, kind: str) -> tuple[list[list[TagSpan]], NDArray[np.bool_]]:
         """Spans of one type in each post, and which of them are right."""
@@ -119,26 +119,54 @@ def span_confidences(
     calibration: Calibration, decoder: ChainDecoder, emissions: Emissions, spans: Spans
 ) -> list[Floats]:
     """Calibrated confidence of each span of each post."""
-    temperatures = [[calibration.temperature_of(span.type) for span in row] for row in spans]
     result = [np.zeros(len(row)) for row in spans]
-    for temperature in sorted({t for row in temperatures for t in row}):
-        mine = [[t == temperature for t in row] for row in temperatures]
-        asked = [
-            [span for span, m in zip(row, ms, strict=True) if m] for row, ms in zip(spans, mine, strict=True)
-        ]
+    for temperature, mine, asked in _by_temperature(calibration, spans):
         found = decoder.confidences(emissions, asked, temperature)
-        for values, ms, part in zip(result, mine, found, strict=True):
-            values[np.array(ms, bool)] = part
+        for values, places, part in zip(result, mine, found, strict=True):
+            values[places] = part
     return [calibration.isotonic(values) for values in result] if calibration.isotonic else result
 
 
 def answer_chances(
-    decoder: ChainDecoder, emissions: Emissions, spans: Spans, temperature: float
+    calibration: Calibration, decoder: ChainDecoder, emissions: Emissions, spans: Spans
 ) -> list[Floats]:
-    """Probability of each answer for each span of each post, (S, C); rows sum to 1."""
-    places = [[span[:2] for span in row] for row in spans]
-    tables = decoder.type_chances(emissions, places, temperature)
-    return [np.c_[table, np.maximum(0.0, 1 - table.sum(1))] for table in tables]
+    """Probability of each answer for each span of each post, (S, C); rows sum to 1.
+
+    That of the type found is the calibrated confidence; the others keep their proportions.
+    """
+    result = [np.zeros((len(row), len(decoder.types) + 1)) for row in spans]
+    for temperature, mine, asked in _by_temperature(calibration, spans):
+        tables = decoder.type_chances(emissions, [[span[:2] for span in row] for row in asked], temperature)
+        for values, places, table in zip(result, mine, tables, strict=True):
+            values[places] = np.c_[table, np.maximum(0.0, 1 - table.sum(1))]
+    if calibration.isotonic:
+        for values, row in zip(result, spans, strict=True):
+            _put(values, [decoder.types.index(span.type) for span in row], calibration.isotonic)
+    return result
+
+
+def _by_temperature(
+    calibration: Calibration, spans: Spans
+) -> Iterator[tuple[float, list[list[int]], list[list[TagSpan]]]]:
+    """Each temperature with the places of its spans in each post, and the spans."""
+    heats = [[calibration.temperature_of(span.type) for span in row] for row in spans]
+    for temperature in sorted({heat for row in heats for heat in row}):
+        mine = [[i for i, heat in enumerate(row) if heat == temperature] for row in heats]
+        yield (
+            temperature,
+            mine,
+            [[row[i] for i in places] for row, places in zip(spans, mine, strict=True)],
+        )
+
+
+def _put(chances: Floats, found: Sequence[int], isotonic: Isotonic) -> None:
+    """Map the chance of what was found, and stretch the others of its row to fill up to 1."""
+    at = np.arange(len(chances)), np.array(found, np.int64)
+    before = chances[at]
+    after = isotonic(before)
+    rest = np.where(before < 1, (1 - after) / np.maximum(1 - before, 1e-300), 0.0)
+    chances *= rest[:, None]
+    chances[at] = after
 
 
 def answer_sets(
@@ -238,7 +266,7 @@ def calibrate_entities(
     first, second = data.part(halves), data.part(~halves)
     _check(first, second)
     fitted = method(first)
-    lines = fit_lines(second.chances(fitted.temperature), second.truth, (*decoder.types, NONE), score)
+    lines = fit_lines(second.chances(fitted), second.truth, (*decoder.types, NONE), score)
     table = risk_table(_outcomes(first, fitted), _outcomes(second, fitted))
     whole = Calibration(fitted.temperature, fitted.temperatures, fitted.isotonic, table, lines)
     return whole, _measure(whole, first, second)
@@ -262,7 +290,7 @@ def _measure(calibration: Calibration, first: Labelled, second: Labelled) -> Mea
     raw, now = (second.confidences(c) for c in (Calibration(1.0), calibration))
     assert calibration.risk is not None
     assert calibration.sets is not None
-    chances = first.chances(calibration.temperature)
+    chances = first.chances(calibration)
     types = first.decoder.types
     found = [types.index(span.type) for row in first.spans for span in row]
     return Measured(

@@ -40,6 +40,7 @@ Integers = NDArray[np.int64]
 CONFIDENCE = 0.95
 STEPS = 100
 _FEASIBLE_STEP = 0.005
+_SLACK = 1e-9  # equal confidences differ by less between batches and machines, and must not part there
 
 
 class Outcomes(NamedTuple):
@@ -124,7 +125,7 @@ def risk_table(scout: Outcomes, tested: Outcomes, steps: int = STEPS) -> RiskTab
     """
     parts = np.arange(1, steps) / steps
     inner = np.quantile(scout.confidence, 1 - parts, method="higher") if len(scout.right) else np.zeros(0)
-    thresholds = np.append(np.unique(inner)[::-1], 0.0)
+    thresholds = np.append(np.unique(inner)[::-1] - _SLACK, 0.0)
     scout_kept, scout_errors, _ = _counts(scout, thresholds)
     kept, errors, squares = _counts(tested, thresholds)
     return RiskTable(thresholds, scout_kept, scout_errors, kept, errors, squares, error_correlation(scout))

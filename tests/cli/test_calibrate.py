@@ -1,0 +1,172 @@
+"""``twofold calibrate``: a copy of the model with confidences for other posts, and what it may promise."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import tiny_model
+
+import twofold
+from twofold.cli.main import main
+from twofold.trust.calibrated import read_calibration
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model.build(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """What the tiny model takes for a PER is one in 7 of 10 posts, an ORG always, a LOC in half of them."""
+    chance = random.Random(0)
+    lines = []
+    for number in range(240):
+        gold = [{"start": 10, "end": 14, "type": "ORG"}]
+        if chance.random() < 0.7:
+            gold.append({"start": 0, "end": 4, "type": "PER"})
+        if chance.random() < 0.5:
+            gold.append({"start": 17, "end": 22, "type": "LOC"})
+        lines.append(json.dumps({"id": number, "text": "Anna left NASA , paris", "entities": gold}))
+    path = tmp_path_factory.mktemp("data") / "posts.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def calibrated(model, data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "mine"
+    assert main(["calibrate", str(model), str(data), "-o", str(out), "--method", "types"]) == 0
+    return out
+
+
+def test_confidences_become_those_of_the_data(model, calibrated):
+    post = {"id": 1, "text": "Anna left NASA , paris"}
+    (before,), (after,) = (twofold.load(folder).extract([post]) for folder in (model, calibrated))
+    assert [e.type for e in before.entities] == [e.type for e in after.entities] == ["PER", "ORG", "LOC"]
+    confidence = {entity.type: entity.confidence for entity in after.entities}
+    assert confidence == pytest.approx({"PER": 0.7, "ORG": 1.0, "LOC": 0.5}, abs=0.12)
+
+
+def test_the_file_holds_what_was_fitted_and_measured(calibrated):
+    record = json.loads((calibrated / "calibration.json").read_text(encoding="utf-8"))
+    assert record["measured"]["after"]["ece"] < record["measured"]["before"]["ece"]
+    assert sum(record["measured"]["posts"]) == 240
+    assert record["method"] == "types"
+    calibration = read_calibration(calibrated / "calibration.json")
+    assert set(calibration.temperatures) == {"PER", "ORG", "LOC"}
+    assert calibration.sets.answers == ("LOC", "MISC", "ORG", "PER", "none")
+
+
+def test_the_card_tells_it_once(calibrated, data, tmp_path):
+    out = tmp_path / "again"
+    assert main(["calibrate", str(calibrated), str(data), "-o", str(out)]) == 0
+    page = (out / "README.md").read_text(encoding="utf-8")
+    assert page.count("## Calibrated again") == 1
+    assert "method `temperature`" in page
+    assert (
+        json.loads((out / "card.json").read_text(encoding="utf-8"))["calibrated"]["method"] == "temperature"
+    )
+    assert str(data.parent.parent) not in page  # no paths of this machine
+
+
+def test_says_what_can_be_promised_and_what_not(model, data, tmp_path, capsys):
+    assert main(["calibrate", str(model), str(data), "-o", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "at most 2.0 % wrong (95.0 % sure): not on these data" in out
+    assert "sets at 90.0 %: hold the truth in" in out
+    assert "posts to fit on" in out
+
+
+def test_a_model_is_replaced_by_its_own_copy_and_nothing_else_is(model, data, tmp_path):
+    own = tiny_model.build(tmp_path / "own")
+    assert main(["calibrate", str(own), str(data), "-o", str(own)]) == 0
+    assert read_calibration(own / "calibration.json").risk is not None
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("years of work", encoding="utf-8")
+    assert main(["calibrate", str(model), str(data), "-o", str(tmp_path / "taken")]) == 2
+    assert (tmp_path / "taken" / "thesis.txt").exists()
+    assert not [p for p in tmp_path.iterdir() if p.name.endswith(".part")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"id": 1, "text": "Anna", "entities": []}', "more labelled posts"),
+        ('{"id": 1, "text": "Anna"}', "no labelled post"),
+    ],
+)
+def test_too_little(model, tmp_path, capsys, content, message):
+    (tmp_path / "posts.jsonl").write_text(content, encoding="utf-8")
+    assert main(["calibrate", str(model), str(tmp_path / "posts.jsonl"), "-o", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_rejected_records_are_counted(model, data, tmp_path):
+    (tmp_path / "posts.jsonl").write_text(data.read_text(encoding="utf-8") + "\nno\n", encoding="utf-8")
+    assert main(["calibrate", str(model), str(tmp_path / "posts.jsonl"), "-o", str(tmp_path / "out")]) == 1
+    assert (tmp_path / "out" / "manifest.json").is_file()
+
+
+def extract(model, capsys, *options):
+    assert main(["extract", "--model", str(model), "--text", "Anna left NASA , paris", *options]) == 0
+    shown = capsys.readouterr()
+    return {entity["type"]: entity for entity in json.loads(shown.out)["entities"]}, shown.err
+
+
+def test_what_is_too_unsure_is_marked_for_review(calibrated, capsys):
+    found, told = extract(calibrated, capsys, "--max-error", "0.1")
+    assert {kind: entity["review"] for kind, entity in found.items()} == {
+        "PER": True, "ORG": False, "LOC": True,
+    }  # fmt: skip
+    assert "33% of those in the model's calibration; at most 10.0% of them are wrong" in told
+    found, _ = extract(calibrated, capsys, "--max-error", "0.4")
+    assert not found["PER"]["review"]
+
+
+def test_sets_hold_more_types_the_less_is_known(calibrated, capsys):
+    found, _ = extract(calibrated, capsys, "--sets", "0.8")
+    assert {kind: entity["candidates"] for kind, entity in found.items()} == {
+        "PER": ["PER"], "ORG": ["ORG"], "LOC": ["LOC", "none"],
+    }  # fmt: skip
+    assert "review" not in found["LOC"]
+    found, _ = extract(calibrated, capsys, "--sets", "0.9")
+    assert found["PER"]["candidates"] == ["PER", "none"]
+    found, _ = extract(calibrated, capsys)
+    assert "candidates" not in found["LOC"]
+
+
+def test_lines_with_marks_and_sets_fit_the_schema(calibrated, data, tmp_path):
+    jsonschema = pytest.importorskip("jsonschema", reason="needs jsonschema")
+    schema = json.loads(
+        (Path(twofold.__file__).parent / "schemas" / "extraction.schema.json").read_text(encoding="utf-8")
+    )
+    options = ["--max-error", "0.2", "--sets", "0.9", "-o", str(tmp_path / "out.jsonl")]
+    assert main(["extract", str(data), "--model", str(calibrated), *options]) == 0
+    lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        jsonschema.validate(json.loads(line), schema)
+    assert len(lines) == 240
+
+
+def test_a_promise_that_cannot_be_made_is_refused_with_figures(calibrated, capsys):
+    arguments = ["extract", "--model", str(calibrated), "--text", "Anna"]
+    assert main([*arguments, "--max-error", "0.01"]) == 2
+    told = capsys.readouterr().err
+    assert "0 of 121 entities of the test half were wrong, so that up to 2.4% may be" in told
+    assert "expected 0.025 or more, which keeps 33% of the entities" in told
+    assert "times as many labelled posts" in told
+    assert main([*arguments, "--max-error", "1.5"]) == 2
+    assert "between 0 and 1" in capsys.readouterr().err
+    assert main([*arguments, "--sets", "0.3"]) == 2
+    assert "from 0.5 to 0.99" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--max-error", "0.1"], ["--sets", "0.9"]])
+def test_a_model_that_was_not_calibrated_says_so(model, capsys, options):
+    assert main(["extract", "--model", str(model), "--text", "Anna", *options]) == 2
+    assert "twofold calibrate MODEL DATA -o OUT" in capsys.readouterr().err
