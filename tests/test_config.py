@@ -15,6 +15,7 @@ from twofold.config import (
     DataConfig,
     EvidentialConfig,
     ModelConfig,
+    MultigranularConfig,
     RelationsConfig,
     TrainingConfig,
     from_mapping,
@@ -101,6 +102,13 @@ def test_an_absolute_data_path_stays_as_it_is(tmp_path):
     assert read_config(_write(tmp_path, f'[data]\ntrain = ["{place}"]\n')).data.train == (place,)
 
 
+@pytest.mark.parametrize(("given", "found"), [("encoder", "encoder"), ("none", "none"), ("v.txt", None)])
+def test_the_path_of_word_vectors_is_relative_to_the_file_and_names_of_no_file_stay(tmp_path, given, found):
+    text = f"[model.multigranular]\naugmentation = '{given}'\n"
+    augmentation = read_config(_write(tmp_path, text)).model.multigranular.augmentation
+    assert augmentation == (found or str(tmp_path / given))
+
+
 def test_paths_are_untouched_where_plain_data_comes():
     assert from_mapping({"data": {"images": "pictures"}}, "somewhere").data.images == "pictures"
 
@@ -173,7 +181,7 @@ def test_no_such_file(tmp_path):
         read_config(tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.toml")), ids=lambda path: path.stem)
 def test_shipped_configurations_are_valid_and_name_their_data(path):
     config = read_config(path)
     assert config.data.train
@@ -192,6 +200,7 @@ def test_the_documentation_names_every_key():
             ModelConfig,
             EvidentialConfig,
             BottleneckConfig,
+            MultigranularConfig,
             RelationsConfig,
             TrainingConfig,
         )
