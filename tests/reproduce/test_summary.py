@@ -188,6 +188,38 @@ def test_dev_that_is_reported_is_called_so(table_file: Path, made):
     assert "Tweets (dev; epoch chosen on it)" in render([summarise(table, runs, results)])
 
 
+def test_relations_stand_beside_the_majority_of_their_types(table_file: Path):
+    text = table_file.read_text(encoding="utf-8").replace('report = "test.jsonl"', 'report = "dev.jsonl"')
+    table_file.write_text(text.replace('title = "Tweets"', 'task = "relations"'), encoding="utf-8")
+    table = read_table(table_file)
+    runs = runs_of(table)
+    floor = {"all": {"precision": 11.0, "recall": 12.0, "f1": 13.0, "gold": 5, "accuracy": 14.0}}
+    results = {run.id: made_up(run, 0.5, 1.0) for run in runs}
+    for result in results.values():
+        ways = result["outcomes"]["ways"]
+        pairs = [[1] * POSTS] * 3
+        result["outcomes"]["ways"] = {"micro": ways["lenient"], "accuracy": {"pairs": pairs}}
+        result["dev"] = {"data/train.jsonl": {"model": {}, "typed majority": floor}}
+    page = render([summarise(table, runs, results)])
+    shown = dict(zip(cells(page, "method"), cells(page, "typed majority"), strict=True))
+    assert (shown["P"], shown["R"], shown["F1 micro"], shown["accuracy"]) == (
+        "11.00",
+        "12.00",
+        "13.00",
+        "14.00",
+    )
+    assert (
+        dict(zip(cells(page, "method"), cells(page, "Evidential"), strict=True))["accuracy"]
+        == "100.00 ± 0.00"
+    )
+    # Of another file than the one reported nothing is known.
+    next(iter(results.values()))["data"]["report"] = {
+        **results[runs[0].id]["data"]["report"],
+        "sha256": "0" * 64,
+    }
+    assert "typed majority" not in render([summarise(table, runs, results)])
+
+
 def test_a_page_is_made_again_from_the_files(made, tmp_path: Path):
     from twofold.cli.main import main
 

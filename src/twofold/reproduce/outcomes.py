@@ -9,6 +9,7 @@ Shapes: N posts.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from twofold.evaluation.relations import NONE
 from twofold.pipeline import Extractor
 from twofold.posts import Extraction, Post
 
+_INSTANCE = re.compile(r"#\d+\Z")
+"""What tells instances of one post apart in ids of MNRE."""
 Row = tuple[int, int, int]
 Ways = Mapping[str, Mapping[str, Row]]
 """Correct, predicted and gold of one post, by way and kind."""
@@ -93,10 +96,10 @@ def _by_kind(
 
 
 def _relations(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, Ways]]:
-    """An instance a gold pair: ``micro`` without the class ``None``, ``accuracy`` with it."""
+    """A row a gold pair, by its post's name: ``micro`` without the class ``None``, ``accuracy`` with it."""
     for post, found in zip(posts, extractor.classify(posts), strict=True):
-        for i, (gold, taken) in enumerate(zip(post.relations or (), found, strict=True)):
-            yield f"{post.id} {i}", _classes(gold.type, taken.type)
+        for gold, taken in zip(post.relations or (), found, strict=True):
+            yield _INSTANCE.sub("", str(post.id)), _classes(gold.type, taken.type)
 
 
 def _classes(gold: str, taken: str) -> Ways:

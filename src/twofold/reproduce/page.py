@@ -51,6 +51,7 @@ def _main_rows(baseline: str, item: Plain) -> str:
     head += [f"F1 {way}" if way != "accuracy" else way for way in others]
     head += [f"Δ {first} to {baseline} [95 %]", "p", "parameters", "trained", "time"]
     rows = [_main_row(method, first, others) for method in item["methods"]]
+    rows += [_majority_row(name, row, others, len(head)) for name, row in item["majority"].items()]
     return _markdown(head, rows)
 
 
@@ -60,6 +61,12 @@ def _main_row(method: Plain, first: str, others: Sequence[str]) -> list[str]:
     cells += [_spread(score[name]) for name in ("precision", "recall", "f1")]
     cells += [_spread(method["scores"][way]["all"]["f1"]) for way in others]
     return [*cells, *_difference(method["against_baseline"], first), *_costs(method)]
+
+
+def _majority_row(name: str, row: Plain, others: Sequence[str], width: int) -> list[str]:
+    scores = [f"{row[key]:.2f}" for key in ("precision", "recall", "f1")]
+    cells = [name, "types", "–", *scores, *(f"{row[way]:.2f}" for way in others)]
+    return [*cells, *["–"] * (width - len(cells))]
 
 
 def _difference(against: Plain | None, way: str) -> list[str]:

@@ -77,7 +77,16 @@ def _data_set(table: Table, name: str, done: Done) -> Plain:
         "files": _files(done[0][1]) if done else [],
         "hashes": dict(done[0][0].hashes) if done else {},
         "methods": rows,
+        "majority": _majority(done[0][1]) if done and item.task == "relations" else {},
     }
+
+
+def _majority(result: Result) -> Plain:
+    """Figures of the majorities by types, which a training scores on dev; none where dev is not reported."""
+    report = result["data"]["report"]["sha256"]
+    names = [x["name"] for x in result["data"]["dev"] if x["sha256"] == report]
+    scored: Plain = result["dev"].get(names[0], {}) if names else {}
+    return {way: row["all"] for way, row in scored.items() if way.startswith("typed majority")}
 
 
 def _files(result: Result) -> list[Plain]:
