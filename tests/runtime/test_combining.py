@@ -11,6 +11,7 @@ import tiny_model
 from twofold.errors import ModelError
 from twofold.runtime.combining import combine
 from twofold.runtime.folder import FORMAT, MANIFEST, open_folder, seal
+from twofold.runtime.neighbours import FILES
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,18 @@ def test_what_is_the_same_lies_there_once(whole):
     }  # fmt: skip
     assert open_folder(whole).relations.config.shared == ("text.onnx", "picture.onnx", "tokenizer.json")
     assert json.loads((whole / "config.json").read_text(encoding="utf-8"))["format"] == FORMAT
+
+
+def test_neighbours_that_both_have_lie_there_once(parts, tmp_path):
+    copies = [shutil.copytree(part, tmp_path / part.name) for part in parts]
+    for folder in copies:
+        for name in FILES:
+            (folder / name).write_bytes(b"the same")
+        seal(folder)
+    combine(*copies, tmp_path / "whole")
+    inner = open_folder(tmp_path / "whole").relations
+    assert set(FILES) < set(inner.config.shared)
+    assert all(inner.file(name).read_bytes() == b"the same" for name in FILES)
 
 
 def test_what_differs_lies_there_twice(parts, tmp_path):

@@ -163,6 +163,14 @@ def test_words_have_their_own_shape_and_markers_that_of_a_mark() -> None:
             assert shape == (own[word] if word >= 0 else mark + linked)
 
 
+def test_words_are_spelt_and_markers_are_not() -> None:
+    words = segment(TEXT)
+    pair = pairs().window(TEXT, words, Argument(0, 1), Argument(1, 2))
+    spelt = ["" if word < 0 else TEXT[slice(*words[word])] for word in pair.words]
+    assert list(pair.window.surfaces) == spelt
+    assert "" in spelt
+
+
 def test_pairs_of_one_post_are_those_taken_one_by_one() -> None:
     words = segment(TEXT)
     wanted = [(Argument(0, 1), Argument(2, 4)), (Argument(4, 6, "PER"), Argument(1, 2))]

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from twofold.errors import ModelError
+from twofold.runtime import neighbours
 from twofold.runtime.folder import FORMAT, RELATIONS, ModelFolder, open_folder, publish, seal
 
-_SHARED = ("text.onnx", "picture.onnx", "tokenizer.json")
+_SHARED = ("text.onnx", "picture.onnx", "tokenizer.json", *neighbours.FILES)
 """Files that may lie once for both."""
 
 

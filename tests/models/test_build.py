@@ -1,0 +1,81 @@
+"""Names to objects: the switches of system B's ablations, and names that are not known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from twofold.config import ModelConfig, MultigranularConfig  # noqa: E402
+from twofold.errors import ConfigError  # noqa: E402
+from twofold.fusion.multigranular import Multigranular  # noqa: E402
+from twofold.models.build import build_model  # noqa: E402
+
+LABELS = ["O", "B-PER", "I-PER"]
+WHOLE = ModelConfig(fusion="multigranular", sources=("picture", "objects"))
+
+
+class Encoder(torch.nn.Module):
+    """Stands for an encoder, of which only the width counts here."""
+
+    width = 8
+
+
+def fusion(config: ModelConfig, labels: list[str] = LABELS) -> Multigranular:
+    built = build_model(config, labels, Encoder(), Encoder(), neighbours=4).fusion
+    assert isinstance(built, Multigranular)
+    return built
+
+
+def options(**values: object) -> ModelConfig:
+    return replace(WHOLE, multigranular=MultigranularConfig(**values))
+
+
+@pytest.mark.parametrize("form", ["corrected", "faithful"])
+def test_the_whole_has_all_parts(form):
+    whole = fusion(options(form=form))
+    assert whole.sources == ("text", "picture", "objects", "neighbours")
+    assert whole.augment is not None
+    assert whole.second is not None
+    assert whole.second_weight == 0.5
+
+
+@pytest.mark.parametrize("form", ["corrected", "faithful"])
+def test_each_ablation_leaves_one_part_out(form):
+    assert fusion(options(form=form, augmentation="none")).augment is None
+    assert fusion(options(form=form, augmentation="none")).sources == ("text", "picture", "objects")
+    assert set(fusion(replace(options(form=form), sources=("objects",))).paths) == {"objects"}
+    assert set(fusion(replace(options(form=form), sources=("picture",))).paths) == {"picture"}
+    without = fusion(options(form=form, auxiliary_weight=0.0))
+    assert without.second is None
+    assert without.read_aux is None
+
+
+def test_the_form_and_the_way_to_augment_are_other_modules():
+    kinds = {
+        type(fusion(options(form=form, augment=augment)).augment)
+        for form in ("corrected", "faithful")
+        for augment in ("add", "gate")
+    }
+    assert len(kinds) == 4
+
+
+@pytest.mark.parametrize("form", ["corrected", "faithful"])
+def test_relations_have_no_second_task(form):
+    config = replace(options(form=form), task="relations")
+    built = fusion(config, ["None", "/per/org/member_of"])
+    assert built.second is None
+    assert built.score.in_features == 2 * 8
+
+
+@pytest.mark.parametrize("key", ["form", "augment"])
+def test_names_that_are_not_known_are_told(key):
+    with pytest.raises(ConfigError, match=f"{key}: 'magic' came; expected one of"):
+        fusion(options(**{key: "magic"}))
+
+
+def test_a_source_without_its_encoder_is_told():
+    with pytest.raises(ConfigError, match="'neighbours' came"):
+        build_model(WHOLE, LABELS, Encoder(), Encoder())
