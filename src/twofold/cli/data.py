@@ -1,4 +1,4 @@
-"""``twofold data check`` and ``twofold data convert``."""
+"""``twofold data check``, ``twofold data convert``, and the way to ``twofold data regions``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from twofold.cli import regions
 from twofold.corpora import WNUT_TYPES, open_corpus
 from twofold.corpora.check import check, to_dict
 from twofold.corpora.check_view import show
@@ -23,11 +24,13 @@ _SHOWN = 5
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``data`` and its two actions to the command line."""
-    parser = subparsers.add_parser("data", help="check data before trusting it, or convert it")
+    """Add ``data`` and its actions to the command line."""
+    summary = "check data before trusting it, convert it, or find what its pictures show"
+    parser = subparsers.add_parser("data", help=summary)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_check(actions)
     _add_convert(actions)
+    _add_attachments(regions.add_parser(actions))
 
 
 def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -130,4 +133,8 @@ def _write_rejects(records: list[Rejected], path: Path) -> None:
             stream.write(json.dumps(line, ensure_ascii=False).encode("utf-8") + b"\n")
 
 
-_ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {"check": _check, "convert": _convert}
+_ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "check": _check,
+    "convert": _convert,
+    "regions": regions.run,
+}

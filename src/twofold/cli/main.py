@@ -22,7 +22,7 @@ COMMANDS = {
     "train": "train a model on your own labelled posts",
     "combine": "join a tagger and a relation model in one folder",
     "reproduce": "run a table of methods, data sets and seeds",
-    "data": "check data before trusting it, or convert it",
+    "data": "check data before trusting it, convert it, or find what its pictures show",
 }
 """Each command and what it does; its module is ``twofold.cli.<command>``."""
 

@@ -1,0 +1,116 @@
+"""``twofold data regions``: what is in the pictures of posts, found once and written beside the posts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twofold.cli.main import printable
+from twofold.corpora import open_corpus
+from twofold.errors import ConfigError
+
+if TYPE_CHECKING:
+    from twofold.detectors.prepare import Preparation
+
+_SHOWN = 20
+_EVERY_S = 5.0
+
+
+def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add ``regions`` to the actions of ``data``."""
+    parser = actions.add_parser(
+        "regions",
+        help="find objects, phrases and text in the pictures of posts",
+        description="Write the posts of DATA as JSON Lines with a key regions. "
+        "A run that was cut off goes on where it was when it is started again.",
+        epilog="exit codes: 0 all well; 1 records or pictures cannot be read; 2 nothing was written",
+    )
+    parser.add_argument("source", metavar="DATA", type=Path, help="a data file of any known format")
+    parser.add_argument(
+        "-o", "--out", metavar="OUT.jsonl", type=Path, required=True, help="the file to write"
+    )
+    parser.add_argument(
+        "--detector",
+        metavar="NAME",
+        action="append",
+        required=True,
+        help="coco or ocr (packaged), a folder, or a name on the hub (DETR, Grounding DINO, OWL-ViT, …); "
+        "may be given several times",
+    )
+    parser.add_argument(
+        "--phrases",
+        metavar="LIST",
+        default="",
+        help="what a detector of phrases looks for, with commas between; "
+        "default: person, location, organization, miscellaneous",
+    )
+    parser.add_argument("--threshold", type=float, help="least score; default: the detector's own")
+    parser.add_argument("--most", type=int, default=10, help="regions of a picture and detector; default: 10")
+    parser.add_argument("--device", default="auto", help="of a hub's detector: auto, cpu, cuda")
+    parser.add_argument("--fresh", action="store_true", help="forget what a run that was cut off had found")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find regions; returns the exit code."""
+    if args.out.exists() and args.out.resolve() == args.source.resolve():
+        raise ConfigError("OUT is the same file as DATA", where=str(args.out), expected="another file")
+    if args.most < 1:
+        raise ConfigError(f"{args.most} came", where="--most", expected="1 or more")
+    from twofold.detectors.load import load_detector
+    from twofold.detectors.prepare import prepare
+
+    phrases = tuple(phrase.strip() for phrase in args.phrases.split(",") if phrase.strip())
+    open_corpus(args.source, images=args.images, alt_text=args.alt_text)  # tells at once what is amiss
+    detectors = [load_detector(name, phrases, args.threshold, args.device) for name in args.detector]
+    if phrases and all(detector.kind != "phrase" for detector in detectors):
+        raise ConfigError(
+            f"{', '.join(args.detector)} cannot look for phrases",
+            where="--phrases",
+            expected="a zero-shot detector such as Grounding DINO or OWL-ViT",
+        )
+    result = prepare(
+        lambda: open_corpus(args.source, images=args.images, alt_text=args.alt_text),
+        detectors,
+        args.out,
+        _tell_now_and_then(),
+        most=args.most,
+        fresh=args.fresh,
+    )
+    _report(result, args.out)
+    return result.exit_code
+
+
+def _tell_now_and_then() -> Callable[[str], None]:
+    last = time.monotonic()
+
+    def tell(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _EVERY_S:
+            last = time.monotonic()
+            print(f"twofold: {line}", file=sys.stderr)
+
+    return tell
+
+
+def _report(result: Preparation, out: Path) -> None:
+    if result.posts:
+        print(
+            f"{result.posts} posts written to {out}: {result.regions} regions, "
+            f"{result.pictures} distinct pictures looked at"
+        )
+    else:
+        print(f"twofold: no post to write; {out} was left as it was", file=sys.stderr)
+    _list("unreadable picture", result.unreadable)
+    _list("rejected", [f"{item.origin}: {item.reason}" for item in result.rejected])
+
+
+def _list(what: str, entries: Sequence[str]) -> None:
+    for entry in entries[:_SHOWN]:
+        print(printable(f"{what}: {entry}"), file=sys.stderr)
+    if len(entries) > _SHOWN:
+        print(f"{what}: {len(entries) - _SHOWN} more", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Finders of regions in pictures, for preparing data: too heavy for a model folder, so run beforehand."""

@@ -1,0 +1,169 @@
+"""Detectors from the hub: of known classes (DETR and its kin), or of any phrases (Grounding DINO, OWL-ViT).
+
+They run in PyTorch, on a GPU where there is one. A phrase detector finds what it is asked for, so its
+regions say where a phrase is best seen and not that anything of the kind is there; MMIB asks for the types
+of entities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForObjectDetection,
+    AutoModelForZeroShotObjectDetection,
+    AutoProcessor,
+)
+
+from twofold.detectors.contract import Detector, region_of
+from twofold.encoders.hub import hub_errors
+from twofold.errors import ConfigError
+from twofold.posts import Region, RegionKind
+
+PHRASES = ("person", "location", "organization", "miscellaneous")
+"""What a phrase detector looks for unless told otherwise: the entity types in words, as MMIB's crops."""
+
+_NOTHING = ("", "N/A")
+"""Labels of classes that a model has a number for and no name."""
+
+
+class ClassDetector:
+    """A detector of known classes.
+
+    Args:
+        name: of the model.
+        model: of `transformers`. processor: its image processor.
+        threshold: regions less sure than this are left out; None for 0.5.
+        device: where it runs.
+    """
+
+    kind: RegionKind = "object"
+
+    def __init__(
+        self, name: str, model: Any, processor: Any, threshold: float | None, device: torch.device
+    ) -> None:
+        self.threshold = 0.5 if threshold is None else threshold
+        self.name = f"{name} {self.threshold}"
+        self._model, self._processor, self._device = model.to(device).eval(), processor, device
+
+    @torch.inference_mode()
+    def find(self, pictures: Sequence[Image]) -> list[list[Region]]:
+        """Regions of each picture."""
+        inputs = self._processor(images=list(pictures), return_tensors="pt").to(self._device)
+        found = self._processor.post_process_object_detection(
+            self._model(**inputs), threshold=self.threshold, target_sizes=_heights_and_widths(pictures)
+        )
+        names: Mapping[int, str] = self._model.config.id2label
+        labels = [[names[int(number)] for number in result["labels"]] for result in found]
+        return [_regions(*item, self.kind) for item in zip(found, labels, pictures, strict=True)]
+
+
+class PhraseDetector:
+    """A detector of whatever it is asked for.
+
+    Args:
+        name: of the model.
+        model: of `transformers`. processor: its processor of texts and pictures.
+        phrases: what to look for.
+        threshold: regions less sure than this are left out; None for the model's usual one.
+        device: where it runs.
+    """
+
+    kind: RegionKind = "phrase"
+
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        processor: Any,
+        phrases: Sequence[str],
+        threshold: float | None,
+        device: torch.device,
+    ) -> None:
+        self.phrases, self.threshold = list(phrases), threshold
+        self.name = f"{name} {threshold} {', '.join(phrases)}"
+        self._model, self._processor, self._device = model.to(device).eval(), processor, device
+
+    @torch.inference_mode()
+    def find(self, pictures: Sequence[Image]) -> list[list[Region]]:
+        """Regions of each picture."""
+        asked = [self.phrases] * len(pictures)
+        inputs = self._processor(images=list(pictures), text=asked, return_tensors="pt", padding=True)
+        options: dict[str, Any] = {} if self.threshold is None else {"threshold": self.threshold}
+        found = self._processor.post_process_grounded_object_detection(
+            self._model(**inputs.to(self._device)),
+            target_sizes=_heights_and_widths(pictures),
+            text_labels=asked,
+            **options,
+        )
+        labels = [[phrase_of(label, self.phrases) for label in result["text_labels"]] for result in found]
+        return [_regions(*item, self.kind) for item in zip(found, labels, pictures, strict=True)]
+
+
+def phrase_of(label: str, phrases: Sequence[str]) -> str:
+    """The phrase that was meant: some models tell the words that fit, not the phrase; "" for none."""
+    words = set(label.lower().split())
+    shared = {phrase: len(words & set(phrase.lower().split())) + (phrase == label) for phrase in phrases}
+    best = max(phrases, key=shared.__getitem__)
+    return best if shared[best] else ""
+
+
+def _heights_and_widths(pictures: Sequence[Image]) -> list[tuple[int, int]]:
+    return [(picture.height, picture.width) for picture in pictures]
+
+
+def _regions(
+    result: Mapping[str, Any], labels: Sequence[str], picture: Image, kind: RegionKind
+) -> list[Region]:
+    rows = zip(result["boxes"].tolist(), labels, result["scores"].tolist(), strict=True)
+    found = [
+        region_of(box, picture.size, label, score, kind)
+        for box, label, score in rows
+        if label not in _NOTHING
+    ]
+    return sorted((region for region in found if region), key=lambda region: -region.score)
+
+
+def load_hub_detector(
+    name: str, phrases: Sequence[str], threshold: float | None, device: str, packaged: str
+) -> Detector:
+    """Load a detector by what its configuration says it is.
+
+    Args:
+        name: a local folder, or a model's name on the hub.
+        phrases: what a phrase detector looks for; () for `PHRASES`.
+        threshold: regions less sure than this are left out; None for the detector's own.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        packaged: what works without a hub, for messages.
+
+    Raises:
+        ConfigError: it cannot be loaded, or is no detector.
+    """
+    place = _device(device)
+    with hub_errors(name, "--detector", packaged):
+        config = AutoConfig.from_pretrained(name)
+        if type(config) in AutoModelForZeroShotObjectDetection._model_mapping:
+            model = AutoModelForZeroShotObjectDetection.from_pretrained(name, dtype=torch.float32)
+            processor = AutoProcessor.from_pretrained(name, backend="pil")
+            return PhraseDetector(name, model, processor, phrases or PHRASES, threshold, place)
+        if type(config) not in AutoModelForObjectDetection._model_mapping:
+            raise ConfigError(
+                f"{name!r} is a {config.model_type} model",
+                where="--detector",
+                expected=f"a detector (DETR, Grounding DINO, OWL-ViT, …), or {packaged}",
+            )
+        model = AutoModelForObjectDetection.from_pretrained(name, dtype=torch.float32)
+        return ClassDetector(
+            name, model, AutoImageProcessor.from_pretrained(name, backend="pil"), threshold, place
+        )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
