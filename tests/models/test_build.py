@@ -76,6 +76,12 @@ def test_names_that_are_not_known_are_told(key):
         fusion(options(**{key: "magic"}))
 
 
+@pytest.mark.parametrize("inner", [0, 10, -4])
+def test_a_width_that_heads_do_not_divide_is_told(inner):
+    with pytest.raises(ConfigError, match="expected a multiple of 4"):
+        fusion(options(inner=inner))
+
+
 def test_a_source_without_its_encoder_is_told():
     with pytest.raises(ConfigError, match="'neighbours' came"):
         build_model(WHOLE, LABELS, Encoder(), Encoder())

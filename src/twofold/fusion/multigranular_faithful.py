@@ -36,8 +36,9 @@ DUMMIES = 5
 
 
 def released_layer(width: int) -> Layer:
-    """A layer as BERT's: heads of 64, a feed-forward part four times as wide."""
-    return Layer(width, max(1, width // 64), 4 * width, hide=hide_by_sum)
+    """A layer as BERT's: heads of 64 (or more, where 64 does not divide D), a feed-forward part of 4 D."""
+    heads = next(n for n in range(max(1, width // 64), 0, -1) if width % n == 0)
+    return Layer(width, heads, 4 * width, hide=hide_by_sum)
 
 
 def faithful(

@@ -76,6 +76,12 @@ def _bottleneck(plan: Plan) -> Fusion:
 
 def _multigranular(plan: Plan) -> Fusion:
     options = plan.config.multigranular
+    if options.inner < 1 or options.inner % multigranular.HEADS:
+        raise ConfigError(
+            f"inner is {options.inner}",
+            where="[model.multigranular]",
+            expected=f"a multiple of {multigranular.HEADS}, its heads",
+        )
     seen = dict(plan.sources)
     vectors = seen.pop(multigranular.AUGMENTATION, 0)
     augment = choose(choose(AUGMENTS, options.form, "form"), options.augment, "augment")
