@@ -114,7 +114,7 @@ def test_finding_nothing_is_no_calibration(model, tmp_path, capsys):
 def test_trust_in_print_and_in_full(model, data, tmp_path, capsys):
     target = tmp_path / "figures.json"
     assert main(["evaluate", model, str(data), "--trust", "--json", str(target)]) == 0
-    trust = json.loads(target.read_text(encoding="utf-8"))["trust"]
+    trust = json.loads(target.read_text(encoding="utf-8"))["trust"]["entities"]
     # As above: three right, Bob of the wrong type, Paris found where nothing is; Bob LOC and sea missed.
     assert trust["kinds"] == {"right": 3, "spurious": 1, "wrong_type": 1}
     assert trust["calibration"]["all"]["missed"] == 2

@@ -154,3 +154,15 @@ def test_a_relation_model_alone_has_nothing_to_say_of_entities(models, tmp_path,
     (tmp_path / "posts.jsonl").write_text('{"id": 1, "text": "Anna", "entities": []}', encoding="utf-8")
     assert main(["evaluate", str(models / "relations"), str(tmp_path / "posts.jsonl")]) == 2
     assert "expected posts with gold relations;" in capsys.readouterr().err
+
+
+def test_trust_in_relations_between_given_pairs(models, data, tmp_path, capsys):
+    target = tmp_path / "figures.json"
+    assert main(["evaluate", str(models / "both"), str(data), "--trust", "--json", str(target)]) == 0
+    trust = json.loads(target.read_text(encoding="utf-8"))["trust"]
+    assert list(trust) == ["relations"]  # no gold entities, no trust in entities
+    assert trust["relations"]["kinds"] == {"right": 2, "spurious": 1}
+    assert trust["relations"]["calibration"]["all"]["missed"] == 2
+    out = capsys.readouterr().out
+    assert "2 right, 1 spurious; 2 gold relations missed" in out
+    assert "given pairs P 66.67" in out

@@ -12,7 +12,7 @@ from twofold.evaluation.calibration import calibration_error
 from twofold.evaluation.detection import detect
 from twofold.evaluation.predictions import PredictionCollector, Predictions
 from twofold.evaluation.trust import plain, trust_report
-from twofold.posts import Entity, SourceEvidence, Uncertainty
+from twofold.posts import Entity, Relation, SourceEvidence, Uncertainty
 
 
 def entity(start, end, kind, confidence=None, uncertainty=None, **shares):
@@ -129,3 +129,25 @@ def test_models_without_evidence_have_a_confidence_only():
     report = trust_report(collector.predictions(), draws=5)
     assert list(report.errors) == ["confidence"]
     assert report.sources == {}
+
+
+def test_relations_of_given_pairs_by_hand():
+    ends = entity(0, 1, "PER"), entity(2, 3, "ORG")
+
+    def pair(kind, confidence=None):
+        return Relation(
+            *ends, kind, confidence, Uncertainty(0.1, 0.2), {"text": SourceEvidence(1.0, 0.1, 0.2)}
+        )
+
+    collector = PredictionCollector()
+    said = [pair("works", 0.9), pair("works", 0.8), pair("works", 0.6), pair("None", 0.7), pair("None", 0.9)]
+    gold = [pair("works"), pair("owns"), pair("None"), pair("owns"), pair("None")]
+    collector.add_pairs(said, gold)
+    collector.add_pairs([pair("owns", 0.5)], [pair("owns")])
+    found = collector.predictions()
+    assert found.kind.tolist() == ["right", "wrong_type", "spurious", "right"]
+    assert found.confidence.tolist() == [0.9, 0.8, 0.6, 0.5]
+    assert found.post.tolist() == [0, 0, 0, 1]
+    assert found.missed_type.tolist() == ["owns", "owns"]
+    assert (found.posts, found.gold) == (2, 4)
+    assert found.uncertainty["total"] == pytest.approx([0.3] * 4)

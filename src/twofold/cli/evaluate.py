@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,8 +14,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from twofold.cli.extract import add_model_options, load_model, paired
 from twofold.cli.outputs import RejectLog, lines_to
@@ -26,7 +25,7 @@ from twofold.evaluation.calibration import calibration_error
 from twofold.evaluation.predictions import PredictionCollector
 from twofold.evaluation.spans import SpanScores, TwoCounts
 from twofold.evaluation.triples import whole_posts
-from twofold.evaluation.trust import plain, trust_report
+from twofold.evaluation.trust import ALL, TrustReport, plain, trust_report
 from twofold.posts import Extraction, Post, Rejected, Relation
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         write = stack.enter_context(lines_to(args.json)) if args.json else None
         progress = stack.enter_context(watch(args.data if args.data.is_file() else None, bar=True))
         rejected = RejectLog(None, progress.tell)
-        result = _Result(progress, PredictionCollector() if args.trust else None)
+        result = _Result(progress)
         labelled = result.labelled(items, rejected, extractor)
         posts = whole_posts(labelled) if extractor.relations else labelled
         related = RelationResult(bool(extractor.types))
@@ -78,14 +77,26 @@ def run(args: argparse.Namespace) -> int:
             if extractor.relations and post.relations is not None:
                 related.add(post, extraction, judged)
         result.check(args.data, extractor)
-        report = trust_report(result.trust.predictions()) if result.trust and result.scored else None
+        reports = _reports(result, related) if args.trust else {}
         if write is not None:
             record = _record(result, related, rejected, args, extractor, time.monotonic() - begin)
-            write(json.dumps(record | ({"trust": plain(report)} if report else {}), indent=1))
-    if report is not None:
-        print("\n".join(trust_lines(report)), end="\n\n")
+            trust = {"trust": plain(reports)} if reports else {}
+            write(json.dumps(record | trust, indent=1))
+    for what, report in reports.items():
+        rows = list(report.calibration) if what == "entities" else [ALL]
+        print("\n".join(trust_lines(report, what, rows)), end="\n\n")
     print("\n".join(_lines(result, related, rejected, args, extractor)))
     return 1 if rejected else 0
+
+
+def _reports(result: _Result, related: RelationResult) -> dict[str, TrustReport]:
+    """Trust in entities, and in relations between given pairs, as far as there were any to find."""
+    reports = {}
+    if result.scored:
+        reports["entities"] = trust_report(result.found.predictions())
+    if related.posts:
+        reports["relations"] = related.trust()
+    return reports
 
 
 def _examined(
@@ -106,15 +117,13 @@ class _Result:
     """Everything that is counted; of ``posts``, entities could be ``scored`` in some."""
 
     progress: Progress
-    trust: PredictionCollector | None
+    found: PredictionCollector = field(default_factory=PredictionCollector)
     counts: TwoCounts = field(default_factory=TwoCounts)
     pictures: Counter[str] = field(default_factory=Counter)
     posts: int = 0
     scored: int = 0
     tokens: int = 0
     unlabelled: int = 0
-    confidences: list[float] = field(default_factory=list)
-    right: list[bool] = field(default_factory=list)
 
     def labelled(
         self, items: Iterable[Post | Rejected], rejected: RejectLog, extractor: Extractor
@@ -144,11 +153,7 @@ class _Result:
         gold = [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
         found = [(e.start, e.end, e.type) for e in extraction.entities]
         self.counts.add(gold, found)
-        if self.trust is not None:
-            self.trust.add(extraction.entities, post.entities or ())
-        wanted = {span for span, _ in gold}
-        self.right += [span in wanted for span in found]
-        self.confidences += [e.confidence or 0.0 for e in extraction.entities]
+        self.found.add(extraction.entities, post.entities or ())
 
     def _count_picture(self, post: Post, extraction: Extraction) -> None:
         status = extraction.picture.status
@@ -181,7 +186,8 @@ class _Result:
             yield f"{name:12} {figures(score)} {score.gold:6} {score.predicted:6}"
         yield ""
         error = self.calibration_error()
-        yield f"calibration error of the confidences {100 * error:.2f}" if self.right else "nothing was found"
+        told = f"calibration error of the confidences {100 * error:.2f}"
+        yield told if math.isfinite(error) else "nothing was found"
         yield f"lenient {headline(lenient.overall)}"
         yield f"strict {headline(strict.overall)}"
 
@@ -190,12 +196,13 @@ class _Result:
         return {
             "lenient": _scores(self.counts.lenient.scores()),
             "strict": _scores(self.counts.strict.scores()),
-            "calibration_error": round(self.calibration_error(), 6) if self.right else None,
+            "calibration_error": plain(self.calibration_error()),
         }
 
     def calibration_error(self) -> float:
         """Expected calibration error of the confidences, in [0, 1]; nan where nothing was found."""
-        return calibration_error(np.array(self.confidences), np.array(self.right, bool))
+        found = self.found.predictions()
+        return calibration_error(found.confidence, found.right)
 
 
 # --- shown -------------------------------------------------------------------------------------------

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from twofold.evaluation.calibration import calibration_error
-from twofold.evaluation.relations import NONE, RelationCounter
+from twofold.evaluation.predictions import PredictionCollector
+from twofold.evaluation.relations import RelationCounter
 from twofold.evaluation.spans import SpanScore
 from twofold.evaluation.triples import Triple, TripleCounter
+from twofold.evaluation.trust import TrustReport, trust_report
 from twofold.posts import Extraction, Post, Relation
 
 _WAYS = (
@@ -36,8 +36,7 @@ class RelationResult:
         self.posts = 0
         self._pairs = RelationCounter()
         self._triples = TripleCounter() if end_to_end else None
-        self._confidences: list[float] = []
-        self._right: list[bool] = []
+        self._found = PredictionCollector()
 
     def add(self, post: Post, extraction: Extraction, judged: Sequence[Relation]) -> None:
         """Count one post; ``judged`` are its gold pairs as the model takes them."""
@@ -45,9 +44,7 @@ class RelationResult:
         gold = post.relations or ()
         for wanted, found in zip(gold, judged, strict=True):
             self._pairs.add(wanted.type, found.type)
-            if found.type != NONE:
-                self._confidences.append(found.confidence or 0.0)
-                self._right.append(found.type == wanted.type)
+        self._found.add_pairs(judged, gold)
         if self._triples is not None:
             self._triples.add(map(_triple, gold), map(_triple, extraction.relations))
 
@@ -68,6 +65,10 @@ class RelationResult:
             found = self._triples.scores()._asdict()
             yield from (f"end to end, {told}: {headline(found[way])}" for way, told in _WAYS)
 
+    def trust(self) -> TrustReport:
+        """Of the relations found between given pairs."""
+        return trust_report(self._found.predictions())
+
     def record(self) -> dict[str, Any]:
         """For a file; precision, recall and F1 in [0, 1]."""
         scores, error = self._pairs.scores(), self._calibration_error()
@@ -85,9 +86,8 @@ class RelationResult:
         return record
 
     def _calibration_error(self) -> float | None:
-        if not self._right:
-            return None
-        return calibration_error(np.array(self._confidences), np.array(self._right, bool))
+        found = self._found.predictions()
+        return calibration_error(found.confidence, found.right) if len(found.right) else None
 
 
 def figures(score: SpanScore) -> str:

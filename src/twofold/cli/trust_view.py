@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from twofold.evaluation.bootstrap import Interval
 from twofold.evaluation.mistakes import RIGHT
 from twofold.evaluation.trust import ALL, CalibrationFigures, TrustReport
 
 
-def trust_lines(report: TrustReport) -> Iterator[str]:
-    """Everything a person should look at first, per cent; in brackets what other such posts may give."""
-    yield "trust     per cent; [95 % intervals over posts]; what the figures mean: docs/confidence.md"
+def trust_lines(report: TrustReport, what: str, rows: Sequence[str]) -> Iterator[str]:
+    """Everything a person should look at first, per cent; in brackets what other such posts may give.
+
+    Args:
+        report: all figures.
+        what: was predicted, in the plural.
+        rows: types whose calibration is shown.
+    """
+    yield f"trust     {what}, per cent; [95 % over posts]; what the figures mean: docs/confidence.md"
     told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.kinds.items())
-    yield f"found     {told}; {report.calibration[ALL].missed} gold entities missed"
+    yield f"found     {told}; {report.calibration[ALL].missed} gold {what} missed"
     yield ""
     yield f"{'calibration':12}   ECE [95 %]         chance   Brier     NLL  found  right missed"
-    for name, figures in report.calibration.items():
-        yield f"{name:12} {_calibration(figures)}"
+    for name in rows:
+        yield f"{name:12} {_calibration(report.calibration[name])}"
     yield ""
     selective = report.selective.figures
     yield "kept, surest first"

@@ -1,7 +1,7 @@
 """Predictions as arrays, gathered post by post: what all figures of trust are computed from.
 
-Spans are compared as the lenient count does: gold is every gold span of the post, each once. Of a post it
-keeps nothing but its number.
+Spans are compared as the lenient count does: gold is every gold span of the post, each once. Of relations
+between given pairs, "None" is no prediction and no gold. Of a post it keeps nothing but its number.
 
 Shape letters: S predictions, G missed gold items, P posts, M sources.
 """
@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.evaluation.mistakes import RIGHT, kind_of
-from twofold.posts import Entity
+from twofold.evaluation.mistakes import RIGHT, SPURIOUS, WRONG_TYPE, kind_of
+from twofold.evaluation.relations import NONE
+from twofold.posts import Entity, Relation
 
 Floats = NDArray[np.float64]
 Names = NDArray[np.str_]
@@ -67,7 +68,7 @@ class PredictionCollector:
     """Gathers what was predicted, post by post."""
 
     def __init__(self) -> None:
-        self._found: list[tuple[Entity, str, int]] = []
+        self._found: list[tuple[Entity | Relation, str, int]] = []
         self._missed: list[tuple[str, int]] = []
         self._posts = 0
 
@@ -75,42 +76,59 @@ class PredictionCollector:
         """Take in one post: predicted entities, each once, and gold ones."""
         wanted = {(e.start, e.end, e.type) for e in gold}
         given = [(e.start, e.end, e.type) for e in found]
-        number, self._posts = self._posts, self._posts + 1
+        number = self._next()
         self._found += [
             (e, kind_of(span, wanted), number) for e, span in zip(found, given, strict=True)
         ]  # fmt: skip
         self._missed += [(kind, number) for _, _, kind in sorted(wanted - set(given))]
 
+    def add_pairs(self, found: Sequence[Relation], gold: Sequence[Relation]) -> None:
+        """Take in one post's given pairs: what each is taken for, and what it is.
+
+        A relation found where there is another is of the wrong type, where there is none spurious.
+        """
+        number = self._next()
+        for said, known in zip(found, gold, strict=True):
+            if said.type != NONE:
+                mistake = SPURIOUS if known.type == NONE else WRONG_TYPE
+                self._found.append((said, RIGHT if said.type == known.type else mistake, number))
+            if known.type not in (NONE, said.type):
+                self._missed.append((known.type, number))
+
+    def _next(self) -> int:
+        number, self._posts = self._posts, self._posts + 1
+        return number
+
     def predictions(self) -> Predictions:
         """All that was gathered so far."""
-        entities = [entity for entity, _, _ in self._found]
-        sources = sorted({name for entity in entities for name in entity.sources})
+        items = [item for item, _, _ in self._found]
+        sources = sorted({name for item in items for name in item.sources})
         return Predictions(
-            confidence=np.array([e.confidence for e in entities], np.float64),
+            confidence=np.array([item.confidence for item in items], np.float64),
             kind=np.array([kind for _, kind, _ in self._found], np.str_),
-            type=np.array([e.type for e in entities], np.str_),
+            type=np.array([item.type for item in items], np.str_),
             post=np.array([number for _, _, number in self._found], np.int64),
             posts=self._posts,
             missed_type=np.array([kind for kind, _ in self._missed], np.str_),
             missed_post=np.array([number for _, number in self._missed], np.int64),
-            uncertainty=_uncertainties(entities),
-            share={name: np.array([_share(e, name) for e in entities]) for name in sources},
+            uncertainty=_uncertainties(items),
+            share={name: np.array([_share(item, name) for item in items]) for name in sources},
         )
 
 
-def _uncertainties(entities: Sequence[Entity]) -> dict[str, Floats]:
-    pairs = np.array([_pair(entity) for entity in entities]).reshape(-1, 2)
+def _uncertainties(items: Sequence[Entity | Relation]) -> dict[str, Floats]:
+    pairs = np.array([_pair(item) for item in items]).reshape(-1, 2)
     columns = (pairs[:, 0], pairs[:, 1], pairs.sum(1))
     return {
         name: x for name, x in zip(UNCERTAINTIES, columns, strict=True) if np.isfinite(x).any()
     }  # fmt: skip
 
 
-def _pair(entity: Entity) -> tuple[float, float]:
-    if entity.uncertainty is None:
+def _pair(item: Entity | Relation) -> tuple[float, float]:
+    if item.uncertainty is None:
         return math.nan, math.nan
-    return entity.uncertainty.aleatoric, entity.uncertainty.epistemic
+    return item.uncertainty.aleatoric, item.uncertainty.epistemic
 
 
-def _share(entity: Entity, source: str) -> float:
-    return entity.sources[source].share if source in entity.sources else math.nan
+def _share(item: Entity | Relation, source: str) -> float:
+    return item.sources[source].share if source in item.sources else math.nan
