@@ -7,6 +7,7 @@ of entities.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -107,10 +108,14 @@ class PhraseDetector:
 
 def phrase_of(label: str, phrases: Sequence[str]) -> str:
     """The phrase that was meant: some models tell the words that fit, not the phrase; "" for none."""
-    words = set(label.lower().split())
-    shared = {phrase: len(words & set(phrase.lower().split())) + (phrase == label) for phrase in phrases}
+    words = _words(label)
+    shared = {phrase: len(words & _words(phrase)) + (phrase == label) for phrase in phrases}
     best = max(phrases, key=shared.__getitem__)
     return best if shared[best] else ""
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
 
 
 def _heights_and_widths(pictures: Sequence[Image]) -> list[tuple[int, int]]:
