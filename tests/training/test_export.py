@@ -49,3 +49,8 @@ def test_efficientnet(tmp_path: Path) -> None:
         expected = encoder(torch.from_numpy(pixels)).numpy()
     (found,) = session.run(None, {"pixels": pixels})
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    # Called from another line the graph is the same file, which two models can share, and names no source.
+    export_image(encoder, tmp_path / "again.onnx")
+    graph = (tmp_path / "picture.onnx").read_bytes()
+    assert (tmp_path / "again.onnx").read_bytes() == graph
+    assert b".py" not in graph

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
@@ -127,3 +128,20 @@ def _export(
         )
     assert program is not None
     program.save(str(path), external_data=False)
+    forget_origin(path)
+
+
+def forget_origin(path: Path) -> None:
+    """Take the exporter's notes out of a graph: source lines of the code that made it, and where they lay.
+
+    They are of no use and the maker's own business, and with them graphs with the same weights would
+    differ, so that two models could not share one.
+    """
+    model = onnx.load(path)
+    graph = model.graph
+    nodes = [*graph.node, *(node for function in model.functions for node in function.node)]
+    values = [*graph.value_info, *graph.input, *graph.output, *graph.initializer]
+    for part in (*nodes, *values, graph, model):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    path.write_bytes(model.SerializeToString(deterministic=True))
