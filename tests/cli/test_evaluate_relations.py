@@ -49,12 +49,13 @@ def data(tmp_path):
 def test_figures_by_hand(models, data, capsys):
     assert main(["evaluate", str(models / "both"), str(data)]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[-5:] == [
+    assert out[-6:] == [
         "given pairs P 66.67 R 50.00 F1 57.14 accuracy 40.00 of 5 pairs in 4 posts",
         "end to end, all pairs: P 40.00 R 50.00 F1 44.44",
         "end to end, all pairs, types of the ends aside: P 40.00 R 50.00 F1 44.44",
         "end to end, annotated pairs only: P 50.00 R 50.00 F1 50.00",
         "end to end, annotated pairs only, types of the ends aside: P 50.00 R 50.00 F1 50.00",
+        "end to end, 4 of 4 gold triples have both ends among the entities found",
     ]
     rows = {row.split()[0]: row.split()[1:] for row in out if row.startswith("/")}
     assert rows == {
@@ -78,6 +79,7 @@ def test_figures_in_a_file(models, data, tmp_path, capsys):
         "precision": 0.666667, "recall": 0.5, "f1": 0.571429, "correct": 2, "predicted": 3, "gold": 4,
     }  # fmt: skip
     assert 0 <= pairs["calibration_error"] <= 1
+    assert figures["relations"]["end_to_end"].pop("gold_within_reach") == 4
     counts = {
         way: (score["correct"], score["predicted"], score["gold"])
         for way, score in figures["relations"]["end_to_end"].items()

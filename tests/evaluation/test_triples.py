@@ -59,6 +59,16 @@ def test_twice_is_once_and_posts_add_up():
     assert scores(([WORKS], [WORKS]), ([WORKS], []), ([], [WORKS])).typed == SpanScore(1, 2, 2)
 
 
+def test_what_the_entities_found_allow():
+    counter = TripleCounter()
+    lives = Triple(ANNA, "lives_in", PARIS)
+    none = Triple(NASA, "None", PARIS)
+    counter.add([WORKS, WORKS, lives, none], [], [(0, 4, "MISC"), NASA])
+    assert counter.within_reach == 1
+    counter.add([lives], [lives], [ANNA, PARIS])
+    assert counter.within_reach == 2
+
+
 SPANS = st.tuples(st.integers(0, 1), st.integers(2, 3), st.sampled_from(["PER", "ORG"]))
 TRIPLES = st.lists(st.builds(Triple, SPANS, st.sampled_from(["None", "a", "b"]), SPANS), max_size=8)
 

@@ -12,10 +12,10 @@ from typing import Any
 from twofold.evaluation.calibration import calibration_error
 from twofold.evaluation.predictions import PredictionCollector
 from twofold.evaluation.relations import RelationCounter
-from twofold.evaluation.spans import SpanScore
+from twofold.evaluation.spans import Span, SpanScore
 from twofold.evaluation.triples import Triple, TripleCounter
 from twofold.evaluation.trust import TrustReport, trust_report
-from twofold.posts import Extraction, Post, Relation
+from twofold.posts import Entity, Extraction, Post, Relation
 
 _WAYS = (
     ("typed", "all pairs"),
@@ -46,7 +46,8 @@ class RelationResult:
             self._pairs.add(wanted.type, found.type)
         self._found.add_pairs(judged, gold)
         if self._triples is not None:
-            self._triples.add(map(_triple, gold), map(_triple, extraction.relations))
+            entities = [_span(entity) for entity in extraction.entities]
+            self._triples.add(map(_triple, gold), map(_triple, extraction.relations), entities)
 
     def lines(self) -> Iterator[str]:
         """For a person to read."""
@@ -64,6 +65,8 @@ class RelationResult:
         if self._triples is not None:
             found = self._triples.scores()._asdict()
             yield from (f"end to end, {told}: {headline(found[way])}" for way, told in _WAYS)
+            reach, total = self._triples.within_reach, found["by_spans"].gold
+            yield f"end to end, {reach} of {total} gold triples have both ends among the entities found"
 
     def trust(self) -> TrustReport:
         """Of the relations found between given pairs."""
@@ -83,6 +86,7 @@ class RelationResult:
         if self._triples is not None:
             ways = self._triples.scores()._asdict().items()
             record["end_to_end"] = {way: score_record(score) for way, score in ways}
+            record["end_to_end"]["gold_within_reach"] = self._triples.within_reach
         return record
 
     def _calibration_error(self) -> float | None:
@@ -113,5 +117,8 @@ def score_record(score: SpanScore) -> dict[str, float]:
 
 
 def _triple(relation: Relation) -> Triple:
-    head, tail = ((end.start, end.end, end.type) for end in (relation.head, relation.tail))
-    return Triple(head, relation.type, tail)
+    return Triple(_span(relation.head), relation.type, _span(relation.tail))
+
+
+def _span(entity: Entity) -> Span:
+    return entity.start, entity.end, entity.type

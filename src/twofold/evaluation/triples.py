@@ -41,22 +41,31 @@ class TripleScores(NamedTuple):
 
 
 class TripleCounter:
-    """Counts posts one by one; its size does not grow with them."""
+    """Counts posts one by one; its size does not grow with them.
+
+    Attributes:
+        within_reach: gold triples both of whose ends were found as entities, whatever their types: no more
+            can be right.
+    """
 
     def __init__(self) -> None:
+        self.within_reach = 0
         self._scores = TripleScores(SpanScore(), SpanScore(), SpanScore(), SpanScore())
 
-    def add(self, gold: Iterable[Triple], predicted: Iterable[Triple]) -> None:
+    def add(self, gold: Iterable[Triple], predicted: Iterable[Triple], entities: Iterable[Span] = ()) -> None:
         """Count one post.
 
         Args:
             gold: all annotated pairs, those in no relation as ``None``.
             predicted: what was found, ``None`` not among it. A triple named twice counts once.
+            entities: that were found.
         """
         gold, predicted = list(gold), list(predicted)
         annotated = {_pair(triple) for triple in gold}
         wanted = [triple for triple in gold if triple.relation != NONE]
         known = [triple for triple in predicted if _pair(triple) in annotated]
+        places = {entity[:2] for entity in entities}
+        self.within_reach += sum(_pair(triple) <= places for triple in set(map(_untyped, wanted)))
         parts = (
             _count(wanted, predicted),
             _count(map(_untyped, wanted), map(_untyped, predicted)),
