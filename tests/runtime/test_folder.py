@@ -163,3 +163,35 @@ def test_publish_leaves_what_is_no_model_alone(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     publish(folder, tmp_path / "empty")
     assert open_folder(tmp_path / "empty")
+
+
+def change_picture(folder, **values):
+    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    change(folder, "config.json", picture=raw["picture"] | values)
+
+
+def test_a_folder_from_before_there_were_other_picture_encoders(folder):
+    picture = open_folder(folder).config.picture  # the tiny model names neither fit, filter nor crops
+    assert (picture.settings.fit, picture.settings.filter, picture.crops) == ("crop", "bicubic", 4)
+
+
+def test_how_pictures_are_prepared_is_read(folder):
+    before = open_folder(folder).picture_fingerprint
+    change_picture(folder, fit="squeeze", filter="bilinear", crops=2)
+    picture = open_folder(folder).config.picture
+    assert (picture.settings.fit, picture.settings.filter, picture.crops) == ("squeeze", "bilinear", 2)
+    assert open_folder(folder).picture_fingerprint != before
+
+
+@pytest.mark.parametrize(("key", "value"), [("fit", "stretch"), ("filter", "nearest"), ("crops", "many")])
+def test_a_preparation_that_is_not_known(folder, key, value):
+    change_picture(folder, **{key: value})
+    with pytest.raises(ModelError, match=key):
+        open_folder(folder)
+
+
+@pytest.mark.parametrize("source", ["picture", "whole", "crops"])
+def test_a_source_that_needs_a_picture_encoder_where_there_is_none(folder, source):
+    change(folder, "config.json", sources=["text", source], picture=None)
+    with pytest.raises(ModelError, match="sources and picture do not agree"):
+        open_folder(folder)
