@@ -348,6 +348,40 @@ def test_the_release_adds_the_bias_to_words_without_neighbours():
     torch.testing.assert_close(augment(words, without(sources["neighbours"])), words + augment.map.bias)
 
 
+# --- learning ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("build", [corrected.corrected, released.faithful])
+@pytest.mark.parametrize("name", ["picture", "objects"])
+def test_it_learns_what_only_a_source_tells(build, name):
+    """The same words throughout; one element among others says which of two tags the second word has."""
+    torch.manual_seed(0)
+    inner = (32,) if build is corrected.corrected else ()
+    fusion = build(32, 2, {name: 16}, 1, *inner, None, None)
+    post = torch.randn(1, 4, 32)
+
+    def draw(count: int) -> tuple[torch.Tensor, torch.Tensor, dict[str, Source], torch.Tensor]:
+        side = torch.randint(0, 2, (count,))
+        states = torch.randn(count, 5, 16)
+        states[:, 3, :4] += (6.0 * side - 3.0).unsqueeze(1)
+        source = Source(states, torch.ones(count, 5, dtype=torch.bool))
+        return post.expand(count, -1, -1), torch.ones(count, 4, dtype=torch.bool), {name: source}, side
+
+    optimiser = torch.optim.Adam(fusion.parameters(), 0.002)
+    for _ in range(100):
+        words, mask, sources, side = draw(16)
+        loss = nn.functional.cross_entropy(fusion(words, mask, sources).emissions[:, 1], side)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    words, mask, sources, side = draw(300)
+    fusion.eval()
+    right = fusion(words, mask, sources).emissions[:, 1].argmax(1) == side
+    assert right.float().mean() > 0.95
+    blind = fusion(words, mask, {}).emissions[:, 1].argmax(1)
+    assert (blind == blind[0]).all()
+
+
 # --- the second task ---------------------------------------------------------------------------------
 
 
