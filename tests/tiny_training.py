@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 NAMES = {"PER": ["Ada", "Grace Hopper", "Alan"], "LOC": ["Paris", "New York", "Rome"]}
@@ -31,14 +32,15 @@ def write_corpus(folder: Path) -> Path:
     return folder
 
 
-def save_encoder(folder: Path) -> Path:
-    """A random BERT of width 16 with a WordPiece vocabulary of letters, saved as a hub model is."""
+def save_encoder(folder: Path, words: Sequence[str] = (), width: int = 16) -> Path:
+    """A random BERT with a WordPiece vocabulary of letters and some words, saved as a hub model is."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters), ".", "#"]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    names = [*special, *letters, *(f"##{c}" for c in letters), ".", "#", *words]
     tokenizer = Tokenizer(models.WordPiece({t: i for i, t in enumerate(names)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -49,8 +51,8 @@ def save_encoder(folder: Path) -> Path:
     )  # fmt: skip
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(names), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=64,
+        vocab_size=len(names), hidden_size=width, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=2 * width, max_position_embeddings=64,
     )  # fmt: skip
     BertModel(config).save_pretrained(folder)
     fast.save_pretrained(folder)

@@ -1,0 +1,158 @@
+"""The picture decides: every fusion is trained on the controlled set and must use its picture.
+
+Figures are F1 of exact spans with their types, or of pairs: with one entity or pair a post, the part that is
+right, in per cent. Training is the real one, over a tiny text encoder and a picture encoder without weights;
+only the proof of uncertainty goes through an exported folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from tiny_training import save_encoder  # noqa: E402
+from torch import Tensor  # noqa: E402
+from torch.nn.functional import avg_pool2d  # noqa: E402
+
+import twofold  # noqa: E402
+from twofold.config import (  # noqa: E402
+    BottleneckConfig,
+    Config,
+    DataConfig,
+    EvidentialConfig,
+    ModelConfig,
+    RelationsConfig,
+    TrainingConfig,
+)
+from twofold.corpora import open_corpus  # noqa: E402
+from twofold.corpora.controlled import SUBJECTS, write_controlled  # noqa: E402
+from twofold.encoders.image import ImageEncoder  # noqa: E402
+from twofold.models.build import FUSIONS  # noqa: E402
+from twofold.posts import Post  # noqa: E402
+from twofold.runtime.pictures import PictureSettings  # noqa: E402
+from twofold.training import loop, run  # noqa: E402
+
+CONDITIONS = ("right", "without", "blank", "wrong", "clear", "clear_wrong")
+CHANCE = 50.0
+Figures = Mapping[str, float]
+
+
+class PlacedColours(ImageEncoder):
+    """Mean colours of a grid of cells, each in a place of its own among the V numbers of a region."""
+
+    def __init__(self, grid: int = 4) -> None:
+        super().__init__()
+        self.grid = grid
+        self.settings = PictureSettings(resize=32, crop=32)
+        self.regions, self.width = grid**2, 4 * grid**2
+        self.fingerprint = f"placed-colours-{grid}"
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Encode pixels (B, 3, S, S) to regions (B, R, V)."""
+        cells = avg_pool2d(pixels, pixels.shape[2] // self.grid).flatten(2).transpose(1, 2)  # (B, R, 3)
+        told = torch.cat([cells, torch.ones_like(cells[:, :, :1])], 2)  # (B, R, 4)
+        place = torch.eye(self.regions)
+        return (place.unsqueeze(2) * told.unsqueeze(2)).flatten(2)  # (B, R, R·4)
+
+
+def words_of(task: str) -> list[str]:
+    subject = SUBJECTS[task]
+    frames = [*subject.twins, *(frame for frames in subject.clear.values() for frame in frames)]
+    return sorted({word for frame in frames for word in re.findall("[a-z]{2,}", frame)})
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the set, and an encoder, of each task."""
+    folder = tmp_path_factory.mktemp("controlled")
+    for task in SUBJECTS:
+        write_controlled(folder / task, task)
+        save_encoder(folder / f"{task}-encoder", words_of(task), width=32)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def slots(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    """The picture encoder is handed in, features are kept with the set, and no curve is drawn."""
+    monkeypatch.setenv("TWOFOLD_CACHE", str(place / "cache"))
+    monkeypatch.setattr(run, "load_image_encoder", lambda name: PlacedColours())
+    monkeypatch.setattr(loop, "draw_curve", lambda rows, path: path.write_bytes(b""))
+
+
+def config(place: Path, task: str, fusion: str, dev: Iterable[str]) -> Config:
+    data = place / task
+    return Config(
+        DataConfig((str(data / "train.jsonl"),), tuple(str(data / f"{name}.jsonl") for name in dev)),
+        ModelConfig(
+            task=task, text=f"{data}-encoder", fusion=fusion, sources=("picture",), window_pieces=48,
+            context_words=4, weights="float32",
+            evidential=EvidentialConfig(weight=0.5),  # it rises over 400 steps, and here are 300
+            bottleneck=BottleneckConfig(inner=64),
+            relations=RelationsConfig(markers="untyped"),
+        ),
+        TrainingConfig(
+            epochs=10, patience=0, batch_size=16, encoder_lr=2e-3, head_lr=2e-3, crf_lr=1e-2, average=0.9,
+            freeze_embeddings=False, piece_dropout=0.0, threads=1, device="cpu", precision="float32",
+        ),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def learned(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """Trains, and gives the last epoch's figure in each condition; nothing is exported."""
+    monkeypatch.setattr(run, "publish_model", lambda *args: None)
+
+    def figures(task: str, fusion: str) -> Figures:
+        out = run.train(config(place, task, fusion, CONDITIONS), tmp_path / "model", lambda line: None)
+        last = json.loads(Path(f"{out}.training/log.jsonl").read_text().splitlines()[-1])
+        return {Path(name).stem: value for name, value in last["dev"].items()}
+
+    return figures
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("task", SUBJECTS)
+@pytest.mark.parametrize("fusion", sorted(set(FUSIONS) - {"text_only"}))
+def test_the_picture_decides(learned, task: str, fusion: str) -> None:  # type: ignore[no-untyped-def]
+    found = learned(task, fusion)
+    assert found["right"] >= 95
+    assert found["without"] == pytest.approx(CHANCE, abs=5)  # never above, by construction
+    assert found["blank"] == pytest.approx(CHANCE, abs=15)
+    assert found["wrong"] < 10
+    assert found["clear"] >= 95
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("task", SUBJECTS)
+def test_text_alone_is_at_chance(learned, task: str) -> None:  # type: ignore[no-untyped-def]
+    found = learned(task, "text_only")
+    for name in ("right", "without", "blank", "wrong"):
+        assert found[name] == pytest.approx(CHANCE, abs=5)
+    assert found["clear"] == found["clear_wrong"] == 100
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_wrong_picture_makes_the_evidential_model_less_sure(place: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    model = twofold.load(run.train(config(place, "entities", "evidential", ["dev"]), tmp_path / "m", print))
+
+    def unsure(name: str) -> float:
+        """Mean predictive variance, aleatoric and epistemic, of the entities of a file."""
+        posts = [post for post in open_corpus(place / "entities" / f"{name}.jsonl") if isinstance(post, Post)]
+        entities = [entity for extraction in model.extract(posts) for entity in extraction.entities]
+        assert len(entities) == len(posts)
+        return sum(e.uncertainty.aleatoric + e.uncertainty.epistemic for e in entities) / len(entities)
+
+    assert unsure("clear_wrong") > 1.3 * unsure("clear")
+    assert unsure("without") > 1.3 * unsure("right")
+    assert unsure("wrong") == pytest.approx(unsure("right"), rel=0.3)  # the same inputs, exchanged
