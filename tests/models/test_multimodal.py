@@ -92,3 +92,25 @@ def test_words_take_the_tags_of_the_spans_that_cover_them() -> None:
 def test_labels_are_those_of_the_posts() -> None:
     posts = [Post("1", "a b", entities=(Entity(0, 1, "a", "PER"), Entity(2, 3, "b", "LOC"))), Post("2", "")]
     assert labels_of(posts) == LABELS
+
+
+def test_sources_left_out_in_training_are_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tagger()
+    read: list[int] = []
+    whole = model.text.forward
+
+    def counting(ids: Tensor, mask: Tensor) -> Tensor:
+        read.append(len(ids))
+        return whole(ids, mask)
+
+    monkeypatch.setattr(model.text, "forward", counting)
+    batch = collate([example(3, [7, 8]) for _ in range(40)], {}, 0)
+    torch.manual_seed(0)
+    present = model.train()(batch).present
+    assert present is not None
+    kept = int(present[:, 1].sum())
+    assert 15 < kept < 40  # three in ten are left out
+    assert read == [40, kept]
+    read.clear()
+    model.eval()(batch)
+    assert read == [40, 40]

@@ -146,15 +146,18 @@ class MultimodalModel(nn.Module):
         return fused
 
     def _sources(self, batch: Batch) -> dict[str, Source]:
+        """Sources of a batch, some left out in training: before they are read, which is then saved."""
         wanted = self.fusion.sources
-        read = {name: self._read(*text) for name, text in batch.texts.items() if name in wanted}
-        found = read | {name: source for name, source in batch.arrays.items() if name in wanted}
-        return {name: self._dropped(source) for name, source in found.items()} if self.training else found
+        texts = {name: (ids, self._kept(mask)) for name, (ids, mask) in batch.texts.items() if name in wanted}
+        arrays = {
+            name: Source(x.states, self._kept(x.mask)) for name, x in batch.arrays.items() if name in wanted
+        }
+        return {name: self._read(*text) for name, text in texts.items()} | arrays
 
-    def _dropped(self, source: Source) -> Source:
-        posts = source.mask.shape[0]
-        kept = torch.rand(posts, 1, device=source.mask.device) >= self.source_dropout
-        return Source(source.states, source.mask & kept)
+    def _kept(self, mask: Tensor) -> Tensor:
+        if not self.training:
+            return mask
+        return mask * (torch.rand(mask.shape[0], 1, device=mask.device) >= self.source_dropout)
 
     @torch.no_grad()
     def _read(self, ids: Tensor, mask: Tensor) -> Source:

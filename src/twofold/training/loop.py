@@ -21,6 +21,7 @@ from twofold.training.checkpoint import Checkpoint
 from twofold.training.curve import Row, draw_curve, write_log
 from twofold.training.examples import Example, Table, batches, collate
 from twofold.training.optimise import Average, make_optimiser, make_schedule, trainable
+from twofold.training.quick import quickened
 from twofold.training.scoring import Score
 
 Tell = Callable[[str], None]
@@ -105,8 +106,9 @@ class Trainer:
         if progress:
             self.rows = progress["rows"]
             self.tell(f"going on after epoch {len(self.rows)}")
-        while len(self.rows) < self.config.epochs and not self._enough():
-            self._epoch(len(self.rows))
+        with quickened(self.model, self.device):
+            while len(self.rows) < self.config.epochs and not self._enough():
+                self._epoch(len(self.rows))
         self.model.load_state_dict(load_file(self.best))
         self.model.eval()
         return self.rows
@@ -120,8 +122,7 @@ class Trainer:
         begin, worked = time.perf_counter(), time.process_time()
         loss = self._train(epoch)
         self.average.swap(self.model)
-        material = self.material
-        dev = {name: material.score(self.model, x, material.tables) for name, x in material.dev.items()}
+        dev = self._score()
         score = float(np.mean(list(dev.values())))
         if score > max((row["score"] for row in self.rows), default=-1.0):
             save_file(self._weights(), self.best)
@@ -134,6 +135,12 @@ class Trainer:
         draw_curve(self.rows, self.folder / "curve.png")
         scores = "  ".join(f"{name} {value:.2f}" for name, value in dev.items())
         self.tell(f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.3f}  dev F1 {scores}  {seconds} s")
+
+    def _score(self) -> dict[str, float]:
+        """Dev scores, in the precision of training: they choose an epoch and are reported nowhere else."""
+        material = self.material
+        with self._mixed():
+            return {name: material.score(self.model, x, material.tables) for name, x in material.dev.items()}
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return {name: x.detach().cpu().contiguous() for name, x in self.model.state_dict().items()}
@@ -152,8 +159,7 @@ class Trainer:
         return total / self.steps
 
     def _step(self, batch: Batch) -> float:
-        mixed = mixed_precision(self.config, self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+        with self._mixed():
             fused = self.model(batch)
         loss = self.model.loss(fused, batch)
         self.optimiser.zero_grad(set_to_none=True)
@@ -163,3 +169,7 @@ class Trainer:
         self.schedule.step()
         self.average.update(self.model)
         return float(loss.detach())
+
+    def _mixed(self) -> torch.autocast:
+        mixed = mixed_precision(self.config, self.device)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)

@@ -1,7 +1,7 @@
 """Dev scores during training: the loop's own quick figures for choosing an epoch.
 
-The figures that are reported come from the exported model through the one inference path; these agree
-with them on all but long posts, whose windows are decoded apart here.
+The figures that are reported come from the exported model through the one inference path. These agree with
+them but for long posts, whose windows are decoded apart here, and the precision of training.
 """
 
 from __future__ import annotations
