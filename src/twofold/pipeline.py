@@ -20,8 +20,9 @@ from twofold.errors import ConfigError, InputError, ModelError
 from twofold.posts import Extraction, PictureReport, Post, Relation
 from twofold.runtime.combining import combine as join
 from twofold.runtime.decoding import ChainDecoder
+from twofold.runtime.description import NO_RELATION
 from twofold.runtime.finding import EntityFinder, Found, Given, Predicted, warnings_on
-from twofold.runtime.folder import NO_RELATION, ModelFolder, open_folder
+from twofold.runtime.folder import ModelFolder, open_folder
 from twofold.runtime.linking import Linked, Linker
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.reading import Reading, chunks

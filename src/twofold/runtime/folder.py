@@ -20,10 +20,9 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -31,99 +30,14 @@ from safetensors.numpy import load_file
 from twofold.errors import ModelError
 from twofold.runtime import neighbours
 from twofold.runtime.decoding import ChainDecoder
-from twofold.runtime.pairs import Markers, read_markers
-from twofold.runtime.pictures import FILTERS, FITS, PictureSettings
-from twofold.runtime.scene import VISUAL
+from twofold.runtime.description import RENEW, TASK_FILES, FolderConfig, describe, get, read_json
 
 FORMAT = 2
 """The newest format this version reads; it writes no other. 1 knew no relations."""
 MANIFEST = "manifest.json"
 RELATIONS = "relations"
 """Where a tagger's folder holds a relation model."""
-NO_RELATION = "None"
-"""The class of pairs that stand in no relation."""
-_TASKS: Mapping[str, tuple[str, ...]] = {"entities": ("decoder.safetensors",), "relations": ()}
-"""Files that only folders of this task hold."""
 _REQUIRED = ("config.json", "tokenizer.json", "text.onnx", "fusion.onnx", "calibration.json")
-_RENEW = "get the folder again, or train the model again"
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class TextInput:
-    """What the text encoder takes and gives.
-
-    Attributes:
-        window_pieces: longest input in word pieces, special pieces included.
-        context_words: words of context either side of a window of a long post.
-        pad_id: piece that fills short rows.
-        width: D, width of its states.
-    """
-
-    window_pieces: int
-    context_words: int
-    pad_id: int
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
-class PictureInput:
-    """What the picture encoder takes and gives.
-
-    Attributes:
-        settings: how a picture becomes numbers.
-        regions: R, number of regions.
-        width: V, width of a region.
-        crops: crops of a picture at most, for models that look at crops.
-    """
-
-    settings: PictureSettings
-    regions: int
-    width: int
-    crops: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class RelationInput:
-    """What a relation model takes.
-
-    Attributes:
-        arguments: types (head, tail) that each relation was seen between.
-        markers: what is put round head and tail.
-    """
-
-    arguments: Mapping[str, frozenset[tuple[str, str]]]
-    markers: Markers
-
-
-@dataclass(frozen=True, slots=True)
-class FolderConfig:
-    """``config.json``.
-
-    Attributes:
-        name: the model's name, printed with each extraction.
-        task: "entities" or "relations".
-        labels: the K tags, or the K relations, "None" among them.
-        fusion: name of the fusion it was trained with.
-        sources: M sources of evidence in the order of the graph's output, "text" first.
-        text: see `TextInput`.
-        picture: see `PictureInput`; None for a model that looks at no picture.
-        twofold: version that wrote it.
-        relation: see `RelationInput`; None for a tagger.
-        shared: files that lie in the folder above, a tagger's.
-    """
-
-    name: str
-    task: str
-    labels: tuple[str, ...]
-    fusion: str
-    sources: tuple[str, ...]
-    text: TextInput
-    picture: PictureInput | None
-    twofold: str
-    relation: RelationInput | None = None
-    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +73,10 @@ class ModelFolder:
             tensors = load_file(path)
             arrays = [tensors[name] for name in ("transitions", "start", "end")]
         except (SafetensorError, KeyError, OSError) as error:
-            raise ModelError(f"cannot be read: {error}", where=str(path), do=_RENEW) from error
+            raise ModelError(f"cannot be read: {error}", where=str(path), do=RENEW) from error
         count = len(self.config.labels)
         if [array.shape for array in arrays] != [(count, count), (count,), (count,)]:
-            raise ModelError("its shapes do not fit the labels of config.json", where=str(path), do=_RENEW)
+            raise ModelError("its shapes do not fit the labels of config.json", where=str(path), do=RENEW)
         return ChainDecoder(self.config.labels, *arrays)
 
     @property
@@ -206,19 +120,19 @@ def _open(path: Path, above: Mapping[str, str]) -> ModelFolder:
             f"the model folder has no {MANIFEST}: it is not a model folder, or its writing was cut off",
             where=str(path),
             expected="a folder that `twofold train` finished",
-            do=_RENEW,
+            do=RENEW,
         )
     _check_format(path)
     hashes = _check_files(path, above)
-    config = _config(_read_json(path / "config.json"), str(path / "config.json"))
+    config = describe(read_json(path / "config.json"), str(path / "config.json"))
     missing = [name for name in (*_needed(config), *config.shared) if name not in hashes]
     if missing:
-        raise ModelError(f"the model folder lacks {', '.join(missing)}", where=str(path), do=_RENEW)
+        raise ModelError(f"the model folder lacks {', '.join(missing)}", where=str(path), do=RENEW)
     calibration = path / "calibration.json"
-    temperature = float(_get(_read_json(calibration), "temperature", (int, float), str(calibration)))
+    temperature = float(get(read_json(calibration), "temperature", (int, float), str(calibration)))
     if not 0 < temperature < float("inf"):
         raise ModelError(
-            f"temperature is {temperature}", where=str(calibration), expected="a number above 0", do=_RENEW
+            f"temperature is {temperature}", where=str(calibration), expected="a number above 0", do=RENEW
         )
     return ModelFolder(path, config, temperature, hashes)
 
@@ -226,13 +140,13 @@ def _open(path: Path, above: Mapping[str, str]) -> ModelFolder:
 def _needed(config: FolderConfig) -> tuple[str, ...]:
     pictures = ("picture.onnx",) if config.picture else ()
     aligned = neighbours.FILES if neighbours.SOURCE in config.sources else ()
-    return (*_REQUIRED, *_TASKS[config.task], *pictures, *aligned)
+    return (*_REQUIRED, *TASK_FILES[config.task], *pictures, *aligned)
 
 
 def _check_format(path: Path) -> None:
     """Look at the format before anything else: in a newer one, anything else may be different."""
     try:
-        raw = _read_json(path / "config.json")
+        raw = read_json(path / "config.json")
     except ModelError:
         return  # the manifest will tell whether it is missing or altered
     number = raw.get("format", FORMAT)
@@ -250,10 +164,10 @@ def _check_files(path: Path, above: Mapping[str, str]) -> dict[str, str]:
     where = str(path / MANIFEST)
     shared = _shared(path)
     hashes: dict[str, str] = {}
-    for name, entry in _get(_read_json(path / MANIFEST), "files", dict, where).items():
-        expected = _get(entry, "sha256", str, where)
+    for name, entry in get(read_json(path / MANIFEST), "files", dict, where).items():
+        expected = get(entry, "sha256", str, where)
         if Path(name).name != name and name != f"{RELATIONS}/{MANIFEST}":
-            raise ModelError(f"names a file outside the folder: {name!r}", where=where, do=_RENEW)
+            raise ModelError(f"names a file outside the folder: {name!r}", where=where, do=RENEW)
         if name in shared:
             _check_shared(path, name, expected, above)
         else:
@@ -280,138 +194,23 @@ def _check_shared(path: Path, name: str, expected: str, above: Mapping[str, str]
 def _check_file(path: Path, name: str, expected: str, size: object) -> None:
     file = path / name
     if not file.is_file():
-        raise ModelError(f"the model folder lacks {name}", where=str(path), do=_RENEW)
+        raise ModelError(f"the model folder lacks {name}", where=str(path), do=RENEW)
     if file.stat().st_size != size or _sha256(file) != expected:
         raise ModelError(
             "the file was altered after the model was written, or damaged on its way",
             where=str(file),
             expected=f"SHA-256 {expected[:12]}… as in {MANIFEST}",
-            do=f"{_RENEW}; after a change on purpose, twofold.runtime.folder.seal(folder) makes it valid",
+            do=f"{RENEW}; after a change on purpose, twofold.runtime.folder.seal(folder) makes it valid",
         )
 
 
 def _shared(path: Path) -> list[str]:
     """Files that lie in the folder above; looked at before it is known that the file is unaltered."""
     try:
-        names = _read_json(path / "config.json").get("shared", [])
+        names = read_json(path / "config.json").get("shared", [])
     except ModelError:
         return []  # the manifest will tell
     return [str(name) for name in names] if isinstance(names, list) else []
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"cannot be read: {error.strerror}", where=str(path), do=_RENEW) from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"is not JSON: {error}", where=str(path), do=_RENEW) from error
-    if not isinstance(value, dict):
-        raise ModelError("holds no JSON object", where=str(path), do=_RENEW)
-    return value
-
-
-def _get(raw: object, key: str, kind: type[T] | tuple[type[T], ...], where: str) -> T:
-    value = raw.get(key) if isinstance(raw, Mapping) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ModelError(f"{key} is missing or of the wrong type", where=where, do=_RENEW)
-    return value
-
-
-def _strings(raw: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    items: list[object] = _get(raw, key, list, where)
-    if not items or not all(isinstance(item, str) for item in items):
-        raise ModelError(f"{key} is not a list of names", where=where, do=_RENEW)
-    return tuple(map(str, items))
-
-
-def _config(raw: Mapping[str, Any], where: str) -> FolderConfig:
-    task = _get(raw, "task", str, where)
-    if task not in _TASKS:
-        raise ModelError(
-            f"the model is for the task {task!r}",
-            where=where,
-            expected=" or ".join(_TASKS),
-            do="install a newer Twofold",
-        )
-    text = _get(raw, "text", dict, where)
-    numbers = [_get(text, key, int, where) for key in TextInput.__slots__]
-    config = FolderConfig(
-        name=_get(raw, "name", str, where),
-        task=task,
-        labels=_strings(raw, "labels", where),
-        fusion=_get(raw, "fusion", str, where),
-        sources=_strings(raw, "sources", where),
-        text=TextInput(*numbers),
-        picture=_picture(raw["picture"], where) if raw.get("picture") is not None else None,
-        twofold=_get(raw, "twofold", str, where),
-        relation=_relation(raw, where) if task == "relations" else None,
-        shared=_strings(raw, "shared", where) if raw.get("shared") else (),
-    )
-    if any(name in VISUAL for name in config.sources) != (config.picture is not None):
-        raise ModelError("sources and picture do not agree", where=where, do=_RENEW)
-    return config
-
-
-def _relation(raw: Mapping[str, Any], where: str) -> RelationInput:
-    labels = _strings(raw, "labels", where)
-    if NO_RELATION not in labels or len(set(labels)) < len(labels):
-        raise ModelError(
-            f"labels are {', '.join(labels)}"[:200],
-            where=where,
-            expected=f"different ones, {NO_RELATION!r} among them",
-            do=_RENEW,
-        )
-    arguments = _get(raw, "arguments", dict, where)
-    unknown = set(arguments) - set(labels)
-    if unknown:
-        raise ModelError(
-            f"arguments name {', '.join(sorted(unknown))}"[:200],
-            where=where,
-            expected="relations among the labels",
-            do=_RENEW,
-        )
-    types = {name: frozenset(_types(name, pairs, where)) for name, pairs in arguments.items()}
-    return RelationInput(types, read_markers(raw.get("markers"), where))
-
-
-def _types(relation: str, pairs: object, where: str) -> Iterator[tuple[str, str]]:
-    if not isinstance(pairs, list):
-        raise ModelError(f"arguments of {relation} are {pairs!r}"[:200], where=where, do=_RENEW)
-    for pair in pairs:
-        match pair:
-            case [str(head), str(tail)]:
-                yield head, tail
-            case _:
-                raise ModelError(
-                    f"arguments of {relation} hold {pair!r}"[:200],
-                    where=where,
-                    expected="a type of the head and one of the tail",
-                    do=_RENEW,
-                )
-
-
-def _picture(raw: object, where: str) -> PictureInput:
-    mean, std = (tuple(map(float, _get(raw, key, list, where))) for key in ("mean", "std"))
-    assert isinstance(raw, Mapping)
-    settings = PictureSettings(
-        _get(raw, "resize", int, where),
-        _get(raw, "crop", int, where),
-        mean,
-        std,
-        fit=_choice(raw, "fit", FITS, where),
-        filter=_choice(raw, "filter", tuple(FILTERS), where),
-    )
-    crops = _get({"crops": 4} | dict(raw), "crops", int, where)
-    return PictureInput(settings, _get(raw, "regions", int, where), _get(raw, "width", int, where), crops)
-
-
-def _choice(raw: Mapping[str, Any], key: str, known: Sequence[str], where: str) -> str:
-    """One of a few names; the first where the key is absent, as in folders of before it came up."""
-    value: str = raw.get(key, known[0])
-    if value not in known:
-        raise ModelError(f"{key} is {value!r}", where=where, expected=f"one of {', '.join(known)}", do=_RENEW)
-    return value
 
 
 # --- writing -----------------------------------------------------------------------------------------

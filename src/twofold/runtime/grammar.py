@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.posts import Entity
-from twofold.runtime.folder import NO_RELATION
+from twofold.runtime.description import NO_RELATION
 
 PAIR_LIMIT = 64
 """Pairs of a post that are read, at most: each is a text of its own for the encoder, and a post of many

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.posts import Entity, PictureReport, Post, Relation
+from twofold.runtime.description import NO_RELATION
 from twofold.runtime.evidence import tell
-from twofold.runtime.folder import NO_RELATION
 from twofold.runtime.grammar import PAIR_LIMIT
 from twofold.runtime.pairs import Argument, word_span
 from twofold.runtime.relations import Pair, PairReading, RelationReader, Verdict

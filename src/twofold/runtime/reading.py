@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.posts import PictureReport, Post
-from twofold.runtime.folder import FolderConfig, ModelFolder
+from twofold.runtime.description import FolderConfig
+from twofold.runtime.folder import ModelFolder
 from twofold.runtime.network import Network, Row
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Window

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from twofold.errors import PictureError
 from twofold.posts import PictureReport
-from twofold.runtime.folder import PictureInput
+from twofold.runtime.description import PictureInput
 from twofold.runtime.pictures import FeatureCache, content_hash, read_picture
 from twofold.runtime.sessions import Sessions
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from twofold.errors import ModelError
 from twofold.posts import PictureReport, Post
-from twofold.runtime.folder import NO_RELATION, ModelFolder
+from twofold.runtime.description import NO_RELATION
+from twofold.runtime.folder import ModelFolder
 from twofold.runtime.grammar import Grammar
 from twofold.runtime.network import Network, Row
 from twofold.runtime.pairs import Argument, PairPieces

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from twofold.posts import PictureReport, Post
 from twofold.runtime.crops import CropJob, CropReader
-from twofold.runtime.folder import FolderConfig, PictureInput
+from twofold.runtime.description import FolderConfig, PictureInput
 from twofold.runtime.neighbours import SOURCE, Neighbours
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Pieces, pad

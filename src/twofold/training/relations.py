@@ -24,8 +24,9 @@ from twofold.heads.contract import Head
 from twofold.models.build import choose
 from twofold.pipeline import default_folder
 from twofold.posts import Post, Relation
+from twofold.runtime.description import NO_RELATION
 from twofold.runtime.finding import Predicted
-from twofold.runtime.folder import NO_RELATION, open_folder
+from twofold.runtime.folder import open_folder
 from twofold.runtime.gold import gold_pairs, with_types
 from twofold.runtime.pairs import Markers, PairPieces, PlainMarkers, TypedMarkers, UntypedMarkers
 from twofold.runtime.pictures import FeatureCache
