@@ -12,7 +12,7 @@ from tokenizers import pre_tokenizers
 WIDTH = 16
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SMALL = {
-    "hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
+    "hidden_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24,
     "max_position_embeddings": 40, "hidden_dropout_prob": 0.1,
 }  # fmt: skip
 Made = tuple[hf.PreTrainedModel, hf.PreTrainedTokenizerBase]
@@ -43,7 +43,7 @@ def _bert() -> Made:
 def _distilbert() -> Made:
     tokenizer = _word_piece(hf.DistilBertTokenizer)
     config = hf.DistilBertConfig(
-        vocab_size=len(tokenizer), dim=WIDTH, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=40
+        vocab_size=len(tokenizer), dim=WIDTH, n_layers=1, n_heads=2, hidden_dim=24, max_position_embeddings=40
     )
     return hf.DistilBertModel(config), tokenizer
 

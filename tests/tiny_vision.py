@@ -9,7 +9,7 @@ import torch
 import transformers as hf
 
 SIDE = 32
-_SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+_SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
 _EYE = {**_SMALL, "image_size": SIDE, "patch_size": 8}
 _TEXT = {**_SMALL, "vocab_size": 20, "max_position_embeddings": 8}
 _CROPPED = {"size": {"shortest_edge": SIDE + 4}, "crop_size": {"height": SIDE, "width": SIDE}}
