@@ -15,6 +15,7 @@ from twofold.errors import PictureError
 from twofold.posts import Entity, Extraction, Post, Relation
 from twofold.report.visible import direction
 from twofold.runtime.pictures import read_thumbnail
+from twofold.runtime.scene import VISUAL
 
 TEXT_LIMIT = 3_000
 """Code points of a post that are shown."""
@@ -134,7 +135,9 @@ def lowest_confidence(extraction: Extraction) -> float | None:
 
 
 def _picture_share(items: Iterable[Entity | Relation]) -> float | None:
-    return max((i.sources["picture"].share for i in items if "picture" in i.sources), default=None)
+    """The largest part that what was seen in the picture has in any of them."""
+    seen = [[source.share for name, source in i.sources.items() if name in VISUAL] for i in items]
+    return max((sum(shares) for shares in seen if shares), default=None)
 
 
 def cut(text: str, entities: Sequence[Entity], limit: int = TEXT_LIMIT) -> tuple[list[Piece], int]:
