@@ -130,7 +130,7 @@ def view(order: int, post: Post, extraction: Extraction) -> PostView:
 
 def lowest_confidence(extraction: Extraction) -> float | None:
     """Confidence of the least sure entity or relation; None where none has one."""
-    every = (*extraction.entities, *extraction.relations)
+    every: tuple[Entity | Relation, ...] = (*extraction.entities, *extraction.relations)
     return min((item.confidence for item in every if item.confidence is not None), default=None)
 
 
