@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
 from twofold.errors import ConfigError
+
+_LARGEST = 2**31
 
 
 @contextmanager
@@ -40,6 +42,22 @@ def hub_errors(name: str, what: str, embedded: str) -> Iterator[None]:
             expected=f"{embedded} (embedded), a folder as save_pretrained writes it, or a name on the hub",
             do="check the name and the network; a machine without one can load a folder",
         ) from error
+
+
+def check_size(module: nn.Module, name: str, what: str) -> None:
+    """See to it that an encoder can be written before it is trained for hours.
+
+    Raises:
+        ConfigError: its graph would be larger than one ONNX file can be.
+    """
+    size = sum(p.numel() for p in module.parameters()) * 4
+    if size >= _LARGEST:
+        raise ConfigError(
+            f"{name!r} has {size / 1e9:.1f} GB of weights in full precision",
+            where=what,
+            expected="less than 2 GB, as much as one ONNX file can hold",
+            do="use a smaller encoder",
+        )
 
 
 def fingerprint(weights: Mapping[str, Tensor], *facts: object) -> str:

@@ -20,7 +20,7 @@ from transformers import AutoBackbone, AutoConfig, AutoImageProcessor, AutoModel
 from transformers.image_processing_base import ImageProcessingMixin
 
 from twofold.encoders.contract import ImageEncoder
-from twofold.encoders.hub import fingerprint, hub_errors
+from twofold.encoders.hub import check_size, fingerprint, hub_errors
 from twofold.errors import ConfigError
 from twofold.runtime.pictures import PictureSettings
 
@@ -96,6 +96,7 @@ def load_hub_image_encoder(name: str, embedded: str) -> HubImageEncoder:
         config = getattr(config, "vision_config", config)  # of two towers, the one that sees
         settings = picture_settings(_processor(name), name)
         backbone = _backbone(name, config)
+        check_size(backbone, name, "image")
         patch = getattr(config, "patch_size", 0)
         return HubImageEncoder(backbone, settings, patch if isinstance(patch, int) else 0)
 

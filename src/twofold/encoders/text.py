@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from twofold.encoders.hub import hub_errors
+from twofold.encoders.hub import check_size, hub_errors
 from twofold.encoders.table import ExtendedTable
 from twofold.encoders.tokens import load_tokenizer
 from twofold.encoders.weights import folder_of
@@ -117,6 +117,7 @@ def load_text_encoder(name: str) -> TextEncoder:
         wrapper, tokenizer = load_tokenizer(source)
         kind: Any = AutoModel._model_mapping[type(config)]
         backbone = AutoModel.from_pretrained(source, dtype=torch.float32, **_without_pooler(kind))
+    check_size(backbone, name, "text")
     pad_id = wrapper.pad_token_id or 0
     mask_id = pad_id if wrapper.mask_token_id is None else wrapper.mask_token_id
     return TextEncoder(backbone, tokenizer, config.hidden_size, pad_id, longest_input(backbone), mask_id)
