@@ -13,6 +13,7 @@ pytest.importorskip("transformers")
 from tiny_text import TEXT, WIDTH, save_text  # noqa: E402
 from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 
+from twofold.encoders.hub import check_size  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.encoders.tokens import for_words  # noqa: E402
 from twofold.errors import ConfigError  # noqa: E402
@@ -177,3 +178,10 @@ def test_a_model_that_is_no_encoder_is_told(tmp_path: Path) -> None:
     hf.T5Config(d_model=8, num_layers=1).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match="t5 model"):
         load_text_encoder(str(tmp_path))
+
+
+def test_an_encoder_that_no_graph_can_hold_is_told_before_training() -> None:
+    small, large = torch.nn.Linear(3, 3), torch.nn.Linear(1 << 15, 1 << 14, device="meta")
+    check_size(small, "small/model", "text")
+    with pytest.raises(ConfigError, match=r"2\.1 GB of weights.*less than 2 GB"):
+        check_size(large, "large/model", "text")
