@@ -8,9 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from twofold.heads.contract import Teaching  # noqa: E402
 from twofold.heads.crf import CRF  # noqa: E402
-from twofold.runtime.decoding import ChainDecoder  # noqa: E402
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -89,38 +87,3 @@ def test_agrees_with_pytorch_crf(case) -> None:  # type: ignore[no-untyped-def]
     expected = -other(emissions, tags, mask, reduction="none")
     torch.testing.assert_close(crf(emissions, tags, mask), expected, atol=1e-3, rtol=1e-4)
     assert crf.decode(emissions, mask) == other.decode(emissions, mask)
-
-
-@torch.no_grad()
-def test_distillation_is_the_cross_entropy_over_all_sequences():
-    """Brute force: the teacher's probability of each valid sequence times the student's loss on it."""
-    torch.manual_seed(5)
-    labels = ["O", "B-A", "I-A"]
-    student, teacher = CRF(labels), CRF(labels)
-    emissions, thoughts = torch.randn(2, 3, 3), torch.randn(2, 3, 3)
-    mask = torch.tensor([[True, True, True], [True, True, False]])
-    decoder = ChainDecoder(labels, *(x.detach().numpy() for x in teacher.potentials()))
-    outputs = torch.from_numpy(decoder.tag_marginals(thoughts.numpy(), mask.numpy())).float()
-    moves = torch.from_numpy(decoder.move_marginals(thoughts.numpy(), mask.numpy())).float()
-    found = student.distil(emissions, Teaching(outputs, moves), mask)
-    for row, length in enumerate((3, 2)):
-        expected = 0.0
-        for tags in itertools.product(range(3), repeat=length):
-            gold = torch.tensor([tags])
-            real = torch.ones(1, length, dtype=torch.bool)
-            chance = torch.exp(-teacher(thoughts[row : row + 1, :length], gold, real))
-            if chance > 0:
-                expected += float(chance * student(emissions[row : row + 1, :length], gold, real))
-        assert float(found[row]) == pytest.approx(expected, abs=1e-4)
-
-
-def test_distillation_from_certain_teachers_is_the_likelihood_of_their_tags():
-    torch.manual_seed(6)
-    crf = CRF(["O", "B-A", "I-A"])
-    emissions, tags = torch.randn(1, 4, 3), torch.tensor([[0, 1, 2, 0]])
-    mask = torch.ones(1, 4, dtype=torch.bool)
-    outputs = torch.nn.functional.one_hot(tags, 3).float()
-    moves = outputs[:, :-1, :, None] * outputs[:, 1:, None]
-    torch.testing.assert_close(
-        crf.distil(emissions, Teaching(outputs, moves), mask), crf(emissions, tags, mask)
-    )

@@ -257,25 +257,3 @@ def test_agrees_with_pytorch_crf():
         likelihood = crf(tensor, tags, real, reduction="none").numpy()
     scores = [score_of(decoder, e[m], row[m]) for e, m, row in zip(emissions, mask, ours, strict=True)]
     assert scores - decoder.log_partition(emissions, mask) == pytest.approx(likelihood, abs=1e-8)
-
-
-def test_move_marginals_are_sums_over_sequences_and_add_up_to_tag_marginals():
-    random = np.random.default_rng(11)
-    labels = ["O", "B-A", "I-A"]
-    decoder = ChainDecoder(labels, random.normal(size=(3, 3)), random.normal(size=3), random.normal(size=3))
-    emissions = random.normal(size=(3, 5, 3))
-    mask = np.arange(5) < np.array([[5], [2], [1]])
-    moves, tags = decoder.move_marginals(emissions, mask, 1.3), decoder.tag_marginals(emissions, mask, 1.3)
-    assert moves.shape == (3, 4, 3, 3)
-    both = mask[:, 1:, None]
-    np.testing.assert_allclose(moves.sum(3), tags[:, :-1] * both, atol=1e-12)
-    np.testing.assert_allclose(moves.sum(2), tags[:, 1:] * both, atol=1e-12)
-    chances = np.zeros((3, 3))
-    for path in itertools.product(range(3), repeat=2):
-        first, second = path
-        tagged = np.zeros((1, 2, 3))  # the path alone is left possible by its score
-        tagged[0, 0, first] = tagged[0, 1, second] = 60.0
-        wanted = decoder.log_partition(emissions[1:2, :2] + 1.3 * tagged, np.ones((1, 2), bool), 1.3) - 120
-        chances[first, second] = np.exp(wanted[0])
-    possible = chances * ~np.array([[False, False, True], [False] * 3, [False] * 3])
-    np.testing.assert_allclose(moves[1, 0], possible / possible.sum(), atol=1e-9)

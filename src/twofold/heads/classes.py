@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from twofold.heads.balance import Balance
-from twofold.heads.contract import Head, Teaching
+from twofold.heads.contract import Head
 
 
 class Classes(Head):
@@ -31,11 +31,6 @@ class Classes(Head):
         """Cross-entropy (B,); see `Head.forward`."""
         each: Tensor = self.balance(emissions.float(), targets.masked_fill(~mask, 0))
         return (each * mask).sum(1)
-
-    def distil(self, emissions: Tensor, teaching: Teaching, mask: Tensor) -> Tensor:
-        """Cross-entropy (B,) of each slot on its own; see `Head.distil`."""
-        each = (teaching.outputs * torch.log_softmax(emissions.float(), 2)).sum(2)
-        return -(each * mask).sum(1)
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:

@@ -6,21 +6,8 @@ Shapes: B posts, S slots, K outputs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from torch import Tensor, nn
-
-
-class Teaching(NamedTuple):
-    """What teachers think of the slots, in place of gold or beside it.
-
-    Attributes:
-        outputs: (B, S, K) probability of each output of each slot; 0 where masked.
-        moves: (B, S−1, K, K) probability of each pair of outputs of neighbouring slots, from-to.
-    """
-
-    outputs: Tensor
-    moves: Tensor
 
 
 class Head(nn.Module):
@@ -42,19 +29,6 @@ class Head(nn.Module):
 
         Returns:
             (B,) nats a post; 0 for a post without slots.
-        """
-        raise NotImplementedError
-
-    def distil(self, emissions: Tensor, teaching: Teaching, mask: Tensor) -> Tensor:
-        """Cross-entropy of this head's distribution under the teachers', as `forward` under gold.
-
-        Args:
-            emissions: (B, S, K).
-            teaching: of these posts.
-            mask: (B, S).
-
-        Returns:
-            (B,) nats a post; smallest where both distributions are equal.
         """
         raise NotImplementedError
 

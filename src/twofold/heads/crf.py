@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from twofold.heads.contract import Head, Teaching
+from twofold.heads.contract import Head
 
 FORBIDDEN = -1e4
 
@@ -63,20 +63,6 @@ class CRF(Head):
         """
         emissions = emissions.float()
         return (self._partition(emissions, mask) - self._score(emissions, targets, mask)) * mask.any(1)
-
-    def distil(self, emissions: Tensor, teaching: Teaching, mask: Tensor) -> Tensor:
-        """Structured cross-entropy (B,); see `Head.distil`.
-
-        The score of a tag sequence is a sum over words and moves, so its mean under the teachers needs
-        their marginals only, and is exact for a chain (Wang et al., ACL 2020, structure-level distillation).
-        """
-        emissions = emissions.float()
-        moves, start, end = self.potentials()
-        last = (mask.sum(1) - 1).clamp(min=0)[:, None, None].expand(-1, 1, emissions.shape[2])
-        final = teaching.outputs.gather(1, last).squeeze(1)  # (B, K)
-        ends = (teaching.outputs[:, 0] * start + final * end).sum(1)
-        mean = (teaching.outputs * emissions).sum((1, 2)) + (teaching.moves * moves).sum((1, 2, 3)) + ends
-        return (self._partition(emissions, mask) - mean) * mask.any(1)
 
     def _score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         moves, start, end = self.potentials()

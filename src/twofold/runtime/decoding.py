@@ -161,19 +161,6 @@ class ChainDecoder:
         marginals[order] = both.transpose(1, 0, 2)
         return marginals * mask[:, :, None]
 
-    def move_marginals(self, emissions: NDArray[np.floating], mask: Mask, temperature: float = 1.0) -> Floats:
-        """Probability of each pair of tags at neighbouring words, (B, W−1, K, K) from-to; 0 where masked.
-
-        Arguments as in `log_partition`.
-        """
-        forward, order = self._forward(emissions, mask, temperature)
-        after = forward.local * self._backward(forward, temperature) / forward.scale[:, :, None]  # (W, B, K)
-        moves = self._exp_transitions(temperature)
-        pairs = forward.alpha[:-1, :, :, None] * moves * after[1:, :, None]
-        marginals = np.empty_like(pairs).swapaxes(0, 1)
-        marginals[order] = pairs.swapaxes(0, 1)
-        return marginals * mask[:, 1:, None, None]
-
     def span_marginals(
         self,
         emissions: NDArray[np.floating],
