@@ -19,8 +19,8 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from twofold.runtime.folder import seal
-from twofold.runtime.scene import TEXTS, VISUAL
 from twofold.runtime.pairs import TypedMarkers
+from twofold.runtime.scene import TEXTS, VISUAL
 from twofold.segmentation import CONTEXTS, SHAPE_COUNT, SHAPES
 
 LABELS = ["O", *(f"{p}-{t}" for t in ("LOC", "MISC", "ORG", "PER") for p in "BI")]

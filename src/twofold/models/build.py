@@ -25,8 +25,8 @@ from twofold.heads.classes import Classes
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
 from twofold.models.multimodal import MultimodalModel
-from twofold.runtime.scene import TEXTS, VISUAL
 from twofold.models.spans import SpanTask
+from twofold.runtime.scene import TEXTS, VISUAL
 
 T = TypeVar("T")
 
