@@ -1,4 +1,4 @@
-"""``twofold data check``, ``twofold data convert``, and the way to ``twofold data regions``."""
+"""``twofold data check``, ``convert`` and ``draw``, and the way to ``twofold data regions``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from twofold.cli import regions
 from twofold.corpora import WNUT_TYPES, open_corpus
 from twofold.corpora.check import check, to_dict
 from twofold.corpora.check_view import show
+from twofold.corpora.controlled import SUBJECTS, write_controlled
 from twofold.corpora.convert import Conversion, convert
 from twofold.corpora.files import write_whole
 from twofold.corpora.formats import FORMATS
@@ -21,16 +22,18 @@ from twofold.errors import ConfigError, TwofoldError
 from twofold.posts import Rejected
 
 _SHOWN = 5
+_DRAWN = "the right, no, a blank and a wrong picture"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``data`` and its actions to the command line."""
-    summary = "check data before trusting it, convert it, or find what its pictures show"
+    summary = "check data before trusting it, convert it, find what its pictures show, or draw a test"
     parser = subparsers.add_parser("data", help=summary)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_check(actions)
     _add_convert(actions)
     _add_attachments(regions.add_parser(actions))
+    _add_draw(actions)
 
 
 def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -60,6 +63,18 @@ def _add_convert(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--rejects", metavar="FILE", type=Path, help="write records that cannot be read here, with reasons"
     )
+
+
+def _add_draw(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "draw", help="write a set in which only the picture tells the type, to see whether a model uses it"
+    )
+    parser.add_argument("target", metavar="DIR", type=Path, help="a new folder for the set")
+    parser.add_argument("--task", choices=SUBJECTS, default="entities", help="default: entities")
+    parser.add_argument(
+        "--twins", metavar="N", type=int, default=150, help="pairs to train on (default: 150)"
+    )
+    parser.add_argument("--seed", metavar="N", type=int, default=1, help="default: 1")
 
 
 def _add_attachments(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +123,16 @@ def _convert(args: argparse.Namespace) -> int:
     return result.exit_code
 
 
+def _draw(args: argparse.Namespace) -> int:
+    if args.target.exists():
+        raise ConfigError("there is something already", where=str(args.target), expected="a new folder")
+    if args.twins < 1:
+        raise ConfigError(f"{args.twins} came", where="--twins", expected="a number above 0")
+    write_controlled(args.target, args.task, train=args.twins, seed=args.seed)
+    print(f"written to {args.target}: train.jsonl, dev.jsonl, and test posts with {_DRAWN}")
+    return 0
+
+
 def _report(result: Conversion, target: Path, to: str) -> None:
     if result.written:
         print(f"{result.written} {'post' if result.written == 1 else 'posts'} written to {target}")
@@ -137,4 +162,5 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
     "convert": _convert,
     "regions": regions.run,
+    "draw": _draw,
 }

@@ -1,0 +1,141 @@
+"""Does each fusion use its picture? The controlled set, over the embedded encoders.
+
+    python benchmarks/controlled.py [--tasks entities relations] [--fusions …] [--epochs 8] [--seed 1]
+
+Draws the set (`twofold.corpora.controlled`) into a temporary folder, trains every fusion on it by
+`twofold.training.run.train` with the options of configs/default.toml, and reads the test posts with the
+exported folder. Right: a post's one entity, or pair, is found with its type. Uncertainty is aleatoric and
+epistemic together, the mean over posts. Writes results/controlled.json and controlled.md after each model;
+one that is there already is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import twofold
+from twofold.config import Config, DataConfig, read_config
+from twofold.corpora import open_corpus
+from twofold.corpora.controlled import SUBJECTS, write_controlled
+from twofold.models.build import FUSIONS
+from twofold.pipeline import Extractor
+from twofold.posts import Entity, Post, Relation
+from twofold.training.run import train
+
+HERE = Path(__file__).parent
+OUT = HERE / "results" / "controlled.json"
+BASE = HERE.parent / "configs" / "default.toml"
+CONDITIONS: Mapping[str, str] = {
+    "right": "twins, right picture",
+    "without": "twins, none",
+    "blank": "twins, blank",
+    "wrong": "twins, wrong",
+    "clear": "clear posts, right",
+    "clear_wrong": "clear posts, wrong",
+}
+
+
+def main() -> None:
+    """Train and measure all that is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
+    parser.add_argument("--fusions", nargs="+", choices=FUSIONS, default=sorted(FUSIONS))
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    results = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
+    with tempfile.TemporaryDirectory() as folder:
+        for task in args.tasks:
+            write_controlled(Path(folder) / task, task, seed=args.seed)
+            for fusion in args.fusions:
+                key = f"{task}, {fusion}, seed {args.seed}, {args.epochs} epochs"
+                if key not in results:
+                    config = configuration(Path(folder) / task, task, fusion, args.epochs, args.seed)
+                    results[key] = measured(config, Path(folder))
+                    write(results)
+
+
+def configuration(data: Path, task: str, fusion: str, epochs: int, seed: int) -> Config:
+    """That of the default model, on this set, with pictures alone."""
+    base = read_config(BASE)
+    options = replace(base.model.relations, markers="untyped", tagger="")
+    return Config(
+        DataConfig((str(data / "train.jsonl"),), (str(data / "dev.jsonl"),)),
+        replace(
+            base.model, task=task, fusion=fusion, sources=("picture",), weights="float32", relations=options
+        ),
+        replace(base.training, epochs=epochs, patience=0, seed=seed),
+    )
+
+
+def measured(config: Config, folder: Path) -> dict[str, Any]:
+    """Figures of one model by condition."""
+    name = f"{config.model.task}-{config.model.fusion}"
+    model = twofold.load(train(config, folder / name, lambda line: print(f"{name}: {line}", file=sys.stderr)))
+    return {
+        condition: figures(model, folder / config.model.task / f"{condition}.jsonl", config.model.task)
+        for condition in CONDITIONS
+    }
+
+
+def figures(model: Extractor, file: Path, task: str) -> dict[str, float]:
+    """Part that is right in per cent, mean confidence, and mean uncertainty where the model has one."""
+    posts = [post for post in open_corpus(file) if isinstance(post, Post)]
+    pairs = list(zip(posts, _read(model, posts, task), strict=True))
+    found = [item for _, items in pairs for item in items]
+    result = {
+        "right": 100 * statistics.mean(_told(items) == _told(_gold(post, task)) for post, items in pairs),
+        "confidence": statistics.mean(item.confidence or 0.0 for item in found),
+    }
+    unsure = [x.aleatoric + x.epistemic for x in (item.uncertainty for item in found) if x is not None]
+    result |= {"uncertainty": statistics.mean(unsure)} if unsure else {}
+    return {name: round(value, 4) for name, value in result.items()}
+
+
+def _read(model: Extractor, posts: Sequence[Post], task: str) -> Iterator[Sequence[Entity | Relation]]:
+    if task == "relations":
+        yield from model.classify(posts)
+        return
+    yield from (extraction.entities for extraction in model.extract(posts))
+
+
+def _gold(post: Post, task: str) -> Sequence[Entity | Relation]:
+    return (post.relations if task == "relations" else post.entities) or ()
+
+
+def _told(items: Sequence[Entity | Relation]) -> list[tuple[int, int, str]]:
+    spans = [(item, item if isinstance(item, Entity) else item.head) for item in items]
+    return [(span.start, span.end, item.type) for item, span in spans]
+
+
+def write(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    """The file of figures, and the table made from it."""
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8", newline="\n")
+    lines = [
+        "<!-- written by benchmarks/controlled.py -->",
+        "Part that is right, in per cent; for models with evidence, uncertainty after the stroke.",
+        "",
+        "| model | " + " | ".join(CONDITIONS.values()) + " |",
+        "|---" * (len(CONDITIONS) + 1) + "|",
+    ]
+    for name, row in sorted(results.items()):
+        lines.append(f"| {name} | " + " | ".join(_cell(row[condition]) for condition in CONDITIONS) + " |")
+    OUT.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+def _cell(figure: Mapping[str, float]) -> str:
+    told = f"{figure['right']:.1f}"
+    return f"{told} / {figure['uncertainty']:.3f}" if "uncertainty" in figure else told
+
+
+if __name__ == "__main__":
+    main()
