@@ -182,9 +182,9 @@ class _Writer:
         record: dict[str, Any] = {"id": post.id, "text": post.text}
         if post.picture is not None:
             record["image"] = post.picture
-        spans = [{"start": start, "end": end} for start, end in post.spans]
-        entity = "PER" if self.subject.relation else post.type
-        record["entities"] = [span | {"type": entity} for span in spans]
+        kind = "PER" if self.subject.relation else post.type
+        spans = [{"start": start, "end": end, "type": kind} for start, end in post.spans]
+        record["entities"] = spans
         if self.subject.relation:
             record["relations"] = [{"head": spans[0], "tail": spans[1], "type": post.type}]
         return record
