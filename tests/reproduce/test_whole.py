@@ -21,7 +21,7 @@ from twofold.reproduce.plan import runs_of
 from twofold.reproduce.runs import Runs
 from twofold.reproduce.table import read_table
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 TABLE = """
 seeds = [1]
@@ -59,7 +59,7 @@ sources = ["alt_text"]
 [methods.broken.model]
 fusion = "no_such_fusion"
 """
-SLOW_EXIT = 120
+SLOW_EXIT = 300
 
 
 @pytest.fixture(scope="module")
