@@ -165,14 +165,15 @@ def test_verdicts_are_the_tempered_softmax_over_what_fits(alone):
     post = Post(1, TEXT, alt_text="two faces")
     (readings,) = alone.read([post], [[(ANNA, NASA), (NASA, ANNA)]])
     scores = readings[0].emissions.astype(float) / 1.25
-    verdict, reversed_ = alone.judge(readings)
+    verdict, reversed_ = alone.judge_typed(readings)
     assert verdict.label == "/per/org/member_of"
     fitting = np.exp(scores[[0, 1]])
     assert verdict.confidence == pytest.approx(fitting[1] / fitting.sum())
     assert verdict.none == pytest.approx(fitting[0] / fitting.sum())
     assert (reversed_.label, reversed_.confidence) == ("None", 1.0)
     unknown = dataclasses.replace(readings[0], head=Argument(0, 2), tail=Argument(3, 4))
-    free = alone.judge([unknown])[0]
+    (free,) = alone.judge_typed([unknown])
+    assert alone.judge([readings[0]]) == [free]  # where types are a guess they forbid nothing
     assert free.confidence == pytest.approx(np.exp(scores).max() / np.exp(scores).sum())
 
 
@@ -182,7 +183,7 @@ def test_long_posts_keep_the_surroundings_of_both_arguments(alone):
         words = [text[a:b] for a, b in segment(text)]
         anna, nasa = words.index("Anna"), words.index("NASA")
         pair = (Argument(anna, anna + 1, "PER"), Argument(nasa, nasa + 1, "ORG"))
-        return alone.judge(alone.read([Post(1, text)], [[pair]])[0])[0].label
+        return alone.judge_typed(alone.read([Post(1, text)], [[pair]])[0])[0].label
 
     far = "x " * 300
     assert verdict(f"Anna y {far} y NASA") == "/per/org/member_of"

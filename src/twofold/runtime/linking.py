@@ -7,7 +7,7 @@ the entities come from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -82,7 +82,7 @@ class Linker:
             [ends for i, j in row.pairs for ends in self._orders(post.entities[i], post.entities[j])]
             for post, row in zip(posts, found, strict=True)
         ]
-        judged = self._judged(posts, asked, batch_size, known)
+        judged = self._judged(posts, asked, batch_size, known, self.reader.judge_typed)
         return [
             Linked(self._best(post, row), _picture(row), self._warnings(len(few.pairs), few.possible))
             for post, row, few in zip(posts, judged, found, strict=True)
@@ -99,7 +99,7 @@ class Linker:
 
         A pair of which one end holds no word is "None" without a confidence. Arguments as in `link`.
         """
-        judged = self._judged(posts, pairs, batch_size, known)
+        judged = self._judged(posts, pairs, batch_size, known, self.reader.judge)
         return [Linked(tuple(self._relation(*item) for item in row), _picture(row)) for row in judged]
 
     def _orders(self, one: Entity, other: Entity) -> list[Ends]:
@@ -114,6 +114,7 @@ class Linker:
         asked: Sequence[Sequence[Ends]],
         batch_size: int,
         known: PostSources | None,
+        judge: Callable[[Sequence[PairReading]], list[Verdict]],
     ) -> list[list[_Judged]]:
         """Each pair with what the model says of it."""
         pairs = [[_pair(post.words, ends) for ends in row] for post, row in zip(posts, asked, strict=True)]
@@ -121,7 +122,7 @@ class Linker:
         readings = self.reader.read([post.post for post in posts], readable, batch_size, known)
         result: list[list[_Judged]] = []
         for ends, row, read in zip(asked, pairs, readings, strict=True):
-            said = iter(zip(read, self.reader.judge(read), strict=True))
+            said = iter(zip(read, judge(read), strict=True))
             result.append(
                 [_Judged(e, *next(said)) if p else _Judged(e) for e, p in zip(ends, row, strict=True)]
             )

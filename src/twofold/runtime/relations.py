@@ -145,12 +145,20 @@ class RelationReader:
         return [Row(number, pair.window, pair.slot) for pair in marked]
 
     def judge(self, readings: Sequence[PairReading]) -> list[Verdict]:
-        """The most probable relation of each pair; "None" and those compete that the types allow."""
-        return [self._verdict(reading) for reading in readings]
+        """The most probable relation of each pair; all compete.
 
-    def _verdict(self, reading: PairReading) -> Verdict:
-        scores = reading.emissions.astype(np.float64) / self.folder.temperature
-        scores[~self.grammar.fits(reading.head.type, reading.tail.type)] = -np.inf
+        For pairs whose types are a guess: a wrong one must not forbid the right relation.
+        """
+        every = np.ones(len(self.labels), bool)
+        return [self._verdict(reading, every) for reading in readings]
+
+    def judge_typed(self, readings: Sequence[PairReading]) -> list[Verdict]:
+        """As `judge`; "None" and those compete that the types allow, which are told beside the relation."""
+        fits = self.grammar.fits
+        return [self._verdict(reading, fits(reading.head.type, reading.tail.type)) for reading in readings]
+
+    def _verdict(self, reading: PairReading, allowed: NDArray[np.bool_]) -> Verdict:
+        scores = np.where(allowed, reading.emissions.astype(np.float64) / self.folder.temperature, -np.inf)
         chances = np.exp(scores - scores.max())
         chances /= chances.sum()
         best = int(chances.argmax())

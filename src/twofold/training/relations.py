@@ -68,6 +68,7 @@ class Relations:
         self.options: RelationsConfig = config.model.relations
         self.markers = choose(MARKERS, self.options.markers, "markers")
         self.tell = tell
+        self._own: dict[str, set[tuple[str, str]]] = {}
         if self.options.markers == "typed" and not self.options.tagger:
             raise ConfigError(
                 "typed markers, but no tagger to tell the types",
@@ -77,6 +78,9 @@ class Relations:
 
     def prepare(self, posts: Sequence[Post]) -> list[Post]:
         """The posts with the tagger's types of arguments; without a tagger as they are."""
+        for relation in _relations(posts):
+            if relation.head.type and relation.tail.type:
+                self._own.setdefault(relation.type, set()).add(_types(relation))
         name = self.options.tagger
         if not name:
             return list(posts)
@@ -119,8 +123,17 @@ class Relations:
         return pair_examples(posts, rows, PairPieces(pieces, self.markers), labels)
 
     def describe(self, posts: Sequence[Post]) -> dict[str, Any]:
-        """Markers, and the types between which each relation was seen."""
-        return {"arguments": argument_types(posts), "markers": self.markers.record()}
+        """Markers, and the types between which each relation was seen.
+
+        The data's own types where it tells them (MNRE's names of relations do), else the tagger's, among
+        whose mistakes nearly every pair of types comes up.
+        """
+        own = {name: [list(pair) for pair in sorted(pairs)] for name, pairs in self._own.items()}
+        types = argument_types(posts)
+        return {
+            "arguments": {name: own.get(name, types[name]) for name in types},
+            "markers": self.markers.record(),
+        }
 
     def write_head(self, head: Head, folder: Path) -> None:
         """See `Task`; a softmax has nothing to write."""
@@ -189,7 +202,7 @@ class _Read:
 
     Attributes:
         gold: relation of each. types: of its head and tail.
-        scores: (n, K) emissions, −∞ for relations that the types do not allow.
+        scores: (n, K) emissions.
     """
 
     gold: list[str]
@@ -201,13 +214,11 @@ def _read(reader: RelationReader, posts: Sequence[Post]) -> _Read:
     pairs = [list(gold_pairs(post, segment_post(post))) for post in posts]
     readable = [[pair for pair in row if pair] for row in pairs]
     readings = [reading for row in reader.read(posts, readable) for reading in row]
-    fits = [reader.grammar.fits(reading.head.type, reading.tail.type) for reading in readings]
     scores = np.full((sum(map(len, pairs)), len(reader.labels)), -np.inf)
     scores[:, reader.labels.index(NO_RELATION)] = 0  # stays where a pair cannot be read
     at = np.flatnonzero([pair is not None for row in pairs for pair in row])
     if readings:
-        emissions = np.stack([reading.emissions for reading in readings])
-        scores[at] = np.where(np.stack(fits), emissions.astype(np.float64), -np.inf)
+        scores[at] = np.stack([reading.emissions for reading in readings])
     relations = list(_relations(posts))
     return _Read([r.type for r in relations], [_types(r) for r in relations], scores)
 
