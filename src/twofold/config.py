@@ -74,12 +74,16 @@ class RelationsConfig:
             types are those of the data, which typed markers must not tell.
         imbalance: ``none``, ``weights`` or ``logit_adjustment``, for classes of unlike size.
         strength: τ of the latter two.
+        orders: ``given``, the pairs as the data gives them, or ``both``, each also the other way round.
+        symmetric: relations that hold both ways; the other way round all others are none.
     """
 
     markers: str = "typed"
     tagger: str = DEFAULT_TAGGER
     imbalance: str = "none"
     strength: float = 0.5
+    orders: str = "given"
+    symmetric: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

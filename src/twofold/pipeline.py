@@ -236,7 +236,8 @@ class Extractor:
         self, linker: Linker, posts: Sequence[Post], batch_size: int
     ) -> list[tuple[Relation, ...]]:
         found, ends = self._finder.ends(posts, batch_size)
-        linked = linker.classify(found.posts, ends, batch_size, self._shared(found))
+        shared = self._shared(found)
+        linked = linker.classify(found.posts, ends, batch_size, shared, self._finder.guesses)
         return [row.relations for row in linked]
 
     def _shared(self, found: Found) -> PostSources | None:

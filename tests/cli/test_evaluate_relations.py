@@ -31,6 +31,8 @@ def line(text: str, head: str, relation: str, tail: str) -> str:
 
 
 ANNA = "Anna Smith joined NASA in paris"
+# Of given pairs the tiny model says "member of" unless there is a 0: types are the tagger's guesses there and
+# forbid nothing. End to end, types are told with the relation, and it must fit them.
 LINES = [
     line(ANNA, "Anna Smith", "/per/org/member_of", "NASA"),  # found
     line("0 Bob met Ann", "Bob", "/per/per/peer", "Ann"),  # missed
@@ -50,7 +52,7 @@ def test_figures_by_hand(models, data, capsys):
     assert main(["evaluate", str(models / "both"), str(data)]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[-6:] == [
-        "given pairs P 66.67 R 50.00 F1 57.14 accuracy 40.00 of 5 pairs in 4 posts",
+        "given pairs P 50.00 R 50.00 F1 50.00 accuracy 40.00 of 5 pairs in 4 posts",
         "end to end, all pairs: P 40.00 R 50.00 F1 44.44",
         "end to end, all pairs, types of the ends aside: P 40.00 R 50.00 F1 44.44",
         "end to end, annotated pairs only: P 50.00 R 50.00 F1 50.00",
@@ -59,9 +61,9 @@ def test_figures_by_hand(models, data, capsys):
     ]
     rows = {row.split()[0]: row.split()[1:] for row in out if row.startswith("/")}
     assert rows == {
-        "/org/loc/located_at": ["100.00", "100.00", "100.00", "1", "1"],
-        "/per/org/member_of": ["100.00", "50.00", "66.67", "2", "1"],
-        "/per/per/peer": ["0.00", "0.00", "0.00", "1", "1"],
+        "/org/loc/located_at": ["0.00", "0.00", "0.00", "1", "0"],
+        "/per/org/member_of": ["50.00", "100.00", "66.67", "2", "4"],
+        "/per/per/peer": ["0.00", "0.00", "0.00", "1", "0"],
     }
     assert not any(row.startswith("lenient") for row in out)  # no gold entities, no scores of entities
     assert "posts     4 labelled, 0 rejected, 0 without labels" in out
@@ -76,7 +78,7 @@ def test_figures_in_a_file(models, data, tmp_path, capsys):
     pairs = figures["relations"]["given_pairs"]
     assert (pairs["pairs"], pairs["accuracy"]) == (5, 0.4)
     assert pairs["overall"] == {
-        "precision": 0.666667, "recall": 0.5, "f1": 0.571429, "correct": 2, "predicted": 3, "gold": 4,
+        "precision": 0.5, "recall": 0.5, "f1": 0.5, "correct": 2, "predicted": 4, "gold": 4,
     }  # fmt: skip
     assert 0 <= pairs["calibration_error"] <= 1
     assert figures["relations"]["end_to_end"].pop("gold_within_reach") == 4
@@ -137,7 +139,7 @@ def test_posts_with_both_are_scored_for_both(models, tmp_path, capsys):
 
 def test_trust_without_gold_entities(models, data, capsys):
     assert main(["evaluate", str(models / "both"), str(data), "--trust"]) == 0
-    assert "given pairs P 66.67" in capsys.readouterr().out
+    assert "given pairs P 50.00" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -163,8 +165,8 @@ def test_trust_in_relations_between_given_pairs(models, data, tmp_path, capsys):
     assert main(["evaluate", str(models / "both"), str(data), "--trust", "--json", str(target)]) == 0
     trust = json.loads(target.read_text(encoding="utf-8"))["trust"]
     assert list(trust) == ["relations"]  # no gold entities, no trust in entities
-    assert trust["relations"]["kinds"] == {"right": 2, "spurious": 1}
+    assert trust["relations"]["kinds"] == {"right": 2, "spurious": 1, "wrong_type": 1}
     assert trust["relations"]["calibration"]["all"]["missed"] == 2
     out = capsys.readouterr().out
     assert "2 right, 1 spurious; 2 gold relations missed" in out
-    assert "given pairs P 66.67" in out
+    assert "given pairs P 50.00" in out

@@ -39,7 +39,13 @@ class Found(NamedTuple):
 
 
 class EntityFinder(Protocol):
-    """A source of entities."""
+    """A source of entities.
+
+    Attributes:
+        guesses: whether the types that `ends` gives are guesses, which forbid no relation.
+    """
+
+    guesses: bool
 
     def find(self, posts: Sequence[Post], batch_size: int) -> Found:
         """Entities of some posts."""
@@ -54,6 +60,8 @@ class Predicted:
     Args:
         tagger: the tagger.
     """
+
+    guesses = True
 
     def __init__(self, tagger: Tagger) -> None:
         self._tagger = tagger
@@ -85,6 +93,8 @@ class Predicted:
 
 class Given:
     """Entities as the posts carry them: gold ones, or the ends of gold relations."""
+
+    guesses = False
 
     def find(self, posts: Sequence[Post], batch_size: int) -> Found:
         """See `EntityFinder`."""

@@ -94,12 +94,15 @@ class Linker:
         pairs: Sequence[Sequence[Ends]],
         batch_size: int,
         known: PostSources | None = None,
+        guesses: bool = False,
     ) -> list[Linked]:
         """The most probable class of each given pair, "None" included, in the order given.
 
-        A pair of which one end holds no word is "None" without a confidence. Arguments as in `link`.
+        A pair of which one end holds no word is "None" without a confidence. Arguments as in `link`, and
+        ``guesses``: whether the types of the ends are guesses, which forbid nothing.
         """
-        judged = self._judged(posts, pairs, batch_size, known, self.reader.judge)
+        judge = self.reader.judge if guesses else self.reader.judge_typed
+        judged = self._judged(posts, pairs, batch_size, known, judge)
         return [Linked(tuple(self._relation(*item) for item in row), _picture(row)) for row in judged]
 
     def _orders(self, one: Entity, other: Entity) -> list[Ends]:

@@ -51,6 +51,9 @@ class Task(Protocol):
     ) -> list[Example]:
         """Examples of posts; ``rows`` are those of `Features`."""
 
+    def lessons(self, posts: Sequence[Post]) -> list[Post]:
+        """Posts of training with what may be learned from them beyond their gold; one for one."""
+
     def describe(self, posts: Sequence[Post]) -> dict[str, Any]:
         """What ``config.json`` says of the task alone, from the posts of training."""
 

@@ -66,6 +66,10 @@ class Entities:
         """See `Task`."""
         return make_examples(posts, rows, pieces, labels)
 
+    def lessons(self, posts: Sequence[Post]) -> list[Post]:
+        """See `Task`; nothing beyond the gold."""
+        return list(posts)
+
     def describe(self, posts: Sequence[Post]) -> dict[str, Any]:
         """See `Task`; the labels say it all."""
         return {}

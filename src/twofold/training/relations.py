@@ -39,6 +39,7 @@ from twofold.training.examples import Example, text_sources
 from twofold.training.features import cache_folder
 from twofold.training.loop import Tell
 from twofold.training.measuring import figures, open_uncalibrated, write_calibration
+from twofold.training.orders import ORDERS, both_ways
 from twofold.training.scoring import Score, class_f1
 from twofold.trust.temperature import fit_on_classes
 
@@ -67,6 +68,7 @@ class Relations:
     def __init__(self, config: Config, tell: Tell) -> None:
         self.options: RelationsConfig = config.model.relations
         self.markers = choose(MARKERS, self.options.markers, "markers")
+        self.orders = choose(ORDERS, self.options.orders, "orders")
         self.tell = tell
         self._own: dict[str, set[tuple[str, str]]] = {}
         if self.options.markers == "typed" and not self.options.tagger:
@@ -122,6 +124,10 @@ class Relations:
         """Examples of all relations; see `pair_examples`."""
         return pair_examples(posts, rows, PairPieces(pieces, self.markers), labels)
 
+    def lessons(self, posts: Sequence[Post]) -> list[Post]:
+        """The posts with the pairs to learn from; see `twofold.training.orders`."""
+        return self.orders(posts, self.options.symmetric)
+
     def describe(self, posts: Sequence[Post]) -> dict[str, Any]:
         """Markers, and the types between which each relation was seen.
 
@@ -142,13 +148,17 @@ class Relations:
         """See `Task`."""
         reader = RelationReader(open_uncalibrated(folder))
         read = {name: _read(reader, posts) for name, posts in dev.items()}
-        gold = [label for part in read.values() for label in part.gold]
+        learned = {name: _read(reader, self.lessons(posts)) for name, posts in dev.items()}
+        gold = [label for part in learned.values() for label in part.gold]
         known = np.array([reader.labels.index(x) if x in reader.labels else -1 for x in gold])
-        scores = np.concatenate([part.scores for part in read.values()])
+        scores = np.concatenate([part.scores for part in learned.values()])
         fit = fit_on_classes(scores, known, reader.labels.index(NO_RELATION))
         write_calibration(folder, fit, read)
         baselines = _baselines(train)
         found = {name: _score(part, reader.labels, baselines) for name, part in read.items()}
+        for name, posts in dev.items():
+            both = _read(reader, both_ways(posts, self.options.symmetric))
+            found[name] = {**found[name], "model, pairs both ways": _model(both, reader.labels)}
         return {"dev": found, "calibration": asdict(fit)}
 
     def headlines(self, dev: Figures) -> Iterator[str]:
@@ -237,12 +247,15 @@ def _baselines(train: Sequence[Post]) -> dict[str, TypedMajority]:
 
 def _score(read: _Read, labels: Sequence[str], baselines: Mapping[str, TypedMajority]) -> Figures:
     """Figures of the model, and of the baselines beside it."""
-    model = _figures(read.gold, [labels[i] for i in read.scores.argmax(1)])
     beside = {
         name: _figures(read.gold, [baseline.predict(types) for types in read.types])
         for name, baseline in baselines.items()
     }
-    return {"model": model} | {name: {"all": rows["all"]} for name, rows in beside.items()}
+    return {"model": _model(read, labels)} | {name: {"all": rows["all"]} for name, rows in beside.items()}
+
+
+def _model(read: _Read, labels: Sequence[str]) -> dict[str, dict[str, float]]:
+    return _figures(read.gold, [labels[i] for i in read.scores.argmax(1)])
 
 
 def _figures(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, dict[str, float]]:

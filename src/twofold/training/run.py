@@ -137,16 +137,15 @@ def _material(
     pieces = Pieces(model.text.tokenizer, window, config.model.context_words, model.text.pad_id)
     done = 0
 
-    def examples(corpus: Corpus) -> list[Example]:
+    def examples(posts: Sequence[Post]) -> list[Example]:
         nonlocal done
-        posts: list[Post] = corpus.posts
         rows = features.rows[done : done + len(posts)]
         done += len(posts)
         return task.examples(posts, rows, pieces, model.head.labels)
 
     tables = {name: table for name, table in features.tables.items() if name in model.fusion.sources}
-    train_examples = [example for corpus in train_sets for example in examples(corpus)]
-    return Material(train_examples, {c.name: examples(c) for c in dev_sets}, tables, task.score)
+    train_examples = [example for corpus in train_sets for example in examples(task.lessons(corpus.posts))]
+    return Material(train_examples, {c.name: examples(c.posts) for c in dev_sets}, tables, task.score)
 
 
 def _identity(config: Config, corpora: Sequence[Corpus]) -> str:
