@@ -227,3 +227,13 @@ def test_a_page_is_made_again_from_the_files(made, tmp_path: Path):
     (tmp_path / "t.json").write_text(json.dumps(summary), encoding="utf-8")
     assert main(["reproduce", "--render", str(tmp_path / "t.json"), "-o", str(tmp_path / "page.md")]) == 0
     assert (tmp_path / "page.md").read_text(encoding="utf-8") == render([summary])
+
+
+def test_the_committed_page_is_made_of_the_committed_figures():
+    folder = Path(__file__).parents[2] / "benchmarks"
+    if not (folder / "RESULTS.md").exists():
+        pytest.skip("no page of results yet")
+    page = (folder / "RESULTS.md").read_text(encoding="utf-8")
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "results").glob("*.json")]
+    tables = [figures for figures in found if "table" in figures]
+    assert render(sorted(tables, key=lambda figures: page.index(f"## {figures['title']}"))) == page
