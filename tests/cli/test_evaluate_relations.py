@@ -168,5 +168,5 @@ def test_trust_in_relations_between_given_pairs(models, data, tmp_path, capsys):
     assert trust["relations"]["kinds"] == {"right": 2, "spurious": 1, "wrong_type": 1}
     assert trust["relations"]["calibration"]["all"]["missed"] == 2
     out = capsys.readouterr().out
-    assert "2 right, 1 spurious; 2 gold relations missed" in out
+    assert "2 right, 1 spurious, 1 wrong type; 2 gold relations missed" in out
     assert "given pairs P 50.00" in out

@@ -196,7 +196,7 @@ def test_trains_to_a_folder_that_relates(done: Path, tagger: Path) -> None:
     (scores,) = card["scores"].values()
     assert scores["model"]["all"]["f1"] > 80
     assert scores["model"]["all"]["accuracy"] > 80
-    assert set(scores) == {"model", "typed majority", "typed majority of relations"}
+    assert set(scores) == {"model", "model, pairs both ways", "typed majority", "typed majority of relations"}
     folder = open_folder(done)
     assert folder.config.labels == ("None", "lives_in", "member_of")
     assert folder.config.relation is not None
