@@ -43,6 +43,7 @@ FRAMES = [  # head is {0}
     ("{0} left {1} once", "paris", "None"),
     ("{0} met {1} here", "CERN", "None"),
 ]
+TOLD = {"member_of": ("PER", "ORG"), "lives_in": ("PER", "LOC"), "None": ("", "")}  # as MNRE tells types
 NAMES = ["Ada", "Alan", "Grace Hopper"]
 
 
@@ -50,9 +51,10 @@ def line(number: int) -> str:
     frame, tail, relation = FRAMES[number % len(FRAMES)]
     head = NAMES[number // len(FRAMES) % 3]
     text = frame.format(head, tail)
+    types = TOLD[relation]
     ends = {
-        side: {"start": text.index(name), "end": text.index(name) + len(name), "type": "WRONG"}
-        for side, name in (("head", head), ("tail", tail))
+        side: {"start": text.index(name), "end": text.index(name) + len(name), "type": kind}
+        for side, name, kind in (("head", head, types[0]), ("tail", tail, types[1]))
     }
     post = {"id": number, "text": text, "relations": [ends | {"type": relation}]}
     return json.dumps(post | ({"alt_text": "a house"} if number % 2 else {})) + "\n"
