@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from twofold.posts import Entity, Post, Relation
 from twofold.training.orders import as_given, both_ways
 
@@ -60,3 +62,15 @@ def test_the_real_files_give_it_away(shared):
         for r in p.relations or ()
     )
     assert seen == {(True, True): 7708, (True, False): 36, (False, True): 3112, (False, False): 1391}
+
+
+def test_classes_are_counted_as_they_are_learned() -> None:
+    pytest.importorskip("torch")
+    from twofold.config import Config, ModelConfig, RelationsConfig
+    from twofold.training.relations import Relations
+
+    posts = [post(WORKS, PEER, NONE)]
+    for orders, expected in (("given", [1, 1, 1]), ("both", [3, 2, 1])):
+        options = RelationsConfig("untyped", "", orders=orders, symmetric=("peer",))
+        task = Relations(Config(model=ModelConfig(relations=options)), lambda line: None)
+        assert task.counts(posts, ["None", "peer", "works_for"]) == expected

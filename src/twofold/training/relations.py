@@ -106,8 +106,8 @@ class Relations:
         return [NO_RELATION, *sorted(seen)]
 
     def counts(self, posts: Sequence[Post], labels: Sequence[str]) -> list[int]:
-        """See `Task`."""
-        seen = Counter(relation.type for relation in _relations(posts))
+        """How often each label is learned from: pairs in both orders count as they are read."""
+        seen = Counter(relation.type for relation in _relations(self.lessons(posts)))
         return [seen[label] for label in labels]
 
     def equip(self, text: TextEncoder) -> None:
