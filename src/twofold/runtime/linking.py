@@ -1,8 +1,8 @@
 """From the entities of posts to the relations between them.
 
-Of two entities whose types allow a relation, each order that they allow is read, and the one less likely to
-be no relation is kept; it is reported unless "None" is the most probable even so. It does not know where
-the entities come from.
+Of two entities whose types allow a relation, each order that they allow is read. A relation is told where it
+is more probable than "None" in an order; where it is so in both, the more probable one. It does not know
+where the entities come from.
 """
 
 from __future__ import annotations
@@ -137,10 +137,9 @@ class Linker:
         best: dict[frozenset[int], _Judged] = {}
         for item in judged:
             pair = frozenset(id(end) for end in item.ends)
-            if item.verdict and (pair not in best or item.none < best[pair].none):
+            if item.relation > (best[pair].relation if pair in best else 0.0):
                 best[pair] = item
-        chosen = [item for item in best.values() if item.verdict and item.verdict.label != NO_RELATION]
-        chosen.sort(key=lambda item: [place[id(end)] for end in item.ends])
+        chosen = sorted(best.values(), key=lambda item: [place[id(end)] for end in item.ends])
         return tuple(self._relation(*item) for item in chosen)
 
     def _relation(
@@ -169,8 +168,11 @@ class _Judged(NamedTuple):
     verdict: Verdict | None = None
 
     @property
-    def none(self) -> float:
-        return self.verdict.none if self.verdict else 1.0
+    def relation(self) -> float:
+        """Probability of the relation; 0 where "None" is the most probable."""
+        if self.verdict is None or self.verdict.label == NO_RELATION:
+            return 0.0
+        return self.verdict.confidence
 
 
 def _pair(words: Sequence[Span], ends: Ends) -> Pair | None:

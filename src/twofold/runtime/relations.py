@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from twofold.errors import ModelError
 from twofold.posts import PictureReport, Post
-from twofold.runtime.description import NO_RELATION
 from twofold.runtime.folder import ModelFolder
 from twofold.runtime.grammar import Grammar
 from twofold.runtime.network import Network, Row
@@ -65,13 +64,11 @@ class Verdict(NamedTuple):
         number: of the relation among the labels.
         label: the relation; "None" for none.
         confidence: its probability, in [0, 1].
-        none: the probability that there is no relation.
     """
 
     number: int
     label: str
     confidence: float
-    none: float
 
 
 class RelationReader:
@@ -105,7 +102,6 @@ class RelationReader:
         self.grammar = Grammar(self.labels, relation.arguments)
         self.network = Network(folder, threads, cache, lender)
         self._pairs = PairPieces(self.network.pieces, relation.markers)
-        self._none = self.labels.index(NO_RELATION)
 
     def read(
         self,
@@ -162,7 +158,7 @@ class RelationReader:
         chances = np.exp(scores - scores.max())
         chances /= chances.sum()
         best = int(chances.argmax())
-        return Verdict(best, self.labels[best], float(chances[best]), float(chances[self._none]))
+        return Verdict(best, self.labels[best], float(chances[best]))
 
 
 def _only_slot(output: FusionOutput) -> FusionOutput:
