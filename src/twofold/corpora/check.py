@@ -89,6 +89,7 @@ class SplitReport:
         types: spans by type, lenient.
         types_strict: spans by type, strict.
         relations: relations by type.
+        head_first: of these, those whose head comes before its tail in the text.
         alt_texts: posts with an alternative text.
         pictures: what became of the pictures.
         rejected: records that could not be read.
@@ -109,6 +110,7 @@ class SplitReport:
     types: Counter[str] = field(default_factory=Counter)
     types_strict: Counter[str] = field(default_factory=Counter)
     relations: Counter[str] = field(default_factory=Counter)
+    head_first: Counter[str] = field(default_factory=Counter)
     alt_texts: int = 0
     pictures: PictureFindings = field(default_factory=PictureFindings)
     rejected: Finding = field(default_factory=Finding)
@@ -233,7 +235,9 @@ class _Checker:
         report.posts += 1
         report.tokens += len(post.tokens or ())
         report.alt_texts += post.alt_text is not None
-        report.relations.update(relation.type for relation in post.relations or ())
+        for relation in post.relations or ():
+            report.relations[relation.type] += 1
+            report.head_first[relation.type] += relation.head.start < relation.tail.start
         for entity in post.entities or ():
             self._count_entity(entity, post)
         self._count_text(post)

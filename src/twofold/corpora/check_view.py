@@ -12,6 +12,8 @@ from rich.table import Table
 from twofold.corpora.check import CheckReport, Finding, SplitReport
 
 PICTURES_SHOWN = 20
+_NO_RELATION = "None"
+_APART = 0.1
 
 
 def show(report: CheckReport, console: Console) -> None:
@@ -35,6 +37,7 @@ def _show_split(split: SplitReport, console: Console) -> None:
     _line(console, _counts(split))
     if split.types or split.relations:
         console.print(_types(split))
+    _show_order(split, console)
     _show_pictures(split, console)
     _finding(console, "rejected records", split.rejected, style="red")
     _finding(console, "label runs beginning with I- (strict scoring leaves them out)", split.ill_formed)
@@ -79,6 +82,20 @@ def _types(split: SplitReport) -> Table:
     for name, count in split.relations.most_common():
         table.add_row(escape(name), f"{count:,}")
     return table
+
+
+def _show_order(split: SplitReport, console: Console) -> None:
+    """Whether the order of head and tail gives away which pairs stand in no relation."""
+    none = split.relations[_NO_RELATION]
+    related = split.relations.total() - none
+    if not none or not related:
+        return
+    first = split.head_first[_NO_RELATION]
+    others = split.head_first.total() - first
+    told = f"the head comes first in {first:,} of {none:,} pairs in no relation"
+    told += f", and in {others:,} of {related:,} in one"
+    apart = abs(first / none - others / related) > _APART
+    _line(console, f"[yellow]{told}: the order gives them away[/yellow]" if apart else told)
 
 
 def _show_pictures(split: SplitReport, console: Console) -> None:
