@@ -27,6 +27,13 @@ def test_it_is_small_and_knows_four_types(extractor: Extractor) -> None:
     assert extractor.folder.config.sources == ("text", "picture", "alt_text")
 
 
+def test_no_file_tells_where_it_was_made() -> None:
+    for file in default_folder().rglob("*"):
+        content = file.read_bytes() if file.is_file() else b""
+        assert b"site-packages" not in content, file.name
+        assert b"/src/twofold/" not in content, file.name
+
+
 def test_the_examples_give_entities_with_evidence(extractor: Extractor) -> None:
     file = Path(__file__).parents[1] / "examples" / "posts.jsonl"
     posts = [post for post in open_corpus(file) if isinstance(post, Post)]
