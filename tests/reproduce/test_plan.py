@@ -44,6 +44,15 @@ def test_overrides_of_table_data_and_method_add_up(table_file: Path) -> None:
     assert run.config.data.images == ""
 
 
+def test_a_data_set_may_start_from_a_configuration_of_its_own(table_file: Path) -> None:
+    own = '[data]\ntrain = ["x"]\n[model]\nsource_dropout = 0.7\n[training]\nepochs = 9\nclip = 2.0\n'
+    (table_file.parent / "own.toml").write_text(own, encoding="utf-8")
+    run = runs(edited(table_file, 'title = "Tweets"', 'base = "own.toml"'))[1]
+    assert (run.config.model.source_dropout, run.config.training.clip) == (0.7, 2.0)
+    assert run.config.training.epochs == 2  # the table's own overrides come later
+    assert Path(run.config.data.train[0]).name == "train.jsonl"
+
+
 @pytest.mark.parametrize(
     ("only", "count"),
     [(["*/1"], 2), (["tweets"], 4), (["text_only", "evidential"], 4), (["tweets/evidential"], 2),

@@ -105,7 +105,7 @@ def _fits(run: Run, pattern: str) -> bool:
 def configure(table: Table, name: str, method: str, seed: int) -> Config:
     """The configuration of a run: base, then the table's, the data set's and the method's overrides."""
     item, way = table.data[name], table.methods[method]
-    tree: Tree = json.loads(json.dumps(asdict(table.base)))
+    tree: Tree = json.loads(json.dumps(asdict(table.bases[name])))
     tree.pop("data")
     for part in ("model", "training"):
         for overrides in (table.overrides[part], getattr(item, part), getattr(way, part)):

@@ -20,6 +20,7 @@ class DataSet:
 
     Attributes:
         title: as printed.
+        base: configuration file that its runs start from, instead of the table's.
         task: ``entities`` or ``relations``.
         train: files. dev: files that the epoch is chosen on.
         report: the file that is reported on; it may be a dev file, and the table then says so.
@@ -30,6 +31,7 @@ class DataSet:
     """
 
     title: str = ""
+    base: str = ""
     task: str = "entities"
     train: tuple[str, ...] = ()
     dev: tuple[str, ...] = ()
@@ -82,7 +84,7 @@ class Table:
         name: of the file. title: as printed. note: a sentence under it.
         baseline: the method that the others are compared with; "" for none.
         folder: where data files are.
-        base: the configuration that all start from; its own data do not matter.
+        bases: the configuration that the runs of each data set start from; its own data do not matter.
         overrides: ``model`` and ``training`` of all runs.
         seeds: of all data sets that name none.
         data: data sets by name. methods: methods by name.
@@ -93,7 +95,7 @@ class Table:
     note: str
     baseline: str
     folder: Path
-    base: Config
+    bases: Mapping[str, Config]
     overrides: Settings
     seeds: tuple[int, ...]
     data: Mapping[str, DataSet]
@@ -122,14 +124,15 @@ def read_table(path: Path, folder: Path | None = None) -> Table:
         )
     for name, item in data.items():
         _check(item, methods, f"{where} [data.{name}]")
-    base = read_config(path.parent / raw.base) if raw.base else Config()
+    named = {name: item.base or raw.base for name, item in data.items()}
+    bases = {name: read_config(path.parent / base) if base else Config() for name, base in named.items()}
     return Table(
         path.stem,
         raw.title or path.stem,
         raw.note,
         raw.baseline,
         folder or path.parent / raw.folder,
-        base,
+        bases,
         {"model": raw.model, "training": raw.training},
         raw.seeds,
         data,
