@@ -104,9 +104,11 @@ class TypedElements(nn.Module):
 
     def __init__(self, source_widths: Mapping[str, int], inner: int) -> None:
         super().__init__()
-        self.project = nn.ModuleDict(
-            {n: nn.Sequential(nn.LayerNorm(v), nn.Linear(v, inner)) for n, v in source_widths.items()}
+        # Norms without weights: the projection has them, and no gradient runs through V numbers.
+        self.norm = nn.ModuleDict(
+            {n: nn.LayerNorm(v, elementwise_affine=False) for n, v in source_widths.items()}
         )
+        self.project = nn.ModuleDict({n: nn.Linear(v, inner) for n, v in source_widths.items()})
         self.kind = nn.ParameterDict({n: nn.Parameter(0.02 * torch.randn(inner)) for n in source_widths})
 
     def forward(self, sources: Mapping[str, Source]) -> tuple[Tensor, Tensor]:
@@ -114,7 +116,7 @@ class TypedElements(nn.Module):
         states = []
         for name, source in sources.items():
             clean = source.states.detach().masked_fill(~source.mask.unsqueeze(2), 0)
-            states.append(self.project[name](clean) + self.kind[name])
+            states.append(self.project[name](self.norm[name](clean)) + self.kind[name])
         return torch.cat(states, 1), torch.cat([source.mask for source in sources.values()], 1)
 
 
