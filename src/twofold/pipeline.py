@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from twofold.corpora.jsonl import parse_post
 from twofold.errors import ConfigError, InputError, ModelError
-from twofold.posts import Extraction, PictureReport, Post, Relation
+from twofold.posts import Entity, Extraction, PictureReport, Post, Relation
 from twofold.runtime.combining import combine as join
 from twofold.runtime.decoding import ChainDecoder
 from twofold.runtime.description import NO_RELATION
@@ -194,6 +194,10 @@ class Extractor:
         Raises:
             ModelError: the model knows no relations.
         """
+        return (row.relations for row in self.classified(posts, batch_size=batch_size))
+
+    def classified(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Linked]:
+        """As `classify`, and what became of each picture."""
         linker = self._needed_linker()
         groups = _groups(posts, batch_size)
         return chain.from_iterable(self._classified(linker, group, batch_size) for group in groups)
@@ -214,6 +218,17 @@ class Extractor:
             for r, row in zip(readings, found, strict=True)
         ]
 
+    def judge(
+        self, readings: Sequence[Reading], entities: Sequence[Sequence[Entity]]
+    ) -> list[tuple[Entity, ...]]:
+        """What the readings say of given entities of each post, whether they would be found there or not.
+
+        Args:
+            readings: of some posts.
+            entities: of each, such as those found in the same post with another picture.
+        """
+        return self._needed_tagger().judge(readings, entities)
+
     def _extractions(self, posts: Sequence[Post], batch_size: int) -> list[Extraction]:
         found = self._finder.find(posts, batch_size)
         linked = [Linked(()) for _ in posts]
@@ -232,13 +247,9 @@ class Extractor:
             for i, post in enumerate(posts)
         ]
 
-    def _classified(
-        self, linker: Linker, posts: Sequence[Post], batch_size: int
-    ) -> list[tuple[Relation, ...]]:
+    def _classified(self, linker: Linker, posts: Sequence[Post], batch_size: int) -> list[Linked]:
         found, ends = self._finder.ends(posts, batch_size)
-        shared = self._shared(found)
-        linked = linker.classify(found.posts, ends, batch_size, shared, self._finder.guesses)
-        return [row.relations for row in linked]
+        return linker.classify(found.posts, ends, batch_size, self._shared(found), self._finder.guesses)
 
     def _shared(self, found: Found) -> PostSources | None:
         """Sources that the tagger read just as the relation model would."""

@@ -17,6 +17,7 @@ from twofold.runtime.decoding import ChainDecoder, TagSpan
 from twofold.runtime.evidence import tell
 from twofold.runtime.folder import ModelFolder
 from twofold.runtime.network import Network
+from twofold.runtime.pairs import word_span
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.reading import Reader, Reading
 
@@ -108,9 +109,25 @@ class Tagger:
 
     def entities(self, readings: Sequence[Reading]) -> list[tuple[Entity, ...]]:
         """Entities of some posts, in order of their start; they never overlap."""
-        emissions = [reading.emissions for reading in readings]
-        spans = self.decoder.decode(emissions)
-        judged = self._judge.judge(self.decoder, emissions, spans)
+        return self._told(readings, self.decoder.decode([reading.emissions for reading in readings]))
+
+    def judge(
+        self, readings: Sequence[Reading], entities: Sequence[Sequence[Entity]]
+    ) -> list[tuple[Entity, ...]]:
+        """What the readings say of given entities of each post, whether they would be found or not.
+
+        Args:
+            readings: of some posts.
+            entities: of each; words and types that the model knows. What else they hold is not looked at.
+        """
+        return self._told(
+            readings, [[_place(r, e) for e in row] for r, row in zip(readings, entities, strict=True)]
+        )
+
+    def _told(
+        self, readings: Sequence[Reading], spans: Sequence[Sequence[TagSpan]]
+    ) -> list[tuple[Entity, ...]]:
+        judged = self._judge.judge(self.decoder, [reading.emissions for reading in readings], spans)
         return [
             tuple(self._entity(reading, *item) for item in zip(row, said, strict=True))
             for reading, row, said in zip(readings, spans, judged, strict=True)
@@ -137,3 +154,10 @@ class Tagger:
             review=said.review,
             candidates=said.candidates,
         )
+
+
+def _place(reading: Reading, entity: Entity) -> TagSpan:
+    words = word_span(reading.words, entity.start, entity.end)
+    if words is None:
+        raise ValueError(f"{entity.start} to {entity.end} holds no word")
+    return TagSpan(*words, entity.type)
