@@ -87,6 +87,9 @@ class Relation:
         confidence: probability in [0, 1] of the type for these two ends as they are; None for gold.
         uncertainty: as of `Entity`.
         sources: as of `Entity`.
+        review: as of `Entity`.
+        candidates: relations from head to tail, as of `Entity`; "None" among them stands for: none in
+            this direction.
     """
 
     head: Entity
@@ -95,6 +98,8 @@ class Relation:
     confidence: float | None = None
     uncertainty: Uncertainty | None = None
     sources: Mapping[str, SourceEvidence] = field(default_factory=dict)
+    review: bool | None = None
+    candidates: tuple[str, ...] | None = None
 
     @property
     def words(self) -> str:

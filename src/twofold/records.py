@@ -40,10 +40,6 @@ def _entity(entity: Entity) -> dict[str, Any]:
         "text": entity.text,
         "type": entity.type,
     }
-    if entity.review is not None:
-        record["review"] = entity.review
-    if entity.candidates is not None:
-        record["candidates"] = list(entity.candidates)
     return record | _judgement(entity)
 
 
@@ -59,6 +55,10 @@ def _key(entity: Entity) -> tuple[int, int, str]:
 
 def _judgement(of: Entity | Relation) -> dict[str, Any]:
     record: dict[str, Any] = {}
+    if of.review is not None:
+        record["review"] = of.review
+    if of.candidates is not None:
+        record["candidates"] = list(of.candidates)
     if of.confidence is not None:
         record["confidence"] = round(of.confidence, DIGITS)
     if of.uncertainty is not None:

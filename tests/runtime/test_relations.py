@@ -14,6 +14,7 @@ from PIL import Image
 from twofold.errors import ModelError
 from twofold.posts import Post
 from twofold.runtime.folder import open_folder, seal
+from twofold.runtime.linking import SoftmaxAt
 from twofold.runtime.pairs import Argument
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.reading import Reader
@@ -161,19 +162,25 @@ def test_a_cache_changes_nothing(folders, tmp_path):
         np.testing.assert_array_equal(kept.emissions, plain.emissions)
 
 
-def test_verdicts_are_the_tempered_softmax_over_what_fits(alone):
+def test_verdicts_are_the_softmax_over_what_fits(alone):
     post = Post(1, TEXT, alt_text="two faces")
     (readings,) = alone.read([post], [[(ANNA, NASA), (NASA, ANNA)]])
-    scores = readings[0].emissions.astype(float) / 1.25
+    scores = readings[0].emissions.astype(float)
     verdict, reversed_ = alone.judge_typed(readings)
     assert verdict.label == "/per/org/member_of"
     fitting = np.exp(scores[[0, 1]])
-    assert verdict.confidence == pytest.approx(fitting[1] / fitting.sum())
-    assert (reversed_.label, reversed_.confidence) == ("None", 1.0)
+    assert verdict.chance == pytest.approx(fitting[1] / fitting.sum())
+    assert (reversed_.label, reversed_.chance) == ("None", 1.0)
     unknown = dataclasses.replace(readings[0], head=Argument(0, 2), tail=Argument(3, 4))
     (free,) = alone.judge_typed([unknown])
-    assert alone.judge([readings[0]]) == [free]  # where types are a guess they forbid nothing
-    assert free.confidence == pytest.approx(np.exp(scores).max() / np.exp(scores).sum())
+    (guessed,) = alone.judge([readings[0]])  # where types are a guess they forbid nothing
+    assert guessed[:3] == free[:3]
+    assert guessed.scores.tolist() == free.scores.tolist() == scores.tolist()
+    assert free.chance == pytest.approx(np.exp(scores).max() / np.exp(scores).sum())
+    (said,) = SoftmaxAt(1.25).judge(free.scores[None], [free.number])
+    tempered = np.exp(scores / 1.25)
+    assert said.confidence == pytest.approx(tempered.max() / tempered.sum())
+    assert (said.review, said.candidates) == (None, None)
 
 
 def test_long_posts_keep_the_surroundings_of_both_arguments(alone):

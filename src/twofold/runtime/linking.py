@@ -1,14 +1,17 @@
 """From the entities of posts to the relations between them.
 
 Of two entities whose types allow a relation, each order that they allow is read. A relation is told where it
-is more probable than "None" in an order; where it is so in both, the more probable one. It does not know
+is more probable than "None" in an order; where it is so in both, the more probable one. That is decided by
+the network's own probabilities, so that calibration changes no relation, only how sure it is. It does not know
 where the entities come from.
+
+Shape letters: S pairs, K relations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +20,9 @@ from twofold.posts import Entity, PictureReport, Post, Relation
 from twofold.runtime.description import NO_RELATION
 from twofold.runtime.evidence import tell
 from twofold.runtime.grammar import PAIR_LIMIT
+from twofold.runtime.judgement import Judgement
 from twofold.runtime.pairs import Argument, word_span
-from twofold.runtime.relations import Pair, PairReading, RelationReader, Verdict
+from twofold.runtime.relations import Pair, PairReading, RelationReader, Verdict, class_chances
 from twofold.runtime.sources import PostSources
 from twofold.segmentation import Span
 
@@ -41,18 +45,63 @@ class EntityPost(NamedTuple):
     entities: Sequence[Entity]
 
 
+class RelationJudge(Protocol):
+    """Says how far relations can be trusted."""
+
+    def judge(self, scores: NDArray[np.float64], found: Sequence[int]) -> list[Judgement]:
+        """A judgement a pair.
+
+        Args:
+            scores: (S, K) of all relations; −∞ for those that did not compete.
+            found: number of the relation that each pair is taken for.
+        """
+
+
+class SoftmaxAt:
+    """Probabilities of a softmax at one temperature, and nothing else.
+
+    Args:
+        temperature: all scores are divided by it.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        self._temperature = temperature
+
+    def judge(self, scores: NDArray[np.float64], found: Sequence[int]) -> list[Judgement]:
+        """See `RelationJudge`."""
+        chances = class_chances(scores, self._temperature)
+        return [Judgement(float(row[i])) for row, i in zip(chances, found, strict=True)]
+
+
+class Link(NamedTuple):
+    """What a pair is taken for.
+
+    Attributes:
+        relation: as it is told.
+        verdict: what it rests on; None where the pair could not be read.
+    """
+
+    relation: Relation
+    verdict: Verdict | None
+
+
 class Linked(NamedTuple):
     """What was found between the entities of a post.
 
     Attributes:
-        relations: in order of their heads, then of their tails.
+        links: in order of their heads, then of their tails.
         picture: what became of the picture; None where no pair wanted it looked at.
         warnings: remarks for the user.
     """
 
-    relations: tuple[Relation, ...]
+    links: tuple[Link, ...]
     picture: PictureReport | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        """The relations of the links."""
+        return tuple(link.relation for link in self.links)
 
 
 class Linker:
@@ -61,11 +110,15 @@ class Linker:
     Args:
         reader: the relation classifier.
         limit: pairs of a post that are read, at most; the nearest come first.
+        judge: of what is found; None for the temperature of the reader's folder alone.
     """
 
-    def __init__(self, reader: RelationReader, limit: int = PAIR_LIMIT) -> None:
+    def __init__(
+        self, reader: RelationReader, limit: int = PAIR_LIMIT, judge: RelationJudge | None = None
+    ) -> None:
         self.reader = reader
         self._limit = limit
+        self._judge = judge or SoftmaxAt(reader.folder.temperature)
 
     def link(
         self, posts: Sequence[EntityPost], batch_size: int, known: PostSources | None = None
@@ -78,15 +131,30 @@ class Linker:
             known: sources of the posts that were read already, just as the relation model would.
         """
         found = [self.reader.grammar.candidates(post.entities, self._limit) for post in posts]
-        asked = [
-            [ends for i, j in row.pairs for ends in self._orders(post.entities[i], post.entities[j])]
+        pairs = [
+            [(post.entities[i], post.entities[j]) for i, j in row.pairs]
             for post, row in zip(posts, found, strict=True)
         ]
-        judged = self._judged(posts, asked, batch_size, known, self.reader.judge_typed)
+        linked = self.either_way(posts, pairs, batch_size, known)
         return [
-            Linked(self._best(post, row), _picture(row), self._warnings(len(few.pairs), few.possible))
-            for post, row, few in zip(posts, judged, found, strict=True)
+            _in_order(post, row)._replace(warnings=self._warnings(len(few.pairs), few.possible))
+            for post, row, few in zip(posts, linked, found, strict=True)
         ]
+
+    def either_way(
+        self,
+        posts: Sequence[EntityPost],
+        pairs: Sequence[Sequence[Ends]],
+        batch_size: int,
+        known: PostSources | None = None,
+    ) -> list[Linked]:
+        """What `link` would tell of given pairs, whichever end comes first in them; of the others nothing.
+
+        No two pairs of a post may have both ends in common. Arguments as in `link`.
+        """
+        asked = [[ends for pair in row for ends in self._orders(*pair)] for row in pairs]
+        judged = self._judged(posts, asked, batch_size, known, self.reader.judge_typed)
+        return [Linked(self._links(_best(row)), _picture(row)) for row in judged]
 
     def classify(
         self,
@@ -103,7 +171,7 @@ class Linker:
         """
         judge = self.reader.judge if guesses else self.reader.judge_typed
         judged = self._judged(posts, pairs, batch_size, known, judge)
-        return [Linked(tuple(self._relation(*item) for item in row), _picture(row)) for row in judged]
+        return [Linked(self._links(row), _picture(row)) for row in judged]
 
     def _orders(self, one: Entity, other: Entity) -> list[Ends]:
         if (one.start, one.end) == (other.start, other.end):
@@ -131,22 +199,23 @@ class Linker:
             )
         return result
 
-    def _best(self, post: EntityPost, judged: Sequence[_Judged]) -> tuple[Relation, ...]:
-        """Relations that are more probable than none, one a pair of entities at most."""
-        place = {id(entity): i for i, entity in enumerate(post.entities)}
-        best: dict[frozenset[int], _Judged] = {}
-        for item in judged:
-            pair = frozenset(id(end) for end in item.ends)
-            if item.relation > (best[pair].relation if pair in best else 0.0):
-                best[pair] = item
-        chosen = sorted(best.values(), key=lambda item: [place[id(end)] for end in item.ends])
-        return tuple(self._relation(*item) for item in chosen)
+    def _links(self, items: Sequence[_Judged]) -> tuple[Link, ...]:
+        said = iter(self._judgements([item.verdict for item in items if item.verdict is not None]))
+        return tuple(Link(self._relation(item, said), item.verdict) for item in items)
 
-    def _relation(
-        self, ends: Ends, reading: PairReading | None = None, verdict: Verdict | None = None
-    ) -> Relation:
+    def _judgements(self, verdicts: Sequence[Verdict]) -> list[Judgement]:
+        if not verdicts:
+            return []
+        judged = self._judge.judge(np.stack([v.scores for v in verdicts]), [v.number for v in verdicts])
+        return [  # limits and sets are of relations; of none there is its probability only
+            Judgement(said.confidence) if verdict.label == NO_RELATION else said
+            for verdict, said in zip(verdicts, judged, strict=True)
+        ]
+
+    def _relation(self, item: _Judged, judgements: Iterator[Judgement]) -> Relation:
+        reading, verdict = item.reading, item.verdict
         if reading is None or verdict is None:
-            return Relation(*ends, NO_RELATION)
+            return Relation(*item.ends, NO_RELATION)
         at = slice(verdict.number, verdict.number + 1)
 
         def of_class(values: Floats | None) -> Floats | None:
@@ -154,7 +223,16 @@ class Linker:
 
         parts = of_class(reading.evidence), of_class(reading.fused), of_class(reading.share)
         uncertainty, sources = tell(self.reader.folder.config.sources, reading.sources, parts)
-        return Relation(*ends, verdict.label, verdict.confidence, uncertainty, sources)
+        said = next(judgements)
+        return Relation(
+            *item.ends,
+            verdict.label,
+            said.confidence,
+            uncertainty,
+            sources,
+            review=said.review,
+            candidates=said.candidates,
+        )
 
     def _warnings(self, read: int, possible: int) -> tuple[str, ...]:
         if read == possible:
@@ -172,7 +250,26 @@ class _Judged(NamedTuple):
         """Probability of the relation; 0 where "None" is the most probable."""
         if self.verdict is None or self.verdict.label == NO_RELATION:
             return 0.0
-        return self.verdict.confidence
+        return self.verdict.chance
+
+
+def _best(judged: Sequence[_Judged]) -> list[_Judged]:
+    """Relations that are more probable than none, one a pair of entities at most."""
+    best: dict[frozenset[int], _Judged] = {}
+    for item in judged:
+        pair = frozenset(id(end) for end in item.ends)
+        if item.relation > (best[pair].relation if pair in best else 0.0):
+            best[pair] = item
+    return list(best.values())
+
+
+def _in_order(post: EntityPost, linked: Linked) -> Linked:
+    place = {id(entity): i for i, entity in enumerate(post.entities)}
+
+    def ends(link: Link) -> tuple[int, int]:
+        return place[id(link.relation.head)], place[id(link.relation.tail)]
+
+    return linked._replace(links=tuple(sorted(linked.links, key=ends)))
 
 
 def _pair(words: Sequence[Span], ends: Ends) -> Pair | None:

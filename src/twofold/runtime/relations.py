@@ -63,12 +63,14 @@ class Verdict(NamedTuple):
     Attributes:
         number: of the relation among the labels.
         label: the relation; "None" for none.
-        confidence: its probability, in [0, 1].
+        chance: its probability by the network alone, before calibration, in [0, 1].
+        scores: (K,) of all relations; −∞ for those that did not compete.
     """
 
     number: int
     label: str
-    confidence: float
+    chance: float
+    scores: NDArray[np.float64]
 
 
 class RelationReader:
@@ -154,11 +156,18 @@ class RelationReader:
         return [self._verdict(reading, fits(reading.head.type, reading.tail.type)) for reading in readings]
 
     def _verdict(self, reading: PairReading, allowed: NDArray[np.bool_]) -> Verdict:
-        scores = np.where(allowed, reading.emissions.astype(np.float64) / self.folder.temperature, -np.inf)
-        chances = np.exp(scores - scores.max())
-        chances /= chances.sum()
-        best = int(chances.argmax())
-        return Verdict(best, self.labels[best], float(chances[best]))
+        scores = np.where(allowed, reading.emissions.astype(np.float64), -np.inf)
+        best = int(scores.argmax())
+        chance = float(class_chances(scores[None], 1.0)[0, best])
+        return Verdict(best, self.labels[best], chance, scores)
+
+
+def class_chances(
+    scores: NDArray[np.float64], temperature: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Softmax of scores (S, K) over the relations, divided by a temperature, one for all or (S, 1)."""
+    powers = np.exp((scores - scores.max(1, keepdims=True)) / temperature)
+    return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
 def _only_slot(output: FusionOutput) -> FusionOutput:

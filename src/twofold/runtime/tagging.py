@@ -6,7 +6,7 @@ Shape letters: W words, K tags, M sources, n words of a span.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,26 +16,13 @@ from twofold.posts import Entity
 from twofold.runtime.decoding import ChainDecoder, TagSpan
 from twofold.runtime.evidence import tell
 from twofold.runtime.folder import ModelFolder
+from twofold.runtime.judgement import Judgement
 from twofold.runtime.network import Network
 from twofold.runtime.pairs import word_span
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.reading import Reader, Reading
 
 Floats = NDArray[np.float32]
-
-
-class Judgement(NamedTuple):
-    """How far an entity can be trusted.
-
-    Attributes:
-        confidence: probability in [0, 1] that exact span and type are right.
-        review: whether a person should look at it; None where no limit was set.
-        candidates: set of answers, see `Entity`; None where none was asked for.
-    """
-
-    confidence: float
-    review: bool | None = None
-    candidates: tuple[str, ...] | None = None
 
 
 class Judge(Protocol):
