@@ -131,6 +131,19 @@ class MultigranularConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DirichletConfig:
+    """Options of the fusion ``dirichlet``.
+
+    Attributes:
+        weight: of its loss beside the CRF's.
+        regulariser: λ, of evidence for wrong outputs, once it has risen.
+    """
+
+    weight: float = 1.0
+    regulariser: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """What is built.
 
@@ -148,8 +161,8 @@ class ModelConfig:
         window_pieces: longest input of the text encoder, special pieces included.
         context_words: words of context either side of a window of a long post.
         weights: ``8bit`` or ``float32``, how the exported graphs keep theirs.
-        evidential, bottleneck, multigranular: options of the fusions so called; the others do not look
-            at them.
+        evidential, bottleneck, multigranular, dirichlet: options of the fusions so called; the others do not
+            look at them.
         relations: options of that task; taggers do not look at them.
     """
 
@@ -169,6 +182,7 @@ class ModelConfig:
     evidential: EvidentialConfig = field(default_factory=EvidentialConfig)
     bottleneck: BottleneckConfig = field(default_factory=BottleneckConfig)
     multigranular: MultigranularConfig = field(default_factory=MultigranularConfig)
+    dirichlet: DirichletConfig = field(default_factory=DirichletConfig)
     relations: RelationsConfig = field(default_factory=RelationsConfig)
 
 

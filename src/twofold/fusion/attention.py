@@ -1,10 +1,12 @@
-"""Attention, the transformer layer in which one sequence asks another, and a gate between two states.
+"""Attention, the transformer layer in which one sequence asks another, a gate between two states, and what
+each word sees in a source.
 
 Vaswani et al. (2017), in the form of BERT's layers (Devlin et al., 2019): residual, then normalisation. How
 keys that are not real are hidden is handed in, since released code hides them in a way that fails where no
-key is real. It does not know what words and pictures are.
+key is real. It does not know what is made of it.
 
-Shapes: B posts, Q queries, N keys, D width, h heads.
+Shapes: B posts, Q queries, N keys, D width, h heads; of `SourceView` W slots, N elements of a source, V its
+width, H inner width.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+
+from twofold.fusion.contract import Source
 
 Hide = Callable[[Tensor, Tensor], Tensor]
 """Scores (B, h, Q, N) and the mask (B, N) of the keys, True where one is real, to scores."""
@@ -119,3 +123,47 @@ class Gate(nn.Module):
         """Mix two (B, Q, D) to one."""
         gate = torch.sigmoid(self.first(first) + self.second(second))
         return gate * first + (1 - gate) * second
+
+
+class SourceView(nn.Module):
+    """What each word sees in a source: cross-attention, multiplied with a projection of the word.
+
+    The product, instead of the residual sum of a transformer layer, leaves no path on which the
+    word alone passes for evidence of the picture.
+
+    Args:
+        width: D of the words.
+        source_width: V of the source.
+        inner: H, width of the view.
+        heads: attention heads; divides H.
+    """
+
+    def __init__(self, width: int, source_width: int, inner: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(source_width)
+        self.query = nn.Linear(width, inner)
+        self.key = nn.Linear(source_width, inner)
+        self.value = nn.Linear(source_width, inner)
+        self.context = nn.Linear(width, inner)
+        self.out_norm = nn.LayerNorm(inner)
+
+    def forward(self, words: Tensor, source: Source) -> Tensor:
+        """Look from words (B, W, D) at a source (B, N, V).
+
+        Returns:
+            view (B, W, H), finite also where the source is wholly masked.
+        """
+        words, states = words.detach(), self.norm(source.states.detach())
+        query, key, value = (
+            self._split(x) for x in (self.query(words), self.key(states), self.value(states))
+        )
+        scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5  # (B, h, W, N)
+        weights = torch.softmax(scores.masked_fill(~source.mask[:, None, None], -1e4), -1)
+        seen = (weights @ value).transpose(1, 2).flatten(2)  # (B, W, H)
+        view: Tensor = self.out_norm(seen) * torch.tanh(self.context(words))
+        return view
+
+    def _split(self, x: Tensor) -> Tensor:
+        split: Tensor = x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, N, H) -> (B, h, N, H/h)
+        return split

@@ -19,56 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from twofold.fusion.attention import SourceView
 from twofold.fusion.contract import Fused, Fusion, Source, at_slots
 from twofold.fusion.nig import NIG, Pooling, from_scores, nll, regulariser
 
 SCALE = 4.5
 """Where the learned scale of emissions starts. A tagger trained by its CRF alone scores the right tag of a
 word it is sure of at about 4.5; with this scale that is δ = 1, the target, and what is left over is doubt."""
-
-
-class SourceView(nn.Module):
-    """What each word sees in a source: cross-attention, multiplied with a projection of the word.
-
-    The product, instead of the residual sum of a transformer layer, leaves no path on which the
-    word alone passes for evidence of the picture.
-
-    Args:
-        width: D of the words.
-        source_width: V of the source.
-        inner: H, width of the view.
-        heads: attention heads; divides H.
-    """
-
-    def __init__(self, width: int, source_width: int, inner: int, heads: int = 4) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = nn.LayerNorm(source_width)
-        self.query = nn.Linear(width, inner)
-        self.key = nn.Linear(source_width, inner)
-        self.value = nn.Linear(source_width, inner)
-        self.context = nn.Linear(width, inner)
-        self.out_norm = nn.LayerNorm(inner)
-
-    def forward(self, words: Tensor, source: Source) -> Tensor:
-        """Look from words (B, W, D) at a source (B, N, V).
-
-        Returns:
-            view (B, W, H), finite also where the source is wholly masked.
-        """
-        words, states = words.detach(), self.norm(source.states.detach())
-        query, key, value = (
-            self._split(x) for x in (self.query(words), self.key(states), self.value(states))
-        )
-        scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5  # (B, h, W, N)
-        weights = torch.softmax(scores.masked_fill(~source.mask[:, None, None], -1e4), -1)
-        seen = (weights @ value).transpose(1, 2).flatten(2)  # (B, W, H)
-        view: Tensor = self.out_norm(seen) * torch.tanh(self.context(words))
-        return view
-
-    def _split(self, x: Tensor) -> Tensor:
-        split: Tensor = x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, N, H) -> (B, h, N, H/h)
-        return split
 
 
 class Evidential(Fusion):

@@ -46,6 +46,21 @@ class NIG(NamedTuple):
         """Variance of the mean, β/(γ(α−1))."""
         return self.beta / (self.gamma * (self.alpha - 1))
 
+    @property
+    def width(self) -> Tensor:
+        """Scale of the predicted Student-t, √(β(1+γ)/(αγ)): aleatoric by Meinert et al. (AAAI 2023)."""
+        return (self.beta * (1 + self.gamma) / (self.alpha * self.gamma)) ** 0.5
+
+    @property
+    def ignorance(self) -> Tensor:
+        """1/√γ: epistemic by Meinert et al., since the loss does not tell γ from β."""
+        return self.gamma**-0.5
+
+    @property
+    def evidence(self) -> Tensor:
+        """Virtual observations γ + 2α (Meinert et al.)."""
+        return self.gamma + 2 * self.alpha
+
 
 def from_scores(scores: Tensor) -> NIG:
     """Parameters from unconstrained scores, with the caps of this module.

@@ -16,6 +16,7 @@ from twofold.errors import ConfigError
 from twofold.fusion import bottleneck, multigranular, variational
 from twofold.fusion.concat import Concat
 from twofold.fusion.contract import Fusion
+from twofold.fusion.dirichlet import Dirichlet
 from twofold.fusion.evidential import Evidential
 from twofold.fusion.multigranular_faithful import ReleasedAdded, ReleasedGated, faithful
 from twofold.fusion.nig import LogLinear, MoNIG, Pooling, PriorCorrected
@@ -61,6 +62,18 @@ def _evidential(plan: Plan) -> Fusion:
         places=plan.places,
         evidence_weight=options.weight,
         regulariser_weight=options.regulariser,
+    )
+
+
+def _dirichlet(plan: Plan) -> Fusion:
+    options = plan.config.dirichlet
+    return Dirichlet(
+        plan.width,
+        len(plan.labels),
+        plan.sources,
+        places=plan.places,
+        weight=options.weight,
+        divergence_weight=options.regulariser,
     )
 
 
@@ -140,6 +153,7 @@ MULTIGRANULARS: dict[
 FUSIONS: dict[str, Callable[[Plan], Fusion]] = {
     "bottleneck": _bottleneck,
     "concat": lambda plan: Concat(plan.width, len(plan.labels), plan.sources, plan.places),
+    "dirichlet": _dirichlet,
     "evidential": _evidential,
     "multigranular": _multigranular,
     "text_only": lambda plan: TextOnly(plan.width, len(plan.labels), plan.places),

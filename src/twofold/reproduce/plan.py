@@ -21,7 +21,7 @@ from twofold.errors import ConfigError, DataError
 from twofold.pipeline import default_folder
 from twofold.reproduce.table import DataSet, Settings, Table
 
-OPTION_TABLES = ("concat", "evidential", "multigranular", "bottleneck", "relations")
+OPTION_TABLES = ("concat", "evidential", "multigranular", "bottleneck", "dirichlet", "relations")
 """Tables of ``[model]`` that only the fusion or the task of that name looks at."""
 _NO_MATTER = ("model.name", "training.device", "training.threads")
 Tree = dict[str, Any]
