@@ -33,7 +33,7 @@ BELOW: dict[str, set[str]] = {
     "evaluation": {"errors", "posts"},
     "runtime": {"errors", "posts", "segmentation"},
     "corpora": {"errors", "posts", "segmentation", "runtime"},
-    "trust": {"errors", "evaluation", "runtime"},
+    "trust": {"errors", "posts", "evaluation", "runtime"},
     "report": {SELF, "errors", "posts", "runtime"},
     "pipeline": {"errors", "posts", "corpora", "runtime", "trust"},
     SELF: {"errors", "posts", "pipeline"},

@@ -160,6 +160,11 @@ class Extractor:
         return tuple(label for label in labels if label != NO_RELATION)
 
     @property
+    def tagger(self) -> Tagger:
+        """What finds entities; a relation model alone has none (ModelError)."""
+        return self._needed_tagger()
+
+    @property
     def decoder(self) -> ChainDecoder:
         """The tagger's CRF."""
         return self._needed_tagger().decoder
@@ -179,6 +184,12 @@ class Extractor:
                 the post in question).
             ConfigError: batch_size is not a number above 0.
         """
+        return (extraction for extraction, _ in self.traced(posts, batch_size=batch_size))
+
+    def traced(
+        self, posts: Iterable[PostLike], *, batch_size: int = 32
+    ) -> Iterator[tuple[Extraction, Reading | None]]:
+        """As `extract`, each with what the tagger saw in the post; None for a relation model alone."""
         groups = _groups(posts, batch_size)
         return chain.from_iterable(self._extractions(group, batch_size) for group in groups)
 
@@ -229,12 +240,14 @@ class Extractor:
         """
         return self._needed_tagger().judge(readings, entities)
 
-    def _extractions(self, posts: Sequence[Post], batch_size: int) -> list[Extraction]:
+    def _extractions(
+        self, posts: Sequence[Post], batch_size: int
+    ) -> list[tuple[Extraction, Reading | None]]:  # fmt: skip
         found = self._finder.find(posts, batch_size)
         linked = [Linked(()) for _ in posts]
         if self._linker is not None:
             linked = self._linker.link(found.posts, batch_size, self._shared(found))
-        return [
+        extractions = [
             Extraction(
                 post.id,
                 post.text,
@@ -246,6 +259,8 @@ class Extractor:
             )
             for i, post in enumerate(posts)
         ]
+        readings: Sequence[Reading | None] = found.readings or [None] * len(posts)
+        return list(zip(extractions, readings, strict=True))
 
     def _classified(self, linker: Linker, posts: Sequence[Post], batch_size: int) -> list[Linked]:
         found, ends = self._finder.ends(posts, batch_size)

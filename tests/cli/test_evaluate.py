@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import tiny_model
 from PIL import Image
 
 from twofold.cli.main import main
+from twofold.runtime.folder import seal
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,27 @@ def test_trust_in_print_and_in_full(model, data, tmp_path, capsys):
     assert out.splitlines()[-2].startswith("lenient P 60.00")
     rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
     assert f"{100 * trust['errors']['total']['all']['auroc']:.1f}" in rows["total"]
+
+
+def test_trust_before_and_after_calibration(model, data, tmp_path, capsys):
+    # The network's own confidences are those of the same model with a temperature of 1.
+    plain = shutil.copytree(model, tmp_path / "plain")
+    (plain / "calibration.json").write_text('{"temperature": 1.0}', encoding="utf-8")
+    seal(plain)
+    told = {}
+    for name, folder in (("tiny", model), ("plain", plain)):
+        target = tmp_path / f"{name}.json"
+        assert main(["evaluate", str(folder), str(data), "--trust", "--json", str(target)]) == 0
+        told[name] = json.loads(target.read_text(encoding="utf-8"))["trust"]["entities"]
+    assert told["tiny"]["before"] == told["plain"]["before"]
+    assert told["tiny"]["before"]["calibration"] == told["plain"]["calibration"]
+    assert told["tiny"]["before"]["reliability"] == told["plain"]["reliability"]
+    assert told["tiny"]["calibration"] != told["plain"]["calibration"]
+    before, after = (x["all"]["figures"]["ece"]["value"] for x in (
+        told["tiny"]["before"]["calibration"], told["tiny"]["calibration"],
+    ))  # fmt: skip
+    assert before != after
+    assert f"{100 * before:.1f} >  {100 * after:.1f} [" in capsys.readouterr().out
 
 
 def test_without_trust_there_is_none_of_it(model, data, tmp_path, capsys):

@@ -8,14 +8,14 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.extract import add_model_options, load_model, paired
+from twofold.cli.examined import examined
+from twofold.cli.extract import add_model_options, load_model
 from twofold.cli.outputs import RejectLog, lines_to
 from twofold.cli.progress import Progress, watch
 from twofold.cli.relation_scores import RelationResult, figures, headline, score_record
@@ -26,13 +26,12 @@ from twofold.evaluation.predictions import PredictionCollector
 from twofold.evaluation.spans import SpanScores, TwoCounts
 from twofold.evaluation.triples import whole_posts
 from twofold.evaluation.trust import ALL, TrustReport, plain, trust_report
-from twofold.posts import Extraction, Post, Rejected, Relation
+from twofold.posts import Extraction, Post, Rejected
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
 
 _NAMED = 10
-_TOGETHER = 256  # posts that are read for both tasks before the next ones
 
 
 def add_parser(subparsers: Any) -> None:
@@ -72,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
         posts = whole_posts(labelled) if extractor.relations else labelled
         related = RelationResult(bool(extractor.types))
         # The model looks at text, picture and alt text only; gold travels beside them on the post.
-        for post, extraction, judged in _examined(extractor, posts, args.batch_size):
-            result.add(post, extraction, bool(extractor.types))
+        for post, extraction, before, judged in examined(extractor, posts, args.batch_size, args.trust):
+            result.add(post, extraction, bool(extractor.types), before)
             if extractor.relations and post.relations is not None:
                 related.add(post, extraction, judged)
         result.check(args.data, extractor)
@@ -97,19 +96,6 @@ def _reports(result: _Result, related: RelationResult) -> dict[str, TrustReport]
     if related.posts:
         reports["relations"] = related.trust()
     return reports
-
-
-def _examined(
-    extractor: Extractor, posts: Iterable[Post], batch_size: int
-) -> Iterator[tuple[Post, Extraction, tuple[Relation, ...]]]:
-    """Each post with what was found in it, and what the pairs of its gold relations are taken for."""
-    if not extractor.relations:
-        yield from ((post, extraction, ()) for post, extraction in paired(extractor, posts, batch_size))
-        return
-    stream = iter(posts)
-    while group := list(islice(stream, _TOGETHER)):
-        found = extractor.extract(group, batch_size=batch_size)
-        yield from zip(group, found, extractor.classify(group, batch_size=batch_size), strict=True)
 
 
 @dataclass
@@ -139,21 +125,23 @@ class _Result:
             else:
                 self.unlabelled += 1
 
-    def add(self, post: Post, extraction: Extraction, finds_entities: bool) -> None:
-        """Count one post."""
+    def add(
+        self, post: Post, extraction: Extraction, finds_entities: bool, before: Sequence[float] = ()
+    ) -> None:
+        """Count one post; ``before`` are its confidences before calibration, if known."""
         self.posts += 1
         self.tokens += len(post.tokens or ())
         self._count_picture(post, extraction)
         self.progress.step(post)
         if finds_entities and post.entities is not None:
-            self._count_entities(post, extraction)
+            self._count_entities(post, extraction, before)
 
-    def _count_entities(self, post: Post, extraction: Extraction) -> None:
+    def _count_entities(self, post: Post, extraction: Extraction, before: Sequence[float]) -> None:
         self.scored += 1
         gold = [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
         found = [(e.start, e.end, e.type) for e in extraction.entities]
         self.counts.add(gold, found)
-        self.found.add(extraction.entities, post.entities or ())
+        self.found.add(extraction.entities, post.entities or (), before)
 
     def _count_picture(self, post: Post, extraction: Extraction) -> None:
         status = extraction.picture.status

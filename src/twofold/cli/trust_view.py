@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from twofold.evaluation.bootstrap import Interval
 from twofold.evaluation.mistakes import RIGHT
@@ -22,9 +22,7 @@ def trust_lines(report: TrustReport, what: str, rows: Sequence[str]) -> Iterator
     told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.kinds.items())
     yield f"found     {told}; {report.calibration[ALL].missed} gold {what} missed"
     yield ""
-    yield f"{'calibration':12}   ECE [95 %]         chance   Brier     NLL  found  right missed"
-    for name in rows:
-        yield f"{name:12} {_calibration(report.calibration[name])}"
+    yield from _calibrations(report, rows)
     yield ""
     selective = report.selective.figures
     yield "kept, surest first"
@@ -40,12 +38,27 @@ def trust_lines(report: TrustReport, what: str, rows: Sequence[str]) -> Iterator
         yield f"mean share of the sources a post has: {', '.join(shares)}"
 
 
-def _calibration(figures: CalibrationFigures) -> str:
-    ece, brier, nll = (figures.figures[name] for name in ("ece", "brier", "nll"))
-    loss = f"{nll.value:7.3f}" if math.isfinite(nll.value) else f"{'–':>7}"
+def _calibrations(report: TrustReport, rows: Sequence[str]) -> Iterator[str]:
+    """A line a type, with what was before calibration where that is known."""
+    before = report.before.calibration if report.before is not None else {}
+    if before:
+        yield "before > after calibration; before: the network's own confidences, at temperature 1"
+    gap = " " * 8 if before else ""
+    columns = f"ECE [95 %]         chance {gap}  Brier {gap}    NLL  found  right missed"
+    yield f"{'calibration':12} {gap}  {columns}"
+    for name in rows:
+        yield f"{name:12} {_calibration(report.calibration[name], before.get(name))}"
+
+
+def _calibration(now: CalibrationFigures, before: CalibrationFigures | None) -> str:
+    def changed(name: str, told: Callable[[float], str]) -> str:
+        return "" if before is None else f"{told(before.figures[name].value):>5} > "
+
+    ece, brier, nll = (now.figures[name] for name in ("ece", "brier", "nll"))
     return (
-        f"{_interval(ece):20} {_number(figures.ece_by_chance):>6} {_number(brier.value):>7} {loss} "
-        f"{figures.predictions:6} {figures.right:6} {figures.missed:6}"
+        f"{changed('ece', _number)}{_interval(ece):20} {_number(now.ece_by_chance):>6} "
+        f"{changed('brier', _number)}{_number(brier.value):>7} {changed('nll', _nats)}{_nats(nll.value):>7} "
+        f"{now.predictions:6} {now.right:6} {now.missed:6}"
     )
 
 
@@ -61,6 +74,10 @@ def _errors(report: TrustReport) -> Iterator[str]:
 
 def _interval(figure: Interval) -> str:
     return f"{_number(figure.value):>5} [{_number(figure.low)}–{_number(figure.high)}]"
+
+
+def _nats(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "–"
 
 
 def _number(value: float) -> str:

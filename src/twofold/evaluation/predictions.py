@@ -9,7 +9,7 @@ Shape letters: S predictions, G missed gold items, P posts, M sources.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,7 @@ class Predictions:
         missed_post: (G,) number of its post.
         uncertainty: (S,) by measure, larger for less sure; nan where there is none.
         share: (S,) by source; nan where the post does not have the source.
+        before: (S,) confidence before calibration; None where it was not told of all.
     """
 
     confidence: Floats
@@ -52,6 +53,7 @@ class Predictions:
     missed_post: Integers
     uncertainty: Mapping[str, Floats]
     share: Mapping[str, Floats]
+    before: Floats | None = None
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -70,10 +72,14 @@ class PredictionCollector:
     def __init__(self) -> None:
         self._found: list[tuple[Entity | Relation, str, int]] = []
         self._missed: list[tuple[str, int]] = []
+        self._before: list[float] = []
         self._posts = 0
 
-    def add(self, found: Sequence[Entity], gold: Collection[Entity]) -> None:
-        """Take in one post: predicted entities, each once, and gold ones."""
+    def add(self, found: Sequence[Entity], gold: Collection[Entity], before: Iterable[float] = ()) -> None:
+        """Take in one post: predicted entities, each once, and gold ones.
+
+        ``before`` are confidences of the entities before calibration, of all or of none.
+        """
         wanted = {(e.start, e.end, e.type) for e in gold}
         given = [(e.start, e.end, e.type) for e in found]
         number = self._next()
@@ -81,6 +87,7 @@ class PredictionCollector:
             (e, kind_of(span, wanted), number) for e, span in zip(found, given, strict=True)
         ]  # fmt: skip
         self._missed += [(kind, number) for _, _, kind in sorted(wanted - set(given))]
+        self._before += before
 
     def add_pairs(self, found: Sequence[Relation], gold: Sequence[Relation]) -> None:
         """Take in one post's given pairs: what each is taken for, and what it is.
@@ -113,6 +120,7 @@ class PredictionCollector:
             missed_post=np.array([number for _, number in self._missed], np.int64),
             uncertainty=_uncertainties(items),
             share={name: np.array([_share(item, name) for item in items]) for name in sources},
+            before=np.array(self._before) if len(self._before) == len(items) else None,
         )
 
 

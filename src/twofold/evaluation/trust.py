@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,19 @@ class CalibrationFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class BeforeCalibration:
+    """The same predictions with the confidences that nothing was fitted for.
+
+    Attributes:
+        calibration: by type, and of ``all``.
+        reliability: bars of their reliability diagram.
+    """
+
+    calibration: Mapping[str, CalibrationFigures]
+    reliability: tuple[Bin, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SelectiveFigures:
     """When the least sure predictions are set aside.
 
@@ -110,6 +123,7 @@ class TrustReport:
             it tells errors from right predictions: ``all`` errors, and each kind alone.
         error_auroc: by measure, its AUROC for all errors with an interval.
         sources: by name.
+        before: calibration before calibration; None where that is not known.
     """
 
     posts: int
@@ -121,6 +135,7 @@ class TrustReport:
     errors: Mapping[str, Mapping[str, Detection]]
     error_auroc: Mapping[str, Interval]
     sources: Mapping[str, SourceFigures]
+    before: BeforeCalibration | None = None
 
 
 def trust_report(predictions: Predictions, *, draws: int = DRAWS, seed: int = 0) -> TrustReport:
@@ -137,13 +152,21 @@ def trust_report(predictions: Predictions, *, draws: int = DRAWS, seed: int = 0)
         posts=p.posts,
         gold=p.gold,
         kinds={name: int((p.kind == name).sum()) for name in sorted({*p.kind.tolist(), RIGHT})},
-        calibration={name: _calibration(p, name, draws, seed) for name in (ALL, *types)},
+        calibration={name: _calibration(p, p.confidence, name, draws, seed) for name in (ALL, *types)},
         reliability=reliability(p.confidence, p.right),
         selective=_selective(p, draws, seed),
         errors={name: _errors(p, score) for name, score in measures(p).items()},
         error_auroc=_aurocs(p, draws, seed),
         sources={name: _source(share, p.right) for name, share in p.share.items()},
+        before=None if p.before is None else _before(p, p.before, (ALL, *types), draws, seed),
     )
+
+
+def _before(
+    p: Predictions, confidence: Floats, types: Sequence[str], draws: int, seed: int
+) -> BeforeCalibration:
+    figures = {name: _calibration(p, confidence, name, draws, seed) for name in types}
+    return BeforeCalibration(figures, reliability(confidence, p.right))
 
 
 def measures(predictions: Predictions) -> dict[str, Floats]:
@@ -151,9 +174,9 @@ def measures(predictions: Predictions) -> dict[str, Floats]:
     return {"confidence": 1 - predictions.confidence, **predictions.uncertainty}
 
 
-def _calibration(p: Predictions, kind: str, draws: int, seed: int) -> CalibrationFigures:
+def _calibration(p: Predictions, confidences: Floats, kind: str, draws: int, seed: int) -> CalibrationFigures:
     mine = np.full(len(p.type), True) if kind == ALL else p.type == kind
-    confidence, right, post = p.confidence[mine], p.right[mine], p.post[mine]
+    confidence, right, post = confidences[mine], p.right[mine], p.post[mine]
     missed = len(p.missed_type) if kind == ALL else int((p.missed_type == kind).sum())
     drawn = draw_figures(
         lambda w: calibration_figures(confidence, right, w[post]), p.posts, draws=draws, seed=seed

@@ -30,12 +30,14 @@ class Found(NamedTuple):
         pictures: what became of the picture of each.
         sources: what was read of them; None where nothing was.
         warnings: remarks for the user on each.
+        readings: what the tagger saw in each; None where none looked.
     """
 
     posts: list[EntityPost]
     pictures: list[PictureReport]
     sources: PostSources | None
     warnings: list[tuple[str, ...]]
+    readings: list[Reading] | None = None
 
 
 class EntityFinder(Protocol):
@@ -111,12 +113,13 @@ class Given:
         return self.find(posts, batch_size), [_ends(post) for post in posts]
 
 
-def _found(readings: Sequence[Reading], entities: Sequence[Sequence[Entity]], sources: PostSources) -> Found:
+def _found(readings: list[Reading], entities: Sequence[Sequence[Entity]], sources: PostSources) -> Found:
     return Found(
         [EntityPost(r.post, r.words, row) for r, row in zip(readings, entities, strict=True)],
         [reading.picture for reading in readings],
         sources,
         [warnings_on(reading) for reading in readings],
+        readings,
     )
 
 
