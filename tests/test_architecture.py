@@ -36,6 +36,7 @@ BELOW: dict[str, set[str]] = {
     "trust": {"errors", "posts", "evaluation", "runtime"},
     "report": {SELF, "errors", "posts", "runtime"},
     "pipeline": {"errors", "posts", "corpora", "runtime", "trust"},
+    "witness": {"errors", "posts", "evaluation", "runtime", "pipeline"},
     SELF: {"errors", "posts", "pipeline"},
     "encoders": {"errors", "runtime"},
     "detectors": {"errors", "posts", "runtime", "corpora", "encoders"},
@@ -49,7 +50,7 @@ BELOW: dict[str, set[str]] = {
     "reproduce": {"config", "errors", "posts", "evaluation", "pipeline", "training"},
     "cli": {
         SELF, "config", "errors", "posts", "records", "evaluation", "corpora", "trust", "report", "pipeline",
-        "training", "reproduce", "detectors",
+        "training", "reproduce", "detectors", "witness",
     },
 }  # fmt: skip
 """What each room may import besides itself. A new room needs a line here."""

@@ -20,6 +20,7 @@ from twofold.cli.outputs import RejectLog, lines_to
 from twofold.cli.progress import Progress, watch
 from twofold.cli.relation_scores import RelationResult, figures, headline, score_record
 from twofold.cli.trust_view import trust_lines
+from twofold.cli.witness_view import WitnessStand, add_picture_options
 from twofold.errors import DataError
 from twofold.evaluation.calibration import calibration_error
 from twofold.evaluation.predictions import PredictionCollector
@@ -52,6 +53,7 @@ def add_parser(subparsers: Any) -> None:
         "--trust", action="store_true", help="also calibration, risk against coverage, detection of errors"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
+    add_picture_options(parser)
     add_model_options(parser, model=False)
 
 
@@ -59,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate; the exit code is as the epilog says."""
     from twofold.corpora import open_corpus
 
+    witness = WitnessStand(args)
     items = open_corpus(args.data, images=args.images, alt_text=args.alt_text)
     extractor = load_model(args.model, args)
     begin = time.monotonic()
@@ -73,17 +76,21 @@ def run(args: argparse.Namespace) -> int:
         # The model looks at text, picture and alt text only; gold travels beside them on the post.
         for post, extraction, before, judged in examined(extractor, posts, args.batch_size, args.trust):
             result.add(post, extraction, bool(extractor.types), before)
+            witness.add(post)
             if extractor.relations and post.relations is not None:
                 related.add(post, extraction, judged)
         result.check(args.data, extractor)
         reports = _reports(result, related) if args.trust else {}
+        witness.examine(extractor, progress.tell)
         if write is not None:
             record = _record(result, related, rejected, args, extractor, time.monotonic() - begin)
             trust = {"trust": plain(reports)} if reports else {}
-            write(json.dumps(record | trust, indent=1))
+            write(json.dumps(record | trust | witness.record(), indent=1))
     for what, report in reports.items():
         rows = list(report.calibration) if what == "entities" else [ALL]
         print("\n".join(trust_lines(report, what, rows)), end="\n\n")
+    for line in witness.lines():
+        print(line)
     print("\n".join(_lines(result, related, rejected, args, extractor)))
     return 1 if rejected else 0
 
