@@ -34,7 +34,7 @@ BELOW: dict[str, set[str]] = {
     "runtime": {"errors", "posts", "segmentation"},
     "corpora": {"errors", "posts", "segmentation", "runtime"},
     "trust": {"errors", "posts", "evaluation", "runtime"},
-    "report": {SELF, "errors", "posts", "runtime"},
+    "report": {SELF, "errors", "posts", "evaluation", "runtime"},
     "pipeline": {"errors", "posts", "corpora", "runtime", "trust"},
     "witness": {"errors", "posts", "evaluation", "runtime", "pipeline"},
     SELF: {"errors", "posts", "pipeline"},

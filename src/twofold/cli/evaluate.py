@@ -19,6 +19,8 @@ from twofold.cli.extract import add_model_options, load_model
 from twofold.cli.outputs import RejectLog, lines_to
 from twofold.cli.progress import Progress, watch
 from twofold.cli.relation_scores import RelationResult, figures, headline, score_record
+from twofold.cli.shift_view import shift_lines
+from twofold.cli.shifts import add_shift_options, check_shift_options, foreign_data
 from twofold.cli.trust_view import trust_lines
 from twofold.cli.witness_view import WitnessStand, add_picture_options
 from twofold.errors import DataError
@@ -53,6 +55,7 @@ def add_parser(subparsers: Any) -> None:
         "--trust", action="store_true", help="also calibration, risk against coverage, detection of errors"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
+    add_shift_options(parser)
     add_picture_options(parser)
     add_model_options(parser, model=False)
 
@@ -61,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate; the exit code is as the epilog says."""
     from twofold.corpora import open_corpus
 
+    check_shift_options(args)
     witness = WitnessStand(args)
     items = open_corpus(args.data, images=args.images, alt_text=args.alt_text)
     extractor = load_model(args.model, args)
@@ -82,17 +86,21 @@ def run(args: argparse.Namespace) -> int:
         result.check(args.data, extractor)
         reports = _reports(result, related) if args.trust else {}
         witness.examine(extractor, progress.tell)
+        foreign = list(foreign_data(args, extractor, progress))
         if write is not None:
             record = _record(result, related, rejected, args, extractor, time.monotonic() - begin)
             trust = {"trust": plain(reports)} if reports else {}
-            write(json.dumps(record | trust | witness.record(), indent=1))
+            shifts = {"foreign": [item.record() for item in foreign]} if foreign else {}
+            write(json.dumps(record | trust | shifts | witness.record(), indent=1))
     for what, report in reports.items():
         rows = list(report.calibration) if what == "entities" else [ALL]
         print("\n".join(trust_lines(report, what, rows)), end="\n\n")
+    for item in foreign:
+        print("\n".join(shift_lines(item.shift)), end="\n\n")
     for line in witness.lines():
         print(line)
     print("\n".join(_lines(result, related, rejected, args, extractor)))
-    return 1 if rejected else 0
+    return 1 if rejected or any(item.rejected for item in foreign) else 0
 
 
 def _reports(result: _Result, related: RelationResult) -> dict[str, TrustReport]:

@@ -1,0 +1,106 @@
+"""``twofold evaluate --trust --against/--shift``: what is compared with what, and what is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tiny_model
+
+from twofold.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(tiny_model.build(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Data (Anna, NASA and paris are found, Bob has no label), foreign posts, and what was trained on."""
+    lines = [
+        {"id": 1, "text": "Anna left NASA", "entities": [{"start": 0, "end": 4, "type": "PER"}]},
+        {"id": 2, "text": "the sea at paris", "entities": [{"start": 11, "end": 16, "type": "LOC"}]},
+        {"id": 3, "text": "Bob"},
+    ]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    foreign = ['{"id": 1, "text": "Carl"}', "no", '{"id": 2, "text": "the sea"}']
+    (tmp_path / "foreign.jsonl").write_text("\n".join(foreign), encoding="utf-8")
+    (tmp_path / "train.txt").write_text("IMGID:1\nanna\tB-PER\nleft\tO\nParis\tB-LOC\n\n", encoding="utf-8")
+    return tmp_path
+
+
+def evaluate(model, files, *arguments):
+    target = files / "figures.json"
+    code = main(["evaluate", model, str(files / "data.jsonl"), "--trust", "--json", str(target), *arguments])
+    return code, json.loads(target.read_text(encoding="utf-8"))["foreign"]
+
+
+def test_other_posts_labelled_or_not(model, files, capsys):
+    other = str(files / "foreign.jsonl")
+    code, (found,) = evaluate(model, files, "--against", other)
+    assert code == 1  # a line was rejected
+    assert "foreign.jsonl:2: rejected" in capsys.readouterr().err
+    assert (found["name"], found["items"], found["from"]["path"]) == ("foreign.jsonl", "posts", other)
+    assert (found["own"]["items"], found["own"]["found"], found["own"]["accuracy"]) == (2, 3, 0.666667)
+    assert (found["foreign"]["items"], found["foreign"]["found"], found["foreign"]["f1"]) == (2, 1, None)
+    by_entities, by_words = (found["measures"][f"{n}_confidence_max"] for n in ("entity", "word"))
+    assert (by_entities["own"], by_entities["foreign"]) == (2, 1)
+    assert (by_words["own"], by_words["foreign"]) == (2, 2)
+    assert by_words["auroc"]["low"] <= by_words["auroc"]["value"] <= by_words["auroc"]["high"]
+
+
+def test_the_same_posts_are_not_foreign(model, files):
+    code, (found,) = evaluate(model, files, "--against", str(files / "train.txt"), "--no-relations")
+    assert code == 0
+    assert found["foreign"]["f1"] == 0.666667  # anna is not found
+    _, (same,) = evaluate(model, files, "--against", str(files / "data.jsonl"))
+    assert same["foreign"]["items"] == 3  # Bob's post needs no label there
+
+
+def test_typos(model, files, capsys):
+    code, (found,) = evaluate(model, files, "--shift", "typos", "--typo-rate", "1")
+    assert code == 0
+    assert found["name"] == "typos in 100 % of the longer words"
+    assert found["own"]["items"] == found["foreign"]["items"] == 2
+    assert found["foreign"]["found"] < found["own"]["found"]  # paris is not written like that
+    assert "word confidence max" in capsys.readouterr().out
+
+
+def test_entities_never_seen(model, files):
+    code, (found,) = evaluate(model, files, "--shift", "unseen", "--seen", str(files / "train.txt"))
+    assert code == 0
+    assert found["items"] == "entities"
+    assert (found["own"]["items"], found["foreign"]["items"]) == (2, 1)  # only NASA is new, whatever the case
+    assert (found["own"]["accuracy"], found["foreign"]["accuracy"]) == (1.0, 0.0)
+    assert found["from"]["surfaces"] == 2
+    assert set(found["measures"]) == {"confidence", "aleatoric", "epistemic", "total"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shift", "typos"], "add --trust"),
+        (["--trust", "--shift", "unseen"], "--seen"),
+        (["--trust", "--seen", "train.txt"], "--shift unseen"),
+        (["--trust", "--shift", "typos", "--typo-rate", "0"], "typo-rate is 0"),
+        (["--trust", "--shift", "unseen", "--seen", "foreign.jsonl"], "no labelled post"),
+        (["--trust", "--against", "empty.jsonl"], "no post"),
+        (["--trust", "--against", "gone.txt"], "gone.txt"),
+    ],
+)
+def test_mistakes(model, files, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(files)
+    (files / "empty.jsonl").write_text("\n", encoding="utf-8")
+    assert main(["evaluate", model, "data.jsonl", *arguments, "--json", "x.json"]) == 2
+    assert message in capsys.readouterr().err
+    assert not (files / "x.json").exists()
+
+
+def test_a_model_that_finds_no_entities(files, capsys):
+    folder = str(tiny_model.build_relations(files / "pairs"))
+    ends = {"head": {"start": 0, "end": 4, "type": "PER"}, "tail": {"start": 10, "end": 14, "type": "ORG"}}
+    line = {"id": 1, "text": "Anna left NASA", "relations": [{**ends, "type": "/per/org/member_of"}]}
+    (files / "pairs.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    assert main(["evaluate", folder, str(files / "pairs.jsonl"), "--trust", "--shift", "typos"]) == 2
+    assert "a model that finds them" in capsys.readouterr().err
