@@ -29,7 +29,7 @@ from twofold.runtime.reading import Reading, chunks
 from twofold.runtime.relations import RelationReader
 from twofold.runtime.sources import PostSources
 from twofold.runtime.tagging import Tagger
-from twofold.trust.judging import entity_judge
+from twofold.trust.judging import entity_judge, relation_judge
 from twofold.trust.risk import RiskControl
 
 PostLike = Post | Mapping[str, Any] | str
@@ -48,6 +48,7 @@ def load(
     threads: int | None = None,
     cache: Path | str | None = None,
     max_error: float | None = None,
+    max_relation_error: float | None = None,
     sets: float | None = None,
 ) -> Extractor:
     """Load a model.
@@ -59,9 +60,11 @@ def load(
             False to look for no relations.
         threads: threads one graph may use; None for as many as there are cores.
         cache: folder where features of pictures are kept between runs; None to keep none.
-        max_error: part of the entities kept that may be wrong, as far as the model's calibration can
-            promise; the others are marked for review. None to mark none.
-        sets: how often the set of types given with each entity shall hold the truth; None for no sets.
+        max_error: part of the entities kept that may be wrong, and of the relations kept, as far as the
+            model's calibration can promise; the others are marked for review. None to mark none.
+        max_relation_error: the same of relations alone, where it shall be another; None for the same.
+        sets: how often the set of types given with each entity and relation shall hold the truth; None for
+            no sets.
 
     Raises:
         ModelError: a folder is missing, half-written, from a newer version, was altered, is for
@@ -81,7 +84,15 @@ def load(
     if relations:
         related = open_folder(Path(relations))
     kept = Path(cache) if cache is not None else None
-    return Extractor(opened, related, threads=threads, cache=kept, max_error=max_error, sets=sets)
+    return Extractor(
+        opened,
+        related,
+        threads=threads,
+        cache=kept,
+        max_error=max_error,
+        max_relation_error=max_relation_error,
+        sets=sets,
+    )
 
 
 def combine(tagger: Path | str | None, relations: Path | str, out: Path | str) -> ModelFolder:
@@ -106,9 +117,12 @@ class Extractor:
         relations: a checked folder of a relation model; None to look for no relations.
         threads: threads one graph may use; None for as many as there are cores.
         cache: folder where features of pictures are kept between runs; None to keep none.
+        max_error: as of `load`, and so are the others.
 
     Attributes:
         folder: the model folder.
+        promise: of the part of the entities kept that may be wrong; None where none was asked for.
+        relation_promise: the same of relations.
     """
 
     def __init__(
@@ -119,16 +133,16 @@ class Extractor:
         threads: int | None = None,
         cache: Path | None = None,
         max_error: float | None = None,
+        max_relation_error: float | None = None,
         sets: float | None = None,
     ) -> None:
         self.folder = folder
         self.promise: RiskControl | None = None
+        self.relation_promise: RiskControl | None = None
         self._tagger: Tagger | None = None
         self._finder: EntityFinder = Given()
         if folder.config.task == "relations" and relations is None:
             relations = folder
-            if max_error is not None or sets is not None:
-                self._needed_tagger()
         else:
             judge = entity_judge(folder, max_error, sets)
             self.promise = judge.promise
@@ -138,7 +152,12 @@ class Extractor:
         if relations is not None:
             lender = self._tagger.network if self._tagger else None
             reader = RelationReader(relations, threads, _kept(relations, cache), lender)
-            self._linker = Linker(reader)
+            limit = max_error if max_relation_error is None else max_relation_error
+            said = relation_judge(relations, limit, sets)
+            self.relation_promise = said.promise
+            self._linker = Linker(reader, judge=said)
+        elif max_relation_error is not None:
+            self._needed_linker()
 
     @property
     def name(self) -> str:
@@ -152,6 +171,11 @@ class Extractor:
     def types(self) -> tuple[str, ...]:
         """Entity types the model knows; none for a relation model alone."""
         return self._tagger.decoder.types if self._tagger else ()
+
+    @property
+    def relation_folder(self) -> ModelFolder:
+        """Folder of the relation model; a tagger alone has none (ModelError)."""
+        return self._needed_linker().reader.folder
 
     @property
     def relations(self) -> tuple[str, ...]:
@@ -213,6 +237,27 @@ class Extractor:
         groups = _groups(posts, batch_size)
         return chain.from_iterable(self._classified(linker, group, batch_size) for group in groups)
 
+    def either_way(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Linked]:
+        """What would be told of the pairs of the posts' gold relations, were these the entities found.
+
+        As `classify`, but nobody says which end is the head: as in use both orders are read, and a relation
+        is told where it is the most probable in one. Pairs in no relation are not told.
+        """
+        linker = self._needed_linker()
+        groups = _groups(posts, batch_size)
+        return chain.from_iterable(self._either_way(linker, group, batch_size) for group in groups)
+
+    def linked(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Linked]:
+        """The relations of `extract`, with what they rest on. Arguments and errors as there, and
+
+        Raises:
+            ModelError: the model knows no relations.
+        """
+        linker = self._needed_linker()
+        for group in _groups(posts, batch_size):
+            found = self._finder.find(group, batch_size)
+            yield from linker.link(found.posts, batch_size, self._shared(found))
+
     def read(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Reading]:
         """What the tagger saw in each post, before decoding; `decode` makes extractions of it.
 
@@ -266,6 +311,11 @@ class Extractor:
         found, ends = self._finder.ends(posts, batch_size)
         return linker.classify(found.posts, ends, batch_size, self._shared(found), self._finder.guesses)
 
+    def _either_way(self, linker: Linker, posts: Sequence[Post], batch_size: int) -> list[Linked]:
+        found, ends = self._finder.ends(posts, batch_size)
+        pairs = [list({frozenset((_place(a), _place(b))): (a, b) for a, b in row}.values()) for row in ends]
+        return linker.either_way(found.posts, pairs, batch_size, self._shared(found))
+
     def _shared(self, found: Found) -> PostSources | None:
         """Sources that the tagger read just as the relation model would."""
         if self._linker is None or found.sources is None:
@@ -296,6 +346,10 @@ def _kept(folder: ModelFolder, cache: Path | None) -> FeatureCache | None:
 def _picture(tagger: PictureReport, relations: PictureReport | None) -> PictureReport:
     """What became of a picture that the relation model may be the only one to look at."""
     return relations if tagger.status == "none" and relations is not None else tagger
+
+
+def _place(end: Entity) -> tuple[int, int]:
+    return end.start, end.end
 
 
 def _groups(posts: Iterable[PostLike], batch_size: int) -> Iterator[list[Post]]:

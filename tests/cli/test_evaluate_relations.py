@@ -165,8 +165,8 @@ def test_trust_in_relations_between_given_pairs(models, data, tmp_path, capsys):
     assert main(["evaluate", str(models / "both"), str(data), "--trust", "--json", str(target)]) == 0
     trust = json.loads(target.read_text(encoding="utf-8"))["trust"]
     assert list(trust) == ["relations"]  # no gold entities, no trust in entities
-    assert trust["relations"]["kinds"] == {"right": 2, "spurious": 1, "wrong_type": 1}
+    assert trust["relations"]["kinds"] == {"right": 2, "spurious": 1, "wrong_relation": 1}
     assert trust["relations"]["calibration"]["all"]["missed"] == 2
     out = capsys.readouterr().out
-    assert "2 right, 1 spurious, 1 wrong type; 2 gold relations missed" in out
+    assert "2 right, 1 spurious, 1 wrong relation; 2 gold relations missed" in out
     assert "given pairs P 50.00" in out

@@ -145,7 +145,7 @@ def test_relations_of_given_pairs_by_hand():
     collector.add_pairs(said, gold)
     collector.add_pairs([pair("owns", 0.5)], [pair("owns")])
     found = collector.predictions()
-    assert found.kind.tolist() == ["right", "wrong_type", "spurious", "right"]
+    assert found.kind.tolist() == ["right", "wrong_relation", "spurious", "right"]
     assert found.confidence.tolist() == [0.9, 0.8, 0.6, 0.5]
     assert found.post.tolist() == [0, 0, 0, 1]
     assert found.missed_type.tolist() == ["owns", "owns"]

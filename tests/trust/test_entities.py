@@ -16,14 +16,13 @@ from twofold.runtime.reading import Reading
 from twofold.trust.calibrated import FILE, Calibration, from_record, read_calibration, to_record
 from twofold.trust.conformal import set_figures
 from twofold.trust.entities import (
-    METHODS,
     NONE,
     answer_chances,
-    answer_sets,
     calibrate_entities,
     labelled,
     span_confidences,
 )
+from twofold.trust.fitting import METHODS, answer_sets
 from twofold.trust.isotonic import Isotonic
 from twofold.trust.risk import control
 

@@ -1,21 +1,30 @@
-"""``twofold calibrate``: fit a model's confidences, thresholds and sets on your own labelled posts."""
+"""``twofold calibrate``: fit a model's confidences, thresholds and sets on your own labelled posts.
+
+Entities are fitted on the posts that carry entities, relations on those that carry relations, as far as the
+model finds them.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from twofold.cli.calibration_view import calibration_lines, end_to_end_lines
 from twofold.cli.extract import add_model_options, load_model
 from twofold.cli.outputs import RejectLog
-from twofold.cli.progress import watch
-from twofold.errors import DataError
+from twofold.cli.progress import Progress, watch
+from twofold.errors import ConfigError, DataError
+from twofold.evaluation.triples import whole_posts
 from twofold.evaluation.trust import plain
 from twofold.posts import Post, Rejected
 from twofold.trust.conformal import SCORES
-from twofold.trust.entities import METHODS, Measured
-from twofold.trust.risk import RiskControl
+from twofold.trust.fitting import METHODS
+from twofold.trust.writing import Fitted
+
+if TYPE_CHECKING:
+    from twofold.pipeline import Extractor
 
 
 def add_parser(subparsers: Any) -> None:
@@ -25,7 +34,8 @@ def add_parser(subparsers: Any) -> None:
         help="fit a model's confidences on your own labelled posts",
         description="Write a copy of a model whose confidences, thresholds (extract --max-error) and sets "
         "(extract --sets) are fitted on labelled posts: one half fits, the other tests. Some hundreds "
-        "of posts do. The network stays as it is.",
+        "of posts do. Entities are fitted where DATA has gold entities, relations where it has gold "
+        "relations; what DATA says nothing of stays as it is, and so does the network.",
         epilog="Exit codes: 0 all well; 1 some records were rejected and not used; 2 nothing was done.",
     )
     parser.add_argument("model", metavar="MODEL", help="a model folder, or default")
@@ -48,82 +58,106 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate; the exit code is as the epilog says."""
-    from twofold.trust.entities import calibrate_entities
     from twofold.trust.writing import write_calibrated
 
+    if args.relations is not None:
+        raise ConfigError(
+            "--relations names a second folder, and one is written",
+            do="join the two first (twofold combine), or calibrate the relation model alone",
+        )
     extractor = load_model(args.model, args)
     with watch(None, bar=True) as progress:
         rejected = RejectLog(None, progress.tell)
-        readings = []
-        for reading in extractor.read(_labelled(args, rejected), batch_size=args.batch_size):
-            readings.append(reading)
-            progress.step(reading.post)
-    calibration, measured = calibrate_entities(
-        extractor.decoder, readings, method=METHODS[args.method], score=args.score, seed=args.seed
-    )
-    lines = list(_lines(measured, calibration.temperature))
-    facts = {
-        "method": args.method,
-        "seed": args.seed,
-        "fitted_on": [_named(path) for path in args.data],
-        "measured": plain(measured),
-    }
-    told = f"On {', '.join(facts['fitted_on'])}, method `{args.method}`.\n\n" + "\n".join(
-        f"- {line.strip()}" for line in lines
-    )
-    write_calibrated(extractor.folder, args.out, calibration, facts, told)
-    print("\n".join(lines))
+        posts = list(_labelled(args, extractor, rejected))
+        fitted = dict(_fitted(args, extractor, posts, progress))
+    write_calibrated(extractor.folder, args.out, fitted)
+    for what, part in fitted.items():
+        print(f"{what}:")
+        print("\n".join(f"  {line}" for line in part.told))
+    for what in _finds(extractor):
+        if what not in fitted:
+            print(f"{what}: as they were, since no post tells any")
     print(f"model folder: {args.out}")
     return 1 if rejected else 0
 
 
-def _labelled(args: argparse.Namespace, rejected: RejectLog) -> Iterator[Post]:
+def _finds(extractor: Extractor) -> list[str]:
+    """What the model finds, as the fields of a post are named."""
+    knows = {"entities": extractor.types, "relations": extractor.relations}
+    return [what for what, names in knows.items() if names]
+
+
+def _labelled(args: argparse.Namespace, extractor: Extractor, rejected: RejectLog) -> Iterator[Post]:
+    """Posts with gold of something that the model finds."""
     from twofold.corpora import open_corpus
 
+    wanted = _finds(extractor)
     for path in args.data:
         found = 0
         for item in open_corpus(path, images=args.images, alt_text=args.alt_text):
             if isinstance(item, Rejected):
                 rejected.add(item)
-            elif item.entities is not None:
+            elif any(getattr(item, what) is not None for what in wanted):
                 found += 1
                 yield item
         if not found:
-            raise DataError("no labelled post", where=str(path), expected="posts with gold entities")
+            expected = f"posts with gold {' or '.join(wanted)}"
+            raise DataError("no labelled post", where=str(path), expected=expected)
 
 
-def _named(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
+def _fitted(
+    args: argparse.Namespace, extractor: Extractor, posts: list[Post], progress: Progress
+) -> Iterator[tuple[str, Fitted]]:
+    """What was fitted, by what it was fitted for."""
+    finds = _finds(extractor)
+    tagged = [post for post in posts if post.entities is not None]
+    related = [post for post in whole_posts(posts) if post.relations is not None]
+    if tagged and "entities" in finds:
+        yield "entities", _entities(args, extractor, tagged, progress)
+    if related and "relations" in finds:
+        yield "relations", _relations(args, extractor, related, progress)
 
 
-def _lines(measured: Measured, temperature: float) -> Iterator[str]:
-    (first, second), (fitted, tested) = measured.posts, measured.predictions
-    before, after = measured.before["ece"], measured.after["ece"]
-    yield f"{first} posts to fit on, {second} to test on; {fitted} and {tested} entities found"
-    yield f"temperature {temperature:.3f}"
-    yield (
-        f"calibration error {_percent(before)} before, {_percent(after)} after, "
-        f"{_percent(measured.ece_by_chance)} of exact confidences by chance"
+def _entities(
+    args: argparse.Namespace, extractor: Extractor, posts: list[Post], progress: Progress
+) -> Fitted:
+    from twofold.trust.entities import calibrate_entities
+
+    readings = []
+    for reading in extractor.read(posts, batch_size=args.batch_size):
+        readings.append(reading)
+        progress.step(reading.post)
+    calibration, measured = calibrate_entities(
+        extractor.decoder, readings, method=METHODS[args.method], score=args.score, seed=args.seed
     )
-    yield from _risks(measured.risks)
-    for level, figures in measured.sets.items():
-        yield (
-            f"sets at {_percent(float(level))} %: hold the truth in {_percent(figures.coverage)} %, "
-            f"{figures.size:.2f} answers on average, {_percent(figures.single)} % with one only"
-        )
+    told = list(calibration_lines("entities", measured, calibration.temperature))
+    return Fitted(calibration, _facts(args) | {"measured": plain(measured)}, told)
 
 
-def _risks(risks: Sequence[RiskControl]) -> Iterator[str]:
-    for risk in risks:
-        start = f"at most {_percent(risk.error)} % wrong ({_percent(risk.confidence)} % sure): "
-        if risk.threshold is not None:
-            yield f"{start}keeps {_percent(risk.coverage)} %, of confidence {risk.threshold:.3f} or more"
-        elif risk.instead is not None:
-            error, coverage = _percent(risk.instead.error), _percent(risk.instead.coverage)
-            yield f"{start}not on these data; {error} % is, keeping {coverage} %"
-        else:
-            yield f"{start}not on these data, nor is any other part"
+def _relations(
+    args: argparse.Namespace, extractor: Extractor, posts: list[Post], progress: Progress
+) -> Fitted:
+    """Relations as they are told between the ends of labelled pairs, whichever of these is the head."""
+    from twofold.trust.relations import calibrate_relations, end_to_end
+
+    links = []
+    for post, linked in zip(posts, extractor.either_way(posts, batch_size=args.batch_size), strict=True):
+        links.append(linked.links)
+        progress.step(post)
+    labels = extractor.relation_folder.config.labels
+    calibration, measured = calibrate_relations(
+        labels, posts, links, method=METHODS[args.method], score=args.score, seed=args.seed
+    )
+    told = list(calibration_lines("relations", measured, calibration.temperature))
+    facts = _facts(args) | {"measured": plain(measured)}
+    if extractor.types:
+        found = [linked.links for linked in extractor.linked(posts, batch_size=args.batch_size)]
+        whole = end_to_end(calibration, labels, posts, found, seed=args.seed)
+        told += end_to_end_lines(whole)
+        facts |= {"end_to_end": plain(whole)}
+    return Fitted(calibration, facts, told)
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def _facts(args: argparse.Namespace) -> dict[str, Any]:
+    fitted_on = [f"{path.parent.name}/{path.name}" if path.parent.name else path.name for path in args.data]
+    return {"method": args.method, "seed": args.seed, "fitted_on": fitted_on}

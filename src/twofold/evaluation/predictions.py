@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.evaluation.mistakes import RIGHT, SPURIOUS, WRONG_TYPE, kind_of
+from twofold.evaluation.mistakes import RIGHT, SPURIOUS, WRONG_RELATION, kind_of, kind_of_triple
 from twofold.evaluation.relations import NONE
+from twofold.evaluation.triples import triple_of
 from twofold.posts import Entity, Relation
 
 Floats = NDArray[np.float64]
@@ -92,15 +93,29 @@ class PredictionCollector:
     def add_pairs(self, found: Sequence[Relation], gold: Sequence[Relation]) -> None:
         """Take in one post's given pairs: what each is taken for, and what it is.
 
-        A relation found where there is another is of the wrong type, where there is none spurious.
+        A relation found where there is another is the wrong one, where there is none spurious.
         """
         number = self._next()
         for said, known in zip(found, gold, strict=True):
             if said.type != NONE:
-                mistake = SPURIOUS if known.type == NONE else WRONG_TYPE
+                mistake = SPURIOUS if known.type == NONE else WRONG_RELATION
                 self._found.append((said, RIGHT if said.type == known.type else mistake, number))
             if known.type not in (NONE, said.type):
                 self._missed.append((known.type, number))
+
+    def add_triples(self, found: Sequence[Relation], gold: Sequence[Relation], *, complete: bool) -> int:
+        """Take in one post's relations, those told and the annotated ones; see `kind_of_triple`.
+
+        Returns:
+            How many of those told cannot be judged and are left out.
+        """
+        number, wanted = self._next(), [triple_of(relation) for relation in gold]
+        judged = [(said, kind_of_triple(triple_of(said), wanted, complete=complete)) for said in found]
+        self._found += [(said, kind, number) for said, kind in judged if kind is not None]
+        hit = {_by_places(said) for said, kind in judged if kind == RIGHT}
+        missed = {_by_places(relation) for relation in gold if relation.type != NONE} - hit
+        self._missed += [(kind, number) for _, kind in sorted(missed)]
+        return sum(kind is None for _, kind in judged)
 
     def _next(self) -> int:
         number, self._posts = self._posts, self._posts + 1
@@ -122,6 +137,11 @@ class PredictionCollector:
             share={name: np.array([_share(item, name) for item in items]) for name in sources},
             before=np.array(self._before) if len(self._before) == len(items) else None,
         )
+
+
+def _by_places(relation: Relation) -> tuple[tuple[int, int, int, int], str]:
+    head, tail = relation.head, relation.tail
+    return (head.start, head.end, tail.start, tail.end), relation.type
 
 
 def _uncertainties(items: Sequence[Entity | Relation]) -> dict[str, Floats]:

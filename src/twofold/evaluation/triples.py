@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from twofold.evaluation.relations import NONE
 from twofold.evaluation.spans import Span, SpanScore
-from twofold.posts import Post
+from twofold.posts import Entity, Post, Relation
 
 
 class Triple(NamedTuple):
@@ -29,6 +29,16 @@ class Triple(NamedTuple):
     head: Span
     relation: str
     tail: Span
+
+
+def triple_of(relation: Relation) -> Triple:
+    """A relation with its ends as spans."""
+    return Triple(span_of(relation.head), relation.type, span_of(relation.tail))
+
+
+def span_of(entity: Entity) -> Span:
+    """An entity as a span."""
+    return entity.start, entity.end, entity.type
 
 
 class TripleScores(NamedTuple):

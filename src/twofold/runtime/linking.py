@@ -2,8 +2,9 @@
 
 Of two entities whose types allow a relation, each order that they allow is read. A relation is told where it
 is more probable than "None" in an order; where it is so in both, the more probable one. That is decided by
-the network's own probabilities, so that calibration changes no relation, only how sure it is. It does not know
-where the entities come from.
+the network's own probabilities, so that calibration changes no relation, only how sure it is.
+
+It does not know where the entities come from.
 
 Shape letters: S pairs, K relations.
 """

@@ -1,9 +1,7 @@
 """Calibration of a tagger on labelled posts, and what it says of each entity then.
 
-The posts are halved. On the first half a method fits confidences; on the second, thresholds and lines of
-sets are found and calibration is measured; sets are measured on the first again, where their lines are
-unknown. For a predicted span the answers are its possible types and "none", that no entity has exactly
-these borders; the CRF gives the probability of each.
+For a predicted span the answers are its possible types and "none", that no entity has exactly these borders;
+the CRF gives the probability of each. What is fitted and on which half: see `fitting`.
 
 It does not know files.
 
@@ -12,22 +10,17 @@ Shape letters: W words, K tags, S predicted spans, C answers (types and none).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.errors import DataError
-from twofold.evaluation.calibration import calibration_error_by_chance, calibration_figures
 from twofold.runtime.decoding import ChainDecoder, TagSpan
 from twofold.runtime.reading import Reading
 from twofold.trust.calibrated import Calibration
-from twofold.trust.conformal import Lines, SetFigures, fit_lines, set_figures
-from twofold.trust.halves import SEED, first_half
-from twofold.trust.isotonic import Isotonic, fit_isotonic
-from twofold.trust.risk import Outcomes, RiskControl, control, risk_table
-from twofold.trust.temperature import fit_temperature
+from twofold.trust.fitting import Measured, Method, calibrate, one_temperature, put_calibrated
+from twofold.trust.halves import SEED
 
 Floats = NDArray[np.float64]
 Emissions = Sequence[NDArray[np.floating]]
@@ -35,17 +28,11 @@ Spans = Sequence[Sequence[TagSpan]]
 
 NONE = "none"
 """The answer that no entity has exactly these borders."""
-LEAST = 30
-"""Predictions a half must hold."""
-LEAST_OF_TYPE = 50
-"""Predictions of a type, in the first half, for a temperature of its own."""
-ERRORS, LEVELS = (0.02, 0.05, 0.10, 0.20), (0.80, 0.90, 0.95)
-"""What is reported of thresholds and sets."""
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """Posts with what a decoder finds in them, and the truth.
+class LabelledSpans:
+    """Posts with what a decoder finds in them, and the truth; see `fitting.Labelled`.
 
     Attributes:
         decoder: the CRF.
@@ -63,16 +50,41 @@ class Labelled:
     right: NDArray[np.bool_]
     post: NDArray[np.int64]
 
-    def part(self, chosen: NDArray[np.bool_]) -> Labelled:
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """See `fitting.Labelled`."""
+        return *self.decoder.types, NONE
+
+    @property
+    def found(self) -> NDArray[np.int64]:
+        """(S,) number of the type."""
+        return np.array([self.decoder.types.index(span.type) for row in self.spans for span in row], np.int64)
+
+    @property
+    def posts(self) -> int:
+        """How many."""
+        return len(self.spans)
+
+    def part(self, chosen: NDArray[np.bool_]) -> LabelledSpans:
         """Some of the posts."""
-        posts, mine = np.flatnonzero(chosen).tolist(), chosen[self.post]
-        return Labelled(
-            self.decoder,
-            [self.emissions[i] for i in posts],
-            [self.spans[i] for i in posts],
-            self.truth[mine],
-            self.right[mine],
-            self.post[mine],
+        posts = np.flatnonzero(chosen).tolist()
+        emissions, spans = [self.emissions[i] for i in posts], [self.spans[i] for i in posts]
+        return self._only(emissions, spans, chosen[self.post])
+
+    def of_answer(self, number: int) -> LabelledSpans:
+        """Spans of one type."""
+        kind = self.answers[number]
+        spans = [[span for span in row if span.type == kind] for row in self.spans]
+        return self._only(self.emissions, spans, self.found == number)
+
+    def _only(
+        self,
+        emissions: list[NDArray[np.floating]],
+        spans: list[list[TagSpan]],
+        mine: NDArray[np.bool_],
+    ) -> LabelledSpans:
+        return LabelledSpans(
+            self.decoder, emissions, spans, self.truth[mine], self.right[mine], self.post[mine]
         )
 
     def confidences(self, calibration: Calibration) -> Floats:
@@ -84,13 +96,8 @@ class Labelled:
         """(S, C), see `answer_chances`."""
         return np.concatenate(answer_chances(calibration, self.decoder, self.emissions, self.spans))
 
-    def of_type(self, kind: str) -> tuple[list[list[TagSpan]], NDArray[np.bool_]]:
-        """Spans of one type in each post, and which of them are right."""
-        mine = np.array([span.type == kind for row in self.spans for span in row], bool)
-        return [[span for span in row if span.type == kind] for row in self.spans], self.right[mine]
 
-
-def labelled(decoder: ChainDecoder, readings: Sequence[Reading]) -> Labelled:
+def labelled(decoder: ChainDecoder, readings: Sequence[Reading]) -> LabelledSpans:
     """Decode posts and look up the truth of every span found: gold entities with its borders."""
     emissions: list[NDArray[np.floating]] = [reading.emissions for reading in readings]
     spans = decoder.decode(emissions)
@@ -100,7 +107,7 @@ def labelled(decoder: ChainDecoder, readings: Sequence[Reading]) -> Labelled:
     found = [decoder.types.index(span.type) for row in spans for span in row]
     post = np.repeat(np.arange(len(spans)), [len(row) for row in spans])
     answers = np.array(truth, np.int64)
-    return Labelled(decoder, emissions, spans, answers, answers == np.array(found, np.int64), post)
+    return LabelledSpans(decoder, emissions, spans, answers, answers == np.array(found, np.int64), post)
 
 
 def _answer(decoder: ChainDecoder, reading: Reading, span: TagSpan) -> int:
@@ -141,7 +148,7 @@ def answer_chances(
             values[places] = np.c_[table, np.maximum(0.0, 1 - table.sum(1))]
     if calibration.isotonic:
         for values, row in zip(result, spans, strict=True):
-            _put(values, [decoder.types.index(span.type) for span in row], calibration.isotonic)
+            put_calibrated(values, [decoder.types.index(span.type) for span in row], calibration.isotonic)
     return result
 
 
@@ -159,93 +166,14 @@ def _by_temperature(
         )
 
 
-def _put(chances: Floats, found: Sequence[int], isotonic: Isotonic) -> None:
-    """Map the chance of what was found, and stretch the others of its row to fill up to 1."""
-    at = np.arange(len(chances)), np.array(found, np.int64)
-    before = chances[at]
-    after = isotonic(before)
-    rest = np.where(before < 1, (1 - after) / np.maximum(1 - before, 1e-300), 0.0)
-    chances *= rest[:, None]
-    chances[at] = after
-
-
-def answer_sets(
-    lines: Lines, chances: Floats, found: Sequence[int], level: float
-) -> NDArray[np.bool_]:  # fmt: skip
-    """Sets (S, C) that hold the true answer at this level; the type that was found always belongs."""
-    sets = lines.sets(chances, level)
-    sets[np.arange(len(sets)), np.array(found, np.int64)] = True
-    return sets
-
-
 # --- fitted ------------------------------------------------------------------------------------------
-
-
-def one_temperature(data: Labelled) -> Calibration:
-    """One temperature for all: the fewest data, and the best of the three on a thousand predictions."""
-
-    def confidences(temperature: float) -> Floats:
-        return data.confidences(Calibration(temperature))
-
-    return Calibration(fit_temperature(confidences, data.right).temperature)
-
-
-def temperature_by_type(data: Labelled) -> Calibration:
-    """A temperature for each type with `LEAST_OF_TYPE` predictions; the others share one."""
-    fitted = {}
-    for kind in data.decoder.types:
-        spans, right = data.of_type(kind)
-        if len(right) >= LEAST_OF_TYPE:
-            fitted[kind] = fit_temperature(
-                lambda t, spans=spans: np.concatenate(  # type: ignore[misc]
-                    data.decoder.confidences(data.emissions, spans, t)
-                ),
-                right,
-            ).temperature
-    return Calibration(one_temperature(data).temperature, fitted)
-
-
-def temperature_then_isotonic(data: Labelled) -> Calibration:
-    """One temperature, and an isotonic map after it."""
-    first = one_temperature(data)
-    return Calibration(first.temperature, isotonic=fit_isotonic(data.confidences(first), data.right))
-
-
-METHODS: Mapping[str, Callable[[Labelled], Calibration]] = {
-    "temperature": one_temperature,
-    "types": temperature_by_type,
-    "isotonic": temperature_then_isotonic,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What a calibration turned out to be.
-
-    Attributes:
-        posts: in the first half and in the second.
-        predictions: likewise.
-        before: figures of the second half's confidences at temperature 1 (`calibration_figures`).
-        after: as calibrated.
-        ece_by_chance: what ``ece`` would be of exact confidences.
-        risks: thresholds for the part of `ERRORS` that may be wrong.
-        sets: sets on the first half, for each of `LEVELS`.
-    """
-
-    posts: tuple[int, int]
-    predictions: tuple[int, int]
-    before: Mapping[str, float]
-    after: Mapping[str, float]
-    ece_by_chance: float
-    risks: tuple[RiskControl, ...]
-    sets: Mapping[str, SetFigures]
 
 
 def calibrate_entities(
     decoder: ChainDecoder,
     readings: Sequence[Reading],
     *,
-    method: Callable[[Labelled], Calibration] = one_temperature,
+    method: Method = one_temperature,
     score: str = "lac",
     seed: int = SEED,
 ) -> tuple[Calibration, Measured]:
@@ -254,54 +182,12 @@ def calibrate_entities(
     Args:
         decoder: the CRF.
         readings: of labelled posts, some hundreds at least.
-        method: one of `METHODS`.
+        method: one of `fitting.METHODS`.
         score: of the sets, see `conformal.SCORES`.
         seed: of the halves.
 
     Raises:
         DataError: too little is found in them.
     """
-    halves = first_half([reading.post.id for reading in readings], seed)
-    data = labelled(decoder, readings)
-    first, second = data.part(halves), data.part(~halves)
-    _check(first, second)
-    fitted = method(first)
-    lines = fit_lines(second.chances(fitted), second.truth, (*decoder.types, NONE), score)
-    table = risk_table(_outcomes(first, fitted), _outcomes(second, fitted))
-    whole = Calibration(fitted.temperature, fitted.temperatures, fitted.isotonic, table, lines)
-    return whole, _measure(whole, first, second)
-
-
-def _outcomes(data: Labelled, calibration: Calibration) -> Outcomes:
-    return Outcomes(data.confidences(calibration), data.right, data.post)
-
-
-def _check(first: Labelled, second: Labelled) -> None:
-    fewest = min(len(first.right), len(second.right))
-    if fewest < LEAST:
-        raise DataError(
-            f"the model finds {fewest} entities in one half of the posts",
-            expected=f"{LEAST} at least, and some hundreds for close figures",
-            do="calibrate on more labelled posts",
-        )
-
-
-def _measure(calibration: Calibration, first: Labelled, second: Labelled) -> Measured:
-    raw, now = (second.confidences(c) for c in (Calibration(1.0), calibration))
-    assert calibration.risk is not None
-    assert calibration.sets is not None
-    chances = first.chances(calibration)
-    types = first.decoder.types
-    found = [types.index(span.type) for row in first.spans for span in row]
-    return Measured(
-        posts=(len(first.spans), len(second.spans)),
-        predictions=(len(first.right), len(second.right)),
-        before=calibration_figures(raw, second.right),
-        after=calibration_figures(now, second.right),
-        ece_by_chance=calibration_error_by_chance(now),
-        risks=tuple(control(calibration.risk, error) for error in ERRORS),
-        sets={
-            f"{level:.2f}": set_figures(answer_sets(calibration.sets, chances, found, level), first.truth)
-            for level in LEVELS
-        },
-    )
+    posts = [reading.post.id for reading in readings]
+    return calibrate(labelled(decoder, readings), posts, "entities", method=method, score=score, seed=seed)

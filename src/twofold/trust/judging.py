@@ -1,14 +1,16 @@
-"""What is said of each entity: its confidence, whether a person should look at it, and a set of types.
+"""What is said of each entity and relation: its confidence, whether a person should look at it, and a set
+of answers.
 
-It reads what `calibrate_entities` fitted from a model folder and turns a wish (an error at most, a level
-of sets) into a judge for the tagger, or says why it cannot be granted.
+It reads what was fitted (`fitting`) from a model folder and turns a wish (an error at most, a level of sets)
+into a judge for the tagger or the linker, or says why it cannot be granted.
 
-Shape letters: S spans of a post, C answers.
+Shape letters: S spans of a post, or pairs; C answers; K relations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,41 +18,50 @@ from numpy.typing import NDArray
 from twofold.errors import ConfigError, ModelError
 from twofold.runtime.decoding import ChainDecoder, TagSpan
 from twofold.runtime.folder import ModelFolder
-from twofold.runtime.tagging import Judgement
+from twofold.runtime.judgement import Judgement
 from twofold.trust.calibrated import FILE, Calibration, read_calibration
-from twofold.trust.conformal import level_place
-from twofold.trust.entities import answer_chances, answer_sets, span_confidences
+from twofold.trust.conformal import Lines, level_place
+from twofold.trust.entities import answer_chances, span_confidences
+from twofold.trust.fitting import answer_sets
+from twofold.trust.relations import relation_chances
 from twofold.trust.risk import CONFIDENCE, RiskControl, control
 
 Floats = NDArray[np.float64]
 Emissions = Sequence[NDArray[np.floating]]
 
 _CALIBRATE = "calibrate it on labelled posts like your own: twofold calibrate MODEL DATA -o OUT"
+_APART = "; relations may have a limit of their own (--max-relation-error), or none (--no-relations)"
+_WITHOUT = "; or look for entities only (--no-relations)"
 
 
-class EntityJudge:
-    """See `twofold.runtime.tagging.Judge`.
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked of a model, and granted.
 
-    Args:
+    Attributes:
         calibration: of the model.
         promise: granted control of the error; None where none was asked for.
-        level: of the sets; None for no sets.
+        lines: of the sets. level: of the sets. Both None for no sets.
     """
 
-    def __init__(
-        self, calibration: Calibration, promise: RiskControl | None = None, level: float | None = None
-    ) -> None:
-        self._calibration, self.promise, self._level = calibration, promise, level
+    calibration: Calibration
+    promise: RiskControl | None = None
+    lines: Lines | None = None
+    level: float | None = None
 
-    def judge(
-        self, decoder: ChainDecoder, emissions: Emissions, spans: Sequence[Sequence[TagSpan]]
-    ) -> list[list[Judgement]]:
-        """A judgement a span of each post."""
-        confidences = span_confidences(self._calibration, decoder, emissions, spans)
-        sets = self._candidates(decoder, emissions, spans)
+    def judgements(
+        self, confidences: Floats, chances: Callable[[], Floats], found: Sequence[int]
+    ) -> list[Judgement]:
+        """A judgement each.
+
+        Args:
+            confidences: (S,) calibrated.
+            chances: gives those of all answers, (S, C), where they are needed.
+            found: (S,) number of the answer found.
+        """
+        sets = self._candidates(chances, found)
         return [
-            [Judgement(c, self._review(c), s) for c, s in zip(values.tolist(), row, strict=True)]
-            for values, row in zip(confidences, sets, strict=True)
+            Judgement(c, self._review(c), names) for c, names in zip(confidences.tolist(), sets, strict=True)
         ]
 
     def _review(self, confidence: float) -> bool | None:
@@ -59,27 +70,67 @@ class EntityJudge:
         return confidence < self.promise.threshold
 
     def _candidates(
-        self, decoder: ChainDecoder, emissions: Emissions, spans: Sequence[Sequence[TagSpan]]
-    ) -> Sequence[Sequence[tuple[str, ...] | None]]:
-        if self._level is None or self._calibration.sets is None:
-            return [[None] * len(row) for row in spans]
-        tables = answer_chances(self._calibration, decoder, emissions, spans)
-        return [self._named(decoder, *pair) for pair in zip(tables, spans, strict=True)]
-
-    def _named(
-        self, decoder: ChainDecoder, chances: Floats, spans: Sequence[TagSpan]
-    ) -> list[tuple[str, ...]]:
+        self, chances: Callable[[], Floats], found: Sequence[int]
+    ) -> Sequence[tuple[str, ...] | None]:
         """Answers of each set, the most probable first."""
-        lines = self._calibration.sets
-        assert lines is not None
-        assert self._level is not None
-        found = [decoder.types.index(span.type) for span in spans]
-        sets = answer_sets(lines, chances, found, self._level)
-        orders = np.argsort(-chances, axis=1, kind="stable")
+        if self.lines is None or self.level is None:
+            return [None] * len(found)
+        table = chances()
+        sets = answer_sets(self.lines, table, found, self.level)
+        orders = np.argsort(-table, axis=1, kind="stable")
         return [
-            tuple(lines.answers[c] for c in order if held[c])
+            tuple(self.lines.answers[c] for c in order if held[c])
             for order, held in zip(orders, sets, strict=True)
         ]
+
+
+class EntityJudge:
+    """See `twofold.runtime.tagging.Judge`.
+
+    Args:
+        wishes: granted to the tagger.
+    """
+
+    def __init__(self, wishes: Wishes) -> None:
+        self._wishes, self.promise = wishes, wishes.promise
+
+    def judge(
+        self, decoder: ChainDecoder, emissions: Emissions, spans: Sequence[Sequence[TagSpan]]
+    ) -> list[list[Judgement]]:
+        """A judgement a span of each post."""
+        confidences = span_confidences(self._wishes.calibration, decoder, emissions, spans)
+        return [
+            self._judged(decoder, states, row, values)
+            for states, row, values in zip(emissions, spans, confidences, strict=True)
+        ]
+
+    def _judged(
+        self, decoder: ChainDecoder, states: NDArray[np.floating], row: Sequence[TagSpan], values: Floats
+    ) -> list[Judgement]:
+        found = [decoder.types.index(span.type) for span in row]
+
+        def chances() -> Floats:
+            (table,) = answer_chances(self._wishes.calibration, decoder, [states], [row])
+            return table
+
+        return self._wishes.judgements(values, chances, found)
+
+
+class PairJudge:
+    """See `twofold.runtime.linking.RelationJudge`.
+
+    Args:
+        wishes: granted to the relation model.
+        labels: its K relations.
+    """
+
+    def __init__(self, wishes: Wishes, labels: Sequence[str]) -> None:
+        self._wishes, self._labels, self.promise = wishes, labels, wishes.promise
+
+    def judge(self, scores: Floats, found: Sequence[int]) -> list[Judgement]:
+        """A judgement a pair."""
+        chances = relation_chances(self._wishes.calibration, self._labels, scores, found)
+        return self._wishes.judgements(chances[np.arange(len(found)), found], lambda: chances, found)
 
 
 def entity_judge(
@@ -97,36 +148,50 @@ def entity_judge(
         ConfigError: no threshold can be promised for this error on the model's data; the message says
             what can be.
     """
+    return EntityJudge(_wishes(folder, max_error, level, "entities"))
+
+
+def relation_judge(
+    folder: ModelFolder, max_error: float | None = None, level: float | None = None
+) -> PairJudge:
+    """The judge of a relation model's folder; arguments and errors as of `entity_judge`."""
+    return PairJudge(_wishes(folder, max_error, level, "relations"), folder.config.labels)
+
+
+def _wishes(folder: ModelFolder, max_error: float | None, level: float | None, what: str) -> Wishes:
     where = folder.path / FILE
     calibration = read_calibration(where)
+    remedy = _CALIBRATE + (_WITHOUT if what == "relations" else "")
     promise = None
     if max_error is not None:
         if calibration.risk is None:
-            raise ModelError("the model knows no thresholds", where=str(where), do=_CALIBRATE)
-        promise = _granted(control(calibration.risk, max_error))
-    if level is not None:
-        if calibration.sets is None:
-            raise ModelError("the model knows no sets", where=str(where), do=_CALIBRATE)
-        level_place(level)
-    return EntityJudge(calibration, promise, level)
+            raise ModelError(f"the model knows no thresholds for {what}", where=str(where), do=remedy)
+        promise = _granted(control(calibration.risk, max_error), what)
+    if level is None:
+        return Wishes(calibration, promise)
+    if calibration.sets is None:
+        raise ModelError(f"the model knows no sets for {what}", where=str(where), do=remedy)
+    level_place(level)
+    return Wishes(calibration, promise, calibration.sets, level)
 
 
-def _granted(found: RiskControl) -> RiskControl:
+def _granted(found: RiskControl, what: str) -> RiskControl:
     if found.threshold is not None:
         return found
-    what = (
+    why = (
         f"at most {found.error:.1%} wrong cannot be promised at {CONFIDENCE:.0%} confidence: where the model "
-        f"is surest, {found.errors} of {found.kept} entities of the test half were wrong, so "
+        f"is surest, {found.errors} of {found.kept} {what} of the test half were wrong, so "
         f"that up to {found.bound:.1%} may be"
     )
-    raise ConfigError(what, expected=_possible(found), do=_remedy(found))
+    remedy = _remedy(found) + (_APART if what == "relations" else "")
+    raise ConfigError(why, expected=_possible(found, what), do=remedy)
 
 
-def _possible(found: RiskControl) -> str:
+def _possible(found: RiskControl, what: str) -> str:
     other = found.instead
     if other is None:
         return "a model that is right more often"
-    return f"{other.error:.3g} or more, which keeps {other.coverage:.0%} of the entities"
+    return f"{other.error:.3g} or more, which keeps {other.coverage:.0%} of the {what}"
 
 
 def _remedy(found: RiskControl) -> str:
