@@ -164,7 +164,8 @@ def test_trust_in_relations_between_given_pairs(models, data, tmp_path, capsys):
     target = tmp_path / "figures.json"
     assert main(["evaluate", str(models / "both"), str(data), "--trust", "--json", str(target)]) == 0
     trust = json.loads(target.read_text(encoding="utf-8"))["trust"]
-    assert list(trust) == ["relations"]  # no gold entities, no trust in entities
+    # No gold entities, no trust in entities.
+    assert list(trust) == ["relations", "relations_either_way", "relations_end_to_end"]
     assert trust["relations"]["kinds"] == {"right": 2, "spurious": 1, "wrong_relation": 1}
     assert trust["relations"]["calibration"]["all"]["missed"] == 2
     out = capsys.readouterr().out

@@ -19,6 +19,7 @@ from twofold.cli.extract import add_model_options, load_model
 from twofold.cli.outputs import RejectLog, lines_to
 from twofold.cli.progress import Progress, watch
 from twofold.cli.relation_scores import RelationResult, figures, headline, score_record
+from twofold.cli.relation_trust import RelationTrust
 from twofold.cli.shift_view import shift_lines
 from twofold.cli.shifts import add_shift_options, check_shift_options, foreign_data
 from twofold.cli.trust_view import trust_lines
@@ -77,24 +78,28 @@ def run(args: argparse.Namespace) -> int:
         labelled = result.labelled(items, rejected, extractor)
         posts = whole_posts(labelled) if extractor.relations else labelled
         related = RelationResult(bool(extractor.types))
+        trusted = RelationTrust(args, extractor)
         # The model looks at text, picture and alt text only; gold travels beside them on the post.
         for post, extraction, before, judged in examined(extractor, posts, args.batch_size, args.trust):
             result.add(post, extraction, bool(extractor.types), before)
             witness.add(post)
             if extractor.relations and post.relations is not None:
                 related.add(post, extraction, judged)
+                trusted.add(post, extraction)
         result.check(args.data, extractor)
         reports = _reports(result, related) if args.trust else {}
         witness.examine(extractor, progress.tell)
         foreign = list(foreign_data(args, extractor, progress))
         if write is not None:
             record = _record(result, related, rejected, args, extractor, time.monotonic() - begin)
-            trust = {"trust": plain(reports)} if reports else {}
+            trust = {"trust": plain(reports) | trusted.record()} if reports else {}
             shifts = {"foreign": [item.record() for item in foreign]} if foreign else {}
             write(json.dumps(record | trust | shifts | witness.record(), indent=1))
     for what, report in reports.items():
         rows = list(report.calibration) if what == "entities" else [ALL]
         print("\n".join(trust_lines(report, what, rows)), end="\n\n")
+    for line in trusted.lines():
+        print(line)
     for item in foreign:
         print("\n".join(shift_lines(item.shift)), end="\n\n")
     for line in witness.lines():

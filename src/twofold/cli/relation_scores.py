@@ -12,10 +12,10 @@ from typing import Any
 from twofold.evaluation.calibration import calibration_error
 from twofold.evaluation.predictions import PredictionCollector
 from twofold.evaluation.relations import RelationCounter
-from twofold.evaluation.spans import Span, SpanScore
-from twofold.evaluation.triples import Triple, TripleCounter
+from twofold.evaluation.spans import SpanScore
+from twofold.evaluation.triples import TripleCounter, span_of, triple_of
 from twofold.evaluation.trust import TrustReport, trust_report
-from twofold.posts import Entity, Extraction, Post, Relation
+from twofold.posts import Extraction, Post, Relation
 
 _WAYS = (
     ("typed", "all pairs"),
@@ -46,8 +46,8 @@ class RelationResult:
             self._pairs.add(wanted.type, found.type)
         self._found.add_pairs(judged, gold)
         if self._triples is not None:
-            entities = [_span(entity) for entity in extraction.entities]
-            self._triples.add(map(_triple, gold), map(_triple, extraction.relations), entities)
+            entities = [span_of(entity) for entity in extraction.entities]
+            self._triples.add(map(triple_of, gold), map(triple_of, extraction.relations), entities)
 
     def lines(self) -> Iterator[str]:
         """For a person to read."""
@@ -69,7 +69,7 @@ class RelationResult:
             yield f"end to end, {reach} of {total} gold triples have both ends among the entities found"
 
     def trust(self) -> TrustReport:
-        """Of the relations found between given pairs."""
+        """Of the relations found between given pairs, head and tail as the gold has them."""
         return trust_report(self._found.predictions())
 
     def record(self) -> dict[str, Any]:
@@ -114,11 +114,3 @@ def score_record(score: SpanScore) -> dict[str, float]:
         "predicted": score.predicted,
         "gold": score.gold,
     }
-
-
-def _triple(relation: Relation) -> Triple:
-    return Triple(_span(relation.head), relation.type, _span(relation.tail))
-
-
-def _span(entity: Entity) -> Span:
-    return entity.start, entity.end, entity.type

@@ -103,8 +103,17 @@ class PredictionCollector:
             if known.type not in (NONE, said.type):
                 self._missed.append((known.type, number))
 
-    def add_triples(self, found: Sequence[Relation], gold: Sequence[Relation], *, complete: bool) -> int:
+    def add_triples(
+        self,
+        found: Sequence[Relation],
+        gold: Sequence[Relation],
+        *,
+        complete: bool,
+        before: Sequence[float] = (),
+    ) -> int:
         """Take in one post's relations, those told and the annotated ones; see `kind_of_triple`.
+
+        ``before`` as of `add`.
 
         Returns:
             How many of those told cannot be judged and are left out.
@@ -112,6 +121,7 @@ class PredictionCollector:
         number, wanted = self._next(), [triple_of(relation) for relation in gold]
         judged = [(said, kind_of_triple(triple_of(said), wanted, complete=complete)) for said in found]
         self._found += [(said, kind, number) for said, kind in judged if kind is not None]
+        self._before += [value for value, (_, kind) in zip(before, judged, strict=False) if kind is not None]
         hit = {_by_places(said) for said, kind in judged if kind == RIGHT}
         missed = {_by_places(relation) for relation in gold if relation.type != NONE} - hit
         self._missed += [(kind, number) for _, kind in sorted(missed)]
