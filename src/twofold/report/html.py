@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
-
 import twofold
-from twofold.errors import DataError
 from twofold.posts import Entity, Extraction, Post, Rejected, Relation
+from twofold.report.page import asset, template, write_whole
 from twofold.report.shortlist import Shortlist
 from twofold.report.summary import Summary
 from twofold.report.views import PostView
-from twofold.report.visible import shorten, visible
 
 POST_LIMIT = 500
 """Posts a report shows; a browser must still open it."""
@@ -61,14 +55,14 @@ def write_report(
     """
     summary, shortlist = Summary(), Shortlist(limit)
     shortlist.fill(extractions, summary)
-    _write_whole(Path(path), _page(summary, shortlist.posts(), model, rejected))
+    write_whole(Path(path), _page(summary, shortlist.posts(), model, rejected))
 
 
 def _page(summary: Summary, posts: list[PostView], model: str, rejected: Sequence[Rejected]) -> Iterator[str]:
-    script = _asset("page.js")
+    script = asset("page.js")
     types = _numbered(_TYPES, summary.types, _TYPE_COLOURS)
     sources = _numbered(_SOURCES, summary.shares, _SOURCE_COLOURS)
-    return _template().generate(
+    return template("template.html.j2").generate(
         summary=summary,
         posts=posts,
         model=model,
@@ -79,26 +73,10 @@ def _page(summary: Summary, posts: list[PostView], model: str, rejected: Sequenc
         scale=_scales(e for post in posts for e in post.entities),
         link_scale=_scales(r for post in posts for r in post.relations),
         version=twofold.__version__,
-        style=_asset("page.css"),
+        style=asset("page.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(visible=visible, shorten=shorten, percent=_percent, small=_small)
-    return environment.from_string(_asset("template.html.j2"))
-
-
-def _asset(name: str) -> Markup:
-    """A file of this package that goes into the page as it is."""
-    return Markup(resources.files("twofold.report").joinpath(name).read_text(encoding="utf-8"))
 
 
 def _numbered(known: dict[str, int], present: Iterable[str], colours: int) -> dict[str, int]:
@@ -124,36 +102,3 @@ def _scales(items: Iterable[Entity | Relation]) -> dict[str, float]:
 
 def _percentile(values: list[float]) -> float:
     return max(sorted(values)[int(0.95 * (len(values) - 1))], 1e-9) if values else 1.0
-
-
-def _percent(share: float) -> str:
-    """Whole per cent; never 100 or 0 for what is only close to it."""
-    whole = f"{100 * share:.0f}"
-    if whole == "100" and share < 1:
-        return ">99"
-    return "<1" if whole == "0" and share > 0 else whole
-
-
-def _small(value: float) -> str:
-    """A number ≥ 0 without a unit, short enough for a column."""
-    if value >= 1e6:
-        return f"{value:.1e}"
-    if value >= 10:
-        return f"{value:,.1f}"
-    return "<0.001" if 0 < value < 0.001 else f"{value:.3f}"
-
-
-def _write_whole(path: Path, parts: Iterator[str]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(parts)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"the report cannot be written: {error.strerror}", where=str(path), do="give another place for it"
-        ) from error
