@@ -189,6 +189,12 @@ class Extractor:
         return self._needed_tagger()
 
     @property
+    def symmetric(self) -> frozenset[str]:
+        """Relations among these that hold both ways."""
+        relation = self._linker.reader.folder.config.relation if self._linker else None
+        return relation.symmetric if relation else frozenset()
+
+    @property
     def decoder(self) -> ChainDecoder:
         """The tagger's CRF."""
         return self._needed_tagger().decoder

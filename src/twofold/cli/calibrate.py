@@ -144,15 +144,21 @@ def _relations(
     for post, linked in zip(posts, extractor.either_way(posts, batch_size=args.batch_size), strict=True):
         links.append(linked.links)
         progress.step(post)
-    labels = extractor.relation_folder.config.labels
+    labels, both_ways = extractor.relation_folder.config.labels, extractor.symmetric
     calibration, measured = calibrate_relations(
-        labels, posts, links, method=METHODS[args.method], score=args.score, seed=args.seed
+        labels,
+        posts,
+        links,
+        symmetric=both_ways,
+        method=METHODS[args.method],
+        score=args.score,
+        seed=args.seed,
     )
     told = list(calibration_lines("relations", measured, calibration.temperature))
     facts = _facts(args) | {"measured": plain(measured)}
     if extractor.types:
         found = [linked.links for linked in extractor.linked(posts, batch_size=args.batch_size)]
-        whole = end_to_end(calibration, labels, posts, found, seed=args.seed)
+        whole = end_to_end(calibration, labels, posts, found, symmetric=both_ways, seed=args.seed)
         told += end_to_end_lines(whole)
         facts |= {"end_to_end": plain(whole)}
     return Fitted(calibration, facts, told)

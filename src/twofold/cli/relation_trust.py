@@ -47,7 +47,9 @@ class RelationTrust:
         self._posts += 1
         if self._end_to_end is not None:
             gold, complete = post.relations or (), post.entities is not None
-            self._not_judged += self._end_to_end.add_triples(extraction.relations, gold, complete=complete)
+            self._not_judged += self._end_to_end.add_triples(
+                extraction.relations, gold, complete=complete, symmetric=self._extractor.symmetric
+            )
         self._waiting.append(post)
         if len(self._waiting) == _TOGETHER:
             self._read()
@@ -85,5 +87,10 @@ class RelationTrust:
         found = self._extractor.either_way(posts, batch_size=self._batch_size)
         for post, linked in zip(posts, found, strict=True):
             before = [link.verdict.chance for link in linked.links if link.verdict is not None]
-            gold = post.relations or ()
-            self._either_way.add_triples(linked.relations, gold, complete=True, before=before)
+            self._either_way.add_triples(
+                linked.relations,
+                post.relations or (),
+                complete=True,
+                symmetric=self._extractor.symmetric,
+                before=before,
+            )

@@ -51,7 +51,8 @@ def kind_of_triple(found: Triple, gold: Collection[Triple], *, complete: bool) -
 
     Args:
         found: the relation.
-        gold: all annotated pairs of the post, those in no relation as ``None``.
+        gold: all annotated pairs of the post, those in no relation as ``None``, symmetric relations from
+            either end (`either_way`).
         complete: whether a pair that is not annotated is known to stand in no relation.
     """
     ends = found.head[:2], found.tail[:2]

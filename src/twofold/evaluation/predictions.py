@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from twofold.evaluation.mistakes import RIGHT, SPURIOUS, WRONG_RELATION, kind_of, kind_of_triple
 from twofold.evaluation.relations import NONE
-from twofold.evaluation.triples import triple_of
+from twofold.evaluation.triples import either_way, triple_of
 from twofold.posts import Entity, Relation
 
 Floats = NDArray[np.float64]
@@ -109,21 +109,26 @@ class PredictionCollector:
         gold: Sequence[Relation],
         *,
         complete: bool,
+        symmetric: Collection[str] = (),
         before: Sequence[float] = (),
     ) -> int:
-        """Take in one post's relations, those told and the annotated ones; see `kind_of_triple`.
+        """Take in one post's relations, those told and the annotated ones.
 
-        ``before`` as of `add`.
+        Args:
+            found: relations told. gold: annotated pairs, those in no relation as ``None``.
+            complete: see `kind_of_triple`.
+            symmetric: relations that hold both ways.
+            before: confidences before calibration, of all or of none.
 
         Returns:
             How many of those told cannot be judged and are left out.
         """
-        number, wanted = self._next(), [triple_of(relation) for relation in gold]
+        number, wanted = self._next(), either_way(map(triple_of, gold), symmetric)
         judged = [(said, kind_of_triple(triple_of(said), wanted, complete=complete)) for said in found]
         self._found += [(said, kind, number) for said, kind in judged if kind is not None]
         self._before += [value for value, (_, kind) in zip(before, judged, strict=False) if kind is not None]
-        hit = {_by_places(said) for said, kind in judged if kind == RIGHT}
-        missed = {_by_places(relation) for relation in gold if relation.type != NONE} - hit
+        hit = {_by_places(said, symmetric) for said, kind in judged if kind == RIGHT}
+        missed = {_by_places(relation, symmetric) for relation in gold if relation.type != NONE} - hit
         self._missed += [(kind, number) for _, kind in sorted(missed)]
         return sum(kind is None for _, kind in judged)
 
@@ -149,9 +154,9 @@ class PredictionCollector:
         )
 
 
-def _by_places(relation: Relation) -> tuple[tuple[int, int, int, int], str]:
-    head, tail = relation.head, relation.tail
-    return (head.start, head.end, tail.start, tail.end), relation.type
+def _by_places(relation: Relation, symmetric: Collection[str]) -> tuple[tuple[tuple[int, int], ...], str]:
+    ends = [(end.start, end.end) for end in (relation.head, relation.tail)]
+    return tuple(sorted(ends) if relation.type in symmetric else ends), relation.type
 
 
 def _uncertainties(items: Sequence[Entity | Relation]) -> dict[str, Floats]:

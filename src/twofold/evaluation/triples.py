@@ -14,7 +14,7 @@ It does not know files or models.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -34,6 +34,12 @@ class Triple(NamedTuple):
 def triple_of(relation: Relation) -> Triple:
     """A relation with its ends as spans."""
     return Triple(span_of(relation.head), relation.type, span_of(relation.tail))
+
+
+def either_way(gold: Iterable[Triple], symmetric: Collection[str]) -> list[Triple]:
+    """The triples, and those of symmetric relations from their other end, too."""
+    gold = list(gold)
+    return gold + [t._replace(head=t.tail, tail=t.head) for t in gold if t.relation in symmetric]
 
 
 def span_of(entity: Entity) -> Span:

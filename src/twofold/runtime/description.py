@@ -67,10 +67,12 @@ class RelationInput:
     Attributes:
         arguments: types (head, tail) that each relation was seen between.
         markers: what is put round head and tail.
+        symmetric: relations that hold both ways, so that either end may be told as the head.
     """
 
     arguments: Mapping[str, frozenset[tuple[str, str]]]
     markers: Markers
+    symmetric: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +183,17 @@ def _relation(raw: Mapping[str, Any], where: str) -> RelationInput:
             do=RENEW,
         )
     arguments = get(raw, "arguments", dict, where)
-    unknown = set(arguments) - set(labels)
-    if unknown:
-        raise ModelError(
-            f"arguments name {', '.join(sorted(unknown))}"[:200],
-            where=where,
-            expected="relations among the labels",
-            do=RENEW,
-        )
+    symmetric = _strings(raw, "symmetric", where) if raw.get("symmetric") else ()
+    for what, names in (("arguments", set(arguments)), ("symmetric", set(symmetric))):
+        if unknown := names - set(labels):
+            raise ModelError(
+                f"{what} name {', '.join(sorted(unknown))}"[:200],
+                where=where,
+                expected="relations among the labels",
+                do=RENEW,
+            )
     types = {name: frozenset(_types(name, pairs, where)) for name, pairs in arguments.items()}
-    return RelationInput(types, read_markers(raw.get("markers"), where))
+    return RelationInput(types, read_markers(raw.get("markers"), where), frozenset(symmetric))
 
 
 def _types(relation: str, pairs: object, where: str) -> Iterator[tuple[str, str]]:

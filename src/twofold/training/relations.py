@@ -129,7 +129,7 @@ class Relations:
         return self.orders(posts, self.options.symmetric)
 
     def describe(self, posts: Sequence[Post]) -> dict[str, Any]:
-        """Markers, and the types between which each relation was seen.
+        """Markers, relations that hold both ways, and the types between which each relation was seen.
 
         The data's own types where it tells them (MNRE's names of relations do), else the tagger's, among
         whose mistakes nearly every pair of types comes up.
@@ -139,6 +139,7 @@ class Relations:
         return {
             "arguments": {name: own.get(name, types[name]) for name in types},
             "markers": self.markers.record(),
+            "symmetric": sorted(set(self.options.symmetric) & set(types)),
         }
 
     def write_head(self, head: Head, folder: Path) -> None:

@@ -2,9 +2,9 @@
 
 What is calibrated is what is told in use: the ends of each labelled pair are given, which of them is the head
 is not; of both orders the one is told whose relation is more probable, if any is more probable than "None"
-(`twofold.runtime.linking`). It is right where the labelled relation is the same, from the same end. The
-answers for a pair, from the end that was taken for the head, are all relations, and "None" for none in this
-direction. What is fitted and on which half: see `fitting`.
+(`twofold.runtime.linking`). It is right where the labelled relation is the same, from the same end unless
+it holds both ways. The answers for a pair, from the end that was taken for the head, are all relations, and
+"None" for none in this direction. What is fitted and on which half: see `fitting`.
 
 Given pairs say nothing of doubt about the entities. `end_to_end` measures what the same confidences are worth
 between entities that a tagger finds.
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from twofold.evaluation.calibration import calibration_figures
 from twofold.evaluation.mistakes import RIGHT, kind_of_triple
-from twofold.evaluation.triples import Triple, triple_of
+from twofold.evaluation.triples import Triple, either_way, triple_of
 from twofold.posts import Post
 from twofold.runtime.description import NO_RELATION
 from twofold.runtime.linking import Link
@@ -107,7 +107,10 @@ class LabelledPairs:
 
 
 def labelled_pairs(
-    labels: Sequence[str], posts: Sequence[Post], links: Sequence[Sequence[Link]]
+    labels: Sequence[str],
+    posts: Sequence[Post],
+    links: Sequence[Sequence[Link]],
+    symmetric: Collection[str] = (),
 ) -> LabelledPairs:
     """Look up the truth of relations told.
 
@@ -118,11 +121,12 @@ def labelled_pairs(
         labels: the K relations.
         posts: with their gold relations.
         links: told of each post.
+        symmetric: relations that hold both ways.
     """
     rows = [
         (link.verdict.scores, link.verdict.number, _truth(labels, found, gold), kind == RIGHT, number)
         for number, (post, told) in enumerate(zip(posts, links, strict=True))
-        for gold in [[triple_of(relation) for relation in post.relations or ()]]
+        for gold in [either_way(map(triple_of, post.relations or ()), symmetric)]
         for link in told
         for found in [triple_of(link.relation)]
         for kind in [kind_of_triple(found, gold, complete=post.entities is not None)]
@@ -147,6 +151,7 @@ def calibrate_relations(
     posts: Sequence[Post],
     links: Sequence[Sequence[Link]],
     *,
+    symmetric: Collection[str] = (),
     method: Method = one_temperature,
     score: str = "lac",
     seed: int = SEED,
@@ -157,6 +162,7 @@ def calibrate_relations(
         labels: the K relations.
         posts: with gold relations, some hundreds at least; all that is known of a text in one post.
         links: what is told of the given pairs of each, `Linker.either_way`.
+        symmetric: relations that hold both ways.
         method: one of `fitting.METHODS`.
         score: of the sets, see `conformal.SCORES`.
         seed: of the halves; posts of the same text fall into one.
@@ -164,7 +170,7 @@ def calibrate_relations(
     Raises:
         DataError: too little is found in them.
     """
-    data = labelled_pairs(labels, posts, links)
+    data = labelled_pairs(labels, posts, links, symmetric)
     return calibrate(data, _apart(posts), "relations", method=method, score=score, seed=seed)
 
 
@@ -199,6 +205,7 @@ def end_to_end(
     posts: Sequence[Post],
     links: Sequence[Sequence[Link]],
     *,
+    symmetric: Collection[str] = (),
     seed: int = SEED,
 ) -> EndToEnd:
     """Measure.
@@ -208,10 +215,11 @@ def end_to_end(
         labels: the K relations.
         posts: with gold relations, the same as it was fitted on.
         links: what is told between the entities found in each.
+        symmetric: relations that hold both ways.
         seed: of the halves, the same likewise.
     """
     second = ~first_half(_apart(posts), seed)
-    data = labelled_pairs(labels, posts, links).part(second)
+    data = labelled_pairs(labels, posts, links, symmetric).part(second)
     sure = data.confidences(calibration)
     assert calibration.risk is not None
     limits = {f"{error:.2f}": control(calibration.risk, error).threshold for error in ERRORS}
