@@ -1,0 +1,196 @@
+"""What each method says of spans: confidences at any temperature, and uncertainties.
+
+A span's confidence is the probability that exactly this span with exactly this type is there; an uncertainty
+is the mean over its words, at the tags it was given where a measure has a value for each tag. It does not
+know which spans are right.
+
+Shapes: W words of a post, K tags, S spans of all posts one after another, R members of an ensemble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from twofold.evaluation.disagreement import doubt, doubt_of_events
+from twofold.fusion.nig import NIG
+from twofold.runtime.decoding import ChainDecoder, TagSpan
+
+Floats = NDArray[np.float64]
+Spans = Sequence[Sequence[TagSpan]]
+"""Of each post."""
+Confidence = Callable[[Spans, float], Floats]
+Uncertainty = Callable[[Spans], Floats]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One pass over some posts.
+
+    Attributes:
+        labels: names of the K tags.
+        potentials: transitions (K, K), start (K,) and end (K,) of the CRF.
+        emissions: (W, K) a post.
+    """
+
+    labels: Sequence[str]
+    potentials: Sequence[NDArray[np.floating]]
+    emissions: Sequence[NDArray[np.floating]]
+
+    @property
+    def decoder(self) -> ChainDecoder:
+        """Its CRF."""
+        return ChainDecoder(self.labels, *self.potentials)
+
+
+@dataclass(frozen=True)
+class View:
+    """What a method says of some posts.
+
+    Attributes:
+        method: its name. passes: forward passes a post. trainings: networks trained for it.
+        spans: those it predicts.
+        confidences: by name, probabilities. uncertainties: by name, larger for less sure.
+    """
+
+    method: str
+    passes: int
+    trainings: int
+    spans: Spans
+    confidences: Mapping[str, Confidence]
+    uncertainties: Mapping[str, Uncertainty]
+
+
+def alone(method: str, chain: Chain, uncertainties: Mapping[str, Uncertainty] | None = None) -> View:
+    """A method of one pass."""
+    decoder = chain.decoder
+    return View(
+        method,
+        1,
+        1,
+        decoder.decode(chain.emissions),
+        {
+            "CRF marginal": lambda spans, t: _flat(decoder.confidences(chain.emissions, spans, t)),
+            "softmax of emissions": lambda spans, t: softmax_product(chain, spans, t),
+        },
+        uncertainties or {},
+    )
+
+
+def together(method: str, chains: Sequence[Chain], trainings: int) -> View:
+    """Several passes as one method.
+
+    A mixture of CRFs is none, and has no Viterbi. Spans are those of the CRF with the mean of all scores,
+    which is the normalised geometric mean of the members' distributions over tag sequences; its marginal is
+    one confidence. The other is the mean of the members' marginals of these spans, which is the exact
+    probability under the mixture, as deep ensembles and dropout have it.
+    """
+    mean = mean_chain(chains)
+    decoders = [chain.decoder for chain in chains]
+
+    def marginals(spans: Spans, temperature: float) -> Floats:
+        """(R, S)."""
+        pairs = zip(decoders, chains, strict=True)
+        return np.stack([_flat(d.confidences(c.emissions, spans, temperature)) for d, c in pairs])
+
+    doubts = [doubt(np.stack(tables)) for tables in zip(*map(tag_marginals, chains), strict=True)]
+    return View(
+        method,
+        len(chains),
+        trainings,
+        mean.decoder.decode(mean.emissions),
+        {
+            "mean of CRF marginals": lambda spans, t: marginals(spans, t).mean(0),
+            "CRF marginal of mean scores": lambda spans, t: _flat(
+                mean.decoder.confidences(mean.emissions, spans, t)
+            ),
+        },
+        {
+            "entropy of tags (total)": of_words([x.total for x in doubts]),
+            "mean entropy of tags (aleatoric)": of_words([x.expected for x in doubts]),
+            "mutual information of tags (epistemic)": of_words([x.mutual for x in doubts]),
+            "mutual information of the span (epistemic)": lambda spans: (
+                doubt_of_events(marginals(spans, 1.0)).mutual
+            ),
+        },
+    )
+
+
+def mean_chain(chains: Sequence[Chain]) -> Chain:
+    """The CRF whose scores are the mean of all: its distribution is their normalised geometric mean."""
+    potentials = [np.mean(parts, 0) for parts in zip(*(chain.potentials for chain in chains), strict=True)]
+    emissions = [np.mean(rows, 0) for rows in zip(*(chain.emissions for chain in chains), strict=True)]
+    return Chain(chains[0].labels, potentials, emissions)
+
+
+def tag_marginals(chain: Chain) -> list[Floats]:
+    """Probability of each tag at each word, (W, K) a post."""
+    lengths = np.array([len(x) for x in chain.emissions])
+    padded = np.zeros((len(lengths), int(lengths.max(initial=1)), len(chain.labels)))
+    for row, values in zip(padded, chain.emissions, strict=True):
+        row[: len(values)] = values
+    found = chain.decoder.tag_marginals(padded, np.arange(padded.shape[1]) < lengths[:, None])
+    return [row[:length] for row, length in zip(found, lengths, strict=True)]
+
+
+def softmax_product(chain: Chain, spans: Spans, temperature: float) -> Floats:
+    """Softmax over the tags of each word alone, transitions left out: product over a span's words (S,)."""
+    values = []
+    for scores, row in zip(chain.emissions, spans, strict=True):
+        logits = np.asarray(scores, np.float64) / temperature
+        logits = logits - logits.max(1, keepdims=True, initial=0.0)
+        chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        values += [float(chances[_places(chain.decoder, span)].prod()) for span in row]
+    return np.array(values)
+
+
+def evidential(decoder: ChainDecoder, nigs: Sequence[NDArray[np.floating]]) -> dict[str, Uncertainty]:
+    """Measures of pooled Normal-Inverse-Gammas (4, W, K): at the tags given, and over all tags.
+
+    The first three are the classical ones; then the proxies of Meinert et al. (AAAI 2023).
+    """
+    each = [NIG(*torch.from_numpy(x.astype(np.float64))) for x in nigs]
+    found = {
+        "aleatoric": [x.aleatoric for x in each],
+        "epistemic": [x.epistemic for x in each],
+        "total": [x.aleatoric + x.epistemic for x in each],
+        "width √(β(1+γ)/(αγ))": [x.width for x in each],
+        "1/√γ": [x.ignorance for x in each],
+        "−(γ+2α)": [-x.evidence for x in each],
+    }
+    tables = {name: [x.numpy() for x in table] for name, table in found.items()}
+    given = {name: at_tags(decoder, table) for name, table in tables.items()}
+    over = {f"{name}, all tags": of_words([x.mean(1) for x in table]) for name, table in tables.items()}
+    return given | over
+
+
+def at_tags(decoder: ChainDecoder, tables: Sequence[Floats]) -> Uncertainty:
+    """Mean over a span's words of (W, K) at its tags."""
+
+    def measure(spans: Spans) -> Floats:
+        pairs = [(table, span) for table, row in zip(tables, spans, strict=True) for span in row]
+        return np.array([table[_places(decoder, span)].mean() for table, span in pairs])
+
+    return measure
+
+
+def of_words(values: Sequence[Floats]) -> Uncertainty:
+    """Mean over a span's words of (W,)."""
+
+    def measure(spans: Spans) -> Floats:
+        pairs = [(value, span) for value, row in zip(values, spans, strict=True) for span in row]
+        return np.array([value[span.start : span.end].mean() for value, span in pairs])
+
+    return measure
+
+
+def _places(decoder: ChainDecoder, span: TagSpan) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return np.arange(span.start, span.end), decoder.tags_of(span)
+
+
+def _flat(rows: Sequence[Floats]) -> Floats:
+    return np.concatenate([np.asarray(row, np.float64) for row in rows]) if rows else np.zeros(0)

@@ -1,0 +1,231 @@
+"""What methods say of spans, against sums over all tag sequences; figures against `twofold.evaluation`."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from comparing import Row, Scene, measured, over_seeds, rows_of
+from measures import Chain, View, alone, evidential, mean_chain, of_words, tag_marginals, together
+
+from twofold.evaluation.calibration import brier_score
+from twofold.evaluation.detection import detect
+from twofold.evaluation.disagreement import doubt
+from twofold.evaluation.selective import aurc, risk_curve
+from twofold.posts import Entity, Post
+from twofold.runtime.decoding import TagSpan, allowed_moves
+
+LABELS = ("O", "B-X", "I-X")
+WORDS = 4
+
+
+def chains(count: int = 3, posts: int = 2) -> list[Chain]:
+    random = np.random.default_rng(5)
+    return [
+        Chain(
+            LABELS,
+            (random.normal(size=(3, 3)), random.normal(size=3), random.normal(size=3)),
+            [random.normal(size=(WORDS, 3)) * 2 for _ in range(posts)],
+        )
+        for _ in range(count)
+    ]
+
+
+def sequences() -> Iterator[tuple[int, ...]]:
+    moves, starts = allowed_moves(LABELS)
+    for tags in itertools.product(range(3), repeat=WORDS):
+        if starts[tags[0]] and all(moves[a, b] for a, b in itertools.pairwise(tags)):
+            yield tags
+
+
+def distribution(chain: Chain, post: int = 0) -> dict[tuple[int, ...], float]:
+    """Probability of every valid tag sequence."""
+    moves, start, end = chain.potentials
+    weights = {}
+    for tags in sequences():
+        score = start[tags[0]] + end[tags[-1]] + sum(moves[a, b] for a, b in itertools.pairwise(tags))
+        weights[tags] = math.exp(score + sum(chain.emissions[post][i, tag] for i, tag in enumerate(tags)))
+    total = sum(weights.values())
+    return {tags: weight / total for tags, weight in weights.items()}
+
+
+def holds(tags: tuple[int, ...], span: TagSpan) -> bool:
+    inside = tags[span.start] == 1 and all(tag == 2 for tag in tags[span.start + 1 : span.end])
+    return inside and (span.end == WORDS or tags[span.end] != 2)
+
+
+SPANS = [[TagSpan(1, 3, "X"), TagSpan(3, 4, "X")], [TagSpan(0, 2, "X")]]
+FLAT = [(post, span) for post, row in enumerate(SPANS) for span in row]
+
+
+def chance(chain: Chain, post: int, span: TagSpan) -> float:
+    return sum(p for tags, p in distribution(chain, post).items() if holds(tags, span))
+
+
+def test_one_pass_gives_the_marginal_and_the_product_of_softmaxes() -> None:
+    (chain,) = chains(1)
+    view = alone("one", chain)
+    expected = [chance(chain, post, span) for post, span in FLAT]
+    np.testing.assert_allclose(view.confidences["CRF marginal"](SPANS, 1.0), expected)
+    scores = np.exp(chain.emissions[0] / 2.5)
+    scores /= scores.sum(1, keepdims=True)
+    found = view.confidences["softmax of emissions"](SPANS, 2.5)
+    assert found[0] == pytest.approx(scores[1, 1] * scores[2, 2])
+    assert found[1] == pytest.approx(scores[3, 1])
+
+
+def test_an_ensemble_gives_the_mixture_and_the_geometric_mean() -> None:
+    members = chains()
+    view = together("all", members, 3)
+    mixture = [np.mean([chance(chain, post, span) for chain in members]) for post, span in FLAT]
+    np.testing.assert_allclose(view.confidences["mean of CRF marginals"](SPANS, 1.0), mixture)
+    pooled = view.confidences["CRF marginal of mean scores"](SPANS, 1.0)
+    best = {}
+    for post in range(2):
+        each = [distribution(chain, post) for chain in members]
+        geometric = {tags: math.prod(p[tags] for p in each) ** (1 / 3) for tags in sequences()}
+        total = sum(geometric.values())
+        for i, (where, span) in enumerate(FLAT):
+            if where == post:
+                expected = sum(p for tags, p in geometric.items() if holds(tags, span)) / total
+                assert pooled[i] == pytest.approx(expected)
+        best[post] = max(geometric, key=lambda tags: geometric[tags])
+    decoder = mean_chain(members).decoder
+    assert list(view.spans) == [decoder.spans_of(np.array(best[post])) for post in range(2)]
+
+
+def test_doubts_of_an_ensemble_are_those_of_its_enumerated_marginals() -> None:
+    members = chains()
+    view = together("all", members, 3)
+    tables = np.zeros((3, 2, WORDS, 3))
+    for m, post in itertools.product(range(3), range(2)):
+        for tags, p in distribution(members[m], post).items():
+            tables[m, post, np.arange(WORDS), list(tags)] += p
+    np.testing.assert_allclose([tag_marginals(chain) for chain in members], tables)
+    parts = doubt(tables)
+    names = {"entropy of tags (total)": parts.total, "mean entropy of tags (aleatoric)": parts.expected}
+    names |= {"mutual information of tags (epistemic)": parts.mutual}
+    for name, values in names.items():
+        expected = [values[post, span.start : span.end].mean() for post, span in FLAT]
+        np.testing.assert_allclose(view.uncertainties[name](SPANS), expected)
+    each = np.array([[chance(chain, post, span) for post, span in FLAT] for chain in members])
+    expected = doubt(np.stack([each, 1 - each], 2)).mutual
+    np.testing.assert_allclose(
+        view.uncertainties["mutual information of the span (epistemic)"](SPANS), expected
+    )
+
+
+def test_members_that_agree_have_no_epistemic_doubt() -> None:
+    (chain,) = chains(1)
+    view = together("all", [chain, chain], 1)
+    for name, measure in view.uncertainties.items():
+        assert name.endswith("(epistemic)") == (np.abs(measure(SPANS)).max() < 1e-12)
+    one = alone("one", chain)
+    assert list(view.spans) == list(one.spans)
+    for confidence in view.confidences.values():
+        np.testing.assert_allclose(confidence(SPANS, 0.7), one.confidences["CRF marginal"](SPANS, 0.7))
+
+
+def test_evidence_is_read_at_the_tags_given_and_over_all_tags() -> None:
+    (chain,) = chains(1)
+    nigs = [np.random.default_rng(post).uniform(1.5, 4, (4, WORDS, 3)) for post in range(2)]
+    found = evidential(chain.decoder, nigs)
+    _, gamma, alpha, beta = nigs[0]
+    at = ([1, 2], [1, 2])  # words 1 and 2 as B-X, I-X
+    expected = {
+        "aleatoric": beta / (alpha - 1),
+        "epistemic": beta / (alpha - 1) / gamma,
+        "total": beta / (alpha - 1) * (1 + 1 / gamma),
+        "width √(β(1+γ)/(αγ))": np.sqrt(beta * (1 + gamma) / (alpha * gamma)),
+        "1/√γ": 1 / np.sqrt(gamma),
+        "−(γ+2α)": -gamma - 2 * alpha,
+    }
+    assert len(found) == 2 * len(expected)
+    for name, table in expected.items():
+        assert found[name](SPANS)[0] == pytest.approx(table[at].mean())
+        assert found[f"{name}, all tags"](SPANS)[0] == pytest.approx(table[[1, 2]].mean())
+
+
+# --- figures ---------------------------------------------------------------------------------------------
+
+
+def scene(posts: int = 40) -> Scene:
+    """Posts "a b c d" whose one entity is "b c"; odd ones are fitted on."""
+    gold = (Entity(2, 5, "b c", "X"),)
+    return Scene([Post(i, "a b c d", entities=gold) for i in range(posts)], np.arange(posts) % 2 == 1)
+
+
+def view(posts: int = 40, temperature: float = 2.0) -> View:
+    """Right in half of the posts; its true confidences are those at this temperature."""
+    spans = [[TagSpan(1, 3, "X")] if i % 4 < 2 else [TagSpan(0, 1, "X")] for i in range(posts)]
+    logits = np.array([[2.0, 1.0, -1.0, 0.5][i % 4] * (1 + i / posts) for i in range(posts)])
+
+    def confidence(asked, t):  # type: ignore[no-untyped-def]
+        mine = np.array([len(row) > 0 for row in asked])
+        return 1 / (1 + np.exp(-logits[mine] * temperature / t))
+
+    doubts = of_words([np.array([0.1, 0.2, 0.4, 0.0]) * (i + 1) for i in range(posts)])
+    return View("m", 1, 1, spans, {"p": confidence}, {"u": doubts})
+
+
+def test_rows_hold_the_part_reported_on_and_the_temperature_comes_from_the_other() -> None:
+    place, said = scene(), view()
+    judged = place.judge(said.spans)
+    assert judged.right.tolist() == [i % 4 < 2 for i in range(40)]
+    rows = list(rows_of(said, judged))
+    assert [(row.key, row.chance, len(row.values)) for row in rows] == [
+        ("p", True, 20), ("p, temperature", True, 20), ("u", False, 20),
+    ]  # fmt: skip
+    np.testing.assert_allclose(rows[2].values[:2], [-0.3, -0.1 * 3])  # posts 0 and 2
+    # What is reported on may be labelled as it likes: the temperature stays.
+    other = [
+        post if fit else dataclasses.replace(post, entities=())
+        for post, fit in zip(place.posts, place.fits, strict=True)
+    ]
+    again = rows_of(said, Scene(other, place.fits).judge(said.spans))
+    assert [row.temperature for row in again] == [row.temperature for row in rows]
+
+
+def test_figures_are_those_of_the_evaluation() -> None:
+    said = view()
+    judged = scene().judge(said.spans)
+    rows = list(rows_of(said, judged))
+    found = measured(rows, judged, 20, against=0)
+    right = judged.right[judged.told]
+    for row, told in zip(rows, found, strict=True):
+        values = {name: interval.value for name, interval in told["figures"].items()}
+        assert values["aurc"] == pytest.approx(aurc(risk_curve(row.values, right)))
+        assert values["auroc"] == pytest.approx(detect(-row.values, ~right).auroc)
+        assert ("brier" in values) == row.chance
+        for name in ("aurc", "auroc"):
+            first = found[0]["figures"][name].value
+            assert values[f"{name}_difference"] == pytest.approx(values[name] - first)
+    assert found[0]["figures"]["brier"].value == pytest.approx(brier_score(rows[0].values, right))
+    same = found[0]["figures"]["aurc_difference"]
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    other = found[2]["figures"]["aurc_difference"]
+    assert other.low <= other.value <= other.high
+
+
+def test_f1_counts_what_was_missed() -> None:
+    judged = scene().judge(view().spans)  # 20 posts: 10 of 20 right, 20 gold
+    interval = judged.f1(200)
+    assert interval.value == pytest.approx(0.5)
+    assert 0.2 < interval.low < 0.4 < 0.6 < interval.high < 0.8  # of 20 coins
+
+
+def test_seeds_are_summed_up() -> None:
+    judged = scene().judge(view().spans)
+    runs = [[Row("m", "u", 1, 1, sign * np.arange(20.0), False)] for sign in (1, -1)]
+    (found,) = over_seeds(runs, [judged, judged])
+    values = found["figures"]["auroc"]["values"]
+    assert sum(values) == pytest.approx(1)  # turned round
+    assert found["figures"]["auroc"]["mean"] == pytest.approx(0.5)
+    assert found["figures"]["auroc"]["deviation"] == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2))

@@ -1,0 +1,173 @@
+"""The whole comparison on a tiny corpus: it trains, resumes, checks, and writes figures and tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+import uncertainty
+from tiny_training import line, save_encoder
+from uncertainty import main
+
+from twofold.errors import DataError
+from twofold.training import run
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
+
+CONFIG = """
+[model]
+text = "{encoder}"
+sources = ["alt_text"]
+window_pieces = 48
+context_words = 4
+
+[training]
+epochs = 9
+patience = 0
+batch_size = 6
+encoder_lr = 5e-3
+head_lr = 1e-2
+crf_lr = 1e-2
+average = 0.5
+piece_dropout = 0.0
+device = "cpu"
+precision = "float32"
+"""
+MODELS = ["log_linear-1", "log_linear-2", "prior_corrected-1", "monig-1", "dirichlet-1", "concat-1"]
+ENSEMBLE, DROPOUT = "log_linear, ensemble of 2", "log_linear-1, MC dropout"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """DATA as the command wants it, and a configuration."""
+    folder = tmp_path_factory.mktemp("uncertainty")
+    for part in ("twitter2017", "pictures/standins", "captions"):
+        (folder / part).mkdir(parents=True)
+    (folder / "captions" / "captions.tsv").write_text("image\tcaption\n", encoding="utf-8")
+    (folder / "twitter2017" / "train.txt").write_text("".join(map(line, range(24))), encoding="utf-8")
+    (folder / "twitter2017" / "valid.txt").write_text("".join(map(line, range(40))), encoding="utf-8")
+    encoder = save_encoder(folder / "encoder")
+    (folder / "tiny.toml").write_text(CONFIG.format(encoder=encoder.as_posix()), encoding="utf-8")
+    return folder
+
+
+def command(place: Path, *options: str) -> dict:
+    paths = [
+        "--data",
+        place,
+        "-o",
+        place / "models",
+        "--config",
+        place / "tiny.toml",
+        "--json",
+        place / "u.json",
+    ]
+    main([*map(str, paths), "--members", "2", "--passes", "3", "--draws", "20", "--epochs", "3", *options])
+    file = place / "u.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+@pytest.fixture(scope="module")
+def found(place: Path) -> dict:
+    """Trained in two goes, as one does on two processors, then collected."""
+    assert command(place, "--train-only", "--only", "log_linear*") == {}
+    return command(place)
+
+
+def test_every_method_is_there_with_its_cost(found: dict) -> None:
+    assert list(found["methods"]) == [MODELS[0], DROPOUT, ENSEMBLE, *MODELS[2:]]
+    costs = {row["method"]: (row["passes"], row["trainings"]) for row in found["own"]}
+    assert costs == dict.fromkeys(MODELS[:1] + MODELS[2:], (1, 1)) | {DROPOUT: (3, 1), ENSEMBLE: (2, 2)}
+    names = [(row["method"], row["measure"]) for row in found["own"]]
+    assert len(set(names)) == len(names)
+    assert names == [(row["method"], row["measure"]) for row in found["common"]]
+    measures = {method: {m for name, m in names if name == method} for method in found["methods"]}
+    assert measures["monig-1"] == measures["log_linear-1"]
+    assert {"aleatoric", "epistemic", "total", "1/√γ", "−(γ+2α)"} < measures["monig-1"]
+    assert measures["concat-1"] == {
+        f"{name}{more}" for name in ("CRF marginal", "softmax of emissions") for more in ("", ", temperature")
+    }
+    assert len(measures["dirichlet-1"] - measures["concat-1"]) == 4
+
+
+def test_figures_are_of_one_half_and_temperatures_of_the_other(found: dict) -> None:
+    assert found["posts"] + found["posts_fitted_on"] == 40
+    assert found["reported_on"].startswith("second half")
+    more = ", temperature"
+    for rows in (found["own"], found["common"]):
+        scaled = {row["measure"].removesuffix(more) for row in rows if row["measure"].endswith(more)}
+        for row in rows:
+            assert (row["temperature"] is not None) == row["measure"].endswith(more)
+            assert ("ece" in row["figures"]) == (row["measure"].removesuffix(more) in scaled)
+    assert len(found["seeds"][0]["figures"]["aurc"]["values"]) == 2
+
+
+def test_the_first_model_s_own_spans_are_the_common_ones(found: dict) -> None:
+    own = [row for row in found["own"] if row["method"] == "log_linear-1"]
+    common = [row for row in found["common"] if row["method"] == "log_linear-1"]
+    for a, b in zip(own, common, strict=True):
+        assert {k: b["figures"][k] for k in a["figures"]} == a["figures"]
+
+
+def test_the_table_has_a_line_for_every_row(place: Path, found: dict) -> None:
+    lines = (place / "u.md").read_text(encoding="utf-8").splitlines()
+    rows = sum(line.startswith("| ") for line in lines)
+    assert rows == 3 + len(found["own"]) + len(found["common"]) + len(found["seeds"])
+
+
+def test_nothing_is_trained_again_and_other_settings_are_refused(
+    place: Path, found: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uncertainty, "train", lambda *args: pytest.fail("trained again"))
+    assert command(place) == found
+    other = command(
+        place, "--collect", "--only", "concat-1", "--on", str(place / "twitter2017" / "train.txt")
+    )
+    assert (other["posts"], other["reported_on"]) == (24, "train.txt")
+    assert other["posts_fitted_on"] == found["posts_fitted_on"]
+    assert list(other["methods"]) == ["concat-1"]
+    text = (place / "tiny.toml").read_text(encoding="utf-8")
+    (place / "tiny.toml").write_text(text.replace("encoder_lr = 5e-3", "encoder_lr = 1e-3"), encoding="utf-8")
+    with pytest.raises(DataError, match="other settings"):
+        command(place)
+    (place / "tiny.toml").write_text(text, encoding="utf-8")
+
+
+def test_a_network_that_is_not_the_folder_s_is_refused(
+    place: Path, found: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights beside the folder that are of another training."""
+    models = place / "models"
+    weights = [models / f"log_linear-{seed}-3.training" / "weights.safetensors" for seed in (1, 2)]
+    mine = weights[0].read_bytes()
+    weights[0].write_bytes(weights[1].read_bytes())
+    try:
+        with pytest.raises(DataError, match="differ by"):
+            command(place, "--collect", "--only", "log_linear-1")
+    finally:
+        weights[0].write_bytes(mine)
+
+
+def test_killed_it_goes_on(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(Exception):
+        pass
+
+    def tell(name: str, line: str) -> None:
+        if line.startswith("epoch 2/"):
+            raise Killed
+
+    monkeypatch.setattr(uncertainty, "_tell", tell)
+    options = ("-o", str(tmp_path), "--only", "concat-1", "--train-only")
+    with pytest.raises(Killed):
+        command(place, *options)
+    assert (tmp_path / "concat-1-3.training" / "checkpoint.pt").exists()
+    lines: list[str] = []
+    monkeypatch.setattr(uncertainty, "_tell", lambda name, line: lines.append(line))
+    command(place, *options)
+    assert any(line.startswith("going on after epoch") for line in lines)
+    assert run.WORK in {path.suffix[1:] for path in tmp_path.iterdir()}
