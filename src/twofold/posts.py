@@ -104,7 +104,12 @@ class Relation:
     @property
     def words(self) -> str:
         """The type for a person to read: "member of" for ``/per/org/member_of``."""
-        return self.type.rstrip("/").rpartition("/")[2].replace("_", " ").strip() or self.type
+        return in_words(self.type)
+
+
+def in_words(relation: str) -> str:
+    """A type of relations for a person to read: "member of" for ``/per/org/member_of``."""
+    return relation.rstrip("/").rpartition("/")[2].replace("_", " ").strip() or relation
 
 
 @dataclass(frozen=True, slots=True)

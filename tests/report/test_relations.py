@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,22 @@ def test_the_table_gives_long_ends_a_line_of_their_own() -> None:
 def test_the_table_shows_no_control_characters() -> None:
     odd = Entity(0, 3, "A\x1b[31m", "PER", 0.5)
     assert "\x1b" not in "".join(table(Relation(odd, NASA, "x\x1b[31my", 0.5), width=120))
+
+
+def test_what_to_review_and_what_else_it_may_be(page) -> None:
+    unsure = replace(LIVES, review=True, candidates=(LIVES.type, "/per/loc/place_of_birth", "None"))
+    who = replace(ADA, review=False, candidates=("PER", "org/firm"))
+    post, extraction = related(1, replace(unsure, head=who), replace(WORKS, head=who, review=False))
+    extraction = replace(extraction, entities=(who, NASA, BONN))
+    built = page((post, extraction))
+    assert built.text.count("to review") == 1
+    assert "or place of birth, None" in built.text
+    assert "or org/firm" in built.text
+    assert "To review" in built.text  # the guide says what it is
+    assert "To review" not in page(related(1, WORKS)).text
+    console = Console(file=io.StringIO(), width=120)
+    ExtractionTable(console).add(extraction)
+    rows = [line.split() for line in console.file.getvalue().splitlines()]
+    assert [row[:3] for row in rows if row[:1] == ["?"]] == [["?", "Ada", "place"]]
+    assert ["or", "place", "of", "birth,", "None"] in rows
+    assert ["or", "org/firm"] in rows

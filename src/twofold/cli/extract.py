@@ -79,13 +79,20 @@ def _add_trust(group: argparse._ArgumentGroup) -> None:
         "--max-error",
         type=float,
         metavar="PART",
-        help="mark for review what must be set aside so that at most this part of the rest is wrong (0.05)",
+        help="mark for review what must be set aside so that at most this part of the rest is wrong (0.05), "
+        "of entities and of relations",
+    )
+    group.add_argument(
+        "--max-relation-error",
+        type=float,
+        metavar="PART",
+        help="the same of relations alone, where it shall be another part",
     )
     group.add_argument(
         "--sets",
         type=float,
         metavar="LEVEL",
-        help="give with each entity the types that hold the truth this often (0.9)",
+        help="give with each entity and relation the types that hold the truth this often (0.9)",
     )
 
 
@@ -114,14 +121,16 @@ def run(args: argparse.Namespace) -> int:
     """Extract; the exit code is as the epilog says."""
     items, source = _open(args)
     _check_places(args, source)
-    extractor = load_model(args.model, args, args.max_error, args.sets)
+    extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.sets)
     table = args.table or (args.output is None and sys.stdout.isatty())
     begin = time.monotonic()
     with ExitStack() as stack:
         progress = stack.enter_context(watch(source, bar=not table))
         write_reject = stack.enter_context(lines_to(args.rejects)) if args.rejects else None
         if extractor.promise is not None:
-            progress.tell(_promised(extractor.promise))
+            progress.tell(_promised(extractor.promise, "entities", ""))
+        if extractor.relation_promise is not None:
+            progress.tell(_promised(extractor.relation_promise, "relations", _GIVEN))
         rejected = RejectLog(write_reject, progress.tell)
         tally = _Tally(progress, rejected, related=bool(extractor.relations))
         sinks = _sinks(args, table, stack, tally)
@@ -134,7 +143,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def load_model(
-    name: str, args: argparse.Namespace, max_error: float | None = None, sets: float | None = None
+    name: str,
+    args: argparse.Namespace,
+    max_error: float | None = None,
+    max_relation_error: float | None = None,
+    sets: float | None = None,
 ) -> Extractor:
     """The model of this name or folder, run as the options say; limits as in `twofold.load`."""
     from twofold.pipeline import load  # after the cheap checks: it brings ONNX Runtime's helpers
@@ -147,15 +160,19 @@ def load_model(
         threads=args.threads,
         cache=args.cache,
         max_error=max_error,
+        max_relation_error=max_relation_error,
         sets=sets,
     )
 
 
-def _promised(promise: RiskControl) -> str:
+_GIVEN = " and between entities that are right"
+
+
+def _promised(promise: RiskControl, what: str, where: str) -> str:
     return (
-        f"kept are entities of confidence {promise.threshold:.3f} or more, {promise.coverage:.0%} of those "
-        f"in the model's calibration; at most {promise.error:.1%} of them are wrong on posts like those "
-        f"({promise.confidence:.0%} sure). The others are marked for review"
+        f"kept are {what} of confidence {promise.threshold:.3f} or more, {promise.coverage:.0%} of those "
+        f"in the model's calibration; at most {promise.error:.1%} of them are wrong on posts like those"
+        f"{where} ({promise.confidence:.0%} sure). The others are marked for review"
     )
 
 
@@ -291,6 +308,7 @@ class _Tally:
     entities: int = 0
     review: int = 0
     relations: int = 0
+    relations_to_review: int = 0
     unreadable: int = 0
     remarks: int = 0
 
@@ -304,6 +322,7 @@ class _Tally:
         self.entities += len(extraction.entities)
         self.review += sum(entity.review is True for entity in extraction.entities)
         self.relations += len(extraction.relations)
+        self.relations_to_review += sum(relation.review is True for relation in extraction.relations)
         if extraction.picture.status == "unreadable":
             self.unreadable += 1
             name = f"picture {post.image}" if isinstance(post.image, Path) else "picture"
@@ -327,14 +346,19 @@ class _Tally:
         counts = (
             _count(self.posts, "post", "posts"),
             _count(self.entities, "entity", "entities"),
-            *([f"{self.review:,} of them to review"] if args.max_error is not None else []),
+            *_to_review(self.review, args.max_error),
             *([_count(self.relations, "relation", "relations")] if self.related else []),
+            *_to_review(self.relations_to_review, args.max_error or args.max_relation_error, self.related),
             f"{_count(self.unreadable, 'picture', 'pictures')} unreadable",
             f"{_count(len(self.rejected), 'line', 'lines')} rejected",
         )
         places = [str(path) for path in (args.output, args.report, args.rejects) if path is not None]
         where = f" -> {', '.join(places)}" if places else ""
         return f"{', '.join(counts)}; {seconds:.1f} s{where}"
+
+
+def _to_review(number: int, limit: float | None, looked_for: bool = True) -> list[str]:
+    return [f"{number:,} of them to review"] if limit is not None and looked_for else []
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -1,7 +1,7 @@
 """Extractions as a table for a person at a terminal, printed post by post as they come.
 
 Under the entities of a post stand its relations, head and tail in the colours of their types. A "?" stands
-before what a person should review, and under an entity what else its set of types holds.
+before what a person should review, and under an entity or relation what else its set of types holds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from twofold.cli.main import printable
-from twofold.posts import Entity, Extraction, Relation
+from twofold.posts import Entity, Extraction, Relation, in_words
 
 _TYPE_COLOURS = {"PER": "magenta", "LOC": "green", "ORG": "cyan", "MISC": "yellow"}
 _STATUS = {"read": "picture read", "none": "no picture", "unreadable": "picture unreadable"}
@@ -46,9 +46,8 @@ class ExtractionTable:
         grid = self._grid()
         for entity in extraction.entities:
             grid.add_row(*_cells(entity))
-            others = [kind for kind in entity.candidates or () if kind != entity.type]
-            if others:
-                grid.add_row("", Text(f"  or {printable(', '.join(others))}", "dim"))
+            if others := _others(entity):
+                grid.add_row("", others)
         if not extraction.entities:
             grid.add_row("", Text("(no entity)", "dim"))
         self._console.print(grid)
@@ -64,7 +63,9 @@ class ExtractionTable:
         self._add_figures(grid)
         whole = _arrow(relation)
         fits = whole.cell_len <= width
-        grid.add_row("", whole if fits else printable(relation.words), *_figures(relation))
+        grid.add_row(_mark(relation), whole if fits else printable(relation.words), *_figures(relation))
+        if others := _others(relation):
+            grid.add_row("", others)
         self._console.print(grid)
         if not fits:
             ends = Text.assemble("     ", _name(relation.head), " → ", _name(relation.tail))
@@ -96,8 +97,18 @@ def _bad(extraction: Extraction) -> bool:
 
 
 def _cells(entity: Entity) -> tuple[str | Text, ...]:
-    mark = Text("?", "bold red") if entity.review else ""
-    return mark, _name(entity), Text(printable(entity.type), _colour(entity)), *_figures(entity)
+    return _mark(entity), _name(entity), Text(printable(entity.type), _colour(entity)), *_figures(entity)
+
+
+def _mark(of: Entity | Relation) -> str | Text:
+    return Text("?", "bold red") if of.review else ""
+
+
+def _others(of: Entity | Relation) -> Text | None:
+    """What else the set of types holds."""
+    named = in_words if isinstance(of, Relation) else str
+    others = [named(kind) for kind in of.candidates or () if kind != of.type]
+    return Text(f"  or {printable(', '.join(others))}", "dim") if others else None
 
 
 def _arrow(relation: Relation) -> Text:

@@ -72,11 +72,18 @@ def _page(summary: Summary, posts: list[PostView], model: str, rejected: Sequenc
         sources=sources,
         scale=_scales(e for post in posts for e in post.entities),
         link_scale=_scales(r for post in posts for r in post.relations),
+        limited=any(_limited(post) for post in posts),
         version=twofold.__version__,
         style=asset("page.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
+
+
+def _limited(post: PostView) -> bool:
+    """Whether anything in it was measured against a limit, or has a set."""
+    items: tuple[Entity | Relation, ...] = (*post.entities, *post.relations)
+    return any(item.review is not None or item.candidates is not None for item in items)
 
 
 def _numbered(known: dict[str, int], present: Iterable[str], colours: int) -> dict[str, int]:

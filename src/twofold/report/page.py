@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from twofold.errors import DataError
+from twofold.posts import in_words
 from twofold.report.visible import shorten, visible
 
 
@@ -23,6 +24,7 @@ def template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(visible=visible, shorten=shorten, percent=percent, small=small)
+    environment.filters.update(in_words=in_words)
     return environment.from_string(asset(name))
 
 
