@@ -33,7 +33,8 @@ BELOW: dict[str, set[str]] = {
     "evaluation": {"errors", "posts"},
     "runtime": {"errors", "posts", "segmentation"},
     "corpora": {"errors", "posts", "segmentation", "runtime"},
-    "trust": {"errors", "posts", "evaluation", "runtime"},
+    "cards": {"errors", "runtime"},
+    "trust": {"errors", "posts", "cards", "evaluation", "runtime"},
     "report": {SELF, "errors", "posts", "evaluation", "runtime"},
     "pipeline": {"errors", "posts", "corpora", "runtime", "trust"},
     "witness": {"errors", "posts", "evaluation", "runtime", "pipeline"},
@@ -45,12 +46,12 @@ BELOW: dict[str, set[str]] = {
     "models": {"config", "errors", "segmentation", "encoders", "fusion", "heads", "runtime"},
     "training": {
         SELF, "config", "errors", "posts", "segmentation", "evaluation", "runtime", "corpora", "trust",
-        "pipeline", "encoders", "fusion", "heads", "models",
+        "pipeline", "encoders", "fusion", "heads", "models", "cards",
     },
     "reproduce": {"config", "errors", "posts", "evaluation", "pipeline", "training"},
     "cli": {
         SELF, "config", "errors", "posts", "records", "evaluation", "corpora", "trust", "report", "pipeline",
-        "training", "reproduce", "detectors", "witness",
+        "training", "reproduce", "detectors", "witness", "cards",
     },
 }  # fmt: skip
 """What each room may import besides itself. A new room needs a line here."""

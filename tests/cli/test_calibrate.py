@@ -65,11 +65,9 @@ def test_the_card_tells_it_once(calibrated, data, tmp_path):
     out = tmp_path / "again"
     assert main(["calibrate", str(calibrated), str(data), "-o", str(out)]) == 0
     page = (out / "README.md").read_text(encoding="utf-8")
-    assert page.count("## Calibrated again") == 1
+    assert page.count("## Trust") == 1
     assert "method `temperature`" in page
-    assert (
-        json.loads((out / "card.json").read_text(encoding="utf-8"))["calibrated"]["method"] == "temperature"
-    )
+    assert json.loads((out / "card.json").read_text(encoding="utf-8"))["trust"]["method"] == "temperature"
     assert str(data.parent.parent) not in page  # no paths of this machine
 
 

@@ -14,10 +14,13 @@ pytest.importorskip("onnxscript")
 
 from safetensors.torch import load_file  # noqa: E402
 
+from tiny_training import line  # noqa: E402
+
 import twofold  # noqa: E402
+from twofold.cli.main import main  # noqa: E402
 from twofold.config import Config, ModelConfig  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
-from twofold.errors import ConfigError, DataError  # noqa: E402
+from twofold.errors import ConfigError, DataError, ModelError  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
 from twofold.runtime.pieces import Pieces  # noqa: E402
 from twofold.training.examples import batches, collate, make_examples  # noqa: E402
@@ -52,6 +55,40 @@ def test_trains_to_a_folder_that_extracts(config: Config, done: dict[str, Path])
     for name in ("curve.png", "log.jsonl", "training.toml", "README.md"):
         assert (out / name).stat().st_size > 0
     assert not (out.parent / "model.training" / "checkpoint.pt").exists()
+
+
+def test_dev_too_small_for_halves_gives_a_temperature_and_the_card_says_why(done: dict[str, Path]) -> None:
+    card = json.loads((done["out"] / "card.json").read_text(encoding="utf-8"))
+    assert "entities in one half" in card["trust"]["note"]
+    assert "measured" not in card["trust"]
+    page = (done["out"] / "README.md").read_text(encoding="utf-8")
+    assert f"**No thresholds and no sets**: {card['trust']['note']}" in page
+    with pytest.raises(ModelError, match="knows no sets"):
+        twofold.load(done["out"], sets=0.9)
+
+
+def test_a_folder_straight_out_of_training_promises_and_gives_sets(config: Config, tmp_path: Path) -> None:
+    dev = tmp_path / "dev.jsonl"
+    dev.write_text("".join(map(line, range(100, 340))), encoding="utf-8")
+    data = dataclasses.replace(config.data, dev=(config.data.dev[0], str(dev)))
+    longer = dataclasses.replace(config.training, epochs=8)
+    told: list[str] = []
+    out = train(dataclasses.replace(config, data=data, training=longer), tmp_path / "model", told.append)
+    assert not any("temperature only" in text for text in told)
+    record = json.loads((out / "calibration.json").read_text(encoding="utf-8"))
+    names = [f"{Path(file).parent.name}/{Path(file).name}" for file in data.dev]
+    assert record["fitted_on"] == names
+    card = json.loads((out / "card.json").read_text(encoding="utf-8"))
+    assert list(card["trust"]["data"]) == names
+    assert card["trust"]["measured"] == record["measured"]
+    (found,) = twofold.load(out, max_error=0.3, sets=0.9).extract(["off to Rome now"])
+    assert [entity.review for entity in found.entities] == [False]
+    assert "LOC" in found.entities[0].candidates
+    # What the command fits on the same posts is the same.
+    assert main(["calibrate", str(out), *data.dev, "-o", str(tmp_path / "again")]) == 0
+    again = json.loads((tmp_path / "again" / "calibration.json").read_text(encoding="utf-8"))
+    assert again == record
+    assert (tmp_path / "again" / "README.md").read_bytes() == (out / "README.md").read_bytes()
 
 
 def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, Path]) -> None:

@@ -7,7 +7,7 @@ model finds them.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,8 @@ from twofold.evaluation.triples import whole_posts
 from twofold.evaluation.trust import plain
 from twofold.posts import Post, Rejected
 from twofold.trust.conformal import SCORES
+from twofold.trust.fitted import Fitted
 from twofold.trust.fitting import METHODS
-from twofold.trust.writing import Fitted
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     extractor = load_model(args.model, args)
     with watch(None, bar=True) as progress:
         rejected = RejectLog(None, progress.tell)
-        posts = list(_labelled(args, extractor, rejected))
-        fitted = dict(_fitted(args, extractor, posts, progress))
+        groups = dict(_labelled(args, extractor, rejected))
+        fitted = dict(_fitted(args, extractor, groups, progress))
     write_calibrated(extractor.folder, args.out, fitted)
     for what, part in fitted.items():
         print(f"{what}:")
@@ -87,30 +87,34 @@ def _finds(extractor: Extractor) -> list[str]:
     return [what for what, names in knows.items() if names]
 
 
-def _labelled(args: argparse.Namespace, extractor: Extractor, rejected: RejectLog) -> Iterator[Post]:
-    """Posts with gold of something that the model finds."""
+def _labelled(
+    args: argparse.Namespace, extractor: Extractor, rejected: RejectLog
+) -> Iterator[tuple[str, list[Post]]]:
+    """Of each file its name and its posts with gold of something that the model finds."""
     from twofold.corpora import open_corpus
 
     wanted = _finds(extractor)
-    for path in args.data:
-        found = 0
+    for name, path in zip(_names(args.data), args.data, strict=True):
+        found = []
         for item in open_corpus(path, images=args.images, alt_text=args.alt_text):
             if isinstance(item, Rejected):
                 rejected.add(item)
             elif any(getattr(item, what) is not None for what in wanted):
-                found += 1
-                yield item
+                found.append(item)
         if not found:
             expected = f"posts with gold {' or '.join(wanted)}"
             raise DataError("no labelled post", where=str(path), expected=expected)
+        yield name, found
 
 
 def _fitted(
-    args: argparse.Namespace, extractor: Extractor, posts: list[Post], progress: Progress
+    args: argparse.Namespace, extractor: Extractor, groups: Mapping[str, list[Post]], progress: Progress
 ) -> Iterator[tuple[str, Fitted]]:
     """What was fitted, by what it was fitted for."""
     finds = _finds(extractor)
-    tagged = [post for post in posts if post.entities is not None]
+    tagged = {name: [p for p in posts if p.entities is not None] for name, posts in groups.items()}
+    tagged = {name: posts for name, posts in tagged.items() if posts}
+    posts = [post for group in groups.values() for post in group]
     related = [post for post in whole_posts(posts) if post.relations is not None]
     if tagged and "entities" in finds:
         yield "entities", _entities(args, extractor, tagged, progress)
@@ -119,19 +123,25 @@ def _fitted(
 
 
 def _entities(
-    args: argparse.Namespace, extractor: Extractor, posts: list[Post], progress: Progress
+    args: argparse.Namespace, extractor: Extractor, groups: Mapping[str, list[Post]], progress: Progress
 ) -> Fitted:
-    from twofold.trust.entities import calibrate_entities
+    from twofold.trust.fitted import fit_entities
 
-    readings = []
-    for reading in extractor.read(posts, batch_size=args.batch_size):
-        readings.append(reading)
-        progress.step(reading.post)
-    calibration, measured = calibrate_entities(
-        extractor.decoder, readings, method=METHODS[args.method], score=args.score, seed=args.seed
-    )
-    told = list(calibration_lines("entities", measured, calibration.temperature))
-    return Fitted(calibration, _facts(args) | {"measured": plain(measured)}, told)
+    readings = {
+        name: list(extractor.read(_taken(posts, progress), batch_size=args.batch_size))
+        for name, posts in groups.items()
+    }
+    fitted = fit_entities(extractor.tagger, readings, method=args.method, score=args.score, seed=args.seed)
+    assert fitted.measured is not None
+    told = calibration_lines("entities", fitted.measured, fitted.calibration.temperature)
+    return fitted._replace(told=list(told))
+
+
+def _taken(posts: Iterable[Post], progress: Progress) -> Iterator[Post]:
+    """The posts, counted as they are taken."""
+    for post in posts:
+        progress.step(post)
+        yield post
 
 
 def _relations(
@@ -155,15 +165,21 @@ def _relations(
         seed=args.seed,
     )
     told = list(calibration_lines("relations", measured, calibration.temperature))
-    facts = _facts(args) | {"measured": plain(measured)}
+    facts = {"method": args.method, "score": args.score, "seed": args.seed, "fitted_on": _names(args.data)}
+    facts |= {"measured": plain(measured)}
     if extractor.types:
         found = [linked.links for linked in extractor.linked(posts, batch_size=args.batch_size)]
         whole = end_to_end(calibration, labels, posts, found, symmetric=both_ways, seed=args.seed)
         told += end_to_end_lines(whole)
         facts |= {"end_to_end": plain(whole)}
-    return Fitted(calibration, facts, told)
+    return Fitted(calibration, facts, measured, told)
 
 
-def _facts(args: argparse.Namespace) -> dict[str, Any]:
-    fitted_on = [f"{path.parent.name}/{path.name}" if path.parent.name else path.name for path in args.data]
-    return {"method": args.method, "seed": args.seed, "fitted_on": fitted_on}
+def _names(paths: Sequence[Path]) -> list[str]:
+    """What files are called on the card: folder and file, with a number where two would be the same."""
+    names: list[str] = []
+    for path in paths:
+        name = f"{path.parent.name}/{path.name}" if path.parent.name else path.name
+        again = sum(other.split(" (")[0] == name for other in names)
+        names.append(f"{name} ({again + 1})" if again else name)
+    return names

@@ -19,6 +19,7 @@ COMMANDS = {
     "extract": "find the entities in posts and the relations between them",
     "evaluate": "score a model on labelled posts",
     "calibrate": "fit a model's confidences on your own labelled posts",
+    "card": "print a model's card: data, scores, how far it can be trusted",
     "train": "train a model on your own labelled posts",
     "combine": "join a tagger and a relation model in one folder",
     "reproduce": "run a table of methods, data sets and seeds",

@@ -65,7 +65,8 @@ class Task(Protocol):
 
         Returns:
             ``dev``: figures by name of the file, way of counting and kind, ``all`` for all kinds together.
-            ``calibration``: how the temperature was fitted.
+            ``trust``: how confidences, thresholds and sets were fitted and what they are worth
+            (`twofold.trust.writing.trust_record`). ``calibration``: its main figures.
         """
 
     def headlines(self, dev: Figures) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from safetensors.numpy import save_file
 
 from twofold.config import Config
 from twofold.encoders.text import TextEncoder
+from twofold.errors import DataError
 from twofold.evaluation.spans import SpanScores, TwoCounts
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
@@ -23,8 +23,15 @@ from twofold.runtime.reading import Reading
 from twofold.training.contract import Figures
 from twofold.training.examples import Example, labels_of, make_examples, tag_words
 from twofold.training.loop import Tell
-from twofold.training.measuring import figures, open_uncalibrated, write_calibration
+from twofold.training.measuring import (
+    figures,
+    open_uncalibrated,
+    temperature_alone,
+    trust_figures,
+    write_calibration,
+)
 from twofold.training.scoring import Score, span_f1
+from twofold.trust.fitted import Fitted, fit_entities
 from twofold.trust.temperature import TemperatureFit, fit_on_spans
 
 
@@ -84,10 +91,10 @@ class Entities:
         """See `Task`."""
         extractor = Extractor(open_uncalibrated(folder))
         readings = {name: list(extractor.read(posts)) for name, posts in dev.items()}
-        fit = _fit(extractor, [reading for group in readings.values() for reading in group])
-        write_calibration(folder, fit, readings)
+        fitted = _fitted(extractor, readings)
+        write_calibration(folder, fitted)
         scores = {name: score_readings(extractor, group) for name, group in readings.items()}
-        return {"dev": scores, "calibration": asdict(fit)}
+        return {"dev": scores, **trust_figures(fitted)}
 
     def headlines(self, dev: Figures) -> Iterator[str]:
         """See `Task`."""
@@ -95,9 +102,20 @@ class Entities:
             yield f"dev {name}: lenient F1 {score['lenient']['all']['f1']:.2f}"
 
 
-def _fit(extractor: Extractor, readings: Sequence[Reading]) -> TemperatureFit:
-    gold = [_gold(extractor, reading) for reading in readings]
-    return fit_on_spans(extractor.decoder, [reading.emissions for reading in readings], gold)
+def _fitted(extractor: Extractor, readings: Mapping[str, Sequence[Reading]]) -> Fitted:
+    """Everything, or where dev is too small for halves a temperature on all of it; a training is not lost."""
+    try:
+        return fit_entities(extractor.tagger, readings)
+    except DataError as error:
+        every = [reading for group in readings.values() for reading in group]
+        return temperature_alone(_fit(extractor, every), readings, error.what)
+
+
+def _fit(extractor: Extractor, readings: Sequence[Reading]) -> TemperatureFit | None:
+    emissions = [reading.emissions for reading in readings]
+    if not any(extractor.decoder.decode(emissions)):
+        return None
+    return fit_on_spans(extractor.decoder, emissions, [_gold(extractor, reading) for reading in readings])
 
 
 def _gold(extractor: Extractor, reading: Reading) -> list[TagSpan]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import twofold
+from twofold.cards.page import write_card
 from twofold.config import Config, to_toml
 from twofold.encoders.image import ImageEncoder
 from twofold.models.build import TASKS, source_widths
@@ -21,14 +22,13 @@ from twofold.models.multimodal import MultimodalModel
 from twofold.runtime.folder import FORMAT, open_folder, publish, seal
 from twofold.runtime.neighbours import SOURCE, Neighbours
 from twofold.runtime.scene import VISUAL
-from twofold.training.card import write_card
 from twofold.training.compress import compress
 from twofold.training.contract import Figures, Task
 from twofold.training.curve import Row
 from twofold.training.export import export_fusion, export_image, export_text
 from twofold.training.loop import Tell
 from twofold.training.material import Corpus
-from twofold.training.measuring import write_json
+from twofold.trust.writing import write_json
 
 GRAPHS = ("text.onnx", "picture.onnx", "fusion.onnx")
 
@@ -99,6 +99,8 @@ def publish_model(
     (work / "checkpoint.pt").unlink(missing_ok=True)
     for line in task.headlines(measured["dev"]):
         tell(line)
+    if "note" in measured["trust"]:
+        tell(f"calibration: a temperature only, no thresholds and no sets: {measured['trust']['note']}")
 
 
 def _write_graphs(
@@ -182,4 +184,5 @@ def _card(facts: Facts, measured: Figures, in_full: Figures) -> dict[str, Any]:
         "scores": measured["dev"],
         "scores_full_precision": in_full["dev"],
         "calibration": measured["calibration"],
+        "trust": measured["trust"],
     }

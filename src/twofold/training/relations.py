@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,13 @@ from twofold.training.contract import Figures
 from twofold.training.examples import Example, text_sources
 from twofold.training.features import cache_folder
 from twofold.training.loop import Tell
-from twofold.training.measuring import figures, open_uncalibrated, write_calibration
+from twofold.training.measuring import (
+    figures,
+    open_uncalibrated,
+    temperature_alone,
+    trust_figures,
+    write_calibration,
+)
 from twofold.training.orders import ORDERS, both_ways
 from twofold.training.scoring import Score, class_f1
 from twofold.trust.temperature import fit_on_classes
@@ -49,6 +55,7 @@ MARKERS: Mapping[str, Markers] = {
     "plain": PlainMarkers(),
 }
 """What may be put round head and tail."""
+_LATER = "training fits none for relations"
 Floats = NDArray[np.float64]
 
 
@@ -154,13 +161,14 @@ class Relations:
         known = np.array([reader.labels.index(x) if x in reader.labels else -1 for x in gold])
         scores = np.concatenate([part.scores for part in learned.values()])
         fit = fit_on_classes(scores, known, reader.labels.index(NO_RELATION))
-        write_calibration(folder, fit, read)
+        fitted = temperature_alone(fit, read, _LATER)
+        write_calibration(folder, fitted)
         baselines = _baselines(train)
         found = {name: _score(part, reader.labels, baselines) for name, part in read.items()}
         for name, posts in dev.items():
             both = _read(reader, both_ways(posts, self.options.symmetric))
             found[name] = {**found[name], "model, pairs both ways": _model(both, reader.labels)}
-        return {"dev": found, "calibration": asdict(fit)}
+        return {"dev": found, **trust_figures(fitted)}
 
     def headlines(self, dev: Figures) -> Iterator[str]:
         """See `Task`."""

@@ -8,29 +8,16 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from twofold.cards.page import with_trust
 from twofold.runtime.folder import RELATIONS, ModelFolder, open_folder, publish, seal
-from twofold.trust.calibrated import FILE, Calibration, to_record
+from twofold.trust.calibrated import FILE, to_record
+from twofold.trust.fitted import Fitted
 
-SECTION = "## Calibrated again"
-
-
-class Fitted(NamedTuple):
-    """A calibration and its story.
-
-    Attributes:
-        calibration: what was fitted.
-        facts: how and on what (``method``, ``fitted_on`` and more), as plain data, for
-            ``calibration.json`` and ``card.json``.
-        told: what came of it, lines for people, for the card.
-    """
-
-    calibration: Calibration
-    facts: Mapping[str, Any]
-    told: Sequence[str]
+CARD = "card.json"
 
 
 def write_calibrated(model: ModelFolder, out: Path, fitted: Mapping[str, Fitted]) -> None:
@@ -48,7 +35,8 @@ def write_calibrated(model: ModelFolder, out: Path, fitted: Mapping[str, Fitted]
     try:
         shutil.copytree(model.path, part)
         for task, each in fitted.items():
-            _put(part if task == model.config.task else part / RELATIONS, each)
+            own = task == model.config.task
+            _put(part if own else part / RELATIONS, model if own else _inner(model), each)
         if model.relations is not None:
             seal(part / RELATIONS)
         seal(part)
@@ -58,20 +46,34 @@ def write_calibrated(model: ModelFolder, out: Path, fitted: Mapping[str, Fitted]
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _put(folder: Path, fitted: Fitted) -> None:
-    _write_json(folder / FILE, to_record(fitted.calibration) | dict(fitted.facts))
-    card, page = folder / "card.json", folder / "README.md"
-    known = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
-    _write_json(card, known | {"calibrated": dict(fitted.facts)})
-    text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    before = text.split(f"\n{SECTION}\n")[0].rstrip("\n")
-    page.write_text(f"{before}\n\n{SECTION}\n\n{_story(fitted)}\n", encoding="utf-8", newline="\n")
+def _inner(model: ModelFolder) -> ModelFolder:
+    assert model.relations is not None
+    return model.relations
 
 
-def _story(fitted: Fitted) -> str:
-    lines = "\n".join(f"- {line}" for line in fitted.told)
-    return f"On {', '.join(fitted.facts['fitted_on'])}, method `{fitted.facts['method']}`.\n\n{lines}"
+def _put(folder: Path, model: ModelFolder, fitted: Fitted) -> None:
+    """Calibration, card and page of a copy; of the card and the page all but trust stays."""
+    write_json(folder / FILE, calibration_record(fitted))
+    path, page = folder / CARD, folder / "README.md"
+    known = {"name": model.config.name, "task": model.config.task}
+    known |= json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    card = known | {"trust": trust_record(fitted)}
+    write_json(path, card)
+    text = page.read_text(encoding="utf-8") if page.is_file() else f"# {known['name']}\n"
+    page.write_text(with_trust(text, card), encoding="utf-8", newline="\n")
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+def calibration_record(fitted: Fitted) -> dict[str, Any]:
+    """What ``calibration.json`` holds; figures by data set are on the card only."""
+    return to_record(fitted.calibration) | {k: v for k, v in fitted.facts.items() if k != "data"}
+
+
+def trust_record(fitted: Fitted) -> dict[str, Any]:
+    """What ``card.json`` holds under ``trust``."""
+    heats = {"temperature": fitted.calibration.temperature, "temperatures": fitted.calibration.temperatures}
+    return {key: value for key, value in heats.items() if value} | dict(fitted.facts)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON as files of model folders are: indented, UTF-8, a line end at the end."""
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")

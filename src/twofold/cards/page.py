@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Card = Mapping[str, Any]
+from twofold.cards.table import table
+from twofold.cards.trust import HEADING, Card, trust_section
+
 _SHORT = {"precision": "P", "recall": "R", "f1": "F1"}
+_TRUST = re.compile(r"^## (?:Trust|Calibration|Calibrated again)\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+"""The section on trust, under all names that it has had."""
 
 
 class Words(NamedTuple):
@@ -16,7 +21,7 @@ class Words(NamedTuple):
 
     Attributes:
         what: what the model finds. scores: what its scores are of. counted: how they were counted.
-        predicted: what the temperature was fitted on. use: how the model is used.
+        predicted: what it predicts. use: how the model is used.
     """
 
     what: str
@@ -31,7 +36,7 @@ WORDS: Mapping[str, Words] = {
         "Named entities in posts",
         "exact spans",
         "Lenient counts as conlleval does, strict counts only gold spans that begin with `B-`.",
-        "spans",
+        "entities",
         "`twofold extract posts.jsonl --model FOLDER`, or `twofold.load(FOLDER).extract(posts)`.",
     ),
     "relations": Words(
@@ -54,40 +59,44 @@ def write_card(folder: Path, card: Card) -> None:
 
 
 def to_markdown(card: Card) -> str:
-    """The card as a page."""
-    fit, words = card["calibration"], WORDS[card["task"]]
-    parts = [
-        f"# {card['name']}",
+    """The card as a page; what it does not hold, the page does not have."""
+    words = WORDS[card["task"]]
+    parts = [f"# {card['name']}", *(_made(card, words) if "train" in card else [f"{words.what}."])]
+    if "scores" in card:
+        parts += [f"## Scores on dev ({words.scores}, per cent)", _score_table(card["scores"]), words.counted]
+    parts += [f"## {HEADING}", trust_section(card, words.predicted), "## Use", words.use]
+    return "\n\n".join(parts) + "\n"
+
+
+def with_trust(page: str, card: Card) -> str:
+    """The same page with the section on trust as the card has it now; all else stays, notes of people too."""
+    section = f"## {HEADING}\n\n{trust_section(card, WORDS[card['task']].predicted)}\n\n"
+    first = _TRUST.search(page)
+    rest = _TRUST.sub("", page[first.start() :]) if first else ""
+    before = page[: first.start()] if first else f"{page.rstrip()}\n\n".lstrip()
+    return f"{before}{section}{rest}".rstrip("\n") + "\n"
+
+
+def _made(card: Card, words: Words) -> list[str]:
+    return [
         f"{words.what}; fusion `{card['fusion']}`, weights {card['weights']}, "
         f"seed {card['seed']}, made with Twofold {card['twofold']}. "
         f"Epoch {card['chosen_epoch']} of {card['epochs']}, chosen on dev alone; no test data was looked at.",
         "## Data",
         _data_table(card),
         f"Pictures that could not be read in training and dev: {card['unreadable_pictures']}.",
-        f"## Scores on dev ({words.scores}, per cent)",
-        _score_table(card["scores"]),
-        words.counted,
-        "## Calibration",
-        f"One temperature, {fit['temperature']:.3f}, fitted on {fit['predictions']} "
-        f"predicted {words.predicted} of dev: expected calibration error (15 bins) "
-        f"{fit['ece_before']:.4f} before, {fit['ece_after']:.4f} after. "
-        "Both are measured on the data it was fitted on.",
-        "## Use",
-        words.use,
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _data_table(card: Card) -> str:
+    head = ["part", "file", "release", "posts", "with picture", "with alt text", "SHA-256"]
+    keys = ("name", "release", "posts", "with_picture", "with_alt_text")
     rows = [
-        "| part | file | release | posts | with picture | with alt text | SHA-256 |",
-        "|---|---|---|---|---|---|---|",
+        [part, *(c[key] for key in keys), f"{c['sha256'][:16]}…"]
+        for part in ("train", "dev")
+        for c in card[part]
     ]
-    for part in ("train", "dev"):
-        for c in card[part]:
-            cells = (part, c["name"], c["release"], c["posts"], c["with_picture"], c["with_alt_text"])
-            rows.append("| " + " | ".join(map(str, cells)) + f" | {c['sha256'][:16]}… |")
-    return "\n".join(rows)
+    return table(head, rows)
 
 
 def _score_table(scores: Card) -> str:
@@ -99,6 +108,4 @@ def _score_table(scores: Card) -> str:
     ]
     keys = list(lines[0][3])
     head = ["file", "counted", "type", *(_SHORT.get(key, key) for key in keys)]
-    rows = [head, ["---"] * len(head)]
-    rows += [[*names, *(str(row.get(key, "")) for key in keys)] for *names, row in lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return table(head, [[*names, *(row.get(key, "") for key in keys)] for *names, row in lines])

@@ -1,0 +1,43 @@
+"""``twofold card``: what a model was made of, how well it does and how far it can be trusted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from twofold.cli.outputs import lines_to
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "card",
+        help="print a model's card",
+        description="Print the card of a model: its data, its scores, its calibration, thresholds and sets. "
+        "Of a folder with a relation model, both cards.",
+        epilog="Exit codes: 0 all well; 2 nothing was done.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model folder, or default")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="also write it here, as Markdown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all of it here, as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print; 0 when the card is there."""
+    from twofold.cards.reading import pages, read_card
+    from twofold.pipeline import default_folder
+
+    folder = default_folder() if args.model == "default" else Path(args.model)
+    card = read_card(folder)
+    told = "\n".join(pages(card, str(folder)))
+    if args.out is not None:
+        with lines_to(args.out) as write:
+            write(told.rstrip("\n"))
+    if args.json is not None:
+        with lines_to(args.json) as write:
+            write(json.dumps(card, indent=1, ensure_ascii=False))
+    if "-" not in (str(args.out), str(args.json)):
+        print(told, end="")
+    return 0

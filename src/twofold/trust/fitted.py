@@ -1,0 +1,84 @@
+"""A calibration with its story: how, on what, and what came of it, as it travels with a model.
+
+`fit_entities` is what training and ``twofold calibrate`` both do. It does not know files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from twofold.evaluation.trust import plain
+from twofold.runtime.reading import Reading
+from twofold.runtime.tagging import Tagger
+from twofold.trust.calibrated import Calibration
+from twofold.trust.entities import calibrate_entities
+from twofold.trust.figures import DataFigures, entity_figures
+from twofold.trust.fitting import METHODS, Measured
+from twofold.trust.halves import SEED
+
+
+class Fitted(NamedTuple):
+    """A calibration and its story.
+
+    Attributes:
+        calibration: what was fitted.
+        facts: how and on what, as plain data: ``method``, ``fitted_on`` and, where more than a temperature
+            was fitted, ``measured`` (`fitting.Measured`) and ``data`` (`figures.DataFigures` by data set);
+            else ``note``, why not.
+        measured: the same as ``facts["measured"]``; None where only a temperature was fitted.
+        told: what came of it, lines for people.
+    """
+
+    calibration: Calibration
+    facts: Mapping[str, Any]
+    measured: Measured | None = None
+    told: Sequence[str] = ()
+
+
+def story(
+    calibration: Calibration,
+    measured: Measured,
+    data: Mapping[str, DataFigures],
+    *,
+    fitted_on: Sequence[str],
+    method: str,
+    score: str,
+    seed: int,
+) -> Fitted:
+    """All of it, whatever was calibrated.
+
+    Args:
+        calibration, measured: see `fitting.calibrate`.
+        data: by data set.
+        fitted_on: names of the data sets.
+        method, score, seed: as they were asked for.
+    """
+    facts = {"method": method, "score": score, "seed": seed, "fitted_on": list(fitted_on)}
+    return Fitted(calibration, facts | {"measured": plain(measured), "data": plain(data)}, measured)
+
+
+def fit_entities(
+    tagger: Tagger,
+    groups: Mapping[str, Sequence[Reading]],
+    *,
+    method: str = "temperature",
+    score: str = "lac",
+    seed: int = SEED,
+) -> Fitted:
+    """Calibrate a tagger on labelled posts and measure it on each data set.
+
+    Args:
+        tagger: that read them.
+        groups: readings by the name of the data set.
+        method: name in `fitting.METHODS`. score: of the sets, see `conformal.SCORES`. seed: of the halves.
+
+    Raises:
+        DataError: too little is found in them.
+    """
+    together = [reading for readings in groups.values() for reading in readings]
+    calibration, measured = calibrate_entities(
+        tagger.decoder, together, method=METHODS[method], score=score, seed=seed
+    )
+    data = entity_figures(tagger, groups, calibration, seed)
+    return story(calibration, measured, data, fitted_on=list(groups), method=method, score=score, seed=seed)
