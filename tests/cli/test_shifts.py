@@ -104,3 +104,30 @@ def test_a_model_that_finds_no_entities(files, capsys):
     (files / "pairs.jsonl").write_text(json.dumps(line), encoding="utf-8")
     assert main(["evaluate", folder, str(files / "pairs.jsonl"), "--trust", "--shift", "typos"]) == 2
     assert "a model that finds them" in capsys.readouterr().err
+
+
+def test_the_page(model, files, capsys):
+    target = files / "out" / "trust.html"
+    code, _ = evaluate(model, files, "--report", str(target), "--against", str(files / "train.txt"))
+    assert code == 0
+    page = target.read_text(encoding="utf-8")
+    assert "data.jsonl" in page
+    assert "train.txt" in page
+    assert 'id="entities"' in page
+    assert 'id="foreign"' in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--report", "t.html"], "add --trust"),
+        (["--trust", "--report", "data.jsonl"], "--report and DATA are the same file"),
+        (["--trust", "--report", "x.json"], "--report and --json are the same file"),
+    ],
+)
+def test_mistakes_with_the_page(model, files, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(files)
+    before = (files / "data.jsonl").read_bytes()
+    assert main(["evaluate", model, "data.jsonl", *arguments, "--json", "x.json"]) == 2
+    assert message in capsys.readouterr().err
+    assert (files / "data.jsonl").read_bytes() == before

@@ -22,6 +22,7 @@ from twofold.cli.relation_scores import RelationResult, figures, headline, score
 from twofold.cli.relation_trust import RelationTrust
 from twofold.cli.shift_view import shift_lines
 from twofold.cli.shifts import add_shift_options, check_shift_options, foreign_data
+from twofold.cli.trust_page import add_page_option, check_page_option, write_page
 from twofold.cli.trust_view import trust_lines
 from twofold.cli.witness_view import WitnessStand, add_picture_options
 from twofold.errors import DataError
@@ -56,6 +57,7 @@ def add_parser(subparsers: Any) -> None:
         "--trust", action="store_true", help="also calibration, risk against coverage, detection of errors"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
+    add_page_option(parser)
     add_shift_options(parser)
     add_picture_options(parser)
     add_model_options(parser, model=False)
@@ -66,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from twofold.corpora import open_corpus
 
     check_shift_options(args)
+    check_page_option(args)
     witness = WitnessStand(args)
     items = open_corpus(args.data, images=args.images, alt_text=args.alt_text)
     extractor = load_model(args.model, args)
@@ -90,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
         reports = _reports(result, related) if args.trust else {}
         witness.examine(extractor, progress.tell)
         foreign = list(foreign_data(args, extractor, progress))
+        write_page(args, extractor.name, reports, [item.shift for item in foreign])
         if write is not None:
             record = _record(result, related, rejected, args, extractor, time.monotonic() - begin)
             trust = {"trust": plain(reports) | trusted.record()} if reports else {}

@@ -199,7 +199,7 @@ def _read(extractor: Extractor, posts: Iterable[Post], *, batch_size: int, progr
         collector.add(found, gold or ())
         named += [_surface(entity.text) for entity in found]
         labels.append(gold is not None)
-        progress.step(reading.post)
+    progress.tell(f"held against each other: {len(rows):,} posts more are read")
     doubt = {name: np.array([row[name] for row in rows], np.float64) for name in NAMES}
     known = {name: x for name, x in doubt.items() if np.isfinite(x).any()}
     return _Read(len(rows), all(labels), known, collector.predictions(), named)

@@ -1,0 +1,51 @@
+"""Write the trust page: one HTML file with plots drawn by our own template, no script and no network.
+
+What the page does not know: posts, and what a mistake costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import twofold
+from twofold.evaluation.shift import Shift
+from twofold.evaluation.trust import TrustReport
+from twofold.report.page import asset, template, write_whole
+from twofold.report.plots import SHAPES
+from twofold.report.shift_views import foreign_section
+from twofold.report.trust_views import section
+
+
+def write_trust_page(
+    reports: Mapping[str, TrustReport],
+    path: Path,
+    *,
+    model: str,
+    data: str,
+    foreign: Sequence[Shift] = (),
+) -> None:
+    """Write one self-contained HTML file; it appears whole or not at all.
+
+    Args:
+        reports: by what was predicted, in the plural.
+        path: file to write; its folder is made where it is absent.
+        model: name of the model. data: of the posts it was measured on.
+        foreign: what it was held against.
+
+    Raises:
+        DataError: where the file cannot be written.
+    """
+    sections = [section(what, report) for what, report in reports.items()]
+    if foreign:
+        sections.append(foreign_section(foreign))
+    page = template("trust.html.j2").generate(
+        sections=sections,
+        model=model,
+        data=data,
+        posts=max((report.posts for report in reports.values()), default=0),
+        version=twofold.__version__,
+        shapes=SHAPES,
+        style=asset("page.css") + asset("trust.css"),
+    )
+    write_whole(Path(path), page)
