@@ -74,9 +74,9 @@ def test_confidence_is_the_tempered_marginal_and_evidence_a_mean_over_the_words(
     entity = extraction.entities[0]
     assert entity.confidence == pytest.approx(expected)
     begin, inside = 7, 8  # B-PER, I-PER
-    _, gamma, alpha, beta = (reading.fused[:, [0, 1], [begin, inside]]).astype(float)
-    assert entity.uncertainty.aleatoric == pytest.approx(np.mean(beta / (alpha - 1)))
-    assert entity.uncertainty.epistemic == pytest.approx(np.mean(beta / (gamma * (alpha - 1))))
+    _, gamma, alpha, beta = (reading.fused[:, [0, 1]]).astype(float)  # (4, n, K)
+    assert entity.uncertainty.aleatoric == pytest.approx(np.sum(beta / (alpha - 1)) / 2)
+    assert entity.uncertainty.epistemic == pytest.approx(np.sum(beta / (gamma * (alpha - 1))) / 2)
     share = (reading.share[2, 0, begin] + reading.share[2, 1, inside]) / 2
     assert entity.sources["alt_text"].share == pytest.approx(share)
 

@@ -20,8 +20,8 @@ class Uncertainty:
     """Hierarchical uncertainty of a Normal-Inverse-Gamma (both ≥ 0, in squared tag-score units).
 
     Attributes:
-        aleatoric: β/(α−1), expected noise of the data.
-        epistemic: β/(γ(α−1)), variance of the mean: what the model does not know.
+        aleatoric: Σ β/(α−1), expected noise of the data, summed over the tags (or relations).
+        epistemic: Σ β/(γ(α−1)), variance of the mean: what the model does not know.
     """
 
     aleatoric: float

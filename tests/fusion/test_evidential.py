@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from twofold.fusion.contract import Fused, Source  # noqa: E402
-from twofold.fusion.evidential import Evidential  # noqa: E402
-from twofold.fusion.nig import LogLinear, MoNIG, Pooling, PriorCorrected  # noqa: E402
+from twofold.fusion.evidential import Doubt, Evidential  # noqa: E402
+from twofold.fusion.nig import LogLinear, MoNIG, Pooling, PriorCorrected, from_scores  # noqa: E402
 from twofold.fusion.text_only import TextOnly  # noqa: E402
 
 POOLINGS = [MoNIG, PriorCorrected, lambda: LogLinear(8, 3)]
@@ -109,3 +111,40 @@ def test_text_only_is_a_linear_map() -> None:
     words, mask, sources = inputs()
     torch.testing.assert_close(fusion(words, mask, sources).emissions, fusion.score(words))
     assert fusion.loss(fusion(words, mask, sources), torch.zeros(2, 7, dtype=torch.long), mask) == 0
+
+
+@pytest.mark.parametrize("name", ["text", "picture"])
+def test_a_reading_that_hesitates_doubts_and_one_that_does_not_is_sure(name: str) -> None:
+    lead = torch.linspace(1.4, 12, 9).view(9, 1, 1)  # of the first of five, more likely than not from 1.39 on
+    logits = lead * torch.tensor([1.0, 0, 0, 0, 0])
+    level = torch.ones(9, 1, 5, 1)
+    nig = from_scores(torch.cat([logits.unsqueeze(3), level, Doubt(name)(logits)], 3))
+    assert (nig.aleatoric.diff(dim=0) < 0).all()
+
+
+def test_doubt_is_read_off_the_chances_and_their_entropy() -> None:
+    doubt = Doubt("text")
+    logits = torch.tensor([[[2.0, 0.0, -1.0]]])
+    chances = [math.exp(x) for x in (2.0, 0.0, -1.0)]
+    chances = [x / sum(chances) for x in chances]
+    entropy = math.log(-sum(p * math.log(p) for p in chances) + 1e-3)
+    features = torch.tensor([[math.log(p * (1 - p) + 1e-4), entropy] for p in chances])
+    expected = features @ doubt.scores.weight.T + doubt.scores.bias
+    torch.testing.assert_close(doubt(logits)[0, 0], expected)
+
+
+def test_a_certain_reading_is_finite_forward_and_backward() -> None:
+    doubt = Doubt("text")
+    scores = doubt(torch.tensor([[[400.0, 0.0, -400.0]]]))
+    scores.sum().backward()
+    assert torch.isfinite(scores).all()
+    assert torch.isfinite(doubt.scores.weight.grad).all()
+
+
+def test_the_shape_of_doubt_does_not_bend_the_reading() -> None:
+    fusion = make(MoNIG())
+    words, mask, sources = inputs()
+    alpha_and_beta = fusion(words, mask, sources).evidence[:, :, 2:].sum()
+    alpha_and_beta.backward()
+    assert not fusion.means["text"].weight.grad.any()
+    assert fusion.doubts["picture"].scores.weight.grad.abs().sum() > 0

@@ -3,7 +3,8 @@
 After "Integrating Large Pre-trained Models into Multimodal Named Entity Recognition with Evidential
 Fusion" (arXiv 2306.16991). The idea (one NIG a modality, fused; hierarchical uncertainty) is the
 paper's; the wiring for tagging is RECONSTRUCTED, since it is not published where we could read it: every
-further source revises the text's reading, δₘ = δ_text + Δₘ, and emissions are s·δ + b of the pooled δ.
+further source revises the text's reading, δₘ = δ_text + Δₘ, and emissions are s·δ + b of the pooled δ;
+γ comes of what the source shows, α and β of how far its reading hesitates between the outputs.
 
 For relations the pair's states stand where the word's do, and K are the relation classes.
 
@@ -26,6 +27,35 @@ from twofold.fusion.nig import NIG, Pooling, from_scores, nll, regulariser
 SCALE = 4.5
 """Where the learned scale of emissions starts. A tagger trained by its CRF alone scores the right tag of a
 word it is sure of at about 4.5; with this scale that is δ = 1, the target, and what is left over is doubt."""
+
+
+class Doubt(nn.Module):
+    """Scores of α and β from how far a reading hesitates: p(1−p) of each output, and the entropy of all.
+
+    p(1−p) is the variance of a one-hot target that is right with chance p. Heads that see the states
+    of words instead learn the residuals of training, which the network knows by heart: measured on
+    posts they had not seen, such values told nothing of errors (docs/log.md).
+
+    Args:
+        name: of the source; at the start both kinds predict a variance near 0.1 of a reading that
+            knows nothing, whatever their γ.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.scores = nn.Linear(2, 2)
+        with torch.no_grad():
+            self.scores.weight.copy_(torch.tensor([[-0.5, -0.5], [0.3, 0.3]]))
+            self.scores.bias.copy_(torch.tensor([0.17, -1.4 if name == "text" else -2.8]))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Scores (B, W, K, 2) of α and β from logits (B, W, K)."""
+        logs = torch.log_softmax(logits.float(), 2)
+        chance = logs.exp()
+        own = torch.log(chance * (1 - chance) + 1e-4)
+        every = torch.log(-(chance * logs).sum(2, keepdim=True) + 1e-3).expand_as(own)
+        scores: Tensor = self.scores(torch.stack([own, every], 3))
+        return scores
 
 
 class Evidential(Fusion):
@@ -70,9 +100,10 @@ class Evidential(Fusion):
         self.views = nn.ModuleDict({n: SourceView(width, v, inner) for n, v in source_widths.items()})
         self.means = nn.ModuleDict({"text": nn.Linear(width, outputs)})
         self.means.update({n: _revision_head(inner, outputs) for n in source_widths})
-        self.spreads = nn.ModuleDict(
-            {n: _spread_head(width if n == "text" else inner + width, outputs, n) for n in self.sources}
+        self.levels = nn.ModuleDict(
+            {n: _level_head(width if n == "text" else inner + width, outputs, n) for n in self.sources}
         )
+        self.doubts = nn.ModuleDict({n: Doubt(n) for n in self.sources})
         self.drop = nn.Dropout(0.1)
         self.warmup = warmup
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
@@ -124,13 +155,14 @@ class Evidential(Fusion):
         return self._evidence(name, revised, torch.cat([view, words.detach()], 2))
 
     def _evidence(self, name: str, delta: Tensor, context: Tensor) -> Tensor:
-        """NIGs (B, 4, W, K): γ, α, β from what the source shows and from the word it is about.
+        """NIGs (B, 4, W, K): γ from what the source shows and from the word it is about, α and β from δ.
 
         How far a picture can be trusted depends on the word; a source that could not know which
         words are hard would claim for them the certainty it rightly has of the easy ones.
         """
-        spread = self.spreads[name](self.drop(context)).unflatten(2, (self.outputs, 3))
-        return torch.stack(from_scores(torch.cat([delta.unsqueeze(3), spread], 3).float()), 1)
+        level = self.levels[name](self.drop(context)).unsqueeze(3)
+        doubt = self.doubts[name](self.scale.detach() * delta.detach() + self.bias.detach())
+        return torch.stack(from_scores(torch.cat([delta.unsqueeze(3), level, doubt], 3).float()), 1)
 
     def loss(self, fused: Fused, targets: Tensor, mask: Tensor) -> Tensor:
         """λₑ · mean over slots and outputs of Σ over {sources, fused} (NLL + λR), one-hot targets."""
@@ -185,12 +217,10 @@ def _revision_head(inner: int, outputs: int) -> nn.Linear:
     return head
 
 
-def _spread_head(width: int, outputs: int, name: str) -> nn.Linear:
-    """Scores of γ, α, β for each tag; sources besides the text begin with little evidence."""
-    head = nn.Linear(width, outputs * 3)
-    # γ 2.1 for the text, 0.31 for others; α 2.3; β such that both predict a variance near 0.1.
-    bias = torch.tensor([2.0, 1.0, -1.9] if name == "text" else [-1.0, 1.0, -3.3])
+def _level_head(width: int, outputs: int, name: str) -> nn.Linear:
+    """Scores of γ for each output; sources besides the text begin with little evidence: 2.1 and 0.31."""
+    head = nn.Linear(width, outputs)
     with torch.no_grad():
-        head.bias.copy_(bias.repeat(outputs))
+        head.bias.fill_(2.0 if name == "text" else -1.0)
         head.weight.mul_(0.3)
     return head

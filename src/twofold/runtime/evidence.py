@@ -1,8 +1,11 @@
 """From Normal-Inverse-Gamma parameters to what is told of a prediction: two uncertainties, and sources.
 
+The variance of a place is summed over its outputs, as that of a vector of zeros and a one is: of the
+output that was chosen alone it would fall again where the choice is less likely than not.
+
 It does not know what was predicted.
 
-Shape letters: M sources, n places of a prediction (the words of an entity; 1 for a relation).
+Shape letters: M sources, n places of a prediction (the words of an entity; 1 for a relation), K outputs.
 """
 
 from __future__ import annotations
@@ -28,8 +31,8 @@ def tell(
     Args:
         names: of the M sources.
         present: True for each source that took part; the others are left out.
-        parts: evidence (M, 4, n), fused (4, n), share (M, n), with δ, γ, α, β along the 4; None for
-            models without evidence.
+        parts: evidence (M, 4, n, K), fused (4, n, K), with δ, γ, α, β along the 4, and share (M, n) in
+            the outputs that were chosen; None for models without evidence.
     """
     evidence, fused, share = parts
     if evidence is None or fused is None or share is None:
@@ -46,7 +49,7 @@ def tell(
 
 
 def uncertainty(nig: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Aleatoric and epistemic (…), each the mean over n places, of δ, γ, α, β (…, 4, n)."""
-    gamma, alpha, beta = (nig[..., i, :].astype(np.float64) for i in (1, 2, 3))
+    """Aleatoric and epistemic (…), sums over K and means over n, of δ, γ, α, β (…, 4, n, K)."""
+    gamma, alpha, beta = (nig[..., i, :, :].astype(np.float64) for i in (1, 2, 3))
     aleatoric = beta / (alpha - 1)
-    return aleatoric.mean(-1), (aleatoric / gamma).mean(-1)
+    return aleatoric.sum(-1).mean(-1), (aleatoric / gamma).sum(-1).mean(-1)

@@ -217,12 +217,12 @@ class Linker:
         reading, verdict = item.reading, item.verdict
         if reading is None or verdict is None:
             return Relation(*item.ends, NO_RELATION)
-        at = slice(verdict.number, verdict.number + 1)
 
-        def of_class(values: Floats | None) -> Floats | None:
-            return None if values is None else values[..., at]
+        def one_place(values: Floats | None) -> Floats | None:
+            return None if values is None else values[..., np.newaxis, :]
 
-        parts = of_class(reading.evidence), of_class(reading.fused), of_class(reading.share)
+        share = None if reading.share is None else reading.share[:, [verdict.number]]
+        parts = one_place(reading.evidence), one_place(reading.fused), share
         uncertainty, sources = tell(self.reader.folder.config.sources, reading.sources, parts)
         said = next(judgements)
         return Relation(

@@ -124,11 +124,11 @@ class Tagger:
         start, end = reading.words[span.start][0], reading.words[span.end - 1][1]
         words, tags = np.arange(span.start, span.end), self.decoder.tags_of(span)
 
-        def at(values: Floats | None) -> Floats | None:
-            """Each word at the tag it was given: (…, W, K) to (…, n)."""
-            return None if values is None else values[..., words, tags]
+        def of_words(values: Floats | None) -> Floats | None:
+            return None if values is None else values[..., words, :]
 
-        parts = at(reading.evidence), at(reading.fused), at(reading.share)
+        share = None if reading.share is None else reading.share[..., words, tags]
+        parts = of_words(reading.evidence), of_words(reading.fused), share
         uncertainty, sources = tell(self.folder.config.sources, reading.sources, parts)
         return Entity(
             start,
