@@ -50,7 +50,7 @@ HERE = Path(__file__).parent
 RESULT = HERE / "results" / "uncertainty.json"
 BASE = HERE.parent / "configs" / "default.toml"
 ENSEMBLE = "log_linear"
-"""Its first seed also works with dropout on, and its predictions are those all measures are scored on."""
+"""The first model of all that are asked for works with dropout on, too, and its spans are the common ones."""
 OTHERS = ("prior_corrected-1", "monig-1", "dirichlet-1", "concat-1")
 CHECKED = 20
 """Posts on which networks and exported folders are compared."""
@@ -309,7 +309,9 @@ def compared(reads: Sequence[Read], scene: Scene, args: argparse.Namespace) -> d
     seeds = [_alone(read) for read in reads if read.job.name in _seeds(reads)]
     judged: list[Judged] = [scene.judge(view.spans) for view in seeds]
     return {
-        "reported_on": args.on.name if args.on else "second half of twitter2017/valid.txt",
+        "reported_on": f"{args.on.parent.name}/{args.on.name}"
+        if args.on
+        else "second half of twitter2017/valid.txt",
         "posts": scene.reported,
         "posts_fitted_on": int(scene.fits.sum()),
         "epochs": reads[0].job.config.training.epochs,

@@ -128,9 +128,9 @@ def test_nothing_is_trained_again_and_other_settings_are_refused(
     other = command(
         place, "--collect", "--only", "concat-1", "--on", str(place / "twitter2017" / "train.txt")
     )
-    assert (other["posts"], other["reported_on"]) == (24, "train.txt")
+    assert (other["posts"], other["reported_on"]) == (24, "twitter2017/train.txt")
     assert other["posts_fitted_on"] == found["posts_fitted_on"]
-    assert list(other["methods"]) == ["concat-1"]
+    assert list(other["methods"]) == ["concat-1", "concat-1, MC dropout"]
     text = (place / "tiny.toml").read_text(encoding="utf-8")
     (place / "tiny.toml").write_text(text.replace("encoder_lr = 5e-3", "encoder_lr = 1e-3"), encoding="utf-8")
     with pytest.raises(DataError, match="other settings"):
