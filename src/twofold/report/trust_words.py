@@ -12,7 +12,7 @@ from typing import NamedTuple
 from twofold.evaluation.mistakes import MISTAKES, SPURIOUS, WRONG_BOUNDARY, WRONG_TYPE
 from twofold.evaluation.trust import ALL, TrustReport
 
-MEASURES = {"confidence": "1 − confidence", "total": "aleatoric + epistemic"}
+MEASURES = {"confidence": "1 − confidence", "total": "aleatoric + epistemic"}
 """Names of measures where the name itself does not say it."""
 _MISTAKES = {
     WRONG_TYPE: "have the wrong type",

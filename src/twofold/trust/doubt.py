@@ -2,7 +2,7 @@
 
 Of its entities, the mean and the largest 1 − confidence, aleatoric and epistemic; nan where none was found.
 Of its words, found or not, the mean and the largest 1 − probability of the likeliest tag (largest: the post's
-least marginal), and of both uncertainties at the tag each word was given; nan where there are no words.
+least marginal), and of both uncertainties; nan where there are no words.
 It does not know what is right, or where the post came from.
 
 Shape letters: W words, K tags.
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from twofold.posts import Entity
 from twofold.runtime.decoding import ChainDecoder
+from twofold.runtime.evidence import uncertainty
 from twofold.runtime.reading import Reading
 
 Floats = NDArray[np.float64]
@@ -63,10 +64,8 @@ def _of_words(decoder: ChainDecoder, temperature: float, reading: Reading) -> tu
     doubt = 1 - decoder.tag_marginals(emissions, mask, temperature)[0].max(1)
     if reading.fused is None:
         return doubt, np.zeros(0), np.zeros(0)
-    tags = decoder.viterbi(emissions, mask)[0]
-    nig = reading.fused[:, np.arange(len(tags)), tags].astype(np.float64)  # (4, W)
-    aleatoric = nig[3] / (nig[2] - 1)
-    return doubt, aleatoric, aleatoric / nig[1]
+    places = reading.fused.transpose(1, 0, 2)[:, :, None, :]  # (W, 4, 1, K)
+    return doubt, *uncertainty(places)
 
 
 def _mean(values: Floats) -> float:
