@@ -107,9 +107,10 @@ class WitnessStand:
         called = self._called
         if called is None:
             return
-        yield (
-            f"pictures on the witness stand: {len(called.witnesses)} posts; not called: {called.without} without "
-            f"a picture, {called.unreadable} with an unreadable one, {called.passed_over} not in the sample"
+        left = (called.without, called.unreadable, called.passed_over)
+        yield f"pictures on the witness stand: {len(called.witnesses)} posts"
+        yield "not called: {} without a picture, {} with an unreadable one, {} not in the sample".format(
+            *left
         )
         yield "changes are from the own picture; [95 % over posts]; what the figures mean: docs/confidence.md"
         for what, report in self._reports.items():

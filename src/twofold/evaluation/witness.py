@@ -112,7 +112,7 @@ def witness_report(
 
     Args:
         stands: by condition, of the same N posts in the same order.
-        alike: (N,) True where exactly the same was said with a corrupt picture as with none.
+        alike: (N,) True where the same was said with a corrupt picture as with none.
         draws: R.
         seed: of the draws.
     """
@@ -220,7 +220,7 @@ def _never_falls(found: Mapping[str, ConditionFigures]) -> Verdict:
     figures = {
         f"{measure}, {name}": found[name].asked[measure].change
         for name in (BLANK, SWAPPED)
-        for measure in ("aleatoric", "epistemic")
+        for measure in SPREADS
     }
     values = [figure.value for figure in figures.values()]
     return Verdict(

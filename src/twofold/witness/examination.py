@@ -6,6 +6,7 @@ all use of a model goes through. It does not know figures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -24,14 +25,14 @@ class Testimony(NamedTuple):
 
     Attributes:
         stands: by condition.
-        alike: (N,) True where exactly the same was said with a corrupt picture as with none.
+        alike: (N,) True where the same was said with a corrupt picture as with none, see `alike`.
     """
 
     stands: dict[str, Stand]
     alike: NDArray[np.bool_]
 
 
-class _Said(NamedTuple):
+class Said(NamedTuple):
     """Of one post under one condition; see `StandCollector.add`."""
 
     found: dict[Hashable, Item]
@@ -39,7 +40,32 @@ class _Said(NamedTuple):
     status: PictureStatus
 
 
-Speaker = Callable[[Sequence[Sequence[Post]], int], list[list[_Said]]]
+def alike(one: Said, other: Said) -> bool:
+    """Whether the same was found and every number is the same but for `ROUNDING`."""
+    if one.found.keys() != other.found.keys() or len(one.asked) != len(other.asked):
+        return False
+    pairs = [*zip(one.asked, other.asked, strict=True), *((one.found[k], other.found[k]) for k in one.found)]
+    return all(
+        len(a) == len(b) and all(map(_close, a, b)) for a, b in ((_numbers(a), _numbers(b)) for a, b in pairs)
+    )
+
+
+def _close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=ROUNDING, abs_tol=ROUNDING)
+
+
+def _numbers(item: Item) -> list[float]:
+    """All that is told of a prediction."""
+    parts = [item.sources[name] for name in sorted(item.sources)]
+    spreads = [*([item.uncertainty] if item.uncertainty is not None else []), *parts]
+    numbers = [value for part in spreads for value in (part.aleatoric, part.epistemic)]
+    sure = [item.confidence] if item.confidence is not None else []
+    return [*sure, *numbers, *(part.share for part in parts)]
+
+
+ROUNDING = 1e-5
+"""What the place in a batch may change: sums of float32 are taken in another order there."""
+Speaker = Callable[[Sequence[Sequence[Post]], int], list[list[Said]]]
 """From posts, each under all conditions (its own picture first), and a batch size to what is said of them."""
 
 
@@ -102,7 +128,7 @@ class _Task:
             gold, own = self._gold(row[0]), by_name[OWN].found.keys()
             for name, one in by_name.items():
                 self._collectors[name].add(gold, own, *one)
-            self._alike.append(by_name[CORRUPT][:2] == by_name[MISSING][:2])
+            self._alike.append(alike(by_name[CORRUPT], by_name[MISSING]))
 
     def testimony(self) -> Testimony:
         stands = {name: collector.stand(self._strict) for name, collector in self._collectors.items()}
@@ -110,7 +136,7 @@ class _Task:
 
 
 def _entities_of(extractor: Extractor) -> Speaker:
-    def speak(bench: Sequence[Sequence[Post]], batch_size: int) -> list[list[_Said]]:
+    def speak(bench: Sequence[Sequence[Post]], batch_size: int) -> list[list[Said]]:
         width = len(bench[0])
         posts = [post for row in bench for post in row]
         readings = list(extractor.read(posts, batch_size=batch_size * width))
@@ -118,7 +144,7 @@ def _entities_of(extractor: Extractor) -> Speaker:
         own = [found[i - i % width] for i in range(len(posts))]
         asked = extractor.judge(readings, own)
         said = [
-            _Said({(e.start, e.end, e.type): e for e in here}, same, reading.picture.status)
+            Said({(e.start, e.end, e.type): e for e in here}, same, reading.picture.status)
             for here, same, reading in zip(found, asked, readings, strict=True)
         ]
         return [said[i : i + width] for i in range(0, len(said), width)]
@@ -127,7 +153,7 @@ def _entities_of(extractor: Extractor) -> Speaker:
 
 
 def _relations_of(extractor: Extractor) -> Speaker:
-    def speak(bench: Sequence[Sequence[Post]], batch_size: int) -> list[list[_Said]]:
+    def speak(bench: Sequence[Sequence[Post]], batch_size: int) -> list[list[Said]]:
         width = len(bench[0])
         posts = [post for row in bench for post in row]
         said = []
@@ -135,7 +161,7 @@ def _relations_of(extractor: Extractor) -> Speaker:
             found: dict[Hashable, Item] = {
                 (i, pair.type): pair for i, pair in enumerate(row.relations) if pair.type != NONE
             }
-            said.append(_Said(found, row.relations, row.picture.status if row.picture else "none"))
+            said.append(Said(found, row.relations, row.picture.status if row.picture else "none"))
         return [said[i : i + width] for i in range(0, len(said), width)]
 
     return speak
