@@ -57,10 +57,10 @@ def _close(a: float, b: float) -> bool:
 def _numbers(item: Item) -> list[float]:
     """All that is told of a prediction."""
     parts = [item.sources[name] for name in sorted(item.sources)]
-    spreads = [*([item.uncertainty] if item.uncertainty is not None else []), *parts]
-    numbers = [value for part in spreads for value in (part.aleatoric, part.epistemic)]
-    sure = [item.confidence] if item.confidence is not None else []
-    return [*sure, *numbers, *(part.share for part in parts)]
+    numbers = [value for part in parts for value in (part.share, part.aleatoric, part.epistemic)]
+    if item.uncertainty is not None:
+        numbers += [item.uncertainty.aleatoric, item.uncertainty.epistemic]
+    return numbers if item.confidence is None else [item.confidence, *numbers]
 
 
 ROUNDING = 1e-5
