@@ -149,7 +149,7 @@ def softmax_product(chain: Chain, spans: Spans, temperature: float) -> Floats:
 
 
 def evidential(decoder: ChainDecoder, nigs: Sequence[NDArray[np.floating]]) -> dict[str, Uncertainty]:
-    """Measures of pooled Normal-Inverse-Gammas (4, W, K): at the tags given, and over all tags.
+    """Measures of pooled Normal-Inverse-Gammas (4, W, K): sums over all tags, and at the tags given.
 
     The first three are the classical ones; then the proxies of Meinert et al. (AAAI 2023).
     """
@@ -163,9 +163,9 @@ def evidential(decoder: ChainDecoder, nigs: Sequence[NDArray[np.floating]]) -> d
         "−(γ+2α)": [-x.evidence for x in each],
     }
     tables = {name: [x.numpy() for x in table] for name, table in found.items()}
-    given = {name: at_tags(decoder, table) for name, table in tables.items()}
-    over = {f"{name}, all tags": of_words([x.mean(1) for x in table]) for name, table in tables.items()}
-    return given | over
+    over = {name: of_words([x.sum(1) for x in table]) for name, table in tables.items()}
+    given = {f"{name}, tags given": at_tags(decoder, table) for name, table in tables.items()}
+    return over | given
 
 
 def at_tags(decoder: ChainDecoder, tables: Sequence[Floats]) -> Uncertainty:

@@ -21,6 +21,7 @@ from twofold.evaluation.disagreement import doubt
 from twofold.evaluation.selective import aurc, risk_curve
 from twofold.posts import Entity, Post
 from twofold.runtime.decoding import TagSpan, allowed_moves
+from twofold.runtime.evidence import uncertainty
 
 LABELS = ("O", "B-X", "I-X")
 WORDS = 4
@@ -133,7 +134,7 @@ def test_members_that_agree_have_no_epistemic_doubt() -> None:
         np.testing.assert_allclose(confidence(SPANS, 0.7), one.confidences["CRF marginal"](SPANS, 0.7))
 
 
-def test_evidence_is_read_at_the_tags_given_and_over_all_tags() -> None:
+def test_evidence_is_read_over_all_tags_and_at_those_given() -> None:
     (chain,) = chains(1)
     nigs = [np.random.default_rng(post).uniform(1.5, 4, (4, WORDS, 3)) for post in range(2)]
     found = evidential(chain.decoder, nigs)
@@ -149,8 +150,10 @@ def test_evidence_is_read_at_the_tags_given_and_over_all_tags() -> None:
     }
     assert len(found) == 2 * len(expected)
     for name, table in expected.items():
-        assert found[name](SPANS)[0] == pytest.approx(table[at].mean())
-        assert found[f"{name}, all tags"](SPANS)[0] == pytest.approx(table[[1, 2]].mean())
+        assert found[name](SPANS)[0] == pytest.approx(table[[1, 2]].sum(1).mean())
+        assert found[f"{name}, tags given"](SPANS)[0] == pytest.approx(table[at].mean())
+    told = uncertainty(nigs[0][:, [1, 2]].astype(np.float32))  # what the product tells of the first span
+    assert [found[name](SPANS)[0] for name in ("aleatoric", "epistemic")] == pytest.approx(told)
 
 
 # --- figures ---------------------------------------------------------------------------------------------
