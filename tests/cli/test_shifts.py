@@ -64,7 +64,7 @@ def test_typos(model, files, capsys):
     assert found["name"] == "typos in 100 % of the longer words"
     assert found["own"]["items"] == found["foreign"]["items"] == 2
     assert found["foreign"]["found"] < found["own"]["found"]  # paris is not written like that
-    assert "word confidence max" in capsys.readouterr().out
+    assert "word doubt max" in capsys.readouterr().out
 
 
 def test_entities_never_seen(model, files):

@@ -22,7 +22,12 @@ def shift_lines(shift: Shift) -> Iterator[str]:
         aupr = f"{_number(told.aupr.value)} ({_number(told.by_chance)})"
         fpr = _number(told.fpr95.value)
         row = f"{_interval(told.auroc):19} {aupr:13} {fpr:>7} {told.own:5} {told.foreign:7}"
-        yield f"{name.replace('_', ' '):{width}} {row}"
+        yield f"{_words(name):{width}} {row}"
+
+
+def _words(name: str) -> str:
+    """Doubt: what is measured of posts is 1 − confidence."""
+    return name.replace("_", " ").replace(" confidence", " doubt")
 
 
 def _side(side: Side) -> str:
