@@ -131,3 +131,22 @@ def test_mistakes_with_the_page(model, files, capsys, monkeypatch, arguments, me
     assert main(["evaluate", model, "data.jsonl", *arguments, "--json", "x.json"]) == 2
     assert message in capsys.readouterr().err
     assert (files / "data.jsonl").read_bytes() == before
+
+
+def test_the_page_of_a_model_with_relations(tmp_path, capsys):
+    tiny_model.build(tmp_path / "tagger")
+    tiny_model.build_relations(tmp_path / "relations")
+    target, figures = tmp_path / "trust.html", tmp_path / "x.json"
+    ends = {"head": {"start": 0, "end": 4, "type": "PER"}, "tail": {"start": 10, "end": 14, "type": "ORG"}}
+    line = {"id": 1, "text": "Anna left NASA", "relations": [{**ends, "type": "/per/org/member_of"}]}
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    model = [str(tmp_path / "tagger"), str(tmp_path / "pairs.jsonl")]
+    related = ["--relations", str(tmp_path / "relations")]
+    assert (
+        main(["evaluate", *model, *related, "--trust", "--report", str(target), "--json", str(figures)]) == 0
+    )
+    page = target.read_text(encoding="utf-8")
+    told = json.loads(figures.read_text(encoding="utf-8"))["trust"]
+    assert set(told) == {"relations", "relations_either_way", "relations_end_to_end"}
+    for name in ("relations", "relations-between-given-ends", "relations-end-to-end"):
+        assert f'<section class="part" id="{name}"' in page

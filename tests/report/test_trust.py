@@ -120,9 +120,10 @@ def test_names_from_elsewhere_stay_text(build, report) -> None:
 
 
 def test_every_id_is_there_once_and_every_reference_points_to_one(build, report) -> None:
-    page = build({"entities": report, "relations": report}, foreign=[foreign()])
+    page = build({"entities": report, "relations end to end": report}, foreign=[foreign()])
     ids = [a["id"] for _, a in page.elements if "id" in a]
     assert len(ids) == len(set(ids))
+    assert not [name for name in ids if " " in str(name)]
     for _, a in page.elements:
         assert a.get("aria-labelledby", ids[0]) in ids
         assert str(a.get("href", f"#{ids[0]}"))[1:] in ids

@@ -93,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
         reports = _reports(result, related) if args.trust else {}
         witness.examine(extractor, progress.tell)
         foreign = list(foreign_data(args, extractor, progress))
-        write_page(args, extractor.name, reports, [item.shift for item in foreign])
+        shown = reports | trusted.reports() if args.report else {}
+        write_page(args, extractor.name, shown, [item.shift for item in foreign])
         if write is not None:
             record = _record(result, related, rejected, args, extractor, time.monotonic() - begin)
             trust = {"trust": plain(reports) | trusted.record()} if reports else {}

@@ -61,6 +61,10 @@ class RelationTrust:
             told["relations_end_to_end"]["not_judged"] = self._not_judged
         return told
 
+    def reports(self) -> dict[str, TrustReport]:
+        """By what they are of, in words."""
+        return {what: report for _, what, report in self._reports}
+
     def lines(self) -> Iterator[str]:
         """For a person to read."""
         for name, what, report in self._reports:

@@ -54,7 +54,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """All of what is told of one kind of prediction, or of one foreign data set."""
+    """All of what is told of one kind of prediction, or of foreign data; ``name`` is its anchor."""
 
     name: str
     title: str
@@ -74,7 +74,7 @@ def section(what: str, report: TrustReport) -> Section:
         blocks = [_reliability(report), *blocks, _selective(report), _errors(report)]
     if report.sources:
         blocks.append(_sources(report))
-    return Section(what, what.capitalize(), tuple(statements(report, what)), tuple(blocks))
+    return Section(what.replace(" ", "-"), what.capitalize(), tuple(statements(report, what)), tuple(blocks))
 
 
 # --- calibration -------------------------------------------------------------------------------------
