@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import twofold
+from twofold.cards.reading import pages, read_card
 from twofold.corpora import open_corpus
 from twofold.pipeline import Extractor, default_folder
 from twofold.posts import Extraction, Post
@@ -32,6 +33,20 @@ def test_no_file_tells_where_it_was_made() -> None:
         content = file.read_bytes() if file.is_file() else b""
         assert b"site-packages" not in content, file.name
         assert b"/src/twofold/" not in content, file.name
+
+
+def test_it_promises_and_its_card_says_on_what(extractor: Extractor) -> None:
+    folder = default_folder()
+    card = read_card(folder)
+    assert card["trust"]["fitted_on"] == [part["name"] for part in card["dev"]]
+    assert list(pages(card, "")) == [(folder / "README.md").read_text(encoding="utf-8")]
+    marked = twofold.load(max_error=0.1, sets=0.9)
+    (found,) = marked.extract(["Anna Smith met Bob Jones in Paris"])
+    assert {entity.review for entity in found.entities} <= {True, False}
+    assert all(entity.type in entity.candidates for entity in found.entities)
+    risks = {risk["error"]: risk["threshold"] for risk in card["trust"]["measured"]["risks"]}
+    assert marked.promise is not None
+    assert marked.promise.threshold == pytest.approx(risks[0.1], abs=1e-6)
 
 
 def test_the_examples_give_entities_with_evidence(extractor: Extractor) -> None:

@@ -13,7 +13,6 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
 from safetensors.torch import load_file  # noqa: E402
-
 from tiny_training import line  # noqa: E402
 
 import twofold  # noqa: E402

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from tiny_readings import LABELS, drawn
 
 from twofold.errors import DataError, ModelError
 from twofold.evaluation.calibration import calibration_error
@@ -26,31 +27,10 @@ from twofold.trust.fitting import METHODS, answer_sets
 from twofold.trust.isotonic import Isotonic
 from twofold.trust.risk import control
 
-LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
-STARTS = {"LOC": 1, "PER": 3}
-
 
 @pytest.fixture(scope="module")
 def decoder():
     return ChainDecoder(LABELS, np.zeros((5, 5)), np.zeros(5), np.zeros(5))
-
-
-def drawn(decoder, posts, seed, warm=(2.0, 2.0)):
-    """Readings with gold tags drawn word by word from the emissions, each type at a temperature."""
-    random = np.random.default_rng(seed)
-    readings = []
-    for number in range(posts):
-        words = int(random.integers(2, 8))
-        emissions = 2.5 * random.standard_normal((words, 5))
-        emissions[:, [2, 4]] = -40  # entities of one word, so that what is drawn is what is marginal
-        heat = np.array([1.0, warm[0], 1.0, warm[1], 1.0])
-        chances = np.exp((emissions - emissions[:, :1]) / heat)
-        tags = [int(random.choice(5, p=row / row.sum())) for row in chances]
-        gold = tuple(Entity(i, i + 1, "x", LABELS[t][2:]) for i, t in enumerate(tags) if t)
-        places = [(i, i + 1) for i in range(words)]
-        post = Post(number, "x" * words, entities=gold)
-        readings.append(Reading(post, places, PictureReport("none"), (True,), emissions))
-    return readings
 
 
 def test_truth_of_what_is_found(decoder):

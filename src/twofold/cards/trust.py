@@ -34,7 +34,11 @@ def trust_section(card: Card, predicted: str) -> str:
         predicted: what is predicted, in the plural.
     """
     trust = card.get("trust") or {}
-    parts = _fitted(trust, predicted) if "measured" in trust else _temperature_only(card, trust, predicted)
+    if "measured" in trust:
+        chosen = {part["name"] for part in card.get("dev", ())} & set(trust["fitted_on"])
+        parts = _fitted(trust, predicted, bool(chosen))
+    else:
+        parts = _temperature_only(card, trust, predicted)
     return "\n\n".join(parts)
 
 
@@ -51,9 +55,12 @@ def _temperature_only(card: Card, trust: Card, predicted: str) -> Iterator[str]:
     yield f"**No thresholds and no sets**: {trust.get('note', _OLD)}. {_TO_DO}"
 
 
-def _fitted(trust: Card, predicted: str) -> Iterator[str]:
+def _fitted(trust: Card, predicted: str, chosen: bool) -> Iterator[str]:
+    """``chosen``: whether the epoch was chosen on the same posts."""
     measured, data = trust["measured"], trust.get("data") or {}
     yield _how(trust, predicted)
+    if chosen:
+        yield "The epoch was chosen on these posts, too: expect a little less on others like them."
     yield (
         f"Calibration, per cent; before: at temperature 1. Gold {predicted} that were missed have no "
         "confidence, and are in no figure but their number."
@@ -61,7 +68,7 @@ def _fitted(trust: Card, predicted: str) -> Iterator[str]:
     yield _calibration(measured, data)
     yield (
         f"Thresholds (`extract --max-error`): of the {predicted} kept, at most so many are wrong, "
-        f"{_percent(measured['risks'][0]['confidence'])} % sure, on posts like these."
+        f"{_percent(measured['risks'][0]['confidence'])} % sure, on posts like these{_together(data)}."
     )
     yield _risks(measured["risks"])
     yield "Sets (`extract --sets`): how often they hold the truth, and how large they are."
@@ -71,6 +78,10 @@ def _fitted(trust: Card, predicted: str) -> Iterator[str]:
         yield _errors(data)
         yield f"Risk against coverage, per cent: {predicted} kept by falling confidence."
         yield _selective(data)
+
+
+def _together(data: Card) -> str:
+    return ", all files together; of one of them more may be" if len(data) > 1 else ""
 
 
 def _how(trust: Card, predicted: str) -> str:

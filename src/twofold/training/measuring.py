@@ -9,11 +9,12 @@ from typing import Any
 
 from twofold.evaluation.spans import SpanScore
 from twofold.runtime.folder import ModelFolder, open_folder, seal
+from twofold.trust import writing
 from twofold.trust.calibrated import Calibration
 from twofold.trust.fitted import Fitted
 from twofold.trust.fitting import Measured
 from twofold.trust.temperature import TemperatureFit
-from twofold.trust.writing import calibration_record, trust_record, write_json
+from twofold.trust.writing import trust_record, write_json
 
 _MAIN = ("predictions", "accuracy", "nll_before", "nll_after", "ece_before", "ece_after")
 
@@ -27,7 +28,7 @@ def open_uncalibrated(folder: Path) -> ModelFolder:
 
 def write_calibration(folder: Path, fitted: Fitted) -> None:
     """Write what was fitted, how and on which files; the folder is sealed again."""
-    write_json(folder / "calibration.json", calibration_record(fitted))
+    writing.write_calibration(folder, fitted)
     seal(folder)
 
 

@@ -53,7 +53,7 @@ def _inner(model: ModelFolder) -> ModelFolder:
 
 def _put(folder: Path, model: ModelFolder, fitted: Fitted) -> None:
     """Calibration, card and page of a copy; of the card and the page all but trust stays."""
-    write_json(folder / FILE, calibration_record(fitted))
+    write_calibration(folder, fitted)
     path, page = folder / CARD, folder / "README.md"
     known = {"name": model.config.name, "task": model.config.task}
     known |= json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -63,9 +63,11 @@ def _put(folder: Path, model: ModelFolder, fitted: Fitted) -> None:
     page.write_text(with_trust(text, card), encoding="utf-8", newline="\n")
 
 
-def calibration_record(fitted: Fitted) -> dict[str, Any]:
-    """What ``calibration.json`` holds; figures by data set are on the card only."""
-    return to_record(fitted.calibration) | {k: v for k, v in fitted.facts.items() if k != "data"}
+def write_calibration(folder: Path, fitted: Fitted) -> None:
+    """Write ``calibration.json``; figures by data set are on the card only."""
+    record = to_record(fitted.calibration) | {k: v for k, v in fitted.facts.items() if k != "data"}
+    text = json.dumps(record, ensure_ascii=False)  # hundreds of numbers, in one line
+    (folder / FILE).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def trust_record(fitted: Fitted) -> dict[str, Any]:
@@ -75,5 +77,5 @@ def trust_record(fitted: Fitted) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON as files of model folders are: indented, UTF-8, a line end at the end."""
+    """Write indented JSON with a line end."""
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")

@@ -1,0 +1,80 @@
+"""``twofold card``: what is printed, written, and said of folders that have none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tiny_model
+
+from twofold.cli.main import main
+from twofold.runtime.folder import seal
+
+
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory):
+    """A tagger calibrated on posts that it finds four entities in."""
+    folder = tmp_path_factory.mktemp("models")
+    posts = [
+        {"id": i, "text": "Anna left NASA , paris", "entities": [{"start": 10, "end": 14, "type": "ORG"}]}
+        for i in range(80)
+    ]
+    (folder / "posts.jsonl").write_text("\n".join(map(json.dumps, posts)), encoding="utf-8")
+    plain = tiny_model.build(folder / "plain")
+    assert main(["calibrate", str(plain), str(folder / "posts.jsonl"), "-o", str(folder / "tagger")]) == 0
+    return folder / "tagger"
+
+
+def test_prints_and_writes_the_same(tagger, tmp_path, capsys):
+    assert (
+        main(["card", str(tagger), "-o", str(tmp_path / "card.md"), "--json", str(tmp_path / "card.json")])
+        == 0
+    )
+    page = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert capsys.readouterr().out == page
+    assert "## Trust" in page
+    assert "infeasible on these data" in page
+    card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+    assert card["trust"]["measured"]["after"]["accuracy"] == pytest.approx(1 / 3, abs=1e-6)
+    assert card == json.loads((tagger / "card.json").read_text(encoding="utf-8"))
+
+
+def test_json_alone_on_standard_output(tagger, capsys):
+    assert main(["card", str(tagger), "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "tiny"
+
+
+def test_both_cards_of_a_folder_with_relations(tagger, tmp_path, capsys):
+    related = tiny_model.build_relations(tmp_path / "related")
+    card = {"trust": {"fitted_on": ["x"], "method": "temperature", "note": "a test"}}
+    (related / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    seal(related)
+    assert main(["combine", str(tagger), str(related), "-o", str(tmp_path / "both")]) == 0
+    capsys.readouterr()
+    assert main(["card", str(tmp_path / "both"), "--json", str(tmp_path / "card.json")]) == 0
+    page = capsys.readouterr().out
+    assert [line for line in page.splitlines() if line.startswith("# ")] == ["# tiny", "# tiny-relations"]
+    assert "**No thresholds and no sets**: a test." in page
+    both = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+    assert both["relations"]["trust"]["note"] == "a test"
+    assert both["task"] == "entities"
+
+
+def test_the_default_has_one(capsys):
+    assert main(["card", "default"]) == 0
+    assert "twitter2017/valid.txt" in capsys.readouterr().out
+
+
+def test_no_model_no_card_broken_card(tmp_path, capsys):
+    assert main(["card", str(tmp_path / "gone")]) == 2
+    assert "no such folder" in capsys.readouterr().err
+    plain = tiny_model.build(tmp_path / "plain")
+    assert main(["card", str(plain)]) == 2
+    assert "no model card" in capsys.readouterr().err
+    (plain / "card.json").write_text('{"trust": {"measured": 3}}', encoding="utf-8")
+    seal(plain)
+    assert main(["card", str(plain), "-o", str(tmp_path / "card.md")]) == 2
+    told = capsys.readouterr().err
+    assert "the model card cannot be read" in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "card.md").exists()

@@ -1,0 +1,28 @@
+"""Readings of posts whose truth is drawn from known temperatures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from twofold.posts import Entity, PictureReport, Post
+from twofold.runtime.reading import Reading
+
+LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+
+
+def drawn(decoder, posts, seed, warm=(2.0, 2.0)):
+    """Readings with gold tags drawn word by word from the emissions, each type at a temperature."""
+    random = np.random.default_rng(seed)
+    readings = []
+    for number in range(posts):
+        words = int(random.integers(2, 8))
+        emissions = 2.5 * random.standard_normal((words, 5))
+        emissions[:, [2, 4]] = -40  # entities of one word, so that what is drawn is what is marginal
+        heat = np.array([1.0, warm[0], 1.0, warm[1], 1.0])
+        chances = np.exp((emissions - emissions[:, :1]) / heat)
+        tags = [int(random.choice(5, p=row / row.sum())) for row in chances]
+        gold = tuple(Entity(i, i + 1, "x", LABELS[t][2:]) for i, t in enumerate(tags) if t)
+        places = [(i, i + 1) for i in range(words)]
+        post = Post(number, "x" * words, entities=gold)
+        readings.append(Reading(post, places, PictureReport("none"), (True,), emissions))
+    return readings
