@@ -13,10 +13,12 @@ import pytest
 from report_page import NASTY, Page
 
 from twofold.errors import DataError
+from twofold.evaluation import mistakes
 from twofold.evaluation.predictions import PredictionCollector, Predictions
 from twofold.evaluation.shift import Shift, separate_posts, side
 from twofold.evaluation.trust import TrustReport, plain, trust_report
 from twofold.posts import Entity
+from twofold.report import trust_views, trust_words
 from twofold.report.plots import Plot, round_steps, row_plot
 from twofold.report.trust import write_trust_page
 from twofold.report.trust_views import section
@@ -224,6 +226,16 @@ def test_words_of_a_case_by_hand() -> None:
     assert (told[0].figure, told[0].unit) == ("33", "in 100 right")
     assert told[0].words == "Of 3 entities found, 1 are right. 1 have the wrong type and 1 are none at all."
     assert (told[1].figure, told[1].unit) == ("67", "in 100 missed")
+
+
+def test_every_kind_of_mistake_has_words_and_a_shape() -> None:
+    kinds = [getattr(mistakes, name) for name in dir(mistakes) if name.startswith(("WRONG_", "SPURIOUS"))]
+    assert set(kinds) == set(trust_words._MISTAKES) == set(trust_views._KIND_SHAPES)
+    some = dataclasses.replace(predictions(), kind=np.resize(np.array(["right", *kinds]), 600))
+    report = trust_report(some, draws=5)
+    said = next(statements(report, "entities")).words
+    wrong = [int(number) for number in re.findall(r"\d+", said.split("are right.")[1])]
+    assert (len(wrong), sum(wrong)) == (len(kinds), 600 - report.kinds["right"])
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,7 @@ SHAPES = {
     "circle": "M{x} {y}m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z",
     "square": "M{x} {y}m-3.6 -3.6h7.2v7.2h-7.2z",
     "triangle": "M{x} {y}m0 -4.8l4.4 8h-8.8z",
+    "point": "M{x} {y}m0 4.8l4.4 -8h-8.8z",
     "diamond": "M{x} {y}m0 -5.2l5.2 5.2l-5.2 5.2l-5.2 -5.2z",
 }
 

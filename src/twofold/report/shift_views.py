@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from twofold.evaluation.shift import Shift, Side
+from twofold.report.blocks import Block, Section, Table, interval
 from twofold.report.plots import Plot, row_plot
-from twofold.report.trust_views import Block, Section, Table, interval
 from twofold.report.trust_words import MEASURES, Statement, hundred, points
 
 

@@ -9,15 +9,17 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from twofold.evaluation.mistakes import MISTAKES, SPURIOUS, WRONG_BOUNDARY, WRONG_TYPE
 from twofold.evaluation.trust import ALL, TrustReport
 
 MEASURES = {"confidence": "1 − confidence", "total": "aleatoric + epistemic"}
 """Names of measures where the name itself does not say it."""
 _MISTAKES = {
-    WRONG_TYPE: "have the wrong type",
-    WRONG_BOUNDARY: "the wrong borders",
-    SPURIOUS: "are none at all",
+    "wrong_type": "have the wrong type",
+    "wrong_relation": "are another relation",
+    "wrong_direction": "run the other way",
+    "wrong_ends": "have wrong ends",
+    "wrong_boundary": "have the wrong borders",
+    "spurious": "are none at all",
 }
 
 
@@ -55,7 +57,7 @@ def statements(report: TrustReport, what: str) -> Iterator[Statement]:
 
 def _right(report: TrustReport, what: str) -> Statement:
     whole = report.calibration[ALL]
-    wrong = [f"{report.kinds[kind]:,} {_MISTAKES[kind]}" for kind in MISTAKES if report.kinds.get(kind)]
+    wrong = [f"{report.kinds[kind]:,} {words}" for kind, words in _MISTAKES.items() if report.kinds.get(kind)]
     told = f" {_listed(wrong)}." if wrong else ""
     figure = hundred(whole.right / whole.predictions)
     return Statement(
