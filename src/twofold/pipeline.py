@@ -319,8 +319,7 @@ class Extractor:
 
     def _either_way(self, linker: Linker, posts: Sequence[Post], batch_size: int) -> list[Linked]:
         found, ends = self._finder.ends(posts, batch_size)
-        pairs = [list({frozenset((_place(a), _place(b))): (a, b) for a, b in row}.values()) for row in ends]
-        return linker.either_way(found.posts, pairs, batch_size, self._shared(found))
+        return linker.either_way(found.posts, ends, batch_size, self._shared(found))
 
     def _shared(self, found: Found) -> PostSources | None:
         """Sources that the tagger read just as the relation model would."""
@@ -352,10 +351,6 @@ def _kept(folder: ModelFolder, cache: Path | None) -> FeatureCache | None:
 def _picture(tagger: PictureReport, relations: PictureReport | None) -> PictureReport:
     """What became of a picture that the relation model may be the only one to look at."""
     return relations if tagger.status == "none" and relations is not None else tagger
-
-
-def _place(end: Entity) -> tuple[int, int]:
-    return end.start, end.end
 
 
 def _groups(posts: Iterable[PostLike], batch_size: int) -> Iterator[list[Post]]:

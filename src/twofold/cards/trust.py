@@ -66,6 +66,8 @@ def _fitted(trust: Card, predicted: str, chosen: bool) -> Iterator[str]:
         "confidence, and are in no figure but their number."
     )
     yield _calibration(measured, data)
+    if "end_to_end" in trust:
+        yield _end_to_end(trust["end_to_end"])
     yield (
         f"Thresholds (`extract --max-error`): of the {predicted} kept, at most so many are wrong, "
         f"{_percent(measured['risks'][0]['confidence'])} % sure, on posts like these{_together(data)}."
@@ -95,6 +97,24 @@ def _how(trust: Card, predicted: str) -> str:
         "sets on and to measure on; sets are measured on the first half. What the figures mean: "
         "docs/confidence.md."
     )
+
+
+def _end_to_end(whole: Card) -> str:
+    """Of relations, whose other figures are all of given ends."""
+    figures, wrong = whole["figures"], whole["wrong"]
+    told = (
+        "All other figures here are of relations between given ends. Between the entities that the tagger "
+        f"finds in the same {whole['posts']} posts to test on, {whole['told']} relations are told, "
+        f"{whole['judged']} of them between annotated ends or near these. Of these "
+        f"{_percent(figures['accuracy'])} % are right, ends included, with a mean confidence of "
+        f"{_percent(figures['confidence'])} % and an ECE of {_percent(figures['ece'])}."
+    )
+    parts = [
+        f"{_percent(wrong[error] / kept)} % of {kept} (for {_percent(float(error))} %)"
+        for error, kept in whole["kept"].items()
+        if kept
+    ]
+    return told + (f" Of those that a threshold below keeps, wrong: {', '.join(parts)}." if parts else "")
 
 
 def _calibration(measured: Card, data: Card) -> str:

@@ -7,7 +7,7 @@ model finds them.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from twofold.cli.outputs import RejectLog
 from twofold.cli.progress import Progress, watch
 from twofold.errors import ConfigError, DataError
 from twofold.evaluation.triples import whole_posts
-from twofold.evaluation.trust import plain
 from twofold.posts import Post, Rejected
 from twofold.trust.conformal import SCORES
 from twofold.trust.fitted import Fitted
@@ -114,8 +113,10 @@ def _fitted(
     finds = _finds(extractor)
     tagged = {name: [p for p in posts if p.entities is not None] for name, posts in groups.items()}
     tagged = {name: posts for name, posts in tagged.items() if posts}
-    posts = [post for group in groups.values() for post in group]
-    related = [post for post in whole_posts(posts) if post.relations is not None]
+    related = {
+        name: [p for p in whole_posts(posts) if p.relations is not None] for name, posts in groups.items()
+    }
+    related = {name: posts for name, posts in related.items() if posts}
     if tagged and "entities" in finds:
         yield "entities", _entities(args, extractor, tagged, progress)
     if related and "relations" in finds:
@@ -145,34 +146,31 @@ def _taken(posts: Iterable[Post], progress: Progress) -> Iterator[Post]:
 
 
 def _relations(
-    args: argparse.Namespace, extractor: Extractor, posts: list[Post], progress: Progress
+    args: argparse.Namespace, extractor: Extractor, groups: Mapping[str, list[Post]], progress: Progress
 ) -> Fitted:
     """Relations as they are told between the ends of labelled pairs, whichever of these is the head."""
-    from twofold.trust.relations import calibrate_relations, end_to_end
+    from twofold.trust.figures import Told
+    from twofold.trust.fitted import fit_relations
 
-    links = []
-    for post, linked in zip(posts, extractor.either_way(posts, batch_size=args.batch_size), strict=True):
-        links.append(linked.links)
-        progress.step(post)
-    labels, both_ways = extractor.relation_folder.config.labels, extractor.symmetric
-    calibration, measured = calibrate_relations(
-        labels,
-        posts,
-        links,
-        symmetric=both_ways,
-        method=METHODS[args.method],
+    def told(how: Callable[..., Iterator[Any]]) -> dict[str, Told]:
+        return {
+            name: Told(posts, [row.links for row in how(_taken(posts, progress), batch_size=args.batch_size)])
+            for name, posts in groups.items()
+        }
+
+    fitted = fit_relations(
+        extractor.relation_folder.config.labels,
+        told(extractor.either_way),
+        found=told(extractor.linked) if extractor.types else None,
+        symmetric=extractor.symmetric,
+        method=args.method,
         score=args.score,
         seed=args.seed,
     )
-    told = list(calibration_lines("relations", measured, calibration.temperature))
-    facts = {"method": args.method, "score": args.score, "seed": args.seed, "fitted_on": _names(args.data)}
-    facts |= {"measured": plain(measured)}
-    if extractor.types:
-        found = [linked.links for linked in extractor.linked(posts, batch_size=args.batch_size)]
-        whole = end_to_end(calibration, labels, posts, found, symmetric=both_ways, seed=args.seed)
-        told += end_to_end_lines(whole)
-        facts |= {"end_to_end": plain(whole)}
-    return Fitted(calibration, facts, measured, told)
+    assert fitted.measured is not None
+    lines = list(calibration_lines("relations", fitted.measured, fitted.calibration.temperature))
+    lines += end_to_end_lines(fitted.end_to_end) if fitted.end_to_end else ()
+    return fitted._replace(told=lines)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

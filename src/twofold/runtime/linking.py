@@ -151,9 +151,9 @@ class Linker:
     ) -> list[Linked]:
         """What `link` would tell of given pairs, whichever end comes first in them; of the others nothing.
 
-        No two pairs of a post may have both ends in common. Arguments as in `link`.
+        A pair given twice, or both ways round, is one. Arguments as in `link`.
         """
-        asked = [[ends for pair in row for ends in self._orders(*pair)] for row in pairs]
+        asked = [[ends for pair in _unordered(row) for ends in self._orders(*pair)] for row in pairs]
         judged = self._judged(posts, asked, batch_size, known, self.reader.judge_typed)
         return [Linked(self._links(_best(row)), _picture(row)) for row in judged]
 
@@ -252,6 +252,10 @@ class _Judged(NamedTuple):
         if self.verdict is None or self.verdict.label == NO_RELATION:
             return 0.0
         return self.verdict.chance
+
+
+def _unordered(pairs: Sequence[Ends]) -> list[Ends]:
+    return list({frozenset((e.start, e.end, e.type) for e in pair): pair for pair in pairs}.values())
 
 
 def _best(judged: Sequence[_Judged]) -> list[_Judged]:

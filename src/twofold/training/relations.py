@@ -47,7 +47,9 @@ from twofold.training.measuring import (
 )
 from twofold.training.orders import ORDERS, both_ways
 from twofold.training.scoring import Score, class_f1
-from twofold.trust.temperature import fit_on_classes
+from twofold.training.told import told
+from twofold.trust.fitted import Fitted, fit_relations
+from twofold.trust.temperature import TemperatureFit, fit_on_classes
 
 MARKERS: Mapping[str, Markers] = {
     "typed": TypedMarkers(),
@@ -55,7 +57,6 @@ MARKERS: Mapping[str, Markers] = {
     "plain": PlainMarkers(),
 }
 """What may be put round head and tail."""
-_LATER = "training fits none for relations"
 Floats = NDArray[np.float64]
 
 
@@ -156,12 +157,7 @@ class Relations:
         """See `Task`."""
         reader = RelationReader(open_uncalibrated(folder))
         read = {name: _read(reader, posts) for name, posts in dev.items()}
-        learned = {name: _read(reader, self.lessons(posts)) for name, posts in dev.items()}
-        gold = [label for part in learned.values() for label in part.gold]
-        known = np.array([reader.labels.index(x) if x in reader.labels else -1 for x in gold])
-        scores = np.concatenate([part.scores for part in learned.values()])
-        fit = fit_on_classes(scores, known, reader.labels.index(NO_RELATION))
-        fitted = temperature_alone(fit, read, _LATER)
+        fitted = self._fitted(reader, dev)
         write_calibration(folder, fitted)
         baselines = _baselines(train)
         found = {name: _score(part, reader.labels, baselines) for name, part in read.items()}
@@ -169,6 +165,22 @@ class Relations:
             both = _read(reader, both_ways(posts, self.options.symmetric))
             found[name] = {**found[name], "model, pairs both ways": _model(both, reader.labels)}
         return {"dev": found, **trust_figures(fitted)}
+
+    def _fitted(self, reader: RelationReader, dev: Mapping[str, Sequence[Post]]) -> Fitted:
+        """All, for relations as they are told in use; where dev is too small for halves, a temperature."""
+        groups = {name: told(reader, posts, typed=bool(self.options.tagger)) for name, posts in dev.items()}
+        try:
+            return fit_relations(reader.labels, groups, symmetric=self.options.symmetric)
+        except DataError as error:
+            return temperature_alone(self._fit(reader, dev), dev, error.what)
+
+    def _fit(self, reader: RelationReader, dev: Mapping[str, Sequence[Post]]) -> TemperatureFit | None:
+        parts = [_read(reader, self.lessons(posts)) for posts in dev.values()]
+        known = [reader.labels.index(x) if x in reader.labels else -1 for part in parts for x in part.gold]
+        scores, none = np.concatenate([part.scores for part in parts]), reader.labels.index(NO_RELATION)
+        if (scores.argmax(1) == none).all():
+            return None
+        return fit_on_classes(scores, np.array(known), none)
 
     def headlines(self, dev: Figures) -> Iterator[str]:
         """See `Task`."""

@@ -9,21 +9,26 @@ It does not know files or cards.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from twofold.evaluation.bootstrap import Interval
 from twofold.evaluation.predictions import PredictionCollector, Predictions
 from twofold.evaluation.trust import ALL, trust_report
+from twofold.posts import Post
+from twofold.runtime.linking import Link
 from twofold.runtime.reading import Reading
+from twofold.runtime.relations import Verdict
 from twofold.runtime.tagging import Tagger
 from twofold.trust.calibrated import Calibration
 from twofold.trust.conformal import SetFigures, set_figures
 from twofold.trust.entities import labelled, span_confidences
 from twofold.trust.fitting import LEVELS, Labelled, answer_sets
 from twofold.trust.halves import SEED, first_half
+from twofold.trust.relations import apart, labelled_pairs, relation_chances
 from twofold.trust.uncalibrated import uncalibrated
 
 
@@ -119,3 +124,57 @@ def entity_predictions(tagger: Tagger, readings: Sequence[Reading], calibration:
         told = [dataclasses.replace(e, confidence=c) for e, c in zip(row, values.tolist(), strict=True)]
         collector.add(told, reading.post.entities or (), raw)
     return collector.predictions()
+
+
+class Told(NamedTuple):
+    """Posts with gold relations, and what was told between the given ends of each, whichever is the head."""
+
+    posts: Sequence[Post]
+    links: Sequence[Sequence[Link]]
+
+
+def relation_figures(
+    labels: Sequence[str],
+    groups: Mapping[str, Told],
+    calibration: Calibration,
+    *,
+    symmetric: Collection[str] = (),
+    seed: int = SEED,
+) -> dict[str, DataFigures]:
+    """Figures of a relation model on each data set.
+
+    Args:
+        labels: the model's relations.
+        groups: by data set.
+        calibration: fitted on all of them.
+        symmetric: relations that hold both ways.
+        seed: of the halves.
+    """
+    figures = {}
+    for name, (posts, links) in groups.items():
+        halves = first_half(apart(posts), seed)
+        other = np.flatnonzero(~halves).tolist()
+        second = Told([posts[i] for i in other], [links[i] for i in other])
+        first = labelled_pairs(labels, posts, links, symmetric).part(halves)
+        tested = relation_predictions(labels, second, calibration, symmetric)
+        figures[name] = data_figures(first, tested, calibration)
+    return figures
+
+
+def relation_predictions(
+    labels: Sequence[str], told: Told, calibration: Calibration, symmetric: Collection[str] = ()
+) -> Predictions:
+    """What was told, with confidences of this calibration and of none."""
+    collector = PredictionCollector()
+    for post, row in zip(told.posts, told.links, strict=True):
+        verdicts = [link.verdict for link in row if link.verdict is not None]  # each told has one
+        sure = [_confidence(calibration, labels, verdict) for verdict in verdicts]
+        found = [dataclasses.replace(link.relation, confidence=c) for link, c in zip(row, sure, strict=True)]
+        gold, before = post.relations or (), [verdict.chance for verdict in verdicts]
+        collector.add_triples(found, gold, complete=True, symmetric=symmetric, before=before)
+    return collector.predictions()
+
+
+def _confidence(calibration: Calibration, labels: Sequence[str], verdict: Verdict) -> float:
+    chances = relation_chances(calibration, labels, verdict.scores[None], [verdict.number])
+    return float(chances[0, verdict.number])

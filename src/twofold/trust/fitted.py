@@ -1,11 +1,12 @@
 """A calibration with its story: how, on what, and what came of it, as it travels with a model.
 
-`fit_entities` is what training and ``twofold calibrate`` both do. It does not know files.
+`fit_entities` and `fit_relations` are what training and ``twofold calibrate`` both do. It does not know
+files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from twofold.evaluation.trust import plain
@@ -13,9 +14,10 @@ from twofold.runtime.reading import Reading
 from twofold.runtime.tagging import Tagger
 from twofold.trust.calibrated import Calibration
 from twofold.trust.entities import calibrate_entities
-from twofold.trust.figures import DataFigures, entity_figures
+from twofold.trust.figures import DataFigures, Told, entity_figures, relation_figures
 from twofold.trust.fitting import METHODS, Measured
 from twofold.trust.halves import SEED
+from twofold.trust.relations import EndToEnd, calibrate_relations, end_to_end
 
 
 class Fitted(NamedTuple):
@@ -28,12 +30,14 @@ class Fitted(NamedTuple):
             else ``note``, why not.
         measured: the same as ``facts["measured"]``; None where only a temperature was fitted.
         told: what came of it, lines for people.
+        end_to_end: the same as ``facts["end_to_end"]``; None for what was not measured so.
     """
 
     calibration: Calibration
     facts: Mapping[str, Any]
     measured: Measured | None = None
     told: Sequence[str] = ()
+    end_to_end: EndToEnd | None = None
 
 
 def story(
@@ -82,3 +86,45 @@ def fit_entities(
     )
     data = entity_figures(tagger, groups, calibration, seed)
     return story(calibration, measured, data, fitted_on=list(groups), method=method, score=score, seed=seed)
+
+
+def fit_relations(
+    labels: Sequence[str],
+    groups: Mapping[str, Told],
+    *,
+    found: Mapping[str, Told] | None = None,
+    symmetric: Collection[str] = (),
+    method: str = "temperature",
+    score: str = "lac",
+    seed: int = SEED,
+) -> Fitted:
+    """Calibrate a relation model on labelled pairs and measure it on each data set.
+
+    Args:
+        labels: the model's relations.
+        groups: what it tells between given ends, by the name of the data set.
+        found: what it tells between the entities that a tagger finds in the same posts, to be measured as
+            ``facts["end_to_end"]``; None without a tagger.
+        symmetric: relations that hold both ways.
+        method: name in `fitting.METHODS`. score: of the sets, see `conformal.SCORES`. seed: of the halves.
+
+    Raises:
+        DataError: too little is found in them.
+    """
+    posts, links = _together(groups)
+    calibration, measured = calibrate_relations(
+        labels, posts, links, symmetric=symmetric, method=METHODS[method], score=score, seed=seed
+    )
+    data = relation_figures(labels, groups, calibration, symmetric=symmetric, seed=seed)
+    fitted = story(calibration, measured, data, fitted_on=list(groups), method=method, score=score, seed=seed)
+    if found is None:
+        return fitted
+    whole = end_to_end(calibration, labels, *_together(found), symmetric=symmetric, seed=seed)
+    return fitted._replace(facts={**fitted.facts, "end_to_end": plain(whole)}, end_to_end=whole)
+
+
+def _together(groups: Mapping[str, Told]) -> Told:
+    every = groups.values()
+    return Told(
+        [post for told in every for post in told.posts], [row for told in every for row in told.links]
+    )

@@ -171,10 +171,10 @@ def calibrate_relations(
         DataError: too little is found in them.
     """
     data = labelled_pairs(labels, posts, links, symmetric)
-    return calibrate(data, _apart(posts), "relations", method=method, score=score, seed=seed)
+    return calibrate(data, apart(posts), "relations", method=method, score=score, seed=seed)
 
 
-def _apart(posts: Sequence[Post]) -> list[str]:
+def apart(posts: Sequence[Post]) -> list[str]:
     """What tells posts apart: in files such as MNRE's each line has an id of its own, also of one text."""
     return [post.text for post in posts]
 
@@ -218,7 +218,7 @@ def end_to_end(
         symmetric: relations that hold both ways.
         seed: of the halves, the same likewise.
     """
-    second = ~first_half(_apart(posts), seed)
+    second = ~first_half(apart(posts), seed)
     data = labelled_pairs(labels, posts, links, symmetric).part(second)
     sure = data.confidences(calibration)
     assert calibration.risk is not None
