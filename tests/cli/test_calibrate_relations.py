@@ -1,0 +1,234 @@
+"""``twofold calibrate`` for relations, alone and in a tagger's folder, and extracting by what was fitted."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import tiny_model
+
+import twofold
+from twofold.cli.main import main
+from twofold.trust.calibrated import read_calibration
+
+TEXT = "Anna left NASA , paris"
+ENDS = {"Anna": (0, 4, "PER"), "NASA": (10, 14, "ORG"), "paris": (17, 22, "LOC")}
+MEMBER, LIVES, SEAT = "/per/org/member_of", "/per/loc/place_of_residence", "/org/loc/located_at"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    tiny_model.build(folder / "tagger")
+    tiny_model.build_relations(folder / "relations")
+    assert (
+        main(["combine", str(folder / "tagger"), str(folder / "relations"), "-o", str(folder / "both")]) == 0
+    )
+    return folder
+
+
+def end(word: str, typed: bool) -> dict:
+    start, stop, kind = ENDS[word]
+    return {"start": start, "end": stop} | ({"type": kind} if typed else {})
+
+
+def write(path: Path, *, entities: bool, backwards: bool = False) -> Path:
+    """Anna is a member in 3 of 4 posts and lives in paris in half, where NASA always is; nothing else.
+
+    Texts differ by words that the tiny model does not look at; ``backwards`` writes pairs the other way round
+    where they stand in no relation.
+    """
+    chance, other, lines = random.Random(0), random.Random(1), []
+    for number in range(200):
+        lives = LIVES if other.random() < 0.5 else "None"
+        kinds = [MEMBER if chance.random() < 0.75 else "None", lives, SEAT]
+        pairs = [("Anna", "NASA"), ("Anna", "paris"), ("NASA", "paris")]
+        relations = [
+            {"head": end(a, entities), "tail": end(b, entities), "type": kind}
+            for kind, pair in zip(kinds, pairs, strict=True)
+            for a, b in [pair[::-1] if backwards and kind == "None" else pair]
+        ]
+        record = {"id": number, "text": f"{TEXT} , {'x' * (number % 9)} {number + 1}", "relations": relations}
+        record["text"] = record["text"].replace("0", "o")  # a 0 speaks against any relation
+        if entities:
+            record["entities"] = [end(word, True) for word in ENDS]
+        lines.append(json.dumps(record))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Posts with relations and without entities, as in MNRE."""
+    return write(tmp_path_factory.mktemp("data") / "pairs.jsonl", entities=False)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("data") / "whole.jsonl", entities=True)
+
+
+@pytest.fixture(scope="module")
+def calibrated(place, whole):
+    out = place / "mine"
+    assert main(["calibrate", str(place / "both"), str(whole), "-o", str(out), "--method", "types"]) == 0
+    return out
+
+
+def confidences(folder: Path) -> dict[str, float]:
+    (extraction,) = twofold.load(folder).extract([{"id": 1, "text": TEXT}])
+    return {relation.type: relation.confidence for relation in extraction.relations}
+
+
+def test_confidences_become_those_of_the_data(place, calibrated):
+    before, after = confidences(place / "both"), confidences(calibrated)
+    assert set(before) == {MEMBER, LIVES, SEAT}
+    assert after == pytest.approx({MEMBER: 0.75, LIVES: 0.5, SEAT: 1.0}, abs=0.1)
+    assert before != pytest.approx(after, abs=0.1)
+
+
+def test_what_the_data_say_nothing_of_stays(place, pairs, tmp_path, capsys):
+    assert main(["calibrate", str(place / "both"), str(pairs), "-o", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "entities: as they were" in shown
+    assert "end to end, in the" in shown
+    old, new = ((folder / "calibration.json").read_bytes() for folder in (place / "both", tmp_path / "out"))
+    assert old == new
+    inner = json.loads((tmp_path / "out" / "relations" / "calibration.json").read_text(encoding="utf-8"))
+    assert inner["measured"]["predictions"] == [3 * n for n in inner["measured"]["posts"]]
+    assert inner["end_to_end"]["told"] == inner["end_to_end"]["judged"] == 3 * inner["end_to_end"]["posts"]
+    assert inner["sets"]["answers"] == list(tiny_model.RELATIONS)
+    page = (tmp_path / "out" / "relations" / "README.md").read_text(encoding="utf-8")
+    assert "288 relations" in page
+    assert "Between the entities that the tagger finds" in page
+    assert str(tmp_path) not in page
+    assert twofold.load(tmp_path / "out").relations  # sealed inside and outside
+
+
+def test_posts_with_entities_alone_calibrate_entities_alone(place, tmp_path, capsys):
+    gold = [end(word, True) for word in ENDS]
+    lines = [json.dumps({"id": i, "text": TEXT, "entities": gold}) for i in range(80)]
+    (tmp_path / "tags.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert (
+        main(["calibrate", str(place / "both"), str(tmp_path / "tags.jsonl"), "-o", str(tmp_path / "out")])
+        == 0
+    )
+    assert "relations: as they were" in capsys.readouterr().out
+    assert read_calibration(tmp_path / "out" / "calibration.json").risk is not None
+    assert read_calibration(tmp_path / "out" / "relations" / "calibration.json").risk is None
+
+
+def test_the_order_of_given_pairs_tells_nothing(place, pairs, tmp_path):
+    backwards = write(tmp_path / "backwards.jsonl", entities=False, backwards=True)
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for data, out in zip((pairs, backwards), folders, strict=True):
+        assert main(["calibrate", str(place / "both"), str(data), "-o", str(out)]) == 0
+    one, other = (read_calibration(out / "relations" / "calibration.json") for out in folders)
+    assert one.temperature == pytest.approx(other.temperature, rel=1e-5)
+
+
+def test_a_relation_model_alone(place, whole, pairs, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["calibrate", str(place / "relations"), str(whole), "-o", str(out)]) == 0
+    assert "end to end" not in capsys.readouterr().out  # it finds no entities
+    arguments = ["extract", str(whole), "--model", str(out), "-o", str(tmp_path / "out.jsonl")]
+    assert main([*arguments, "--max-error", "0.55", "--sets", "0.9"]) == 0
+    record = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert {"review", "candidates"} <= set(record["relations"][0])
+    assert "review" not in record["entities"][0]  # which the post gave
+    assert "relations of confidence" in capsys.readouterr().err
+
+
+def extract(model, capsys, *options):
+    assert main(["extract", "--model", str(model), "--text", TEXT, *options]) == 0
+    shown = capsys.readouterr()
+    return {relation["type"]: relation for relation in json.loads(shown.out)["relations"]}, shown.err
+
+
+def test_what_is_too_unsure_is_marked_for_review(calibrated, capsys):
+    found, told = extract(calibrated, capsys, "--max-error", "0.1")
+    assert {kind: relation["review"] for kind, relation in found.items()} == {
+        MEMBER: True, LIVES: True, SEAT: False,
+    }  # fmt: skip
+    assert "kept are relations of confidence" in told
+    assert "at most 10.0% of them are wrong on posts like those and between entities that are right" in told
+    found, _ = extract(calibrated, capsys, "--max-error", "0.1", "--max-relation-error", "0.2")
+    assert [found[kind]["review"] for kind in (MEMBER, LIVES, SEAT)] == [False, True, False]
+
+
+def test_relations_alone_may_have_a_limit(calibrated, capsys):
+    assert main(
+        ["extract", "--model", str(calibrated), "--text", TEXT, "--max-relation-error", "0.1"]
+    ) == 0  # fmt: skip
+    record = json.loads(capsys.readouterr().out)
+    assert all("review" in relation for relation in record["relations"])
+    assert not any("review" in entity for entity in record["entities"])
+
+
+def test_sets_hold_more_relations_the_less_is_known(calibrated, capsys):
+    found, _ = extract(calibrated, capsys, "--sets", "0.9")
+    assert found[SEAT]["candidates"] == [SEAT]
+    assert set(found[LIVES]["candidates"]) == {LIVES, "None"}
+    found, _ = extract(calibrated, capsys)
+    assert "candidates" not in found[SEAT]
+
+
+def test_lines_fit_the_schema(calibrated, whole, tmp_path, capsys):
+    jsonschema = pytest.importorskip("jsonschema", reason="needs jsonschema")
+    schema = json.loads(
+        (Path(twofold.__file__).parent / "schemas" / "extraction.schema.json").read_text(encoding="utf-8")
+    )
+    options = ["--max-error", "0.2", "--sets", "0.9", "-o", str(tmp_path / "out.jsonl")]
+    assert main(["extract", str(whole), "--model", str(calibrated), *options]) == 0
+    lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    record = json.loads(lines[0])
+    jsonschema.validate(record, schema)
+    assert "candidates" in record["relations"][0]
+    assert "600 relations, " in capsys.readouterr().err
+
+
+def test_a_promise_that_cannot_be_made_is_refused_with_figures(calibrated, capsys):
+    arguments = ["extract", "--model", str(calibrated), "--text", TEXT]
+    assert main([*arguments, "--max-error", "0.2", "--max-relation-error", "0.001"]) == 2
+    told = capsys.readouterr().err
+    assert "relations of the test half were wrong" in told
+    assert "of the relations" in told
+    assert "--max-relation-error" in told
+
+
+@pytest.mark.parametrize("options", [["--max-relation-error", "0.1"], ["--sets", "0.9"]])
+def test_relations_that_were_not_calibrated(place, tmp_path, capsys, options):
+    gold = [end(word, True) for word in ENDS]
+    lines = [json.dumps({"id": i, "text": TEXT, "entities": gold}) for i in range(80)]
+    (tmp_path / "tags.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    out = tmp_path / "out"
+    assert main(["calibrate", str(place / "both"), str(tmp_path / "tags.jsonl"), "-o", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["extract", "--model", str(out), "--text", TEXT, *options]) == 2
+    told = capsys.readouterr().err
+    assert "for relations" in told
+    assert "--no-relations" in told
+    if options[0] == "--sets":
+        assert main(["extract", "--model", str(out), "--text", TEXT, "--no-relations", *options]) == 0
+
+
+def test_a_tagger_has_no_limit_for_relations(place, capsys):
+    arguments = ["extract", "--model", str(place / "tagger"), "--text", TEXT, "--max-relation-error", "0.1"]
+    assert main(arguments) == 2
+    assert "the model knows no relations" in capsys.readouterr().err
+
+
+def test_two_folders_are_joined_first(place, pairs, tmp_path, capsys):
+    arguments = ["calibrate", str(place / "tagger"), str(pairs), "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--relations", str(place / "relations")]) == 2
+    assert "twofold combine" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_posts_without_what_the_model_finds(place, tmp_path, capsys):
+    (tmp_path / "posts.jsonl").write_text('{"id": 1, "text": "Anna", "entities": []}', encoding="utf-8")
+    arguments = ["calibrate", str(place / "relations"), str(tmp_path / "posts.jsonl")]
+    assert main([*arguments, "-o", str(tmp_path / "out")]) == 2
+    assert "no labelled post; expected posts with gold relations" in capsys.readouterr().err
