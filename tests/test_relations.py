@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from importlib import resources
 
 import jsonschema
@@ -16,6 +17,7 @@ import twofold
 from twofold.errors import ModelError
 from twofold.posts import Entity, Post, Relation
 from twofold.records import to_line, to_record
+from twofold.runtime.folder import seal
 from twofold.runtime.grammar import PAIR_LIMIT
 
 TEXT = "Anna Smith joined NASA in paris"
@@ -276,3 +278,40 @@ def test_mistakes(folders):
         twofold.load(folders[1], relations=folders[1])
     with pytest.raises(ModelError, match="the model is for entities; expected a relation model"):
         twofold.load(folders[0], relations=folders[0])
+
+
+def test_calibration_changes_no_relation(folders, extractor, tmp_path):
+    # Of two orders the network's own choice is told, whatever temperatures its relations were given.
+    texts = ["Bob met Anna", "NASA hired Anna in paris", TEXT]
+    expected = [said(extraction) for extraction in extractor.extract(texts)]
+    for heat in (0.2, 8.0):
+        hot = tmp_path / str(heat)
+        shutil.copytree(folders[1], hot)
+        (hot / "calibration.json").write_text(
+            json.dumps({"temperature": 1.0, "temperatures": {"/per/per/peer": heat}}), encoding="utf-8"
+        )
+        seal(hot)
+        found = list(twofold.load(folders[0], relations=hot, threads=1).extract(texts))
+        assert [said(extraction) for extraction in found] == expected
+        confidence = found[0].relations[0].confidence
+        assert (confidence > 0.9) == (heat < 1)
+
+
+def test_given_ends_are_told_as_in_use_whichever_comes_first(extractor):
+    ends = {"Anna Smith": (0, 10), "NASA": (18, 22), "paris": (26, 31)}
+
+    def given(*pairs):
+        relations = tuple(
+            Relation(*(Entity(*ends[name], name, "") for name in pair), "None") for pair in pairs
+        )
+        return Post(1, TEXT, relations=relations)
+
+    in_use = said(next(extractor.extract([TEXT])))
+    forth = [("Anna Smith", "NASA"), ("Anna Smith", "paris"), ("NASA", "paris")]
+    back = [pair[::-1] for pair in forth]
+    for pairs in (forth, back, [*forth, *back]):
+        (linked,) = extractor.either_way([given(*pairs)])
+        assert sorted(said(linked)) == sorted(in_use)
+        assert [link.verdict.label for link in linked.links] == [r.type for r in linked.relations]
+    (linked,) = extractor.linked([TEXT])
+    assert said(linked) == in_use

@@ -151,3 +151,26 @@ def test_relations_of_given_pairs_by_hand():
     assert found.missed_type.tolist() == ["owns", "owns"]
     assert (found.posts, found.gold) == (2, 4)
     assert found.uncertainty["total"] == pytest.approx([0.3] * 4)
+
+
+def test_relations_whichever_end_is_the_head_by_hand():
+    one, two, three = entity(0, 1, "PER"), entity(2, 3, "ORG"), entity(4, 5, "PER")
+    gold = [Relation(one, two, "works"), Relation(three, one, "peer"), Relation(two, three, "None")]
+    collector = PredictionCollector()
+    told = [Relation(one, two, "works", 0.9), Relation(one, three, "peer", 0.8)]
+    unknown = Relation(two, entity(7, 8, "LOC"), "seat", 0.7)
+    left_out = collector.add_triples(
+        [*told, unknown], gold, complete=False, symmetric={"peer"}, before=[0.99, 0.98, 0.97]
+    )
+    assert left_out == 1
+    assert collector.add_triples([], gold[:1], complete=False) == 0
+    assert collector.add_triples([unknown], gold[:1], complete=True, before=[0.6]) == 0
+    found = collector.predictions()
+    assert found.kind.tolist() == ["right", "right", "spurious"]
+    assert found.post.tolist() == [0, 0, 2]
+    assert found.before.tolist() == [0.99, 0.98, 0.6]
+    assert (found.missed_type.tolist(), found.missed_post.tolist()) == (["works", "works"], [1, 2])
+    strict = PredictionCollector()
+    strict.add_triples(told, gold, complete=False)
+    assert strict.predictions().kind.tolist() == ["right", "wrong_direction"]
+    assert strict.predictions().missed_type.tolist() == ["peer"]
