@@ -22,6 +22,8 @@ _INSTANCE = re.compile(r"#\d+\Z")
 Row = tuple[int, int, int]
 Ways = Mapping[str, Mapping[str, Row]]
 """Correct, predicted and gold of one post, by way and kind."""
+WAYS = ("lenient", "strict", "micro", "accuracy")
+"""Ways of counting in the order of tables: what is compared with the baseline first."""
 
 
 @dataclass(frozen=True, slots=True)

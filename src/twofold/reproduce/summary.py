@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.evaluation.paired import METHOD, RESAMPLES, Counts, compare
+from twofold.reproduce.outcomes import WAYS
 from twofold.reproduce.plan import Run
 from twofold.reproduce.table import Table
 
@@ -107,7 +108,7 @@ def _method(table: Table, name: str, done: Done, base: Done) -> Plain:
         "sources": list(done[0][0].config.model.sources),
         "settings": {**table.methods[name].model, **table.methods[name].training},
         "seeds": [run.seed for run, _ in done],
-        "scores": {way: _scores(results, way) for way in results[0]["outcomes"]["ways"]},
+        "scores": {way: _scores(results, way) for way in _ways(results)},
         "against_baseline": _against(done, base) if name != table.baseline else None,
         "parameters": results[0]["parameters"],
         "seconds": _relative(done, base),
@@ -118,6 +119,11 @@ def _method(table: Table, name: str, done: Done, base: Done) -> Plain:
 
 
 # --- scores ------------------------------------------------------------------------------------------
+
+
+def _ways(results: Sequence[Result]) -> list[str]:
+    """In the order of tables: files hold them in the order in which posts first called for them."""
+    return [way for way in WAYS if way in results[0]["outcomes"]["ways"]]
 
 
 def _scores(results: Sequence[Result], way: str) -> Plain:
@@ -166,7 +172,7 @@ def _against(done: Done, base: Done) -> Plain | None:
     ours = [result for run, result in done if run.seed in shared]
     theirs = [result for run, result in base if run.seed in shared]
     found: Plain = {"seeds": shared}
-    for way in ours[0]["outcomes"]["ways"]:
+    for way in _ways(ours):
         difference = compare(_stack(ours, way), _stack(theirs, way))
         points = {name: round(100 * getattr(difference, name), 3) for name in ("value", "low", "high")}
         found[way] = points | {"p": round(difference.p, 5)}
