@@ -23,8 +23,6 @@ from twofold.reproduce.table import Table
 Result = Mapping[str, Any]
 Plain = dict[str, Any]
 Done = Sequence[tuple[Run, Result]]
-HEADLINE = ("lenient", "micro")
-"""Ways of counting that the published figures use, of entities and of relations."""
 
 
 def summarise(table: Table, runs: Sequence[Run], results: Mapping[str, Result]) -> Plain:
