@@ -120,3 +120,15 @@ def test_parameters_stay_in_their_ranges() -> None:
 def test_regulariser_is_evidence_times_error() -> None:
     nig = NIG(*(torch.tensor(x) for x in (0.25, 2.0, 3.0, 1.0)))
     assert regulariser(nig, torch.tensor(1.0)).item() == pytest.approx(0.75 * (2 * 2 + 3))
+
+
+@pytest.mark.parametrize("pooling", [MoNIG(), PriorCorrected(), LogLinear(4, 2)])
+def test_how_sure_the_pool_is_bends_neither_what_sources_say_nor_their_weights(pooling: Pooling) -> None:
+    torch.manual_seed(0)
+    delta = torch.randn(2, 2, 3, 5, requires_grad=True)
+    rest = [torch.rand(2, 2, 3, 5) + 2 for _ in range(3)]
+    pooled, _ = pooling(NIG(delta, *rest), torch.ones(2, 2, 1, 1), torch.randn(2, 3, 4))
+    if pooled.beta.requires_grad or pooled.alpha.requires_grad:
+        (pooled.alpha + pooled.beta).sum().backward()
+    assert delta.grad is None or not delta.grad.any()
+    assert all(weight.grad is None or not weight.grad.any() for weight in pooling.parameters())

@@ -125,13 +125,17 @@ class Pooling(nn.Module):
 
 
 def _weighted(nig: NIG, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """γ and δ of the weighted sum, each source's share, and the disagreement that enters β."""
+    """γ and δ of the weighted sum, each source's share, and the disagreement that enters β.
+
+    Disagreement is measured and not trained: to be surer of what training has settled, a model would
+    bring its sources to say the same.
+    """
     gammas = weight * nig.gamma
     gamma = gammas.sum(1)
     share = gammas / gamma.unsqueeze(1)
     delta = (share * nig.delta).sum(1)
     spread = 0.5 * (gammas * (nig.delta - delta.unsqueeze(1)) ** 2).sum(1)
-    return gamma, delta, share, spread
+    return gamma, delta, share, spread.detach()
 
 
 class MoNIG(Pooling):
@@ -163,7 +167,8 @@ class PriorCorrected(Pooling):
 class LogLinear(Pooling):
     """Log-linear pool with weights wₘ ≥ 0, Σw = 1, learned from the word: counts nothing twice.
 
-    γ = Σwₘγₘ, α = Σwₘαₘ, β = Σwₘβₘ + ½Σwₘγₘ(δₘ−δ)². Pooling equal NIGs gives them back.
+    γ = Σwₘγₘ, α = Σwₘαₘ, β = Σwₘβₘ + ½Σwₘγₘ(δₘ−δ)². Pooling equal NIGs gives them back. Weights learn
+    from what they do to δ alone: through α and β they would go to the source that is surest.
 
     Args:
         width: D of the words' states.
@@ -183,5 +188,6 @@ class LogLinear(Pooling):
         scores = self.weigh(words).transpose(1, 2).unsqueeze(3)  # (B, M, W, 1)
         weight = torch.softmax(scores.masked_fill(present == 0, -1e4), 1) * present
         gamma, delta, share, spread = _weighted(nig, weight)
-        alpha, beta = (weight * nig.alpha).sum(1), (weight * nig.beta).sum(1) + spread
+        fixed = weight.detach()
+        alpha, beta = (fixed * nig.alpha).sum(1), (fixed * nig.beta).sum(1) + spread
         return NIG(delta, gamma, alpha, beta), share
