@@ -29,7 +29,7 @@ from twofold.runtime.reading import Reading, chunks
 from twofold.runtime.relations import RelationReader
 from twofold.runtime.sources import PostSources
 from twofold.runtime.tagging import Tagger
-from twofold.trust.judging import entity_judge, relation_judge
+from twofold.trust.judging import entity_judge, following_judge, relation_judge
 from twofold.trust.risk import RiskControl
 
 PostLike = Post | Mapping[str, Any] | str
@@ -61,7 +61,8 @@ def load(
         threads: threads one graph may use; None for as many as there are cores.
         cache: folder where features of pictures are kept between runs; None to keep none.
         max_error: part of the entities kept that may be wrong, and of the relations kept, as far as the
-            model's calibration can promise; the others are marked for review. None to mark none.
+            model's calibration can promise; the others are marked for review. None to mark none. Where it
+            cannot be promised of relations, all of them are marked.
         max_relation_error: the same of relations alone, where it shall be another; None for the same.
         sets: how often the set of types given with each entity and relation shall hold the truth; None for
             no sets.
@@ -152,8 +153,11 @@ class Extractor:
         if relations is not None:
             lender = self._tagger.network if self._tagger else None
             reader = RelationReader(relations, threads, _kept(relations, cache), lender)
-            limit = max_error if max_relation_error is None else max_relation_error
-            said = relation_judge(relations, limit, sets)
+            if max_relation_error is None and self._tagger is not None:
+                said = following_judge(relations, max_error, sets)
+            else:
+                limit = max_error if max_relation_error is None else max_relation_error
+                said = relation_judge(relations, limit, sets)
             self.relation_promise = said.promise
             self._linker = Linker(reader, judge=said)
         elif max_relation_error is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import tiny_model
 
 import twofold
 from twofold.cli.main import main
+from twofold.runtime.folder import seal
 from twofold.trust.calibrated import read_calibration
 
 TEXT = "Anna left NASA , paris"
@@ -187,6 +189,22 @@ def test_lines_fit_the_schema(calibrated, whole, tmp_path, capsys):
     jsonschema.validate(record, schema)
     assert "candidates" in record["relations"][0]
     assert "600 relations, " in capsys.readouterr().err
+
+
+def test_where_only_entities_can_be_promised_all_relations_are_to_be_reviewed(calibrated, tmp_path, capsys):
+    model = shutil.copytree(calibrated, tmp_path / "model")
+    file = model / "relations" / "calibration.json"
+    fitted = json.loads(file.read_text(encoding="utf-8"))
+    fitted["risk"] |= {"errors": fitted["risk"]["kept"], "scout_errors": fitted["risk"]["scout_kept"]}
+    file.write_text(json.dumps(fitted), encoding="utf-8")
+    seal(model / "relations")
+    seal(model)
+    found, told = extract(model, capsys, "--max-error", "0.2")
+    assert found
+    assert all(relation["review"] for relation in found.values())
+    assert "all relations are marked for review: at most 20.0% wrong cannot be promised" in told
+    assert "kept are entities of confidence" in told
+    assert main(["extract", "--model", str(model), "--text", TEXT, "--max-relation-error", "0.2"]) == 2
 
 
 def test_a_promise_that_cannot_be_made_is_refused_with_figures(calibrated, capsys):

@@ -169,6 +169,11 @@ _GIVEN = " and between entities that are right"
 
 
 def _promised(promise: RiskControl, what: str, where: str) -> str:
+    if promise.threshold is None:
+        from twofold.trust.judging import refusal  # the model that was loaded has brought it already
+
+        least = f"; {promise.instead.error:.1%} could be" if promise.instead else ""
+        return f"all {what} are marked for review: {refusal(promise, what)}{least}"
     return (
         f"kept are {what} of confidence {promise.threshold:.3f} or more, {promise.coverage:.0%} of those "
         f"in the model's calibration; at most {promise.error:.1%} of them are wrong on posts like those"

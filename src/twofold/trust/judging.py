@@ -40,7 +40,8 @@ class Wishes:
 
     Attributes:
         calibration: of the model.
-        promise: granted control of the error; None where none was asked for.
+        promise: control of the error; None where none was asked for, without a threshold where nothing could
+            be promised and so everything is to be reviewed.
         lines: of the sets. level: of the sets. Both None for no sets.
     """
 
@@ -65,9 +66,9 @@ class Wishes:
         ]
 
     def _review(self, confidence: float) -> bool | None:
-        if self.promise is None or self.promise.threshold is None:
+        if self.promise is None:
             return None
-        return confidence < self.promise.threshold
+        return self.promise.threshold is None or confidence < self.promise.threshold
 
     def _candidates(
         self, chances: Callable[[], Floats], found: Sequence[int]
@@ -158,7 +159,30 @@ def relation_judge(
     return PairJudge(_wishes(folder, max_error, level, "relations"), folder.config.labels)
 
 
-def _wishes(folder: ModelFolder, max_error: float | None, level: float | None, what: str) -> Wishes:
+def following_judge(
+    folder: ModelFolder, max_error: float | None = None, level: float | None = None
+) -> PairJudge:
+    """As `relation_judge`, for a limit that was stated for entities and that relations follow.
+
+    Where it cannot be promised of relations, all of them are to be reviewed: entities may still be had.
+    """
+    wishes = _wishes(folder, max_error, level, "relations", lambda found, _: found)
+    return PairJudge(wishes, folder.config.labels)
+
+
+def _granted(found: RiskControl, what: str) -> RiskControl:
+    if found.threshold is None:
+        raise ConfigError(refusal(found, what), expected=_possible(found, what), do=_remedy(found, what))
+    return found
+
+
+def _wishes(
+    folder: ModelFolder,
+    max_error: float | None,
+    level: float | None,
+    what: str,
+    grant: Callable[[RiskControl, str], RiskControl] = _granted,
+) -> Wishes:
     where = folder.path / FILE
     calibration = read_calibration(where)
     remedy = _CALIBRATE + (_WITHOUT if what == "relations" else "")
@@ -166,7 +190,7 @@ def _wishes(folder: ModelFolder, max_error: float | None, level: float | None, w
     if max_error is not None:
         if calibration.risk is None:
             raise ModelError(f"the model knows no thresholds for {what}", where=str(where), do=remedy)
-        promise = _granted(control(calibration.risk, max_error), what)
+        promise = grant(control(calibration.risk, max_error), what)
     if level is None:
         return Wishes(calibration, promise)
     if calibration.sets is None:
@@ -175,16 +199,13 @@ def _wishes(folder: ModelFolder, max_error: float | None, level: float | None, w
     return Wishes(calibration, promise, calibration.sets, level)
 
 
-def _granted(found: RiskControl, what: str) -> RiskControl:
-    if found.threshold is not None:
-        return found
-    why = (
+def refusal(found: RiskControl, what: str) -> str:
+    """Why an error cannot be promised, with figures."""
+    return (
         f"at most {found.error:.1%} wrong cannot be promised at {CONFIDENCE:.0%} confidence: where the model "
         f"is surest, {found.errors} of {found.kept} {what} of the test half were wrong, so "
         f"that up to {found.bound:.1%} may be"
     )
-    remedy = _remedy(found) + (_APART if what == "relations" else "")
-    raise ConfigError(why, expected=_possible(found, what), do=remedy)
 
 
 def _possible(found: RiskControl, what: str) -> str:
@@ -194,7 +215,10 @@ def _possible(found: RiskControl, what: str) -> str:
     return f"{other.error:.3g} or more, which keeps {other.coverage:.0%} of the {what}"
 
 
-def _remedy(found: RiskControl) -> str:
+def _remedy(found: RiskControl, what: str) -> str:
+    apart = _APART if what == "relations" else ""
     if found.more_data is None:
-        return "allow more errors, or calibrate on other posts"
-    return f"calibrate on about {found.more_data:.1f} times as many labelled posts, or allow more errors"
+        return "allow more errors, or calibrate on other posts" + apart
+    return (
+        f"calibrate on about {found.more_data:.1f} times as many labelled posts, or allow more errors{apart}"
+    )
