@@ -28,6 +28,15 @@ def test_it_is_small_and_knows_four_types(extractor: Extractor) -> None:
     assert extractor.folder.config.sources == ("text", "picture", "alt_text")
 
 
+def test_it_finds_relations_in_the_order_of_their_meaning(extractor: Extractor) -> None:
+    texts = ["Ada Marchetti took us under the Colosseum in Rome", "Rome is home to the Colosseum"]
+    for found in extractor.extract(texts):
+        (relation,) = (r for r in found.relations if {r.head.text, r.tail.text} == {"Rome", "Colosseum"})
+        assert (relation.head.text, relation.type) == ("Rome", "/loc/loc/contain")
+        assert 0 < (relation.confidence or 0) < 1
+    assert twofold.load(relations=False).relations == ()
+
+
 def test_no_file_tells_where_it_was_made() -> None:
     for file in default_folder().rglob("*"):
         content = file.read_bytes() if file.is_file() else b""
@@ -39,11 +48,13 @@ def test_it_promises_and_its_card_says_on_what(extractor: Extractor) -> None:
     folder = default_folder()
     card = read_card(folder)
     assert card["trust"]["fitted_on"] == [part["name"] for part in card["dev"]]
-    assert list(pages(card, "")) == [(folder / "README.md").read_text(encoding="utf-8")]
+    told = [(place / "README.md").read_text(encoding="utf-8") for place in (folder, folder / "relations")]
+    assert list(pages(card, "")) == told
     marked = twofold.load(max_error=0.1, sets=0.9)
     (found,) = marked.extract(["Anna Smith met Bob Jones in Paris"])
     assert {entity.review for entity in found.entities} <= {True, False}
     assert all(entity.type in entity.candidates for entity in found.entities)
+    assert {relation.review for relation in found.relations} <= {True}  # nothing useful can be promised of them
     risks = {risk["error"]: risk["threshold"] for risk in card["trust"]["measured"]["risks"]}
     assert marked.promise is not None
     assert marked.promise.threshold == pytest.approx(risks[0.1], abs=1e-6)
