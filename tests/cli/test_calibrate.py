@@ -11,7 +11,11 @@ import tiny_model
 
 import twofold
 from twofold.cli.main import main
-from twofold.trust.calibrated import read_calibration
+from twofold.runtime.decoding import Choice
+from twofold.runtime.folder import open_folder
+from twofold.trust.calibrated import Calibration, read_calibration
+from twofold.trust.fitted import Fitted
+from twofold.trust.writing import write_calibrated
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +73,34 @@ def test_the_card_tells_it_once(calibrated, data, tmp_path):
     assert "method `temperature`" in page
     assert json.loads((out / "card.json").read_text(encoding="utf-8"))["trust"]["method"] == "temperature"
     assert str(data.parent.parent) not in page  # no paths of this machine
+
+
+def test_what_is_told_travels_from_copy_to_copy(model, data, tmp_path, capsys):
+    mine, again, back = (tmp_path / name for name in ("mine", "again", "back"))
+    choice = Choice(0.65, 1.25)
+    fitted = Fitted(
+        Calibration(1.0, choice=choice), {"method": "temperature", "fitted_on": ["x"], "note": "few"}
+    )
+    write_calibrated(open_folder(model), mine, {"entities": fitted})
+    assert types_told(mine) == ["PER", "LOC"]  # of confidence 0.69 and 0.99; ORG has 0.63
+    assert main(["calibrate", str(mine), str(data), "-o", str(again)]) == 0
+    assert read_calibration(again / "calibration.json").choice == choice
+    assert types_told(again) == ["PER", "LOC"]
+    assert "largest F1 to be expected" in (again / "README.md").read_text(encoding="utf-8")
+    assert main(["calibrate", str(mine), str(data), "-o", str(back), "--tell", "sequence"]) == 0
+    assert read_calibration(back / "calibration.json").choice is None
+    assert types_told(back) == ["PER", "ORG", "LOC"]
+    capsys.readouterr()
+    assert main(["calibrate", str(mine), str(data), "-o", str(back), "--tell", "f1"]) == 0
+    assert (
+        "told is the best tag sequence" in capsys.readouterr().out
+    )  # what it is surest of is wrong most often
+    assert types_told(back) == ["PER", "ORG", "LOC"]
+
+
+def types_told(folder):
+    (told,) = twofold.load(folder).extract([{"id": 1, "text": "Anna left NASA , paris"}])
+    return [entity.type for entity in told.entities]
 
 
 def test_says_what_can_be_promised_and_what_not(model, data, tmp_path, capsys):

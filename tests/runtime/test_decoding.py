@@ -9,7 +9,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from twofold.runtime.decoding import EMISSION_CUT, TRANSITION_CUT, ChainDecoder, TagSpan, allowed_moves
+from twofold.runtime.decoding import (
+    EMISSION_CUT,
+    TRANSITION_CUT,
+    ChainDecoder,
+    Choice,
+    TagSpan,
+    allowed_moves,
+    worth_most,
+)
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
@@ -104,6 +112,71 @@ def check_spans(decoder, where, sequences, probabilities):
     for span, value in zip(spans, found, strict=True):
         holding = [span in decoder.spans_of(np.array(tags)) for tags in sequences]
         assert value == pytest.approx(probabilities[holding].sum(), abs=1e-9)
+
+
+def span_chances(decoder, sequences, probabilities):
+    """Probability of every labelled span, by adding up the sequences that hold it."""
+    chances: dict[TagSpan, float] = {}
+    for tags, p in zip(sequences, probabilities, strict=True):
+        if p:
+            for span in decoder.spans_of(np.array(tags)):
+                chances[span] = chances.get(span, 0.0) + p
+    return chances
+
+
+def largest_sum(chances, threshold):
+    """The most that any set of spans without overlap is worth."""
+    spans, best = list(chances), 0.0
+    for count in range(len(spans) + 1):
+        for chosen in itertools.combinations(spans, count):
+            apart = all(a.end <= b.start or b.end <= a.start for a, b in itertools.combinations(chosen, 2))
+            best = max(best, sum(chances[span] - threshold for span in chosen)) if apart else best
+    return best
+
+
+@settings(max_examples=25, deadline=None)
+@given(cases(), st.sampled_from([0.1, 0.25, 0.4, 0.6]))
+def test_chosen_spans_are_worth_most_of_all_sets(case, threshold):
+    decoder, rows, temperature = case
+    rows = [row[:3] for row in rows]
+    emissions, mask = padded(rows)
+    choice = Choice(threshold, temperature)
+    above = decoder.spans_above(emissions, mask, choice)
+    told = decoder.choosing(choice).decode(rows)
+    for row, found, spans in zip(rows, above, told, strict=True):
+        sequences, probabilities, _ = enumerate_all(decoder, row, temperature)
+        chances = span_chances(decoder, sequences, probabilities)
+        near = {span for span, p in chances.items() if abs(p - threshold) < 1e-9}
+        wanted = {span: p for span, p in chances.items() if p > threshold}
+        assert {span for span, _ in found} - near == set(wanted) - near
+        assert [p for _, p in found] == pytest.approx([chances[span] for span, _ in found], abs=1e-9)
+        value = sum(chances[span] - threshold for span in spans)
+        assert value == pytest.approx(largest_sum(wanted, threshold), abs=1e-9)
+        assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
+
+
+def test_a_chosen_span_need_not_be_in_the_best_sequence():
+    decoder = ChainDecoder(LABELS[:3], np.zeros((3, 3)), np.zeros(3), np.zeros(3))
+    word = np.log([[0.5, 0.45, 0.05]])  # I-PER cannot come first
+    assert decoder.decode([word]) == [[]]
+    assert decoder.choosing(Choice(0.4)).decode([word]) == [[TagSpan(0, 1, "PER")]]
+    assert decoder.choosing(Choice(0.5)).decode([word]) == [[]]
+    assert decoder.choosing(Choice(0.4)).choosing(None).decode([word]) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("spans", "told"),
+    [
+        ([], []),
+        ([((0, 2), 0.45), ((1, 3), 0.5)], [(1, 3)]),
+        ([((0, 2), 0.45), ((1, 3), 0.48), ((2, 4), 0.45)], [(0, 2), (2, 4)]),
+        ([((0, 4), 0.45), ((0, 2), 0.42), ((2, 4), 0.42)], [(0, 4)]),
+        ([((4, 5), 0.9), ((0, 1), 0.9)], [(0, 1), (4, 5)]),
+    ],
+)
+def test_overlapping_spans_give_way_to_what_is_worth_more(spans, told):
+    of_type = [(TagSpan(*place, "X"), chance) for place, chance in spans]
+    assert worth_most(of_type, 0.4) == [TagSpan(*place, "X") for place in told]
 
 
 def test_spans_that_begin_at_a_word_sum_to_its_begin_tag():

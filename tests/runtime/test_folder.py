@@ -11,6 +11,7 @@ import tiny_model
 from safetensors.numpy import save_file
 
 from twofold.errors import ModelError
+from twofold.runtime.decoding import Choice
 from twofold.runtime.folder import FORMAT, MANIFEST, open_folder, publish, seal
 from twofold.runtime.sessions import Sessions
 
@@ -116,6 +117,22 @@ def test_a_configuration_with_something_wrong(folder, values):
 def test_a_temperature_that_is_none(folder, temperature):
     change(folder, "calibration.json", temperature=temperature)
     with pytest.raises(ModelError, match="temperature"):
+        open_folder(folder)
+
+
+def test_a_choice_travels_with_the_folder(folder):
+    assert open_folder(folder).decoder().choice is None
+    change(folder, "calibration.json", choice={"threshold": 0.4, "temperature": 1.3})
+    assert open_folder(folder).decoder().choice == Choice(0.4, 1.3)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [0.4, {}, {"threshold": 0.4}, {"threshold": 1, "temperature": 1}, {"threshold": 0.4, "temperature": 0}],
+)
+def test_a_choice_that_is_none(folder, choice):
+    change(folder, "calibration.json", choice=choice)
+    with pytest.raises(ModelError, match=r"calibration\.json"):
         open_folder(folder)
 
 

@@ -16,8 +16,11 @@ from twofold.trust.halves import first_half
 class Tagger:
     """Finds what the CRF finds, with confidences that nothing may rest on."""
 
-    def __init__(self) -> None:
-        self.decoder = ChainDecoder(LABELS, np.zeros((5, 5)), np.zeros(5), np.zeros(5))
+    def __init__(self, choice=None) -> None:
+        self.decoder = ChainDecoder(LABELS, np.zeros((5, 5)), np.zeros(5), np.zeros(5), choice)
+
+    def choosing(self, choice):
+        return Tagger(choice)
 
     def entities(self, readings):
         spans = self.decoder.decode([reading.emissions for reading in readings])
@@ -42,6 +45,23 @@ def test_of_one_data_set_they_are_those_of_the_whole(tagger, method):
     assert one["found"] == whole["predictions"][1]
     assert one["ece_by_chance"] == whole["ece_by_chance"]
     assert fitted.facts["measured"] == plain(fitted.measured)
+
+
+def test_figures_are_of_what_is_told_from_now_on(tagger):
+    readings = drawn(tagger.decoder, 600, 5)
+    plainly, fitted = (fit_entities(tagger, {"a": readings}, tell=tell) for tell in (None, "f1"))
+    assert plainly.calibration.choice is None
+    assert fitted.calibration.choice == fitted.chosen.choice
+    assert fitted.chosen.f1 > fitted.chosen.f1_sequence
+    assert fitted.facts["chosen"]["f1"] == pytest.approx(fitted.chosen.f1, abs=1e-6)
+    told = Tagger(fitted.chosen.choice)
+    fit = first_half([reading.post.id for reading in readings])
+    found = told.entities([reading for reading, first in zip(readings, fit, strict=True) if not first])
+    assert fitted.facts["data"]["a"]["found"] == sum(map(len, found))
+    again = fit_entities(told, {"a": readings})  # as it is, with thresholds for what it tells
+    assert again.calibration.choice == fitted.chosen.choice
+    assert again.facts["measured"] == fitted.facts["measured"]
+    assert fit_entities(told, {"a": readings}, tell="sequence").facts == plainly.facts
 
 
 def test_of_several_they_add_up(tagger):

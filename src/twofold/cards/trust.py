@@ -61,6 +61,8 @@ def _fitted(trust: Card, predicted: str, chosen: bool) -> Iterator[str]:
     yield _how(trust, predicted)
     if chosen:
         yield "The epoch was chosen on these posts, too: expect a little less on others like them."
+    if "choice" in trust:
+        yield _choice(trust)
     yield (
         f"Calibration, per cent; before: at temperature 1. Gold {predicted} that were missed have no "
         "confidence, and are in no figure but their number."
@@ -96,6 +98,21 @@ def _how(trust: Card, predicted: str) -> str:
         f"{trust['temperature']:.3f}{by_type}), {second} posts ({tested} {predicted}) to find thresholds and "
         "sets on and to measure on; sets are measured on the first half. What the figures mean: "
         "docs/confidence.md."
+    )
+
+
+def _choice(trust: Card) -> str:
+    choice, chosen = trust["choice"], trust.get("chosen")
+    told = (
+        "Told are not the entities of the best tag sequence but those with the largest F1 to be expected: "
+        f"the spans that are worth most, each costing {choice['threshold']:.3f} (probability at temperature "
+        f"{choice['temperature']:.3f})."
+    )
+    if chosen is None:
+        return told
+    return told + (
+        f" On the posts to test on that is an F1 of {_percent(chosen['f1'])} % (lenient); the best "
+        f"sequence has {_percent(chosen['f1_sequence'])} %. Scores above are of the best sequence."
     )
 
 

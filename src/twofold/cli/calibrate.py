@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.calibration_view import calibration_lines, end_to_end_lines
+from twofold.cli.calibration_view import calibration_lines, choice_lines, end_to_end_lines
 from twofold.cli.extract import add_model_options, load_model
 from twofold.cli.outputs import RejectLog
 from twofold.cli.progress import Progress, watch
@@ -19,7 +19,7 @@ from twofold.errors import ConfigError, DataError
 from twofold.evaluation.triples import whole_posts
 from twofold.posts import Post, Rejected
 from twofold.trust.conformal import SCORES
-from twofold.trust.fitted import Fitted
+from twofold.trust.fitted import TELL, Fitted
 from twofold.trust.fitting import METHODS
 
 if TYPE_CHECKING:
@@ -49,6 +49,12 @@ def add_parser(subparsers: Any) -> None:
         choices=list(METHODS),
         default="temperature",
         help="one temperature (default), one a type, or a temperature and an isotonic map after it",
+    )
+    parser.add_argument(
+        "--tell",
+        choices=list(TELL),
+        help="entities to tell from now on: those of the best tag sequence, or those with the largest F1 to "
+        "be expected; without it, as the model does",
     )
     parser.add_argument("--score", choices=list(SCORES), default="lac", help="score of the sets (lac)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the halves (0)")
@@ -132,10 +138,12 @@ def _entities(
         name: list(extractor.read(_taken(posts, progress), batch_size=args.batch_size))
         for name, posts in groups.items()
     }
-    fitted = fit_entities(extractor.tagger, readings, method=args.method, score=args.score, seed=args.seed)
+    fitted = fit_entities(
+        extractor.tagger, readings, tell=args.tell, method=args.method, score=args.score, seed=args.seed
+    )
     assert fitted.measured is not None
-    told = calibration_lines("entities", fitted.measured, fitted.calibration.temperature)
-    return fitted._replace(told=list(told))
+    told = list(calibration_lines("entities", fitted.measured, fitted.calibration.temperature))
+    return fitted._replace(told=[*told, *choice_lines(fitted.chosen)])
 
 
 def _taken(posts: Iterable[Post], progress: Progress) -> Iterator[Post]:

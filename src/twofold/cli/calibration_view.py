@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from twofold.trust.choosing import Chosen
 from twofold.trust.fitting import Measured
 from twofold.trust.relations import EndToEnd
 from twofold.trust.risk import RiskControl
@@ -50,6 +51,21 @@ def end_to_end_lines(found: EndToEnd) -> Iterator[str]:
         yield (
             f"end to end, where at most {_percent(float(error))} % wrong is promised of given pairs: "
             f"keeps {kept}, {part} % wrong"
+        )
+
+
+def choice_lines(chosen: Chosen | None) -> Iterator[str]:
+    """What choosing spans by F1 brought; nothing where they were not."""
+    if chosen is None:
+        return
+    if chosen.choice is None:
+        f1 = _percent(chosen.f1)
+        yield f"told is the best tag sequence, F1 {f1} on the posts to test on: no choice is better"
+    else:
+        yield (
+            f"told are spans worth more than {chosen.choice.threshold:.3f} at temperature "
+            f"{chosen.choice.temperature:.3f}: F1 {_percent(chosen.f1)} on the posts to test on; best tag "
+            f"sequence {_percent(chosen.f1_sequence)}"
         )
 
 

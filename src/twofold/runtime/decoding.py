@@ -11,6 +11,10 @@ emissions and transitions; both are therefore cut, at `EMISSION_CUT` and `TRANSI
 best, and nothing underflows over any length. Within these ranges results are exact. Beyond them they need not
 be: a tag cut far below a best one that the grammar makes unreachable then weighs too much.
 
+What is told is either what the best sequence says, or, under a `Choice`, the set of spans that is worth
+most: each counts its probability less a threshold. With half the best F1 as the threshold, that set has
+the largest F1 to be expected (Lipton, Elkan & Narayanaswamy 2014, theorem 1).
+
 It does not know words, texts or models.
 
 Shape letters: B posts, W words, K tags, S spans, n posts still running.
@@ -18,6 +22,7 @@ Shape letters: B posts, W words, K tags, S spans, n posts still running.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -48,6 +53,18 @@ class TagSpan(NamedTuple):
     type: str
 
 
+class Choice(NamedTuple):
+    """Which spans to tell.
+
+    Attributes:
+        threshold: what a span costs, in (0, 1); told spans are more probable than that.
+        temperature: that probabilities are taken at, above 0.
+    """
+
+    threshold: float
+    temperature: float = 1.0
+
+
 class _Forward(NamedTuple):
     """Messages of a batch sorted by length, longest first.
 
@@ -76,6 +93,7 @@ class ChainDecoder:
         transitions: (K, K) scores, from row to column.
         start: (K,) scores of the first tag.
         end: (K,) scores of the last tag.
+        choice: which spans `decode` tells; None for those of the best sequence.
 
     Forbidden moves are set here from the labels' names, whatever their scores say.
     """
@@ -86,8 +104,9 @@ class ChainDecoder:
         transitions: NDArray[np.floating],
         start: NDArray[np.floating],
         end: NDArray[np.floating],
+        choice: Choice | None = None,
     ) -> None:
-        self.labels = tuple(labels)
+        self.labels, self.choice = tuple(labels), choice
         moves, starts = allowed_moves(self.labels)
         self._moves, self._starts = moves, starts
         self._transitions = np.where(moves, np.asarray(transitions, np.float64), -np.inf)
@@ -101,6 +120,10 @@ class ChainDecoder:
     def types(self) -> tuple[str, ...]:
         """Entity types, in the order of the labels."""
         return tuple(self._begin)
+
+    def choosing(self, choice: Choice | None) -> ChainDecoder:
+        """The same CRF, telling other spans."""
+        return ChainDecoder(self.labels, self._transitions, self._start, self._end, choice)
 
     # --- best sequence -------------------------------------------------------------------------------
 
@@ -200,6 +223,44 @@ class ChainDecoder:
             last[go] = tag
         return np.minimum(weight * self._ending(forward, beta, moves, (row, end, last, inside)), 1.0)
 
+    def spans_above(
+        self, emissions: NDArray[np.floating], mask: Mask, choice: Choice
+    ) -> list[list[tuple[TagSpan, float]]]:
+        """All spans more probable than the threshold, of any length, with their probabilities.
+
+        Args:
+            emissions: (B, W, K).
+            mask: (B, W) True where a word is real; real words come first.
+            choice: threshold and temperature.
+
+        Returns:
+            A list a post, in no particular order; spans may overlap.
+        """
+        threshold, temperature = choice
+        forward, order = self._forward(emissions, mask, temperature)
+        beta = self._backward(forward, temperature)
+        moves = self._exp_transitions(temperature)
+        begin = np.array(list(self._begin.values()), np.int64)
+        inner = np.array(list(self._inside.values()), np.int64)
+        real = np.arange(len(forward.running))[:, None] < mask.sum(1)[order]
+        likely = (forward.alpha[:, :, begin] * beta[:, :, begin] > threshold) & real[:, :, None]
+        start, row, kind = np.nonzero(likely)  # (S,) each; a span is at most as probable as its beginning
+        end, last, weight = start + 1, begin[kind], forward.alpha[start, row, begin[kind]]
+        found: list[list[tuple[TagSpan, float]]] = [[] for _ in order]
+        lengths = mask.sum(1)[order]
+        while len(start):
+            chance = weight * self._ending(forward, beta, moves, (row, end, last, inner[kind]))
+            for i in np.flatnonzero(chance > threshold).tolist():
+                span = TagSpan(int(start[i]), int(end[i]), self.types[kind[i]])
+                found[order[row[i]]].append((span, min(float(chance[i]), 1.0)))
+            go = np.flatnonzero((end < lengths[row]) & (inner[kind] >= 0))
+            time, r, tag = end[go], row[go], inner[kind[go]]
+            longer = weight[go] * moves[last[go], tag] * forward.local[time, r, tag] / forward.scale[time, r]
+            keep = longer * beta[time, r, tag] > threshold  # nothing longer is more probable
+            go, weight, last = go[keep], longer[keep], tag[keep]
+            start, row, kind, end = start[go], row[go], kind[go], end[go] + 1
+        return found
+
     def _ending(self, forward: _Forward, beta: Floats, moves: Floats, spans: tuple[Integers, ...]) -> Floats:
         """Weight (S,) of all that may follow a span which ends: anything but its own I-X."""
         row, end, last, inside = spans
@@ -266,19 +327,25 @@ class ChainDecoder:
     # --- whole posts ---------------------------------------------------------------------------------
 
     def decode(self, emissions: Sequence[NDArray[np.floating]]) -> list[list[TagSpan]]:
-        """Best spans of posts of any lengths.
+        """Spans to tell of posts of any lengths: of the best sequence, or as the `Choice` says.
 
         Args:
             emissions: (W, K) a post; W may be 0.
 
         Returns:
-            Spans in order, a list a post.
+            Spans in order, a list a post; they never overlap.
         """
         result: list[list[TagSpan]] = [[] for _ in emissions]
         for group, padded, mask in _batches(emissions):
-            for i, tags in zip(group, self.viterbi(padded, mask), strict=True):
-                result[i] = self.spans_of(tags)
+            for i, spans in zip(group, self._decode(padded, mask), strict=True):
+                result[i] = spans
         return result
+
+    def _decode(self, emissions: NDArray[np.floating], mask: Mask) -> list[list[TagSpan]]:
+        if self.choice is None:
+            return [self.spans_of(tags) for tags in self.viterbi(emissions, mask)]
+        above = self.spans_above(emissions, mask, self.choice)
+        return [worth_most(found, self.choice.threshold) for found in above]
 
     def confidences(
         self,
@@ -380,6 +447,23 @@ class ChainDecoder:
         tags = np.full(span.end - span.start, self._inside[span.type])
         tags[0] = self._begin[span.type]
         return tags
+
+
+def worth_most(spans: Sequence[tuple[TagSpan, float]], threshold: float) -> list[TagSpan]:
+    """Of spans with their probabilities, those without overlap whose excess over a threshold sums to most.
+
+    Returns:
+        In order of their places. Among equal sums the one with fewer spans, ending earlier.
+    """
+    best: list[tuple[float, list[TagSpan]]] = [(0.0, [])]  # of the spans up to each
+    ends = [0]
+    for span, chance in sorted(spans, key=lambda item: (item[0].end, item[0].start, item[0].type)):
+        before = bisect_right(ends, span.start) - 1
+        value = best[before][0] + chance - threshold
+        if value > best[-1][0]:
+            best.append((value, [*best[before][1], span]))
+            ends.append(span.end)
+    return best[-1][1]
 
 
 def allowed_moves(labels: Sequence[str]) -> tuple[Mask, Mask]:

@@ -29,7 +29,7 @@ from safetensors.numpy import load_file
 
 from twofold.errors import ModelError
 from twofold.runtime import neighbours
-from twofold.runtime.decoding import ChainDecoder
+from twofold.runtime.decoding import ChainDecoder, Choice
 from twofold.runtime.description import RENEW, TASK_FILES, FolderConfig, describe, get, read_json
 
 FORMAT = 2
@@ -48,6 +48,7 @@ class ModelFolder:
         path: where it is.
         config: see `FolderConfig`.
         temperature: of the confidences, fitted on held-out data.
+        choice: which spans a tagger tells; None for those of the best sequence.
         hashes: SHA-256 by file name, shared files included.
         relations: the relation model in this tagger's folder; None where there is none.
     """
@@ -56,6 +57,7 @@ class ModelFolder:
     config: FolderConfig
     temperature: float
     hashes: Mapping[str, str]
+    choice: Choice | None = None
     relations: ModelFolder | None = None
 
     def file(self, name: str) -> Path:
@@ -74,10 +76,11 @@ class ModelFolder:
             arrays = [tensors[name] for name in ("transitions", "start", "end")]
         except (SafetensorError, KeyError, OSError) as error:
             raise ModelError(f"cannot be read: {error}", where=str(path), do=RENEW) from error
+        transitions, start, end = arrays
         count = len(self.config.labels)
         if [array.shape for array in arrays] != [(count, count), (count,), (count,)]:
             raise ModelError("its shapes do not fit the labels of config.json", where=str(path), do=RENEW)
-        return ChainDecoder(self.config.labels, *arrays)
+        return ChainDecoder(self.config.labels, transitions, start, end, self.choice)
 
     @property
     def picture_fingerprint(self) -> str:
@@ -129,12 +132,24 @@ def _open(path: Path, above: Mapping[str, str]) -> ModelFolder:
     if missing:
         raise ModelError(f"the model folder lacks {', '.join(missing)}", where=str(path), do=RENEW)
     calibration = path / "calibration.json"
-    temperature = float(get(read_json(calibration), "temperature", (int, float), str(calibration)))
-    if not 0 < temperature < float("inf"):
-        raise ModelError(
-            f"temperature is {temperature}", where=str(calibration), expected="a number above 0", do=RENEW
-        )
-    return ModelFolder(path, config, temperature, hashes)
+    record = read_json(calibration)
+    temperature = _number(record, "temperature", calibration)
+    return ModelFolder(path, config, temperature, hashes, _choice(record, calibration))
+
+
+def _choice(calibration: Mapping[str, object], path: Path) -> Choice | None:
+    if "choice" not in calibration:
+        return None
+    record = get(calibration, "choice", (dict,), str(path))
+    return Choice(_number(record, "threshold", path, below=1.0), _number(record, "temperature", path))
+
+
+def _number(record: Mapping[str, object], name: str, path: Path, below: float = float("inf")) -> float:
+    value = float(get(record, name, (int, float), str(path)))
+    if not 0 < value < below:
+        expected = "a number above 0" + (f" and below {below}" if below < float("inf") else "")
+        raise ModelError(f"{name} is {value}", where=str(path), expected=expected, do=RENEW)
+    return value
 
 
 def _needed(config: FolderConfig) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Shape letters: W words, K tags, M sources, n words of a span.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from twofold.errors import ModelError
 from twofold.posts import Entity
-from twofold.runtime.decoding import ChainDecoder, TagSpan
+from twofold.runtime.decoding import ChainDecoder, Choice, TagSpan
 from twofold.runtime.evidence import tell
 from twofold.runtime.folder import ModelFolder
 from twofold.runtime.judgement import Judgement
@@ -88,6 +89,12 @@ class Tagger:
         self.decoder = folder.decoder()
         self.reader = Reader(folder, threads, cache)
         self._judge = judge or OneTemperature(folder.temperature)
+
+    def choosing(self, choice: Choice | None) -> Tagger:
+        """The same tagger, telling other spans."""
+        other = copy.copy(self)
+        other.decoder = self.decoder.choosing(choice)
+        return other
 
     @property
     def network(self) -> Network:

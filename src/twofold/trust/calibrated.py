@@ -1,6 +1,7 @@
 """What was fitted after training, as it travels with a model in ``calibration.json``.
 
     {"temperature": 1.27,
+     "choice": {"threshold": 0.4, "temperature": 1.3},      which spans a tagger tells, see `Choice`
      "temperatures": {"PER": 1.2},                          where types have their own
      "isotonic": {"confidence": […], "calibrated": […]},    where there is one, after the temperature
      "risk": {"threshold": […], …},                         see `RiskTable`; all of it optional but the first
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
+from twofold.runtime.decoding import Choice
 from twofold.trust.conformal import LEVELS, SCORES, Lines
 from twofold.trust.isotonic import Isotonic
 from twofold.trust.risk import RiskTable
@@ -40,6 +42,7 @@ class Calibration:
         isotonic: applied to the confidence after that; None for none.
         risk: what thresholds for a stated error are found from; None where not fitted.
         sets: what sets of answers are found from; None where not fitted.
+        choice: which spans a tagger tells; None for those of the best sequence, and of relations.
     """
 
     temperature: float
@@ -47,6 +50,7 @@ class Calibration:
     isotonic: Isotonic | None = None
     risk: RiskTable | None = None
     sets: Lines | None = None
+    choice: Choice | None = None
 
     def temperature_of(self, kind: str) -> float:
         """Temperature for predictions of this type."""
@@ -58,6 +62,8 @@ def to_record(calibration: Calibration) -> dict[str, Any]:
     record: dict[str, Any] = {"temperature": calibration.temperature}
     if calibration.temperatures:
         record["temperatures"] = dict(calibration.temperatures)
+    if calibration.choice is not None:
+        record["choice"] = calibration.choice._asdict()
     parts = {"isotonic": calibration.isotonic, "risk": calibration.risk, "sets": calibration.sets}
     for name, part in parts.items():
         if part is not None:
@@ -94,6 +100,7 @@ def from_record(record: Mapping[str, Any]) -> Calibration:
         Isotonic(**_arrays(record["isotonic"])) if "isotonic" in record else None,
         _risk(record["risk"]) if "risk" in record else None,
         _sets(record["sets"]) if "sets" in record else None,
+        Choice(**record["choice"]) if "choice" in record else None,
     )
 
 

@@ -11,7 +11,7 @@ Shape letters: W words, K tags, S predicted spans, C answers (types and none).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,7 +180,7 @@ def calibrate_entities(
     """Fit everything on labelled posts, and measure it.
 
     Args:
-        decoder: the CRF.
+        decoder: the CRF; what it tells stays as it is.
         readings: of labelled posts, some hundreds at least.
         method: one of `fitting.METHODS`.
         score: of the sets, see `conformal.SCORES`.
@@ -190,4 +190,6 @@ def calibrate_entities(
         DataError: too little is found in them.
     """
     posts = [reading.post.id for reading in readings]
-    return calibrate(labelled(decoder, readings), posts, "entities", method=method, score=score, seed=seed)
+    data = labelled(decoder, readings)
+    fitted, measured = calibrate(data, posts, "entities", method=method, score=score, seed=seed)
+    return replace(fitted, choice=decoder.choice), measured

@@ -13,11 +13,15 @@ from twofold.evaluation.trust import plain
 from twofold.runtime.reading import Reading
 from twofold.runtime.tagging import Tagger
 from twofold.trust.calibrated import Calibration
+from twofold.trust.choosing import Chosen, choose
 from twofold.trust.entities import calibrate_entities
 from twofold.trust.figures import DataFigures, Told, entity_figures, relation_figures
 from twofold.trust.fitting import METHODS, Measured
-from twofold.trust.halves import SEED
+from twofold.trust.halves import SEED, first_half
 from twofold.trust.relations import EndToEnd, calibrate_relations, end_to_end
+
+TELL = ("sequence", "f1")
+"""What a tagger can be made to tell: the best tag sequence, or what has the largest F1 to be expected."""
 
 
 class Fitted(NamedTuple):
@@ -31,6 +35,7 @@ class Fitted(NamedTuple):
         measured: the same as ``facts["measured"]``; None where only a temperature was fitted.
         told: what came of it, lines for people.
         end_to_end: the same as ``facts["end_to_end"]``; None for what was not measured so.
+        chosen: the same as ``facts["chosen"]``; None where it was not fitted what to tell.
     """
 
     calibration: Calibration
@@ -38,6 +43,7 @@ class Fitted(NamedTuple):
     measured: Measured | None = None
     told: Sequence[str] = ()
     end_to_end: EndToEnd | None = None
+    chosen: Chosen | None = None
 
 
 def story(
@@ -66,6 +72,7 @@ def fit_entities(
     tagger: Tagger,
     groups: Mapping[str, Sequence[Reading]],
     *,
+    tell: str | None = None,
     method: str = "temperature",
     score: str = "lac",
     seed: int = SEED,
@@ -75,17 +82,32 @@ def fit_entities(
     Args:
         tagger: that read them.
         groups: readings by the name of the data set.
+        tell: what it is to tell: one of `TELL`; None for what it tells now.
         method: name in `fitting.METHODS`. score: of the sets, see `conformal.SCORES`. seed: of the halves.
 
     Raises:
         DataError: too little is found in them.
     """
     together = [reading for readings in groups.values() for reading in readings]
+    chosen = _chosen(tagger, together, seed) if tell == "f1" else None
+    if tell is not None:
+        tagger = tagger.choosing(None if chosen is None else chosen.choice)
     calibration, measured = calibrate_entities(
         tagger.decoder, together, method=METHODS[method], score=score, seed=seed
     )
     data = entity_figures(tagger, groups, calibration, seed)
-    return story(calibration, measured, data, fitted_on=list(groups), method=method, score=score, seed=seed)
+    fitted = story(calibration, measured, data, fitted_on=list(groups), method=method, score=score, seed=seed)
+    if chosen is None:
+        return fitted
+    return fitted._replace(facts={**fitted.facts, "chosen": plain(chosen)}, chosen=chosen)
+
+
+def _chosen(tagger: Tagger, readings: Sequence[Reading], seed: int) -> Chosen:
+    halves = first_half([reading.post.id for reading in readings], seed)
+    first, second = (
+        [r for r, h in zip(readings, halves, strict=True) if h == half] for half in (True, False)
+    )
+    return choose(tagger.decoder, first, second)
 
 
 def fit_relations(

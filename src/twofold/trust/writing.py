@@ -73,7 +73,9 @@ def write_calibration(folder: Path, fitted: Fitted) -> None:
 def trust_record(fitted: Fitted) -> dict[str, Any]:
     """What ``card.json`` holds under ``trust``."""
     heats = {"temperature": fitted.calibration.temperature, "temperatures": fitted.calibration.temperatures}
-    return {key: value for key, value in heats.items() if value} | dict(fitted.facts)
+    choice = fitted.calibration.choice
+    told = {key: value for key, value in heats.items() if value} | dict(fitted.facts)
+    return told if choice is None else told | {"choice": choice._asdict()}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
