@@ -22,11 +22,12 @@ from pathlib import Path
 import chain
 import extraction
 import start
+import steps
 from timing import Ratio
 
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results" / "bench.json", HERE / "README.md"
-PARTS = ("extraction", "memory", "crf", "start")
+PARTS = ("extraction", "memory", "crf", "start", "steps")
 BEGIN, END = "<!-- results: written by bench.py -->", "<!-- end of results -->"
 PACKAGES = ("twofold", "onnxruntime", "numpy", "tokenizers", "pillow", "torch", "pytorch-crf")
 
@@ -74,6 +75,9 @@ def measure(args: argparse.Namespace, parts: list[str]) -> Results:
         results.ratios += chain.compare(4 * args.rounds, results.leave_out)
     if "start" in parts:
         results.ratios += start.compare(args.model, args.rounds)
+    if "steps" in parts:
+        with tempfile.TemporaryDirectory() as folder:
+            results.ratios += steps.compare(Path(folder), 2 * args.rounds, args.threads, results.leave_out)
     return results
 
 

@@ -152,13 +152,14 @@ class Trainer:
         groups = batches(self.material.train, self.config.batch_size, self.config.seed, epoch)
         for step, group in enumerate(groups, 1):
             batch = collate(group, self.material.tables, self.model.text.pad_id).to(self.device)
-            total += self._step(batch)
+            total += self.step(batch)
             if step % 50 == 0:
                 left = (time.perf_counter() - begin) / step * (self.steps - step)
                 self.tell(f"epoch {epoch + 1} step {step}/{self.steps}  {left:.0f} s left in this epoch")
         return total / self.steps
 
-    def _step(self, batch: Batch) -> float:
+    def step(self, batch: Batch) -> float:
+        """Learn from one batch; its loss."""
         with self._mixed():
             fused = self.model(batch)
         loss = self.model.loss(fused, batch)

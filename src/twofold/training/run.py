@@ -8,7 +8,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from twofold.errors import ConfigError
 from twofold.models.build import build_model, choose
 from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
+from twofold.runtime.neighbours import Neighbours
 from twofold.runtime.pictures import FeatureCache
 from twofold.runtime.pieces import Pieces
 from twofold.runtime.scene import VISUAL
@@ -59,11 +60,46 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
         DataError: a file cannot be read, or a checkpoint there belongs to another training.
         MissingExtraError: a package with embedded weights is not installed.
     """
-    if not config.data.train or not config.data.dev:
-        raise ConfigError("no training or no dev file", where="[data]", expected="train and dev files")
-    work = Path(f"{out}.{WORK}")
+    ready = make_ready(config, tell)
+    work, corpora = Path(f"{out}.{WORK}"), ready.train_sets + ready.dev_sets
     if fresh:
         shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True, exist_ok=True)
+    model, identity = ready.model, _identity(config, corpora)
+    rows = Trainer(model, ready.material, config.training, work, identity, tell).run()
+    parameters = _parameters(model, ready.image)
+    merge_adapters(model.text)
+    facts = Facts(config, ready.train_sets, ready.dev_sets, ready.unreadable, rows, parameters)
+    image = ready.image.cpu() if ready.image else None
+    publish_model(model.cpu(), image, ready.neighbours, ready.task, facts, out, work, tell)
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Everything that a training needs before its first step.
+
+    Attributes:
+        task: what is learned. train_sets, dev_sets: posts, as the task prepares them.
+        model: untrained. image: encoder of pictures, where it looks at them. neighbours: of words, likewise.
+        material: examples and features.
+        unreadable: "post id: reason" of each picture that could not be read.
+    """
+
+    task: Task
+    train_sets: list[Corpus]
+    dev_sets: list[Corpus]
+    model: MultimodalModel
+    image: ImageEncoder | None
+    neighbours: Neighbours | None
+    material: Material
+    unreadable: list[str]
+
+
+def make_ready(config: Config, tell: Tell) -> Ready:
+    """Read the data, build the model, compute what is computed once. Arguments and errors as of `train`."""
+    if not config.data.train or not config.data.dev:
+        raise ConfigError("no training or no dev file", where="[data]", expected="train and dev files")
     seed_everything(config.training.seed, config.training.threads)
     task = choose(TASKS, config.model.task, "task")(config, tell)
     train_sets, dev_sets = (
@@ -85,14 +121,7 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     if config.training.encoder_lr == 0:
         device = choose_device(config.training)
         material = with_text_states(material, text, model.fusion.sources, device, tell)
-    work.mkdir(parents=True, exist_ok=True)
-    identity = _identity(config, train_sets + dev_sets)
-    rows = Trainer(model, material, config.training, work, identity, tell).run()
-    parameters = _parameters(model, image)
-    merge_adapters(model.text)
-    facts = Facts(config, train_sets, dev_sets, features.unreadable, rows, parameters)
-    publish_model(model.cpu(), image.cpu() if image else None, neighbours, task, facts, out, work, tell)
-    return out
+    return Ready(task, train_sets, dev_sets, model, image, neighbours, material, features.unreadable)
 
 
 def _parameters(model: MultimodalModel, image: ImageEncoder | None) -> dict[str, int]:

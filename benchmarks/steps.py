@@ -1,0 +1,98 @@
+"""A step of training of each fusion, against a step of `text_only`: same encoder, posts, batches and threads.
+
+Features of pictures are computed before, as in any training. A step is everything from the batch to the
+averaged weights. Posts are those of ``examples`` with pictures and alternative texts, see `extraction`; their
+labels are made up, which changes no cost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from extraction import Tell, write_posts
+from timing import Ratio, Work, interleave, ratio
+
+from twofold.config import read_config
+from twofold.errors import MissingExtraError
+
+BASE = Path(__file__).parents[1] / "configs" / "default.toml"
+BASELINE = "text_only"
+FUSIONS = ("concat", "evidential", "multigranular", "bottleneck", "dirichlet")
+POSTS, STEPS = 96, 6
+TYPES = ("PER", "LOC", "ORG", "MISC")
+
+
+def compare(work: Path, rounds: int, threads: int, tell: Tell) -> list[Ratio]:
+    """Time some steps of each fusion in turn.
+
+    Args:
+        work: folder for posts and logs.
+        rounds: rounds. threads: of PyTorch.
+        tell: gets a line where it cannot be measured.
+    """
+    posts = _labelled(write_posts(work / "steps", POSTS, pictures=True))
+    with ExitStack() as stack:
+        try:
+            works = {name: _steps(name, posts, work, threads, stack) for name in (BASELINE, *FUSIONS)}
+        except (ImportError, MissingExtraError) as error:
+            tell(f"steps of training left out: {error}")
+            return []
+        seconds = interleave(works, rounds)
+    return [_against(seconds, name) for name in FUSIONS]
+
+
+def _against(seconds: dict[str, list[float]], name: str) -> Ratio:
+    told = ratio(seconds, name, BASELINE, "all sources; aim: at most 1.6")
+    return told._replace(what=f"step of training, {name}", against=BASELINE)
+
+
+def _labelled(posts: Path) -> Path:
+    """The posts with their first word as an entity."""
+    lines = [json.loads(line) for line in posts.read_text(encoding="utf-8").splitlines()]
+    for number, post in enumerate(lines):
+        end = len(post["text"].split()[0])
+        post["entities"] = [{"start": 0, "end": end, "type": TYPES[number % len(TYPES)]}]
+    posts.write_text("".join(json.dumps(post) + "\n" for post in lines), encoding="utf-8", newline="\n")
+    return posts
+
+
+def _steps(fusion: str, posts: Path, work: Path, threads: int, stack: ExitStack) -> Work:
+    from twofold.config import DataConfig
+    from twofold.training.examples import batches, collate
+    from twofold.training.loop import Trainer
+    from twofold.training.quick import quickened
+    from twofold.training.run import make_ready
+
+    base = read_config(BASE)
+    sources = () if fusion == BASELINE else base.model.sources
+    config = replace(
+        base,
+        data=DataConfig((str(posts),), (str(posts),)),
+        model=replace(base.model, fusion=fusion, sources=sources),
+        training=replace(base.training, threads=threads),
+    )
+    ready = make_ready(config, _silent)
+    trainer = Trainer(ready.model, ready.material, config.training, work / fusion, fusion, _silent)
+    stack.enter_context(quickened(ready.model, trainer.device))
+    ready.model.train()
+    groups = islice(batches(ready.material.train, config.training.batch_size, seed=1, epoch=0), STEPS)
+    return partial(
+        _run,
+        trainer.step,
+        [partial(collate, g, ready.material.tables, ready.model.text.pad_id) for g in groups],
+    )
+
+
+def _run(step: Callable[..., float], made: list[Callable[..., object]]) -> None:
+    for make in made:
+        step(make())
+
+
+def _silent(line: str) -> None:
+    pass
