@@ -40,6 +40,18 @@ def test_an_unknown_type_fits_wherever_any_does():
     assert fitting("", "SHIP") == {"None"}
 
 
+def rivals(name: str) -> set[str]:
+    number = tiny_model.RELATIONS.index(name)
+    return {n for n, r in zip(tiny_model.RELATIONS, GRAMMAR.rivals(number), strict=True) if r}
+
+
+def test_rivals_are_what_the_types_of_a_relation_allow():
+    assert rivals("None") == set(tiny_model.RELATIONS)
+    for name in set(tiny_model.RELATIONS) - {"None"}:
+        allowed = [fitting(head, tail) for head, tail in ARGUMENTS[name]]
+        assert rivals(name) == {"None"}.union(*allowed)
+
+
 def test_masks_handed_out_are_not_the_grammars_own_memory():
     before = GRAMMAR.fits("PER", "ORG").copy()
     scores = np.zeros(len(before))

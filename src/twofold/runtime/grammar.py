@@ -65,6 +65,11 @@ class Grammar:
             return np.ones_like(self._none)
         return self._none | [any(head in ("", h) and tail in ("", t) for h, t in seen) for seen in self._seen]
 
+    def rivals(self, number: int) -> NDArray[np.bool_]:
+        """(K,) True for the relations that types of this one's head and tail allow; all of "None"'s."""
+        seen = self._seen[number]
+        return self._none | [bool(seen & other) for other in self._seen] if seen else np.ones_like(self._none)
+
     def related(self, head: str, tail: str) -> bool:
         """Whether types of head and tail allow any relation."""
         return bool((self.fits(head, tail) & ~self._none).any())
