@@ -455,15 +455,20 @@ def worth_most(spans: Sequence[tuple[TagSpan, float]], threshold: float) -> list
     Returns:
         In order of their places. Among equal sums the one with fewer spans, ending earlier.
     """
-    best: list[tuple[float, list[TagSpan]]] = [(0.0, [])]  # of the spans up to each
-    ends = [0]
+    values, ends = [0.0], [0]  # of the best set up to each, and where its last span ends
+    last: list[tuple[TagSpan, int] | None] = [None]  # that span, and the set before it
     for span, chance in sorted(spans, key=lambda item: (item[0].end, item[0].start, item[0].type)):
         before = bisect_right(ends, span.start) - 1
-        value = best[before][0] + chance - threshold
-        if value > best[-1][0]:
-            best.append((value, [*best[before][1], span]))
+        value = values[before] + chance - threshold
+        if value > values[-1]:
+            values.append(value)
             ends.append(span.end)
-    return best[-1][1]
+            last.append((span, before))
+    told, link = [], last[-1]
+    while link is not None:
+        told.append(link[0])
+        link = last[link[1]]
+    return told[::-1]
 
 
 def allowed_moves(labels: Sequence[str]) -> tuple[Mask, Mask]:
