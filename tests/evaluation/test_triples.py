@@ -13,8 +13,8 @@ ANNA, NASA, PARIS = (0, 4, "PER"), (5, 9, "ORG"), (10, 15, "LOC")
 WORKS = Triple(ANNA, "member_of", NASA)
 
 
-def scores(*posts):
-    counter = TripleCounter()
+def scores(*posts, symmetric=()):
+    counter = TripleCounter(symmetric)
     for gold, predicted in posts:
         counter.add(gold, predicted)
     return counter.scores()
@@ -34,6 +34,15 @@ def test_the_order_of_the_gold_counts():
     # The pair is annotated whichever way round, so that the wrong order is an error both ways.
     found = scores(([WORKS], [Triple(NASA, "member_of", ANNA)]))
     assert set(found) == {SpanScore(0, 1, 1)}
+
+
+def test_what_holds_both_ways_is_right_from_either_end():
+    other = Triple(NASA, "member_of", ANNA)
+    found = scores(([WORKS], [other]), ([other], [WORKS]), symmetric={"member_of"})
+    assert set(found) == {SpanScore(2, 2, 2)}
+    twice = scores(([WORKS, other], [other, WORKS]), symmetric={"member_of"})
+    assert set(twice) == {SpanScore(1, 1, 1)}  # told from both ends it is still one
+    assert set(scores(([WORKS], [other]), symmetric={"peer"})) == {SpanScore(0, 1, 1)}
 
 
 def test_pairs_of_which_nothing_is_known():

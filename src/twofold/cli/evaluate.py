@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         result = _Result(progress)
         labelled = result.labelled(items, rejected, extractor)
         posts = whole_posts(labelled) if extractor.relations else labelled
-        related = RelationResult(bool(extractor.types))
+        related = RelationResult(bool(extractor.types), extractor.symmetric)
         trusted = RelationTrust(args, extractor)
         # The model looks at text, picture and alt text only; gold travels beside them on the post.
         for post, extraction, before, judged in examined(extractor, posts, args.batch_size, args.trust):

@@ -1,12 +1,12 @@
 """Scores of relations for ``twofold evaluate``: of given pairs, and end to end.
 
 Given pairs: head and tail are the gold's, the model says how they stand (as MNRE is scored). End to end: the
-model has the bare post, and whole triples count.
+model has the bare post, and whole triples count; relations that hold both ways from either end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from twofold.evaluation.calibration import calibration_error
@@ -30,12 +30,13 @@ class RelationResult:
 
     Args:
         end_to_end: whether the model finds entities too, so that triples are its own.
+        symmetric: relations that hold both ways.
     """
 
-    def __init__(self, end_to_end: bool) -> None:
+    def __init__(self, end_to_end: bool, symmetric: Collection[str] = ()) -> None:
         self.posts = 0
         self._pairs = RelationCounter()
-        self._triples = TripleCounter() if end_to_end else None
+        self._triples = TripleCounter(symmetric) if end_to_end else None
         self._found = PredictionCollector()
 
     def add(self, post: Post, extraction: Extraction, judged: Sequence[Relation]) -> None:

@@ -1,6 +1,7 @@
 """Relations end to end: from a bare text to (head, relation, tail), counted in four ways.
 
-A triple is right if the relation and both ends are, head and tail in the order of the gold. Typed: start,
+A triple is right if the relation and both ends are, head and tail in the order of the gold unless the
+relation holds both ways: no text says which of two peers is the first. Typed: start,
 end and type of each end count; by spans: start and end only (MNRE tells no types of pairs that stand in no
 relation, and a tagger may type an end otherwise without harm).
 
@@ -59,12 +60,16 @@ class TripleScores(NamedTuple):
 class TripleCounter:
     """Counts posts one by one; its size does not grow with them.
 
+    Args:
+        symmetric: relations that hold both ways.
+
     Attributes:
         within_reach: gold triples both of whose ends were found as entities, whatever their types: no more
             can be right.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, symmetric: Collection[str] = ()) -> None:
+        self._symmetric = symmetric
         self.within_reach = 0
         self._scores = TripleScores(SpanScore(), SpanScore(), SpanScore(), SpanScore())
 
@@ -76,7 +81,7 @@ class TripleCounter:
             predicted: what was found, ``None`` not among it. A triple named twice counts once.
             entities: that were found.
         """
-        gold, predicted = list(gold), list(predicted)
+        gold, predicted = (list(map(self._in_order, triples)) for triples in (gold, predicted))
         annotated = {_pair(triple) for triple in gold}
         wanted = [triple for triple in gold if triple.relation != NONE]
         known = [triple for triple in predicted if _pair(triple) in annotated]
@@ -89,6 +94,11 @@ class TripleCounter:
             _count(map(_untyped, wanted), map(_untyped, known)),
         )
         self._scores = TripleScores(*map(_sum, self._scores, parts))
+
+    def _in_order(self, triple: Triple) -> Triple:
+        """A symmetric relation from its first end, whichever it was told from."""
+        head, tail = sorted((triple.head, triple.tail))
+        return triple._replace(head=head, tail=tail) if triple.relation in self._symmetric else triple
 
     def scores(self) -> TripleScores:
         """Scores of what was counted so far."""
