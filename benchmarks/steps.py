@@ -18,7 +18,7 @@ from pathlib import Path
 from extraction import Tell, write_posts
 from timing import Ratio, Work, interleave, ratio
 
-from twofold.config import read_config
+from twofold.config import DataConfig, read_config
 from twofold.errors import MissingExtraError
 
 BASE = Path(__file__).parents[1] / "configs" / "default.toml"
@@ -63,7 +63,6 @@ def _labelled(posts: Path) -> Path:
 
 
 def _steps(fusion: str, posts: Path, work: Path, threads: int, stack: ExitStack) -> Work:
-    from twofold.config import DataConfig
     from twofold.training.examples import batches, collate
     from twofold.training.loop import Trainer
     from twofold.training.quick import quickened

@@ -92,9 +92,8 @@ def test_what_is_told_travels_from_copy_to_copy(model, data, tmp_path, capsys):
     assert types_told(back) == ["PER", "ORG", "LOC"]
     capsys.readouterr()
     assert main(["calibrate", str(mine), str(data), "-o", str(back), "--tell", "f1"]) == 0
-    assert (
-        "told is the best tag sequence" in capsys.readouterr().out
-    )  # what it is surest of is wrong most often
+    # What it is surest of is wrong most often, so that no threshold is better.
+    assert "told is the best tag sequence" in capsys.readouterr().out
     assert types_told(back) == ["PER", "ORG", "LOC"]
 
 

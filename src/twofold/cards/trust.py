@@ -108,12 +108,12 @@ def _choice(trust: Card) -> str:
         f"the spans that are worth most, each costing {choice['threshold']:.3f} (probability at temperature "
         f"{choice['temperature']:.3f})."
     )
-    if chosen is None:
-        return told
-    return told + (
-        f" On the posts to test on that is an F1 of {_percent(chosen['f1'])} % (lenient); the best "
-        f"sequence has {_percent(chosen['f1_sequence'])} %. Scores above are of the best sequence."
-    )
+    if chosen is not None:
+        told += (
+            f" On the posts to test on that is an F1 of {_percent(chosen['f1'])} % (lenient); the best "
+            f"sequence has {_percent(chosen['f1_sequence'])} %."
+        )
+    return told + " Scores above are of the best sequence."
 
 
 def _end_to_end(whole: Card) -> str:

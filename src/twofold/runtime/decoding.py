@@ -242,12 +242,12 @@ class ChainDecoder:
         moves = self._exp_transitions(temperature)
         begin = np.array(list(self._begin.values()), np.int64)
         inner = np.array(list(self._inside.values()), np.int64)
-        real = np.arange(len(forward.running))[:, None] < mask.sum(1)[order]
+        lengths = mask.sum(1)[order]
+        real = np.arange(len(forward.running))[:, None] < lengths
         likely = (forward.alpha[:, :, begin] * beta[:, :, begin] > threshold) & real[:, :, None]
         start, row, kind = np.nonzero(likely)  # (S,) each; a span is at most as probable as its beginning
         end, last, weight = start + 1, begin[kind], forward.alpha[start, row, begin[kind]]
         found: list[list[tuple[TagSpan, float]]] = [[] for _ in order]
-        lengths = mask.sum(1)[order]
         while len(start):
             chance = weight * self._ending(forward, beta, moves, (row, end, last, inner[kind]))
             for i in np.flatnonzero(chance > threshold).tolist():

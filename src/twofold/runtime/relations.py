@@ -148,10 +148,8 @@ class RelationReader:
         For pairs whose types are a guess: a wrong one must not forbid the right one. How sure that is, is
         asked as in use: among the relations that types allow, here those of what was found.
         """
-        every = np.ones(len(self.labels), bool)
-        found = [self._verdict(reading, every).number for reading in readings]
         rivals = self.grammar.rivals
-        return [self._verdict(reading, rivals(i)) for reading, i in zip(readings, found, strict=True)]
+        return [self._verdict(reading, rivals(int(reading.emissions.argmax()))) for reading in readings]
 
     def judge_typed(self, readings: Sequence[PairReading]) -> list[Verdict]:
         """As `judge`; "None" and those compete that the types allow, which are told beside the relation."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from twofold.runtime.decoding import ChainDecoder, Choice
 from twofold.runtime.reading import Reading
-from twofold.trust.entities import labelled
+from twofold.trust.entities import LabelledSpans, labelled
 from twofold.trust.fitting import one_temperature
 
 LOWEST = 0.05
@@ -42,7 +42,10 @@ class Chosen:
 
 def f1_of(decoder: ChainDecoder, readings: Sequence[Reading]) -> float:
     """Lenient F1 in [0, 1] of what a decoder tells; 0 where nothing is told and nothing is there."""
-    found = labelled(decoder, readings)
+    return _f1(labelled(decoder, readings), readings)
+
+
+def _f1(found: LabelledSpans, readings: Sequence[Reading]) -> float:
     gold = sum(len({(e.start, e.end, e.type) for e in reading.post.entities or ()}) for reading in readings)
     return 2 * int(found.right.sum()) / max(len(found.right) + gold, 1)
 
@@ -57,9 +60,9 @@ def fit_choice(decoder: ChainDecoder, readings: Sequence[Reading]) -> Choice | N
     Raises:
         DataError: nothing is found in them.
     """
-    sequence = decoder.choosing(None)
-    temperature = one_temperature(labelled(sequence, readings)).temperature
-    best, choice = f1_of(sequence, readings), None
+    sequence = labelled(decoder.choosing(None), readings)
+    temperature = one_temperature(sequence).temperature
+    best, choice = _f1(sequence, readings), None
     while True:  # ends: F1 takes finitely many values, and the best grows
         tried = Choice(max(best / 2, LOWEST), temperature)
         if tried == choice:
