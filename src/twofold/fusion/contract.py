@@ -52,9 +52,11 @@ class Fusion(nn.Module):
 
     Attributes:
         sources: names of the sources in the order of M, ``text`` first.
+        blanks: chance that a picture is shown as a blank one in training; see `know_blanks`.
     """
 
     sources: Sequence[str]
+    blanks: float = 0.0
 
     def forward(
         self, words: Tensor, mask: Tensor, sources: Mapping[str, Source], slots: Tensor | None = None
@@ -68,6 +70,13 @@ class Fusion(nn.Module):
             slots: (B, S, P) the words that make up each slot; None for a slot a word (S = W, P = 1).
         """
         raise NotImplementedError
+
+    def know_blanks(self, states: Mapping[str, Tensor]) -> None:
+        """Learn, before training, how pictures look that show nothing; for fusions whose `blanks` is above 0.
+
+        Args:
+            states: (C, N, V) of C such pictures, by source.
+        """
 
     def loss(self, fused: Fused, targets: Tensor, mask: Tensor) -> Tensor:
         """Auxiliary loss of the method, a scalar; 0 for methods that have none.

@@ -9,7 +9,7 @@ further source revises the text's reading, δₘ = δ_text + Δₘ, and emission
 For relations the pair's states stand where the word's do, and K are the relation classes.
 
 Shapes: B posts, W slots (a tagger's words, a relation's one pair), P words of a slot, D width of a
-slot's states, N elements of a source, V its width, H inner width, K outputs, M sources.
+slot's states, N elements of a source, V its width, H inner width, K outputs, M sources, C blank pictures.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from twofold.fusion.nig import NIG, Pooling, from_scores, nll, regulariser
 SCALE = 4.5
 """Where the learned scale of emissions starts. A tagger trained by its CRF alone scores the right tag of a
 word it is sure of at about 4.5; with this scale that is δ = 1, the target, and what is left over is doubt."""
+BLANK_WEIGHT = 0.1
+"""Weight of the evidence that is claimed for a picture known to be blank."""
 
 
 class Doubt(nn.Module):
@@ -74,6 +76,9 @@ class Evidential(Fusion):
         warmup: training steps over which λₑ rises from 0. Evidence judged before the text encoder
             knows anything would take the text's weight away, and nothing gives it back: along
             β(1+γ)/(γα) = constant the likelihood does not tell γ from β.
+        blanks: chance that a picture is shown as a blank one in training, where every γ that is claimed
+            for it costs. Nothing else says that a picture without content is no evidence, and then an
+            uncertainty may fall with it (ours; docs/confidence.md).
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Evidential(Fusion):
         regulariser_weight: float = 0.01,
         text_dropout: float = 0.05,
         warmup: int = 400,
+        blanks: float = 0.0,
     ) -> None:
         super().__init__()
         self.sources = ("text", *source_widths)
@@ -96,7 +102,7 @@ class Evidential(Fusion):
         self.outputs = outputs
         self.pooling = pooling
         self.evidence_weight, self.regulariser_weight = evidence_weight, regulariser_weight
-        self.text_dropout = text_dropout
+        self.text_dropout, self.blanks = text_dropout, blanks
         self.views = nn.ModuleDict({n: SourceView(width, v, inner) for n, v in source_widths.items()})
         self.means = nn.ModuleDict({"text": nn.Linear(width, outputs)})
         self.means.update({n: _revision_head(inner, outputs) for n in source_widths})
@@ -118,6 +124,7 @@ class Evidential(Fusion):
         Views take words and states as they are: what a picture says must not bend the text encoder.
         """
         words = at_slots(words, slots)  # (B, W, P·D): each slot is read as a word is
+        sources, blank = self._shown(sources)
         present = self._present(words, sources)  # (B, M)
         reading = self.means["text"](self.drop(words)) / SCALE  # (B, W, K), the head works in the CRF's units
         stacks = [self._evidence("text", reading, words)]
@@ -127,7 +134,23 @@ class Evidential(Fusion):
         pooled, weight = self.pooling(nig, present[:, :, None, None].to(words.dtype), words)
         emissions = self.scale * pooled.delta + self.bias
         share = _share(reading, nig.delta, weight)
-        return Fused(emissions, evidence, torch.stack(pooled, 1), share, present)
+        return Fused(emissions, evidence, torch.stack(pooled, 1), share, present, blank)
+
+    def know_blanks(self, states: Mapping[str, Tensor]) -> None:
+        """See `Fusion.know_blanks`; they are kept for training only."""
+        for name, blank in states.items():
+            self.register_buffer(f"blank_{name}", blank, persistent=False)
+
+    def _shown(self, sources: Mapping[str, Source]) -> tuple[Mapping[str, Source], tuple[Tensor, ...]]:
+        """The sources, in training some of them blank; and, where any may be, (B, M) which are."""
+        known = {n: b for n in self.sources[1:] if (b := getattr(self, f"blank_{n}", None)) is not None}
+        if not self.training or not known.keys() & sources.keys():
+            return sources, ()
+        shown, which = dict(sources), {}
+        for name in known.keys() & sources.keys():
+            shown[name], which[name] = _blanked(sources[name], known[name], self.blanks)
+        none = torch.zeros_like(next(iter(which.values())))
+        return shown, (torch.stack([which.get(name, none) for name in self.sources], 1),)
 
     def _present(self, words: Tensor, sources: Mapping[str, Source]) -> Tensor:
         """(B, M) True where a source takes part; in training the text is left out at random."""
@@ -180,7 +203,15 @@ class Evidential(Fusion):
         total = pooled_loss + (single_loss * fused.present[:, :, None, None]).sum(1)
         weight = mask.unsqueeze(2)
         mean = (total * weight).sum() / (weight.sum() * self.outputs).clamp(min=1)
-        return self._weight() * mean
+        return self._weight() * mean + self._claimed_blank(fused, mask)
+
+    def _claimed_blank(self, fused: Fused, mask: Tensor) -> Tensor:
+        """Mean γ, over slots and outputs, that was claimed for blank pictures."""
+        if not fused.internal or fused.evidence is None:
+            return fused.emissions.new_zeros(())
+        blank = (fused.internal[0].unsqueeze(2) & mask.unsqueeze(1)).unsqueeze(3)  # (B, M, W, 1)
+        gamma = NIG(*fused.evidence.unbind(2)).gamma
+        return BLANK_WEIGHT * (gamma * blank).sum() / (blank.sum() * self.outputs).clamp(min=1)
 
     def _weight(self) -> float:
         steps = self.get_buffer("steps")
@@ -190,6 +221,24 @@ class Evidential(Fusion):
 
     def _penalty(self, nig: NIG, target: Tensor) -> Tensor:
         return nll(nig, target) + self.regulariser_weight * regulariser(nig, target)
+
+
+def _blanked(source: Source, blank: Tensor, chance: float) -> tuple[Source, Tensor]:
+    """A source, blank in some of the posts that have it.
+
+    Args:
+        source: states (B, N, V).
+        blank: (C, N', V) elements of blank pictures, gone through again where N is above N'.
+        chance: of each post.
+
+    Returns:
+        The source, and (B,) where it is blank now.
+    """
+    count, elements = source.mask.shape
+    rows = source.mask.any(1) & (torch.rand(count, device=blank.device) < chance)
+    drawn = blank[torch.randint(len(blank), (count,), device=blank.device)]  # (B, N', V)
+    drawn = drawn[:, torch.arange(elements, device=blank.device) % blank.shape[1]]
+    return Source(torch.where(rows[:, None, None], drawn, source.states), source.mask), rows
 
 
 def _share(reading: Tensor, delta: Tensor, weight: Tensor) -> Tensor:

@@ -62,6 +62,7 @@ def _evidential(plan: Plan) -> Fusion:
         places=plan.places,
         evidence_weight=options.weight,
         regulariser_weight=options.regulariser,
+        blanks=options.blanks,
     )
 
 

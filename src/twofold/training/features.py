@@ -8,6 +8,7 @@ Shapes: P distinct pictures, R regions, V their width, C crops.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from twofold.encoders.image import ImageEncoder
 from twofold.errors import DataError, PictureError
@@ -24,12 +26,17 @@ from twofold.runtime.crops import CropJob, CropReader
 from twofold.runtime.pictures import FeatureCache, content_hash, read_picture
 from twofold.runtime.scene import VISUAL, crop_boxes, pooled
 from twofold.training.examples import Features, Table
+from twofold.witness.pictures import blank
 
 Image = Path | bytes
 Half = NDArray[np.float16]
 Key = str
 """Content hash of a picture."""
 
+BLANKS = [(red, green, blue) for red, green, blue in itertools.product((0, 128, 255), repeat=3)]
+BLANKS += [(grey, grey, grey) for grey in range(8, 256, 8) if grey != 128]
+"""Colours of blank pictures in training. Greys are many because those near the middle are all but the zero
+that encoders are fed with, and look like no other colour to them."""
 _AT_ONCE = 64
 
 
@@ -84,6 +91,12 @@ class FeatureMaker:
                 for row, number in zip(rows, numbers, strict=True):
                     row |= {name: number} if number >= 0 else {}
         return Features(tables, list(rows), unreadable)
+
+    def blanks(self, sources: Sequence[str]) -> dict[str, Tensor]:
+        """States (C, N, V) of C pictures of one colour each, for the sources that the encoder reads."""
+        posts = [Post(f"blank {colour}", "", image=blank(colour)) for colour in BLANKS]
+        tables = self.features(posts, sources).tables
+        return {name: torch.from_numpy(table.states.astype(np.float32)) for name, table in tables.items()}
 
     def _source(
         self, name: str, posts: Sequence[Post], keys: Sequence[Key | None]

@@ -117,6 +117,8 @@ def make_ready(config: Config, tell: Tell) -> Ready:
     vectors = neighbours.width if neighbours else 0
     model = build_model(config.model, labels, text, image, task.counts(posts, labels), vectors)
     features = _features(train_sets + dev_sets, image, config, tell)
+    if image is not None and model.fusion.blanks > 0:
+        model.fusion.know_blanks(_maker(image, config, tell).blanks(config.model.sources))
     material = with_neighbours(_material(model, task, train_sets, dev_sets, features, config), neighbours)
     if config.training.encoder_lr == 0:
         device = choose_device(config.training)
@@ -144,14 +146,17 @@ def _features(corpora: Sequence[Corpus], image: ImageEncoder | None, config: Con
     posts = [post for corpus in corpora for post in corpus.posts]
     if image is None:
         return no_features(posts)
-    cache = FeatureCache(cache_folder(), image.fingerprint)
-    maker = FeatureMaker(image, cache, choose_device(config.training), tell, config.model.max_crops)
-    features = maker.features(posts, config.model.sources)
+    features = _maker(image, config, tell).features(posts, config.model.sources)
     sizes = ", ".join(f"{len(table.counts)} for {name}" for name, table in features.tables.items())
     tell(f"pictures: {sizes}; {len(features.unreadable)} unreadable")
     for line in features.unreadable[:20]:
         tell(f"  unreadable: {line}")
     return features
+
+
+def _maker(image: ImageEncoder, config: Config, tell: Tell) -> FeatureMaker:
+    cache = FeatureCache(cache_folder(), image.fingerprint)
+    return FeatureMaker(image, cache, choose_device(config.training), tell, config.model.max_crops)
 
 
 def _material(

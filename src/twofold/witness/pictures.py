@@ -32,9 +32,9 @@ _SMALL = 64
 GREY = (128, 128, 128)
 
 
-def blank() -> bytes:
+def blank(colour: tuple[int, int, int] = GREY) -> bytes:
     """A picture of one colour; its content is the same each time."""
-    return _written(Image.new("RGB", (256, 256), GREY))
+    return _written(Image.new("RGB", (256, 256), colour))
 
 
 def spoiled(how: str, image: Path | bytes, key: str) -> bytes:
