@@ -4,8 +4,9 @@
 
 DATA holds twitter2017/, captions/captions.tsv and pictures/standins/. Trains by `twofold.training.run.train`
 what is not in OUT yet (killed, it goes on), with the options of configs/default.toml: evidential fusion with
-the log-linear pool in as many seeds as the ensemble has members, the other pools, a Dirichlet, and `concat`,
-which has no loss of evidence. Then reads posts with the networks in PyTorch, since one method wants dropout
+the log-linear pool in as many seeds as the ensemble has members, the other pools (all these are shown no
+blank picture in training), the fusion as that file has it, a Dirichlet, and `concat`, which has no loss of
+evidence. Then reads posts with the networks in PyTorch, since one method wants dropout
 on, after a check that they give what the exported folders give. Temperatures are fitted on the first half of
 dev, figures are of the second half, or (``--on``) of another file. The epoch was chosen on the whole of dev,
 for all alike.
@@ -51,7 +52,9 @@ RESULT = HERE / "results" / "uncertainty.json"
 BASE = HERE.parent / "configs" / "default.toml"
 ENSEMBLE = "log_linear"
 """The first model of all that are asked for works with dropout on, too, and its spans are the common ones."""
-OTHERS = ("prior_corrected-1", "monig-1", "dirichlet-1", "concat-1")
+DEFAULT = "default"
+"""The fusion as the configuration has it."""
+OTHERS = ("prior_corrected-1", "monig-1", f"{DEFAULT}-1", "dirichlet-1", "concat-1")
 CHECKED = 20
 """Posts on which networks and exported folders are compared."""
 TOLERANCE = 1e-3
@@ -147,7 +150,9 @@ def all_jobs(args: argparse.Namespace) -> list[Job]:
 def _fusion(kind: str, base: Config) -> dict[str, Any]:
     if kind in ("dirichlet", "concat"):
         return {"fusion": kind}
-    return {"fusion": "evidential", "evidential": replace(base.model.evidential, pooling=kind)}
+    if kind == DEFAULT:
+        return {}
+    return {"fusion": "evidential", "evidential": replace(base.model.evidential, pooling=kind, blanks=0.0)}
 
 
 def finished(job: Job) -> bool:

@@ -38,7 +38,15 @@ piece_dropout = 0.0
 device = "cpu"
 precision = "float32"
 """
-MODELS = ["log_linear-1", "log_linear-2", "prior_corrected-1", "monig-1", "dirichlet-1", "concat-1"]
+MODELS = [
+    "log_linear-1",
+    "log_linear-2",
+    "prior_corrected-1",
+    "monig-1",
+    "default-1",
+    "dirichlet-1",
+    "concat-1",
+]
 ENSEMBLE, DROPOUT = "log_linear, ensemble of 2", "log_linear-1, MC dropout"
 
 
