@@ -4,7 +4,7 @@
 
 DATA holds twitter2017/, captions/captions.tsv and pictures/standins/. Each variant is trained by
 `twofold.training.run.train` in a process of its own, one thread, one seed, on Twitter-2017 with everything
-else as in configs/default.toml; F1 is of the exported folder on dev. Time is the CPU time of the process
+else as in configs/comparison.toml; F1 is of the exported folder on dev. Time is the CPU time of the process
 (other work on the machine then counts for less), memory its peak until the last epoch ended, export left
 out. Features of pictures come from the cache folder if they are there; where they are not, run it twice.
 Writes benchmarks/results/adapters.json after each variant; one that is there already is not run again.
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 OUT = Path(__file__).parent / "results" / "adapters.json"
-BASE = Path(__file__).parents[1] / "configs" / "default.toml"
+BASE = Path(__file__).parents[1] / "configs" / "comparison.toml"
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "frozen": {"encoder_lr": 0.0},
     "lora, rank 8": {"adapters": "lora", "encoder_lr": 1e-3},

@@ -3,7 +3,7 @@
     python benchmarks/controlled.py [--tasks entities relations] [--fusions …] [--epochs 8] [--seed 1]
 
 Draws the set (`twofold.corpora.controlled`) into a temporary folder, trains every fusion on it by
-`twofold.training.run.train` with the options of configs/default.toml, and reads the test posts with the
+`twofold.training.run.train` with the options of configs/comparison.toml, and reads the test posts with the
 exported folder. Right: a post's one entity, or pair, is found with its type. Uncertainty is aleatoric and
 epistemic together, the mean over posts. Writes results/controlled.json and controlled.md after each model;
 one that is there already is not trained again.
@@ -32,7 +32,7 @@ from twofold.training.run import train
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "controlled.json"
-BASE = HERE.parent / "configs" / "default.toml"
+BASE = HERE.parent / "configs" / "comparison.toml"
 CONDITIONS: Mapping[str, str] = {
     "right": "twins, right picture",
     "without": "twins, none",
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def configuration(data: Path, task: str, fusion: str, epochs: int, seed: int) -> Config:
-    """That of the default model, on this set, with pictures alone."""
+    """That of the comparisons, on this set, with pictures alone."""
     base = read_config(BASE)
     options = replace(base.model.relations, markers="untyped", tagger="")
     return Config(

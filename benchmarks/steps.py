@@ -21,7 +21,7 @@ from timing import Ratio, Work, interleave, ratio
 from twofold.config import DataConfig, read_config
 from twofold.errors import MissingExtraError
 
-BASE = Path(__file__).parents[1] / "configs" / "default.toml"
+BASE = Path(__file__).parents[1] / "configs" / "comparison.toml"
 BASELINE = "text_only"
 FUSIONS = ("concat", "evidential", "multigranular", "bottleneck", "dirichlet")
 POSTS, STEPS = 96, 6

@@ -3,7 +3,7 @@
     python benchmarks/uncertainty.py --data DATA -o OUT [--only PATTERN …] [--collect] [--on FILE]
 
 DATA holds twitter2017/, captions/captions.tsv and pictures/standins/. Trains by `twofold.training.run.train`
-what is not in OUT yet (killed, it goes on), with the options of configs/default.toml: evidential fusion with
+what is not in OUT yet (killed, it goes on), with the options of configs/comparison.toml: evidential fusion with
 the log-linear pool in as many seeds as the ensemble has members, the other pools (all these are shown no
 blank picture in training), the fusion as that file has it, a Dirichlet, and `concat`, which has no loss of
 evidence. Then reads posts with the networks in PyTorch, since one method wants dropout
@@ -49,7 +49,7 @@ from twofold.trust.halves import first_half
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "uncertainty.json"
-BASE = HERE.parent / "configs" / "default.toml"
+BASE = HERE.parent / "configs" / "comparison.toml"
 ENSEMBLE = "log_linear"
 """The first model of all that are asked for works with dropout on, too, and its spans are the common ones."""
 DEFAULT = "default"
