@@ -3,10 +3,10 @@
     python benchmarks/uncertainty.py --data DATA -o OUT [--only PATTERN …] [--collect] [--on FILE]
 
 DATA holds twitter2017/, captions/captions.tsv and pictures/standins/. Trains by `twofold.training.run.train`
-what is not in OUT yet (killed, it goes on), with the options of configs/comparison.toml: evidential fusion with
-the log-linear pool in as many seeds as the ensemble has members, the other pools (all these are shown no
-blank picture in training), the fusion as that file has it, a Dirichlet, and `concat`, which has no loss of
-evidence. Then reads posts with the networks in PyTorch, since one method wants dropout
+what is not in OUT yet (killed, it goes on), with the options of configs/comparison.toml: evidential fusion
+with the log-linear pool in as many seeds as the ensemble has members, the other pools (all these are shown
+no blank picture in training), the fusion as that file has it, a Dirichlet, and `concat`, which has no loss
+of evidence. Then reads posts with the networks in PyTorch, since one method wants dropout
 on, after a check that they give what the exported folders give. Temperatures are fitted on the first half of
 dev, figures are of the second half, or (``--on``) of another file. The epoch was chosen on the whole of dev,
 for all alike.
