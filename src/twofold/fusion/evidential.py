@@ -203,15 +203,15 @@ class Evidential(Fusion):
         total = pooled_loss + (single_loss * fused.present[:, :, None, None]).sum(1)
         weight = mask.unsqueeze(2)
         mean = (total * weight).sum() / (weight.sum() * self.outputs).clamp(min=1)
-        return self._weight() * mean + self._claimed_blank(fused, mask)
+        loss: Tensor = self._weight() * mean
+        for blank in fused.internal:
+            loss = loss + BLANK_WEIGHT * self._claimed(single.gamma, blank, mask)
+        return loss
 
-    def _claimed_blank(self, fused: Fused, mask: Tensor) -> Tensor:
-        """Mean γ, over slots and outputs, that was claimed for blank pictures."""
-        if not fused.internal or fused.evidence is None:
-            return fused.emissions.new_zeros(())
-        blank = (fused.internal[0].unsqueeze(2) & mask.unsqueeze(1)).unsqueeze(3)  # (B, M, W, 1)
-        gamma = NIG(*fused.evidence.unbind(2)).gamma
-        return BLANK_WEIGHT * (gamma * blank).sum() / (blank.sum() * self.outputs).clamp(min=1)
+    def _claimed(self, gamma: Tensor, blank: Tensor, mask: Tensor) -> Tensor:
+        """Mean γ, over slots and outputs, of the sources that were blank (B, M)."""
+        where = (blank.unsqueeze(2) & mask.unsqueeze(1)).unsqueeze(3)  # (B, M, W, 1)
+        return (gamma * where).sum() / (where.sum() * self.outputs).clamp(min=1)
 
     def _weight(self) -> float:
         steps = self.get_buffer("steps")
