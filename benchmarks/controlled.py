@@ -1,6 +1,6 @@
 """Does each fusion use its picture? The controlled set, over the embedded encoders.
 
-    python benchmarks/controlled.py [--tasks entities relations] [--fusions …] [--epochs 8] [--seed 1]
+    python benchmarks/controlled.py [--tasks entities relations] [--fusions …] [--epochs 16] [--seed 1]
 
 Draws the set (`twofold.corpora.controlled`) into a temporary folder, trains every fusion on it by
 `twofold.training.run.train` with the options of configs/comparison.toml, and reads the test posts with the
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
     parser.add_argument("--fusions", nargs="+", choices=FUSIONS, default=sorted(FUSIONS))
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     results = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}

@@ -51,15 +51,17 @@ class EvidentialConfig:
     """Options of the fusion ``evidential``.
 
     Attributes:
-        pooling: ``monig``, ``prior_corrected`` or ``log_linear``.
+        pooling: ``monig``, ``prior_corrected``, ``discounted`` or ``log_linear``.
         weight: λₑ, of the evidence loss. regulariser: λ, of evidence for wrong predictions.
         blanks: chance that a picture is shown as a blank one in training, to claim no evidence there.
+        strangers: chance that another post's picture is shown in training, likewise.
     """
 
     pooling: str = "prior_corrected"
     weight: float = 0.05
     regulariser: float = 0.01
     blanks: float = 0.15
+    strangers: float = 0.0
 
 
 DEFAULT_TAGGER = "default"

@@ -124,6 +124,15 @@ def test_one_uncertainty_that_falls_is_enough(condition, lower):
     assert verdicts(**{condition: posts_with(**lower)})["uncertainty_never_falls"] is False
 
 
+def test_a_fall_that_is_within_the_draw_of_posts_cannot_be_told():
+    rows = [[entity(e.start, e.type, aleatoric=0.2 + change) for e in row]
+            for row, change in zip(OWN_POSTS, (0.1, -0.11), strict=True)]  # fmt: skip
+    changed = report(swapped=stand(*rows, own=OWN_POSTS)).verdicts["uncertainty_never_falls"]
+    assert changed.figures["aleatoric, swapped"].value == pytest.approx(-0.005)
+    assert changed.figures["aleatoric, swapped"].high > 0
+    assert changed.holds is None
+
+
 def test_uncertainty_that_rises_or_falls_elsewhere_is_allowed():
     changed = {
         "blank": posts_with(0.3, 0.2),

@@ -12,6 +12,7 @@ from twofold.fusion.nig import (  # noqa: E402
     BETA_FLOOR,
     EVIDENCE_CAP,
     NIG,
+    Discounted,
     LogLinear,
     MoNIG,
     Pooling,
@@ -94,7 +95,7 @@ def test_summations_commute_and_associate(rule: Pooling) -> None:
         assert [x.item() for x in other] == pytest.approx([x.item() for x in whole])
 
 
-@pytest.mark.parametrize("rule", [MoNIG(), PriorCorrected(), Evenly()])
+@pytest.mark.parametrize("rule", [MoNIG(), PriorCorrected(), Discounted(), Evenly()])
 def test_a_masked_source_leaves_the_other_as_it_was(rule: Pooling) -> None:
     one, other = (0.3, 1.0, 2.0, 1.0), (5.0, 3.0, 4.0, 9.0)
     assert [x.item() for x in pool(rule, one, other, present=[1, 0])] == pytest.approx(one)
@@ -104,6 +105,31 @@ def test_no_evidence_changes_nothing_only_when_prior_corrected() -> None:
     one, nothing = (0.3, 1.0, 2.0, 1.0), (0.9, 1e-9, 1 + 1e-9, 1e-9)
     assert [x.item() for x in pool(PriorCorrected(), one, nothing)] == pytest.approx(one, abs=1e-6)
     assert pool(MoNIG(), one, nothing).aleatoric.item() == pytest.approx(0.4, abs=1e-6)  # α gains 3/2
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(2.0, 0.05), (19.0, 3.0)])
+def test_discounted_a_source_that_knows_nothing_is_as_good_as_absent(alpha: float, beta: float) -> None:
+    one = (0.3, 1.0, 2.0, 1.0)
+    assert [x.item() for x in pool(Discounted(), one, (0.9, 1e-9, alpha, beta))] == pytest.approx(
+        one, abs=1e-6
+    )
+    kept = pool(PriorCorrected(), one, (0.9, 1e-9, alpha, beta))
+    assert kept.alpha.item() == pytest.approx(1 + 1 + alpha - 1)
+
+
+def test_discounted_equally_sure_sources_are_summed_in_full_and_others_by_the_noise_in_their_variance() -> (
+    None
+):
+    sources = [(0.1, 0.7, 2.5, 0.4), (0.9, 0.7, 3.0, 1.0), (-0.4, 0.7, 4.1, 2.0)]
+    in_full = [x.item() for x in pool(PriorCorrected(), *sources)]
+    assert [x.item() for x in pool(Discounted(), *sources)] == pytest.approx(in_full)
+    assert [x.item() for x in pool(Discounted(), *sources[::-1])] == pytest.approx(in_full)
+    sure, unsure = NIG(0.0, 3.0, 5.0, 1.0), NIG(0.0, 0.25, 3.0, 2.0)  # type: ignore[arg-type]
+    parts = [nig.aleatoric / (nig.aleatoric + nig.epistemic) for nig in (sure, unsure)]
+    fused = pool(Discounted(), tuple(sure), tuple(unsure))
+    weight = parts[1] / parts[0]
+    assert fused.alpha.item() == pytest.approx(1 + 4 + weight * 2)
+    assert fused.beta.item() == pytest.approx(1 + weight * 2)
 
 
 def test_parameters_stay_in_their_ranges() -> None:
@@ -122,7 +148,7 @@ def test_regulariser_is_evidence_times_error() -> None:
     assert regulariser(nig, torch.tensor(1.0)).item() == pytest.approx(0.75 * (2 * 2 + 3))
 
 
-@pytest.mark.parametrize("pooling", [MoNIG(), PriorCorrected(), LogLinear(4, 2)])
+@pytest.mark.parametrize("pooling", [MoNIG(), PriorCorrected(), Discounted(), LogLinear(4, 2)])
 def test_how_sure_the_pool_is_bends_neither_what_sources_say_nor_their_weights(pooling: Pooling) -> None:
     torch.manual_seed(0)
     delta = torch.randn(2, 2, 3, 5, requires_grad=True)

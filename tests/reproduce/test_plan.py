@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twofold.config import ModelConfig
+from twofold.config import Config, ModelConfig
 from twofold.errors import ConfigError, DataError
 from twofold.reproduce.plan import OPTION_TABLES, Run, flat, runs_of
 from twofold.reproduce.table import read_table
@@ -42,6 +42,34 @@ def test_overrides_of_table_data_and_method_add_up(table_file: Path) -> None:
     assert run.config.model.weights == "float32"
     assert Path(run.config.data.train[0]) == (table_file.parent / "data" / "train.jsonl").resolve()
     assert run.config.data.images == ""
+
+
+def test_a_method_may_differ_on_one_data_set_and_says_so(table_file: Path) -> None:
+    own = """
+[methods.evidential.on.tweets]
+title = "Evidential, slow"
+training = { head_lr = 1e-4 }
+model = { evidential = { weight = 0.7 } }
+
+[data.more]
+train = ["train.jsonl"]
+dev = ["dev.jsonl"]
+report = "dev.jsonl"
+"""
+    elsewhere = ids(runs(table_file))
+    table_file.write_text(table_file.read_text(encoding="utf-8") + own, encoding="utf-8")
+    table = read_table(table_file)
+    found = {run.name: run for run in runs_of(table)}
+    here, there = found["tweets/evidential/1"].config, found["more/evidential/1"].config
+    assert (here.training.head_lr, here.model.evidential.weight) == (1e-4, 0.7)
+    assert here.model.evidential.pooling == "monig"  # what the method has on all
+    assert (there.training.head_lr, there.model.evidential.weight) == (
+        Config().training.head_lr, Config().model.evidential.weight,
+    )  # fmt: skip
+    assert table.methods["evidential"].of("tweets").title == "Evidential, slow"
+    assert table.methods["evidential"].of("more").title == "Evidential"
+    assert found["tweets/text_only/1"].id == elsewhere["tweets/text_only/1"]
+    assert found["tweets/evidential/1"].id != elsewhere["tweets/evidential/1"]
 
 
 def test_a_data_set_may_start_from_a_configuration_of_its_own(table_file: Path) -> None:

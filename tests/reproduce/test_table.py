@@ -33,6 +33,9 @@ def test_what_is_in_the_file(table_file: Path) -> None:
         ('descriptions = "written by hand"', 'pictures = "nice"', "real or stand-in or none"),
         ('descriptions = "written by hand"', 'methods = ["magic"]', "unknown method 'magic'"),
         ("[methods.text_only.model]", "[methods.text_only.models]", "'model', perhaps"),
+        ("[methods.text_only.model]", "[methods.text_only.on.mail.model]", "unknown data set 'mail'"),
+        ("[methods.text_only.model]", "[methods.text_only.on.tweets.modle]", "'model', perhaps"),
+        ("[methods.text_only.model]", "[methods.text_only.on.tweets.on.tweets.model]", "on within on"),
         ('pooling = "monig"', 'pool = "monig"', "'pooling', perhaps"),
     ],
 )

@@ -9,7 +9,7 @@ Shape letters: N posts, R draws.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -222,13 +222,22 @@ def _never_falls(found: Mapping[str, ConditionFigures]) -> Verdict:
         for name in (BLANK, SWAPPED)
         for measure in SPREADS
     }
-    values = [figure.value for figure in figures.values()]
     return Verdict(
         "fused uncertainty never falls when a picture is replaced by a blank or another post's "
         "(mean over posts)",
-        None if not all(map(math.isfinite, values)) else min(values) >= -NOISE,
+        _falls_nowhere(list(figures.values())),
         figures,
     )
+
+
+def _falls_nowhere(changes: Sequence[Interval]) -> bool | None:
+    """False where one falls by more than the draw of posts explains; None where one may have."""
+    values = [change.value for change in changes]
+    if not all(map(math.isfinite, values)):
+        return None
+    if min(values) >= -NOISE:
+        return True
+    return False if any(change.high < -NOISE for change in changes) else None
 
 
 def _wrong_picture(stands: Mapping[str, Stand], draws: int, seed: int) -> Verdict:

@@ -52,11 +52,11 @@ class Fusion(nn.Module):
 
     Attributes:
         sources: names of the sources in the order of M, ``text`` first.
-        blanks: chance that a picture is shown as a blank one in training; see `know_blanks`.
+        exchanges_pictures: whether wrong pictures are shown in training; see `know_blanks`.
     """
 
     sources: Sequence[str]
-    blanks: float = 0.0
+    exchanges_pictures: bool = False
 
     def forward(
         self, words: Tensor, mask: Tensor, sources: Mapping[str, Source], slots: Tensor | None = None
@@ -72,7 +72,7 @@ class Fusion(nn.Module):
         raise NotImplementedError
 
     def know_blanks(self, states: Mapping[str, Tensor]) -> None:
-        """Learn, before training, how pictures look that show nothing; for fusions whose `blanks` is above 0.
+        """Learn, before training, how pictures look that show nothing; for fusions that exchange pictures.
 
         Args:
             states: (C, N, V) of C such pictures, by source.

@@ -15,6 +15,7 @@ slot's states, N elements of a source, V its width, H inner width, K outputs, M 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +28,27 @@ from twofold.fusion.nig import NIG, Pooling, from_scores, nll, regulariser
 SCALE = 4.5
 """Where the learned scale of emissions starts. A tagger trained by its CRF alone scores the right tag of a
 word it is sure of at about 4.5; with this scale that is δ = 1, the target, and what is left over is doubt."""
-BLANK_WEIGHT = 0.1
-"""Weight of the evidence that is claimed for a picture known to be blank."""
+CLAIM_WEIGHT = 0.1
+"""Weight of the evidence that is claimed for a picture known to be blank, or another post's."""
+
+
+class Exchange(NamedTuple):
+    """Wrong pictures shown in training, where every γ that is claimed for them costs.
+
+    Nothing else says that a picture without content, or with that of something else, is no evidence, and then
+    an uncertainty may fall with it (ours; docs/confidence.md).
+
+    Attributes:
+        blanks: chance that a picture is shown as a blank one.
+        strangers: chance that it is another's of the batch. The two together are at most 1.
+    """
+
+    blanks: float = 0.0
+    strangers: float = 0.0
+
+
+AS_THEY_ARE = Exchange()
+"""No wrong pictures."""
 
 
 class Doubt(nn.Module):
@@ -76,9 +96,7 @@ class Evidential(Fusion):
         warmup: training steps over which λₑ rises from 0. Evidence judged before the text encoder
             knows anything would take the text's weight away, and nothing gives it back: along
             β(1+γ)/(γα) = constant the likelihood does not tell γ from β.
-        blanks: chance that a picture is shown as a blank one in training, where every γ that is claimed
-            for it costs. Nothing else says that a picture without content is no evidence, and then an
-            uncertainty may fall with it (ours; docs/confidence.md).
+        exchange: wrong pictures in training.
     """
 
     def __init__(
@@ -94,7 +112,7 @@ class Evidential(Fusion):
         regulariser_weight: float = 0.01,
         text_dropout: float = 0.05,
         warmup: int = 400,
-        blanks: float = 0.0,
+        exchange: Exchange = AS_THEY_ARE,
     ) -> None:
         super().__init__()
         self.sources = ("text", *source_widths)
@@ -102,7 +120,8 @@ class Evidential(Fusion):
         self.outputs = outputs
         self.pooling = pooling
         self.evidence_weight, self.regulariser_weight = evidence_weight, regulariser_weight
-        self.text_dropout, self.blanks = text_dropout, blanks
+        self.text_dropout, self.exchange = text_dropout, exchange
+        self.exchanges_pictures = sum(exchange) > 0
         self.views = nn.ModuleDict({n: SourceView(width, v, inner) for n, v in source_widths.items()})
         self.means = nn.ModuleDict({"text": nn.Linear(width, outputs)})
         self.means.update({n: _revision_head(inner, outputs) for n in source_widths})
@@ -124,7 +143,7 @@ class Evidential(Fusion):
         Views take words and states as they are: what a picture says must not bend the text encoder.
         """
         words = at_slots(words, slots)  # (B, W, P·D): each slot is read as a word is
-        sources, blank = self._shown(sources)
+        sources, wrong = self._shown(sources)
         present = self._present(words, sources)  # (B, M)
         reading = self.means["text"](self.drop(words)) / SCALE  # (B, W, K), the head works in the CRF's units
         stacks = [self._evidence("text", reading, words)]
@@ -134,7 +153,7 @@ class Evidential(Fusion):
         pooled, weight = self.pooling(nig, present[:, :, None, None].to(words.dtype), words)
         emissions = self.scale * pooled.delta + self.bias
         share = _share(reading, nig.delta, weight)
-        return Fused(emissions, evidence, torch.stack(pooled, 1), share, present, blank)
+        return Fused(emissions, evidence, torch.stack(pooled, 1), share, present, wrong)
 
     def know_blanks(self, states: Mapping[str, Tensor]) -> None:
         """See `Fusion.know_blanks`; they are kept for training only."""
@@ -142,13 +161,20 @@ class Evidential(Fusion):
             self.register_buffer(f"blank_{name}", blank, persistent=False)
 
     def _shown(self, sources: Mapping[str, Source]) -> tuple[Mapping[str, Source], tuple[Tensor, ...]]:
-        """The sources, in training some of them blank; and, where any may be, (B, M) which are."""
+        """The sources, in training some with a wrong picture; and, where any may be, (B, M) which are."""
         known = {n: b for n in self.sources[1:] if (b := getattr(self, f"blank_{n}", None)) is not None}
         if not self.training or not known.keys() & sources.keys():
             return sources, ()
         shown, which = dict(sources), {}
+        sample = next(source.mask for name, source in sources.items() if name in known)
+        lot = torch.rand(len(sample), device=sample.device)  # one for all sources: they are of one picture
+        other = torch.randperm(len(sample), device=sample.device) if self.exchange.strangers else None
         for name in known.keys() & sources.keys():
-            shown[name], which[name] = _blanked(sources[name], known[name], self.blanks)
+            shown[name], which[name] = _blanked(sources[name], known[name], lot < self.exchange.blanks)
+            if other is not None:
+                rows = (lot >= self.exchange.blanks) & (lot < sum(self.exchange))
+                shown[name], strange = _exchanged(shown[name], sources[name], other, rows)
+                which[name] = which[name] | strange
         none = torch.zeros_like(next(iter(which.values())))
         return shown, (torch.stack([which.get(name, none) for name in self.sources], 1),)
 
@@ -204,13 +230,13 @@ class Evidential(Fusion):
         weight = mask.unsqueeze(2)
         mean = (total * weight).sum() / (weight.sum() * self.outputs).clamp(min=1)
         loss: Tensor = self._weight() * mean
-        for blank in fused.internal:
-            loss = loss + BLANK_WEIGHT * self._claimed(single.gamma, blank, mask)
+        for wrong in fused.internal:
+            loss = loss + CLAIM_WEIGHT * self._claimed(single.gamma, wrong, mask)
         return loss
 
-    def _claimed(self, gamma: Tensor, blank: Tensor, mask: Tensor) -> Tensor:
-        """Mean γ, over slots and outputs, of the sources that were blank (B, M)."""
-        where = (blank.unsqueeze(2) & mask.unsqueeze(1)).unsqueeze(3)  # (B, M, W, 1)
+    def _claimed(self, gamma: Tensor, wrong: Tensor, mask: Tensor) -> Tensor:
+        """Mean γ, over slots and outputs, of the sources whose picture was wrong (B, M)."""
+        where = (wrong.unsqueeze(2) & mask.unsqueeze(1)).unsqueeze(3)  # (B, M, W, 1)
         return (gamma * where).sum() / (where.sum() * self.outputs).clamp(min=1)
 
     def _weight(self) -> float:
@@ -223,22 +249,41 @@ class Evidential(Fusion):
         return nll(nig, target) + self.regulariser_weight * regulariser(nig, target)
 
 
-def _blanked(source: Source, blank: Tensor, chance: float) -> tuple[Source, Tensor]:
+def _blanked(source: Source, blank: Tensor, rows: Tensor) -> tuple[Source, Tensor]:
     """A source, blank in some of the posts that have it.
 
     Args:
         source: states (B, N, V).
         blank: (C, N', V) elements of blank pictures, gone through again where N is above N'.
-        chance: of each post.
+        rows: (B,) True for those posts.
 
     Returns:
         The source, and (B,) where it is blank now.
     """
     count, elements = source.mask.shape
-    rows = source.mask.any(1) & (torch.rand(count, device=blank.device) < chance)
+    rows = rows & source.mask.any(1)
     drawn = blank[torch.randint(len(blank), (count,), device=blank.device)]  # (B, N', V)
     drawn = drawn[:, torch.arange(elements, device=blank.device) % blank.shape[1]]
     return Source(torch.where(rows[:, None, None], drawn, source.states), source.mask), rows
+
+
+def _exchanged(shown: Source, own: Source, other: Tensor, rows: Tensor) -> tuple[Source, Tensor]:
+    """What is shown, another post's in some of the posts that have the source.
+
+    Args:
+        shown: states (B, N, V). own: the posts' own.
+        other: (B,) the other post of each.
+        rows: (B,) True for those posts; left out where the other has nothing, or the same picture.
+
+    Returns:
+        The source, and (B,) where it is another's now.
+    """
+    states, mask = own.states[other], own.mask[other]
+    unlike = (states != own.states).flatten(1).any(1)
+    rows = rows & own.mask.any(1) & mask.any(1) & unlike
+    return Source(
+        torch.where(rows[:, None, None], states, shown.states), torch.where(rows[:, None], mask, shown.mask)
+    ), rows
 
 
 def _share(reading: Tensor, delta: Tensor, weight: Tensor) -> Tensor:

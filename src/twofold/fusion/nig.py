@@ -1,10 +1,10 @@
-"""The Normal-Inverse-Gamma distribution: head, evidence loss, uncertainties, and three ways to pool.
+"""The Normal-Inverse-Gamma distribution: head, evidence loss, uncertainties, and four ways to pool.
 
 σ² ~ InvGamma(α, β), μ | σ² ~ N(δ, σ²/γ) with δ real, γ > 0, α > 1, β > 0.
 
 A stack of NIGs is one tensor with the four parameters on an axis of their own. Shapes: … any, M
 sources. Sources: Amini et al. (NeurIPS 2020) for head and loss; Ma et al., MoNIG (NeurIPS 2021,
-Eq. 9) for the summation. The prior-corrected sum and the log-linear pool are derived here.
+Eq. 9) for the summation. The other pools are derived here.
 """
 
 from __future__ import annotations
@@ -161,6 +161,25 @@ class PriorCorrected(Pooling):
         gamma, delta, share, spread = _weighted(nig, present)
         alpha = 1 + (present * (nig.alpha - 1)).sum(1)
         beta = (present * nig.beta).sum(1) + spread
+        return NIG(delta, gamma, alpha, beta), share
+
+
+class Discounted(Pooling):
+    """As the prior-corrected sum, each source discounted by how little it knows of its own mean.
+
+    α = 1 + Σcₘ(αₘ−1), β = Σcₘβₘ + ½Σγₘ(δₘ−δ)² with cₘ = rₘ / max r and rₘ = γₘ/(1+γₘ), the part of the
+    variance it predicts that is noise. In the sum that is not discounted a source with γ→0 still counts for α
+    and β, which have floors here; so discounted it is as good as absent. A source alone keeps its NIG, and
+    equally sure ones are summed in full.
+    """
+
+    def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
+        """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
+        gamma, delta, share, spread = _weighted(nig, present)
+        known = present * nig.gamma.detach() / (1 + nig.gamma.detach())
+        weight = known / known.amax(1, keepdim=True)
+        alpha = 1 + (weight * (nig.alpha - 1)).sum(1)
+        beta = (weight * nig.beta).sum(1) + spread
         return NIG(delta, gamma, alpha, beta), share
 
 

@@ -17,9 +17,9 @@ from twofold.fusion import bottleneck, multigranular, variational
 from twofold.fusion.concat import Concat
 from twofold.fusion.contract import Fusion
 from twofold.fusion.dirichlet import Dirichlet
-from twofold.fusion.evidential import Evidential
+from twofold.fusion.evidential import Evidential, Exchange
 from twofold.fusion.multigranular_faithful import ReleasedAdded, ReleasedGated, faithful
-from twofold.fusion.nig import LogLinear, MoNIG, Pooling, PriorCorrected
+from twofold.fusion.nig import Discounted, LogLinear, MoNIG, Pooling, PriorCorrected
 from twofold.fusion.text_only import TextOnly
 from twofold.heads.balance import Adjusted, Balance, Weighted
 from twofold.heads.classes import Classes
@@ -62,7 +62,7 @@ def _evidential(plan: Plan) -> Fusion:
         places=plan.places,
         evidence_weight=options.weight,
         regulariser_weight=options.regulariser,
-        blanks=options.blanks,
+        exchange=Exchange(options.blanks, options.strangers),
     )
 
 
@@ -111,6 +111,7 @@ def _multigranular(plan: Plan) -> Fusion:
 POOLINGS: dict[str, Callable[[int, int], Pooling]] = {
     "monig": lambda width, count: MoNIG(),
     "prior_corrected": lambda width, count: PriorCorrected(),
+    "discounted": lambda width, count: Discounted(),
     "log_linear": LogLinear,
 }
 ALIGNMENTS: dict[str, variational.Alignment] = {

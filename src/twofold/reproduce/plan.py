@@ -19,12 +19,11 @@ from typing import Any
 from twofold.config import Config, DataConfig, from_mapping
 from twofold.errors import ConfigError, DataError
 from twofold.pipeline import default_folder
-from twofold.reproduce.table import DataSet, Settings, Table
+from twofold.reproduce.table import DataSet, Settings, Table, merged
 
 OPTION_TABLES = ("concat", "evidential", "multigranular", "bottleneck", "dirichlet", "relations")
 """Tables of ``[model]`` that only the fusion or the task of that name looks at."""
 _NO_MATTER = ("model.name", "training.device", "training.threads")
-Tree = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,24 +103,16 @@ def _fits(run: Run, pattern: str) -> bool:
 
 def configure(table: Table, name: str, method: str, seed: int) -> Config:
     """The configuration of a run: base, then the table's, the data set's and the method's overrides."""
-    item, way = table.data[name], table.methods[method]
-    tree: Tree = json.loads(json.dumps(asdict(table.bases[name])))
+    item, way = table.data[name], table.methods[method].of(name)
+    tree: dict[str, Any] = json.loads(json.dumps(asdict(table.bases[name])))
     tree.pop("data")
     for part in ("model", "training"):
         for overrides in (table.overrides[part], getattr(item, part), getattr(way, part)):
-            _merge(tree[part], overrides)
+            tree[part] = merged(tree[part], overrides)
     tree["model"] |= {"task": item.task, "name": f"{name}-{tree['model']['fusion']}"}
     tree["training"]["seed"] = seed
     config = from_mapping(tree, f"{table.name}: {method} on {name}")
     return dataclasses.replace(config, data=_data(table.folder, item))
-
-
-def _merge(tree: Tree, overrides: Settings) -> None:
-    for key, value in overrides.items():
-        if isinstance(value, dict) and isinstance(tree.get(key), dict):
-            _merge(tree[key], value)
-        else:
-            tree[key] = value
 
 
 def _data(folder: Path, item: DataSet) -> DataConfig:

@@ -98,15 +98,15 @@ def _files(result: Result) -> list[Plain]:
 
 
 def _method(table: Table, name: str, done: Done, base: Done) -> Plain:
-    results = [result for _, result in done]
+    results, way = [result for _, result in done], table.methods[name].of(done[0][0].data)
     return {
         "name": name,
-        "title": table.methods[name].title or name,
+        "title": way.title or name,
         "fusion": done[0][0].config.model.fusion,
         "sources": list(done[0][0].config.model.sources),
-        "settings": {**table.methods[name].model, **table.methods[name].training},
+        "settings": {**way.model, **way.training},
         "seeds": [run.seed for run, _ in done],
-        "scores": {way: _scores(results, way) for way in _ways(results)},
+        "scores": {kind: _scores(results, kind) for kind in _ways(results)},
         "against_baseline": _against(done, base) if name != table.baseline else None,
         "parameters": results[0]["parameters"],
         "seconds": _relative(done, base),

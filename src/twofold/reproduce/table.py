@@ -53,11 +53,31 @@ class Method:
     Attributes:
         title: as printed; the method's name where empty.
         model: overrides. training: overrides.
+        on: the same three by data set, for one where it differs from itself elsewhere.
     """
 
     title: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    on: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, data: str) -> Method:
+        """As it is on one data set."""
+        if data not in self.on:
+            return self
+        here: Method = build(Method, self.on[data], "")
+        return Method(
+            here.title or self.title, merged(self.model, here.model), merged(self.training, here.training)
+        )
+
+
+def merged(settings: Settings, overrides: Settings) -> dict[str, Any]:
+    """Settings with others over them, tables within them likewise."""
+    both = dict(settings)
+    for key, value in overrides.items():
+        inner = both.get(key)
+        both[key] = merged(inner, value) if isinstance(value, dict) and isinstance(inner, dict) else value
+    return both
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +144,8 @@ def read_table(path: Path, folder: Path | None = None) -> Table:
         )
     for name, item in data.items():
         _check(item, methods, f"{where} [data.{name}]")
+    for name, method in methods.items():
+        _check_method(method, data, f"{where} [methods.{name}")
     named = {name: item.base or raw.base for name, item in data.items()}
     bases = {name: read_config(path.parent / base) if base else Config() for name, base in named.items()}
     return Table(
@@ -138,6 +160,16 @@ def read_table(path: Path, folder: Path | None = None) -> Table:
         data,
         methods,
     )
+
+
+def _check_method(method: Method, data: Mapping[str, DataSet], where: str) -> None:
+    for name, settings in method.on.items():
+        if name not in data:
+            raise ConfigError(f"unknown data set {name!r}", where=f"{where}.on]", expected=", ".join(data))
+        if build(Method, settings, f"{where}.on.{name}]").on:
+            raise ConfigError(
+                "on within on", where=f"{where}.on.{name}]", expected="title, model or training"
+            )
 
 
 def _check(item: DataSet, methods: Mapping[str, Method], where: str) -> None:

@@ -117,7 +117,7 @@ def make_ready(config: Config, tell: Tell) -> Ready:
     vectors = neighbours.width if neighbours else 0
     model = build_model(config.model, labels, text, image, task.counts(posts, labels), vectors)
     features = _features(train_sets + dev_sets, image, config, tell)
-    if image is not None and model.fusion.blanks > 0:
+    if image is not None and model.fusion.exchanges_pictures:
         model.fusion.know_blanks(_maker(image, config, tell).blanks(config.model.sources))
     material = with_neighbours(_material(model, task, train_sets, dev_sets, features, config), neighbours)
     if config.training.encoder_lr == 0:
