@@ -54,7 +54,7 @@ class EvidentialConfig:
         pooling: ``monig``, ``prior_corrected``, ``discounted`` or ``log_linear``.
         weight: λₑ, of the evidence loss. regulariser: λ, of evidence for wrong predictions.
         blanks: chance that a picture is shown as a blank one in training, to claim no evidence there.
-        strangers: chance that another post's picture is shown in training, likewise.
+        strangers: chance that another post's picture is shown in training.
     """
 
     pooling: str = "prior_corrected"

@@ -28,19 +28,19 @@ from twofold.fusion.nig import NIG, Pooling, from_scores, nll, regulariser
 SCALE = 4.5
 """Where the learned scale of emissions starts. A tagger trained by its CRF alone scores the right tag of a
 word it is sure of at about 4.5; with this scale that is δ = 1, the target, and what is left over is doubt."""
-CLAIM_WEIGHT = 0.1
-"""Weight of the evidence that is claimed for a picture known to be blank, or another post's."""
+BLANK_WEIGHT = 0.1
+"""Weight of the evidence that is claimed for a picture known to be blank."""
 
 
 class Exchange(NamedTuple):
-    """Wrong pictures shown in training, where every γ that is claimed for them costs.
-
-    Nothing else says that a picture without content, or with that of something else, is no evidence, and then
-    an uncertainty may fall with it (ours; docs/confidence.md).
+    """Wrong pictures shown in training (ours; docs/confidence.md).
 
     Attributes:
-        blanks: chance that a picture is shown as a blank one.
-        strangers: chance that it is another's of the batch. The two together are at most 1.
+        blanks: chance that a picture is shown as a blank one, where every γ that is claimed for it costs.
+            Nothing else says that no content is no evidence, and then an uncertainty may fall with it.
+        strangers: chance that it is another's of the batch, so that what stood beside a text by chance is
+            not learned by heart. Its γ costs nothing: with it, that of the own pictures would go as well.
+            The two together are at most 1.
     """
 
     blanks: float = 0.0
@@ -143,7 +143,7 @@ class Evidential(Fusion):
         Views take words and states as they are: what a picture says must not bend the text encoder.
         """
         words = at_slots(words, slots)  # (B, W, P·D): each slot is read as a word is
-        sources, wrong = self._shown(sources)
+        sources, blank = self._shown(sources)
         present = self._present(words, sources)  # (B, M)
         reading = self.means["text"](self.drop(words)) / SCALE  # (B, W, K), the head works in the CRF's units
         stacks = [self._evidence("text", reading, words)]
@@ -153,7 +153,7 @@ class Evidential(Fusion):
         pooled, weight = self.pooling(nig, present[:, :, None, None].to(words.dtype), words)
         emissions = self.scale * pooled.delta + self.bias
         share = _share(reading, nig.delta, weight)
-        return Fused(emissions, evidence, torch.stack(pooled, 1), share, present, wrong)
+        return Fused(emissions, evidence, torch.stack(pooled, 1), share, present, blank)
 
     def know_blanks(self, states: Mapping[str, Tensor]) -> None:
         """See `Fusion.know_blanks`; they are kept for training only."""
@@ -161,7 +161,7 @@ class Evidential(Fusion):
             self.register_buffer(f"blank_{name}", blank, persistent=False)
 
     def _shown(self, sources: Mapping[str, Source]) -> tuple[Mapping[str, Source], tuple[Tensor, ...]]:
-        """The sources, in training some with a wrong picture; and, where any may be, (B, M) which are."""
+        """The sources, in training some exchanged; and, where any may be, (B, M) which are blank."""
         known = {n: b for n in self.sources[1:] if (b := getattr(self, f"blank_{n}", None)) is not None}
         if not self.training or not known.keys() & sources.keys():
             return sources, ()
@@ -173,8 +173,7 @@ class Evidential(Fusion):
             shown[name], which[name] = _blanked(sources[name], known[name], lot < self.exchange.blanks)
             if other is not None:
                 rows = (lot >= self.exchange.blanks) & (lot < sum(self.exchange))
-                shown[name], strange = _exchanged(shown[name], sources[name], other, rows)
-                which[name] = which[name] | strange
+                shown[name] = _exchanged(shown[name], sources[name], other, rows)
         none = torch.zeros_like(next(iter(which.values())))
         return shown, (torch.stack([which.get(name, none) for name in self.sources], 1),)
 
@@ -230,13 +229,13 @@ class Evidential(Fusion):
         weight = mask.unsqueeze(2)
         mean = (total * weight).sum() / (weight.sum() * self.outputs).clamp(min=1)
         loss: Tensor = self._weight() * mean
-        for wrong in fused.internal:
-            loss = loss + CLAIM_WEIGHT * self._claimed(single.gamma, wrong, mask)
+        for blank in fused.internal:
+            loss = loss + BLANK_WEIGHT * self._claimed(single.gamma, blank, mask)
         return loss
 
-    def _claimed(self, gamma: Tensor, wrong: Tensor, mask: Tensor) -> Tensor:
-        """Mean γ, over slots and outputs, of the sources whose picture was wrong (B, M)."""
-        where = (wrong.unsqueeze(2) & mask.unsqueeze(1)).unsqueeze(3)  # (B, M, W, 1)
+    def _claimed(self, gamma: Tensor, blank: Tensor, mask: Tensor) -> Tensor:
+        """Mean γ, over slots and outputs, of the sources that were blank (B, M)."""
+        where = (blank.unsqueeze(2) & mask.unsqueeze(1)).unsqueeze(3)  # (B, M, W, 1)
         return (gamma * where).sum() / (where.sum() * self.outputs).clamp(min=1)
 
     def _weight(self) -> float:
@@ -267,23 +266,17 @@ def _blanked(source: Source, blank: Tensor, rows: Tensor) -> tuple[Source, Tenso
     return Source(torch.where(rows[:, None, None], drawn, source.states), source.mask), rows
 
 
-def _exchanged(shown: Source, own: Source, other: Tensor, rows: Tensor) -> tuple[Source, Tensor]:
+def _exchanged(shown: Source, own: Source, other: Tensor, rows: Tensor) -> Source:
     """What is shown, another post's in some of the posts that have the source.
 
     Args:
         shown: states (B, N, V). own: the posts' own.
         other: (B,) the other post of each.
-        rows: (B,) True for those posts; left out where the other has nothing, or the same picture.
-
-    Returns:
-        The source, and (B,) where it is another's now.
+        rows: (B,) True for those posts; they keep their own where the other has nothing.
     """
     states, mask = own.states[other], own.mask[other]
-    unlike = (states != own.states).flatten(1).any(1)
-    rows = rows & own.mask.any(1) & mask.any(1) & unlike
-    return Source(
-        torch.where(rows[:, None, None], states, shown.states), torch.where(rows[:, None], mask, shown.mask)
-    ), rows
+    rows = (rows & own.mask.any(1) & mask.any(1)).unsqueeze(1)
+    return Source(torch.where(rows.unsqueeze(2), states, shown.states), torch.where(rows, mask, shown.mask))
 
 
 def _share(reading: Tensor, delta: Tensor, weight: Tensor) -> Tensor:
