@@ -163,13 +163,14 @@ class Evidential(Fusion):
     def _shown(self, sources: Mapping[str, Source]) -> tuple[Mapping[str, Source], tuple[Tensor, ...]]:
         """The sources, in training some exchanged; and, where any may be, (B, M) which are blank."""
         known = {n: b for n in self.sources[1:] if (b := getattr(self, f"blank_{n}", None)) is not None}
-        if not self.training or not known.keys() & sources.keys():
+        pictured = [name for name in known if name in sources]  # in their order, as random numbers are drawn
+        if not self.training or not pictured:
             return sources, ()
         shown, which = dict(sources), {}
-        sample = next(source.mask for name, source in sources.items() if name in known)
-        lot = torch.rand(len(sample), device=sample.device)  # one for all sources: they are of one picture
-        other = torch.randperm(len(sample), device=sample.device) if self.exchange.strangers else None
-        for name in known.keys() & sources.keys():
+        mask = sources[pictured[0]].mask
+        lot = torch.rand(len(mask), device=mask.device)  # one for all sources: they are of one picture
+        other = torch.randperm(len(mask), device=mask.device) if self.exchange.strangers else None
+        for name in pictured:
             shown[name], which[name] = _blanked(sources[name], known[name], lot < self.exchange.blanks)
             if other is not None:
                 rows = (lot >= self.exchange.blanks) & (lot < sum(self.exchange))
