@@ -54,7 +54,7 @@ ENSEMBLE = "log_linear"
 """The first model of all that are asked for works with dropout on, too, and its spans are the common ones."""
 DEFAULT = "default"
 """The fusion as the configuration has it."""
-OTHERS = ("prior_corrected-1", "monig-1", f"{DEFAULT}-1", "dirichlet-1", "concat-1")
+OTHERS = ("prior_corrected-1", "discounted-1", "monig-1", f"{DEFAULT}-1", "dirichlet-1", "concat-1")
 CHECKED = 20
 """Posts on which networks and exported folders are compared."""
 TOLERANCE = 1e-3

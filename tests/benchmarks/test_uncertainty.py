@@ -42,6 +42,7 @@ MODELS = [
     "log_linear-1",
     "log_linear-2",
     "prior_corrected-1",
+    "discounted-1",
     "monig-1",
     "default-1",
     "dirichlet-1",
