@@ -159,12 +159,17 @@ class PriorCorrected(Pooling):
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
         gamma, delta, share, spread = _weighted(nig, present)
-        alpha = 1 + (present * (nig.alpha - 1)).sum(1)
-        beta = (present * nig.beta).sum(1) + spread
+        counted = self.counted(nig, present)
+        alpha = 1 + (counted * (nig.alpha - 1)).sum(1)
+        beta = (counted * nig.beta).sum(1) + spread
         return NIG(delta, gamma, alpha, beta), share
 
+    def counted(self, nig: NIG, present: Tensor) -> Tensor:
+        """How far α and β of each source count, 0 to 1, to be broadcast to (B, M, W, K)."""
+        return present
 
-class Discounted(Pooling):
+
+class Discounted(PriorCorrected):
     """As the prior-corrected sum, each source discounted by how little it knows of its own mean.
 
     α = 1 + Σcₘ(αₘ−1), β = Σcₘβₘ + ½Σγₘ(δₘ−δ)² with cₘ = rₘ / max r and rₘ = γₘ/(1+γₘ), the part of the
@@ -173,14 +178,11 @@ class Discounted(Pooling):
     equally sure ones are summed in full.
     """
 
-    def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
-        """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
-        gamma, delta, share, spread = _weighted(nig, present)
-        known = present * nig.gamma.detach() / (1 + nig.gamma.detach())
-        weight = known / known.amax(1, keepdim=True)
-        alpha = 1 + (weight * (nig.alpha - 1)).sum(1)
-        beta = (weight * nig.beta).sum(1) + spread
-        return NIG(delta, gamma, alpha, beta), share
+    def counted(self, nig: NIG, present: Tensor) -> Tensor:
+        """cₘ (B, M, W, K); γ does not learn from it."""
+        gamma = nig.gamma.detach()
+        known = present * gamma / (1 + gamma)
+        return known / known.amax(1, keepdim=True)
 
 
 class LogLinear(Pooling):

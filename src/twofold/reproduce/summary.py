@@ -98,15 +98,15 @@ def _files(result: Result) -> list[Plain]:
 
 
 def _method(table: Table, name: str, done: Done, base: Done) -> Plain:
-    results, way = [result for _, result in done], table.methods[name].of(done[0][0].data)
+    results, method = [result for _, result in done], table.methods[name].of(done[0][0].data)
     return {
         "name": name,
-        "title": way.title or name,
+        "title": method.title or name,
         "fusion": done[0][0].config.model.fusion,
         "sources": list(done[0][0].config.model.sources),
-        "settings": {**way.model, **way.training},
+        "settings": {**method.model, **method.training},
         "seeds": [run.seed for run, _ in done],
-        "scores": {kind: _scores(results, kind) for kind in _ways(results)},
+        "scores": {way: _scores(results, way) for way in _ways(results)},
         "against_baseline": _against(done, base) if name != table.baseline else None,
         "parameters": results[0]["parameters"],
         "seconds": _relative(done, base),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +59,13 @@ class Method:
     title: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
-    on: dict[str, Any] = field(default_factory=dict)
+    on: dict[str, Any] = field(default_factory=dict)  # of Method, once a table is read
 
     def of(self, data: str) -> Method:
         """As it is on one data set."""
         if data not in self.on:
             return self
-        here: Method = build(Method, self.on[data], "")
+        here: Method = self.on[data]
         return Method(
             here.title or self.title, merged(self.model, here.model), merged(self.training, here.training)
         )
@@ -135,7 +135,7 @@ def read_table(path: Path, folder: Path | None = None) -> Table:
     raw = read_toml(_File, path)
     where = str(path)
     data = {name: build(DataSet, value, f"{where} [data.{name}]") for name, value in raw.data.items()}
-    methods = {name: build(Method, value, f"{where} [methods.{name}]") for name, value in raw.methods.items()}
+    methods = {name: _method(value, data, f"{where} [methods.{name}") for name, value in raw.methods.items()}
     if not data or not methods:
         raise ConfigError("no data set or no method", where=where, expected="[data.NAME] and [methods.NAME]")
     if raw.baseline and raw.baseline not in methods:
@@ -144,8 +144,6 @@ def read_table(path: Path, folder: Path | None = None) -> Table:
         )
     for name, item in data.items():
         _check(item, methods, f"{where} [data.{name}]")
-    for name, method in methods.items():
-        _check_method(method, data, f"{where} [methods.{name}")
     named = {name: item.base or raw.base for name, item in data.items()}
     bases = {name: read_config(path.parent / base) if base else Config() for name, base in named.items()}
     return Table(
@@ -162,14 +160,17 @@ def read_table(path: Path, folder: Path | None = None) -> Table:
     )
 
 
-def _check_method(method: Method, data: Mapping[str, DataSet], where: str) -> None:
+def _method(raw: Settings, data: Mapping[str, DataSet], where: str) -> Method:
+    method = build(Method, raw, f"{where}]")
+    variants = {}
     for name, settings in method.on.items():
         if name not in data:
             raise ConfigError(f"unknown data set {name!r}", where=f"{where}.on]", expected=", ".join(data))
-        if build(Method, settings, f"{where}.on.{name}]").on:
-            raise ConfigError(
-                "on within on", where=f"{where}.on.{name}]", expected="title, model or training"
-            )
+        place = f"{where}.on.{name}]"
+        variants[name] = build(Method, settings, place)
+        if variants[name].on:
+            raise ConfigError("on within on", where=place, expected="title, model or training")
+    return replace(method, on=variants)
 
 
 def _check(item: DataSet, methods: Mapping[str, Method], where: str) -> None:
