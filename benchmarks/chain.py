@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from timing import Ratio, interleave, ratio
 
-from twofold.runtime.decoding import ChainDecoder
+from twofold.crf import ChainDecoder
 
 LABELS = ("O", *(f"{p}-{t}" for t in ("LOC", "MISC", "ORG", "PER") for p in "BI"))
 POSTS, WORDS = 32, 40

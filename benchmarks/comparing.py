@@ -17,13 +17,13 @@ import numpy as np
 from measures import Confidence, Spans, View
 from numpy.typing import NDArray
 
+from twofold.calibration.temperature import fit_temperature
 from twofold.evaluation.bootstrap import Interval, draw_figures, percentile_interval, reflected_interval
 from twofold.evaluation.calibration import brier_score, calibration_error
 from twofold.evaluation.detection import detect
 from twofold.evaluation.selective import aurc, excess_aurc, risk_curve
 from twofold.posts import Post
-from twofold.segmentation import segment_post
-from twofold.trust.temperature import fit_temperature
+from twofold.preprocessing.segmentation import segment_post
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

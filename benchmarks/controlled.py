@@ -2,7 +2,7 @@
 
     python benchmarks/controlled.py [--tasks entities relations] [--fusions …] [--epochs 16] [--seed 1]
 
-Draws the set (`twofold.corpora.controlled`) into a temporary folder, trains every fusion on it by
+Draws the set (`twofold.synthetic.controlled`) into a temporary folder, trains every fusion on it by
 `twofold.training.run.train` with the options of configs/comparison.toml, and reads the test posts with the
 exported folder. Right: a post's one entity, or pair, is found with its type. Uncertainty is aleatoric and
 epistemic together, the mean over posts. Writes results/controlled.json and controlled.md after each model;
@@ -24,10 +24,10 @@ from typing import Any
 import twofold
 from twofold.config import Config, DataConfig, read_config
 from twofold.corpora import open_corpus
-from twofold.corpora.controlled import SUBJECTS, write_controlled
 from twofold.models.build import FUSIONS
 from twofold.pipeline import Extractor
 from twofold.posts import Entity, Post, Relation
+from twofold.synthetic.controlled import SUBJECTS, write_controlled
 from twofold.training.run import train
 
 HERE = Path(__file__).parent

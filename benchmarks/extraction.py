@@ -26,9 +26,9 @@ import twofold
 from twofold.config import ModelConfig, read_config
 from twofold.corpora import read_jsonl
 from twofold.errors import MissingExtraError
+from twofold.inference.onnx_sessions import Sessions
 from twofold.posts import Post
 from twofold.records import to_line
-from twofold.runtime.sessions import Sessions
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 Call = tuple[str, dict[str, Any]]

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from twofold.crf import ChainDecoder, TagSpan
 from twofold.evaluation.disagreement import doubt, doubt_of_events
 from twofold.fusion.nig import NIG
-from twofold.runtime.decoding import ChainDecoder, TagSpan
 
 Floats = NDArray[np.float64]
 Spans = Sequence[Sequence[TagSpan]]

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 
 import twofold
+from twofold.calibration.temperature import calibration_error
 from twofold.corpora import open_corpus
 from twofold.corpora.releases import md5_of
 from twofold.evaluation.spans import TwoCounts
 from twofold.pipeline import Extractor
 from twofold.posts import Post
-from twofold.trust.temperature import calibration_error
 
 SETS = {
     "twitter2017 dev": "twitter2017/valid.txt",

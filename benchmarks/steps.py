@@ -63,9 +63,9 @@ def _labelled(posts: Path) -> Path:
 
 
 def _steps(fusion: str, posts: Path, work: Path, threads: int, stack: ExitStack) -> Work:
+    from twofold.training.cpu import quickened
     from twofold.training.examples import batches, collate
     from twofold.training.loop import Trainer
-    from twofold.training.quick import quickened
     from twofold.training.run import make_ready
 
     base = read_config(BASE)

@@ -34,18 +34,18 @@ from comparing import Judged, Row, Scene, common_table, measured, over_seeds, ow
 from measures import Chain, View, alone, evidential, of_words, together
 
 import twofold
+from twofold.calibration.splits import first_half
 from twofold.config import Config, DataConfig, read_config, read_toml
 from twofold.errors import DataError, TwofoldError
 from twofold.evaluation.bootstrap import DRAWS
-from twofold.evaluation.trust import plain
+from twofold.evaluation.trust_report import plain
 from twofold.fusion.contract import Fused
 from twofold.fusion.dirichlet import Dirichlet, entropy_of_mean, mean_entropy, mutual_information, vacuity
 from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
-from twofold.training.material import read_corpora
-from twofold.training.passes import Pick, Prepared, Tagger, load_tagger
+from twofold.training.datasets import read_corpora
 from twofold.training.run import train
-from twofold.trust.halves import first_half
+from twofold.training.torch_inference import Pick, Prepared, Tagger, load_tagger
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "uncertainty.json"

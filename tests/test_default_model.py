@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import twofold
-from twofold.cards.reading import pages, read_card
 from twofold.corpora import open_corpus
+from twofold.model_folder.card_pages import pages, read_card
 from twofold.pipeline import Extractor, default_folder
 from twofold.posts import Extraction, Post
 

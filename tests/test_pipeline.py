@@ -17,10 +17,10 @@ import tiny_model
 from PIL import Image
 
 import twofold
+from twofold.crf import TagSpan
 from twofold.errors import ConfigError, InputError, ModelError
 from twofold.pipeline import default_folder
 from twofold.records import to_line, to_record
-from twofold.runtime.decoding import TagSpan
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +238,7 @@ def test_unknown_sources(tmp_path):
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["sources"] = ["text", "picture", "smell"]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    from twofold.runtime.folder import seal
+    from twofold.model_folder.folder import seal
 
     seal(folder)
     with pytest.raises(ModelError, match=r"wants the sources text, picture, smell.*install a newer"):

@@ -15,10 +15,10 @@ from PIL import Image
 
 import twofold
 from twofold.errors import ModelError
+from twofold.inference.type_constraints import PAIR_LIMIT
+from twofold.model_folder.folder import seal
 from twofold.posts import Entity, Post, Relation
 from twofold.records import to_line, to_record
-from twofold.runtime.folder import seal
-from twofold.runtime.grammar import PAIR_LIMIT
 
 TEXT = "Anna Smith joined NASA in paris"
 
@@ -145,7 +145,7 @@ def test_memory_does_not_grow_and_posts_stream(extractor):
 
 
 def test_a_combined_folder_is_found_and_can_be_told_not_to(folders, tmp_path, extractor):
-    from twofold.runtime.combining import combine
+    from twofold.model_folder.combine import combine
 
     combine(*folders, tmp_path / "both")
     both = twofold.load(tmp_path / "both")

@@ -18,10 +18,10 @@ import onnx.parser
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from twofold.runtime.folder import seal
-from twofold.runtime.pairs import TypedMarkers
-from twofold.runtime.scene import TEXTS, VISUAL
-from twofold.segmentation import CONTEXTS, SHAPE_COUNT, SHAPES
+from twofold.model_folder.folder import seal
+from twofold.preprocessing.entity_markers import TypedMarkers
+from twofold.preprocessing.modalities import TEXTS, VISUAL
+from twofold.preprocessing.segmentation import CONTEXTS, SHAPE_COUNT, SHAPES
 
 LABELS = ["O", *(f"{p}-{t}" for t in ("LOC", "MISC", "ORG", "PER") for p in "BI")]
 RELATIONS = [

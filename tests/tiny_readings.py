@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from twofold.inference.encode import Reading
 from twofold.posts import Entity, PictureReport, Post
-from twofold.runtime.reading import Reading
 
 LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 

@@ -10,30 +10,27 @@ files of posts, nor training.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from twofold.corpora.jsonl import parse_post
-from twofold.errors import ConfigError, InputError, ModelError
+from twofold.calibration.review_policy import entity_judge, following_judge, relation_judge
+from twofold.calibration.risk_control import RiskControl
+from twofold.corpora.post_stream import PostLike, grouped
+from twofold.crf import ChainDecoder
+from twofold.errors import ConfigError, ModelError
+from twofold.inference.encode import Reading
+from twofold.inference.entities import EntityFinder, Found, Given, Predicted, warnings_on
+from twofold.inference.modality_states import PostSources
+from twofold.inference.relation_classifier import RelationReader
+from twofold.inference.relation_extractor import Linked, Linker
+from twofold.inference.tagger import Tagger
+from twofold.model_folder.combine import combine as join
+from twofold.model_folder.config import NO_RELATION
+from twofold.model_folder.folder import ModelFolder, open_folder
 from twofold.posts import Entity, Extraction, PictureReport, Post, Relation
-from twofold.runtime.combining import combine as join
-from twofold.runtime.decoding import ChainDecoder
-from twofold.runtime.description import NO_RELATION
-from twofold.runtime.finding import EntityFinder, Found, Given, Predicted, warnings_on
-from twofold.runtime.folder import ModelFolder, open_folder
-from twofold.runtime.linking import Linked, Linker
-from twofold.runtime.pictures import FeatureCache
-from twofold.runtime.reading import Reading, chunks
-from twofold.runtime.relations import RelationReader
-from twofold.runtime.sources import PostSources
-from twofold.runtime.tagging import Tagger
-from twofold.trust.judging import entity_judge, following_judge, relation_judge
-from twofold.trust.risk import RiskControl
-
-PostLike = Post | Mapping[str, Any] | str
-"""A post; a mapping as in a line of JSON; or just a text, whose id is then its number from 0."""
+from twofold.preprocessing.images import FeatureCache
 
 
 def default_folder() -> Path:
@@ -224,7 +221,7 @@ class Extractor:
         self, posts: Iterable[PostLike], *, batch_size: int = 32
     ) -> Iterator[tuple[Extraction, Reading | None]]:
         """As `extract`, each with what the tagger saw in the post; None for a relation model alone."""
-        groups = _groups(posts, batch_size)
+        groups = grouped(posts, batch_size)
         return chain.from_iterable(self._extractions(group, batch_size) for group in groups)
 
     def classify(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[tuple[Relation, ...]]:
@@ -244,7 +241,7 @@ class Extractor:
     def classified(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Linked]:
         """As `classify`, and what became of each picture."""
         linker = self._needed_linker()
-        groups = _groups(posts, batch_size)
+        groups = grouped(posts, batch_size)
         return chain.from_iterable(self._classified(linker, group, batch_size) for group in groups)
 
     def either_way(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Linked]:
@@ -254,7 +251,7 @@ class Extractor:
         is told where it is the most probable in one. Pairs in no relation are not told.
         """
         linker = self._needed_linker()
-        groups = _groups(posts, batch_size)
+        groups = grouped(posts, batch_size)
         return chain.from_iterable(self._either_way(linker, group, batch_size) for group in groups)
 
     def linked(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Linked]:
@@ -264,7 +261,7 @@ class Extractor:
             ModelError: the model knows no relations.
         """
         linker = self._needed_linker()
-        for group in _groups(posts, batch_size):
+        for group in grouped(posts, batch_size):
             found = self._finder.find(group, batch_size)
             yield from linker.link(found.posts, batch_size, self._shared(found))
 
@@ -274,7 +271,7 @@ class Extractor:
         Arguments and errors as in `extract`.
         """
         read = self._needed_tagger().reader.read
-        return chain.from_iterable(read(group, batch_size) for group in _groups(posts, batch_size))
+        return chain.from_iterable(read(group, batch_size) for group in grouped(posts, batch_size))
 
     def decode(self, readings: Sequence[Reading]) -> list[Extraction]:
         """Extractions of some readings, in order, without relations."""
@@ -355,22 +352,3 @@ def _kept(folder: ModelFolder, cache: Path | None) -> FeatureCache | None:
 def _picture(tagger: PictureReport, relations: PictureReport | None) -> PictureReport:
     """What became of a picture that the relation model may be the only one to look at."""
     return relations if tagger.status == "none" and relations is not None else tagger
-
-
-def _groups(posts: Iterable[PostLike], batch_size: int) -> Iterator[list[Post]]:
-    if isinstance(posts, (str, bytes, Mapping, Post)):
-        raise InputError(
-            f"a single {type(posts).__name__} came",
-            expected="an iterable of posts",
-            do="put it into a list",
-        )
-    if batch_size < 1:
-        raise ConfigError(f"batch_size is {batch_size}", expected="a number above 0")
-    return chunks(_as_posts(posts), batch_size)
-
-
-def _as_posts(posts: Iterable[PostLike]) -> Iterator[Post]:
-    for number, post in enumerate(posts):
-        if isinstance(post, str):
-            post = {"id": number, "text": post}
-        yield post if isinstance(post, Post) else parse_post(post, f"post {number}")

@@ -15,13 +15,13 @@ pytest.importorskip("torch")
 from comparing import Row, Scene, measured, over_seeds, rows_of
 from measures import Chain, View, alone, evidential, mean_chain, of_words, tag_marginals, together
 
+from twofold.crf import TagSpan, allowed_moves
 from twofold.evaluation.calibration import brier_score
 from twofold.evaluation.detection import detect
 from twofold.evaluation.disagreement import doubt
 from twofold.evaluation.selective import aurc, risk_curve
+from twofold.inference.uncertainty import uncertainty
 from twofold.posts import Entity, Post
-from twofold.runtime.decoding import TagSpan, allowed_moves
-from twofold.runtime.evidence import uncertainty
 
 LABELS = ("O", "B-X", "I-X")
 WORDS = 4

@@ -10,12 +10,12 @@ import pytest
 import tiny_model
 
 import twofold
+from twofold.calibration.calibration import Calibration, read_calibration
+from twofold.calibration.fit import Fitted
+from twofold.calibration.write import write_calibrated
 from twofold.cli.main import main
-from twofold.runtime.decoding import Choice
-from twofold.runtime.folder import open_folder
-from twofold.trust.calibrated import Calibration, read_calibration
-from twofold.trust.fitted import Fitted
-from twofold.trust.writing import write_calibrated
+from twofold.crf import Choice
+from twofold.model_folder.folder import open_folder
 
 
 @pytest.fixture(scope="module")

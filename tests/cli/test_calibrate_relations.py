@@ -11,9 +11,9 @@ import pytest
 import tiny_model
 
 import twofold
+from twofold.calibration.calibration import read_calibration
 from twofold.cli.main import main
-from twofold.runtime.folder import seal
-from twofold.trust.calibrated import read_calibration
+from twofold.model_folder.folder import seal
 
 TEXT = "Anna left NASA , paris"
 ENDS = {"Anna": (0, 4, "PER"), "NASA": (10, 14, "ORG"), "paris": (17, 22, "LOC")}

@@ -8,7 +8,7 @@ import pytest
 import tiny_model
 
 from twofold.cli.main import main
-from twofold.runtime.folder import seal
+from twofold.model_folder.folder import seal
 
 
 @pytest.fixture(scope="module")

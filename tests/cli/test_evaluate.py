@@ -10,7 +10,7 @@ import tiny_model
 from PIL import Image
 
 from twofold.cli.main import main
-from twofold.runtime.folder import seal
+from twofold.model_folder.folder import seal
 
 
 @pytest.fixture(scope="module")

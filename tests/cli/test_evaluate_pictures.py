@@ -172,10 +172,10 @@ def test_a_model_that_looks_at_no_pictures(models, data):
 
 def test_every_text_is_encoded_once_for_all_conditions(models, data, monkeypatch):
     from twofold.corpora import open_corpus
-    from twofold.witness.conditions import call
-    from twofold.witness.examination import examine
+    from twofold.robustness.conditions import call
+    from twofold.robustness.evaluation import examine
 
-    extractor = Extractor(twofold.runtime.folder.open_folder(models / "tagger"))
+    extractor = Extractor(twofold.model_folder.folder.open_folder(models / "tagger"))
     rows = []
     text = type(extractor._tagger.network.sessions).text
     monkeypatch.setattr(

@@ -300,7 +300,7 @@ def test_a_killed_run_does_not_look_finished(model, tmp_path):
 
 
 def test_memory_does_not_grow_with_the_rejected(tmp_path):
-    from twofold.cli.outputs import RejectLog
+    from twofold.console.outputs import RejectLog
     from twofold.posts import Rejected
 
     log = RejectLog(None, lambda message: None)

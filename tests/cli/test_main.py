@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -10,7 +9,7 @@ import pytest
 
 from twofold import __version__
 from twofold.cli import main as cli
-from twofold.cli.main import main, printable
+from twofold.cli.main import main
 from twofold.errors import DataError
 
 
@@ -112,10 +111,3 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert child.wait(20) == 141
     assert child.stderr.read() == ""
     child.stderr.close()
-
-
-def test_printable():
-    assert printable("Fotos/Zürich 😀.jpg") == "Fotos/Zürich 😀.jpg"
-    assert printable("a\x1b]0;b\x07\u202e\n") == "a\\x1b]0;b\\x07\\u202e\\n"
-    assert printable("\ud800") == "\\ud800"
-    assert os.linesep not in printable("a\r\nb")

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from twofold.console.data_check import show
 from twofold.corpora.check import check, to_dict
-from twofold.corpora.check_view import show
 from twofold.errors import DataError
 
 TRAIN = """IMGID:1

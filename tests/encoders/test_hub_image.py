@@ -20,7 +20,7 @@ from twofold.encoders.hub import fingerprint  # noqa: E402
 from twofold.encoders.hub_image import HubImageEncoder, picture_settings  # noqa: E402
 from twofold.encoders.image import load_image_encoder  # noqa: E402
 from twofold.errors import ConfigError  # noqa: E402
-from twofold.runtime.pictures import PictureSettings, read_picture  # noqa: E402
+from twofold.preprocessing.images import PictureSettings, read_picture  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 FULL = {

@@ -15,10 +15,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 
 from twofold.encoders.hub import check_size  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
-from twofold.encoders.tokens import for_words  # noqa: E402
+from twofold.encoders.tokenizers import for_words  # noqa: E402
 from twofold.errors import ConfigError  # noqa: E402
-from twofold.runtime.pieces import Pieces, pad  # noqa: E402
-from twofold.segmentation import segment  # noqa: E402
+from twofold.preprocessing.segmentation import segment  # noqa: E402
+from twofold.preprocessing.word_pieces import Pieces, pad  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SENTENCE = "ada in # paris . x"

@@ -16,7 +16,7 @@ from twofold.fusion import multigranular_faithful as released  # noqa: E402
 from twofold.fusion.attention import Attention, hide_by_sum, hide_masked  # noqa: E402
 from twofold.fusion.contract import Source  # noqa: E402
 from twofold.fusion.multigranular import Multigranular, SecondTask  # noqa: E402
-from twofold.models.spans import SpanTask  # noqa: E402
+from twofold.models.span_task import SpanTask  # noqa: E402
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 WIDTHS = {"picture": 6, "objects": 8}

@@ -12,8 +12,8 @@ from twofold.config import ModelConfig  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
 from twofold.models.multimodal import MultimodalModel, WordStates  # noqa: E402
 from twofold.posts import Entity, Post  # noqa: E402
-from twofold.runtime.pieces import Window  # noqa: E402
-from twofold.segmentation import SHAPE_COUNT  # noqa: E402
+from twofold.preprocessing.segmentation import SHAPE_COUNT  # noqa: E402
+from twofold.preprocessing.word_pieces import Window  # noqa: E402
 from twofold.training.examples import Example, collate, labels_of, tag_words  # noqa: E402
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]

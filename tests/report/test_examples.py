@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from twofold.errors import PictureError
-from twofold.runtime.pictures import PictureSettings, read_picture
+from twofold.preprocessing.images import PictureSettings, read_picture
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 POSTS = [

@@ -12,7 +12,7 @@ import pytest
 from report_page import EVIDENCE, NASTY, Page, entity, found
 from rich.console import Console
 
-from twofold.cli.table import ExtractionTable
+from twofold.console.extraction_table import ExtractionTable
 from twofold.posts import Entity, Extraction, PictureReport, Post, Relation
 from twofold.report import write_report
 from twofold.report.views import RELATION_LIMIT

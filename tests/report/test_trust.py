@@ -13,10 +13,10 @@ import pytest
 from report_page import NASTY, Page
 
 from twofold.errors import DataError
-from twofold.evaluation import mistakes
+from twofold.evaluation import error_types as mistakes
+from twofold.evaluation.domain_shift import Shift, separate_posts, side
 from twofold.evaluation.predictions import PredictionCollector, Predictions
-from twofold.evaluation.shift import Shift, separate_posts, side
-from twofold.evaluation.trust import TrustReport, plain, trust_report
+from twofold.evaluation.trust_report import TrustReport, plain, trust_report
 from twofold.posts import Entity
 from twofold.report import trust_views, trust_words
 from twofold.report.plots import Plot, round_steps, row_plot

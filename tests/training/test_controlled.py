@@ -32,11 +32,11 @@ from twofold.config import (  # noqa: E402
     TrainingConfig,
 )
 from twofold.corpora import open_corpus  # noqa: E402
-from twofold.corpora.controlled import SUBJECTS, write_controlled  # noqa: E402
 from twofold.encoders.image import ImageEncoder  # noqa: E402
 from twofold.models.build import FUSIONS  # noqa: E402
 from twofold.posts import Post  # noqa: E402
-from twofold.runtime.pictures import PictureSettings  # noqa: E402
+from twofold.preprocessing.images import PictureSettings  # noqa: E402
+from twofold.synthetic.controlled import SUBJECTS, write_controlled  # noqa: E402
 from twofold.training import loop, run  # noqa: E402
 
 CONDITIONS = ("right", "without", "blank", "wrong", "clear", "clear_wrong")

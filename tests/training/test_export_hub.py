@@ -16,9 +16,9 @@ from tiny_vision import SIDE, VISION, save_vision  # noqa: E402
 
 from twofold.encoders.image import load_image_encoder  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
-from twofold.runtime.pieces import Pieces, pad  # noqa: E402
-from twofold.runtime.sessions import Sessions  # noqa: E402
-from twofold.segmentation import segment  # noqa: E402
+from twofold.inference.onnx_sessions import Sessions  # noqa: E402
+from twofold.preprocessing.segmentation import segment  # noqa: E402
+from twofold.preprocessing.word_pieces import Pieces, pad  # noqa: E402
 from twofold.training.export import export_image, export_text  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -21,16 +21,16 @@ from twofold.config import Config, DataConfig, ModelConfig, RelationsConfig, Tra
 from twofold.corpora import open_corpus
 from twofold.encoders.text import load_text_encoder
 from twofold.errors import ConfigError, DataError
+from twofold.inference.relation_classifier import RelationReader
+from twofold.model_folder.folder import open_folder
 from twofold.models.build import FUSIONS, TASKS, build_model
 from twofold.posts import Entity, Post, Relation
-from twofold.runtime.folder import open_folder
-from twofold.runtime.gold import gold_pairs
-from twofold.runtime.pairs import PairPieces, TypedMarkers
-from twofold.runtime.pieces import Pieces
-from twofold.runtime.relations import RelationReader
-from twofold.segmentation import segment_post
+from twofold.preprocessing.entity_markers import PairPieces, TypedMarkers
+from twofold.preprocessing.segmentation import segment_post
+from twofold.preprocessing.word_pieces import Pieces
 from twofold.training import run
 from twofold.training.examples import collate
+from twofold.training.gold_pairs import gold_pairs
 from twofold.training.relations import Relations, argument_types, pair_examples
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns of its own internals

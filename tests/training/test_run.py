@@ -21,7 +21,7 @@ from twofold.config import Config, ModelConfig  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.errors import ConfigError, DataError, ModelError  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
-from twofold.runtime.pieces import Pieces  # noqa: E402
+from twofold.preprocessing.word_pieces import Pieces  # noqa: E402
 from twofold.training.examples import batches, collate, make_examples  # noqa: E402
 from twofold.training.run import train  # noqa: E402
 

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.calibration_view import calibration_lines, choice_lines, end_to_end_lines
+from twofold.calibration.conformal import SCORES
+from twofold.calibration.fit import TELL, Fitted
+from twofold.calibration.methods import METHODS
 from twofold.cli.extract import add_model_options, load_model
-from twofold.cli.outputs import RejectLog
-from twofold.cli.progress import Progress, watch
+from twofold.console.calibration import calibration_lines, choice_lines, end_to_end_lines
+from twofold.console.outputs import RejectLog
+from twofold.console.progress import Progress, watch
 from twofold.errors import ConfigError, DataError
 from twofold.evaluation.triples import whole_posts
 from twofold.posts import Post, Rejected
-from twofold.trust.conformal import SCORES
-from twofold.trust.fitted import TELL, Fitted
-from twofold.trust.fitting import METHODS
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
@@ -63,7 +63,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate; the exit code is as the epilog says."""
-    from twofold.trust.writing import write_calibrated
+    from twofold.calibration.write import write_calibrated
 
     if args.relations is not None:
         raise ConfigError(
@@ -132,7 +132,7 @@ def _fitted(
 def _entities(
     args: argparse.Namespace, extractor: Extractor, groups: Mapping[str, list[Post]], progress: Progress
 ) -> Fitted:
-    from twofold.trust.fitted import fit_entities
+    from twofold.calibration.fit import fit_entities
 
     readings = {
         name: list(extractor.read(_taken(posts, progress), batch_size=args.batch_size))
@@ -157,8 +157,8 @@ def _relations(
     args: argparse.Namespace, extractor: Extractor, groups: Mapping[str, list[Post]], progress: Progress
 ) -> Fitted:
     """Relations as they are told between the ends of labelled pairs, whichever of these is the head."""
-    from twofold.trust.figures import Told
-    from twofold.trust.fitted import fit_relations
+    from twofold.calibration.card_metrics import Told
+    from twofold.calibration.fit import fit_relations
 
     def told(how: Callable[..., Iterator[Any]]) -> dict[str, Told]:
         return {

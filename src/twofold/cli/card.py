@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from twofold.cli.outputs import lines_to
+from twofold.console.outputs import lines_to
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print; 0 when the card is there."""
-    from twofold.cards.reading import pages, read_card
+    from twofold.model_folder.card_pages import pages, read_card
     from twofold.pipeline import default_folder
 
     folder = default_folder() if args.model == "default" else Path(args.model)

@@ -11,15 +11,15 @@ from pathlib import Path
 from rich.console import Console
 
 from twofold.cli import regions
+from twofold.console.data_check import show
 from twofold.corpora import WNUT_TYPES, open_corpus
 from twofold.corpora.check import check, to_dict
-from twofold.corpora.check_view import show
-from twofold.corpora.controlled import SUBJECTS, write_controlled
 from twofold.corpora.convert import Conversion, convert
-from twofold.corpora.files import write_whole
 from twofold.corpora.formats import FORMATS
 from twofold.errors import ConfigError, TwofoldError
+from twofold.files import write_whole
 from twofold.posts import Rejected
+from twofold.synthetic.controlled import SUBJECTS, write_controlled
 
 _SHOWN = 5
 _DRAWN = "the right, no, a blank and a wrong picture"

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 from twofold.cli.examined import examined
 from twofold.cli.extract import add_model_options, load_model
-from twofold.cli.outputs import RejectLog, lines_to
-from twofold.cli.progress import Progress, watch
 from twofold.cli.relation_scores import RelationResult, figures, headline, score_record
 from twofold.cli.relation_trust import RelationTrust
-from twofold.cli.shift_view import shift_lines
 from twofold.cli.shifts import add_shift_options, check_shift_options, foreign_data
 from twofold.cli.trust_page import add_page_option, check_page_option, write_page
-from twofold.cli.trust_view import trust_lines
 from twofold.cli.witness_view import WitnessStand, add_picture_options
+from twofold.console.domain_shift import shift_lines
+from twofold.console.outputs import RejectLog, lines_to
+from twofold.console.progress import Progress, watch
+from twofold.console.trust import trust_lines
 from twofold.errors import DataError
 from twofold.evaluation.calibration import calibration_error
 from twofold.evaluation.predictions import PredictionCollector
 from twofold.evaluation.spans import SpanScores, TwoCounts
 from twofold.evaluation.triples import whole_posts
-from twofold.evaluation.trust import ALL, TrustReport, plain, trust_report
+from twofold.evaluation.trust_report import ALL, TrustReport, plain, trust_report
 from twofold.posts import Extraction, Post, Rejected
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from twofold.calibration.uncalibrated import uncalibrated
 from twofold.posts import Extraction, Post, Relation
-from twofold.trust.uncalibrated import uncalibrated
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.cli.main import NOTHING_DONE
-from twofold.cli.outputs import RejectLog, lines_to
-from twofold.cli.progress import Progress, watch
+from twofold.console.outputs import RejectLog, lines_to
+from twofold.console.progress import Progress, watch
 from twofold.errors import ConfigError
 from twofold.posts import Extraction, Post, Rejected
 
 if TYPE_CHECKING:
+    from twofold.calibration.risk_control import RiskControl
     from twofold.pipeline import Extractor
-    from twofold.trust.risk import RiskControl
 
 Pair = tuple[Post, Extraction]
 _STDIN = Path("-")
@@ -170,7 +170,9 @@ _GIVEN = " and between entities that are right"
 
 def _promised(promise: RiskControl, what: str, where: str) -> str:
     if promise.threshold is None:
-        from twofold.trust.judging import refusal  # the model that was loaded has brought it already
+        from twofold.calibration.review_policy import (
+            refusal,
+        )  # the model that was loaded has brought it already
 
         least = f"; {promise.instead.error:.1%} could be" if promise.instead else ""
         return f"all {what} are marked for review: {refusal(promise, what)}{least}"
@@ -286,7 +288,7 @@ def _sinks(
     if table:
         from rich.console import Console
 
-        from twofold.cli.table import ExtractionTable
+        from twofold.console.extraction_table import ExtractionTable
 
         printed = ExtractionTable(Console())
         sinks.append(lambda post, extraction: printed.add(extraction))

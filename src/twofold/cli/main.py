@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from twofold import __version__
+from twofold.console.text import printable
 from twofold.errors import TwofoldError
 
 COMMANDS = {
@@ -91,10 +92,3 @@ def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         else:
             subparsers.add_parser(command, help=summary, add_help=False)
     return parser
-
-
-def printable(text: str) -> str:
-    """A text from elsewhere without what a terminal would obey: those characters as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\u200d" else ascii(c)[1:-1] for c in text)

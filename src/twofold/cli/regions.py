@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twofold.cli.main import printable
+from twofold.console.text import printable
 from twofold.corpora import open_corpus
 from twofold.errors import ConfigError
 

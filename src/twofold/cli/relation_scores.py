@@ -14,7 +14,7 @@ from twofold.evaluation.predictions import PredictionCollector
 from twofold.evaluation.relations import RelationCounter
 from twofold.evaluation.spans import SpanScore
 from twofold.evaluation.triples import TripleCounter, span_of, triple_of
-from twofold.evaluation.trust import TrustReport, trust_report
+from twofold.evaluation.trust_report import TrustReport, trust_report
 from twofold.posts import Extraction, Post, Relation
 
 _WAYS = (

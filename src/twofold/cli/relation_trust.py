@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.trust_view import trust_lines
+from twofold.console.trust import trust_lines
 from twofold.evaluation.predictions import PredictionCollector
-from twofold.evaluation.trust import ALL, TrustReport, plain, trust_report
+from twofold.evaluation.trust_report import ALL, TrustReport, plain, trust_report
 from twofold.posts import Extraction, Post
 
 if TYPE_CHECKING:

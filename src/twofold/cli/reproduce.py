@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.outputs import lines_to
 from twofold.cli.train import need_extra
+from twofold.console.outputs import lines_to
 from twofold.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from twofold.reproduce.plan import Run
-    from twofold.reproduce.runs import Runs
-    from twofold.reproduce.table import Table
+    from twofold.experiments.plan import Run
+    from twofold.experiments.runs import Runs
+    from twofold.experiments.table import Table
 
 
 def add_parser(subparsers: Any) -> None:
@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _reproduce(path: Path, args: argparse.Namespace) -> int:
-    from twofold.reproduce.plan import runs_of
-    from twofold.reproduce.runs import Runs
-    from twofold.reproduce.table import read_table
+    from twofold.experiments.plan import runs_of
+    from twofold.experiments.runs import Runs
+    from twofold.experiments.table import read_table
 
     table = read_table(path, args.data)
     wanted = runs_of(table, tuple(args.only))
@@ -85,7 +85,7 @@ def _list(wanted: list[Run], runs: Runs) -> int:
 
 
 def _train(wanted: list[Run], runs: Runs, args: argparse.Namespace) -> None:
-    from twofold.reproduce.runs import Options
+    from twofold.experiments.runs import Options
 
     need_extra()
     options = Options(args.jobs, args.threads, args.keep_models)
@@ -94,9 +94,9 @@ def _train(wanted: list[Run], runs: Runs, args: argparse.Namespace) -> None:
 
 def _write(table: Table, runs: Runs, args: argparse.Namespace) -> None:
     """The whole table, of all runs that are done, also of those that were not asked for now."""
-    from twofold.reproduce.page import render
-    from twofold.reproduce.plan import runs_of
-    from twofold.reproduce.summary import summarise
+    from twofold.experiments.page import render
+    from twofold.experiments.plan import runs_of
+    from twofold.experiments.summary import summarise
 
     every = runs_of(table)
     results = {run.id: found for run in every if (found := runs.result(run)) is not None}
@@ -110,7 +110,7 @@ def _write(table: Table, runs: Runs, args: argparse.Namespace) -> None:
 
 
 def _render(files: list[Path], out: Path) -> int:
-    from twofold.reproduce.page import render
+    from twofold.experiments.page import render
 
     page = render([_read(file) for file in files])
     with lines_to(out) as write:

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twofold.cli.outputs import RejectLog
-from twofold.cli.progress import Progress
-from twofold.corpora.typos import RATE, mistyped
+from twofold.calibration.post_uncertainty import NAMES, post_doubt
+from twofold.console.outputs import RejectLog
+from twofold.console.progress import Progress
 from twofold.errors import ConfigError, DataError
-from twofold.evaluation.predictions import PredictionCollector, Predictions
-from twofold.evaluation.shift import (
+from twofold.evaluation.domain_shift import (
     Floats,
     Shift,
     Side,
@@ -28,9 +27,10 @@ from twofold.evaluation.shift import (
     separate_predictions,
     side,
 )
-from twofold.evaluation.trust import plain
+from twofold.evaluation.predictions import PredictionCollector, Predictions
+from twofold.evaluation.trust_report import plain
 from twofold.posts import Post, Rejected
-from twofold.trust.doubt import NAMES, post_doubt
+from twofold.synthetic.typos import RATE, mistyped
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from twofold.errors import ConfigError
-from twofold.evaluation.shift import Shift
-from twofold.evaluation.trust import TrustReport
+from twofold.evaluation.domain_shift import Shift
+from twofold.evaluation.trust_report import TrustReport
 
 
 def add_page_option(parser: argparse.ArgumentParser) -> None:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from twofold.errors import ConfigError
 from twofold.evaluation.bootstrap import Interval
-from twofold.evaluation.paired import Difference
-from twofold.evaluation.trust import plain
-from twofold.evaluation.witness import OWN, Change, ConditionFigures, Verdict, WitnessReport, witness_report
+from twofold.evaluation.paired_bootstrap import Difference
+from twofold.evaluation.trust_report import plain
 from twofold.posts import Post
+from twofold.robustness.report import OWN, Change, ConditionFigures, Verdict, WitnessReport, witness_report
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
-    from twofold.witness.conditions import Called
+    from twofold.robustness.conditions import Called
 
 _EVERY_S = 15.0
 _HOLDS = {True: "holds", False: "DOES NOT HOLD", None: "cannot be told"}
@@ -75,8 +75,8 @@ class WitnessStand:
         """Examine the model, where that is wanted; ``tell`` is told how far it is."""
         if not self._args.pictures:
             return
-        from twofold.witness.conditions import call, conditions
-        from twofold.witness.examination import examine
+        from twofold.robustness.conditions import call, conditions
+        from twofold.robustness.evaluation import examine
 
         self._called = call(self._posts, self._args.seed, self._args.sample)
         witnesses = self._called.witnesses

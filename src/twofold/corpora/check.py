@@ -291,7 +291,7 @@ class _Checker:
         self._open(post.image, post)
 
     def _open(self, image: Path | bytes, post: Post) -> None:
-        from twofold.runtime.pictures import PictureSettings, read_picture
+        from twofold.preprocessing.images import PictureSettings, read_picture
 
         pictures = self.report.pictures
         try:

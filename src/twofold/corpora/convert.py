@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from twofold.corpora.bio import TagSpan, TokenSpan, tags_as_written
-from twofold.corpora.files import write_whole
 from twofold.corpora.formats import Format
 from twofold.corpora.regions import region_record
 from twofold.errors import InputError
+from twofold.files import write_whole
 from twofold.posts import Entity, Post, Rejected, Relation
-from twofold.segmentation import segment_post
+from twofold.preprocessing.segmentation import segment_post
 
 _MNRE_ID = re.compile(r"(.+)#\d+", re.DOTALL)
 _ENDS_A_FIELD = re.compile(r"[\t\n]|\r\Z")

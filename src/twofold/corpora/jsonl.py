@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import TokenSpan, join
-from twofold.corpora.kinds import kind_of
+from twofold.corpora.json_types import kind_of
 from twofold.corpora.lines import Line, decode, read_lines, rejected, too_long
 from twofold.corpora.regions import parse_region
 from twofold.errors import InputError

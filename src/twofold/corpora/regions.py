@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from twofold.corpora.kinds import kind_of
+from twofold.corpora.json_types import kind_of
 from twofold.errors import InputError
 from twofold.posts import Region, RegionKind
 

@@ -21,7 +21,7 @@ from twofold.corpora.regions import parse_region, region_record
 from twofold.detectors.contract import Detector
 from twofold.errors import DataError, PictureError
 from twofold.posts import Post, Region, Rejected
-from twofold.runtime.pictures import content_hash, read_thumbnail
+from twofold.preprocessing.images import content_hash, read_thumbnail
 
 Tell = Callable[[str], None]
 

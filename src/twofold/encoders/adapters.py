@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from twofold.encoders.table import ExtendedTable
+from twofold.encoders.extended_embedding import ExtendedTable
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError, MissingExtraError
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from twofold.runtime.pictures import PictureSettings
+from twofold.preprocessing.images import PictureSettings
 
 
 class ImageEncoder(nn.Module):

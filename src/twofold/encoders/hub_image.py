@@ -22,7 +22,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 from twofold.encoders.contract import ImageEncoder
 from twofold.encoders.hub import check_size, fingerprint, hub_errors
 from twofold.errors import ConfigError
-from twofold.runtime.pictures import PictureSettings
+from twofold.preprocessing.images import PictureSettings
 
 _FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 _MOST_SPECIAL = 16

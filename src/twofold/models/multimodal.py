@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from twofold.encoders.text import TextEncoder
 from twofold.fusion.contract import Fused, Fusion, Source
 from twofold.heads.contract import Head
-from twofold.segmentation import SHAPE_COUNT
+from twofold.preprocessing.segmentation import SHAPE_COUNT
 
 WORDS = "words"
 """Name by which a batch may hold the states of its words."""

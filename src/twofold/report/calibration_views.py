@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from twofold.evaluation.calibration import Bin
-from twofold.evaluation.trust import TrustReport
+from twofold.evaluation.trust_report import TrustReport
 from twofold.report.blocks import FIFTHS, Block, Table
 from twofold.report.plots import Plot, Tick, round_steps
 from twofold.report.trust_words import points

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from twofold.evaluation.shift import Shift, Side
+from twofold.evaluation.domain_shift import Shift, Side
 from twofold.report.blocks import Block, Section, Table, interval
 from twofold.report.plots import Plot, row_plot
 from twofold.report.trust_words import MEASURES, Statement, hundred, points

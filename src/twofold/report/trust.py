@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import twofold
-from twofold.evaluation.shift import Shift
-from twofold.evaluation.trust import TrustReport
+from twofold.evaluation.domain_shift import Shift
+from twofold.evaluation.trust_report import TrustReport
 from twofold.report.page import asset, template, write_whole
 from twofold.report.plots import SHAPES
 from twofold.report.shift_views import foreign_section

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from twofold.evaluation.detection import Detection
-from twofold.evaluation.mistakes import RIGHT
-from twofold.evaluation.trust import ALL, TrustReport
+from twofold.evaluation.error_types import RIGHT
+from twofold.evaluation.trust_report import ALL, TrustReport
 from twofold.report.blocks import FIFTHS, Block, Section, Table, interval
 from twofold.report.calibration_views import reliability_block, types_block
 from twofold.report.plots import Plot, round_steps, row_plot

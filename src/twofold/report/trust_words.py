@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from twofold.evaluation.trust import ALL, TrustReport
+from twofold.evaluation.trust_report import ALL, TrustReport
 
 MEASURES = {"confidence": "1 − confidence", "total": "aleatoric + epistemic"}
 """Names of measures where the name itself does not say it."""

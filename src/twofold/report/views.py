@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from twofold.errors import PictureError
 from twofold.posts import Entity, Extraction, Post, Relation
+from twofold.preprocessing.images import read_thumbnail
+from twofold.preprocessing.modalities import VISUAL
 from twofold.report.visible import direction
-from twofold.runtime.pictures import read_thumbnail
-from twofold.runtime.scene import VISUAL
 
 TEXT_LIMIT = 3_000
 """Code points of a post that are shown."""

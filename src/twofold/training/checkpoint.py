@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from twofold.errors import DataError
-from twofold.training.optimise import Average
+from twofold.training.optimiser import Average
 
 State = dict[str, Any]
 

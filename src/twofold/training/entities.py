@@ -9,30 +9,30 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from twofold.calibration.fit import Fitted, fit_entities
+from twofold.calibration.temperature import TemperatureFit, fit_on_spans
 from twofold.config import Config
+from twofold.crf import TagSpan
 from twofold.encoders.text import TextEncoder
 from twofold.errors import DataError
 from twofold.evaluation.spans import SpanScores, TwoCounts
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
+from twofold.inference.encode import Reading
 from twofold.pipeline import Extractor
 from twofold.posts import Post
-from twofold.runtime.decoding import TagSpan
-from twofold.runtime.pieces import Pieces
-from twofold.runtime.reading import Reading
-from twofold.training.contract import Figures
+from twofold.preprocessing.word_pieces import Pieces
+from twofold.training.dev_scores import Score, span_f1
 from twofold.training.examples import Example, labels_of, make_examples, tag_words
 from twofold.training.loop import Tell
-from twofold.training.measuring import (
+from twofold.training.metrics import (
     figures,
     open_uncalibrated,
     temperature_alone,
     trust_figures,
     write_calibration,
 )
-from twofold.training.scoring import Score, span_f1
-from twofold.trust.fitted import Fitted, fit_entities
-from twofold.trust.temperature import TemperatureFit, fit_on_spans
+from twofold.training.task import Figures
 
 
 class Entities:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from twofold.fusion.contract import Source
 from twofold.models.multimodal import Batch
 from twofold.posts import Entity, Post
-from twofold.runtime.pieces import Pieces, Window, pad
-from twofold.runtime.scene import TEXTS
-from twofold.segmentation import Span, segment_post
+from twofold.preprocessing.modalities import TEXTS
+from twofold.preprocessing.segmentation import Span, segment_post
+from twofold.preprocessing.word_pieces import Pieces, Window, pad
 
 
 class Example(NamedTuple):

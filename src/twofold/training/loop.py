@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save_file
 from twofold.config import TrainingConfig
 from twofold.models.multimodal import Batch, MultimodalModel
 from twofold.training.checkpoint import Checkpoint
-from twofold.training.curve import Row, draw_curve, write_log
+from twofold.training.cpu import quickened
+from twofold.training.dev_scores import Score
 from twofold.training.examples import Example, Table, batches, collate
-from twofold.training.optimise import Average, make_optimiser, make_schedule, trainable
-from twofold.training.quick import quickened
-from twofold.training.scoring import Score
+from twofold.training.learning_curve import Row, draw_curve, write_log
+from twofold.training.optimiser import Average, make_optimiser, make_schedule, trainable
 
 Tell = Callable[[str], None]
 

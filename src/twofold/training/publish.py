@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import twofold
-from twofold.cards.page import write_card
+from twofold.calibration.write import write_json
 from twofold.config import Config, to_toml
 from twofold.encoders.image import ImageEncoder
+from twofold.model_folder.card import write_card
+from twofold.model_folder.folder import FORMAT, open_folder, publish, seal
 from twofold.models.build import TASKS, source_widths
 from twofold.models.multimodal import MultimodalModel
-from twofold.runtime.folder import FORMAT, open_folder, publish, seal
-from twofold.runtime.neighbours import SOURCE, Neighbours
-from twofold.runtime.scene import VISUAL
-from twofold.training.compress import compress
-from twofold.training.contract import Figures, Task
-from twofold.training.curve import Row
+from twofold.preprocessing.modalities import VISUAL
+from twofold.preprocessing.semantic_augmentation import SOURCE, Neighbours
+from twofold.training.datasets import Corpus
 from twofold.training.export import export_fusion, export_image, export_text
+from twofold.training.learning_curve import Row
 from twofold.training.loop import Tell
-from twofold.training.material import Corpus
-from twofold.trust.writing import write_json
+from twofold.training.quantise import compress
+from twofold.training.task import Figures, Task
 
 GRAPHS = ("text.onnx", "picture.onnx", "fusion.onnx")
 

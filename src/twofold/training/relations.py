@@ -1,8 +1,8 @@
 """The task of relations in a training: a class for each marked pair of a post.
 
 Every gold relation is an example of its own, in the window of its pair with head and tail marked
-(`twofold.runtime.pairs`). The types that typed markers tell come from a tagger, in training as in use:
-MNRE gives types only to pairs that stand in a relation, in the relation's very name.
+(`twofold.preprocessing.entity_markers`). The types that typed markers tell come from a tagger, in training as
+in use: MNRE gives types only to pairs that stand in a relation, in the relation's very name.
 """
 
 from __future__ import annotations
@@ -16,40 +16,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold.calibration.fit import Fitted, fit_relations
+from twofold.calibration.temperature import TemperatureFit, fit_on_classes
 from twofold.config import DEFAULT_TAGGER, Config, RelationsConfig
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError, DataError
 from twofold.evaluation.relations import RelationCounter, TypedMajority
 from twofold.heads.contract import Head
+from twofold.inference.entities import Predicted
+from twofold.inference.relation_classifier import RelationReader
+from twofold.inference.tagger import Tagger
+from twofold.model_folder.config import NO_RELATION
+from twofold.model_folder.folder import open_folder
 from twofold.models.build import choose
 from twofold.pipeline import default_folder
 from twofold.posts import Post, Relation
-from twofold.runtime.description import NO_RELATION
-from twofold.runtime.finding import Predicted
-from twofold.runtime.folder import open_folder
-from twofold.runtime.gold import gold_pairs, with_types
-from twofold.runtime.pairs import Markers, PairPieces, PlainMarkers, TypedMarkers, UntypedMarkers
-from twofold.runtime.pictures import FeatureCache
-from twofold.runtime.pieces import Pieces
-from twofold.runtime.relations import RelationReader
-from twofold.runtime.tagging import Tagger
-from twofold.segmentation import segment_post
-from twofold.training.contract import Figures
+from twofold.preprocessing.entity_markers import (
+    Markers,
+    PairPieces,
+    PlainMarkers,
+    TypedMarkers,
+    UntypedMarkers,
+)
+from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.segmentation import segment_post
+from twofold.preprocessing.word_pieces import Pieces
+from twofold.training.argument_order import ORDERS, both_ways
+from twofold.training.dev_scores import Score, class_f1
 from twofold.training.examples import Example, text_sources
-from twofold.training.features import cache_folder
+from twofold.training.gold_pairs import gold_pairs, with_types
 from twofold.training.loop import Tell
-from twofold.training.measuring import (
+from twofold.training.metrics import (
     figures,
     open_uncalibrated,
     temperature_alone,
     trust_figures,
     write_calibration,
 )
-from twofold.training.orders import ORDERS, both_ways
-from twofold.training.scoring import Score, class_f1
-from twofold.training.told import told
-from twofold.trust.fitted import Fitted, fit_relations
-from twofold.trust.temperature import TemperatureFit, fit_on_classes
+from twofold.training.picture_features import cache_folder
+from twofold.training.relation_predictions import told
+from twofold.training.task import Figures
 
 MARKERS: Mapping[str, Markers] = {
     "typed": TypedMarkers(),
@@ -133,7 +139,7 @@ class Relations:
         return pair_examples(posts, rows, PairPieces(pieces, self.markers), labels)
 
     def lessons(self, posts: Sequence[Post]) -> list[Post]:
-        """The posts with the pairs to learn from; see `twofold.training.orders`."""
+        """The posts with the pairs to learn from; see `twofold.training.argument_order`."""
         return self.orders(posts, self.options.symmetric)
 
     def describe(self, posts: Sequence[Post]) -> dict[str, Any]:

@@ -22,20 +22,20 @@ from twofold.errors import ConfigError
 from twofold.models.build import build_model, choose
 from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
-from twofold.runtime.neighbours import Neighbours
-from twofold.runtime.pictures import FeatureCache
-from twofold.runtime.pieces import Pieces
-from twofold.runtime.scene import VISUAL
-from twofold.training.contract import Task
+from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.modalities import VISUAL
+from twofold.preprocessing.semantic_augmentation import Neighbours
+from twofold.preprocessing.word_pieces import Pieces
+from twofold.training.datasets import Corpus, read_corpora
 from twofold.training.entities import Entities
 from twofold.training.examples import Example, Features
-from twofold.training.features import FeatureMaker, cache_folder, no_features
+from twofold.training.frozen_text import with_text_states
 from twofold.training.loop import Material, Tell, Trainer, choose_device
-from twofold.training.material import Corpus, read_corpora
-from twofold.training.neighbours import load_neighbours, with_neighbours
+from twofold.training.picture_features import FeatureMaker, cache_folder, no_features
 from twofold.training.publish import Facts, publish_model
 from twofold.training.relations import Relations
-from twofold.training.text_states import with_text_states
+from twofold.training.semantic_augmentation import load_neighbours, with_neighbours
+from twofold.training.task import Task
 
 WORK = "training"
 """Folder beside the model's files with log, curve, checkpoint and weights."""

@@ -1,0 +1,33 @@
+"""Confidences as the network gives them: temperature 1 and no map after it.
+
+It does not know what was fitted, or whether anything was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twofold.crf import ChainDecoder, TagSpan
+from twofold.inference.encode import Reading
+from twofold.posts import Entity
+
+
+def uncalibrated(
+    decoder: ChainDecoder, readings: Sequence[Reading], found: Sequence[Sequence[Entity]]
+) -> list[list[float]]:
+    """Confidence of each entity of each post before any calibration, in [0, 1].
+
+    Args:
+        decoder: the CRF.
+        readings: what the model saw in the posts.
+        found: entities that it found in each.
+    """
+    spans = [[_span(reading, e) for e in row] for reading, row in zip(readings, found, strict=True)]
+    values = decoder.confidences([reading.emissions for reading in readings], spans, 1.0)
+    return [row.tolist() for row in values]
+
+
+def _span(reading: Reading, entity: Entity) -> TagSpan:
+    first = next(i for i, (start, _) in enumerate(reading.words) if start == entity.start)
+    last = next(i for i, (_, end) in enumerate(reading.words) if end == entity.end)
+    return TagSpan(first, last + 1, entity.type)

@@ -1,0 +1,1 @@
+"""Experiments: tables of methods × data sets × seeds, run resumably and rendered as pages."""

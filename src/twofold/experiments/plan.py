@@ -1,0 +1,185 @@
+"""The runs of a table: one method on one data set with one seed each.
+
+A run's name is made of everything that could change its scores, so that tables share runs, and a changed
+configuration or file makes another run. Settings at their defaults do not count in the name: a new
+setting leaves the names of old runs as they were. It trains nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from twofold.config import Config, DataConfig, from_mapping
+from twofold.errors import ConfigError, DataError
+from twofold.experiments.table import DataSet, Settings, Table, merged
+from twofold.pipeline import default_folder
+
+OPTION_TABLES = ("concat", "evidential", "multigranular", "bottleneck", "dirichlet", "relations")
+"""Tables of ``[model]`` that only the fusion or the task of that name looks at."""
+_NO_MATTER = ("model.name", "training.device", "training.threads")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """One method on one data set with one seed.
+
+    Attributes:
+        id: of everything that could change the scores.
+        data: name of the data set. method: name of the method. seed: of the training.
+        config: of the training. report: file that is reported on.
+        hashes: SHA-256 of what is read, by name.
+    """
+
+    id: str
+    data: str
+    method: str
+    seed: int
+    config: Config
+    report: Path
+    hashes: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """``data/method/seed``, as people pick runs."""
+        return f"{self.data}/{self.method}/{self.seed}"
+
+
+def runs_of(table: Table, only: tuple[str, ...] = ()) -> list[Run]:
+    """All runs, seed by seed, so that the first comparison is there early.
+
+    Args:
+        table: what is compared.
+        only: patterns of `Run.name`, or of one of its three parts; all where empty.
+
+    Raises:
+        ConfigError: overrides that do not fit the configuration; a pattern that fits no run.
+        DataError: a data file is missing.
+    """
+    runs = [run for seed in _seeds(table) for run in _of_seed(table, seed)]
+    for pattern in only:
+        if not any(_fits(run, pattern) for run in runs):
+            raise ConfigError(
+                f"{pattern!r} fits no run",
+                where="--only",
+                expected=", ".join(run.name for run in runs[:3]) + " …",
+            )
+    return [run for run in runs if not only or any(_fits(run, pattern) for pattern in only)]
+
+
+def _seeds(table: Table) -> list[int]:
+    return sorted({seed for item in table.data.values() for seed in item.seeds or table.seeds})
+
+
+def _of_seed(table: Table, seed: int) -> Iterator[Run]:
+    for name, item in table.data.items():
+        if seed in (item.seeds or table.seeds):
+            hashes = _hashes(table.folder, item)
+            for method in item.methods or table.methods:
+                yield _run(table, name, method, seed, hashes)
+
+
+def _run(table: Table, name: str, method: str, seed: int, hashes: Mapping[str, str]) -> Run:
+    item = table.data[name]
+    config = configure(table, name, method, seed)
+    hashes = {**hashes, **_hash_of_tagger(config)}
+    changed = {key: value for key, value in flat(config).items() if value != flat(Config()).get(key)}
+    whole = json.dumps([changed, sorted(hashes.items())], sort_keys=True)
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:10]
+    run_id = f"{name}-{config.model.fusion}-s{seed}-{digest}"
+    return Run(run_id, name, method, seed, config, (table.folder / item.report).resolve(), hashes)
+
+
+def _fits(run: Run, pattern: str) -> bool:
+    parts = (run.name, run.data, run.method, f"{run.data}/{run.method}", str(run.seed))
+    return any(fnmatch(part, pattern) for part in parts)
+
+
+def configure(table: Table, name: str, method: str, seed: int) -> Config:
+    """The configuration of a run: base, then the table's, the data set's and the method's overrides."""
+    item, way = table.data[name], table.methods[method].of(name)
+    tree: dict[str, Any] = json.loads(json.dumps(asdict(table.bases[name])))
+    tree.pop("data")
+    for part in ("model", "training"):
+        for overrides in (table.overrides[part], getattr(item, part), getattr(way, part)):
+            tree[part] = merged(tree[part], overrides)
+    tree["model"] |= {"task": item.task, "name": f"{name}-{tree['model']['fusion']}"}
+    tree["training"]["seed"] = seed
+    config = from_mapping(tree, f"{table.name}: {method} on {name}")
+    return dataclasses.replace(config, data=_data(table.folder, item))
+
+
+def _data(folder: Path, item: DataSet) -> DataConfig:
+    def at(name: str) -> str:
+        return str((folder / name).resolve()) if name else ""
+
+    return DataConfig(
+        tuple(map(at, item.train)), tuple(map(at, item.dev)), at(item.images), at(item.alt_text)
+    )
+
+
+def flat(config: Config) -> dict[str, Any]:
+    """Settings that could change the scores, by dotted name, without options of other fusions and tasks."""
+    found: dict[str, Any] = {}
+
+    def walk(prefix: str, tree: Settings) -> None:
+        for key, value in tree.items():
+            name = f"{prefix}.{key}"
+            if isinstance(value, dict):
+                if key not in OPTION_TABLES or key in (config.model.fusion, config.model.task):
+                    walk(name, value)
+            elif name not in _NO_MATTER:
+                found[name] = list(value) if isinstance(value, tuple) else value
+
+    walk("model", asdict(config.model))
+    walk("training", asdict(config.training))
+    return found
+
+
+# --- data --------------------------------------------------------------------------------------------
+
+
+def _hashes(folder: Path, item: DataSet) -> dict[str, str]:
+    """SHA-256 of data files, the table of alternative texts and the folder of pictures, by name."""
+    files = [*item.train, *item.dev, item.report, *([item.alt_text] if item.alt_text else [])]
+    hashes = {name: _hash(folder / name) for name in dict.fromkeys(files)}
+    return hashes | ({item.images: _hash_of_folder(folder / item.images)} if item.images else {})
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise _missing(path, error) from error
+
+
+def _hash_of_folder(path: Path) -> str:
+    """Of names and sizes of all files: a changed collection shows, at the cost of a listing."""
+    if not path.is_dir():
+        raise _missing(path, NotADirectoryError(20, "no such folder"))
+    files = sorted((str(f.relative_to(path)), f.stat().st_size) for f in path.rglob("*") if f.is_file())
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
+def _hash_of_tagger(config: Config) -> dict[str, str]:
+    """Of the manifest of the tagger that gives types to the arguments of relations, where one does."""
+    name = config.model.relations.tagger
+    if config.model.task != "relations" or not name:
+        return {}
+    folder = default_folder() if name == "default" else Path(name)
+    return {f"tagger {name}": _hash(folder / "manifest.json")}
+
+
+def _missing(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"cannot be read: {error.strerror}",
+        where=str(path),
+        expected="a file or folder that the table names",
+        do="say with --data where the data are",
+    )

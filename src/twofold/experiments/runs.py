@@ -1,0 +1,169 @@
+"""Runs in processes of their own: what is done is kept, what fails is told and stops nothing.
+
+A folder a run: ``job.json`` (what it is), ``result.json`` (what it found; there only once it is finished),
+``log.txt``, and ``error.txt`` where it failed. Processes end with the one that started them, and two
+commands on one folder never do the same run. It does not know how a run is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from twofold.experiments.plan import Run, flat
+from twofold.experiments.worker import BUSY, ERROR, RESULT
+
+Tell = Callable[[str], None]
+Result = Mapping[str, Any]
+WORKER = (sys.executable, "-m", "twofold.experiments.worker")
+LOG = "log.txt"
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How runs are done.
+
+    Attributes:
+        jobs: processes at a time. threads: of each.
+        keep_models: leave model folders where they are.
+        worker: the command that does a run; the run's folder is its last argument.
+    """
+
+    jobs: int = 1
+    threads: int = 1
+    keep_models: bool = False
+    worker: Sequence[str] = WORKER
+
+
+class Runs:
+    """The runs under one folder.
+
+    Args:
+        folder: of all runs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def place(self, run: Run) -> Path:
+        """Folder of a run."""
+        return self.folder / run.id
+
+    def result(self, run: Run) -> Result | None:
+        """What a run found; None where it is not finished, or was done with other defaults."""
+        path = self.place(run) / RESULT
+        if not path.exists():
+            return None
+        found: Result = json.loads(path.read_text(encoding="utf-8"))
+        return found if _same(found["settings"], run) else None
+
+    def do(self, runs: Sequence[Run], options: Options, tell: Tell) -> list[Run]:
+        """Do the runs that have no result yet.
+
+        Returns:
+            Those that failed, or that another process is about.
+        """
+        waiting = deque(run for run in _distinct(runs) if self.result(run) is None)
+        done = _Count(len(waiting))
+        active: dict[Run, subprocess.Popen[bytes]] = {}
+        failed: list[Run] = []
+        try:
+            while waiting or active:
+                while waiting and len(active) < options.jobs:
+                    run = waiting.popleft()
+                    tell(f"begins: {run.name}  ({run.id})")
+                    active[run] = self._start(run, options)
+                for run in [run for run, process in active.items() if process.poll() is not None]:
+                    code = _close(active.pop(run))
+                    tell(done.line(run, self._outcome(run, code)))
+                    if self.result(run) is None:
+                        failed.append(run)
+                time.sleep(0.1)
+        finally:  # interrupted: a process ends when its standard input does
+            for process in active.values():
+                process.terminate()
+                _close(process)
+        return failed
+
+    def _start(self, run: Run, options: Options) -> subprocess.Popen[bytes]:
+        folder = self.place(run)
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = os.environ | dict.fromkeys(_THREADS, str(options.threads))
+        with (folder / LOG).open("ab") as log:
+            process = subprocess.Popen(
+                [*options.worker, str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died at once; its exit code will tell
+            process.stdin.write(json.dumps(_job(run, options)).encode() + b"\n")
+            process.stdin.flush()
+        return process
+
+    def _outcome(self, run: Run, code: int) -> str:
+        folder = self.place(run)
+        if self.result(run) is not None:
+            return "finished"
+        if code == BUSY:
+            return "is being done by another process"
+        error = folder / ERROR
+        lines = error.read_text(encoding="utf-8").strip().splitlines() if error.exists() else []
+        why = lines[-1] if lines else f"its process ended with code {code}"
+        return f"failed: {why} (more in {folder / LOG} and {ERROR} beside it)"
+
+
+@dataclass
+class _Count:
+    """How many of the runs are over."""
+
+    total: int
+    over: int = 0
+
+    def line(self, run: Run, outcome: str) -> str:
+        self.over += 1
+        return f"[{self.over}/{self.total}] {run.name}: {outcome}"
+
+
+def _distinct(runs: Sequence[Run]) -> list[Run]:
+    """One run of each id: two methods of a table may come to the same configuration."""
+    return list({run.id: run for run in runs}.values())
+
+
+def _same(settings: Mapping[str, Any], run: Run) -> bool:
+    """Whether a run was done with the present settings; those it did not know are at their defaults."""
+    now = flat(run.config)
+    return all(now.get(name) == value for name, value in settings.items())
+
+
+def _job(run: Run, options: Options) -> dict[str, Any]:
+    training = dataclasses.replace(run.config.training, threads=options.threads)
+    config = dataclasses.replace(run.config, training=training)
+    return {
+        "id": run.id,
+        "config": asdict(config),
+        "report": str(run.report),
+        "settings": flat(run.config),
+        "hashes": dict(run.hashes),
+        "keep_model": options.keep_models,
+    }
+
+
+def _close(process: subprocess.Popen[bytes]) -> int:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+    return process.wait()

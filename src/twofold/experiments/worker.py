@@ -1,0 +1,164 @@
+"""One run in a process of its own: train, evaluate through the one inference path, write what was found.
+
+    python -m twofold.experiments.worker RUN
+
+RUN is a folder; the job comes as a line of JSON on standard input. The folder gets ``result.json``, written
+whole or not at all. Killed at any moment and started again, it goes on from the training's last
+checkpoint; what another job left there is removed. It ends when its standard input does, so that it
+never outlives whoever started it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from twofold.config import DEFAULT_TAGGER, Config, from_mapping
+from twofold.errors import TwofoldError
+from twofold.experiments.outcomes import count_posts
+from twofold.pipeline import Extractor, load
+
+JOB, RESULT, ERROR, LOCK = "job.json", "result.json", "error.txt", "lock"
+BUSY, FAILED = 3, 1
+PACKAGES = ("twofold", "torch", "transformers", "numpy", "onnxruntime", "tokenizers")
+Plain = dict[str, Any]
+
+
+def main(arguments: list[str]) -> int:
+    """Do the run in the folder that is named; the exit code tells how it went."""
+    from filelock import FileLock, Timeout
+
+    folder = Path(arguments[0])
+    job = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return _guarded(folder, job)
+    except Timeout:
+        return BUSY
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):  # not sys.stdin: its lock would be held when Python shuts down
+        pass
+    os._exit(FAILED)
+
+
+def _guarded(folder: Path, job: Plain) -> int:
+    """The run, with any failure written down: the others go on without it."""
+    (folder / ERROR).unlink(missing_ok=True)
+    try:
+        prepare(folder, job)
+        do(folder, job)
+        return 0
+    except TwofoldError as error:
+        _write(folder / ERROR, f"{error}\n")
+    except Exception:
+        _write(folder / ERROR, traceback.format_exc())
+    return FAILED
+
+
+def prepare(folder: Path, job: Plain) -> None:
+    """Keep what this very job left unfinished, and remove what another did."""
+    plain = json.dumps({key: value for key, value in job.items() if key != "keep_model"}, indent=1)
+    path = folder / JOB
+    if path.exists() and path.read_text(encoding="utf-8") != plain:
+        (folder / RESULT).unlink(missing_ok=True)
+        for left in ("model", "model.training"):
+            shutil.rmtree(folder / left, ignore_errors=True)
+    _write(path, plain)
+
+
+def do(folder: Path, job: Plain) -> None:
+    """Train, evaluate, and write the result."""
+    from twofold.training.run import train
+
+    config = from_mapping(job["config"], str(folder / JOB))
+    model = folder / "model"
+    if not (model / "manifest.json").exists():
+        train(config, model, lambda line: print(line, flush=True))
+    _write(folder / RESULT, json.dumps(_result(job, config, model)))
+    if not job["keep_model"]:
+        shutil.rmtree(model)
+    shutil.rmtree(folder / "model.training", ignore_errors=True)
+
+
+def _result(job: Mapping[str, Any], config: Config, model: Path) -> Plain:
+    from twofold.training.datasets import read_corpora
+    from twofold.training.picture_features import cache_folder
+
+    report = read_corpora([job["report"]], config.data, config.model.task)[0]
+    extractor = _loaded(config, model, cache_folder())
+    card = json.loads((model / "card.json").read_text(encoding="utf-8"))
+    log = (model / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return {
+        "id": job["id"],
+        "settings": job["settings"],
+        "hashes": job["hashes"],
+        "data": {"train": card["train"], "dev": card["dev"], "report": _told(report)},
+        "unreadable_pictures": card["unreadable_pictures"],
+        "parameters": card["parameters"],
+        "chosen_epoch": card["chosen_epoch"],
+        "epochs": [json.loads(line) for line in log],
+        "dev": card["scores"],
+        "calibration": card["calibration"],
+        "outcomes": asdict(count_posts(config.model.task, extractor, report.posts)),
+        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "code": _code(),
+        "machine": _machine(config),
+    }
+
+
+def _loaded(config: Config, model: Path, cache: Path) -> Extractor:
+    """The model; a relation model with the tagger that tells it the types of arguments."""
+    threads = config.training.threads or None
+    tagger = config.model.relations.tagger
+    if config.model.task != "relations" or not tagger:
+        return load(model, threads=threads, cache=cache)
+    folder = None if tagger == DEFAULT_TAGGER else tagger
+    return load(folder, relations=model, threads=threads, cache=cache)
+
+
+def _told(corpus: Any) -> Plain:
+    release = corpus.release or "not a known release"
+    told = {"name": corpus.name, "sha256": corpus.sha256, "release": release}
+    return told | {"posts": len(corpus.posts), "rejected": len(corpus.rejected)}
+
+
+def _machine(config: Config) -> Plain:
+    from twofold.training.loop import choose_device, mixed_precision
+
+    device = choose_device(config.training)
+    mixed = mixed_precision(config.training, device)
+    precision = "bfloat16" if mixed else "float32"
+    return {"device": device.type, "threads": config.training.threads, "precision": precision}
+
+
+def _code() -> str:
+    """Hash of the package's modules: tells whether all runs of a table were made by the same code."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    part.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The model folder: its configuration, its files and checks, and its model card."""

@@ -1,0 +1,79 @@
+"""A tagger and a relation model joined in one folder, without what both hold twice.
+
+It does not open graphs.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from twofold.errors import ModelError
+from twofold.model_folder.folder import FORMAT, RELATIONS, ModelFolder, open_folder, publish, seal
+from twofold.preprocessing import semantic_augmentation as neighbours
+
+_SHARED = ("text.onnx", "picture.onnx", "tokenizer.json", *neighbours.FILES)
+"""Files that may lie once for both."""
+
+
+def combine(tagger: Path, relations: Path, out: Path) -> ModelFolder:
+    """Write a folder of both models; it appears whole or not at all.
+
+    Args:
+        tagger: folder of a tagger; a relation model that it may hold is left behind.
+        relations: folder of a relation model.
+        out: the folder to make; may be the tagger's own, or that of an older model, which it replaces.
+
+    Raises:
+        ModelError: a folder is not what it should be, or ``out`` is taken by something else.
+    """
+    first, second = _opened(tagger, "entities"), _opened(relations, "relations")
+    if out.resolve() == relations.resolve():
+        raise ModelError(
+            "the relation model would be replaced by the whole", where=str(out), do="choose another folder"
+        )
+    part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        _write(first, second, part)
+        publish(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return open_folder(out)
+
+
+def _opened(path: Path, task: str) -> ModelFolder:
+    folder = open_folder(path)
+    if folder.config.task != task:
+        raise ModelError(
+            f"the model is for {folder.config.task}", where=str(path), expected=f"a model for {task}"
+        )
+    return folder
+
+
+def _write(tagger: ModelFolder, relations: ModelFolder, part: Path) -> None:
+    inner = part / RELATIONS
+    inner.mkdir(parents=True)
+    shared = [name for name in _SHARED if name in tagger.hashes and _same(tagger, relations, name)]
+    _copy(tagger, part, [name for name in tagger.hashes if Path(name).name == name])
+    _copy(relations, inner, [name for name in relations.hashes if name not in shared])
+    _change(part / "config.json", format=FORMAT)
+    _change(inner / "config.json", format=FORMAT, shared=shared)
+    seal(inner)
+    seal(part)
+
+
+def _same(one: ModelFolder, other: ModelFolder, name: str) -> bool:
+    return one.hashes[name] == other.hashes.get(name)
+
+
+def _copy(folder: ModelFolder, to: Path, names: list[str]) -> None:
+    for name in names:
+        shutil.copyfile(folder.file(name), to / name)
+
+
+def _change(path: Path, **values: Any) -> None:
+    raw = json.loads(path.read_text(encoding="utf-8")) | values
+    path.write_text(json.dumps(raw, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")

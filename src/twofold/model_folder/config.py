@@ -1,0 +1,235 @@
+"""What a model says of itself: ``config.json`` of its folder, checked when read.
+
+It does not know the other files, but for which of them a task needs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twofold.errors import ModelError
+from twofold.preprocessing.entity_markers import Markers, read_markers
+from twofold.preprocessing.images import FILTERS, FITS, PictureSettings
+from twofold.preprocessing.modalities import VISUAL
+
+NO_RELATION = "None"
+"""The class of pairs that stand in no relation."""
+TASK_FILES: Mapping[str, tuple[str, ...]] = {"entities": ("decoder.safetensors",), "relations": ()}
+"""Files that only folders of this task hold."""
+RENEW = "get the folder again, or train the model again"
+"""What to do about a folder that is not what it was."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TextInput:
+    """What the text encoder takes and gives.
+
+    Attributes:
+        window_pieces: longest input in word pieces, special pieces included.
+        context_words: words of context either side of a window of a long post.
+        pad_id: piece that fills short rows.
+        width: D, width of its states.
+    """
+
+    window_pieces: int
+    context_words: int
+    pad_id: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class PictureInput:
+    """What the picture encoder takes and gives.
+
+    Attributes:
+        settings: how a picture becomes numbers.
+        regions: R, number of regions.
+        width: V, width of a region.
+        crops: crops of a picture at most, for models that look at crops.
+    """
+
+    settings: PictureSettings
+    regions: int
+    width: int
+    crops: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RelationInput:
+    """What a relation model takes.
+
+    Attributes:
+        arguments: types (head, tail) that each relation was seen between.
+        markers: what is put round head and tail.
+        symmetric: relations that hold both ways, so that either end may be told as the head.
+    """
+
+    arguments: Mapping[str, frozenset[tuple[str, str]]]
+    markers: Markers
+    symmetric: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class FolderConfig:
+    """``config.json``.
+
+    Attributes:
+        name: the model's name, printed with each extraction.
+        task: "entities" or "relations".
+        labels: the K tags, or the K relations, "None" among them.
+        fusion: name of the fusion it was trained with.
+        sources: M sources of evidence in the order of the graph's output, "text" first.
+        text: see `TextInput`.
+        picture: see `PictureInput`; None for a model that looks at no picture.
+        twofold: version that wrote it.
+        relation: see `RelationInput`; None for a tagger.
+        shared: files that lie in the folder above, a tagger's.
+    """
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    fusion: str
+    sources: tuple[str, ...]
+    text: TextInput
+    picture: PictureInput | None
+    twofold: str
+    relation: RelationInput | None = None
+    shared: tuple[str, ...] = ()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a model folder.
+
+    Raises:
+        ModelError: there is none.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", where=str(path), do=RENEW) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"is not JSON: {error}", where=str(path), do=RENEW) from error
+    if not isinstance(value, dict):
+        raise ModelError("holds no JSON object", where=str(path), do=RENEW)
+    return value
+
+
+def get(raw: object, key: str, kind: type[T] | tuple[type[T], ...], where: str) -> T:
+    """A value of a JSON object, of the type it must have.
+
+    Raises:
+        ModelError: it is missing or of another type.
+    """
+    value = raw.get(key) if isinstance(raw, Mapping) else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ModelError(f"{key} is missing or of the wrong type", where=where, do=RENEW)
+    return value
+
+
+def _strings(raw: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    items: list[object] = get(raw, key, list, where)
+    if not items or not all(isinstance(item, str) for item in items):
+        raise ModelError(f"{key} is not a list of names", where=where, do=RENEW)
+    return tuple(map(str, items))
+
+
+def describe(raw: Mapping[str, Any], where: str) -> FolderConfig:
+    """What ``config.json`` says.
+
+    Raises:
+        ModelError: something is missing, of the wrong type, or unknown to this version.
+    """
+    task = get(raw, "task", str, where)
+    if task not in TASK_FILES:
+        raise ModelError(
+            f"the model is for the task {task!r}",
+            where=where,
+            expected=" or ".join(TASK_FILES),
+            do="install a newer Twofold",
+        )
+    text = get(raw, "text", dict, where)
+    numbers = [get(text, key, int, where) for key in TextInput.__slots__]
+    config = FolderConfig(
+        name=get(raw, "name", str, where),
+        task=task,
+        labels=_strings(raw, "labels", where),
+        fusion=get(raw, "fusion", str, where),
+        sources=_strings(raw, "sources", where),
+        text=TextInput(*numbers),
+        picture=_picture(raw["picture"], where) if raw.get("picture") is not None else None,
+        twofold=get(raw, "twofold", str, where),
+        relation=_relation(raw, where) if task == "relations" else None,
+        shared=_strings(raw, "shared", where) if raw.get("shared") else (),
+    )
+    if any(name in VISUAL for name in config.sources) != (config.picture is not None):
+        raise ModelError("sources and picture do not agree", where=where, do=RENEW)
+    return config
+
+
+def _relation(raw: Mapping[str, Any], where: str) -> RelationInput:
+    labels = _strings(raw, "labels", where)
+    if NO_RELATION not in labels or len(set(labels)) < len(labels):
+        raise ModelError(
+            f"labels are {', '.join(labels)}"[:200],
+            where=where,
+            expected=f"different ones, {NO_RELATION!r} among them",
+            do=RENEW,
+        )
+    arguments = get(raw, "arguments", dict, where)
+    symmetric = _strings(raw, "symmetric", where) if raw.get("symmetric") else ()
+    for what, names in (("arguments", set(arguments)), ("symmetric", set(symmetric))):
+        if unknown := names - set(labels):
+            raise ModelError(
+                f"{what} name {', '.join(sorted(unknown))}"[:200],
+                where=where,
+                expected="relations among the labels",
+                do=RENEW,
+            )
+    types = {name: frozenset(_types(name, pairs, where)) for name, pairs in arguments.items()}
+    return RelationInput(types, read_markers(raw.get("markers"), where), frozenset(symmetric))
+
+
+def _types(relation: str, pairs: object, where: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(pairs, list):
+        raise ModelError(f"arguments of {relation} are {pairs!r}"[:200], where=where, do=RENEW)
+    for pair in pairs:
+        match pair:
+            case [str(head), str(tail)]:
+                yield head, tail
+            case _:
+                raise ModelError(
+                    f"arguments of {relation} hold {pair!r}"[:200],
+                    where=where,
+                    expected="a type of the head and one of the tail",
+                    do=RENEW,
+                )
+
+
+def _picture(raw: object, where: str) -> PictureInput:
+    mean, std = (tuple(map(float, get(raw, key, list, where))) for key in ("mean", "std"))
+    assert isinstance(raw, Mapping)
+    settings = PictureSettings(
+        get(raw, "resize", int, where),
+        get(raw, "crop", int, where),
+        mean,
+        std,
+        fit=_choice(raw, "fit", FITS, where),
+        filter=_choice(raw, "filter", tuple(FILTERS), where),
+    )
+    crops = get({"crops": 4} | dict(raw), "crops", int, where)
+    return PictureInput(settings, get(raw, "regions", int, where), get(raw, "width", int, where), crops)
+
+
+def _choice(raw: Mapping[str, Any], key: str, known: Sequence[str], where: str) -> str:
+    """One of a few names; the first where the key is absent, as in folders of before it came up."""
+    value: str = raw.get(key, known[0])
+    if value not in known:
+        raise ModelError(f"{key} is {value!r}", where=where, expected=f"one of {', '.join(known)}", do=RENEW)
+    return value

@@ -1,0 +1,284 @@
+"""Model folders: checked when read, sealed when written, published whole.
+
+A folder holds ``config.json``, ``tokenizer.json``, the graphs ``text.onnx``, ``fusion.onnx`` and (for
+models that look at pictures) ``picture.onnx``, ``calibration.json``, for taggers ``decoder.safetensors``,
+and ``manifest.json`` with size and SHA-256 of every file. The manifest is written last: a folder without
+one was never finished. The hashes find damage and mix-ups; they are no signature, since whoever can
+change a file can change the manifest too.
+
+A tagger's folder may hold a relation model in ``relations/``, a folder of the same kind. Files that the two
+have in common lie in the tagger's folder only; the relation model's configuration names them as ``shared``
+and its manifest holds their hashes all the same. The tagger's manifest lists that manifest.
+
+It does not know what the graphs compute.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from twofold.crf import ChainDecoder, Choice
+from twofold.errors import ModelError
+from twofold.model_folder.config import RENEW, TASK_FILES, FolderConfig, describe, get, read_json
+from twofold.preprocessing import semantic_augmentation as neighbours
+
+FORMAT = 2
+"""The newest format this version reads; it writes no other. 1 knew no relations."""
+MANIFEST = "manifest.json"
+RELATIONS = "relations"
+"""Where a tagger's folder holds a relation model."""
+_REQUIRED = ("config.json", "tokenizer.json", "text.onnx", "fusion.onnx", "calibration.json")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A folder whose files are all there and unaltered.
+
+    Attributes:
+        path: where it is.
+        config: see `FolderConfig`.
+        temperature: of the confidences, fitted on held-out data.
+        choice: which spans a tagger tells; None for those of the best sequence.
+        hashes: SHA-256 by file name, shared files included.
+        relations: the relation model in this tagger's folder; None where there is none.
+    """
+
+    path: Path
+    config: FolderConfig
+    temperature: float
+    hashes: Mapping[str, str]
+    choice: Choice | None = None
+    relations: ModelFolder | None = None
+
+    def file(self, name: str) -> Path:
+        """Where a file lies: a shared one in the folder above."""
+        return (self.path.parent if name in self.config.shared else self.path) / name
+
+    def decoder(self) -> ChainDecoder:
+        """The CRF of ``decoder.safetensors``.
+
+        Raises:
+            ModelError: it does not fit the labels.
+        """
+        path = self.path / "decoder.safetensors"
+        try:
+            tensors = load_file(path)
+            arrays = [tensors[name] for name in ("transitions", "start", "end")]
+        except (SafetensorError, KeyError, OSError) as error:
+            raise ModelError(f"cannot be read: {error}", where=str(path), do=RENEW) from error
+        transitions, start, end = arrays
+        count = len(self.config.labels)
+        if [array.shape for array in arrays] != [(count, count), (count,), (count,)]:
+            raise ModelError("its shapes do not fit the labels of config.json", where=str(path), do=RENEW)
+        return ChainDecoder(self.config.labels, transitions, start, end, self.choice)
+
+    @property
+    def picture_fingerprint(self) -> str:
+        """Everything that features of pictures depend on besides the picture."""
+        return f"{self.hashes.get('picture.onnx')} {self.config.picture}"
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+def open_folder(path: Path) -> ModelFolder:
+    """Read and check a model folder, with the relation model that it may hold.
+
+    Raises:
+        ModelError: it is missing, half-written, from a newer version, or was altered.
+    """
+    if not path.is_dir():
+        found = "not a folder" if path.exists() else "no such folder"
+        raise ModelError(
+            found, where=str(path), expected="a model folder", do="check the path; `twofold train` writes one"
+        )
+    model = _open(path, {})
+    if f"{RELATIONS}/{MANIFEST}" not in model.hashes:
+        return model
+    relations = _open(path / RELATIONS, model.hashes)
+    if (model.config.task, relations.config.task) != ("entities", "relations"):
+        raise ModelError(
+            f"a model for {relations.config.task} lies in one for {model.config.task}",
+            where=str(relations.path),
+            expected="a relation model in a tagger's folder",
+            do="join two models with `twofold combine`",
+        )
+    return dataclasses.replace(model, relations=relations)
+
+
+def _open(path: Path, above: Mapping[str, str]) -> ModelFolder:
+    """One folder; ``above`` are the hashes of the folder it lies in, from which it may share files."""
+    if not (path / MANIFEST).is_file():
+        raise ModelError(
+            f"the model folder has no {MANIFEST}: it is not a model folder, or its writing was cut off",
+            where=str(path),
+            expected="a folder that `twofold train` finished",
+            do=RENEW,
+        )
+    _check_format(path)
+    hashes = _check_files(path, above)
+    config = describe(read_json(path / "config.json"), str(path / "config.json"))
+    missing = [name for name in (*_needed(config), *config.shared) if name not in hashes]
+    if missing:
+        raise ModelError(f"the model folder lacks {', '.join(missing)}", where=str(path), do=RENEW)
+    calibration = path / "calibration.json"
+    record = read_json(calibration)
+    temperature = _number(record, "temperature", calibration)
+    return ModelFolder(path, config, temperature, hashes, _choice(record, calibration))
+
+
+def _choice(calibration: Mapping[str, object], path: Path) -> Choice | None:
+    if "choice" not in calibration:
+        return None
+    record = get(calibration, "choice", (dict,), str(path))
+    return Choice(_number(record, "threshold", path, below=1.0), _number(record, "temperature", path))
+
+
+def _number(record: Mapping[str, object], name: str, path: Path, below: float = float("inf")) -> float:
+    value = float(get(record, name, (int, float), str(path)))
+    if not 0 < value < below:
+        expected = "a number above 0" + (f" and below {below}" if below < float("inf") else "")
+        raise ModelError(f"{name} is {value}", where=str(path), expected=expected, do=RENEW)
+    return value
+
+
+def _needed(config: FolderConfig) -> tuple[str, ...]:
+    pictures = ("picture.onnx",) if config.picture else ()
+    aligned = neighbours.FILES if neighbours.SOURCE in config.sources else ()
+    return (*_REQUIRED, *TASK_FILES[config.task], *pictures, *aligned)
+
+
+def _check_format(path: Path) -> None:
+    """Look at the format before anything else: in a newer one, anything else may be different."""
+    try:
+        raw = read_json(path / "config.json")
+    except ModelError:
+        return  # the manifest will tell whether it is missing or altered
+    number = raw.get("format", FORMAT)
+    if isinstance(number, int) and number > FORMAT:
+        raise ModelError(
+            f"the model folder has format {number}, written by Twofold {raw.get('twofold', '(unknown)')}",
+            where=str(path),
+            expected=f"format {FORMAT} or older",
+            do="install a newer Twofold: pip install --upgrade twofold",
+        )
+
+
+def _check_files(path: Path, above: Mapping[str, str]) -> dict[str, str]:
+    """SHA-256 by name of the files of the manifest, all of them there and unaltered."""
+    where = str(path / MANIFEST)
+    shared = _shared(path)
+    hashes: dict[str, str] = {}
+    for name, entry in get(read_json(path / MANIFEST), "files", dict, where).items():
+        expected = get(entry, "sha256", str, where)
+        if Path(name).name != name and name != f"{RELATIONS}/{MANIFEST}":
+            raise ModelError(f"names a file outside the folder: {name!r}", where=where, do=RENEW)
+        if name in shared:
+            _check_shared(path, name, expected, above)
+        else:
+            _check_file(path, name, expected, entry.get("bytes"))
+        hashes[name] = expected
+    return hashes
+
+
+def _check_shared(path: Path, name: str, expected: str, above: Mapping[str, str]) -> None:
+    if name not in above:
+        raise ModelError(
+            f"this part of a model shares {name} with the folder above",
+            where=str(path),
+            do=f"use {path.parent}",
+        )
+    if above[name] != expected:
+        raise ModelError(
+            f"the relation model was joined with a tagger that had another {name}",
+            where=str(path),
+            do="join the two again with `twofold combine`",
+        )
+
+
+def _check_file(path: Path, name: str, expected: str, size: object) -> None:
+    file = path / name
+    if not file.is_file():
+        raise ModelError(f"the model folder lacks {name}", where=str(path), do=RENEW)
+    if file.stat().st_size != size or _sha256(file) != expected:
+        raise ModelError(
+            "the file was altered after the model was written, or damaged on its way",
+            where=str(file),
+            expected=f"SHA-256 {expected[:12]}… as in {MANIFEST}",
+            do=f"{RENEW}; after a change on purpose, twofold.model_folder.folder.seal(folder) makes it valid",
+        )
+
+
+def _shared(path: Path) -> list[str]:
+    """Files that lie in the folder above; looked at before it is known that the file is unaltered."""
+    try:
+        names = read_json(path / "config.json").get("shared", [])
+    except ModelError:
+        return []  # the manifest will tell
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+# --- writing -----------------------------------------------------------------------------------------
+
+
+def seal(folder: Path) -> None:
+    """Write ``manifest.json`` for the files in a folder; the last step of writing a model.
+
+    Shared files are listed as if they lay here, and of a relation model within its manifest: seal that
+    first.
+    """
+    files = {file.name: file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST}
+    files |= {name: folder.parent / name for name in _shared(folder)}
+    inner = folder / RELATIONS / MANIFEST
+    files |= {f"{RELATIONS}/{MANIFEST}": inner} if inner.is_file() else {}
+    entries = {n: {"sha256": _sha256(f), "bytes": f.stat().st_size} for n, f in sorted(files.items())}
+    partial = folder / f"{MANIFEST}.part"
+    partial.write_text(json.dumps({"files": entries}, indent=1) + "\n", encoding="utf-8", newline="\n")
+    partial.replace(folder / MANIFEST)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Put a finished folder in its place by renaming; readers see the old one or the new one, whole.
+
+    Args:
+        temporary: a sealed folder beside ``final``, on the same file system.
+        final: where it shall be; an older model there is removed.
+
+    Raises:
+        ModelError: something that is not a model is in the place; it is left alone.
+    """
+    if not final.exists():
+        temporary.rename(final)
+        return
+    if not final.is_dir() or (any(final.iterdir()) and not (final / MANIFEST).is_file()):
+        raise ModelError(
+            "the place is taken by something that is not a model folder",
+            where=str(final),
+            do=f"choose another folder; the finished model is in {temporary}",
+        )
+    old = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.old")
+    final.rename(old)
+    try:
+        temporary.rename(final)
+    except OSError:
+        old.rename(final)
+        raise
+    shutil.rmtree(old)
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Robustness to pictures: predictions with mismatched, blank, perturbed, corrupt and missing pictures."""

@@ -1,0 +1,99 @@
+"""Pictures that say nothing, or less than they did: one colour, noise, blur, a covered part, half a file.
+
+The same picture under the same key is always spoiled alike. Strengths follow the severest step of
+ImageNet-C (Hendrycks & Dietterich 2019) for noise and blur; whatever the size, what they do to a picture is
+the same. It does not know posts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from twofold.errors import PictureError
+from twofold.preprocessing.blank_pictures import GREY
+from twofold.preprocessing.images import read_thumbnail
+
+Random = np.random.Generator
+
+LONGEST = 512
+"""Pixels of the longer side of what is spoiled, at most."""
+NOISE = 0.38
+"""Standard deviation of what is added to each channel, which goes from 0 to 1."""
+BLUR = 6 / 224
+"""Standard deviation of the blur, in parts of the shorter side."""
+COVERED = 0.5
+"""Part of the area that is covered."""
+_SMALL = 64
+
+
+def spoiled(how: str, image: Path | bytes, key: str) -> bytes:
+    """A picture that was spoiled.
+
+    Args:
+        how: a name in `SPOILED`.
+        image: a file, or the file's bytes.
+        key: of the post; what is drawn at random depends on it and on ``how``.
+
+    Raises:
+        PictureError: the picture cannot be read.
+    """
+    seed = hashlib.sha256(f"{how} {key}".encode("utf-8", "surrogatepass")).digest()
+    random = np.random.default_rng(list(seed))
+    return _written(SPOILED[how](read_thumbnail(image, LONGEST), random))
+
+
+def torn(image: Path | bytes) -> bytes:
+    """The first half of the file, as a broken download leaves it: nothing that can be read."""
+    data = image if isinstance(image, bytes) else image.read_bytes()
+    rest = data[: len(data) // 2]
+    while readable(rest):  # more than half of the file was something behind the picture
+        rest = rest[: len(rest) // 2]
+    return rest
+
+
+def readable(image: Path | bytes) -> bool:
+    """Whether there is a picture to be seen."""
+    try:
+        read_thumbnail(image, _SMALL)
+    except PictureError:
+        return False
+    return True
+
+
+def _noisy(picture: Image.Image, random: Random) -> Image.Image:
+    values = np.asarray(picture, np.float32)
+    noise = random.standard_normal(values.shape, np.float32) * (255 * NOISE)
+    return Image.fromarray(np.clip(np.rint(values + noise), 0, 255).astype(np.uint8))
+
+
+def _blurred(picture: Image.Image, random: Random) -> Image.Image:
+    return picture.filter(ImageFilter.GaussianBlur(BLUR * min(picture.size)))
+
+
+def _occluded(picture: Image.Image, random: Random) -> Image.Image:
+    """A grey patch of the picture's shape, anywhere inside."""
+    size = [max(1, round(side * COVERED**0.5)) for side in picture.size]
+    corner = [int(random.integers(0, side - part + 1)) for side, part in zip(picture.size, size, strict=True)]
+    covered = picture.copy()
+    covered.paste(GREY, (corner[0], corner[1], corner[0] + size[0], corner[1] + size[1]))
+    return covered
+
+
+SPOILED: dict[str, Callable[[Image.Image, Random], Image.Image]] = {
+    "noisy": _noisy,
+    "blurred": _blurred,
+    "occluded": _occluded,
+}
+"""Ways to spoil a picture, by name."""
+
+
+def _written(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "BMP")  # no time is spent on making it small
+    return out.getvalue()

@@ -1,1 +1,0 @@
-"""What runs a trained model without the training framework: pictures, pieces, decoding, sessions."""

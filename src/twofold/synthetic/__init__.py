@@ -1,0 +1,1 @@
+"""Synthetic data: a set in which the picture decides, drawings for it, and posts with typos."""

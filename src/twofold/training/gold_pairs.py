@@ -1,0 +1,43 @@
+"""Gold pairs of posts: their places in words, and the types that a tagger gives their arguments.
+
+Training comes through here. A data set may tell types of arguments for some pairs only (MNRE names them in
+the relation, and a pair in none has none): then they would give the answer away, so that they are taken from
+a tagger for all, as in use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from twofold.inference.entities import EntityFinder
+from twofold.inference.relation_classifier import Pair
+from twofold.posts import Post
+from twofold.preprocessing.entity_markers import Argument, word_span
+from twofold.preprocessing.segmentation import Span
+
+_TOGETHER = 256  # posts read at once
+
+
+def gold_pairs(post: Post, words: Sequence[Span]) -> Iterator[Pair | None]:
+    """Head and tail of each relation of a post, in words; None where one of them holds no word."""
+    for relation in post.relations or ():
+        head, tail = (word_span(words, e.start, e.end) for e in (relation.head, relation.tail))
+        if head is None or tail is None:
+            yield None
+        else:
+            yield Argument(*head, relation.head.type), Argument(*tail, relation.tail.type)
+
+
+def with_types(posts: Iterable[Post], finder: EntityFinder, batch_size: int = 32) -> Iterator[Post]:
+    """The posts with arguments of the types that ``finder`` gives their words, whatever types they had."""
+    stream = iter(posts)
+    while group := list(islice(stream, _TOGETHER)):
+        _, ends = finder.ends(group, batch_size)
+        for post, pairs in zip(group, ends, strict=True):
+            relations = [
+                dataclasses.replace(relation, head=head, tail=tail)
+                for relation, (head, tail) in zip(post.relations or (), pairs, strict=True)
+            ]
+            yield dataclasses.replace(post, relations=tuple(relations))

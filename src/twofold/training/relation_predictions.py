@@ -1,0 +1,51 @@
+"""What a relation model would tell of gold pairs in use, where nobody says which end is the head.
+
+It does not know what is made of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from twofold.calibration.card_metrics import Told
+from twofold.corpora.post_stream import groups
+from twofold.evaluation.triples import whole_posts
+from twofold.inference.relation_classifier import RelationReader
+from twofold.inference.relation_extractor import Ends, EntityPost, Linker
+from twofold.posts import Entity, Post
+from twofold.preprocessing.segmentation import segment_post
+
+_TOGETHER = 256  # posts read at once
+_BATCH = 32
+
+
+def told(reader: RelationReader, posts: Sequence[Post], typed: bool) -> Told:
+    """Relations told between the ends of gold pairs; lines of one post become one.
+
+    Args:
+        reader: the model.
+        posts: with gold relations.
+        typed: whether the types of their ends may be looked at. MNRE's own name the relation: then not.
+    """
+    whole = list(whole_posts(posts))
+    linker = Linker(reader)
+    links = [
+        linked.links
+        for group in groups(iter(whole), _TOGETHER)
+        for linked in linker.either_way(
+            [EntityPost(post, segment_post(post), ()) for post in group],
+            [list(_ends(post, typed)) for post in group],
+            _BATCH,
+        )
+    ]
+    return Told(whole, links)
+
+
+def _ends(post: Post, typed: bool) -> Iterator[Ends]:
+    for relation in post.relations or ():
+        yield _end(relation.head, typed), _end(relation.tail, typed)
+
+
+def _end(entity: Entity, typed: bool) -> Entity:
+    return entity if typed else dataclasses.replace(entity, type="")

@@ -1,0 +1,109 @@
+"""Semantic augmentation in training: word vectors from a file or from the text encoder, rows of every word.
+
+The vocabulary is that of the vectors; no corpus is looked at, least of all dev or test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from twofold.config import ModelConfig, MultigranularConfig
+from twofold.encoders.text import TextEncoder
+from twofold.errors import ConfigError
+from twofold.models.build import sources_of
+from twofold.preprocessing.semantic_augmentation import SOURCE, Neighbours
+from twofold.preprocessing.word_vectors import Vectors, read_vectors
+from twofold.training.examples import Example, Table
+from twofold.training.loop import Material
+
+
+def load_neighbours(config: ModelConfig, text: TextEncoder, tell: Callable[[str], None]) -> Neighbours | None:
+    """Neighbours of words, for a model that wants them.
+
+    Args:
+        config: says whether, and from where.
+        text: the text encoder.
+        tell: gets a line on what was found.
+
+    Raises:
+        ConfigError: they are wanted and the configuration says from nowhere.
+        DataError: the file of word vectors cannot be read.
+    """
+    if SOURCE not in sources_of(config):
+        return None
+    name = config.multigranular.augmentation
+    vectors = _vectors(config.multigranular, text)
+    tell(f"augmentation: {len(vectors.words)} words from {name}; looking for their neighbours")
+    return Neighbours.of(vectors, name)
+
+
+def _vectors(options: MultigranularConfig, text: TextEncoder) -> Vectors:
+    if options.augmentation == "none":
+        raise ConfigError(
+            f"augmentation is 'none', and {SOURCE} is among the sources",
+            where="[model.multigranular]",
+            expected="encoder, or a file of word vectors",
+        )
+    if options.augmentation == "encoder":
+        return encoder_vectors(text, options.augmentation_words)
+    return read_vectors(Path(options.augmentation), options.augmentation_words)
+
+
+def encoder_vectors(text: TextEncoder, limit: int = 0) -> Vectors:
+    """Input embeddings of the pieces that are whole words.
+
+    Args:
+        text: the text encoder.
+        limit: most words; 0 for all.
+    """
+    found = whole_words(text.tokenizer)
+    words = list(found)[: limit or None]
+    table = text.word_embeddings.weight.detach().float().cpu().numpy()  # type: ignore[operator]
+    return Vectors(words, table[[found[word] for word in words]])
+
+
+def whole_words(tokenizer: Tokenizer) -> dict[str, int]:
+    """Words that the tokenizer gives one piece, with that piece, in the order of the vocabulary.
+
+    A piece counts where its spelling, cut again, gives that piece back. That holds for any kind of
+    tokenizer: "##ing", "Ġthe" and "▁the" are spelt by its own decoder, and a piece that only goes on a
+    word does not come back. Special pieces are no words.
+    """
+    tokenizer = Tokenizer.from_str(tokenizer.to_str())  # a copy, whose limits may be lifted
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    numbers = [i for i in sorted(tokenizer.get_vocab().values()) if i not in special]
+    spelt = [tokenizer.decode([i]).strip() for i in numbers]
+    cut = tokenizer.encode(spelt, is_pretokenized=True, add_special_tokens=False)
+    pieces: list[list[int]] = [[] for _ in spelt]
+    for piece, word in zip(cut.ids, cut.word_ids, strict=True):
+        if word is not None:
+            pieces[word].append(piece)
+    back = zip(spelt, numbers, pieces, strict=True)
+    return {word: number for word, number, row in back if word and row == [number]}
+
+
+def with_neighbours(material: Material, neighbours: Neighbours | None) -> Material:
+    """The same material with the neighbours of every word; as it is where there are none."""
+    if neighbours is None:
+        return material
+
+    def aligned(examples: Sequence[Example]) -> list[Example]:
+        return [
+            e._replace(aligned={**e.aligned, SOURCE: neighbours.rows_of(e.window.surfaces)}) for e in examples
+        ]
+
+    count = len(neighbours.words)
+    table = Table(neighbours.states(np.arange(count))[:, None], np.ones(count, np.int64))
+    return dataclasses.replace(
+        material,
+        train=aligned(material.train),
+        dev={name: aligned(examples) for name, examples in material.dev.items()},
+        tables={**material.tables, SOURCE: table},
+    )

@@ -1,0 +1,175 @@
+"""Forward passes of a finished training's network in PyTorch, with dropout on where that is asked for.
+
+For comparisons. Exported graphs are what is used, and have no dropout. With it on, every dropout of training
+works (Monte-Carlo dropout, Gal & Ghahramani 2016), those inside the text encoder included; what else
+is drawn in training (hidden pieces, sources left out) is not drawn, and texts about the picture are read
+without, as in training. It neither decodes nor measures.
+
+Shapes: B posts, W words, K tags, … any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from twofold.config import Config
+from twofold.crf import ChainDecoder
+from twofold.encoders.image import ImageEncoder, load_image_encoder
+from twofold.encoders.text import load_text_encoder
+from twofold.fusion.contract import Fused
+from twofold.heads.crf import CRF
+from twofold.model_folder.folder import open_folder
+from twofold.models.build import build_model, sources_of
+from twofold.models.multimodal import MultimodalModel
+from twofold.posts import Post
+from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.modalities import VISUAL
+from twofold.preprocessing.word_pieces import Pieces
+from twofold.training.examples import Example, Table, collate, make_examples
+from twofold.training.loop import Tell, choose_device
+from twofold.training.picture_features import FeatureMaker, cache_folder, no_features
+
+Floats = NDArray[np.float32]
+Pick = Callable[[Fused], Mapping[str, Tensor]]
+"""What is wanted of a pass, by name: tensors (B, …, W, last)."""
+Potentials = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Transitions (K, K), start (K,) and end (K,) of a CRF."""
+_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Posts as networks with the same encoders read them.
+
+    Attributes:
+        posts: how many. examples: their windows. tables: states of pictures, by source.
+    """
+
+    posts: int
+    examples: Sequence[Example]
+    tables: Mapping[str, Table]
+
+
+class Tagger:
+    """A network of the task ``entities``.
+
+    Args:
+        config: of its training.
+        model: the network.
+        image: picture encoder; None for a network that looks at no picture.
+    """
+
+    def __init__(self, config: Config, model: MultimodalModel, image: ImageEncoder | None) -> None:
+        self.config, self.image = config, image
+        self.device = choose_device(config.training)
+        self.model: MultimodalModel = model.to(self.device).eval()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the K tags."""
+        return tuple(self.model.head.labels)
+
+    def potentials(self) -> Potentials:
+        """Those of its CRF."""
+        head = self.model.head
+        assert isinstance(head, CRF)
+        moves, start, end = (x.detach().cpu().numpy() for x in head.potentials())
+        return moves, start, end
+
+    def decoder(self) -> ChainDecoder:
+        """Its CRF, as it is used."""
+        return ChainDecoder(self.labels, *self.potentials())
+
+    def prepare(self, posts: Sequence[Post], tell: Tell) -> Prepared:
+        """Read pictures and cut windows, once for all networks with these encoders."""
+        features = no_features(posts)
+        if self.image is not None:
+            cache = FeatureCache(cache_folder(), self.image.fingerprint)
+            maker = FeatureMaker(self.image, cache, self.device, tell, self.config.model.max_crops)
+            features = maker.features(posts, self.config.model.sources)
+        text, options = self.model.text, self.config.model
+        window = min(options.window_pieces, text.max_pieces)
+        pieces = Pieces(text.tokenizer, window, options.context_words, text.pad_id)
+        return Prepared(len(posts), make_examples(posts, features.rows, pieces, self.labels), features.tables)
+
+    def read(self, prepared: Prepared, pick: Pick, dropout: int | None = None) -> dict[str, list[Floats]]:
+        """One pass over all posts.
+
+        Args:
+            prepared: the posts.
+            pick: what is wanted of it.
+            dropout: seed of the dropout that is on; None for none.
+
+        Returns:
+            (…, W, last) a post under each name of ``pick``.
+        """
+        done: dict[int, dict[str, Floats]] = {}
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.inference_mode(), torch.random.fork_rng(devices):
+            torch.manual_seed(dropout or 0)
+            for group in _batches(prepared.examples):
+                set_dropout(self.model, dropout is not None)  # reading texts turns the encoder's off
+                batch = collate(
+                    [prepared.examples[i] for i in group], prepared.tables, self.model.text.pad_id
+                )
+                found = {name: x.cpu().numpy() for name, x in pick(self.model(batch.to(self.device))).items()}
+                for row, i in enumerate(group):
+                    done[i] = {name: _core(x[row], prepared.examples[i]) for name, x in found.items()}
+        return _by_post(prepared, done)
+
+
+def load_tagger(config: Config, out: Path) -> Tagger:
+    """The network of a finished training.
+
+    Args:
+        config: of the training. Word vectors of ``multigranular`` are not read: leave its augmentation out.
+        out: its model folder; the weights lie beside it.
+    """
+    looks = any(name in VISUAL for name in sources_of(config.model))
+    image = load_image_encoder(config.model.image) if looks else None
+    model = build_model(
+        config.model, open_folder(out).config.labels, load_text_encoder(config.model.text), image
+    )
+    model.load_state_dict(load_file(f"{out}.training/weights.safetensors"))
+    return Tagger(config, model, image)
+
+
+def set_dropout(model: MultimodalModel, on: bool) -> None:
+    """A model in use, and dropout on or off in all its parts."""
+    model.eval()
+    model.text.backbone.train(on)  # drops attention weights by a switch of its own
+    for part in model.modules():
+        if isinstance(part, nn.Dropout):
+            part.train(on)
+
+
+def _batches(examples: Sequence[Example]) -> list[list[int]]:
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i].window.ids))
+    return [order[begin : begin + _BATCH] for begin in range(0, len(order), _BATCH)]
+
+
+def _core(values: Floats, example: Example) -> Floats:
+    window = example.window
+    return values[..., window.keep_lo - window.lo : window.keep_hi - window.lo, :].copy()
+
+
+def _by_post(prepared: Prepared, done: Mapping[int, Mapping[str, Floats]]) -> dict[str, list[Floats]]:
+    """Windows of a post side by side; posts without words get W = 0."""
+    windows: list[list[int]] = [[] for _ in range(prepared.posts)]
+    for number, example in enumerate(prepared.examples):
+        windows[example.post].append(number)
+
+    def of(name: str, numbers: Sequence[int]) -> Floats:
+        if not numbers:
+            return done[0][name][..., :0, :]
+        return np.concatenate([done[number][name] for number in numbers], -2)
+
+    return {name: [of(name, numbers) for numbers in windows] for name in done[0]}

@@ -1,0 +1,76 @@
+"""What a tagger should tell, against all thresholds there are, on posts whose truth is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_readings import LABELS, drawn
+
+from twofold.calibration.decision_rule import choose, f1_of, fit_choice
+from twofold.crf import ChainDecoder, Choice
+from twofold.errors import DataError
+from twofold.posts import Entity
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    return ChainDecoder(LABELS, np.zeros((5, 5)), np.zeros(5), np.zeros(5))
+
+
+def test_f1_by_hand(decoder):
+    (reading,) = drawn(decoder, 1, 0)
+    words = len(reading.words)
+    sure = np.full((words, 5), -30.0)
+    sure[:, 0] = 0
+    gold = reading.post.entities
+    for entity in gold:
+        sure[entity.start] = np.where(np.array(LABELS) == f"B-{entity.type}", 30.0, -30.0)
+    assert gold
+    assert f1_of(decoder, [replace(reading, emissions=sure)]) == 1.0
+    sure[gold[0].start] = [30, -30, -30, -30, -30]  # one is missed
+    found = len(gold) - 1
+    assert f1_of(decoder, [replace(reading, emissions=sure)]) == pytest.approx(
+        2 * found / (found + len(gold))
+    )
+
+
+def test_the_threshold_is_half_an_f1_that_no_threshold_beats_by_much(decoder):
+    readings = drawn(decoder, 1500, 1)
+    choice = fit_choice(decoder, readings)
+    assert choice.temperature == pytest.approx(2.0, rel=0.1)  # what they were drawn at
+    f1 = f1_of(decoder.choosing(choice), readings)
+    assert choice.threshold == pytest.approx(f1 / 2, abs=0.01)
+    others = [
+        f1_of(decoder.choosing(Choice(t, choice.temperature)), readings) for t in np.arange(0.1, 0.6, 0.05)
+    ]
+    assert f1 > max(others) - 0.005
+
+
+def test_more_is_won_than_lost_on_other_posts(decoder):
+    """The best sequence of these asks for half a probability, where a third is enough."""
+    chosen = choose(decoder, drawn(decoder, 800, 2), drawn(decoder, 800, 3))
+    assert chosen.f1 > chosen.f1_sequence + 0.005
+
+
+def test_the_best_sequence_stays_where_probabilities_cannot_be_made_true(decoder):
+    """What is surest is wrong, what is doubtful is right: no threshold helps."""
+    readings = []
+    for number, reading in enumerate(drawn(decoder, 200, 4)):
+        sure = number % 2 == 0
+        emissions = np.tile([0.0, -30, -30, -30, -30], (len(reading.words), 1))
+        emissions[0, [1, 3]] = (9.0, -30) if sure else (0.1, 0.0)  # LOC, PER
+        gold = () if number % 4 == 0 else (Entity(0, 1, "x", "LOC"),)
+        post = replace(reading.post, entities=gold)
+        readings.append(replace(reading, emissions=emissions, post=post))
+    assert fit_choice(decoder, readings) is None
+    chosen = choose(decoder, readings, readings)
+    assert (chosen.choice, chosen.f1) == (None, chosen.f1_sequence)
+
+
+def test_nothing_found(decoder):
+    reading = drawn(decoder, 1, 0)[0]
+    silent = np.tile([30.0, -30, -30, -30, -30], (len(reading.words), 1))
+    with pytest.raises(DataError, match="predicted nothing"):
+        fit_choice(decoder, [replace(reading, emissions=silent)])

@@ -1,0 +1,152 @@
+"""Calibration of a tagger whose truth is drawn from a known temperature."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tiny_readings import LABELS, drawn
+
+from twofold.calibration.calibration import FILE, Calibration, from_record, read_calibration, to_record
+from twofold.calibration.conformal import set_figures
+from twofold.calibration.entities import (
+    NONE,
+    answer_chances,
+    calibrate_entities,
+    labelled,
+    span_confidences,
+)
+from twofold.calibration.isotonic import Isotonic
+from twofold.calibration.methods import METHODS, answer_sets
+from twofold.calibration.risk_control import control
+from twofold.crf import ChainDecoder, TagSpan
+from twofold.errors import DataError, ModelError
+from twofold.evaluation.calibration import calibration_error
+from twofold.evaluation.trust_report import plain
+from twofold.inference.encode import Reading
+from twofold.posts import Entity, PictureReport, Post
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    return ChainDecoder(LABELS, np.zeros((5, 5)), np.zeros(5), np.zeros(5))
+
+
+def test_truth_of_what_is_found(decoder):
+    emissions = np.full((4, 5), -9.0)
+    emissions[[0, 1, 2, 3], [1, 3, 3, 0]] = 9  # LOC, PER, PER
+    gold = (Entity(0, 1, "x", "LOC"), Entity(1, 2, "x", "LOC"), Entity(3, 4, "x", "PER"))
+    places = [(i, i + 1) for i in range(4)]
+    reading = Reading(Post(1, "xxxx", entities=gold), places, PictureReport("none"), (True,), emissions)
+    data = labelled(decoder, [reading])
+    assert data.spans == [[TagSpan(0, 1, "LOC"), TagSpan(1, 2, "PER"), TagSpan(2, 3, "PER")]]
+    assert data.truth.tolist() == [0, 0, 2]  # LOC; LOC although PER was found; nothing there
+    assert data.right.tolist() == [True, False, False]
+
+
+HALVED = Isotonic(np.array([0.0, 1.0]), np.array([0.0, 0.5]))
+
+
+@pytest.mark.parametrize(
+    "calibration", [Calibration(1.7), Calibration(1.7, {"PER": 3.0}), Calibration(1.7, {"PER": 3.0}, HALVED)]
+)
+def test_answers_are_the_types_and_none(decoder, calibration):
+    random = np.random.default_rng(0)
+    emissions = [2 * random.standard_normal((n, 5)) for n in (3, 1, 0, 6)]
+    spans = decoder.decode(emissions)
+    tables = answer_chances(calibration, decoder, emissions, spans)
+    confidences = span_confidences(calibration, decoder, emissions, spans)
+    plainly = decoder.type_chances(emissions, [[s[:2] for s in row] for row in spans], 1.7)
+    for row, table, own, known in zip(spans, tables, confidences, plainly, strict=True):
+        assert table.shape == (len(row), 3)
+        assert table.sum(1) == pytest.approx(np.ones(len(row)))
+        found = [decoder.types.index(span.type) for span in row]
+        assert table[np.arange(len(row)), found] == pytest.approx(own)
+        for span, chances, given in zip(row, table, known, strict=True):
+            if span.type == "LOC":  # at the one temperature: PER to none as it was before any map
+                none = 1 - given.sum()
+                assert chances[1] * none == pytest.approx(chances[2] * given[1])
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_each_method_mends_what_it_can(decoder, method):
+    readings = drawn(decoder, 1000, 1)
+    calibration, measured = calibrate_entities(decoder, readings, method=METHODS[method])
+    assert measured.after["ece"] < 0.04 < measured.before["ece"]
+    fresh = labelled(decoder, drawn(decoder, 1500, 2))
+    assert calibration_error(fresh.confidences(calibration), fresh.right) < 0.045
+
+
+def test_types_get_temperatures_of_their_own_where_there_are_enough(decoder):
+    readings = drawn(decoder, 1200, 3, warm=(3.0, 1.2))
+    calibration, _ = calibrate_entities(decoder, readings, method=METHODS["types"])
+    assert calibration.temperatures["LOC"] > 1.5 * calibration.temperatures["PER"]
+    assert calibration.temperatures["PER"] < calibration.temperature < calibration.temperatures["LOC"]
+    few, _ = calibrate_entities(decoder, drawn(decoder, 60, 3), method=METHODS["types"])
+    assert few.temperatures == {}
+
+
+def test_sets_and_thresholds_hold_on_fresh_posts(decoder):
+    calibration, measured = calibrate_entities(decoder, drawn(decoder, 1500, 4))
+    fresh = labelled(decoder, drawn(decoder, 1500, 5))
+    found = [decoder.types.index(span.type) for row in fresh.spans for span in row]
+    chances = fresh.chances(calibration)
+    for level in (0.8, 0.9, 0.95):
+        sets = answer_sets(calibration.sets, chances, found, level)
+        assert set_figures(sets, fresh.truth).coverage >= level - 0.02
+        assert sets[np.arange(len(sets)), found].all()
+    assert measured.sets["0.90"].coverage >= 0.88
+    assert calibration.sets.answers == ("LOC", "PER", NONE)
+    allowed = control(calibration.risk, 0.2)
+    kept = fresh.confidences(calibration) >= allowed.threshold
+    assert (~fresh.right[kept]).mean() <= 0.21
+    assert kept.mean() == pytest.approx(allowed.coverage, abs=0.05)
+
+
+def test_applying_follows_type_and_map(decoder):
+    random = np.random.default_rng(6)
+    emissions = [2 * random.standard_normal((n, 5)) for n in (4, 9, 0, 1)]
+    spans = decoder.decode(emissions)
+    calibration = Calibration(1.5, {"PER": 3.0}, HALVED)
+    by_heat = {t: decoder.confidences(emissions, spans, t) for t in (1.5, 3.0)}
+    for i, found in enumerate(span_confidences(calibration, decoder, emissions, spans)):
+        expected = [by_heat[3.0 if s.type == "PER" else 1.5][i][j] / 2 for j, s in enumerate(spans[i])]
+        assert found == pytest.approx(expected)
+
+
+def test_travels_as_json(decoder, tmp_path):
+    for method in METHODS.values():
+        calibration, measured = calibrate_entities(decoder, drawn(decoder, 100, 7), method=method)
+        record = json.loads(json.dumps(to_record(calibration), allow_nan=False))
+        again = from_record(record)
+        assert to_record(again) == record
+        assert plain(control(again.risk, 0.3)) == plain(control(calibration.risk, 0.3))
+        assert np.isinf(again.sets.per_class).any()  # too few for 0.99
+        json.dumps(plain(measured), allow_nan=False)
+    (tmp_path / FILE).write_text('{"temperature": 1.3, "nll_before": 0.4}', encoding="utf-8")
+    assert read_calibration(tmp_path / FILE) == Calibration(1.3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"temperature": -1}', '{"temperature": 1, "temperatures": {"PER": 0}}',
+        "no", "[]", "{}", '{"temperature": "hot"}', '{"temperature": 1, "isotonic": {"confidence": [1]}}',
+        '{"temperature": 1, "risk": {"threshold": [1, 0]}}',
+        '{"temperature": 1, "sets": {"score": "lac", "answers": ["a"], "held_out": [1], "marginal": [0.5], '
+        '"per_class": [[0.5]]}}',
+        '{"temperature": 1, "isotonic": {"confidence": [0, 1], "calibrated": [0.5]}}',
+    ],
+)  # fmt: skip
+def test_a_broken_file_is_told(tmp_path, content):
+    (tmp_path / FILE).write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError, match="twofold calibrate"):
+        read_calibration(tmp_path / FILE)
+
+
+def test_too_few_posts(decoder):
+    with pytest.raises(DataError, match="more labelled posts"):
+        calibrate_entities(decoder, drawn(decoder, 8, 8))
+    with pytest.raises(DataError, match="finds 0 entities"):
+        calibrate_entities(decoder, [])

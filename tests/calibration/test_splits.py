@@ -1,0 +1,21 @@
+"""Halves depend on ids and seed, and on nothing else."""
+
+from __future__ import annotations
+
+from twofold.calibration.splits import first_half
+
+
+def test_about_half_and_independent_of_order_and_company():
+    ids = [f"post {i}" for i in range(4000)]
+    half = first_half(ids)
+    assert 0.46 < half.mean() < 0.54
+    assert (first_half(ids[::-1]) == half[::-1]).all()
+    assert (first_half(ids[:10]) == half[:10]).all()
+
+
+def test_one_id_is_in_one_half_and_a_seed_draws_others():
+    for i in range(20):
+        assert len(set(first_half([i, "other", str(i)])[[0, 2]])) == 1
+    ids = range(4000)
+    assert 0.46 < (first_half(ids) == first_half(ids, seed=1)).mean() < 0.54
+    assert first_half([]).shape == (0,)

@@ -1,0 +1,78 @@
+"""The temperature against cases in which it is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from twofold.calibration.temperature import fit_on_classes, fit_on_spans, fit_temperature
+from twofold.crf import ChainDecoder
+from twofold.errors import DataError
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize("truth", [0.4, 1.0, 2.5])
+def test_finds_the_temperature_that_made_the_data(truth):
+    random = np.random.default_rng(0)
+    logits = 3 * random.standard_normal(40_000)
+    right = random.random(40_000) < sigmoid(logits / truth)
+    fit = fit_temperature(lambda t: sigmoid(logits / t), right)
+    assert fit.temperature == pytest.approx(truth, rel=0.05)
+    assert fit.nll_after <= fit.nll_before
+    assert fit.ece_after < 0.01
+    if truth != 1:
+        assert fit.ece_after < fit.ece_before
+    assert fit.predictions == 40_000
+    assert fit.accuracy == right.mean()
+
+
+@pytest.mark.parametrize(("right", "expected"), [(True, 0.1), (False, 10.0)])
+def test_stays_within_its_bounds(right, expected):
+    fit = fit_temperature(lambda t: sigmoid(np.full(5, 2.0) / t), np.full(5, right))
+    assert fit.temperature == pytest.approx(expected, rel=1e-3)
+
+
+def test_spans_of_a_decoder_that_is_too_sure():
+    random = np.random.default_rng(1)
+    decoder = ChainDecoder(("O", "B-X", "I-X"), np.zeros((3, 3)), np.zeros(3), np.zeros(3))
+    emissions = [2 * random.standard_normal((n, 3)) for n in random.integers(1, 9, 1500)]
+    gold = []
+    for values in emissions:  # drawn from the decoder itself at temperature 2
+        tags = [int(random.choice(3, p=p)) for p in np.exp(values / 2) / np.exp(values / 2).sum(1)[:, None]]
+        tags = [1 if t == 2 and (i == 0 or tags[i - 1] == 0) else t for i, t in enumerate(tags)]
+        gold.append(decoder.spans_of(np.array(tags)))
+    fit = fit_on_spans(decoder, emissions, gold)
+    assert 1.5 < fit.temperature < 2.6
+    assert fit.ece_after < fit.ece_before
+    assert fit.nll_after < fit.nll_before
+
+
+def test_nothing_to_fit_on():
+    with pytest.raises(DataError, match="predicted nothing"):
+        fit_temperature(lambda t: np.zeros(0), np.zeros(0, bool))
+
+
+@pytest.mark.parametrize("truth", [0.5, 2.0])
+def test_classes_of_a_softmax_at_a_known_temperature(truth):
+    """Also where some classes are out of the question, and without looking at rows that predict nothing."""
+    random = np.random.default_rng(2)
+    scores = 2 * random.standard_normal((30_000, 5))
+    scores[:15_000, 3:] = -np.inf
+    chances = np.exp(scores / truth)
+    chances /= chances.sum(1, keepdims=True)
+    gold = (chances.cumsum(1) < random.random((30_000, 1))).sum(1)
+    fit = fit_on_classes(scores, gold, none=0)
+    assert fit.temperature == pytest.approx(truth, rel=0.06)
+    told = scores.argmax(1) != 0
+    assert fit.predictions == told.sum()
+    assert fit.accuracy == (gold[told] == scores.argmax(1)[told]).mean()
+    other = np.where(told, gold, 4)
+    assert fit_on_classes(scores, other, none=0) == fit
+
+
+def test_classes_of_which_none_is_predicted():
+    with pytest.raises(DataError, match="predicted nothing"):
+        fit_on_classes(np.array([[2.0, 1.0]]), np.array([0]), none=0)

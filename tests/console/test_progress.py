@@ -1,0 +1,58 @@
+"""Progress for people and for logs."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from twofold.console import progress
+from twofold.console.progress import count_lines, watch
+from twofold.posts import Post
+
+
+@pytest.mark.parametrize(("data", "lines"), [(b"", 1), (b"a", 1), (b"a\n", 1), (b"a\nb", 2), (b"\n\n", 2)])
+def test_lines_are_counted(tmp_path, data, lines):
+    path = tmp_path / "posts"
+    path.write_bytes(data)
+    assert count_lines(path) == lines
+
+
+def test_plain_lines_now_and_then(tmp_path, monkeypatch, capsys):
+    clock = iter([0.0, 5.0, 20.0, 21.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    path = tmp_path / "posts"
+    path.write_bytes(b"x\n" * 30)
+    with watch(path, bar=True) as shown:
+        for line in (5, 10, 11):
+            shown.step(Post(1, "x", origin=f"posts:{line}"))
+        shown.tell("a\x1bb")
+    assert capsys.readouterr().err == (
+        "twofold: 2 posts, 0.1 posts/s, 33 %, about 40 s left\ntwofold: a\\x1bb\n"
+    )
+
+
+def test_no_end_is_promised_for_a_stream(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    with watch(None, bar=True) as shown:
+        shown.step(Post(1, "x", origin="<stdin>:1"))
+    assert "left" not in capsys.readouterr().err
+
+
+def test_a_bar_where_a_person_watches(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "posts"
+    path.write_bytes(b"x\n" * 4)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    with watch(path, bar=True) as shown:
+        shown.tell("watch [out]")
+        for line in range(1, 5):
+            shown.step(Post(line, "x", origin=f"posts:{line}"))
+    assert "twofold: watch [out]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3.2, "3 s"), (75, "1 min 15 s"), (7265, "2 h 1 min"), (59.6, "1 min 0 s")]
+)
+def test_durations(seconds, text):
+    assert progress._duration(seconds) == text

@@ -1,0 +1,66 @@
+"""Kinds of mistakes, case by case."""
+
+from __future__ import annotations
+
+import pytest
+
+from twofold.evaluation.error_types import kind_of, kind_of_triple
+from twofold.evaluation.triples import Triple, either_way
+
+GOLD = {(0, 5, "PER"), (10, 20, "ORG")}
+
+
+@pytest.mark.parametrize(
+    ("found", "kind"),
+    [
+        ((0, 5, "PER"), "right"),
+        ((0, 5, "LOC"), "wrong_type"),
+        ((0, 4, "PER"), "wrong_boundary"),
+        ((4, 11, "LOC"), "wrong_boundary"),
+        ((12, 13, "MISC"), "wrong_boundary"),
+        ((5, 10, "PER"), "spurious"),  # between the two, touching both, sharing nothing
+        ((30, 31, "PER"), "spurious"),
+    ],
+)
+def test_each_kind(found, kind):
+    assert kind_of(found, GOLD) == kind
+
+
+def test_right_goes_before_wrong_type():
+    assert kind_of((0, 5, "PER"), {(0, 5, "LOC"), (0, 5, "PER")}) == "right"
+
+
+def test_nothing_in_the_gold():
+    assert kind_of((0, 5, "PER"), set()) == "spurious"
+
+
+A, B, C = (0, 4, "PER"), (8, 12, "ORG"), (20, 25, "LOC")
+ANNOTATED = [Triple(A, "member", B), Triple(B, "None", C)]
+
+
+@pytest.mark.parametrize(
+    ("found", "kind"),
+    [
+        (Triple(A, "member", B), "right"),
+        (Triple((0, 4, "LOC"), "member", B), "right"),  # types of the ends aside
+        (Triple(A, "owner", B), "wrong_relation"),
+        (Triple(B, "member", A), "wrong_direction"),
+        (Triple(B, "owner", A), "wrong_direction"),
+        (Triple(B, "seat", C), "spurious"),
+        (Triple(C, "seat", B), "spurious"),
+        (Triple((2, 6, "PER"), "member", B), "wrong_ends"),
+        (Triple(B, "member", (2, 6, "PER")), "wrong_ends"),
+        (Triple((2, 4, "PER"), "member", (0, 2, "PER")), None),  # both touch one end
+        (Triple(A, "lives", C), None),  # nothing was annotated of these two
+    ],
+)
+def test_relations_by_hand(found: Triple, kind: str | None) -> None:
+    assert kind_of_triple(found, ANNOTATED, complete=False) == kind
+    assert kind_of_triple(found, ANNOTATED, complete=True) == (kind or "spurious")
+
+
+def test_a_symmetric_relation_is_right_from_either_end() -> None:
+    gold = either_way(ANNOTATED, {"member"})
+    assert kind_of_triple(Triple(B, "member", A), gold, complete=False) == "right"
+    assert kind_of_triple(Triple(B, "owner", A), gold, complete=False) == "wrong_relation"
+    assert either_way(ANNOTATED, {"None"}) == [*ANNOTATED, Triple(C, "None", B)]

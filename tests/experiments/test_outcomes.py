@@ -1,0 +1,87 @@
+"""Counts of posts add up to what the scorer counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tiny_model
+
+import twofold
+from twofold.evaluation.relations import RelationCounter
+from twofold.evaluation.spans import TwoCounts
+from twofold.experiments.outcomes import Outcomes, count_posts, hashed
+from twofold.posts import Entity, Post, Relation
+
+
+def post(number: int, text: str, *entities: tuple[int, int, str, bool]) -> Post:
+    gold = tuple(Entity(s, e, text[s:e], kind, well_formed=good) for s, e, kind, good in entities)
+    return Post(number, text, entities=gold)
+
+
+POSTS = [
+    post(1, "Ada in paris", (0, 3, "PER", True), (7, 12, "LOC", True)),
+    post(2, "nothing here"),
+    post(3, "Grace Hopper met NASA", (0, 5, "PER", False), (17, 21, "ORG", False)),
+    post(4, "to paris", (3, 8, "EVENT", True)),
+]
+
+
+def test_sums_are_those_of_the_scorer(tmp_path: Path) -> None:
+    extractor = twofold.load(tiny_model.build(tmp_path / "m"))
+    outcomes = count_posts("entities", extractor, POSTS)
+    scorer = TwoCounts()
+    for item, extraction in zip(POSTS, extractor.extract(POSTS), strict=True):
+        gold = [((e.start, e.end, e.type), e.well_formed) for e in item.entities or ()]
+        scorer.add(gold, [(e.start, e.end, e.type) for e in extraction.entities])
+    for way, counter in (("lenient", scorer.lenient), ("strict", scorer.strict)):
+        expected = {
+            kind: (s.correct, s.predicted, s.gold)
+            for kind, s in counter.scores().types.items()
+            if s != (0, 0, 0)
+        }
+        kinds = outcomes.ways[way]
+        assert {kind: tuple(map(sum, columns)) for kind, columns in kinds.items()} == expected
+        assert expected["LOC"] == (1, 2, 1)
+        assert all(len(column) == len(POSTS) for columns in kinds.values() for column in columns)
+
+
+def test_relations_are_counted_pair_by_pair(tmp_path: Path) -> None:
+    text = "Anna Smith joined NASA in paris"
+    anna, nasa, paris = (
+        Entity(text.index(x), text.index(x) + len(x), x, "") for x in ("Anna Smith", "NASA", "paris")
+    )
+    given = [
+        Post(1, text, relations=(Relation(anna, nasa, "/per/org/member_of"), Relation(anna, paris, "None"))),
+        Post(
+            2, text + " 0", relations=(Relation(anna, nasa, "None"), Relation(anna, paris, "/per/per/peer"))
+        ),
+    ]
+    tagger = tiny_model.build(tmp_path / "t")
+    extractor = twofold.load(tagger, relations=tiny_model.build_relations(tmp_path / "r"))
+    outcomes = count_posts("relations", extractor, given)
+    scorer = RelationCounter()
+    for post, found in zip(given, extractor.classify(given), strict=True):
+        for gold, taken in zip(post.relations or (), found, strict=True):
+            scorer.add(gold.type, taken.type)
+    scores = scorer.scores()
+    micro = {kind: tuple(map(sum, columns)) for kind, columns in outcomes.ways["micro"].items()}
+    assert micro == {k: (s.correct, s.predicted, s.gold) for k, s in scores.relations.items()}
+    assert micro["/per/org/member_of"] == (1, 2, 1)  # guessed types forbid it nowhere
+    assert [sum(column) for column in outcomes.ways["accuracy"]["pairs"]] == [scores.right, 4, 4]
+    assert len(set(outcomes.posts)) == 2  # pairs of one post are drawn together
+
+
+def test_counts_stand_with_the_post_they_are_of() -> None:
+    outcomes = Outcomes()
+    outcomes.add("1", {"lenient": {}})
+    outcomes.add("2", {"lenient": {"PER": (1, 2, 3)}})
+    outcomes.add("3", {"lenient": {"LOC": (4, 5, 6)}})
+    assert outcomes.ways == {
+        "lenient": {"PER": [[0, 1, 0], [0, 2, 0], [0, 3, 0]], "LOC": [[0, 0, 4], [0, 0, 5], [0, 0, 6]]}
+    }
+    assert outcomes.posts == [hashed("1"), hashed("2"), hashed("3")]
+
+
+def test_ids_cannot_be_read() -> None:
+    assert "harry" not in hashed("harry-2017-05-01")
+    assert hashed("1") != hashed("2")

@@ -1,0 +1,71 @@
+"""Softmax over classes and the three ways to deal with classes of unlike size."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from twofold.heads.class_balance import Adjusted, Balance, Weighted  # noqa: E402
+from twofold.heads.classifier import Classes  # noqa: E402
+
+COUNTS = [60, 30, 10]
+LABELS = ["None", "a", "b"]
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    targets = torch.tensor([[0, 1], [2, 9]])
+    return torch.randn(2, 2, 3), targets, torch.tensor([[True, True], [True, False]])
+
+
+@pytest.mark.parametrize("balance", [Balance(), Weighted(COUNTS, 0.5), Adjusted(COUNTS, 1.0)])
+def test_loss_is_the_sum_over_real_slots_and_does_not_see_the_others(balance: Balance) -> None:
+    emissions, targets, mask = batch()
+    loss = Classes(LABELS, balance)(emissions, targets, mask)
+    singles = [balance(emissions[b : b + 1, s : s + 1], targets[b : b + 1, s : s + 1]) for b, s in
+               ((0, 0), (0, 1), (1, 0))]  # fmt: skip
+    torch.testing.assert_close(loss, torch.stack([singles[0] + singles[1], singles[2]]).flatten())
+    emissions[1, 1] = 1e6
+    torch.testing.assert_close(Classes(LABELS, balance)(emissions, targets, mask), loss)
+
+
+def test_best_class_of_each_real_slot() -> None:
+    emissions, _, mask = batch()
+    found = Classes(LABELS, Balance()).decode(emissions, mask)
+    assert found == [emissions[0].argmax(1).tolist(), [int(emissions[1, 0].argmax())]]
+
+
+def test_weights_have_mean_one_over_the_examples_and_equal_parts_at_strength_one() -> None:
+    seen = torch.tensor(COUNTS, dtype=torch.float)
+    for strength in (0.0, 0.5, 1.0):
+        weights = Weighted(COUNTS, strength).get_buffer("weights")
+        assert float((weights * seen).sum() / seen.sum()) == pytest.approx(1)
+    torch.testing.assert_close(weights * seen, torch.full((3,), 100 / 3))
+
+
+def test_strength_zero_is_plain_cross_entropy() -> None:
+    emissions, targets, _ = batch()
+    targets = targets.clamp(max=2)
+    for other in (Weighted(COUNTS, 0.0), Adjusted(COUNTS, 0.0)):
+        torch.testing.assert_close(other(emissions, targets), Balance()(emissions, targets))
+
+
+def test_adjusted_scores_learn_what_tells_classes_apart_and_not_how_frequent_they_are() -> None:
+    """Without any feature the best plain scores are the log frequencies, the adjusted ones equal."""
+    targets = torch.repeat_interleave(torch.arange(3), torch.tensor(COUNTS)).unsqueeze(0)
+    best = {}
+    for name, balance in (("plain", Balance()), ("adjusted", Adjusted(COUNTS, 1.0))):
+        scores = torch.zeros(3, requires_grad=True)
+        optimiser = torch.optim.LBFGS([scores], max_iter=100, line_search_fn="strong_wolfe")
+
+        def closure(scores=scores, balance=balance, optimiser=optimiser):  # type: ignore[no-untyped-def]
+            optimiser.zero_grad()
+            loss = balance(scores.expand(1, 100, 3), targets).mean()
+            loss.backward()
+            return loss
+
+        optimiser.step(closure)
+        best[name] = torch.softmax(scores.detach(), 0)
+    torch.testing.assert_close(best["plain"], torch.tensor(COUNTS) / 100, atol=1e-3, rtol=0)
+    torch.testing.assert_close(best["adjusted"], torch.full((3,), 1 / 3), atol=1e-3, rtol=0)

@@ -1,0 +1,94 @@
+"""Which pairs are candidates: against enumeration."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import tiny_model
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twofold.inference.type_constraints import PAIR_LIMIT, Grammar
+from twofold.posts import Entity
+
+ARGUMENTS = {name: frozenset(map(tuple, pairs)) for name, pairs in tiny_model.ARGUMENTS.items()}
+GRAMMAR = Grammar(tiny_model.RELATIONS, ARGUMENTS)
+
+
+def entities(*types: str, starts: list[int] | None = None) -> list[Entity]:
+    starts = starts or [10 * i for i in range(len(types))]
+    return [Entity(start, start + 3, "xyz", type_) for type_, start in zip(types, starts, strict=True)]
+
+
+def fitting(head: str, tail: str) -> set[str]:
+    return {name for name, fits in zip(tiny_model.RELATIONS, GRAMMAR.fits(head, tail), strict=True) if fits}
+
+
+def test_only_none_and_what_the_types_allow_fit():
+    assert fitting("PER", "ORG") == {"None", "/per/org/member_of"}
+    assert fitting("ORG", "PER") == {"None"}
+    assert fitting("SHIP", "ORG") == {"None"}
+
+
+def test_an_unknown_type_fits_wherever_any_does():
+    assert fitting("", "") == set(tiny_model.RELATIONS)
+    assert fitting("PER", "") == {
+        "None", "/per/org/member_of", "/per/loc/place_of_residence", "/per/per/peer",
+    }  # fmt: skip
+    assert fitting("", "LOC") == {"None", "/per/loc/place_of_residence", "/org/loc/located_at"}
+    assert fitting("", "SHIP") == {"None"}
+
+
+def rivals(name: str) -> set[str]:
+    number = tiny_model.RELATIONS.index(name)
+    return {n for n, r in zip(tiny_model.RELATIONS, GRAMMAR.rivals(number), strict=True) if r}
+
+
+def test_rivals_are_what_the_types_of_a_relation_allow():
+    assert rivals("None") == set(tiny_model.RELATIONS)
+    for name in set(tiny_model.RELATIONS) - {"None"}:
+        allowed = [fitting(head, tail) for head, tail in ARGUMENTS[name]]
+        assert rivals(name) == {"None"}.union(*allowed)
+
+
+def test_masks_handed_out_are_not_the_grammars_own_memory():
+    before = GRAMMAR.fits("PER", "ORG").copy()
+    scores = np.zeros(len(before))
+    scores[~GRAMMAR.fits("PER", "ORG")] = -1
+    np.testing.assert_array_equal(GRAMMAR.fits("PER", "ORG"), before)
+
+
+def test_pairs_fit_in_one_order_or_the_other():
+    found = GRAMMAR.candidates(entities("LOC", "PER", "MISC", "ORG", "ORG"))
+    assert found.pairs == [(0, 1), (0, 3), (0, 4), (1, 3), (1, 4)]
+    assert found.possible == 5
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["PER", "LOC", "ORG", "MISC", ""]), st.integers(0, 60)), max_size=14),
+    st.integers(0, 12),
+)
+def test_the_nearest_are_those_an_enumeration_gives(made, limit):
+    made = sorted(made, key=lambda item: item[1])
+    row = entities(*(t for t, _ in made), starts=[s for _, s in made])
+    every = [
+        (i, j)
+        for i, j in itertools.combinations(range(len(row)), 2)
+        if GRAMMAR.related(row[i].type, row[j].type) or GRAMMAR.related(row[j].type, row[i].type)
+    ]
+    found = GRAMMAR.candidates(row, limit)
+    assert found.possible == len(every)
+    assert len(found.pairs) == min(limit, len(every)) == len(set(found.pairs))
+    assert set(found.pairs) <= set(every)
+
+    def gaps(pairs):
+        return sorted(row[j].start - row[i].start for i, j in pairs)
+
+    assert gaps(found.pairs) == gaps(every)[: len(found.pairs)]
+
+
+def test_a_post_of_many_thousand_entities_takes_no_time():
+    found = GRAMMAR.candidates(entities(*["PER", "MISC"] * 10_000))
+    assert found.possible == 10_000 * 9_999 // 2
+    assert found.pairs == [(2 * i, 2 * i + 2) for i in range(PAIR_LIMIT)]

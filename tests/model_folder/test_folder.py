@@ -1,0 +1,214 @@
+"""Model folders: every way in which one can be wrong, and writing that is never seen half done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tiny_model
+from safetensors.numpy import save_file
+
+from twofold.crf import Choice
+from twofold.errors import ModelError
+from twofold.inference.onnx_sessions import Sessions
+from twofold.model_folder.folder import FORMAT, MANIFEST, open_folder, publish, seal
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    return tiny_model.build(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def folder(pristine, tmp_path):
+    return shutil.copytree(pristine, tmp_path / "model")
+
+
+def change(folder, name, /, **values):
+    """Change keys of a JSON file and seal the folder again, as another writer would have written it."""
+    raw = json.loads((folder / name).read_text(encoding="utf-8"))
+    (folder / name).write_text(json.dumps(raw | values), encoding="utf-8")
+    seal(folder)
+
+
+def test_a_whole_folder_opens(folder):
+    model = open_folder(folder)
+    assert model.config.name == "tiny"
+    assert model.config.sources == ("text", "picture", "alt_text")
+    assert model.config.picture.settings.crop == 224
+    assert model.temperature == 1.25
+    assert model.decoder().types == ("LOC", "MISC", "ORG", "PER")
+    assert set(model.hashes) == {file.name for file in folder.iterdir()} - {MANIFEST}
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(ModelError, match=r"nowhere: no such folder; expected a model folder; check the path"):
+        open_folder(tmp_path / "nowhere")
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(ModelError, match="not a folder"):
+        open_folder(tmp_path / "file")
+
+
+def test_a_half_written_folder(folder):
+    (folder / MANIFEST).unlink()
+    with pytest.raises(ModelError, match=r"no manifest\.json.*cut off.*get the folder again"):
+        open_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "text.onnx", "picture.onnx", "decoder.safetensors"])
+def test_a_file_that_is_gone(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=f"lacks {name}"):
+        open_folder(folder)
+    seal(folder)  # even where the manifest agrees
+    with pytest.raises(ModelError, match=r"lacks|No such file"):
+        open_folder(folder)
+
+
+def test_a_newer_format_comes_before_all_other_complaints(folder):
+    change(folder, "config.json", format=FORMAT + 1, twofold="9.0")
+    (folder / "text.onnx").unlink()
+    newer = rf"format {FORMAT + 1}, written by Twofold 9\.0.*install a newer Twofold"
+    with pytest.raises(ModelError, match=newer):
+        open_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "text.onnx", "calibration.json", "tokenizer.json"])
+def test_an_altered_file(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[-2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ModelError, match=rf"{name}: the file was altered.*seal\(folder\)"):
+        open_folder(folder)
+
+
+def test_a_truncated_file(folder):
+    (folder / "text.onnx").write_bytes((folder / "text.onnx").read_bytes()[:-1])
+    with pytest.raises(ModelError, match="altered"):
+        open_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ["{", "[]", "{}", '{"files": {"a": 1}}', '{"files": {"../x": {"sha256": "", "bytes": 0}}}', "[" * 9999],
+)
+def test_a_manifest_that_is_none(folder, manifest):
+    (folder / MANIFEST).write_text(manifest, encoding="utf-8")
+    with pytest.raises(ModelError):
+        open_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"labels": []}, {"labels": [1]}, {"text": {}}, {"sources": ["text"]}, {"picture": None},
+        {"picture": {"mean": []}}, {"name": None}, {"text": {"window_pieces": True}},
+    ],
+)  # fmt: skip
+def test_a_configuration_with_something_wrong(folder, values):
+    change(folder, "config.json", **values)
+    with pytest.raises(ModelError, match=r"config\.json"):
+        open_folder(folder)
+
+
+@pytest.mark.parametrize("temperature", [0, -1, "warm", None, True, float("inf")])
+def test_a_temperature_that_is_none(folder, temperature):
+    change(folder, "calibration.json", temperature=temperature)
+    with pytest.raises(ModelError, match="temperature"):
+        open_folder(folder)
+
+
+def test_a_choice_travels_with_the_folder(folder):
+    assert open_folder(folder).decoder().choice is None
+    change(folder, "calibration.json", choice={"threshold": 0.4, "temperature": 1.3})
+    assert open_folder(folder).decoder().choice == Choice(0.4, 1.3)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [0.4, {}, {"threshold": 0.4}, {"threshold": 1, "temperature": 1}, {"threshold": 0.4, "temperature": 0}],
+)
+def test_a_choice_that_is_none(folder, choice):
+    change(folder, "calibration.json", choice=choice)
+    with pytest.raises(ModelError, match=r"calibration\.json"):
+        open_folder(folder)
+
+
+def test_a_decoder_that_does_not_fit(folder):
+    save_file({"transitions": np.zeros((2, 2)), "start": np.zeros(2)}, folder / "decoder.safetensors")
+    seal(folder)
+    with pytest.raises(ModelError, match="cannot be read"):
+        open_folder(folder).decoder()
+    tensors = {"transitions": np.zeros((2, 2)), "start": np.zeros(2), "end": np.zeros(2)}
+    save_file(tensors, folder / "decoder.safetensors")
+    seal(folder)
+    with pytest.raises(ModelError, match="do not fit the labels"):
+        open_folder(folder).decoder()
+
+
+def test_a_graph_that_is_none(folder):
+    (folder / "text.onnx").write_bytes(b"not a graph")
+    sessions = Sessions(folder)
+    with pytest.raises(ModelError, match=r"text\.onnx: ONNX Runtime .* cannot open the graph"):
+        sessions.text(np.ones((1, 2), np.int64), np.ones((1, 2), np.int64))
+
+
+def test_publish_renames_a_folder_into_its_place(folder, tmp_path):
+    final = tmp_path / "final"
+    publish(folder, final)
+    assert not folder.exists()
+    assert open_folder(final).config.name == "tiny"
+
+
+def test_publish_replaces_an_older_model_and_leaves_nothing_behind(folder, pristine, tmp_path):
+    newer = shutil.copytree(pristine, tmp_path / "newer")
+    change(newer, "config.json", name="newer")
+    publish(newer, folder)
+    assert open_folder(folder).config.name == "newer"
+    assert [item.name for item in tmp_path.iterdir()] == ["model"]
+
+
+def test_publish_leaves_what_is_no_model_alone(folder, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years", encoding="utf-8")
+    with pytest.raises(ModelError, match="not a model folder; choose another folder"):
+        publish(folder, tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter.tex").exists()
+    assert open_folder(folder)
+    (tmp_path / "empty").mkdir()
+    publish(folder, tmp_path / "empty")
+    assert open_folder(tmp_path / "empty")
+
+
+def change_picture(folder, **values):
+    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    change(folder, "config.json", picture=raw["picture"] | values)
+
+
+def test_a_folder_from_before_there_were_other_picture_encoders(folder):
+    picture = open_folder(folder).config.picture  # the tiny model names neither fit, filter nor crops
+    assert (picture.settings.fit, picture.settings.filter, picture.crops) == ("crop", "bicubic", 4)
+
+
+def test_how_pictures_are_prepared_is_read(folder):
+    before = open_folder(folder).picture_fingerprint
+    change_picture(folder, fit="squeeze", filter="bilinear", crops=2)
+    picture = open_folder(folder).config.picture
+    assert (picture.settings.fit, picture.settings.filter, picture.crops) == ("squeeze", "bilinear", 2)
+    assert open_folder(folder).picture_fingerprint != before
+
+
+@pytest.mark.parametrize(("key", "value"), [("fit", "stretch"), ("filter", "nearest"), ("crops", "many")])
+def test_a_preparation_that_is_not_known(folder, key, value):
+    change_picture(folder, **{key: value})
+    with pytest.raises(ModelError, match=key):
+        open_folder(folder)
+
+
+@pytest.mark.parametrize("source", ["picture", "whole", "crops"])
+def test_a_source_that_needs_a_picture_encoder_where_there_is_none(folder, source):
+    change(folder, "config.json", sources=["text", source], picture=None)
+    with pytest.raises(ModelError, match="sources and picture do not agree"):
+        open_folder(folder)

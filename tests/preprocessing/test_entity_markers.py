@@ -1,0 +1,210 @@
+"""Marked pairs: what must survive whatever the pair and the window."""
+
+from __future__ import annotations
+
+import json
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from twofold.errors import ModelError
+from twofold.preprocessing.entity_markers import (
+    Argument,
+    MarkedPair,
+    PairPieces,
+    PlainMarkers,
+    TypedMarkers,
+    UntypedMarkers,
+    read_markers,
+    word_span,
+)
+from twofold.preprocessing.segmentation import SHAPE_COUNT, segment, shapes
+from twofold.preprocessing.word_pieces import Pieces
+
+MARKS = {"PER": ["@", "*", "person", "*"], "": ["@"]}
+
+
+def tokenizer() -> Tokenizer:
+    letters = "abcdefghij"
+    words = ["person", "location", "@", "*", "#", "^", "<s>", "</s>", "<o>", "</o>", "http"]
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words, *letters, *(f"##{c}" for c in letters)]
+    made = Tokenizer(models.WordPiece({t: i for i, t in enumerate(names)}, unk_token="[UNK]"))
+    made.add_tokens(["<s>", "</s>", "<o>", "</o>"])
+    made.normalizer = normalizers.BertNormalizer()
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return made
+
+
+def pairs(window: int = 64, markers: TypedMarkers | PlainMarkers | None = None) -> PairPieces:
+    return PairPieces(Pieces(tokenizer(), window, 4), markers or TypedMarkers())
+
+
+def read(made: PairPieces, pair: MarkedPair) -> list[str]:
+    """What stands at each place of the window: the word's own pieces joined, without ##."""
+    ends = [*pair.window.first[1:], len(pair.window.ids) - 1]
+    names = [
+        [made.pieces.tokenizer.id_to_token(i) for i in pair.window.ids[a:b]]
+        for a, b in zip(pair.window.first, ends, strict=True)
+    ]
+    return ["".join(name.removeprefix("##") for name in row) for row in names]
+
+
+def marked(text: str, head: Argument, tail: Argument, window: int = 64) -> str:
+    made = pairs(window)
+    return " ".join(read(made, made.window(text, segment(text), head, tail)))
+
+
+TEXT = "a b c d e f"
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "expected"),
+    [
+        (Argument(0, 2), Argument(3, 4), "@ a b @ c # d # e f"),
+        (Argument(3, 4), Argument(0, 2), "# a b # c @ d @ e f"),
+        (Argument(0, 2), Argument(2, 4), "@ a b @ # c d # e f"),
+        (Argument(2, 4), Argument(0, 2), "# a b # @ c d @ e f"),
+        (Argument(0, 4), Argument(1, 2), "@ a # b # c d @ e f"),
+        (Argument(1, 2), Argument(0, 4), "# a @ b @ c d # e f"),
+        (Argument(0, 4), Argument(0, 2), "@ # a b # c d @ e f"),
+        (Argument(0, 2), Argument(0, 4), "# @ a b @ c d # e f"),
+        (Argument(0, 4), Argument(2, 4), "@ a b # c d # @ e f"),
+        (Argument(2, 4), Argument(0, 4), "# a b @ c d @ # e f"),
+        (Argument(0, 3), Argument(1, 5), "@ a # b c @ d e # f"),
+        (Argument(2, 3), Argument(2, 3), "a b @ # c # @ d e f"),
+        (Argument(5, 6), Argument(0, 1), "# a # b c d e @ f @"),
+        (Argument(0, 1, "PER"), Argument(2, 3, "LOC"), "@*person* a @ b #^location^ c # d e f"),
+    ],
+)
+def test_markers_stand_round_their_arguments(head: Argument, tail: Argument, expected: str) -> None:
+    assert marked(TEXT, head, tail) == expected
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[str, Argument, Argument, int, TypedMarkers | PlainMarkers]:
+    names = draw(st.lists(st.text("abcdefghij", min_size=1, max_size=6), min_size=1, max_size=60))
+
+    def argument() -> Argument:
+        lo = draw(st.integers(0, len(names) - 1))
+        hi = draw(st.integers(lo + 1, min(len(names), lo + 8)))
+        return Argument(lo, hi, draw(st.sampled_from(["", "PER", "LOC"])))
+
+    style = draw(st.sampled_from([TypedMarkers(), PlainMarkers()]))
+    return " ".join(names), argument(), argument(), draw(st.integers(16, 90)), style
+
+
+@given(cases())
+def test_what_survives(case: tuple[str, Argument, Argument, int, TypedMarkers | PlainMarkers]) -> None:
+    text, head, tail, limit, markers = case
+    words, made = segment(text), pairs(limit, markers)
+    pair = made.window(text, words, head, tail)
+    window, places = pair.window, read(made, pair)
+    assert len(window.ids) <= limit
+    assert window.ids[0] == 2
+    assert window.ids[-1] == 3
+    assert len(window.first) == len(window.shapes) == len(pair.words) == len(places)
+    # All four markers are there, and what stands between them is the text's own, in order.
+    signs = ("@", "@", "#", "#") if isinstance(markers, TypedMarkers) else ("<s>", "</s>", "<o>", "</o>")
+    between = [place for place, word in enumerate(pair.words) if word < 0]
+    assert sorted(places[i][: len(signs[0])] for i in between) == sorted(s[: len(signs[0])] for s in signs)
+    kept = [word for word in pair.words if word >= 0]
+    assert kept == sorted(set(kept))
+    assert (window.lo, window.hi) == ((kept[0], kept[-1] + 1) if kept else (window.lo, window.hi))
+    for place, word in enumerate(pair.words):
+        if word >= 0:
+            start, end = words[word]
+            assert places[place] == text[start:end]
+    # The slot is the opening markers of head and tail in that order.
+    assert [places[i][: len(signs[0])] for i in pair.slot] == [signs[0], signs[2]]
+    for argument, place, closing in ((head, pair.slot[0], signs[1]), (tail, pair.slot[1], signs[3])):
+        inside = [w for w in kept if argument.lo <= w < argument.hi]
+        after = next(i for i in between if i > place and places[i] == closing and closes(pair, i, argument))
+        assert [w for w in pair.words[place:after] if w >= 0] == inside
+    # Words of the arguments are there where they can be, and no word of theirs is given up for another's.
+    own = sorted({*range(head.lo, head.hi), *range(tail.lo, tail.hi)})
+    sizes = [len(row) for row in made.pieces.word_pieces(text, words)]
+    room = limit - 2 - sum(len(made._ids(m)) for x, y in ((head, 0), (tail, 1)) for m in both(markers, x, y))
+    if sum(sizes[w] for w in own) <= room:
+        assert set(own) <= set(kept)
+    else:
+        assert set(kept) <= set(own)
+    # Nothing is left out while there is room for it.
+    if len(kept) < len(words):
+        assert sum(sizes[w] for w in kept) + max(sizes) > room
+
+
+def both(markers: TypedMarkers | PlainMarkers, argument: Argument, side: int) -> tuple[list[str], list[str]]:
+    return markers.tail(argument.type) if side else markers.head(argument.type)
+
+
+def closes(pair: MarkedPair, place: int, argument: Argument) -> bool:
+    """Whether all words after this place lie behind the argument."""
+    return all(word >= argument.hi for word in pair.words[place:] if word >= 0)
+
+
+def test_far_apart_keeps_the_surroundings_of_each_and_drops_the_middle() -> None:
+    text = " ".join("abcdefghij"[i % 10] for i in range(100))
+    pair = pairs(40).window(text, segment(text), Argument(90, 91), Argument(5, 6))
+    kept = [word for word in pair.words if word >= 0]
+    assert kept == [*range(15), *range(81, 100)]  # 40 − 2 special pieces − 4 markers
+
+
+def test_words_have_their_own_shape_and_markers_that_of_a_mark() -> None:
+    for text in ("Ab cd", "Ab cd http://x.de"):
+        words = segment(text)
+        pair = pairs().window(text, words, Argument(0, 1), Argument(1, 2))
+        own = shapes(text, words)
+        linked = SHAPE_COUNT // 2 if "http" in text else 0
+        mark = shapes("a .", segment("a ."))[1]
+        for word, shape in zip(pair.words, pair.window.shapes, strict=True):
+            assert shape == (own[word] if word >= 0 else mark + linked)
+
+
+def test_words_are_spelt_and_markers_are_not() -> None:
+    words = segment(TEXT)
+    pair = pairs().window(TEXT, words, Argument(0, 1), Argument(1, 2))
+    spelt = ["" if word < 0 else TEXT[slice(*words[word])] for word in pair.words]
+    assert list(pair.window.surfaces) == spelt
+    assert "" in spelt
+
+
+def test_pairs_of_one_post_are_those_taken_one_by_one() -> None:
+    words = segment(TEXT)
+    wanted = [(Argument(0, 1), Argument(2, 4)), (Argument(4, 6, "PER"), Argument(1, 2))]
+    made = pairs()
+    assert made.windows(TEXT, words, wanted) == [made.window(TEXT, words, *pair) for pair in wanted]
+
+
+def test_untyped_markers_do_not_look_at_types() -> None:
+    untyped, typed = UntypedMarkers(), TypedMarkers()
+    assert untyped.head("PER") == untyped.head("") == typed.head("")
+    assert untyped.tail("PER") == untyped.tail("") == typed.tail("")
+
+
+def test_an_unknown_type_stands_for_itself() -> None:
+    assert TypedMarkers().head("EVENT") == (["@", "*", "event", "*"], ["@"])
+    assert TypedMarkers().tail("LOC") == (["#", "^", "location", "^"], ["#"])
+
+
+@pytest.mark.parametrize(
+    "markers",
+    [TypedMarkers(), TypedMarkers({"X": "ex"}, ("a", "b")), UntypedMarkers("a", "b"), PlainMarkers()],
+)
+def test_markers_are_read_back(markers: TypedMarkers | UntypedMarkers | PlainMarkers) -> None:
+    assert read_markers(json.loads(json.dumps(markers.record())), "config.json") == markers
+
+
+@pytest.mark.parametrize("raw", [None, {}, {"style": "other"}, {"style": "plain", "tokens": ["<s>"]}])
+def test_markers_that_cannot_be_read(raw: object) -> None:
+    with pytest.raises(ModelError, match="typed, untyped or plain"):
+        read_markers(raw, "config.json")
+
+
+def test_words_that_a_span_touches() -> None:
+    words = segment("ab cd ef")
+    assert word_span(words, 0, 2) == (0, 1)
+    assert word_span(words, 1, 4) == (0, 2)
+    assert word_span(words, 2, 3) is None

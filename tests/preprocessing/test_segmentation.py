@@ -1,0 +1,92 @@
+"""One segmentation, for tokens and for raw text."""
+
+from __future__ import annotations
+
+import itertools
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from twofold.posts import Post
+from twofold.preprocessing.segmentation import (
+    CONTEXTS,
+    SHAPE_COUNT,
+    SHAPES,
+    segment,
+    segment_post,
+    shapes,
+    surface,
+)
+
+
+def words(text: str) -> list[str]:
+    return [text[a:b] for a, b in segment(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I'm in #Paris", ["I", "'", "m", "in", "#", "Paris"]),
+        ("@bob:hi", ["@", "bob", ":", "hi"]),
+        ("see http://t.co/aB3… now", ["see", "http://t.co/aB3…", "now"]),
+        ("東京タワー", list("東京タワー")),
+        ("😂😂wow", ["😂", "😂", "wow"]),
+        ("Br\u200bit \u202eabc\u202c", ["Br\u200bit", "abc"]),
+        ("a\x00b \x00", ["a\x00b"]),
+        ("", []),
+        (" \u200b\u00a0\n", []),
+    ],
+)
+def test_words(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+@given(st.text())
+def test_words_are_ordered_and_cover_all_that_shows(text: str) -> None:
+    spans = segment(text)
+    assert all(0 <= a < b <= len(text) for a, b in spans)
+    assert all(x[1] <= y[0] for x, y in itertools.pairwise(spans))
+    inside = {i for a, b in spans for i in range(a, b)}
+    assert all(i in inside for i, c in enumerate(text) if c.isalnum())
+
+
+@given(st.lists(st.sampled_from(["Paris", "#", "'", "s", ".", "😂", "I", "(", "4"]), max_size=12))
+def test_spaces_beside_marks_do_not_matter(tokens: list[str]) -> None:
+    spaced = " ".join(tokens)
+    tight = spaced
+    for mark in ["#", "'", ".", "😂", "("]:
+        tight = tight.replace(f" {mark}", mark).replace(f"{mark} ", mark)
+    assert words(spaced) == words(tight)
+    spans, close = segment(spaced), segment(tight)
+    assert shapes(spaced, spans) == shapes(tight, close)
+
+
+def test_no_word_crosses_a_token() -> None:
+    post = Post("1", "ab cd", tokens=((0, 1), (1, 2), (3, 5)))
+    assert segment_post(post) == [(0, 1), (1, 2), (3, 5)]
+
+
+def test_shapes_tell_case_and_what_stands_before() -> None:
+    text = "RT @Bob: #NBA iPhone6 Paris http://x.co 42"
+    spans = segment(text)
+    numbers = [n - SHAPE_COUNT // 2 for n in shapes(text, spans)]  # the text links
+    names = [
+        (SHAPES[n // len(CONTEXTS)], CONTEXTS[n % len(CONTEXTS)]) for n in numbers
+    ]  # fmt: skip
+    assert names == [
+        ("UPPER", "first"), ("@", "plain"), ("Capital", "after @"), ("mark", "plain"), ("#", "after mark"),
+        ("UPPER", "after #"), ("digits+mixed", "plain"), ("Capital", "plain"), ("url", "plain"),
+        ("digits", "plain"),
+    ]  # fmt: skip
+
+
+@given(st.text())
+def test_shapes_are_in_range(text: str) -> None:
+    assert all(0 <= n < SHAPE_COUNT for n in shapes(text, segment(text)))
+
+
+def test_surface_hides_what_does_not_show() -> None:
+    assert surface("Br\u200bit") == "Brit"
+    assert surface("https://t.co/x") == "http"
+    assert surface("www") == "www"

@@ -1,0 +1,137 @@
+"""The controlled set: what makes it a proof is checked on the files themselves."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+
+from twofold.corpora import open_corpus
+from twofold.errors import ConfigError
+from twofold.posts import Post
+from twofold.preprocessing.images import read_thumbnail
+from twofold.synthetic.controlled import MISPAIRED, SUBJECTS, write_controlled
+from twofold.synthetic.drawings import KINDS, SIDE
+
+TASKS = ["entities", "relations"]
+FILES = ("train", "dev", "right", "without", "blank", "wrong", "clear", "clear_wrong")
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Post]]:
+    folder = tmp_path_factory.mktemp(request.param)
+    write_controlled(folder, request.param, train=30, test=6)
+    return {name: [p for p in open_corpus(folder / f"{name}.jsonl") if isinstance(p, Post)] for name in FILES}
+
+
+def types(post: Post) -> list[str]:
+    relations = [relation.type for relation in post.relations or ()]
+    return relations or [entity.type for entity in post.entities or ()]
+
+
+def seen(post: Post) -> str:
+    """Digest of the picture's bytes."""
+    return sha256(Path(str(post.image)).read_bytes()).hexdigest()
+
+
+def test_sizes(drawn: dict[str, list[Post]]) -> None:
+    expected = (90, 18, 12, 12, 12, 12, 6, 6)
+    assert [len(drawn[name]) for name in FILES] == list(expected)
+
+
+@pytest.mark.parametrize("name", ["right", "without", "blank", "wrong"])
+def test_every_text_stands_once_with_each_type(drawn: dict[str, list[Post]], name: str) -> None:
+    """So whatever a reader of text alone answers, it is right of half at most."""
+    posts = drawn[name]
+    assert all(len(types(post)) == 1 for post in posts)
+    for one, other in zip(posts[::2], posts[1::2], strict=True):
+        assert one.text == other.text
+        assert types(one) != types(other)
+        assert _spans(one) == _spans(other)
+
+
+def _spans(post: Post) -> list[tuple[int, int]]:
+    return [(entity.start, entity.end) for entity in post.entities or ()]
+
+
+def test_gold_spans_are_the_names_and_differ_between_training_and_test(drawn: dict[str, list[Post]]) -> None:
+    names = {
+        name: {entity.text for post in posts for entity in post.entities or ()}
+        for name, posts in drawn.items()
+    }
+    assert all(re.fullmatch("[A-Z][a-z]+", name) for group in names.values() for name in group)
+    assert not (names["train"] | names["dev"]) & (names["right"] | names["clear"])
+    for post in (post for posts in drawn.values() for post in posts):
+        for entity in post.entities or ():
+            assert post.text[entity.start : entity.end] == entity.text
+
+
+def test_no_picture_stands_twice_but_the_blank(drawn: dict[str, list[Post]]) -> None:
+    pictures = Counter(seen(p) for name in FILES for p in drawn[name] if p.image and name != "blank")
+    assert set(pictures.values()) == {1}
+    assert all(post.image is None for post in drawn["without"])
+    for post in drawn["blank"]:
+        assert read_thumbnail(Path(str(post.image)), SIDE).getcolors(1) is not None
+
+
+def test_some_training_pictures_are_wrong(drawn: dict[str, list[Post]]) -> None:
+    wrong = [post for post in drawn["train"] if "wrong" in str(post.image)]
+    assert len(wrong) == pytest.approx(len(drawn["train"]) / MISPAIRED, abs=1)
+    assert len({types(post)[0] for post in wrong}) == 2
+    assert all("wrong" in str(post.image) for name in ("wrong", "clear_wrong") for post in drawn[name])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_clear_frames_fit_one_type_and_twin_frames_are_none_of_them(task: str) -> None:
+    subject = SUBJECTS[task]
+    clear = [frame for frames in subject.clear.values() for frame in frames]
+    assert len({*clear, *subject.twins}) == len(clear) + len(subject.twins)
+    assert list(subject.clear) == list(subject.kinds)
+    assert not set(subject.names[0]) & set(subject.names[1])
+    assert {frame.count("{}") for frame in {*clear, *subject.twins}} == {2 if subject.relation else 1}
+
+
+def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
+    for name, seed in (("one", 3), ("same", 3), ("other", 4)):
+        write_controlled(tmp_path / name, "entities", train=5, test=2, seed=seed)
+    one, same, other = (
+        {p.name: p.read_bytes() for p in sorted((tmp_path / name).rglob("*.*"))}
+        for name in ("one", "same", "other")
+    )
+    assert one == same
+    assert one["train.jsonl"] != other["train.jsonl"]
+    assert all(one[name] != other[name] for name in one if name.startswith("train-"))
+
+
+def test_an_unknown_task_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'events' came"):
+        write_controlled(tmp_path, "events")
+
+
+@pytest.mark.parametrize(("one", "other"), [("person", "place"), ("couple", "team")])
+def test_new_pictures_are_told_by_where_colours_are_and_not_by_the_mean_colour(one: str, other: str) -> None:
+    grids = {kind: np.stack([_grid(kind, i) for i in range(160)]) for kind in (one, other)}
+    assert _told(grids[one], grids[other]) > 0.97
+    assert _told(grids[one].mean(1, keepdims=True), grids[other].mean(1, keepdims=True)) < 0.95
+
+
+def _grid(kind: str, number: int) -> np.ndarray:
+    """(16, 3) mean colours of a 4 × 4 grid."""
+    pixels = np.asarray(KINDS[kind](Random(f"{kind} {number}")), float) / 255
+    return pixels.reshape(4, SIDE // 4, 4, SIDE // 4, 3).mean((1, 3)).reshape(16, 3)
+
+
+def _told(one: np.ndarray, other: np.ndarray) -> float:
+    """Part of the last 80 pictures of each kind that ridge regression on the first 80 tells."""
+    x = np.concatenate([one, other]).reshape(320, -1)
+    x = np.concatenate([x, np.ones((320, 1))], 1)
+    sign = np.repeat([1.0, -1.0], 160)
+    train = np.arange(320) % 160 < 80
+    square = x[train].T @ x[train] + 0.1 * np.eye(x.shape[1])
+    weights = np.linalg.solve(square, x[train].T @ sign[train])
+    return float((x[~train] @ weights * sign[~train] > 0).mean())

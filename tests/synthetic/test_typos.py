@@ -1,0 +1,94 @@
+"""Mistyped posts: what changes, what must not, and where the gold is afterwards."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twofold.posts import Entity, Post
+from twofold.preprocessing.segmentation import segment_post
+from twofold.synthetic.typos import LEAST, mistyped
+
+TEXT = "Anna Karenina left #Manchester for 2017 at https://example.org/letters with NASA"
+
+
+def post(text=TEXT, *names, tokens=None):
+    places = [(text.index(name), text.index(name) + len(name)) for name in names]
+    return Post(1, text, tokens=tokens, entities=tuple(Entity(a, b, text[a:b], "PER") for a, b in places))
+
+
+def words(p):
+    return [p.text[a:b] for a, b in segment_post(p)]
+
+
+def test_nothing_at_rate_nought_and_every_word_that_can_be_at_rate_one():
+    assert mistyped(post(), 0.0) == post()
+    pairs = list(zip(words(post()), words(mistyped(post(), 1.0)), strict=True))
+    changed = {old for old, new in pairs if old != new}
+    assert changed == {"Anna", "Karenina", "left", "Manchester", "with", "NASA"}
+    for old, new in pairs:
+        assert old[0] == new[0]
+        assert abs(len(old) - len(new)) <= 1
+
+
+def edits(old, new):
+    """Slips between two words: restricted Damerau–Levenshtein distance, by its recursion."""
+    if not old or not new:
+        return len(old) + len(new)
+    found = [edits(old[1:], new) + 1, edits(old, new[1:]) + 1, edits(old[1:], new[1:]) + (old[0] != new[0])]
+    if len(old) > 1 and old[:2] == new[1::-1]:
+        found.append(edits(old[2:], new[2:]) + 1)
+    return min(found)
+
+
+def test_each_slip_is_one_slip():
+    text = "Anna left #Teeth with keys"
+    kinds = set()
+    for seed in range(40):
+        for old, new in zip(words(post(text)), words(mistyped(post(text), 1.0, seed)), strict=True):
+            assert edits(old, new) == (len(old) >= LEAST)
+            kinds.add((len(new) - len(old), sorted(new) == sorted(old)))
+    assert kinds >= {(0, True), (-1, False), (1, False), (0, False)}  # exchanged, left out, doubled, beside
+
+
+def test_gold_moves_with_its_words():
+    whole = post(TEXT, "Anna Karenina", "Manchester", "NASA")
+    for seed in range(30):
+        new = mistyped(whole, 1.0, seed)
+        assert [new.text[e.start : e.end] for e in new.entities] == [e.text for e in new.entities]
+        first, second, third = new.entities
+        assert (first.start, new.text[first.end], new.text[second.start - 1]) == (0, " ", "#")
+        assert third.end == len(new.text)
+        assert first.text.count(" ") == 1
+
+
+def test_tokens_move_too():
+    text = "Anna left Manchester"
+    new = mistyped(post(text, tokens=((0, 4), (5, 9), (10, 20))), 1.0)
+    assert [new.text[a:b] for a, b in new.tokens] == new.text.split(" ")
+
+
+def test_equal_seeds_equal_slips_whatever_stands_around():
+    assert mistyped(post(), 0.5, 3) == mistyped(post(), 0.5, 3)
+    assert len({mistyped(post(), 0.5, seed).text for seed in range(10)}) > 5
+
+
+def test_about_so_many_words():
+    text = " ".join(["letters"] * 4000)
+    changed = sum(word != "letters" for word in words(mistyped(post(text), 0.2)))
+    assert changed == pytest.approx(800, abs=100)  # four standard deviations
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.text("abCZ éß#@.1 漢\n", max_size=40), st.integers(0, 5), st.data())
+def test_any_text_any_span(text, seed, data):
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    old = Post(1, text, entities=(Entity(start, end, text[start:end], "PER"),))
+    new = mistyped(old, 1.0, seed)
+    (gold,) = new.entities
+    assert 0 <= gold.start <= gold.end <= len(new.text)
+    assert gold.text == new.text[gold.start : gold.end]
+    for a, b in zip(words(old), words(new), strict=True):
+        assert a[0] == b[0]

@@ -1,0 +1,332 @@
+"""The decoder against brute force over all tag sequences, and against pytorch-crf."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from twofold.crf import (
+    EMISSION_CUT,
+    TRANSITION_CUT,
+    ChainDecoder,
+    Choice,
+    TagSpan,
+    allowed_moves,
+    worth_most,
+)
+
+LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+
+
+def make_decoder(seed: int, labels=LABELS, size: float = 1.0) -> ChainDecoder:
+    random = np.random.default_rng(seed)
+    count = len(labels)
+    return ChainDecoder(
+        labels, *(size * random.standard_normal(shape) for shape in ((count, count), count, count))
+    )
+
+
+def score_of(decoder: ChainDecoder, emissions, tags) -> float:
+    """Score of one tag sequence by the definition; −inf where BIO forbids it."""
+    moves, starts = allowed_moves(decoder.labels)
+    valid = starts[tags[0]] and all(moves[a, b] for a, b in itertools.pairwise(tags))
+    if not valid:
+        return -np.inf
+    score = decoder._start[tags[0]] + decoder._end[tags[-1]]
+    score += sum(emissions[t, tag] for t, tag in enumerate(tags))
+    return score + sum(decoder._transitions[a, b] for a, b in itertools.pairwise(tags))
+
+
+def enumerate_all(decoder: ChainDecoder, emissions, temperature: float):
+    """All tag sequences and the probability of each, and log Z."""
+    sequences = list(itertools.product(range(len(decoder.labels)), repeat=len(emissions)))
+    scores = np.array([score_of(decoder, emissions, tags) for tags in sequences]) / temperature
+    log_z = np.logaddexp.reduce(scores)
+    return sequences, np.exp(scores - log_z), log_z
+
+
+def padded(rows):
+    width = max(map(len, rows))
+    emissions = np.full((len(rows), width, len(LABELS)), 7.0)  # padding must not matter
+    mask = np.zeros((len(rows), width), bool)
+    for i, row in enumerate(rows):
+        emissions[i, : len(row)], mask[i, : len(row)] = row, True
+    return emissions, mask
+
+
+@st.composite
+def cases(draw):
+    seed = draw(st.integers(0, 2**32 - 1))
+    lengths = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
+    size = draw(st.sampled_from([0.1, 1.0, 5.0, 20.0]))
+    temperature = draw(st.sampled_from([0.5, 1.0, 2.3]))
+    random = np.random.default_rng(seed)
+    rows = [size * random.standard_normal((n, len(LABELS))) for n in lengths]
+    decoder = make_decoder(seed, size=size / 2)
+    assume(all(np.ptp(row, axis=1).max() / temperature <= EMISSION_CUT for row in rows))
+    moves = (decoder._transitions, decoder._start, decoder._end)
+    assume(all(np.ptp(scores[scores > -1e3]) / temperature <= TRANSITION_CUT for scores in moves))
+    return decoder, rows, temperature
+
+
+@settings(max_examples=25, deadline=None)
+@given(cases())
+def test_agrees_with_brute_force(case):
+    decoder, rows, temperature = case
+    emissions, mask = padded(rows)
+    tags = decoder.viterbi(emissions, mask)
+    log_z = decoder.log_partition(emissions, mask, temperature)
+    tag_marginals = decoder.tag_marginals(emissions, mask, temperature)
+    for i, row in enumerate(rows):
+        sequences, probabilities, expected = enumerate_all(decoder, row, temperature)
+        assert log_z[i] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+        best = sequences[int(np.argmax(probabilities))]
+        found = tuple(tags[i, : len(row)])
+        assert score_of(decoder, row, found) == pytest.approx(score_of(decoder, row, best), abs=1e-9)
+        assert (tags[i, len(row) :] == -1).all()
+        for t, k in itertools.product(range(len(row)), range(len(LABELS))):
+            with_tag = sum(p for s, p in zip(sequences, probabilities, strict=True) if s[t] == k)
+            assert tag_marginals[i, t, k] == pytest.approx(with_tag, abs=1e-9)
+        check_spans(decoder, (emissions, mask, i, temperature), sequences, probabilities)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_exact_where_the_best_tag_of_a_word_is_far_ahead_and_hard_to_reach(seed):
+    decoder = make_decoder(seed, size=2.0)
+    row = np.array([[40.8, -51.1, 8.4, -11.4, -9.1], [-4.3, -40.4, -4.6, -17.3, 66.5]])
+    expected = enumerate_all(decoder, row, 0.5)[2]
+    assert decoder.log_partition(*padded([row]), 0.5)[0] == pytest.approx(expected, rel=1e-9)
+
+
+def check_spans(decoder, where, sequences, probabilities):
+    emissions, mask, row, temperature = where
+    length = int(mask[row].sum())
+    spans = [
+        TagSpan(a, b, kind) for kind in decoder.types for a, b in itertools.combinations(range(length + 1), 2)
+    ]
+    found = decoder.span_marginals(emissions, mask, [row] * len(spans), spans, temperature)
+    for span, value in zip(spans, found, strict=True):
+        holding = [span in decoder.spans_of(np.array(tags)) for tags in sequences]
+        assert value == pytest.approx(probabilities[holding].sum(), abs=1e-9)
+
+
+def span_chances(decoder, sequences, probabilities):
+    """Probability of every labelled span, by adding up the sequences that hold it."""
+    chances: dict[TagSpan, float] = {}
+    for tags, p in zip(sequences, probabilities, strict=True):
+        if p:
+            for span in decoder.spans_of(np.array(tags)):
+                chances[span] = chances.get(span, 0.0) + p
+    return chances
+
+
+def largest_sum(chances, threshold):
+    """The most that any set of spans without overlap is worth."""
+    spans, best = list(chances), 0.0
+    for count in range(len(spans) + 1):
+        for chosen in itertools.combinations(spans, count):
+            apart = all(a.end <= b.start or b.end <= a.start for a, b in itertools.combinations(chosen, 2))
+            best = max(best, sum(chances[span] - threshold for span in chosen)) if apart else best
+    return best
+
+
+@settings(max_examples=25, deadline=None)
+@given(cases(), st.sampled_from([0.1, 0.25, 0.4, 0.6]))
+def test_chosen_spans_are_worth_most_of_all_sets(case, threshold):
+    decoder, rows, temperature = case
+    rows = [row[:3] for row in rows]
+    emissions, mask = padded(rows)
+    choice = Choice(threshold, temperature)
+    above = decoder.spans_above(emissions, mask, choice)
+    told = decoder.choosing(choice).decode(rows)
+    for row, found, spans in zip(rows, above, told, strict=True):
+        sequences, probabilities, _ = enumerate_all(decoder, row, temperature)
+        chances = span_chances(decoder, sequences, probabilities)
+        near = {span for span, p in chances.items() if abs(p - threshold) < 1e-9}
+        wanted = {span: p for span, p in chances.items() if p > threshold}
+        assert {span for span, _ in found} - near == set(wanted) - near
+        assert [p for _, p in found] == pytest.approx([chances[span] for span, _ in found], abs=1e-9)
+        value = sum(chances[span] - threshold for span in spans)
+        assert value == pytest.approx(largest_sum(wanted, threshold), abs=1e-9)
+        assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
+
+
+def test_a_chosen_span_need_not_be_in_the_best_sequence():
+    decoder = ChainDecoder(LABELS[:3], np.zeros((3, 3)), np.zeros(3), np.zeros(3))
+    word = np.log([[0.5, 0.45, 0.05]])  # I-PER cannot come first
+    assert decoder.decode([word]) == [[]]
+    assert decoder.choosing(Choice(0.4)).decode([word]) == [[TagSpan(0, 1, "PER")]]
+    assert decoder.choosing(Choice(0.5)).decode([word]) == [[]]
+    assert decoder.choosing(Choice(0.4)).choosing(None).decode([word]) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("spans", "told"),
+    [
+        ([], []),
+        ([((0, 2), 0.45), ((1, 3), 0.5)], [(1, 3)]),
+        ([((0, 2), 0.45), ((1, 3), 0.48), ((2, 4), 0.45)], [(0, 2), (2, 4)]),
+        ([((0, 4), 0.45), ((0, 2), 0.42), ((2, 4), 0.42)], [(0, 4)]),
+        ([((4, 5), 0.9), ((0, 1), 0.9)], [(0, 1), (4, 5)]),
+    ],
+)
+def test_overlapping_spans_give_way_to_what_is_worth_more(spans, told):
+    of_type = [(TagSpan(*place, "X"), chance) for place, chance in spans]
+    assert worth_most(of_type, 0.4) == [TagSpan(*place, "X") for place in told]
+
+
+def test_spans_that_begin_at_a_word_sum_to_its_begin_tag():
+    decoder, random = make_decoder(3), np.random.default_rng(4)
+    emissions, mask = padded([random.standard_normal((n, 5)) for n in (30, 12)])
+    marginals = decoder.tag_marginals(emissions, mask)
+    assert marginals.sum(2)[mask] == pytest.approx(1.0)
+    for row, length in enumerate((30, 12)):
+        for kind, start in itertools.product(decoder.types, (0, 5, 11)):
+            spans = [TagSpan(start, end, kind) for end in range(start + 1, length + 1)]
+            total = decoder.span_marginals(emissions, mask, [row] * len(spans), spans).sum()
+            assert total == pytest.approx(marginals[row, start, LABELS.index(f"B-{kind}")])
+
+
+def test_forbidden_moves_are_imposed_whatever_the_scores():
+    decoder = ChainDecoder(LABELS, np.full((5, 5), 50.0), np.full(5, 50.0), np.zeros(5))
+    emissions = np.zeros((1, 6, 5))
+    emissions[:, :, 2] = 1e4  # I-PER everywhere
+    tags = decoder.viterbi(emissions, np.ones((1, 6), bool))[0]
+    moves, starts = allowed_moves(LABELS)
+    assert starts[tags[0]]
+    assert all(moves[a, b] for a, b in itertools.pairwise(tags))
+    marginals = decoder.tag_marginals(emissions, np.ones((1, 6), bool))
+    assert (marginals[0, 0, [2, 4]] == 0).all()
+
+
+def test_extreme_scores_stay_finite():
+    random = np.random.default_rng(0)
+    decoder = make_decoder(1)
+    emissions = 1e4 * random.standard_normal((4, 50, 5))
+    mask = np.ones((4, 50), bool)
+    marginals = decoder.tag_marginals(emissions, mask)
+    assert np.isfinite(marginals).all()
+    assert marginals.sum(2) == pytest.approx(1.0)
+    confidences = decoder.confidences(list(emissions), decoder.decode(list(emissions)))
+    assert all(np.isfinite(row).all() and ((row >= 0) & (row <= 1)).all() for row in confidences)
+
+
+def test_twenty_thousand_words_beside_short_posts():
+    random = np.random.default_rng(0)
+    decoder = make_decoder(2)
+    rows = [random.standard_normal((n, 5)).astype(np.float32) for n in (3, 20_000, 7)]
+    spans = decoder.decode(rows)
+    confidences = decoder.confidences(rows, spans)
+    alone = decoder.decode([rows[2]])[0]
+    assert spans[2] == alone
+    assert np.isfinite(confidences[1]).all()
+    assert len(confidences[1]) == len(spans[1]) > 1000
+    # Far from the ends the length does not matter: the same piece cut out gives the same numbers.
+    part = [TagSpan(s.start - 9000, s.end - 9000, s.type) for s in spans[1] if 9400 < s.start < 9500]
+    whole = [c for s, c in zip(spans[1], confidences[1], strict=True) if 9400 < s.start < 9500]
+    assert decoder.confidences([rows[1][9000:10_000]], [part])[0] == pytest.approx(whole, abs=1e-9)
+
+
+def test_posts_without_words():
+    decoder = make_decoder(5)
+    empty = np.zeros((0, 5))
+    assert decoder.decode([empty, empty]) == [[], []]
+    assert decoder.decode([]) == []
+    assert [len(row) for row in decoder.confidences([empty], [[]])] == [0]
+    emissions, mask = np.zeros((2, 3, 5)), np.array([[True, True, False], [False, False, False]])
+    assert decoder.log_partition(emissions, mask)[1] == 0
+    assert (decoder.viterbi(emissions, mask)[1] == -1).all()
+    assert decoder.viterbi(np.zeros((2, 0, 5)), np.zeros((2, 0), bool)).shape == (2, 0)
+    assert decoder.log_partition(np.zeros((1, 0, 5)), np.zeros((1, 0), bool)).tolist() == [0]
+
+
+def test_labels_without_an_inside_tag():
+    decoder = make_decoder(6, ("O", "B-PER"))
+    emissions = np.array([[[0.0, 9.0], [0.0, 9.0], [9.0, 0.0]]])
+    spans = decoder.decode(list(emissions))[0]
+    assert spans == [TagSpan(0, 1, "PER"), TagSpan(1, 2, "PER")]
+    confident = decoder.confidences(list(emissions), [spans])[0]
+    marginals = decoder.tag_marginals(emissions, np.ones((1, 3), bool))[0, :2, 1]
+    assert confident == pytest.approx(marginals)
+
+
+@settings(max_examples=25, deadline=None)
+@given(cases())
+def test_type_of_a_span_is_that_of_most_probability(case):
+    decoder, rows, _ = case
+    places = [list(itertools.combinations(range(len(row) + 1), 2)) for row in rows]
+    found = decoder.type_of_span(rows, places)
+    for row, asked, kinds in zip(rows, places, found, strict=True):
+        sequences, probabilities, _ = enumerate_all(decoder, row, 1.0)
+        spans = [set(decoder.spans_of(np.array(tags))) for tags in sequences]
+        for place, kind in zip(asked, kinds, strict=True):
+            chance = {k: probabilities[[TagSpan(*place, k) in s for s in spans]].sum() for k in decoder.types}
+            assert chance[kind] == pytest.approx(max(chance.values()), abs=1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(cases())
+def test_chances_of_the_types_of_a_span_agree_with_brute_force(case):
+    decoder, rows, temperature = case
+    places = [list(itertools.combinations(range(len(row) + 1), 2)) for row in rows]
+    tables = decoder.type_chances(rows, places, temperature)
+    for row, asked, table in zip(rows, places, tables, strict=True):
+        sequences, probabilities, _ = enumerate_all(decoder, row, temperature)
+        spans = [set(decoder.spans_of(np.array(tags))) for tags in sequences]
+        for place, chances in zip(asked, table, strict=True):
+            expected = [
+                probabilities[[TagSpan(*place, k) in s for s in spans]].sum() for k in decoder.types
+            ]  # fmt: skip
+            assert chances == pytest.approx(expected, abs=1e-9)
+            assert chances.sum() <= 1 + 1e-9
+
+
+def test_chances_of_a_type_that_cannot_take_the_span_are_nought():
+    decoder = make_decoder(6, ("O", "B-PER", "B-LOC", "I-LOC"))
+    table, empty, none = decoder.type_chances(
+        [np.zeros((2, 4)), np.zeros((0, 4)), np.zeros((3, 4))], [[(0, 2), (1, 2)], [], []]
+    )
+    assert table[0, 0] == 0
+    assert (table[0, 1] > 0, (table[1] > 0).all()) == (True, True)
+    assert empty.shape == none.shape == (0, 2)
+
+
+def test_type_of_a_span_that_no_type_can_take():
+    decoder = make_decoder(6, ("O", "B-PER", "B-LOC", "I-LOC"))
+    emissions = [np.array([[0.0, 9.0, 0.0, 0.0], [0.0, 9.0, 0.0, 0.0]]), np.zeros((0, 4))]
+    assert decoder.type_of_span(emissions, [[(0, 1), (0, 2)], []]) == [["PER", "LOC"], []]
+    only = make_decoder(6, ("O", "B-PER"))
+    assert only.type_of_span([np.zeros((2, 2))], [[(0, 2), (1, 2)]]) == [["", "PER"]]
+
+
+def test_order_of_posts_does_not_matter():
+    random = np.random.default_rng(8)
+    decoder = make_decoder(8)
+    rows = [random.standard_normal((n, 5)) for n in (4, 9, 1, 30, 9)]
+    spans = decoder.decode(rows)
+    assert decoder.decode(rows[::-1]) == spans[::-1]
+    assert decoder.tags_of(TagSpan(3, 6, "LOC")).tolist() == [3, 4, 4]
+
+
+def test_agrees_with_pytorch_crf():
+    torch = pytest.importorskip("torch", reason="the light core has no torch")
+    torchcrf = pytest.importorskip("torchcrf", reason="pytorch-crf is not installed")
+    decoder, random = make_decoder(9), np.random.default_rng(9)
+    crf = torchcrf.CRF(5, batch_first=True).double()
+    with torch.no_grad():
+        crf.transitions.copy_(torch.from_numpy(np.maximum(decoder._transitions, -1e4)))
+        crf.start_transitions.copy_(torch.from_numpy(np.maximum(decoder._start, -1e4)))
+        crf.end_transitions.copy_(torch.from_numpy(decoder._end))
+        emissions, mask = padded([2 * random.standard_normal((n, 5)) for n in (12, 3, 25, 1)])
+        tensor, real = torch.from_numpy(emissions), torch.from_numpy(mask)
+        theirs = crf.decode(tensor, real)
+        ours = decoder.viterbi(emissions, mask)
+        assert [row[row >= 0].tolist() for row in ours] == theirs
+        tags = torch.from_numpy(np.maximum(ours, 0))
+        likelihood = crf(tensor, tags, real, reduction="none").numpy()
+    scores = [score_of(decoder, e[m], row[m]) for e, m, row in zip(emissions, mask, ours, strict=True)]
+    assert scores - decoder.log_partition(emissions, mask) == pytest.approx(likelihood, abs=1e-8)

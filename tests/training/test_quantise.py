@@ -1,0 +1,74 @@
+"""8-bit graphs: smaller, nearly the same, and the same in any company."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+pytest.importorskip("torch")
+
+from twofold.training.quantise import compress
+
+SIZE = 512
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """A table, a matrix product and a convolution."""
+    random = np.random.default_rng(0)
+    arrays = {
+        "table": random.normal(size=(200, SIZE)),
+        "matrix": random.normal(size=(SIZE, SIZE)) / 20,
+        "kernel": random.normal(size=(SIZE, SIZE // 2, 1, 1)) / 20,
+    }
+    weights = [numpy_helper.from_array(x.astype(np.float32), n) for n, x in arrays.items()]
+    weights.append(numpy_helper.from_array(np.array([0, SIZE // 2, -1, 1], np.int64), "shape"))
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["rows"]),
+        helper.make_node("MatMul", ["rows", "matrix"], ["product"]),
+        helper.make_node("Reshape", ["product", "shape"], ["grid"]),
+        helper.make_node("Conv", ["grid", "kernel"], ["out"]),
+    ]
+    inputs = [helper.make_tensor_value_info("ids", TensorProto.INT64, ["B", "T"])]
+    outputs = [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", inputs, outputs, weights), opset_imports=[helper.make_opsetid("", 18)]
+    )
+    model.ir_version = 9
+    path = tmp_path / "graph.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def run(path: Path, ids: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {"ids": ids})[0]
+
+
+def test_a_third_of_the_size_and_nearly_the_same(graph: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small.onnx"
+    compress(graph, small)
+    assert small.stat().st_size < graph.stat().st_size / 2.5
+    ids = np.random.default_rng(1).integers(0, 200, (2, 3))
+    full, eight = run(graph, ids), run(small, ids)
+    assert np.abs(full - eight).max() < 0.03 * full.std() * 3
+
+
+def test_a_row_does_not_depend_on_the_others(graph: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small.onnx"
+    compress(graph, small)
+    ids = np.random.default_rng(2).integers(0, 200, (4, 3))
+    rows = SIZE * 3 // (SIZE // 2)
+    together, alone = run(small, ids), run(small, ids[1:2])
+    np.testing.assert_allclose(together.reshape(4, rows // 1, -1)[1].ravel(), alone.ravel(), atol=1e-5)
+
+
+def test_may_replace_its_source(graph: Path) -> None:
+    before = graph.stat().st_size
+    compress(graph, graph)
+    assert graph.stat().st_size < before
