@@ -15,7 +15,7 @@ from rich.console import Console
 from twofold.console.extraction_table import ExtractionTable
 from twofold.posts import Entity, Extraction, PictureReport, Post, Relation
 from twofold.report import write_report
-from twofold.report.views import RELATION_LIMIT
+from twofold.report.post_view import RELATION_LIMIT
 
 TEXT = "Ada of NASA in Bonn"
 ADA, NASA, BONN = entity(TEXT, "Ada"), entity(TEXT, "NASA", "ORG"), entity(TEXT, "Bonn", "LOC")

@@ -39,8 +39,8 @@ def write_page(
     if args.report is None:
         return
     from twofold.corpora.releases import release_of
-    from twofold.report.trust import write_trust_page
+    from twofold.report.trust_report import write_trust_report
 
     release = release_of(args.data)
     data = f"{release.title} {release.split}" if release else args.data.name
-    write_trust_page(reports, args.report, model=model, data=data, foreign=foreign)
+    write_trust_report(reports, args.report, model=model, data=data, foreign=foreign)

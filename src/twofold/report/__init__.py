@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from twofold.report.html import write_report
+from twofold.report.extraction_report import write_report
 
 __all__ = ["write_report"]

@@ -22,11 +22,11 @@ class Summary:
         relations: relations found.
         types: entities by type, in order of first appearance.
         links: relations by type, in order of first appearance.
-        link_words: each type of relation for a person to read.
+        relation_labels: each type of relation for a person to read.
         pictures: posts by picture status: ``read``, ``none``, ``unreadable``.
         histogram: entities by confidence, `BINS` equal steps.
-        doubtful: entities with a confidence below one half.
-        doubtful_relations: relations likewise.
+        low_confidence_entities: entities with a confidence below one half.
+        low_confidence_relations: relations likewise.
     """
 
     def __init__(self) -> None:
@@ -35,11 +35,11 @@ class Summary:
         self.relations = 0
         self.types: Counter[str] = Counter()
         self.links: Counter[str] = Counter()
-        self.link_words: dict[str, str] = {}
+        self.relation_labels: dict[str, str] = {}
         self.pictures: Counter[str] = Counter({"read": 0, "none": 0, "unreadable": 0})
         self.histogram = [0] * BINS
-        self.doubtful = 0
-        self.doubtful_relations = 0
+        self.low_confidence_entities = 0
+        self.low_confidence_relations = 0
         self._shares: Counter[str] = Counter()
 
     def add(self, extraction: Extraction) -> None:
@@ -54,8 +54,8 @@ class Summary:
     def _count_relation(self, relation: Relation) -> None:
         self.relations += 1
         self.links[relation.type] += 1
-        self.link_words[relation.type] = relation.words
-        self.doubtful_relations += relation.confidence is not None and relation.confidence < 0.5
+        self.relation_labels[relation.type] = relation.words
+        self.low_confidence_relations += relation.confidence is not None and relation.confidence < 0.5
 
     def _count(self, entity: Entity) -> None:
         self.entities += 1
@@ -65,7 +65,7 @@ class Summary:
         if entity.confidence is None:
             return
         self.histogram[min(int(entity.confidence * BINS), BINS - 1)] += 1
-        self.doubtful += entity.confidence < 0.5
+        self.low_confidence_entities += entity.confidence < 0.5
 
     @property
     def shares(self) -> dict[str, float]:

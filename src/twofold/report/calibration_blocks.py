@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from twofold.evaluation.calibration import Bin
 from twofold.evaluation.trust_report import TrustReport
-from twofold.report.blocks import FIFTHS, Block, Table
 from twofold.report.plots import Plot, Tick, round_steps
-from twofold.report.trust_words import points
+from twofold.report.sections import FIFTHS, Block, Table
+from twofold.report.statements import points
 
 FEW = 10
 """A bar of the diagram that rests on fewer predictions is pale."""

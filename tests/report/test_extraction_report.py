@@ -19,7 +19,7 @@ from report_page import EVIDENCE, NASTY, Page, entity, found
 from twofold.errors import DataError
 from twofold.posts import Entity, Extraction, PictureReport, Post, Rejected, SourceEvidence, Uncertainty
 from twofold.report import write_report
-from twofold.report.html import POST_LIMIT
+from twofold.report.extraction_report import POST_LIMIT
 
 
 def photo(width: int = 900, height: int = 600) -> bytes:

@@ -11,13 +11,13 @@ from pathlib import Path
 import twofold
 from twofold.evaluation.domain_shift import Shift
 from twofold.evaluation.trust_report import TrustReport
-from twofold.report.page import asset, template, write_whole
+from twofold.report.domain_shift_section import domain_shift_section
 from twofold.report.plots import SHAPES
-from twofold.report.shift_views import foreign_section
-from twofold.report.trust_views import section
+from twofold.report.templates import asset, template, write_whole
+from twofold.report.trust_section import section
 
 
-def write_trust_page(
+def write_trust_report(
     reports: Mapping[str, TrustReport],
     path: Path,
     *,
@@ -38,14 +38,14 @@ def write_trust_page(
     """
     sections = [section(what, report) for what, report in reports.items()]
     if foreign:
-        sections.append(foreign_section(foreign))
-    page = template("trust.html.j2").generate(
+        sections.append(domain_shift_section(foreign))
+    page = template("trust_report.html.j2").generate(
         sections=sections,
         model=model,
         data=data,
         posts=max((report.posts for report in reports.values()), default=0),
         version=twofold.__version__,
         shapes=SHAPES,
-        style=asset("page.css") + asset("trust.css"),
+        style=asset("page.css") + asset("trust_report.css"),
     )
     write_whole(Path(path), page)

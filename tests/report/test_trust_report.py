@@ -18,11 +18,12 @@ from twofold.evaluation.domain_shift import Shift, separate_posts, side
 from twofold.evaluation.predictions import PredictionCollector, Predictions
 from twofold.evaluation.trust_report import TrustReport, plain, trust_report
 from twofold.posts import Entity
-from twofold.report import trust_views, trust_words
+from twofold.report import statements as report_statements
+from twofold.report import trust_section
 from twofold.report.plots import Plot, round_steps, row_plot
-from twofold.report.trust import write_trust_page
-from twofold.report.trust_views import section
-from twofold.report.trust_words import hundred, statements
+from twofold.report.statements import hundred, statements
+from twofold.report.trust_report import write_trust_report
+from twofold.report.trust_section import section
 
 
 def predictions(n: int = 600, posts: int = 200, seed: int = 0, power: float = 1.0) -> Predictions:
@@ -58,7 +59,7 @@ def foreign() -> Shift:
 def build(tmp_path: Path):
     def page(reports: dict[str, TrustReport], **options: object) -> Page:
         path = tmp_path / "folder" / "trust.html"
-        write_trust_page(reports, path, **{"model": "m", "data": "d", **options})  # type: ignore[arg-type]
+        write_trust_report(reports, path, **{"model": "m", "data": "d", **options})  # type: ignore[arg-type]
         return Page(path.read_text(encoding="utf-8"))
 
     return page
@@ -155,7 +156,7 @@ def test_every_plotted_point_lies_in_the_plot(build, report) -> None:
 def test_it_appears_whole_or_not_at_all(tmp_path: Path, report) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(DataError, match="cannot be written"):
-        write_trust_page({"entities": report}, tmp_path / "file" / "t.html", model="m", data="d")
+        write_trust_report({"entities": report}, tmp_path / "file" / "t.html", model="m", data="d")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -230,7 +231,7 @@ def test_words_of_a_case_by_hand() -> None:
 
 def test_every_kind_of_mistake_has_words_and_a_shape() -> None:
     kinds = [getattr(mistakes, name) for name in dir(mistakes) if name.startswith(("WRONG_", "SPURIOUS"))]
-    assert set(kinds) == set(trust_words._MISTAKES) == set(trust_views._KIND_SHAPES)
+    assert set(kinds) == set(report_statements._MISTAKES) == set(trust_section._KIND_SHAPES)
     some = dataclasses.replace(predictions(), kind=np.resize(np.array(["right", *kinds]), 600))
     report = trust_report(some, draws=5)
     said = next(statements(report, "entities")).words

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from twofold.errors import DataError
 from twofold.posts import in_words
-from twofold.report.visible import shorten, visible
+from twofold.report.escaping import shorten, visible
 
 
 def template(name: str) -> jinja2.Template:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from twofold.evaluation.bootstrap import Interval
 from twofold.report.plots import Plot
-from twofold.report.trust_words import Statement, points
+from twofold.report.statements import Statement, points
 
 FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Where axes from 0 to 1 are labelled."""

@@ -6,11 +6,11 @@ import heapq
 from collections.abc import Iterable
 
 from twofold.posts import Extraction, Post
+from twofold.report.post_view import PostView, lowest_confidence, view
 from twofold.report.summary import Summary
-from twofold.report.views import PostView, lowest_confidence, view
 
 
-class Shortlist:
+class LeastConfidentPosts:
     """At most ``limit`` posts, least sure first.
 
     Posts with entities come before posts without, and of those the ones whose picture could not be read

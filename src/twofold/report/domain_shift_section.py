@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 
 from twofold.evaluation.domain_shift import Shift, Side
-from twofold.report.blocks import Block, Section, Table, interval
 from twofold.report.plots import Plot, row_plot
-from twofold.report.trust_words import MEASURES, Statement, hundred, points
+from twofold.report.sections import Block, Section, Table, interval
+from twofold.report.statements import MEASURES, Statement, hundred, points
 
 
-def foreign_section(shifts: Sequence[Shift]) -> Section:
+def domain_shift_section(shifts: Sequence[Shift]) -> Section:
     """One block for each data set."""
     told = tuple(_statement(shift) for shift in shifts)
     return Section("foreign", "Does it notice foreign data?", told, tuple(_block(shift) for shift in shifts))

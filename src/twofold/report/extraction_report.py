@@ -13,10 +13,10 @@ from pathlib import Path
 
 import twofold
 from twofold.posts import Entity, Extraction, Post, Rejected, Relation
-from twofold.report.page import asset, template, write_whole
-from twofold.report.shortlist import Shortlist
+from twofold.report.least_confident import LeastConfidentPosts
+from twofold.report.post_view import PostView
 from twofold.report.summary import Summary
-from twofold.report.views import PostView
+from twofold.report.templates import asset, template, write_whole
 
 POST_LIMIT = 500
 """Posts a report shows; a browser must still open it."""
@@ -53,16 +53,16 @@ def write_report(
     Raises:
         DataError: where the file cannot be written.
     """
-    summary, shortlist = Summary(), Shortlist(limit)
-    shortlist.fill(extractions, summary)
-    write_whole(Path(path), _page(summary, shortlist.posts(), model, rejected))
+    summary, least_confident = Summary(), LeastConfidentPosts(limit)
+    least_confident.fill(extractions, summary)
+    write_whole(Path(path), _page(summary, least_confident.posts(), model, rejected))
 
 
 def _page(summary: Summary, posts: list[PostView], model: str, rejected: Sequence[Rejected]) -> Iterator[str]:
-    script = asset("page.js")
+    script = asset("extraction_report.js")
     types = _numbered(_TYPES, summary.types, _TYPE_COLOURS)
     sources = _numbered(_SOURCES, summary.shares, _SOURCE_COLOURS)
-    return template("template.html.j2").generate(
+    return template("extraction_report.html.j2").generate(
         summary=summary,
         posts=posts,
         model=model,

@@ -14,10 +14,10 @@ import numpy as np
 from twofold.evaluation.detection import Detection
 from twofold.evaluation.error_types import RIGHT
 from twofold.evaluation.trust_report import ALL, TrustReport
-from twofold.report.blocks import FIFTHS, Block, Section, Table, interval
-from twofold.report.calibration_views import reliability_block, types_block
+from twofold.report.calibration_blocks import reliability_block, types_block
 from twofold.report.plots import Plot, round_steps, row_plot
-from twofold.report.trust_words import MEASURES, points, statements
+from twofold.report.sections import FIFTHS, Block, Section, Table, interval
+from twofold.report.statements import MEASURES, points, statements
 
 _KIND_SHAPES = {
     "wrong_type": "square",

@@ -15,7 +15,7 @@ from twofold.errors import PictureError
 from twofold.posts import Entity, Extraction, Post, Relation
 from twofold.preprocessing.images import read_thumbnail
 from twofold.preprocessing.modalities import VISUAL
-from twofold.report.visible import direction
+from twofold.report.escaping import direction
 
 TEXT_LIMIT = 3_000
 """Code points of a post that are shown."""
@@ -28,7 +28,7 @@ THUMBNAIL = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Segment:
     """A stretch of text; ``entity`` where it is one, else None."""
 
     text: str
@@ -59,7 +59,7 @@ class PostView:
         id: the post's own, as text.
         direction: of the text, ``ltr`` or ``rtl``. Left to the browser (dir="auto") it would depend on
             how the text is cut into elements.
-        pieces: the shown text, in order, cut where entities begin and end.
+        segments: the shown text, in order, cut where entities begin and end.
         hidden_text: code points that are not shown.
         entities: those shown, in order of their start.
         hidden_entities: how many are not.
@@ -81,7 +81,7 @@ class PostView:
     order: int
     id: str
     direction: str
-    pieces: tuple[Piece, ...]
+    segments: tuple[Segment, ...]
     hidden_text: int
     entities: tuple[Entity, ...]
     hidden_entities: int
@@ -102,14 +102,14 @@ class PostView:
 def view(order: int, post: Post, extraction: Extraction) -> PostView:
     """Prepare one post for the page; reads its picture."""
     entities = sorted(extraction.entities, key=lambda entity: (entity.start, entity.end))
-    pieces, hidden = cut(extraction.text, entities)
+    segments, hidden = cut(extraction.text, entities)
     thumbnail, trouble = _thumbnail(post, extraction)
     known = [entity.uncertainty for entity in entities if entity.uncertainty is not None]
     return PostView(
         order=order,
         id=str(extraction.id),
         direction=direction(extraction.text),
-        pieces=tuple(pieces),
+        segments=tuple(segments),
         hidden_text=hidden,
         entities=tuple(entities[:ENTITY_LIMIT]),
         hidden_entities=max(0, len(entities) - ENTITY_LIMIT),
@@ -140,7 +140,7 @@ def _picture_share(items: Iterable[Entity | Relation]) -> float | None:
     return max((sum(shares) for shares in seen if shares), default=None)
 
 
-def cut(text: str, entities: Sequence[Entity], limit: int = TEXT_LIMIT) -> tuple[list[Piece], int]:
+def cut(text: str, entities: Sequence[Entity], limit: int = TEXT_LIMIT) -> tuple[list[Segment], int]:
     """Cut a text where entities begin and end.
 
     Args:
@@ -149,21 +149,21 @@ def cut(text: str, entities: Sequence[Entity], limit: int = TEXT_LIMIT) -> tuple
         limit: code points to show; an entity that begins within them is shown whole.
 
     Returns:
-        The pieces, which joined give the beginning of the text, and how many code points are left out.
+        The segments, which joined give the beginning of the text, and how many code points are left out.
     """
-    pieces: list[Piece] = []
+    segments: list[Segment] = []
     position = 0
     for entity in entities:
         if not position <= entity.start < entity.end <= len(text) or entity.start >= limit:
             continue
         if entity.start > position:
-            pieces.append(Piece(text[position : entity.start]))
-        pieces.append(Piece(text[entity.start : entity.end], entity))
+            segments.append(Segment(text[position : entity.start]))
+        segments.append(Segment(text[entity.start : entity.end], entity))
         position = entity.end
     end = max(position, min(limit, len(text)))
     if end > position:
-        pieces.append(Piece(text[position:end]))
-    return pieces, len(text) - end
+        segments.append(Segment(text[position:end]))
+    return segments, len(text) - end
 
 
 def _thumbnail(post: Post, extraction: Extraction) -> tuple[Thumbnail | None, str]:
