@@ -162,7 +162,7 @@ def test_the_report_as_plain_data(folder, images):
 
 
 def test_the_printed_report_is_plain_away_from_a_terminal_and_takes_any_text(folder):
-    (folder / "valid.txt").write_bytes(b"IMGID:[red]\n[/bold]\tI-[x]\n\n")
+    (folder / "valid.txt").write_bytes(b"IMGID:[red]\n[/bold]\tI-[x]\nAda\tB-PER\n\n")
     text = printed(check(folder))
     assert "\x1b" not in text
     assert "'[/bold]' begins with I-" in text
@@ -197,3 +197,11 @@ def test_the_real_pictures(shared):
     report = check(shared / "data/twitter2017", images=shared / "data/pictures/real")
     assert sum(split.pictures.readable for split in report.splits) == 15
     assert report.exit_code == 1
+
+
+def test_iob1_is_said_and_none_of_its_entities_is_ill_formed(tmp_path):
+    (tmp_path / "a.conll").write_text("Nora\tI-PER\nAda\tB-PER\nin\tO\nTurin\tI-LOC\n\n")
+    report = check(tmp_path / "a.conll")
+    (split,) = report.splits
+    assert (split.scheme, split.entities, split.entities_strict, split.ill_formed.count) == ("IOB1", 3, 3, 0)
+    assert "tags are IOB1" in printed(report)

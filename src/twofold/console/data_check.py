@@ -34,13 +34,19 @@ def _show_split(split: SplitReport, console: Console) -> None:
     _line(console, _identity(split))
     if split.note:
         _line(console, f"[yellow]{escape(split.note)}[/yellow]")
+    if split.scheme == "IOB1":
+        _line(console, "tags are IOB1: an entity begins with I-, or with B- after another of its type")
     _line(console, _counts(split))
     if split.types or split.relations:
         console.print(_types(split))
     _show_order(split, console)
     _show_pictures(split, console)
     _finding(console, "rejected records", split.rejected, style="red")
-    _finding(console, "label runs beginning with I- (strict scoring leaves them out)", split.ill_formed)
+    _finding(
+        console,
+        "entities whose labels begin with I- instead of B- (the strict score leaves them out)",
+        split.ill_formed,
+    )
     _finding(console, "repetitions of a text in this file", split.duplicates)
     for kind, count in split.unusual.items():
         _line(console, f"{kind}: {count:,} (kept as they are)")

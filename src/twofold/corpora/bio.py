@@ -1,19 +1,20 @@
 """BIO tags to spans and back, and a text from its tokens.
 
 Spans are read leniently, as conlleval does: an ``I-X`` that follows neither ``B-X`` nor ``I-X``
-begins a span, which is marked not well formed. Token positions are counted from 0, end exclusive.
-It does not know file formats.
+begins a span, which is marked not well formed, except in IOB1, where spans begin so. Token positions are
+counted from 0, end exclusive. It does not know file formats.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from twofold.posts import Entity
 
 TokenSpan = tuple[int, int]
+Scheme = Literal["BIO", "IOB1"]
 
 _TAG = re.compile(r"O|[BIESLU]-.+", re.DOTALL)
 _SAME_AS = {"S": "B", "U": "B", "E": "I", "L": "I"}
@@ -40,8 +41,13 @@ def is_tag(tag: str) -> bool:
     return _TAG.fullmatch(tag) is not None
 
 
-def spans_of(tags: Sequence[str]) -> list[TagSpan]:
-    """Spans in a sequence of tags, in order; ``S- U-`` are read as ``B-``, ``E- L-`` as ``I-``."""
+def spans_of(tags: Sequence[str], scheme: Scheme = "BIO") -> list[TagSpan]:
+    """Spans in a sequence of tags, in order; ``S- U-`` are read as ``B-``, ``E- L-`` as ``I-``.
+
+    Args:
+        tags: of one post.
+        scheme: of the file, see `columns.scheme_of`; BIOES and BILOU are read as BIO.
+    """
     spans: list[TagSpan] = []
     begin, type_, well_formed = -1, "", True
     for i, tag in enumerate(tags):
@@ -53,7 +59,7 @@ def spans_of(tags: Sequence[str]) -> list[TagSpan]:
             spans.append(TagSpan(begin, i, type_, well_formed))
             begin = -1
         if begin < 0 and prefix != "O":
-            begin, type_, well_formed = i, tag_type, prefix == "B"
+            begin, type_, well_formed = i, tag_type, prefix == "B" or scheme == "IOB1"
     if begin >= 0:
         spans.append(TagSpan(begin, len(tags), type_, well_formed))
     return spans

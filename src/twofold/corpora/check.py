@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from twofold.corpora import open_corpus
+from twofold.corpora.bio import Scheme
+from twofold.corpora.columns import scheme_of
 from twofold.corpora.formats import Format, format_of
 from twofold.corpora.releases import Release, md5_of, note_on, release_of, resembles
 from twofold.errors import DataError, PictureError
@@ -82,6 +84,7 @@ class SplitReport:
         md5: of the file.
         release: known release it is, to the byte; None if none.
         note: what else can be said of its origin; may be empty.
+        scheme: of the tags, IOB1 or BIO (BIOES and BILOU count as BIO); None for formats without tags.
         posts: records read.
         tokens: tokens of the posts that are tokenized.
         entities: spans by lenient counting (conlleval).
@@ -103,6 +106,7 @@ class SplitReport:
     md5: str
     release: Release | None
     note: str = ""
+    scheme: Scheme | None = None
     posts: int = 0
     tokens: int = 0
     entities: int = 0
@@ -209,6 +213,8 @@ class _Checker:
     def __init__(self, path: Path, surfaces: dict[str, set[str]]) -> None:
         self.path = path
         self.report = SplitReport(str(path), format_of(path), md5_of(path), release_of(path))
+        if self.report.format in ("imgid", "conll"):
+            self.report.scheme = scheme_of(path)
         self.texts: dict[Digest, str] = {}
         self._surfaces = surfaces
         self._seen: set[Digest] = set()

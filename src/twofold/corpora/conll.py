@@ -3,7 +3,8 @@
 Columns are parted by TAB, or by spaces where a line has no TAB. The tag is the second column where
 that holds a BIO tag (WNUT-17, whose test file has a second annotation beside it in some copies), else
 the last one (CoNLL-2003). Lines ``# id = …``, ``# image = …`` and ``# alt_text = …`` before a post say
-what columns cannot; other ``# name = …`` lines and ``-DOCSTART-`` are passed over.
+what columns cannot; other ``# name = …`` lines are comments. A line ``-DOCSTART-`` separates posts as a blank
+line does. Every other line holds a token, or its block is rejected.
 
 It does not know which types mean the same: pass ``types`` (`WNUT_TYPES`, for instance).
 """
@@ -16,8 +17,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from twofold.corpora.attachments import Attachments
-from twofold.corpora.bio import entities_of, is_tag, join, spans_of
-from twofold.corpora.lines import Block, Line, decode, read_blocks, read_lines, rejected, too_long
+from twofold.corpora.bio import Scheme, entities_of, is_tag, join, spans_of
+from twofold.corpora.columns import columns_of, scheme_of, tag_of
+from twofold.corpora.lines import (
+    Block,
+    Line,
+    check_characters,
+    decode,
+    read_blocks,
+    read_lines,
+    rejected,
+    too_long,
+)
 from twofold.errors import InputError
 from twofold.posts import Post, Rejected
 
@@ -31,7 +42,9 @@ WNUT_TYPES = {
 }
 """WNUT-17's six types as the four of the Twitter corpora."""
 
-_REMARK = re.compile(r"# ?(\w+) ?= ?([^\t]*)")
+_COMMENT = re.compile(r"# ?(\w+) ?= ?([^\t]*)")
+_KNOWN_COMMENTS = {"id", "image", "alt_text"}
+_DOCUMENT_START = b"-DOCSTART-"
 
 
 def read_conll(
@@ -44,54 +57,81 @@ def read_conll(
         attachments: where pictures and alternative texts are, for posts that name a picture.
         types: new name of a type; one that is not in it keeps its own.
     """
+    scheme = scheme_of(path)
     with path.open("rb") as stream:
-        for block in read_blocks(read_lines(stream), lambda data: False):
-            if block.lines[0].data.startswith(b"-DOCSTART-"):
-                continue
+        for block in read_blocks(map(_blank_document_start, read_lines(stream)), lambda data: False):
             try:
-                yield _post(block, path, attachments or Attachments(), types or {})
+                post = _post(block, path, scheme, attachments or Attachments(), types or {})
+                if post is not None:
+                    yield post
             except InputError as error:
                 yield rejected(error, b"\n".join(line.data for line in block.lines))
 
 
-def _post(block: Block, path: Path, attachments: Attachments, types: Mapping[str, str]) -> Post:
+def _blank_document_start(line: Line) -> Line:
+    """A blank line in place of ``-DOCSTART-`` and its columns; an entity of that name stays a token."""
+    if not line.data.startswith(_DOCUMENT_START):
+        return line
+    columns = columns_of(line.data.decode("utf-8", "replace"))
+    is_entity = is_tag(tag_of(columns)) and tag_of(columns) != "O"
+    return line if is_entity or columns[0].encode() != _DOCUMENT_START else line._replace(data=b"")
+
+
+def _post(
+    block: Block, path: Path, scheme: Scheme, attachments: Attachments, types: Mapping[str, str]
+) -> Post | None:
+    """The post of a block; None for comments that say nothing of a post."""
     origin = f"{path}:{block.number}"
     if not block.whole:
         raise too_long(origin)
-    remarks, rows = _remarks(block.lines, origin)
+    comments, rows = _comments(block.lines, origin)
+    if not rows and not _KNOWN_COMMENTS & comments.keys():
+        return None
     pairs = [_token_and_tag(row, origin) for row in rows]
     text, places = join([token for token, _ in pairs])
-    name = str(remarks.get("image") or "")
-    identity = remarks.get("id")
-    alt_text = remarks.get("alt_text")
+    name = str(comments.get("image", ""))
     return Post(
-        id=identity if isinstance(identity, (str, int)) else f"{path.name}#{block.number}",
+        id=comments.get("id", f"{path.name}#{block.number}"),
         text=text,
         tokens=places,
         image=(attachments.picture(name) if attachments.images else path.parent / name) if name else None,
-        alt_text=str(alt_text) if alt_text else attachments.alt_text(name),
-        entities=entities_of(text, places, spans_of([tag for _, tag in pairs]), types),
+        alt_text=str(comments.get("alt_text", "")).strip() or attachments.alt_text(name),
+        entities=entities_of(text, places, spans_of([tag for _, tag in pairs], scheme), types),
         origin=origin,
     )
 
 
-def _remarks(lines: list[Line], origin: str) -> tuple[dict[str, object], list[Line]]:
+def _comments(lines: list[Line], origin: str) -> tuple[dict[str, str | int], list[Line]]:
     """The ``# name = value`` lines before the tokens, and the other lines."""
-    remarks: dict[str, object] = {}
+    comments: dict[str, str | int] = {}
     for i, line in enumerate(lines):
-        match = _REMARK.fullmatch(decode(line.data, origin)) if line.data.startswith(b"#") else None
+        match = _comment(decode(line.data, origin))
         if match is None:
-            return remarks, lines[i:]
-        remarks[match[1]] = _value(match[2])
-    return remarks, []
+            return comments, lines[i:]
+        comments[match[1]] = _value(match[2], match[1], origin)
+    return comments, []
 
 
-def _value(written: str) -> object:
-    """JSON where it is JSON (so that the id "12" and 12 stay apart), else the words as they stand."""
+def _comment(line: str) -> re.Match[str] | None:
+    """The line as ``# name = value``; None where it holds a token, such as ``#a=b``, and its tag."""
+    match = _COMMENT.fullmatch(line)
+    if match is None or line.startswith("# "):
+        return match
+    return match if match[1] in _KNOWN_COMMENTS and not is_tag(tag_of(columns_of(line))) else None
+
+
+def _value(written: str, name: str, origin: str) -> str | int:
+    """A JSON string or whole number (so that the id "12" and 12 stay apart), else the words as they stand."""
     try:
-        return json.loads(written)
-    except ValueError:
+        value = json.loads(written)
+    except (ValueError, RecursionError):
         return written
+    if isinstance(value, str):
+        check_characters(value, name, origin)
+        if "\0" in value and name == "image":
+            raise InputError("image has a NUL character", where=origin, expected="the path of a file")
+        return value
+    return value if isinstance(value, int) and not isinstance(value, bool) else written
 
 
 def _token_and_tag(line: Line, origin: str) -> tuple[str, str]:
@@ -110,15 +150,3 @@ def _token_and_tag(line: Line, origin: str) -> tuple[str, str]:
             expected="O, B-<type> or I-<type> in the second or the last column",
         )
     return columns[0], tag
-
-
-def columns_of(text: str) -> list[str]:
-    """Columns of a line; a token between TABs may hold or be any white space but TAB."""
-    return text.split("\t") if "\t" in text else [column for column in text.split(" ") if column]
-
-
-def tag_of(columns: list[str]) -> str:
-    """The column that holds the tag (empty where none could)."""
-    if len(columns) > 1 and is_tag(columns[1]):
-        return columns[1]
-    return next((column for column in reversed(columns[1:]) if column), "")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from twofold.corpora.bio import is_tag
-from twofold.corpora.conll import columns_of, tag_of
+from twofold.corpora.columns import columns_of, tag_of
 from twofold.errors import DataError
 
 Format = Literal["imgid", "conll", "jsonl", "mnre"]

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import TokenSpan, join
 from twofold.corpora.json_types import kind_of
-from twofold.corpora.lines import Line, decode, read_lines, rejected, too_long
+from twofold.corpora.lines import Line, check_characters, decode, read_lines, rejected, too_long
 from twofold.corpora.regions import parse_region
 from twofold.errors import InputError
 from twofold.posts import Entity, Post, Rejected, Relation
@@ -141,7 +141,7 @@ def _id(record: Record, origin: str) -> str | int:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise InputError(f"id is {kind_of(value)}", where=origin, expected="text or a whole number")
     if isinstance(value, str):
-        _check_surrogates(value, "id", origin)
+        check_characters(value, "id", origin)
     return value
 
 
@@ -176,7 +176,7 @@ def _tokens(record: Record, origin: str) -> list[str] | None:
             raise InputError(
                 f"tokens[{i}] is {found}", where=origin, expected="a string of at least one character"
             )
-        _check_surrogates(token, f"tokens[{i}]", origin)
+        check_characters(token, f"tokens[{i}]", origin)
     return list(tokens)
 
 
@@ -211,20 +211,8 @@ def _optional_string(record: Record, key: str, origin: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise InputError(f"{key} is {kind_of(value)}", where=origin, expected="text")
-    _check_surrogates(value, key, origin)
+    check_characters(value, key, origin)
     return value
-
-
-def _check_surrogates(text: str, key: str, origin: str) -> None:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{key} has half of a surrogate pair (U+{ord(text[error.start]):04X}) at position {error.start}",
-            where=origin,
-            expected="whole characters",
-            do="write the file with a JSON encoder that keeps surrogate pairs together",
-        ) from error
 
 
 def _image(value: object, origin: str) -> tuple[Path | bytes | None, str]:
@@ -241,7 +229,7 @@ def _image(value: object, origin: str) -> tuple[Path | bytes | None, str]:
         raise InputError(
             f"image is {kind_of(value)}", where=origin, expected='a path, a data: address or {"base64": "…"}'
         )
-    _check_surrogates(value, "image", origin)
+    check_characters(value, "image", origin)
     if value[:5].lower() == "data:":
         return _from_data(value, origin), ""
     return _path(value, origin), value
@@ -338,7 +326,7 @@ def _type(item: Record, required: bool = True) -> str:
     if not isinstance(value, str) or (required and not value):
         found = kind_of(value) if value != "" else "missing or empty"
         raise InputError(f"type is {found}", expected='the name of a type such as "PER"')
-    _check_surrogates(value, "type", "")
+    check_characters(value, "type", "")
     return value
 
 

@@ -107,6 +107,19 @@ def decode(data: bytes, where: str) -> str:
         ) from error
 
 
+def check_characters(text: str, key: str, origin: str) -> None:
+    """Raise InputError where text from JSON holds half of a surrogate pair, which no file can hold."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{key} has half of a surrogate pair (U+{ord(text[error.start]):04X}) at position {error.start}",
+            where=origin,
+            expected="whole characters",
+            do="write the file with a JSON encoder that keeps surrogate pairs together",
+        ) from error
+
+
 def too_long(where: str, limit: int = MAX_BYTES) -> InputError:
     """The error for a line or block that goes over the limit."""
     size = f"{limit // 2**20} MB" if limit >= 2**20 else f"{limit} bytes"

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from twofold.corpora.attachments import Attachments
-from twofold.corpora.bio import entities_of, is_tag, join, spans_of
+from twofold.corpora.bio import Scheme, entities_of, is_tag, join, spans_of
+from twofold.corpora.columns import scheme_of
 from twofold.corpora.lines import Block, Line, decode, read_blocks, read_lines, rejected, too_long
 from twofold.errors import InputError
 from twofold.posts import Post, Rejected
@@ -28,11 +29,12 @@ def read_twitter(path: Path, attachments: Attachments | None = None) -> Iterator
         attachments: where pictures (``<id>.jpg``) and alternative texts are.
     """
     attachments = attachments or Attachments()
+    scheme = scheme_of(path)
     with path.open("rb") as stream:
         for block in read_blocks(read_lines(stream), is_header):
             origin = f"{path}:{block.number}"
             try:
-                yield _post(block, origin, attachments)
+                yield _post(block, origin, scheme, attachments)
             except InputError as error:
                 yield rejected(error, b"\n".join(line.data for line in block.lines))
 
@@ -42,7 +44,7 @@ def is_header(data: bytes) -> bool:
     return data.startswith(_HEADER) and b"\t" not in data
 
 
-def _post(block: Block, origin: str, attachments: Attachments) -> Post:
+def _post(block: Block, origin: str, scheme: Scheme, attachments: Attachments) -> Post:
     if not block.whole:
         raise too_long(origin)
     header, *rows = block.lines
@@ -56,7 +58,7 @@ def _post(block: Block, origin: str, attachments: Attachments) -> Post:
         tokens=places,
         image=attachments.picture(picture),
         alt_text=attachments.alt_text(picture),
-        entities=entities_of(text, places, spans_of([tag for _, tag in pairs]), TYPES),
+        entities=entities_of(text, places, spans_of([tag for _, tag in pairs], scheme), TYPES),
         origin=origin,
     )
 
