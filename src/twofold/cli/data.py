@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from twofold.cli import regions
+from twofold.cli import data_regions
 from twofold.console.data_check import show
 from twofold.corpora import WNUT_TYPES, open_corpus
 from twofold.corpora.check import check, to_dict
@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_check(actions)
     _add_convert(actions)
-    _add_attachments(regions.add_parser(actions))
+    _add_attachments(data_regions.add_parser(actions))
     _add_draw(actions)
 
 
@@ -161,6 +161,6 @@ def _write_rejects(records: list[Rejected], path: Path) -> None:
 _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
     "convert": _convert,
-    "regions": regions.run,
+    "regions": data_regions.run,
     "draw": _draw,
 }

@@ -5,38 +5,32 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.examined import examined
 from twofold.cli.extract import add_model_options, load_model
-from twofold.cli.relation_scores import RelationResult, figures, headline, score_record
-from twofold.cli.relation_trust import RelationTrust
-from twofold.cli.shifts import add_shift_options, check_shift_options, foreign_data
-from twofold.cli.trust_page import add_page_option, check_page_option, write_page
-from twofold.cli.witness_view import WitnessStand, add_picture_options
 from twofold.console.domain_shift import shift_lines
 from twofold.console.outputs import RejectLog, lines_to
 from twofold.console.progress import Progress, watch
+from twofold.console.relation_trust import relation_trust_lines
+from twofold.console.robustness import robustness_lines
+from twofold.console.scores import score_lines
 from twofold.console.trust import trust_lines
-from twofold.errors import DataError
-from twofold.evaluation.calibration import calibration_error
-from twofold.evaluation.predictions import PredictionCollector
-from twofold.evaluation.spans import SpanScores, TwoCounts
-from twofold.evaluation.triples import whole_posts
-from twofold.evaluation.trust_report import ALL, TrustReport, plain, trust_report
-from twofold.posts import Extraction, Post, Rejected
+from twofold.errors import ConfigError, DataError
+from twofold.evaluation.trust_report import ALL, TrustReport
+from twofold.posts import Post, Rejected
+from twofold.scoring.data_facts import data_facts, data_title
+from twofold.scoring.domain_shift import SHIFTS, DomainShiftEvaluation, ShiftOptions, ShiftResult
+from twofold.scoring.evaluate import EvaluationResult, evaluate_posts
+from twofold.scoring.robustness import RobustnessOptions, RobustnessResult, evaluate_robustness
+from twofold.synthetic.typos import RATE
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
-
-_NAMED = 10
 
 
 def add_parser(subparsers: Any) -> None:
@@ -57,239 +51,228 @@ def add_parser(subparsers: Any) -> None:
         "--trust", action="store_true", help="also calibration, risk against coverage, detection of errors"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
-    add_page_option(parser)
-    add_shift_options(parser)
-    add_picture_options(parser)
+    parser.add_argument("--report", type=Path, metavar="HTML", help="with --trust: also a page to look at")
+    _add_shift_options(parser.add_argument_group("foreign data (with --trust): does the model notice?"))
+    _add_robustness_options(parser.add_argument_group("sources on the witness stand"))
     add_model_options(parser, model=False)
+
+
+def _add_shift_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--against",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        default=[],
+        help="posts from elsewhere, labelled or not, in any known format",
+    )
+    group.add_argument(
+        "--shift",
+        nargs="+",
+        action="extend",
+        choices=SHIFTS,
+        default=[],
+        help="typos: DATA with mistyped words; unseen: entities found in DATA that --seen does not name",
+    )
+    group.add_argument(
+        "--typo-rate",
+        type=float,
+        default=RATE,
+        metavar="PART",
+        help=f"part of the words of four characters and more that are mistyped ({RATE})",
+    )
+    group.add_argument(
+        "--seen", type=Path, nargs="+", metavar="FILE", default=[], help="labelled posts of the training"
+    )
+
+
+def _add_robustness_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--pictures",
+        action="store_true",
+        help="also read each post with another post's picture, a blank, noisy, blurred, occluded, missing "
+        "and corrupt one, and say what that does to predictions and uncertainties",
+    )
+    group.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="with --pictures: N posts, drawn at random (all that have one)",
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="with --pictures: of what is drawn (0)"
+    )
+    group.add_argument(
+        "--hide-alt-text", action="store_true", help="with --pictures: the picture alone, without alt texts"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate; the exit code is as the epilog says."""
-    from twofold.corpora import open_corpus
-
-    check_shift_options(args)
-    check_page_option(args)
-    witness = WitnessStand(args)
-    items = open_corpus(args.data, images=args.images, alt_text=args.alt_text)
+    shifts, robustness = _shift_options(args), _robustness_options(args)
+    _check_page(args)
+    items = _open(args, args.data)
     extractor = load_model(args.model, args)
     begin = time.monotonic()
     with ExitStack() as stack:
         write = stack.enter_context(lines_to(args.json)) if args.json else None
         progress = stack.enter_context(watch(args.data if args.data.is_file() else None, bar=True))
         rejected = RejectLog(None, progress.tell)
-        result = _Result(progress)
-        labelled = result.labelled(items, rejected, extractor)
-        posts = whole_posts(labelled) if extractor.relations else labelled
-        related = RelationResult(bool(extractor.types), extractor.symmetric)
-        trusted = RelationTrust(args, extractor)
-        # The model looks at text, picture and alt text only; gold travels beside them on the post.
-        for post, extraction, before, judged in examined(extractor, posts, args.batch_size, args.trust):
-            result.add(post, extraction, bool(extractor.types), before)
-            witness.add(post)
-            if extractor.relations and post.relations is not None:
-                related.add(post, extraction, judged)
-                trusted.add(post, extraction)
-        result.check(args.data, extractor)
-        reports = _reports(result, related) if args.trust else {}
-        witness.examine(extractor, progress.tell)
-        foreign = list(foreign_data(args, extractor, progress))
-        shown = reports | trusted.reports() if args.report else {}
-        write_page(args, extractor.name, shown, [item.shift for item in foreign])
+        result = evaluate_posts(
+            extractor,
+            items,
+            batch_size=args.batch_size,
+            trust=args.trust,
+            keep_posts=robustness is not None,
+            rejected=rejected.add,
+            listener=progress,
+        )
+        _check(result, args.data, extractor, progress)
+        run_ = _Evaluated(args, extractor, result, len(rejected))
+        run_.evaluate_robustness(robustness, progress)
+        run_.evaluate_shifts(shifts, progress)
+        run_.write_page()
         if write is not None:
-            record = _record(result, related, rejected, args, extractor, time.monotonic() - begin)
-            trust = {"trust": plain(reports) | trusted.record()} if reports else {}
-            shifts = {"foreign": [item.record() for item in foreign]} if foreign else {}
-            write(json.dumps(record | trust | shifts | witness.record(), indent=1))
-    for what, report in reports.items():
-        rows = list(report.calibration) if what == "entities" else [ALL]
-        print("\n".join(trust_lines(report, what, rows)), end="\n\n")
-    for line in trusted.lines():
-        print(line)
-    for item in foreign:
-        print("\n".join(shift_lines(item.shift)), end="\n\n")
-    for line in witness.lines():
-        print(line)
-    print("\n".join(_lines(result, related, rejected, args, extractor)))
-    return 1 if rejected or any(item.rejected for item in foreign) else 0
+            write(json.dumps(run_.record(time.monotonic() - begin), indent=1))
+    run_.show()
+    return 1 if rejected or any(item.rejected for item in run_.shifts) else 0
 
 
-def _reports(result: _Result, related: RelationResult) -> dict[str, TrustReport]:
-    """Trust in entities, and in relations between given pairs, as far as there were any to find."""
-    reports = {}
-    if result.scored:
-        reports["entities"] = trust_report(result.found.predictions())
-    if related.posts:
-        reports["relations"] = related.trust()
-    return reports
+def _open(args: argparse.Namespace, path: Path) -> Iterable[Post | Rejected]:
+    from twofold.corpora import open_corpus
+
+    return open_corpus(path, images=args.images, alt_text=args.alt_text)
 
 
-@dataclass
-class _Result:
-    """Everything that is counted; of ``posts``, entities could be ``scored`` in some."""
+# --- options that belong together --------------------------------------------------------------------
 
-    progress: Progress
-    found: PredictionCollector = field(default_factory=PredictionCollector)
-    counts: TwoCounts = field(default_factory=TwoCounts)
-    pictures: Counter[str] = field(default_factory=Counter)
-    posts: int = 0
-    scored: int = 0
-    tokens: int = 0
-    unlabelled: int = 0
 
-    def labelled(
-        self, items: Iterable[Post | Rejected], rejected: RejectLog, extractor: Extractor
-    ) -> Iterator[Post]:
-        """Posts that carry labels of what the model finds; the others are counted."""
-        for item in items:
-            if isinstance(item, Rejected):
-                rejected.add(item)
-            elif (extractor.types and item.entities is not None) or (
-                extractor.relations and item.relations is not None
-            ):
-                yield item
-            else:
-                self.unlabelled += 1
+def _shift_options(args: argparse.Namespace) -> ShiftOptions:
+    if (args.against or args.shift) and not args.trust:
+        raise ConfigError("--against and --shift are part of --trust", do="add --trust")
+    if ("unseen" in args.shift) != bool(args.seen):
+        raise ConfigError(
+            "--shift unseen and --seen go together",
+            do="give the training file as --seen, and --shift unseen",
+        )
+    if not 0 < args.typo_rate <= 1:
+        raise ConfigError(f"--typo-rate is {args.typo_rate}", expected="a part above 0, at most 1")
+    return ShiftOptions(args.against, args.shift, args.seen, args.typo_rate)
 
-    def add(
-        self, post: Post, extraction: Extraction, finds_entities: bool, before: Sequence[float] = ()
+
+def _robustness_options(args: argparse.Namespace) -> RobustnessOptions | None:
+    if not args.pictures and (args.sample is not None or args.hide_alt_text):
+        raise ConfigError("--sample and --hide-alt-text belong to --pictures", do="add --pictures")
+    return RobustnessOptions(args.sample, args.seed, args.hide_alt_text) if args.pictures else None
+
+
+def _check_page(args: argparse.Namespace) -> None:
+    """Complain, before anything is read, of a page with nothing on it, or one that replaces another file."""
+    if args.report is None:
+        return
+    if not args.trust:
+        raise ConfigError("--report is the page of --trust", do="add --trust")
+    taken = {"DATA": args.data, "--json": args.json}
+    for name, path in taken.items():
+        if path is not None and path.resolve() == args.report.resolve():
+            raise ConfigError(f"--report and {name} are the same file", do="give another name")
+
+
+def _check(result: EvaluationResult, path: Path, extractor: Extractor, progress: Progress) -> None:
+    """Complain where there was nothing to score, or types that the model cannot know."""
+    if not result.posts:
+        knows = {"entities": extractor.types, "relations": extractor.relations}
+        raise DataError(
+            "no labelled post",
+            where=str(path),
+            expected=f"posts with gold {' or '.join(what for what, names in knows.items() if names)}",
+            do="see `twofold data check`",
+        )
+    if result.unlabelled:
+        progress.tell(f"{result.unlabelled:,} posts carry no labels and were not counted")
+    unknown = [name for name in result.entities.lenient.types if name not in extractor.types]
+    if unknown:
+        progress.tell(
+            f"the model does not know the types {', '.join(unknown)}; their entities count as missed"
+        )
+
+
+# --- results -----------------------------------------------------------------------------------------
+
+
+class _Evaluated:
+    """Everything that was evaluated, to be shown and written."""
+
+    def __init__(
+        self, args: argparse.Namespace, extractor: Extractor, result: EvaluationResult, rejected: int
     ) -> None:
-        """Count one post; ``before`` are its confidences before calibration, if known."""
-        self.posts += 1
-        self.tokens += len(post.tokens or ())
-        self._count_picture(post, extraction)
-        self.progress.step(post)
-        if finds_entities and post.entities is not None:
-            self._count_entities(post, extraction, before)
+        self._args, self._extractor, self._result = args, extractor, result
+        self._data = data_facts(args.data, result, rejected)
+        self._trust: dict[str, TrustReport] = result.trust_reports
+        self._robustness: RobustnessResult | None = None
+        self.shifts: Sequence[ShiftResult] = ()
 
-    def _count_entities(self, post: Post, extraction: Extraction, before: Sequence[float]) -> None:
-        self.scored += 1
-        gold = [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
-        found = [(e.start, e.end, e.type) for e in extraction.entities]
-        self.counts.add(gold, found)
-        self.found.add(extraction.entities, post.entities or (), before)
-
-    def _count_picture(self, post: Post, extraction: Extraction) -> None:
-        status = extraction.picture.status
-        self.pictures[status] += 1
-        if status == "unreadable" and self.pictures[status] <= _NAMED:
-            self.progress.tell(f"{post.origin}: picture unreadable: {extraction.picture.reason}")
-
-    def check(self, path: Path, extractor: Extractor) -> None:
-        """Complain where there was nothing to score, or types that the model cannot know."""
-        if not self.posts:
-            raise DataError(
-                "no labelled post",
-                where=str(path),
-                expected=f"posts with gold {' or '.join(_finds(extractor))}",
-                do="see `twofold data check`",
-            )
-        if self.unlabelled:
-            self.progress.tell(f"{self.unlabelled:,} posts carry no labels and were not counted")
-        unknown = [t for t in self.counts.lenient.scores().types if t not in extractor.types]
-        if unknown:
-            self.progress.tell(
-                f"the model does not know the types {', '.join(unknown)}; their entities count as missed"
+    def evaluate_robustness(self, options: RobustnessOptions | None, progress: Progress) -> None:
+        if options is not None:
+            self._robustness = evaluate_robustness(
+                self._extractor,
+                self._result.kept,
+                options,
+                batch_size=self._args.batch_size,
+                listener=progress,
             )
 
-    def entity_lines(self) -> Iterator[str]:
-        """Scores of entities, for a person to read."""
-        lenient, strict = self.counts.lenient.scores(), self.counts.strict.scores()
-        yield f"{'lenient':12}      P      R     F1   gold  found"
-        for name, score in lenient.types.items():
-            yield f"{name:12} {figures(score)} {score.gold:6} {score.predicted:6}"
-        yield ""
-        error = self.calibration_error()
-        told = f"calibration error of the confidences {100 * error:.2f}"
-        yield told if math.isfinite(error) else "nothing was found"
-        yield f"lenient {headline(lenient.overall)}"
-        yield f"strict {headline(strict.overall)}"
+    def evaluate_shifts(self, options: ShiftOptions, progress: Progress) -> None:
+        evaluation = DomainShiftEvaluation(
+            self._extractor,
+            partial(_open, self._args),
+            batch_size=self._args.batch_size,
+            rejected=RejectLog(None, progress.tell).add,
+            listener=progress,
+        )
+        self.shifts = list(evaluation.run(self._args.data, options))
 
-    def entity_record(self) -> dict[str, Any]:
-        """Scores of entities, for a file."""
+    def write_page(self) -> None:
+        if self._args.report is None:
+            return
+        from twofold.report.trust_report import write_trust_report
+
+        related = {item.title: item.report for item in self._relation_trust}
+        write_trust_report(
+            self._trust | related,
+            self._args.report,
+            model=self._extractor.name,
+            data=data_title(self._args.data),
+            foreign=[item.shift for item in self.shifts],
+        )
+
+    def record(self, seconds: float) -> dict[str, Any]:
+        """All metrics; precision, recall and F1 in [0, 1]."""
+        manifest = (self._extractor.folder.path / "manifest.json").read_bytes()
         return {
-            "lenient": _scores(self.counts.lenient.scores()),
-            "strict": _scores(self.counts.strict.scores()),
-            "calibration_error": plain(self.calibration_error()),
+            "model": {"name": self._extractor.name, "manifest_sha256": hashlib.sha256(manifest).hexdigest()},
+            "data": self._data,
+            **self._result.record(),
+            "seconds": round(seconds, 2),
+            **({"trust": self._result.trust_record()} if self._trust else {}),
+            **({"foreign": [item.record() for item in self.shifts]} if self.shifts else {}),
+            **({"witness": self._robustness.record()} if self._robustness else {}),
         }
 
-    def calibration_error(self) -> float:
-        """Expected calibration error of the confidences, in [0, 1]; nan where nothing was found."""
-        found = self.found.predictions()
-        return calibration_error(found.confidence, found.right)
+    def show(self) -> None:
+        for what, report in self._trust.items():
+            rows = list(report.calibration) if what == "entities" else [ALL]
+            print("\n".join(trust_lines(report, what, rows)), end="\n\n")
+        for line in relation_trust_lines(self._relation_trust):
+            print(line)
+        for item in self.shifts:
+            print("\n".join(shift_lines(item.shift)), end="\n\n")
+        for line in robustness_lines(self._robustness) if self._robustness else ():
+            print(line)
+        extractor = self._extractor
+        print("\n".join(score_lines(self._result, self._data, extractor.name, extractor.folder.path)))
 
-
-# --- shown -------------------------------------------------------------------------------------------
-
-
-def _finds(extractor: Extractor) -> list[str]:
-    knows = {"entities": extractor.types, "relations": extractor.relations}
-    return [what for what, names in knows.items() if names]
-
-
-def _lines(
-    result: _Result,
-    related: RelationResult,
-    rejected: RejectLog,
-    args: argparse.Namespace,
-    extractor: Extractor,
-) -> Iterator[str]:
-    data = _data(result, rejected, args.data)
-    yield f"model     {extractor.name} ({extractor.folder.path})"
-    yield f"data      {args.data}: {data['release'] or 'no known release'}, md5 {data['md5']}"
-    if data["note"]:
-        yield f"          {data['note']}"
-    yield f"posts     {result.posts} labelled, {len(rejected)} rejected, {result.unlabelled} without labels"
-    yield "pictures  " + ", ".join(f"{result.pictures[s]} {s}" for s in ("read", "none", "unreadable"))
-    if result.scored:
-        yield ""
-        yield from result.entity_lines()
-    if related.posts:
-        yield ""
-        yield from related.lines()
-
-
-# --- written -----------------------------------------------------------------------------------------
-
-
-def _record(
-    result: _Result,
-    related: RelationResult,
-    rejected: RejectLog,
-    args: argparse.Namespace,
-    extractor: Extractor,
-    seconds: float,
-) -> dict[str, Any]:
-    """All figures; precision, recall and F1 in [0, 1]."""
-    manifest = hashlib.sha256((extractor.folder.path / "manifest.json").read_bytes()).hexdigest()
-    return {
-        "model": {"name": extractor.name, "manifest_sha256": manifest},
-        "data": _data(result, rejected, args.data),
-        "pictures": {status: result.pictures[status] for status in ("read", "none", "unreadable")},
-        **(result.entity_record() if result.scored else {}),
-        **({"relations": related.record()} if related.posts else {}),
-        "seconds": round(seconds, 2),
-    }
-
-
-def _data(result: _Result, rejected: RejectLog, path: Path) -> dict[str, Any]:
-    from twofold.corpora.releases import md5_of, note_on, release_of, resembles
-
-    release = release_of(path)
-    like = None if release else resembles(result.posts, result.tokens)
-    gold = result.counts.lenient.scores().overall.gold
-    return {
-        "path": str(path),
-        "md5": md5_of(path),
-        "release": f"{release.title} {release.split}, {release.labels}" if release else None,
-        "note": note_on(like, gold) if like else None,
-        "posts": result.posts,
-        "rejected": len(rejected),
-        "unlabelled": result.unlabelled,
-    }
-
-
-def _scores(scores: SpanScores) -> dict[str, Any]:
-    return {
-        "overall": score_record(scores.overall),
-        "types": {name: score_record(score) for name, score in scores.types.items()},
-    }
+    @property
+    def _relation_trust(self) -> Sequence[Any]:
+        related = self._result.relation_trust
+        return related.reports if related is not None else ()

@@ -1,0 +1,85 @@
+"""Scores of an evaluation as lines of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from twofold.evaluation.spans import SpanScore
+from twofold.posts import PictureStatus
+from twofold.scoring.entity_scores import EntityScorer
+from twofold.scoring.evaluate import EvaluationResult
+from twofold.scoring.relation_scores import RelationScorer
+
+_COUNTED = {
+    "typed": "all pairs",
+    "by_spans": "all pairs, types of the ends aside",
+    "typed_annotated": "annotated pairs only",
+    "by_spans_annotated": "annotated pairs only, types of the ends aside",
+}
+
+
+def score_lines(result: EvaluationResult, data: Mapping[str, Any], model: str, folder: Path) -> Iterator[str]:
+    """Which model and data, and all scores.
+
+    Args:
+        result: of the evaluation.
+        data: facts of the data, see `twofold.scoring.data_facts`.
+        model: its name.
+        folder: where it lies.
+    """
+    yield f"model     {model} ({folder})"
+    yield f"data      {data['path']}: {data['release'] or 'no known release'}, md5 {data['md5']}"
+    if data["note"]:
+        yield f"          {data['note']}"
+    yield (
+        f"posts     {result.posts} labelled, {data['rejected']} rejected, {result.unlabelled} without labels"
+    )
+    yield "pictures  " + ", ".join(f"{result.pictures[s]} {s}" for s in get_args(PictureStatus))
+    if result.entities.posts:
+        yield ""
+        yield from _entity_lines(result.entities)
+    if result.relations.posts:
+        yield ""
+        yield from _relation_lines(result.relations)
+
+
+def _entity_lines(scores: EntityScorer) -> Iterator[str]:
+    lenient, strict, error = scores.lenient, scores.strict, scores.calibration_error()
+    yield f"{'lenient':12}      P      R     F1   gold  found"
+    for name, score in lenient.types.items():
+        yield f"{name:12} {_columns(score)} {score.gold:6} {score.predicted:6}"
+    yield ""
+    known = math.isfinite(error)
+    yield f"calibration error of the confidences {100 * error:.2f}" if known else "nothing was found"
+    yield f"lenient {_named(lenient.overall)}"
+    yield f"strict {_named(strict.overall)}"
+
+
+def _relation_lines(found: RelationScorer) -> Iterator[str]:
+    scores, error = found.gold_pairs, found.calibration_error()
+    width = max([12, *map(len, scores.relations)])
+    yield f"{'given pairs':{width}}      P      R     F1   gold  found"
+    for name, score in scores.relations.items():
+        yield f"{name:{width}} {_columns(score)} {score.gold:6} {score.predicted:6}"
+    yield ""
+    if error is not None:
+        yield f"calibration error of the confidences of relations {100 * error:.2f}"
+    accuracy = f"accuracy {100 * scores.accuracy:.2f} of {scores.pairs} pairs in {found.posts} posts"
+    yield f"given pairs {_named(scores.overall)} {accuracy}"
+    if found.end_to_end is not None:
+        for way, score in found.end_to_end._asdict().items():
+            yield f"end to end, {_COUNTED[way]}: {_named(score)}"
+        reach, total = found.within_reach, found.end_to_end.by_spans.gold
+        yield f"end to end, {reach} of {total} gold triples have both ends among the entities found"
+
+
+def _columns(score: SpanScore) -> str:
+    """Precision, recall and F1 in per cent, in columns."""
+    return f"{100 * score.precision:6.2f} {100 * score.recall:6.2f} {100 * score.f1:6.2f}"
+
+
+def _named(score: SpanScore) -> str:
+    return f"P {100 * score.precision:.2f} R {100 * score.recall:.2f} F1 {100 * score.f1:.2f}"

@@ -1,0 +1,1 @@
+"""Evaluates an extractor on labelled posts: scores, trust, domain shift, robustness; prints nothing."""

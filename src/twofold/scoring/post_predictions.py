@@ -1,0 +1,56 @@
+"""Predictions on labelled posts: the extraction of each post, and the relation of each of its gold pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from twofold.calibration.uncalibrated import uncalibrated as uncalibrated_confidences
+from twofold.posts import Extraction, Post, Relation
+
+if TYPE_CHECKING:
+    from twofold.pipeline import Extractor
+
+_GROUP = 256  # posts that are predicted before the next ones are taken
+
+
+class PostPredictions(NamedTuple):
+    """A labelled post and what the model predicts for it.
+
+    Attributes:
+        post: with its gold labels.
+        extraction: predicted without them.
+        uncalibrated: confidence of each entity before calibration; empty unless asked for.
+        gold_pairs: predicted relation of each gold pair of the post; empty for a model without relations.
+    """
+
+    post: Post
+    extraction: Extraction
+    uncalibrated: list[float]
+    gold_pairs: tuple[Relation, ...]
+
+
+def predict_posts(
+    extractor: Extractor, posts: Iterable[Post], batch_size: int, uncalibrated: bool
+) -> Iterator[PostPredictions]:
+    """Predict for one post after the other.
+
+    Args:
+        extractor: the model.
+        posts: taken as they are needed.
+        batch_size: windows of text in a batch.
+        uncalibrated: whether to give confidences before calibration, too.
+    """
+    stream = iter(posts)
+    while group := list(islice(stream, _GROUP)):
+        traced = list(extractor.traced(group, batch_size=batch_size))
+        found = [extraction for extraction, _ in traced]
+        raw: list[list[float]] = [[] for _ in group]
+        if uncalibrated and extractor.types:
+            encoded = [item for _, item in traced if item is not None]
+            raw = uncalibrated_confidences(extractor.decoder, encoded, [item.entities for item in found])
+        pairs: Iterable[tuple[Relation, ...]] = [() for _ in group]
+        if extractor.relations:
+            pairs = extractor.classify(group, batch_size=batch_size)
+        yield from (PostPredictions(*row) for row in zip(group, found, raw, pairs, strict=True))

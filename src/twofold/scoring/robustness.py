@@ -1,0 +1,117 @@
+"""Robustness of a model to pictures: the same posts with mismatched, blank, perturbed and missing ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from twofold.errors import ConfigError
+from twofold.evaluation.trust_report import plain
+from twofold.posts import Post
+from twofold.robustness.conditions import Called, call, conditions
+from twofold.robustness.evaluation import examine
+from twofold.robustness.report import WitnessReport, witness_report
+from twofold.scoring.listener import Listener
+
+if TYPE_CHECKING:
+    from twofold.pipeline import Extractor
+
+_EVERY_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class RobustnessOptions:
+    """How robustness is evaluated.
+
+    Attributes:
+        sample: posts at most, drawn at random from those with a readable picture; None for all.
+        seed: of what is drawn.
+        hide_alt_text: whether posts lose their alt text, so that the picture stands alone.
+
+    Raises:
+        ConfigError: a sample of fewer than two posts.
+    """
+
+    sample: int | None = None
+    seed: int = 0
+    hide_alt_text: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sample is not None and self.sample < 2:
+            raise ConfigError(f"--sample is {self.sample}", expected="2 or more posts, to exchange pictures")
+
+
+@dataclass(frozen=True, slots=True)
+class RobustnessResult:
+    """Reports of entities and relations, and of which posts.
+
+    Attributes:
+        sample: the posts, and why others were left out.
+        options: how it was done.
+        reports: by what was predicted, ``entities`` and ``relations``.
+    """
+
+    sample: Called
+    options: RobustnessOptions
+    reports: dict[str, WitnessReport]
+
+    def record(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+        posts = {
+            "witnesses": len(self.sample.witnesses),
+            "without_picture": self.sample.without,
+            "unreadable": self.sample.unreadable,
+            "not_in_sample": self.sample.passed_over,
+        }
+        options = {"seed": self.options.seed, "alt_text": not self.options.hide_alt_text}
+        return {"posts": posts, **options, **plain(self.reports)}
+
+
+def evaluate_robustness(
+    extractor: Extractor,
+    posts: Sequence[Post],
+    options: RobustnessOptions,
+    *,
+    batch_size: int,
+    listener: Listener,
+) -> RobustnessResult:
+    """Predict posts under every condition of their pictures, and compare.
+
+    Args:
+        extractor: the model.
+        posts: with gold labels.
+        options: which of them, and how.
+        batch_size: posts whose conditions are predicted together.
+        listener: hears of progress.
+
+    Raises:
+        DataError: no two different pictures are there to be exchanged.
+    """
+    if options.hide_alt_text:
+        posts = [replace(post, alt_text=None) for post in posts]
+    sample = call(posts, options.seed, options.sample)
+    names = conditions([witness.post for witness in sample.witnesses])
+    count = len(sample.witnesses)
+    listener.tell(f"pictures: {count:,} posts, each under {len(names)} conditions: {', '.join(names)}")
+    found = examine(extractor, sample.witnesses, batch_size, _Steps(count, listener))
+    reports = {
+        name: witness_report(said.stands, said.alike, seed=options.seed) for name, said in found.items()
+    }
+    return RobustnessResult(sample, options, reports)
+
+
+class _Steps:
+    """Says every now and then how many posts are done."""
+
+    def __init__(self, total: int, listener: Listener) -> None:
+        self._total, self._listener = total, listener
+        self._begin = self._last = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if now - self._last >= _EVERY_S:
+            self._last = now
+            left = (now - self._begin) * (self._total - done) / done
+            self._listener.tell(f"pictures: {done:,} of {self._total:,} posts, about {left:.0f} s left")
