@@ -228,10 +228,15 @@ def test_odd_texts(extract, tmp_path):
         (["--text", "Anna", "--images", "."], "--images and --alt-text-file belong to a file"),
         (["posts.jsonl", "--images", "gone"], "gone: no such folder"),
         (["posts.jsonl", "--alt-text-file", "gone.tsv"], "gone.tsv: no such file"),
-        (["posts.jsonl", "-o", "posts.jsonl"], "-o posts.jsonl is also the file of posts"),
-        (["posts.jsonl", "-o", "a", "--rejects", "a"], "--rejects a is also -o"),
-        (["posts.jsonl", "-o", "gone/out.jsonl"], "no file can be written there"),
-        (["posts.jsonl", "-o", "."], "no file can be written there"),
+        (["posts.jsonl", "-o", "posts.jsonl"], "posts.jsonl: is read by the same command"),
+        (["posts.jsonl", "-o", "a", "--rejects", "a"], "a: is another output of the same command"),
+        (["posts.jsonl", "-o", "gone/out.jsonl"], "gone/out.jsonl: cannot be written: No such file"),
+        (["posts.jsonl", "-o", "."], ".: cannot be written: it is a folder"),
+        (["posts.jsonl.part", "-o", "posts.jsonl"], "would be written as"),
+        (
+            ["posts.jsonl", "-o", "a", "--report", "gone/r.html"],
+            "gone/r.html: cannot be written: No such file",
+        ),
         (["posts.jsonl", "--batch-size", "0"], "--batch-size is 0"),
         (["posts.jsonl", "--threads", "-1"], "threads is -1"),
         (["posts.jsonl", "--model", "gone"], "gone: no such folder; expected a model folder"),
@@ -239,10 +244,13 @@ def test_odd_texts(extract, tmp_path):
     ],
 )
 def test_mistakes_on_the_command_line(extract, tmp_path, capsys, arguments, message):
-    write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})
+    for name in ("posts.jsonl", "posts.jsonl.part"):
+        write(tmp_path / name, {"id": 1, "text": "Anna"})
+    before = sorted(tmp_path.iterdir())
     assert extract(*arguments) == 2
     shown = capsys.readouterr()
     assert message in shown.err
+    assert sorted(tmp_path.iterdir()) == before
     assert shown.err.count("\n") == 1
     assert shown.out == ""
 
@@ -309,3 +317,33 @@ def test_memory_does_not_grow_with_the_rejected(tmp_path):
     assert len(log) == 1000
     assert len(log[:5000]) == RejectLog.KEPT
     assert log[3].origin == "f:3"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_for_the_report_costs_the_report_only(extract, tmp_path, capsys):
+    posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"}, b"no")
+    assert extract(posts, "-o", "out.jsonl", "--rejects", "no.jsonl", "--report", "/dev/full") == 2
+    assert "/dev/full: cannot be written: No space left" in capsys.readouterr().err
+    assert (len(read("out.jsonl")), len(read("no.jsonl"))) == (1, 1)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_input_is_known_through_standard_input_too(model, tmp_path):
+    posts = write(tmp_path / "out.jsonl.part", {"id": 1, "text": "Anna"})
+    before = Path(posts).read_bytes()
+    command = [
+        sys.executable,
+        "-m",
+        "twofold",
+        "extract",
+        "--model",
+        model,
+        "-",
+        "-o",
+        tmp_path / "out.jsonl",
+    ]
+    with Path(posts).open("rb") as stream:
+        done = subprocess.run(command, stdin=stream, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "is being read" in done.stderr
+    assert Path(posts).read_bytes() == before

@@ -401,9 +401,9 @@ def test_the_folder_is_made(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DataError, match="the report cannot be written"):
+    with pytest.raises(DataError, match="cannot be written"):
         write_report([], tmp_path / "file" / "r.html", model="m")
-    with pytest.raises(DataError, match="the report cannot be written"):
+    with pytest.raises(DataError, match="cannot be written"):
         write_report([], tmp_path, model="m")
 
 

@@ -10,15 +10,16 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.cli.main import NOTHING_DONE
-from twofold.console.outputs import RejectLog, lines_to
+from twofold.console.outputs import RejectLog, line_writer, to_stdout
 from twofold.console.progress import Progress, watch
 from twofold.errors import ConfigError
+from twofold.files import Input, OutputFile, Outputs
 from twofold.posts import Extraction, Post, Rejected
 
 if TYPE_CHECKING:
@@ -120,22 +121,22 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
 def run(args: argparse.Namespace) -> int:
     """Extract; the exit code is as the epilog says."""
     items, source = _open(args)
-    _check_places(args, source)
-    extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.sets)
     table = args.table or (args.output is None and sys.stdout.isatty())
     begin = time.monotonic()
-    with ExitStack() as stack:
-        progress = stack.enter_context(watch(source, bar=not table))
-        write_reject = stack.enter_context(lines_to(args.rejects)) if args.rejects else None
+    with Outputs(_inputs(args, source)) as outputs, watch(source, bar=not table) as progress:
+        destinations = _Destinations.open(args, outputs, table)
+        extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.sets)
         if extractor.promise is not None:
             progress.tell(_promised(extractor.promise, "entities", ""))
         if extractor.relation_promise is not None:
             progress.tell(_promised(extractor.relation_promise, "relations", _GIVEN))
-        rejected = RejectLog(write_reject, progress.tell)
+        rejected = RejectLog(
+            line_writer(destinations.rejects) if destinations.rejects else None, progress.tell
+        )
         tally = _Tally(progress, rejected, related=bool(extractor.relations))
-        sinks = _sinks(args, table, stack, tally)
         pairs = paired(extractor, _accepted(items, tally.rejected), args.batch_size)
-        _consume(_through(pairs, [*sinks, tally.add]), args, extractor.name, tally.rejected)
+        passed = _through(pairs, [*_sinks(destinations), tally.add])
+        _consume(_then(passed, lambda: destinations.finish(tally)), destinations, extractor.name, rejected)
     tally.end()
     if args.text is None:
         progress.tell(tally.summary(time.monotonic() - begin, args))
@@ -225,20 +226,12 @@ def _single(args: argparse.Namespace) -> Post:
     return parse_post(record, "--text")
 
 
-def _check_places(args: argparse.Namespace, source: Path | None) -> None:
-    """No file may be written that is read, or written twice."""
-    outputs = {"-o": args.output, "--report": args.report, "--rejects": args.rejects}
-    taken: dict[Path, str] = {source.resolve(): "the file of posts"} if source is not None else {}
-    for option, path in outputs.items():
-        if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
-            continue  # /dev/null may be named as often as one likes
-        if path.resolve() in taken:
-            raise ConfigError(
-                f"{option} {path} is also {taken[path.resolve()]}", expected="files of their own"
-            )
-        if not path.parent.is_dir() or path.is_dir():
-            raise ConfigError(f"{option} {path}: no file can be written there", do="make the folder first")
-        taken[path.resolve()] = option
+def _inputs(args: argparse.Namespace, source: Path | None) -> list[Input]:
+    """What is read during the run, standard input included, which may be a file."""
+    read: list[Input] = [path for path in (source, args.alt_text_file) if path is not None]
+    with suppress(OSError):  # a stream that is no descriptor, as in tests and notebooks
+        return [*read, sys.stdin.fileno()] if args.file == _STDIN else read
+    return read
 
 
 # --- through -----------------------------------------------------------------------------------------
@@ -273,19 +266,49 @@ def _through(pairs: Iterable[Pair], sinks: Iterable[Callable[[Post, Extraction],
         yield post, extraction
 
 
+def _then(pairs: Iterable[Pair], end: Callable[[], None]) -> Iterator[Pair]:
+    yield from pairs
+    end()
+
+
 # --- what goes out -----------------------------------------------------------------------------------
 
 
-def _sinks(
-    args: argparse.Namespace, table: bool, stack: ExitStack, tally: _Tally
-) -> list[Callable[[Post, Extraction], None]]:
+@dataclass
+class _Destinations:
+    """Where results go; ``output`` is None for standard output, where ``lines`` are wanted there."""
+
+    outputs: Outputs
+    lines: bool
+    table: bool
+    output: OutputFile | None
+    report: OutputFile | None
+    rejects: OutputFile | None
+
+    @classmethod
+    def open(cls, args: argparse.Namespace, outputs: Outputs, table: bool) -> _Destinations:
+        """Open everything before the work; lines of a run that is broken off stay in their ``.part``."""
+        output = None if to_stdout(args.output) else outputs.open(args.output, keep_part=True)
+        report = outputs.open(args.report) if args.report else None
+        rejects = None if to_stdout(args.rejects) else outputs.open(args.rejects, keep_part=True)
+        return cls(outputs, args.output is not None or not table, table, output, report, rejects)
+
+    def finish(self, tally: _Tally) -> None:
+        """Put the lines in their place: they are complete, whatever becomes of the report."""
+        if self.output is not None:
+            self.outputs.finish(self.output, keep=not tally.nothing_done)
+        if self.rejects is not None:
+            self.outputs.finish(self.rejects)
+
+
+def _sinks(destinations: _Destinations) -> list[Callable[[Post, Extraction], None]]:
     from twofold.records import to_line
 
     sinks: list[Callable[[Post, Extraction], None]] = []
-    if args.output is not None or not table:
-        write = stack.enter_context(lines_to(args.output, keep=lambda: not tally.nothing_done))
+    if destinations.lines:
+        write = line_writer(destinations.output)
         sinks.append(lambda post, extraction: write(to_line(extraction)))
-    if table:
+    if destinations.table:
         from rich.console import Console
 
         from twofold.console.extraction_table import ExtractionTable
@@ -295,13 +318,13 @@ def _sinks(
     return sinks
 
 
-def _consume(pairs: Iterator[Pair], args: argparse.Namespace, model: str, rejected: RejectLog) -> None:
-    if args.report is None:
+def _consume(pairs: Iterator[Pair], destinations: _Destinations, model: str, rejected: RejectLog) -> None:
+    if destinations.report is None:
         deque(pairs, maxlen=0)
         return
     from twofold.report import write_report
 
-    write_report(pairs, args.report, model=model, rejected=rejected)
+    write_report(pairs, destinations.report, model=model, rejected=rejected)
 
 
 @dataclass

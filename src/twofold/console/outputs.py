@@ -1,67 +1,54 @@
-"""Where results go: a file that looks finished only when it is, or standard output.
-
-A file is written as ``NAME.part`` beside its place and renamed at the end. When the run is cut off,
-what was done so far stays in the ``.part`` file, and an older ``NAME`` stays as it was.
-"""
+"""Lines to a file or to standard output, and the log of records that could not become posts."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, overload
+from typing import overload
 
-from twofold.errors import DataError
+from twofold.files import Input, OutputFile, write_whole
 from twofold.posts import Rejected
 
 WriteLine = Callable[[str], None]
 """Takes a line without its end."""
 
 
+def to_stdout(path: Path | None) -> bool:
+    """Whether this names standard output: None or "-"."""
+    return path is None or str(path) == "-"
+
+
 @contextmanager
-def lines_to(path: Path | None, keep: Callable[[], bool] = lambda: True) -> Iterator[WriteLine]:
-    """Write lines in UTF-8.
+def lines_to(path: Path | None, inputs: Iterable[Input] = ()) -> Iterator[WriteLine]:
+    """Write lines in UTF-8; a file appears at the end.
 
     Args:
         path: a file; None or "-" for standard output.
-        keep: asked at the end; False to leave an older file as it was.
+        inputs: what is read meanwhile.
 
     Raises:
-        DataError: the file cannot be opened.
+        DataError: the file cannot be written.
     """
-    if path is None or str(path) == "-":
-        yield _writer(sys.stdout.buffer, flush=True)
+    if path is None or to_stdout(path):
+        yield line_writer(None)
         return
-    direct = path.exists() and not path.is_file()  # /dev/null, a pipe
-    place = path if direct else path.with_name(f"{path.name}.part")
-    with _open(place, path) as stream:
-        yield _writer(stream, flush=direct)
-    if direct:
-        return
-    if keep():
-        place.replace(path)
-    else:
-        place.unlink()
+    with write_whole(path, inputs=inputs) as output:
+        yield line_writer(output)
 
 
-def _open(place: Path, path: Path) -> BinaryIO:
-    try:
-        return place.open("wb")
-    except OSError as error:
-        raise DataError(
-            f"cannot be written: {error.strerror}",
-            where=str(path),
-            expected="a file in a folder that may be written to",
-        ) from error
+def line_writer(output: OutputFile | None) -> WriteLine:
+    """Write lines to an output; None for standard output, where each comes at once."""
 
-
-def _writer(stream: BinaryIO, flush: bool) -> WriteLine:
     def write(line: str) -> None:
-        stream.write(line.encode("utf-8") + b"\n")
-        if flush:  # whoever reads a pipe gets each result when it is there
-            stream.flush()
+        data = line.encode("utf-8") + b"\n"
+        if output is not None:
+            output.write(data)
+        else:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
 
     return write
 

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import twofold
+from twofold.files import OutputFile
 from twofold.posts import Entity, Extraction, Post, Rejected, Relation
 from twofold.report.least_confident import LeastConfidentPosts
 from twofold.report.post_view import PostView
 from twofold.report.summary import Summary
-from twofold.report.templates import asset, template, write_whole
+from twofold.report.templates import asset, page_output, template
 
 POST_LIMIT = 500
 """Posts a report shows; a browser must still open it."""
@@ -30,7 +31,7 @@ _SOURCE_COLOURS = 5
 
 def write_report(
     extractions: Iterable[tuple[Post, Extraction]],
-    path: Path,
+    path: Path | OutputFile,
     *,
     model: str,
     rejected: Sequence[Rejected] = (),
@@ -44,7 +45,7 @@ def write_report(
 
     Args:
         extractions: each post with what was found in it; consumed as a stream.
-        path: file to write; its folder is made where it is absent.
+        path: file to write, whose folder is made where it is absent, or an output opened for it.
         model: name of the model, for the heading.
         rejected: input records that could not become posts. Looked at after the last extraction, so a
             list that is still filling while the stream is read is welcome.
@@ -54,8 +55,10 @@ def write_report(
         DataError: where the file cannot be written.
     """
     summary, least_confident = Summary(), LeastConfidentPosts(limit)
-    least_confident.fill(extractions, summary)
-    write_whole(Path(path), _page(summary, least_confident.posts(), model, rejected))
+    with page_output(path) as output:
+        least_confident.fill(extractions, summary)
+        for part in _page(summary, least_confident.posts(), model, rejected):
+            output.write(part.encode("utf-8"))
 
 
 def _page(summary: Summary, posts: list[PostView], model: str, rejected: Sequence[Rejected]) -> Iterator[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
-from twofold.errors import DataError
+from twofold.files import OutputFile
 from twofold.posts import in_words
 from twofold.report.escaping import shorten, visible
 
@@ -50,22 +50,20 @@ def small(value: float) -> str:
     return "<0.001" if 0 < value < 0.001 else f"{value:.3f}"
 
 
-def write_whole(path: Path, parts: Iterator[str]) -> None:
-    """Write a page; it appears whole or not at all.
+@contextmanager
+def page_output(path: Path | OutputFile) -> Iterator[OutputFile]:
+    """Where a page goes, opened at once; it appears when the block ends well, and whole.
+
+    Args:
+        path: the file, whose folder is made where it is absent, or an output that was opened for it.
 
     Raises:
         DataError: where the file cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    output = path if isinstance(path, OutputFile) else OutputFile(Path(path), make_folder=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(parts)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"the report cannot be written: {error.strerror}", where=str(path), do="give another place for it"
-        ) from error
+        yield output
+    except BaseException:
+        output.abandon()
+        raise
+    output.finish()

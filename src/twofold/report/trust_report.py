@@ -11,15 +11,16 @@ from pathlib import Path
 import twofold
 from twofold.evaluation.domain_shift import Shift
 from twofold.evaluation.trust_report import TrustReport
+from twofold.files import OutputFile
 from twofold.report.domain_shift_section import domain_shift_section
 from twofold.report.plots import SHAPES
-from twofold.report.templates import asset, template, write_whole
+from twofold.report.templates import asset, page_output, template
 from twofold.report.trust_section import section
 
 
 def write_trust_report(
     reports: Mapping[str, TrustReport],
-    path: Path,
+    path: Path | OutputFile,
     *,
     model: str,
     data: str,
@@ -29,7 +30,7 @@ def write_trust_report(
 
     Args:
         reports: by what was predicted, in the plural.
-        path: file to write; its folder is made where it is absent.
+        path: file to write, whose folder is made where it is absent, or an output opened for it.
         model: name of the model. data: of the posts it was measured on.
         foreign: what it was held against.
 
@@ -48,4 +49,6 @@ def write_trust_report(
         shapes=SHAPES,
         style=asset("page.css") + asset("trust_report.css"),
     )
-    write_whole(Path(path), page)
+    with page_output(path) as output:
+        for part in page:
+            output.write(part.encode("utf-8"))

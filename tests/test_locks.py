@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from twofold.errors import DataError
+from twofold.locks import lock_folder, open_locked
+
+
+def test_one_holds_it_the_other_is_refused(tmp_path):
+    with lock_folder(tmp_path / "model"):
+        with (
+            pytest.raises(DataError, match="another run is writing there") as error,
+            lock_folder(tmp_path / "model"),
+        ):
+            pass
+        assert error.value.where == str(tmp_path / "model")
+        with lock_folder(tmp_path / "other"):
+            pass
+    with lock_folder(tmp_path / "model"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_run_left_keeps_nobody_away(tmp_path):
+    (tmp_path / ".model.lock").touch()
+    with lock_folder(tmp_path / "model"):
+        pass
+
+
+def test_no_place_for_it(tmp_path):
+    with pytest.raises(DataError, match="cannot be written"), lock_folder(tmp_path / "gone" / "model"):
+        pass
+
+
+def test_a_file_that_was_moved_away_while_waiting_is_not_taken_for_the_new_one(tmp_path, monkeypatch):
+    from twofold import locks
+
+    part, place, take = tmp_path / "a.part", tmp_path / "a", locks.take
+    part.write_bytes(b"of the first run")
+
+    def finish_just_then(handle: int) -> bool:
+        if part.exists() and part.read_bytes():
+            part.replace(place)
+        return take(handle)
+
+    monkeypatch.setattr(locks, "take", finish_just_then)
+    handle = open_locked(part)
+    os.write(handle, b"second")
+    os.close(handle)
+    assert place.read_bytes() == b"of the first run"
+    assert part.read_bytes() == b"second"
