@@ -70,7 +70,12 @@ def configuration(data: Path, task: str, fusion: str, epochs: int, seed: int) ->
     return Config(
         DataConfig((str(data / "train.jsonl"),), (str(data / "dev.jsonl"),)),
         replace(
-            base.model, task=task, fusion=fusion, sources=("picture",), weights="float32", relations=options
+            base.model,
+            task=task,
+            fusion=fusion,
+            modalities=("picture",),
+            weights="float32",
+            relations=options,
         ),
         replace(base.training, epochs=epochs, patience=0, seed=seed),
     )

@@ -146,11 +146,11 @@ def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Wo
 
     torch.set_num_threads(threads)
     config, built = model.folder.config, _model_config(model)
-    text = load_text_encoder(built.text)
-    image = load_image_encoder(built.image) if "picture" in config.sources else None
+    text = load_text_encoder(built.text_encoder)
+    image = load_image_encoder(built.image_encoder) if "picture" in config.sources else None
     if text.width != config.text.width:
         raise ValueError(
-            f"the model's text states have width {config.text.width}, {built.text} has {text.width}"
+            f"the model's text states have width {config.text.width}, {built.text_encoder} has {text.width}"
         )
     tagger = build_model(built, config.labels, text, image).eval()  # weights of the head do not matter
     tensors = [(name, {k: torch.from_numpy(np.array(v)) for k, v in x.items()}) for name, x in calls]
@@ -173,7 +173,7 @@ def _model_config(model: twofold.Extractor) -> ModelConfig:
     config, written = model.folder.config, model.folder.path / "training.toml"
     if written.is_file():
         return read_config(written).model
-    return ModelConfig(fusion=config.fusion, sources=config.sources[1:])
+    return ModelConfig(fusion=config.fusion, modalities=config.sources[1:])
 
 
 # --- memory ------------------------------------------------------------------------------------------

@@ -69,11 +69,11 @@ def _steps(fusion: str, posts: Path, work: Path, threads: int, stack: ExitStack)
     from twofold.training.run import make_ready
 
     base = read_config(BASE)
-    sources = () if fusion == BASELINE else base.model.sources
+    sources = () if fusion == BASELINE else base.model.modalities
     config = replace(
         base,
         data=DataConfig((str(posts),), (str(posts),)),
-        model=replace(base.model, fusion=fusion, sources=sources),
+        model=replace(base.model, fusion=fusion, modalities=sources),
         training=replace(base.training, threads=threads),
     )
     ready = make_ready(config, _silent)

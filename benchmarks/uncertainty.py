@@ -35,7 +35,7 @@ from measures import Chain, View, alone, evidential, of_words, together
 
 import twofold
 from twofold.calibration.splits import first_half
-from twofold.config import Config, DataConfig, read_config, read_toml
+from twofold.config import Config, DataConfig, read_config
 from twofold.errors import DataError, TwofoldError
 from twofold.evaluation.bootstrap import DRAWS
 from twofold.evaluation.trust_report import plain
@@ -152,7 +152,10 @@ def _fusion(kind: str, base: Config) -> dict[str, Any]:
         return {"fusion": kind}
     if kind == DEFAULT:
         return {}
-    return {"fusion": "evidential", "evidential": replace(base.model.evidential, pooling=kind, blanks=0.0)}
+    return {
+        "fusion": "evidential",
+        "evidential": replace(base.model.evidential, pooling=kind, blank_pictures=0.0),
+    }
 
 
 def finished(job: Job) -> bool:
@@ -163,7 +166,7 @@ def finished(job: Job) -> bool:
     """
     if not (job.out / "manifest.json").exists():
         return False
-    then = read_toml(Config, job.out / "training.toml")
+    then = read_config(job.out / "training.toml")
     card = json.loads((job.out / "card.json").read_text(encoding="utf-8"))
     hashes = [corpus["sha256"] for part in ("train", "dev") for corpus in card[part]]
     files = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in _files(job.config.data)]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twofold.config import (
+    RENAMED_KEYS,
     BottleneckConfig,
     Config,
     DataConfig,
+    DirichletConfig,
     EvidentialConfig,
     ModelConfig,
     MultigranularConfig,
@@ -20,12 +26,21 @@ from twofold.config import (
     TrainingConfig,
     from_mapping,
     read_config,
-    resolve,
     to_toml,
     tomllib,
 )
 from twofold.errors import ConfigError
 
+CLASSES = (
+    DataConfig,
+    ModelConfig,
+    EvidentialConfig,
+    BottleneckConfig,
+    MultigranularConfig,
+    DirichletConfig,
+    RelationsConfig,
+    TrainingConfig,
+)
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
@@ -48,12 +63,13 @@ def test_an_empty_file_gives_the_defaults(tmp_path):
 def test_what_is_written_is_read_back(tmp_path):
     config = Config(
         DataConfig(("a/train.txt", "ü b.jsonl"), ("dev.txt",), "pictures", "alt.tsv"),
-        ModelConfig(name='with "quotes" and \\', sources=(), evidential=EvidentialConfig(weight=2.5)),
+        ModelConfig(name='with "quotes" and \\', modalities=(), evidential=EvidentialConfig(loss_weight=2.5)),
         TrainingConfig(epochs=3, encoder_lr=1e-05, seed=7),
     )
     written = _write(tmp_path, to_toml(config))
-    assert read_config(written) == resolve(config, tmp_path)
-    assert read_config(written).model == config.model
+    found = read_config(written)
+    assert (found.model, found.training) == (config.model, config.training)
+    assert found.data.train == (str(tmp_path / "a/train.txt"), str(tmp_path / "ü b.jsonl"))
 
 
 # Half surrogate pairs cannot stand in TOML; see the test below for what lies beyond.
@@ -66,8 +82,8 @@ _floats = st.floats(allow_nan=False, allow_infinity=False)
     model=st.builds(
         ModelConfig,
         name=_text,
-        sources=st.lists(_text).map(tuple),
-        evidential=st.builds(EvidentialConfig, weight=_floats),
+        modalities=st.lists(_text).map(tuple),
+        evidential=st.builds(EvidentialConfig, loss_weight=_floats),
     ),
     training=st.builds(TrainingConfig, epochs=st.integers(0, 10**9), encoder_lr=_floats, device=_text),
 )
@@ -119,7 +135,7 @@ def test_paths_are_untouched_where_plain_data_comes():
         ("[training]\nepoch = 3\n", "epoch", "'epochs', perhaps"),
         ("[model]\nfussion = 'evidential'\n", "fussion", "'fusion', perhaps"),
         ("[trainig]\nepochs = 3\n", "trainig", "'training', perhaps"),
-        ("[model]\nzzz = 1\n", "zzz", "one of name, task, text, image"),
+        ("[model]\nzzz = 1\n", "zzz", "one of name, task, text_encoder, image_encoder"),
     ],
 )
 def test_an_unknown_key_names_the_nearest(tmp_path, text, key, nearest):
@@ -135,8 +151,8 @@ def test_an_unknown_key_names_the_nearest(tmp_path, text, key, nearest):
         ("[training]\nepochs = '3'\n", "a value of type int"),
         ("[training]\nepochs = 3.5\n", "a value of type int"),
         ("[training]\nepochs = true\n", "a value of type int"),
-        ("[training]\nwarmup = '0.1'\n", "a value of type float"),
-        ("[training]\nwarmup = true\n", "a value of type float"),
+        ("[training]\nwarmup_ratio = '0.1'\n", "a value of type float"),
+        ("[training]\nwarmup_ratio = true\n", "a value of type float"),
         ("[model]\nname = 3\n", "a value of type str"),
         ("[data]\ntrain = 3\n", "a list of strings"),
         ("[data]\ntrain = ['a', 3]\n", "a list of strings"),
@@ -156,16 +172,106 @@ def test_the_message_says_file_section_and_key(tmp_path):
 
 
 def test_a_whole_number_passes_for_a_fraction_and_one_string_for_a_list(tmp_path):
-    config = read_config(_write(tmp_path, "[training]\naverage = 0\n[model]\nsources = 'picture'\n"))
-    assert config.training.average == 0.0
-    assert isinstance(config.training.average, float)
-    assert config.model.sources == ("picture",)
+    config = read_config(_write(tmp_path, "[training]\nema_decay = 0\n[model]\nmodalities = 'picture'\n"))
+    assert config.training.ema_decay == 0.0
+    assert isinstance(config.training.ema_decay, float)
+    assert config.model.modalities == ("picture",)
 
 
-@pytest.mark.parametrize(("tagger", "expected"), [("default", "default"), ("", ""), ("t", "here/t")])
-def test_a_tagger_is_found_beside_the_file(tagger, expected):
-    config = Config(model=ModelConfig(relations=RelationsConfig(tagger=tagger)))
-    assert resolve(config, Path("here")).model.relations.tagger == str(Path(expected) if expected else "")
+@pytest.mark.parametrize(("tagger", "expected"), [("default", "default"), ("", ""), ("t", None)])
+def test_a_tagger_is_found_beside_the_file(tmp_path, tagger, expected):
+    config = read_config(_write(tmp_path, f"[model.relations]\ntagger = '{tagger}'\n"))
+    assert config.model.relations.tagger == (str(tmp_path / "t") if expected is None else expected)
+
+
+# --- files that extend others
+
+
+def test_an_extending_file_changes_what_it_names_and_keeps_the_rest(tmp_path):
+    (tmp_path / "base.toml").write_text(
+        "[data]\ntrain = ['a', 'b']\n[model]\nname = 'base'\n[model.evidential]\npooling = 'monig'\n"
+        "loss_weight = 2.0\n[training]\nepochs = 9\nseed = 4\n"
+    )
+    text = "extends = 'base.toml'\n[data]\ntrain = ['c']\n[model.evidential]\nloss_weight = 3.0\n"
+    config = read_config(_write(tmp_path, text + "[training]\nseed = 5\n"))
+    assert config.data.train == (str(tmp_path / "c"),)  # a list is replaced
+    assert config.model == ModelConfig(name="base", evidential=EvidentialConfig("monig", 3.0))
+    assert config.training == TrainingConfig(epochs=9, seed=5)
+
+
+def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "base.toml").write_text("[data]\nimages = 'photos'\nalt_text = 'alt.tsv'\n")
+    (tmp_path / "between.toml").write_text("extends = 'base.toml'\n")
+    path = _write(tmp_path / "sub", "extends = '../between.toml'\n[data]\nalt_text = 'own.tsv'\n")
+    data = read_config(path).data
+    assert Path(data.images).resolve() == tmp_path / "photos"
+    assert data.alt_text == str(tmp_path / "sub" / "own.tsv")
+
+
+def test_files_that_extend_each_other_are_refused(tmp_path):
+    (tmp_path / "base.toml").write_text("extends = 'c.toml'\n")
+    error = _error(tmp_path, "extends = './base.toml'\n")
+    assert error.what.startswith("it extends itself")
+    assert error.what.count("c.toml") == 2
+    assert error.do == "remove one of the extends keys"
+
+
+@pytest.mark.parametrize(
+    ("value", "where", "what"), [("'gone.toml'", "gone.toml", "cannot read it"), ("3", "extends", "3 came")]
+)
+def test_what_is_extended_must_be_a_file(tmp_path, value, where, what):
+    error = _error(tmp_path, f"extends = {value}\n")
+    assert error.where.endswith(where)
+    assert error.what.startswith(what)
+
+
+# --- names of the version before
+
+
+def test_every_renamed_key_is_read_under_its_old_name_with_a_notice(tmp_path, capsys):
+    for old, new in RENAMED_KEYS.items():
+        (table, _, old_key), value = old.rpartition("."), _other_value(new)
+        config = read_config(_write(tmp_path, f"[{table}]\n{old_key} = {json.dumps(value)}\n"))
+        assert _setting(config, new) == (tuple(value) if isinstance(value, list) else value)
+        notice = capsys.readouterr().err
+        assert notice.count("\n") == 1
+        assert f"key {old!r} is now {new!r}" in notice
+
+
+def _setting(config: Config, name: str) -> object:
+    return functools.reduce(getattr, name.split("."), config)
+
+
+def _other_value(name: str) -> object:
+    """A value that differs from the default."""
+    default = _setting(Config(), name)
+    return [] if isinstance(default, tuple) else default + 1 if not isinstance(default, str) else "other"
+
+
+def test_renamed_values_are_read_under_their_old_names(tmp_path, capsys):
+    text = "[model.bottleneck]\nreduction = 'textbook'\nalignment = 'released'\n"
+    found = read_config(_write(tmp_path, text)).model.bottleneck
+    assert (found.kl_reduction, found.alignment) == ("sum_mean", "rolled_jsd")
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_present_names_give_no_notice(tmp_path, capsys):
+    read_config(_write(tmp_path, to_toml(Config())))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_key_under_both_names_is_an_error(tmp_path, order):
+    lines = ["sources = []", "modalities = ['picture']"][::order]
+    error = _error(tmp_path, "[model]\n" + "\n".join(lines) + "\n")
+    assert error.what == "'sources' and 'modalities' are the same key"
+
+
+def test_an_extending_file_with_old_names_wins_over_new_ones(tmp_path):
+    (tmp_path / "base.toml").write_text("[model]\nmodalities = ['picture']\n")
+    config = read_config(_write(tmp_path, "extends = 'base.toml'\n[model]\nsources = []\n"))
+    assert config.model.modalities == ()
 
 
 @pytest.mark.parametrize("content", [b"[data\n", b"epochs == 3", b"name = '\xff'"])
@@ -182,28 +288,41 @@ def test_no_such_file(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.toml")), ids=lambda path: path.stem)
-def test_shipped_configurations_are_valid_and_name_their_data(path):
+def test_shipped_configurations_are_valid_and_name_their_data(path, capsys):
     config = read_config(path)
-    assert config.data.train
-    assert config.data.dev
-    assert not any(
-        Path(name).is_absolute() for name in tomllib.loads(path.read_text("utf-8"))["data"]["train"]
-    )
+    assert bool(config.data.train) == bool(config.data.dev) == (path.stem != "shared")
+    raw = tomllib.loads(path.read_text("utf-8"))
+    assert not any(Path(name).is_absolute() for name in raw.get("data", {}).get("train", ()))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_repeats_nothing_of_the_one_it_extends():
+    for path in CONFIGS.rglob("*.toml"):
+        raw = tomllib.loads(path.read_text("utf-8"))
+        if "extends" in raw:
+            base = dataclasses.asdict(read_config(path.parent / raw.pop("extends")))
+            assert [key for key, value in _leaves(raw) if dict(_leaves(base)).get(key) == value] == []
+
+
+def _leaves(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def test_every_field_is_explained_in_the_docstring_of_its_class():
+    for kind in CLASSES:
+        named = re.findall(r"(?m)^        (\w+): \S", kind.__doc__.split("Attributes:")[1])
+        assert named == [field.name for field in dataclasses.fields(kind)]
 
 
 def test_the_documentation_names_every_key():
     page = (CONFIGS.parent / "docs" / "training.md").read_text("utf-8")
     names = {
         field.name
-        for kind in (
-            DataConfig,
-            ModelConfig,
-            EvidentialConfig,
-            BottleneckConfig,
-            MultigranularConfig,
-            RelationsConfig,
-            TrainingConfig,
-        )
+        for kind in CLASSES
         for field in dataclasses.fields(kind)
         if not dataclasses.is_dataclass(field.default_factory)
     }

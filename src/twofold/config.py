@@ -1,7 +1,14 @@
 """Configuration of a training: frozen dataclasses, read from and written to TOML.
 
-An unknown key is an error that names the nearest known one; a value of the wrong type says which
-type was expected. No defaults hide elsewhere: what is not in the file is in these classes.
+Each field is explained in the ``Attributes`` section of its class; ``twofold train --help`` prints these
+texts. A file may build on another one (``extends = "default.toml"``): tables are merged, values of the
+extending file win, and paths are relative to the file that names them. A key that was renamed is read under
+its old name for one version, with a notice (`RENAMED_KEYS`).
+
+An unknown key is an error that names the nearest known one; a value of the wrong type says which type was
+expected. A key that is left out has the default of these classes. Constants of a method that are no settings
+(hidden sizes of evidential fusion, dropout rates of the fusions, where scales start) are in
+`twofold.fusion` and `twofold.models`, beside the code that uses them.
 """
 
 from __future__ import annotations
@@ -11,7 +18,7 @@ import difflib
 import json
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,21 +30,23 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-NO_FILES = ("encoder", "none")
-"""What `MultigranularConfig.augmentation` may say besides a file."""
-
 T = TypeVar("T")
+
+DEFAULT_TAGGER = "default"
+"""The model that ships with the package."""
+BUILT_IN_AUGMENTATIONS = ("encoder", "none")
+"""Values of `MultigranularConfig.augmentation` that are not the path of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """What is read. Paths are relative to the configuration file.
+    """The files of a training.
 
     Attributes:
-        train: files of any known format.
-        dev: files on which the best epoch is chosen; the mean of their F1 counts.
-        images: folder of pictures ("" for none).
-        alt_text: TSV of picture descriptions ("" for none).
+        train: files to train on, in any format that Twofold reads.
+        dev: files on which the best epoch is chosen (by the mean of their F1) and confidences are calibrated.
+        images: folder of the pictures; "" for none.
+        alt_text: TSV file of picture descriptions; "" for none.
     """
 
     train: tuple[str, ...] = ()
@@ -48,24 +57,25 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True)
 class EvidentialConfig:
-    """Options of the fusion ``evidential``.
+    """Options of the fusion ``evidential`` (system A).
 
     Attributes:
-        pooling: ``monig``, ``prior_corrected``, ``discounted`` or ``log_linear``.
-        weight: λₑ, of the evidence loss. regulariser: λ, of evidence for wrong predictions.
-        blanks: chance that a picture is shown as a blank one in training, to claim no evidence there.
-        strangers: chance that another post's picture is shown in training.
+        pooling: rule that pools the distributions of the modalities into one: monig, prior_corrected,
+            discounted or log_linear.
+        loss_weight: weight of the evidence loss beside the loss of the head, at least 0.
+        regulariser_weight: weight, within the evidence loss, of the penalty on evidence for wrong
+            predictions, at least 0.
+        blank_pictures: probability, 0 to 1, that a picture is replaced by one of a single colour in training;
+            the model learns to claim no evidence for it.
+        mismatched_pictures: probability, 0 to 1, that a picture is replaced by that of another post of the
+            batch in training. With blank_pictures it must not exceed 1.
     """
 
     pooling: str = "prior_corrected"
-    weight: float = 0.05
-    regulariser: float = 0.01
-    blanks: float = 0.15
-    strangers: float = 0.0
-
-
-DEFAULT_TAGGER = "default"
-"""The model that ships with the package."""
+    loss_weight: float = 0.05
+    regulariser_weight: float = 0.01
+    blank_pictures: float = 0.15
+    mismatched_pictures: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,113 +83,125 @@ class RelationsConfig:
     """Options of the task ``relations``.
 
     Attributes:
-        markers: ``typed``, ``untyped`` or ``plain``, what is put round head and tail.
-        tagger: predicts the types of arguments: ``default``, or a model folder; "" for none, and then the
-            types are those of the data, which typed markers must not tell.
-        imbalance: ``none``, ``weights`` or ``logit_adjustment``, for classes of unlike size.
-        strength: τ of the latter two.
-        orders: ``given``, the pairs as the data gives them, or ``both``, each also the other way round.
-        symmetric: relations that hold both ways; the other way round all others are none.
+        markers: marker tokens around head and tail: typed (they name the entity type), untyped or plain.
+        tagger: model that predicts the entity types of the arguments: default (the shipped model) or a model
+            folder; "" takes the types of the data, which typed markers must not use.
+        imbalance: treatment of imbalanced classes: none, weights (a weighted loss) or logit_adjustment.
+        imbalance_strength: strength of the two treatments, 0 (none) to 1 (classes count alike).
+        argument_order: pairs to learn from: given (as in the data), or both (each pair in both orders of head
+            and tail).
+        symmetric: relations that hold in both orders; in the other order every other relation is None.
     """
 
     markers: str = "typed"
     tagger: str = DEFAULT_TAGGER
     imbalance: str = "none"
-    strength: float = 0.5
-    orders: str = "given"
+    imbalance_strength: float = 0.5
+    argument_order: str = "given"
     symmetric: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BottleneckConfig:
-    """Options of the fusion ``bottleneck``.
+    """Options of the fusion ``bottleneck`` (system C).
 
     Attributes:
-        form: ``corrected``, or ``faithful`` to the released code.
-        inner: H, width of the latents of the corrected form; the faithful ones are as wide as the words.
-        alignment: ``jsd``, ``infonce``, or ``released`` (JSD that takes the same picture for another).
-        reduction: of the KL, ``textbook`` (sum over H, mean over real elements) or ``released`` (mean).
-        alignment_weight: β₁. text_weight: β₂, of KLᵗ. picture_weight: β₃, of KLᵛ.
+        form: corrected, or faithful to the original implementation.
+        hidden_size: size of the latent vectors of the corrected form; those of the faithful form have the
+            size of the word states.
+        alignment: estimator of the mutual information of text and picture: jsd, infonce, or rolled_jsd (as in
+            the original implementation, where a negative may be the same picture).
+        kl_reduction: reduction of the KL divergence to one number: sum_mean (sum over the hidden size, mean
+            over real elements), or mean (over everything, padding included, as in the original
+            implementation).
+        alignment_weight: weight of the alignment in the loss, at least 0.
+        text_kl_weight: weight of the KL divergence of the text latents, at least 0.
+        picture_kl_weight: weight of the KL divergence of the picture latents, at least 0.
     """
 
     form: str = "corrected"
-    inner: int = 128
+    hidden_size: int = 128
     alignment: str = "jsd"
-    reduction: str = "textbook"
+    kl_reduction: str = "sum_mean"
     alignment_weight: float = 0.1
-    text_weight: float = 1e-3
-    picture_weight: float = 1e-3
+    text_kl_weight: float = 1e-3
+    picture_kl_weight: float = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class MultigranularConfig:
-    """Options of the fusion ``multigranular``.
+    """Options of the fusion ``multigranular`` (system B).
 
     Attributes:
-        form: ``corrected``, or ``faithful`` to the released code.
-        inner: H, width of the layers of the corrected form; the faithful ones are as wide as the words.
-        augmentation: word vectors whose nearest neighbours augment the words: ``encoder`` (the text
-            encoder's own input embeddings), a file in a word2vec or GloVe format (its path is relative
-            to the configuration file), or ``none``.
-        augmentation_words: words of it that are read, the first and so the most frequent ones; 0 for all.
-        augment: ``add`` or ``gate``, how the augmentation joins the words.
-        auxiliary_weight: of the second task, where entities are whatever their type; 0 for none.
+        form: corrected, or faithful to the original implementation.
+        hidden_size: size of the layers of the corrected form, a multiple of 4; those of the faithful form
+            have the size of the word states.
+        augmentation: word vectors whose nearest neighbours augment the words: encoder (input embeddings of
+            the text encoder), a file in word2vec or GloVe format, or none.
+        augmentation_words: number of words read from them, the most frequent ones; 0 for all.
+        augmentation_mode: how the augmentation joins the word states: add or gate.
+        auxiliary_weight: weight of the auxiliary loss (entity spans without types), at least 0; 0 for none.
     """
 
     form: str = "corrected"
-    inner: int = 64
+    hidden_size: int = 64
     augmentation: str = "encoder"
     augmentation_words: int = 50_000
-    augment: str = "add"
+    augmentation_mode: str = "add"
     auxiliary_weight: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class DirichletConfig:
-    """Options of the fusion ``dirichlet``.
+    """Options of the fusion ``dirichlet`` (a baseline).
 
     Attributes:
-        weight: of its loss beside the CRF's.
-        regulariser: λ, of evidence for wrong outputs, once it has risen.
+        loss_weight: weight of the evidential loss beside the loss of the head, at least 0.
+        kl_weight: weight, within it, of the KL divergence that removes evidence for wrong outputs, after its
+            warm-up, at least 0.
     """
 
-    weight: float = 1.0
-    regulariser: float = 1.0
+    loss_weight: float = 1.0
+    kl_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """What is built.
+    """The model to build.
 
     Attributes:
-        name: the model's name, printed with each extraction.
-        task: ``entities`` or ``relations``.
-        text: ``minilm`` (embedded), a local folder, or a hub name.
-        image: ``efficientnet-lite0`` (embedded).
-        fusion: name in `twofold.models.build.FUSIONS`.
-        adapters: ``none``, or ``lora``: low-rank adapters instead of all weights of the text encoder.
-        adapter_rank: rank of these.
-        sources: sources besides the text.
-        max_crops: crops of a picture at most, for the source ``crops``.
-        source_dropout: chance that a source of a post is left out in training.
-        window_pieces: longest input of the text encoder, special pieces included.
-        context_words: words of context either side of a window of a long post.
-        weights: ``8bit`` or ``float32``, how the exported graphs keep theirs.
-        evidential, bottleneck, multigranular, dirichlet: options of the fusions so called; the others do not
-            look at them.
-        relations: options of that task; taggers do not look at them.
+        name: name of the model, printed with each extraction.
+        task: entities or relations.
+        text_encoder: minilm (embedded), a local folder, or the name of a model on the hub.
+        image_encoder: efficientnet-lite0 (embedded), a local folder, or the name of a model on the hub.
+        fusion: how text and other modalities are combined: evidential, multigranular, bottleneck, concat,
+            dirichlet or text_only.
+        adapters: none, or lora (low-rank adapters are trained instead of all weights of the text encoder).
+        adapter_rank: rank of the low-rank adapters, at least 1.
+        modalities: modalities besides the text: picture, whole, crops, alt_text, objects, ocr.
+        max_crops: largest number of crops of a picture, for the modality crops.
+        modality_dropout: probability, 0 to 1, that a modality of a post is left out in training, so that
+            every subset is learned.
+        window_pieces: longest input of the text encoder in word pieces, special ones included.
+        context_words: words of context on either side of a window of a long post.
+        weights: precision of the weights in the exported graphs: 8bit or float32.
+        evidential: options of the fusion evidential.
+        bottleneck: options of the fusion bottleneck.
+        multigranular: options of the fusion multigranular.
+        dirichlet: options of the fusion dirichlet.
+        relations: options of the task relations.
     """
 
     name: str = "custom"
     task: str = "entities"
-    text: str = "minilm"
-    image: str = "efficientnet-lite0"
+    text_encoder: str = "minilm"
+    image_encoder: str = "efficientnet-lite0"
     fusion: str = "evidential"
     adapters: str = "none"
     adapter_rank: int = 8
-    sources: tuple[str, ...] = ("picture", "alt_text")
+    modalities: tuple[str, ...] = ("picture", "alt_text")
     max_crops: int = 4
-    source_dropout: float = 0.3
+    modality_dropout: float = 0.3
     window_pieces: int = 256
     context_words: int = 32
     weights: str = "8bit"
@@ -192,25 +214,28 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """How it is trained.
+    """How the model is trained.
 
     Attributes:
-        epochs: at most. patience: epochs without a better dev F1 before stopping; 0 for never.
-        batch_size: posts a step.
-        encoder_lr: peak learning rate of the text encoder; 0 freezes it.
-        freeze_embeddings: keep the encoder's look-up table of word pieces as it was pretrained, so that
-            names never seen in training stay in the same space as those seen.
-        head_lr: of fusion and word states. crf_lr: of the CRF and the emission scale.
-        warmup: part of all steps in which rates rise; then they fall linearly to 0.
-        weight_decay: AdamW's, not on biases and norms.
-        average: decay of the running average of weights that is evaluated and kept; 0 for none.
-        clip: largest norm of the gradient.
-        piece_dropout: chance that a word piece is hidden from the text encoder.
-        seed: of everything random.
-        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``mps``.
-        precision: ``auto`` (bf16 where the hardware has it), ``float32`` or ``bfloat16``, for the
-            text encoder in training.
-        threads: of the CPU; 0 leaves it to PyTorch.
+        epochs: largest number of epochs.
+        patience: epochs without a better dev F1 before training stops; 0 for never.
+        batch_size: windows of posts in a training step.
+        encoder_lr: peak learning rate of the text encoder, or of its adapters; 0 freezes the encoder.
+        freeze_embeddings: keep the word-piece embeddings as pretrained, so that names never seen in training
+            stay in the same space as those seen.
+        head_lr: peak learning rate of the fusion and the word features.
+        crf_lr: peak learning rate of the CRF and of the emission scale.
+        warmup_ratio: share of all steps, 0 to 1, in which learning rates rise; then they fall linearly to 0.
+        weight_decay: weight decay of AdamW; biases and normalisation layers have none.
+        ema_decay: decay, 0 to 1, of the exponential moving average of the weights, which is evaluated and
+            kept; 0 for no average.
+        max_grad_norm: largest norm of the gradient; larger ones are clipped.
+        token_masking: probability, 0 to 1, that a word piece is replaced by the mask token in training.
+        seed: seed of all random numbers.
+        device: auto (a GPU where there is one), cpu, cuda or mps.
+        precision: precision of the text encoder in training: auto (bfloat16 where the hardware has it),
+            float32 or bfloat16.
+        threads: threads of the CPU; 0 leaves the number to PyTorch.
     """
 
     epochs: int = 5
@@ -220,11 +245,11 @@ class TrainingConfig:
     freeze_embeddings: bool = True
     head_lr: float = 5e-4
     crf_lr: float = 5e-3
-    warmup: float = 0.1
+    warmup_ratio: float = 0.1
     weight_decay: float = 0.01
-    average: float = 0.998
-    clip: float = 1.0
-    piece_dropout: float = 0.1
+    ema_decay: float = 0.998
+    max_grad_norm: float = 1.0
+    token_masking: float = 0.1
     seed: int = 1
     device: str = "auto"
     precision: str = "auto"
@@ -233,20 +258,142 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole training: data, model, training."""
+    """A whole training.
+
+    Attributes:
+        data: the files.
+        model: the model to build.
+        training: how it is trained.
+    """
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
-def read_config(path: Path) -> Config:
-    """Read a TOML file.
+# --- names of the version before -----------------------------------------------------------------------
+
+RENAMED_KEYS: Mapping[str, str] = {
+    "model.text": "model.text_encoder",
+    "model.image": "model.image_encoder",
+    "model.sources": "model.modalities",
+    "model.source_dropout": "model.modality_dropout",
+    "model.evidential.weight": "model.evidential.loss_weight",
+    "model.evidential.regulariser": "model.evidential.regulariser_weight",
+    "model.evidential.blanks": "model.evidential.blank_pictures",
+    "model.evidential.strangers": "model.evidential.mismatched_pictures",
+    "model.bottleneck.inner": "model.bottleneck.hidden_size",
+    "model.bottleneck.reduction": "model.bottleneck.kl_reduction",
+    "model.bottleneck.text_weight": "model.bottleneck.text_kl_weight",
+    "model.bottleneck.picture_weight": "model.bottleneck.picture_kl_weight",
+    "model.multigranular.inner": "model.multigranular.hidden_size",
+    "model.multigranular.augment": "model.multigranular.augmentation_mode",
+    "model.dirichlet.weight": "model.dirichlet.loss_weight",
+    "model.dirichlet.regulariser": "model.dirichlet.kl_weight",
+    "model.relations.strength": "model.relations.imbalance_strength",
+    "model.relations.orders": "model.relations.argument_order",
+    "training.warmup": "training.warmup_ratio",
+    "training.average": "training.ema_decay",
+    "training.clip": "training.max_grad_norm",
+    "training.piece_dropout": "training.token_masking",
+}
+"""Keys by the name they had in version 0.1; read for one version more."""
+RENAMED_VALUES: Mapping[str, Mapping[str, str]] = {
+    "model.bottleneck.alignment": {"released": "rolled_jsd"},
+    "model.bottleneck.kl_reduction": {"textbook": "sum_mean", "released": "mean"},
+}
+"""Values by the name they had in version 0.1, by (new) key."""
+
+
+def with_current_names(raw: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The same settings with each renamed key and value under its present name; prints a notice for each.
+
+    Args:
+        raw: tables as they stand in a file: ``model``, ``training``, ….
+        where: the file, named in notices and errors.
 
     Raises:
-        ConfigError: no such file, not TOML, an unknown key, or a value of the wrong type.
+        ConfigError: a key stands there under both names.
     """
-    return resolve(read_toml(Config, path), path.parent)
+    return _renamed(raw, "", where)
+
+
+def _renamed(table: Mapping[str, Any], prefix: str, where: str) -> dict[str, Any]:
+    current: dict[str, Any] = {}
+    for key, value in table.items():
+        path = f"{prefix}{key}"
+        new = RENAMED_KEYS.get(path, path)
+        name = new.rpartition(".")[2]
+        if name != key:
+            _notice(where, f"key {path!r} is now {new!r}")
+        if name in current or (name != key and name in table):
+            raise ConfigError(
+                f"{key!r} and {name!r} are the same key",
+                where=where,
+                expected="one of them",
+                do=f"use {name!r}",
+            )
+        inner = _renamed(value, f"{path}.", where) if isinstance(value, Mapping) else value
+        current[name] = _current_value(new, inner, where)
+    return current
+
+
+def _current_value(path: str, value: Any, where: str) -> Any:
+    new = RENAMED_VALUES.get(path, {}).get(value) if isinstance(value, str) else None
+    if new is None:
+        return value
+    _notice(where, f"value {value!r} of {path!r} is now {new!r}")
+    return new
+
+
+def _notice(where: str, what: str) -> None:
+    print(f"twofold: {where}: {what}; the old name is read for one version more", file=sys.stderr)
+
+
+# --- reading -------------------------------------------------------------------------------------------
+
+
+def read_config(path: Path) -> Config:
+    """Read a TOML file and the files it extends.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key, a value of the wrong type, or files that extend
+            each other in a circle.
+    """
+    return from_mapping(_with_base(path, ()), str(path))
+
+
+def _with_base(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
+    """Tables of a file over those of the file that it extends; paths relative to the working folder.
+
+    Args:
+        path: the file.
+        extending: the files that led here, the first first.
+    """
+    if any(path.resolve() == other.resolve() for other in extending):
+        raise ConfigError(
+            f"it extends itself: {' extends '.join(map(str, (*extending, path)))}",
+            where=str(path),
+            expected="a file that does not lead back to this one",
+            do="remove one of the extends keys",
+        )
+    raw = with_current_names(_read(path), str(path))
+    base = raw.pop("extends", "")
+    own = _with_paths(raw, path.parent)
+    if not isinstance(base, str):
+        raise ConfigError(f"{base!r} came", where=f"{path}: extends", expected="the path of a TOML file")
+    return merged(_with_base(path.parent / base, (*extending, path)), own) if base else own
+
+
+def merged(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with ``overrides`` over them; tables are merged key by key, lists are replaced."""
+    both = dict(settings)
+    for key, value in overrides.items():
+        inner = both.get(key)
+        both[key] = (
+            merged(inner, value) if isinstance(value, Mapping) and isinstance(inner, Mapping) else value
+        )
+    return both
 
 
 def read_toml(kind: type[T], path: Path) -> T:
@@ -260,7 +407,7 @@ def read_toml(kind: type[T], path: Path) -> T:
 
 
 def build(kind: type[T], raw: Mapping[str, Any], where: str) -> T:
-    """The same from plain data; ``where`` is named in errors."""
+    """Build a dataclass from plain data as `read_toml` does; ``where`` is named in errors."""
     built: T = _build(kind, raw, where)
     return built
 
@@ -274,33 +421,42 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"not TOML: {error}", where=str(path)) from error
 
 
-def resolve(config: Config, base: Path) -> Config:
-    """The same with paths of files made relative to the working folder instead of ``base``."""
+_PATHS: Mapping[str, tuple[str, ...]] = {
+    "data.train": (),
+    "data.dev": (),
+    "data.images": (),
+    "data.alt_text": (),
+    "model.multigranular.augmentation": BUILT_IN_AUGMENTATIONS,
+    "model.relations.tagger": (DEFAULT_TAGGER,),
+}
+"""Keys that hold paths, and values of theirs that are no paths; "" is none either."""
 
-    def at(name: str) -> str:
-        return str(base / name) if name else ""
 
-    data = config.data
-    found = DataConfig(
-        tuple(map(at, data.train)), tuple(map(at, data.dev)), at(data.images), at(data.alt_text)
-    )
-    options = config.model.multigranular
-    if options.augmentation not in NO_FILES:
-        options = dataclasses.replace(options, augmentation=at(options.augmentation))
-    relations = config.model.relations
-    if relations.tagger != DEFAULT_TAGGER:
-        relations = dataclasses.replace(relations, tagger=at(relations.tagger))
-    model = dataclasses.replace(config.model, multigranular=options, relations=relations)
-    return dataclasses.replace(config, data=found, model=model)
+def _with_paths(raw: Mapping[str, Any], folder: Path, prefix: str = "") -> dict[str, Any]:
+    """The same tables with the paths in them relative to the working folder instead of ``folder``."""
+
+    def located(name: Any, names: Iterable[str]) -> Any:
+        return str(folder / name) if isinstance(name, str) and name and name not in names else name
+
+    found: dict[str, Any] = {}
+    for key, value in raw.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            found[key] = _with_paths(value, folder, f"{path}.")
+        elif path in _PATHS and isinstance(value, list):
+            found[key] = [located(name, _PATHS[path]) for name in value]
+        else:
+            found[key] = located(value, _PATHS[path]) if path in _PATHS else value
+    return found
 
 
 def from_mapping(raw: Mapping[str, Any], where: str) -> Config:
-    """Build from plain data, as `read_config` does from a file."""
-    return build(Config, raw, where)
+    """Build from plain data, as `read_config` does from a file; paths stay as they are."""
+    return build(Config, with_current_names(raw, where), where)
 
 
 def to_toml(config: Config) -> str:
-    """Write as TOML; `read_config` gives the same back."""
+    """Write the whole configuration as TOML, defaults included; `read_config` reads the same back."""
     return "\n".join(line for name, table in asdict(config).items() for line in _toml_table(name, table))
 
 

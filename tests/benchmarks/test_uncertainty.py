@@ -34,7 +34,7 @@ encoder_lr = 5e-3
 head_lr = 1e-2
 crf_lr = 1e-2
 average = 0.5
-piece_dropout = 0.0
+token_masking = 0.0
 device = "cpu"
 precision = "float32"
 """

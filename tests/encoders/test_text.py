@@ -93,10 +93,10 @@ def test_a_hidden_piece_is_the_mask_and_a_filling_one_the_padding(family: tuple)
     hook = encoder.backbone.register_forward_pre_hook(
         lambda module, args, kwargs: seen.append(kwargs["input_ids"]), with_kwargs=True
     )
-    encoder.train().piece_dropout = 1.0
+    encoder.train().token_masking = 1.0
     ids = torch.full((2, 5), 7)
     encoder(ids, torch.ones_like(ids))
-    encoder.eval().piece_dropout = 0.0
+    encoder.eval().token_masking = 0.0
     hook.remove()
     assert (seen[0] == wrapper.mask_token_id).all()
 

@@ -38,7 +38,7 @@ def test_overrides_of_table_data_and_method_add_up(table_file: Path) -> None:
     run = runs(table_file)[1]
     assert (run.config.training.epochs, run.config.training.batch_size, run.config.training.seed) == (7, 3, 1)
     assert run.config.model.evidential.pooling == "monig"
-    assert run.config.model.evidential.weight == ModelConfig().evidential.weight
+    assert run.config.model.evidential.loss_weight == ModelConfig().evidential.loss_weight
     assert run.config.model.weights == "float32"
     assert Path(run.config.data.train[0]) == (table_file.parent / "data" / "train.jsonl").resolve()
     assert run.config.data.images == ""
@@ -61,10 +61,10 @@ report = "dev.jsonl"
     table = read_table(table_file)
     found = {run.name: run for run in runs_of(table)}
     here, there = found["tweets/evidential/1"].config, found["more/evidential/1"].config
-    assert (here.training.head_lr, here.model.evidential.weight) == (1e-4, 0.7)
+    assert (here.training.head_lr, here.model.evidential.loss_weight) == (1e-4, 0.7)
     assert here.model.evidential.pooling == "monig"  # what the method has on all
-    assert (there.training.head_lr, there.model.evidential.weight) == (
-        Config().training.head_lr, Config().model.evidential.weight,
+    assert (there.training.head_lr, there.model.evidential.loss_weight) == (
+        Config().training.head_lr, Config().model.evidential.loss_weight,
     )  # fmt: skip
     assert table.methods["evidential"].of("tweets").title == "Evidential, slow"
     assert table.methods["evidential"].of("more").title == "Evidential"
@@ -73,10 +73,11 @@ report = "dev.jsonl"
 
 
 def test_a_data_set_may_start_from_a_configuration_of_its_own(table_file: Path) -> None:
-    own = '[data]\ntrain = ["x"]\n[model]\nsource_dropout = 0.7\n[training]\nepochs = 9\nclip = 2.0\n'
+    own = '[data]\ntrain = ["x"]\n[model]\nmodality_dropout = 0.7\n'
+    own += "[training]\nepochs = 9\nmax_grad_norm = 2.0\n"
     (table_file.parent / "own.toml").write_text(own, encoding="utf-8")
     run = runs(edited(table_file, 'title = "Tweets"', 'base = "own.toml"'))[1]
-    assert (run.config.model.source_dropout, run.config.training.clip) == (0.7, 2.0)
+    assert (run.config.model.modality_dropout, run.config.training.max_grad_norm) == (0.7, 2.0)
     assert run.config.training.epochs == 2  # the table's own overrides come later
     assert Path(run.config.data.train[0]).name == "train.jsonl"
 
@@ -139,7 +140,7 @@ def test_changed_pictures_make_other_runs(table_file: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [('title = "Small"', 'title = "Large"'), ("[training]", '[training]\nthreads = 2\ndevice = "cpu"'),
-     ('title = "Evidential"', 'title = "A"'), ('[model]\n', '[model]\nsource_dropout = 0.3\n')],
+     ('title = "Evidential"', 'title = "A"'), ('[model]\n', '[model]\nmodality_dropout = 0.3\n')],
 )  # fmt: skip
 def test_what_changes_no_score_leaves_the_names(table_file: Path, old: str, new: str) -> None:
     before = ids(runs(table_file))
@@ -156,7 +157,7 @@ def test_options_of_another_fusion_do_not_matter(table_file: Path) -> None:
     after = ids(runs(edited(table_file, "[training]", "[model.evidential]\nweight = 0.9\n\n[training]")))
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"tweets/evidential/1", "tweets/evidential/2"}
-    assert "model.evidential.weight" not in flat(runs(table_file)[0].config)
+    assert "model.evidential.loss_weight" not in flat(runs(table_file)[0].config)
 
 
 def test_everything_with_options_of_its_own_is_known_to_have_them() -> None:

@@ -91,11 +91,11 @@ def test_a_result_of_other_defaults_is_done_again(planned, worker, tmp_path):
     runs.do(planned, worker(), lambda line: None)
     path = runs.place(planned[0]) / "result.json"
     found = json.loads(path.read_text())
-    found["settings"]["training.clip"] = 99.0
+    found["settings"]["training.max_grad_norm"] = 99.0
     path.write_text(json.dumps(found))
     assert runs.result(planned[0]) is None
     # A setting that was not there yet when the run was done is at its default.
-    del found["settings"]["training.clip"]
+    del found["settings"]["training.max_grad_norm"]
     path.write_text(json.dumps(found))
     assert runs.result(planned[0]) is not None
 

@@ -14,7 +14,7 @@ from twofold.fusion.multigranular import Multigranular  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
 
 LABELS = ["O", "B-PER", "I-PER"]
-WHOLE = ModelConfig(fusion="multigranular", sources=("picture", "objects"))
+WHOLE = ModelConfig(fusion="multigranular", modalities=("picture", "objects"))
 
 
 class Encoder(torch.nn.Module):
@@ -46,8 +46,8 @@ def test_the_whole_has_all_parts(form):
 def test_each_ablation_leaves_one_part_out(form):
     assert fusion(options(form=form, augmentation="none")).augment is None
     assert fusion(options(form=form, augmentation="none")).sources == ("text", "picture", "objects")
-    assert set(fusion(replace(options(form=form), sources=("objects",))).paths) == {"objects"}
-    assert set(fusion(replace(options(form=form), sources=("picture",))).paths) == {"picture"}
+    assert set(fusion(replace(options(form=form), modalities=("objects",))).paths) == {"objects"}
+    assert set(fusion(replace(options(form=form), modalities=("picture",))).paths) == {"picture"}
     without = fusion(options(form=form, auxiliary_weight=0.0))
     assert without.second is None
     assert without.read_aux is None
@@ -55,7 +55,7 @@ def test_each_ablation_leaves_one_part_out(form):
 
 def test_the_form_and_the_way_to_augment_are_other_modules():
     kinds = {
-        type(fusion(options(form=form, augment=augment)).augment)
+        type(fusion(options(form=form, augmentation_mode=augment)).augment)
         for form in ("corrected", "faithful")
         for augment in ("add", "gate")
     }
@@ -70,7 +70,7 @@ def test_relations_have_no_second_task(form):
     assert built.score.in_features == 2 * 8
 
 
-@pytest.mark.parametrize("key", ["form", "augment"])
+@pytest.mark.parametrize("key", ["form", "augmentation_mode"])
 def test_names_that_are_not_known_are_told(key):
     with pytest.raises(ConfigError, match=f"{key}: 'magic' came; expected one of"):
         fusion(options(**{key: "magic"}))
@@ -79,7 +79,7 @@ def test_names_that_are_not_known_are_told(key):
 @pytest.mark.parametrize("inner", [0, 10, -4])
 def test_a_width_that_heads_do_not_divide_is_told(inner):
     with pytest.raises(ConfigError, match="expected a multiple of 4"):
-        fusion(options(inner=inner))
+        fusion(options(hidden_size=inner))
 
 
 def test_a_source_without_its_encoder_is_told():

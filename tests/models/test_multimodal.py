@@ -36,7 +36,7 @@ class Letters(nn.Module):
 
 def tagger() -> MultimodalModel:
     torch.manual_seed(0)
-    return build_model(ModelConfig(sources=("alt_text",)), LABELS, Letters(), None)  # type: ignore[arg-type]
+    return build_model(ModelConfig(modalities=("alt_text",)), LABELS, Letters(), None)  # type: ignore[arg-type]
 
 
 def example(words: int, alt: list[int]) -> Example:

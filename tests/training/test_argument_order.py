@@ -71,6 +71,6 @@ def test_classes_are_counted_as_they_are_learned() -> None:
 
     posts = [post(WORKS, PEER, NONE)]
     for orders, expected in (("given", [1, 1, 1]), ("both", [3, 2, 1])):
-        options = RelationsConfig("untyped", "", orders=orders, symmetric=("peer",))
+        options = RelationsConfig("untyped", "", argument_order=orders, symmetric=("peer",))
         task = Relations(Config(model=ModelConfig(relations=options)), lambda line: None)
         assert task.counts(posts, ["None", "peer", "works_for"]) == expected

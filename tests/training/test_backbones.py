@@ -88,7 +88,7 @@ def test_a_folder_says_what_the_network_says(
         ModelConfig(
             text=str(save_text(text, tmp_path / "text")[0]),
             image=str(save_vision(image, tmp_path / "image")[0]),
-            sources=SOURCES, window_pieces=32, context_words=4, weights="float32", **model,
+            modalities=SOURCES, window_pieces=32, context_words=4, weights="float32", **model,
         ),
         TrainingConfig(**{
             "epochs": 2, "batch_size": 6, "encoder_lr": 5e-3, "head_lr": 1e-2, "crf_lr": 1e-2, "average": 0.5,
@@ -117,7 +117,7 @@ def test_a_folder_says_what_the_network_says(
 
 def _network(config: Config, extractor: twofold.Extractor, posts: list, folder: Path) -> tuple:
     """The network as it was trained, and features of the posts' pictures made anew."""
-    text, image = load_text_encoder(config.model.text), load_image_encoder(config.model.image)
+    text, image = load_text_encoder(config.model.text_encoder), load_image_encoder(config.model.image_encoder)
     network = build_model(config.model, extractor.folder.config.labels, text, image).eval()
     network.load_state_dict(load_file(f"{folder / 'model'}.training/weights.safetensors"))
     merge_adapters(network.text)
@@ -130,8 +130,8 @@ def test_a_frozen_encoder_comes_out_as_it_went_in(data: Path, tmp_path: Path) ->
     folder = save_text("bert", tmp_path / "text")[0]
     config = Config(
         DataConfig((str(data / "train.jsonl"),), (str(data / "dev.jsonl"),)),
-        ModelConfig(text=str(folder), sources=(), fusion="text_only", window_pieces=32),
-        TrainingConfig(epochs=1, encoder_lr=0.0, threads=1, device="cpu", average=0.0),
+        ModelConfig(text_encoder=str(folder), sources=(), fusion="text_only", window_pieces=32),
+        TrainingConfig(epochs=1, encoder_lr=0.0, threads=1, device="cpu", ema_decay=0.0),
     )
     train(config, tmp_path / "model", silent)
     kept = load_file(tmp_path / "model.training" / "weights.safetensors")

@@ -91,15 +91,15 @@ def config(place: Path, task: str, fusion: str, dev: Iterable[str]) -> Config:
     return Config(
         DataConfig((str(data / "train.jsonl"),), tuple(str(data / f"{name}.jsonl") for name in dev)),
         ModelConfig(
-            task=task, text=f"{data}-encoder", fusion=fusion, sources=("picture",), window_pieces=48,
-            context_words=4, weights="float32",
-            evidential=EvidentialConfig(weight=0.5),  # it rises over 400 steps, and here are 300
-            bottleneck=BottleneckConfig(inner=64),
+            task=task, text_encoder=f"{data}-encoder", fusion=fusion, modalities=("picture",),
+            window_pieces=48, context_words=4, weights="float32",
+            evidential=EvidentialConfig(loss_weight=0.5),  # it rises over 400 steps, and here are 300
+            bottleneck=BottleneckConfig(hidden_size=64),
             relations=RelationsConfig(markers="untyped"),
         ),
         TrainingConfig(
-            epochs=10, patience=0, batch_size=16, encoder_lr=2e-3, head_lr=2e-3, crf_lr=1e-2, average=0.9,
-            freeze_embeddings=False, piece_dropout=0.0, threads=1, device="cpu", precision="float32",
+            epochs=10, patience=0, batch_size=16, encoder_lr=2e-3, head_lr=2e-3, crf_lr=1e-2, ema_decay=0.9,
+            freeze_embeddings=False, token_masking=0.0, threads=1, device="cpu", precision="float32",
         ),
     )  # fmt: skip
 

@@ -32,7 +32,7 @@ POSTS = [
 
 @pytest.fixture
 def made(config: Config) -> tuple:
-    text = load_text_encoder(config.model.text)
+    text = load_text_encoder(config.model.text_encoder)
     torch.manual_seed(0)
     model = build_model(config.model, LABELS, text, None).eval()
     pieces = Pieces(text.tokenizer, 48, 4, text.pad_id)

@@ -73,12 +73,13 @@ def config(encoder: Path, tagger: Path, tmp_path_factory: pytest.TempPathFactory
     return Config(
         DataConfig((str(folder / "train.jsonl"),), (str(folder / "dev.jsonl"),)),
         ModelConfig(
-            task="relations", text=str(encoder), sources=("alt_text",), window_pieces=64, context_words=4,
-            weights="float32", relations=RelationsConfig(tagger=str(tagger)),
+            task="relations", text_encoder=str(encoder), modalities=("alt_text",),
+            window_pieces=64, context_words=4, weights="float32",
+            relations=RelationsConfig(tagger=str(tagger)),
         ),
         TrainingConfig(
-            epochs=15, patience=0, batch_size=6, encoder_lr=5e-3, head_lr=1e-2, crf_lr=1e-2, average=0.5,
-            piece_dropout=0.0, threads=1, device="cpu", precision="float32",
+            epochs=15, patience=0, batch_size=6, encoder_lr=5e-3, head_lr=1e-2, crf_lr=1e-2, ema_decay=0.5,
+            token_masking=0.0, threads=1, device="cpu", precision="float32",
         ),
     )  # fmt: skip
 
@@ -219,7 +220,7 @@ def test_trains_to_a_folder_that_relates(done: Path, tagger: Path) -> None:
 @pytest.mark.slow
 def test_exported_graphs_agree_with_the_network(config: Config, done: Path) -> None:
     folder = open_folder(done)
-    text = load_text_encoder(config.model.text)
+    text = load_text_encoder(config.model.text_encoder)
     model = build_model(config.model, folder.config.labels, text, None).eval()
     model.load_state_dict(load_file(done.parent / "model.training" / "weights.safetensors"))
     posts = Relations(config, silent).prepare(
@@ -244,7 +245,7 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("markers", ["untyped", "plain"])
 def test_markers_of_every_style_train_and_relate(config: Config, tmp_path: Path, markers: str) -> None:
-    model = dataclasses.replace(config.model, fusion="text_only", sources=(), weights="8bit")
+    model = dataclasses.replace(config.model, fusion="text_only", modalities=(), weights="8bit")
     changed = with_options(dataclasses.replace(config, model=model), markers=markers, imbalance="weights")
     out = run.train(changed, tmp_path / "model", silent)
     (scores,) = json.loads((out / "card.json").read_text(encoding="utf-8"))["scores"].values()

@@ -92,7 +92,7 @@ def test_a_folder_straight_out_of_training_promises_and_gives_sets(config: Confi
 
 def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, Path]) -> None:
     out = done["out"]
-    text = load_text_encoder(config.model.text)
+    text = load_text_encoder(config.model.text_encoder)
     extractor = twofold.load(out)
     model = build_model(config.model, extractor.folder.config.labels, text, None).eval()
     model.load_state_dict(load_file(out.parent / "model.training" / "weights.safetensors"))
@@ -180,7 +180,7 @@ def test_no_dev_file_is_an_error(config: Config, tmp_path: Path) -> None:
 
 
 def test_batches_are_the_same_for_a_seed_and_cover_all(config: Config) -> None:
-    text = load_text_encoder(config.model.text)
+    text = load_text_encoder(config.model.text_encoder)
     posts = [twofold.Post(i, "word " * (i % 7 + 1)) for i in range(50)]
     examples = make_examples(posts, [{}] * 50, Pieces(text.tokenizer, 48, 4, 0), ["O"])
     first, again, next_epoch = (
@@ -192,7 +192,7 @@ def test_batches_are_the_same_for_a_seed_and_cover_all(config: Config) -> None:
 
 def test_names_that_are_not_known_are_told() -> None:
     with pytest.raises(ConfigError, match="evidential"):
-        build_model(ModelConfig(fusion="magic", sources=()), ["O"], _NoEncoder(), None)  # type: ignore[arg-type]
+        build_model(ModelConfig(fusion="magic", modalities=()), ["O"], _NoEncoder(), None)  # type: ignore[arg-type]
 
 
 class _NoEncoder:

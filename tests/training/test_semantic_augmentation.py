@@ -134,15 +134,18 @@ def test_vectors_of_the_encoder_are_rows_of_its_table():
 
 
 def test_the_fusion_brings_its_augmentation_along_unless_told_not_to():
-    assert sources_of(ModelConfig(fusion="multigranular", sources=("picture",))) == ("picture", "neighbours")
+    assert sources_of(ModelConfig(fusion="multigranular", modalities=("picture",))) == (
+        "picture",
+        "neighbours",
+    )
     off = MultigranularConfig(augmentation="none")
-    assert sources_of(ModelConfig(fusion="multigranular", multigranular=off, sources=())) == ()
-    assert sources_of(ModelConfig(fusion="text_only", sources=("picture",))) == ("picture",)
+    assert sources_of(ModelConfig(fusion="multigranular", multigranular=off, modalities=())) == ()
+    assert sources_of(ModelConfig(fusion="text_only", modalities=("picture",))) == ("picture",)
 
 
 def test_asked_for_from_nowhere_is_an_error():
     off = MultigranularConfig(augmentation="none")
-    config = ModelConfig(sources=("neighbours",), multigranular=off)
+    config = ModelConfig(modalities=("neighbours",), multigranular=off)
     with pytest.raises(ConfigError, match="expected encoder, or a file"):
         load_neighbours(config, TextEncoder(_Words(9), word_piece(), 6, 0, 64, 0), silent)
 
@@ -173,7 +176,9 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_exported_graphs_agree_with_the_network(
     config: Config, vectors: Path, tmp_path: Path, form: str, augment: str
 ) -> None:
-    options = MultigranularConfig(form=form, inner=8, augmentation=str(vectors), augment=augment)
+    options = MultigranularConfig(
+        form=form, hidden_size=8, augmentation=str(vectors), augmentation_mode=augment
+    )
     chosen = dataclasses.replace(config.model, fusion="multigranular", multigranular=options)
     config = dataclasses.replace(config, model=chosen)
     out = train(config, tmp_path / "model", silent)
@@ -224,9 +229,9 @@ def test_the_graph_of_the_fusion_gives_what_the_module_gives(
     tmp_path: Path, letters: Callable[[], torch.nn.Module], form: str, places: int
 ) -> None:
     task = {1: "entities", 2: "relations"}[places]
-    options = MultigranularConfig(form=form, inner=8)
+    options = MultigranularConfig(form=form, hidden_size=8)
     config = ModelConfig(
-        task=task, fusion="multigranular", sources=("picture", "objects"), multigranular=options
+        task=task, fusion="multigranular", modalities=("picture", "objects"), multigranular=options
     )
     labels = ["None", "a", "b"] if places == 2 else ["O", "B-X", "I-X"]
     torch.manual_seed(0)

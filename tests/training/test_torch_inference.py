@@ -31,8 +31,8 @@ POSTS = [
 @pytest.fixture
 def tagger(config: Config) -> Tagger:
     torch.manual_seed(0)
-    text = load_text_encoder(config.model.text)
-    text.piece_dropout = 0.5
+    text = load_text_encoder(config.model.text_encoder)
+    text.token_masking = 0.5
     model = build_model(config.model, LABELS, text, None)
     nn.init.normal_(model.fusion.means["alt_text"].weight)
     return Tagger(config, model, None)

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from twofold.config import Config, DataConfig, ModelConfig, TrainingConfig, read_config
+from twofold.config import RENAMED_KEYS, Config, DataConfig, ModelConfig, TrainingConfig, read_config
 from twofold.errors import ConfigError, MissingExtraError
 
 _NEEDED = ("torch", "transformers", "onnx", "onnxscript", "matplotlib")
@@ -34,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
     _add_options(parser.add_argument_group("data"), DataConfig)
     _add_options(parser.add_argument_group("model"), ModelConfig)
     _add_options(parser.add_argument_group("training"), TrainingConfig)
+    _add_old_names(parser)
 
 
 def _add_options(group: argparse._ArgumentGroup, kind: Any, prefix: str = "") -> None:
@@ -63,6 +64,34 @@ def _add_options(group: argparse._ArgumentGroup, kind: Any, prefix: str = "") ->
             help=f"default: {default if default != '' else 'none'}",
             metavar=field.name.upper(),
         )
+
+
+def _add_old_names(parser: argparse.ArgumentParser) -> None:
+    """Options under the names they had before (`RENAMED_KEYS`), hidden from the help."""
+    options = {action.dest: action for action in parser._actions}
+    for old, new in RENAMED_KEYS.items():
+        option = options[new.partition(".")[2]]
+        name = "--" + old.partition(".")[2].replace("_", "-").replace(".", "-")
+        parser.add_argument(
+            name,
+            dest=option.dest,
+            action=_OldName,
+            nargs=option.nargs,
+            type=option.type or str,
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
+        )
+
+
+class _OldName(argparse.Action):
+    """Takes the value as the option's present name does, and says so on stderr."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, args: argparse.Namespace, values: Any, given: str | None = None
+    ) -> None:
+        new = "--" + self.dest.replace("_", "-").replace(".", "-")
+        print(f"twofold: {given} is now {new}; the old name is read for one version more", file=sys.stderr)
+        setattr(args, self.dest, values)
 
 
 def run(args: argparse.Namespace) -> int:

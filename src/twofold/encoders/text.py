@@ -42,7 +42,7 @@ class TextEncoder(nn.Module):
         mask_id: piece shown in place of one that is hidden.
 
     Attributes:
-        piece_dropout: chance in training that a piece is hidden; the context must then carry it.
+        token_masking: chance in training that a piece is hidden; the context must then carry it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TextEncoder(nn.Module):
         mask_id: int,
     ) -> None:
         super().__init__()
-        self.mask_id, self.piece_dropout = mask_id, 0.0
+        self.mask_id, self.token_masking = mask_id, 0.0
         self.backbone = backbone
         self.tokenizer = tokenizer
         self.pad_id, self.max_pieces = pad_id, max_pieces
@@ -93,8 +93,8 @@ class TextEncoder(nn.Module):
         Returns:
             states (B, T, D).
         """
-        if self.training and self.piece_dropout > 0:
-            hidden = torch.rand(input_ids.shape, device=input_ids.device) < self.piece_dropout
+        if self.training and self.token_masking > 0:
+            hidden = torch.rand(input_ids.shape, device=input_ids.device) < self.token_masking
             input_ids = input_ids.masked_fill(hidden, self.mask_id)
         states: Tensor = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return states

@@ -2,7 +2,8 @@
 
 A run's name is made of everything that could change its scores, so that tables share runs, and a changed
 configuration or file makes another run. Settings at their defaults do not count in the name: a new
-setting leaves the names of old runs as they were. It trains nothing.
+setting leaves the names of old runs as they were. Settings count under the names they had first: one that is
+renamed makes no other runs. It trains nothing.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from twofold.config import Config, DataConfig, from_mapping
+from twofold.config import RENAMED_KEYS, RENAMED_VALUES, Config, DataConfig, from_mapping, merged
 from twofold.errors import ConfigError, DataError
-from twofold.experiments.table import DataSet, Settings, Table, merged
+from twofold.experiments.table import DataSet, Settings, Table
 from twofold.pipeline import default_folder
 
 OPTION_TABLES = ("concat", "evidential", "multigranular", "bottleneck", "dirichlet", "relations")
 """Tables of ``[model]`` that only the fusion or the task of that name looks at."""
 _NO_MATTER = ("model.name", "training.device", "training.threads")
+_FIRST_KEYS = {new: old for old, new in RENAMED_KEYS.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +91,8 @@ def _run(table: Table, name: str, method: str, seed: int, hashes: Mapping[str, s
     item = table.data[name]
     config = configure(table, name, method, seed)
     hashes = {**hashes, **_hash_of_tagger(config)}
-    changed = {key: value for key, value in flat(config).items() if value != flat(Config()).get(key)}
+    defaults = first_names(flat(Config()))
+    changed = {key: value for key, value in first_names(flat(config)).items() if value != defaults.get(key)}
     whole = json.dumps([changed, sorted(hashes.items())], sort_keys=True)
     digest = hashlib.sha256(whole.encode()).hexdigest()[:10]
     run_id = f"{name}-{config.model.fusion}-s{seed}-{digest}"
@@ -140,6 +143,16 @@ def flat(config: Config) -> dict[str, Any]:
     walk("model", asdict(config.model))
     walk("training", asdict(config.training))
     return found
+
+
+def first_names(settings: Settings) -> dict[str, Any]:
+    """Settings by dotted name, with every key and value as it was called first."""
+    return dict(_first_name(name, value) for name, value in settings.items())
+
+
+def _first_name(name: str, value: Any) -> tuple[str, Any]:
+    values = {new: old for old, new in RENAMED_VALUES.get(name, {}).items()}
+    return _FIRST_KEYS.get(name, name), values.get(value, value) if isinstance(value, str) else value
 
 
 # --- data --------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twofold.experiments.plan import Run, flat
+from twofold.experiments.plan import Run, first_names, flat
 from twofold.experiments.worker import BUSY, ERROR, RESULT
 
 Tell = Callable[[str], None]
@@ -145,8 +145,8 @@ def _distinct(runs: Sequence[Run]) -> list[Run]:
 
 def _same(settings: Mapping[str, Any], run: Run) -> bool:
     """Whether a run was done with the present settings; those it did not know are at their defaults."""
-    now = flat(run.config)
-    return all(now.get(name) == value for name, value in settings.items())
+    now = first_names(flat(run.config))
+    return all(now.get(name) == value for name, value in first_names(settings).items())
 
 
 def _job(run: Run, options: Options) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def _method(table: Table, name: str, done: Done, base: Done) -> Plain:
         "name": name,
         "title": method.title or name,
         "fusion": done[0][0].config.model.fusion,
-        "sources": list(done[0][0].config.model.sources),
+        "sources": list(done[0][0].config.model.modalities),
         "settings": {**method.model, **method.training},
         "seeds": [run.seed for run, _ in done],
         "scores": {way: _scores(results, way) for way in _ways(results)},

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from twofold.config import Config, build, read_config, read_toml
+from twofold.config import Config, build, merged, read_config, read_toml, with_current_names
 from twofold.errors import ConfigError
 
 PICTURES = ("real", "stand-in", "none")
 Settings = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +72,6 @@ class Method:
         )
 
 
-def merged(settings: Settings, overrides: Settings) -> dict[str, Any]:
-    """Settings with others over them, tables within them likewise."""
-    both = dict(settings)
-    for key, value in overrides.items():
-        inner = both.get(key)
-        both[key] = merged(inner, value) if isinstance(value, dict) and isinstance(inner, dict) else value
-    return both
-
-
 @dataclass(frozen=True, slots=True)
 class _File:
     """The file, as it stands; see `Table`."""
@@ -134,7 +126,7 @@ def read_table(path: Path, folder: Path | None = None) -> Table:
     """
     raw = read_toml(_File, path)
     where = str(path)
-    data = {name: build(DataSet, value, f"{where} [data.{name}]") for name, value in raw.data.items()}
+    data = {name: _built(DataSet, value, f"{where} [data.{name}]") for name, value in raw.data.items()}
     methods = {name: _method(value, data, f"{where} [methods.{name}") for name, value in raw.methods.items()}
     if not data or not methods:
         raise ConfigError("no data set or no method", where=where, expected="[data.NAME] and [methods.NAME]")
@@ -153,21 +145,26 @@ def read_table(path: Path, folder: Path | None = None) -> Table:
         raw.baseline,
         folder or path.parent / raw.folder,
         bases,
-        {"model": raw.model, "training": raw.training},
+        with_current_names({"model": raw.model, "training": raw.training}, where),
         raw.seeds,
         data,
         methods,
     )
 
 
+def _built(kind: type[T], raw: Settings, where: str) -> T:
+    """Build a part of a table; keys of its settings that were renamed are read under their old names."""
+    return build(kind, with_current_names(raw, where) if isinstance(raw, Mapping) else raw, where)
+
+
 def _method(raw: Settings, data: Mapping[str, DataSet], where: str) -> Method:
-    method = build(Method, raw, f"{where}]")
+    method = _built(Method, raw, f"{where}]")
     variants = {}
     for name, settings in method.on.items():
         if name not in data:
             raise ConfigError(f"unknown data set {name!r}", where=f"{where}.on]", expected=", ".join(data))
         place = f"{where}.on.{name}]"
-        variants[name] = build(Method, settings, place)
+        variants[name] = _built(Method, settings, place)
         if variants[name].on:
             raise ConfigError("on within on", where=place, expected="title, model or training")
     return replace(method, on=variants)

@@ -60,9 +60,9 @@ def _evidential(plan: Plan) -> Fusion:
         plan.sources,
         make(plan.width * plan.places, 1 + len(plan.sources)),
         places=plan.places,
-        evidence_weight=options.weight,
-        regulariser_weight=options.regulariser,
-        exchange=Exchange(options.blanks, options.strangers),
+        evidence_weight=options.loss_weight,
+        regulariser_weight=options.regulariser_weight,
+        exchange=Exchange(options.blank_pictures, options.mismatched_pictures),
     )
 
 
@@ -73,8 +73,8 @@ def _dirichlet(plan: Plan) -> Fusion:
         len(plan.labels),
         plan.sources,
         places=plan.places,
-        weight=options.weight,
-        divergence_weight=options.regulariser,
+        weight=options.loss_weight,
+        divergence_weight=options.kl_weight,
     )
 
 
@@ -82,23 +82,23 @@ def _bottleneck(plan: Plan) -> Fusion:
     options = plan.config.bottleneck
     rule = bottleneck.Regularisers(
         choose(ALIGNMENTS, options.alignment, "alignment"),
-        choose(REDUCTIONS, options.reduction, "reduction"),
-        (options.alignment_weight, options.text_weight, options.picture_weight),
+        choose(REDUCTIONS, options.kl_reduction, "kl_reduction"),
+        (options.alignment_weight, options.text_kl_weight, options.picture_kl_weight),
     )
     return choose(BOTTLENECKS, options.form, "form")(plan, rule)
 
 
 def _multigranular(plan: Plan) -> Fusion:
     options = plan.config.multigranular
-    if options.inner < 1 or options.inner % multigranular.HEADS:
+    if options.hidden_size < 1 or options.hidden_size % multigranular.HEADS:
         raise ConfigError(
-            f"inner is {options.inner}",
+            f"hidden_size is {options.hidden_size}",
             where="[model.multigranular]",
             expected=f"a multiple of {multigranular.HEADS}, its heads",
         )
     seen = dict(plan.sources)
     vectors = seen.pop(multigranular.AUGMENTATION, 0)
-    augment = choose(choose(AUGMENTS, options.form, "form"), options.augment, "augment")
+    augment = choose(choose(AUGMENTS, options.form, "form"), options.augmentation_mode, "augmentation_mode")
     task = SPAN_TASKS.get(plan.config.task) if options.auxiliary_weight else None
     return MULTIGRANULARS[options.form](
         plan,
@@ -117,11 +117,11 @@ POOLINGS: dict[str, Callable[[int, int], Pooling]] = {
 ALIGNMENTS: dict[str, variational.Alignment] = {
     "jsd": variational.jsd,
     "infonce": variational.infonce,
-    "released": variational.released_jsd,
+    "rolled_jsd": variational.released_jsd,
 }
 REDUCTIONS: dict[str, variational.Reduction] = {
-    "textbook": variational.textbook,
-    "released": variational.released,
+    "sum_mean": variational.textbook,
+    "mean": variational.released,
 }
 RELEASED_DRAWS: dict[str, variational.Draw] = {
     "entities": variational.noise_in_training,
@@ -130,7 +130,7 @@ RELEASED_DRAWS: dict[str, variational.Draw] = {
 """Where the released code adds noise, by task."""
 BOTTLENECKS: dict[str, Callable[[Plan, bottleneck.Regularisers], Fusion]] = {
     "corrected": lambda plan, rule: bottleneck.corrected(
-        plan.width, len(plan.labels), plan.sources, plan.places, plan.config.bottleneck.inner, rule
+        plan.width, len(plan.labels), plan.sources, plan.places, plan.config.bottleneck.hidden_size, rule
     ),
     "faithful": lambda plan, rule: bottleneck.faithful(
         plan.width, len(plan.labels), plan.sources, plan.places, RELEASED_DRAWS[plan.config.task], rule
@@ -146,7 +146,13 @@ MULTIGRANULARS: dict[
     str, Callable[[Plan, Mapping[str, int], nn.Module | None, multigranular.SecondTask | None], Fusion]
 ] = {
     "corrected": lambda plan, seen, augment, second: multigranular.corrected(
-        plan.width, len(plan.labels), seen, plan.places, plan.config.multigranular.inner, augment, second
+        plan.width,
+        len(plan.labels),
+        seen,
+        plan.places,
+        plan.config.multigranular.hidden_size,
+        augment,
+        second,
     ),
     "faithful": lambda plan, seen, augment, second: faithful(
         plan.width, len(plan.labels), seen, plan.places, augment, second
@@ -175,7 +181,7 @@ BALANCES: dict[str, Callable[[Sequence[int], float], Balance]] = {
 
 def _classes(config: ModelConfig, labels: Sequence[str], counts: Sequence[int]) -> Head:
     balance = choose(BALANCES, config.relations.imbalance, "imbalance")
-    return Classes(labels, balance(counts or [1] * len(labels), config.relations.strength))
+    return Classes(labels, balance(counts or [1] * len(labels), config.relations.imbalance_strength))
 
 
 TASKS: dict[str, tuple[int, Callable[[ModelConfig, Sequence[str], Sequence[int]], Head]]] = {
@@ -202,7 +208,7 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
 def sources_of(config: ModelConfig) -> tuple[str, ...]:
     """Sources besides the text: those asked for, and what the fusion brings along."""
     brought = BROUGHT[config.fusion](config) if config.fusion in BROUGHT else ()
-    return tuple(dict.fromkeys((*config.sources, *brought)))
+    return tuple(dict.fromkeys((*config.modalities, *brought)))
 
 
 def source_widths(text: TextEncoder, image: ImageEncoder | None) -> dict[str, int]:
@@ -234,4 +240,4 @@ def build_model(
     places, head = choose(TASKS, config.task, "task")
     plan = Plan(config, labels, text.width, sources, places)
     fusion = choose(FUSIONS, config.fusion, "fusion")(plan)
-    return MultimodalModel(text, fusion, head(config, labels, counts), config.source_dropout)
+    return MultimodalModel(text, fusion, head(config, labels, counts), config.modality_dropout)

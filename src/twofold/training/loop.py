@@ -85,12 +85,12 @@ class Trainer:
     ) -> None:
         self.device = choose_device(config)
         self.model, self.material, self.config = model.to(self.device), material, config
-        model.text.piece_dropout = config.piece_dropout
+        model.text.token_masking = config.token_masking
         self.folder, self.tell = folder, tell
         self.steps = -(-len(material.train) // config.batch_size)
         self.optimiser = make_optimiser(model, config)
-        self.schedule = make_schedule(self.optimiser, self.steps * config.epochs, config.warmup)
-        self.average = Average(model, config.average)
+        self.schedule = make_schedule(self.optimiser, self.steps * config.epochs, config.warmup_ratio)
+        self.average = Average(model, config.ema_decay)
         self.checkpoint = Checkpoint(folder / "checkpoint.pt", identity)
         self.best = folder / "weights.safetensors"
         self.rows: list[Row] = []
@@ -165,7 +165,7 @@ class Trainer:
         loss = self.model.loss(fused, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trainable(self.model), self.config.clip)
+        torch.nn.utils.clip_grad_norm_(trainable(self.model), self.config.max_grad_norm)
         self.optimiser.step()
         self.schedule.step()
         self.average.update(self.model)

@@ -82,7 +82,7 @@ class Relations:
     def __init__(self, config: Config, tell: Tell) -> None:
         self.options: RelationsConfig = config.model.relations
         self.markers = choose(MARKERS, self.options.markers, "markers")
-        self.orders = choose(ORDERS, self.options.orders, "orders")
+        self.orders = choose(ORDERS, self.options.argument_order, "argument_order")
         self.tell = tell
         self._own: dict[str, set[tuple[str, str]]] = {}
         if self.options.markers == "typed" and not self.options.tagger:

@@ -108,17 +108,17 @@ def make_ready(config: Config, tell: Tell) -> Ready:
     )
     posts = [post for corpus in train_sets for post in corpus.posts]
     labels = task.labels(posts)
-    text = load_text_encoder(config.model.text)
+    text = load_text_encoder(config.model.text_encoder)
     neighbours = load_neighbours(config.model, text, tell)
     task.equip(text)
-    looks = any(name in VISUAL for name in config.model.sources)
-    image = load_image_encoder(config.model.image) if looks else None
+    looks = any(name in VISUAL for name in config.model.modalities)
+    image = load_image_encoder(config.model.image_encoder) if looks else None
     seed_everything(config.training.seed, config.training.threads)
     vectors = neighbours.width if neighbours else 0
     model = build_model(config.model, labels, text, image, task.counts(posts, labels), vectors)
     features = _features(train_sets + dev_sets, image, config, tell)
     if image is not None and model.fusion.exchanges_pictures:
-        model.fusion.know_blanks(_maker(image, config, tell).blanks(config.model.sources))
+        model.fusion.know_blanks(_maker(image, config, tell).blanks(config.model.modalities))
     material = with_neighbours(_material(model, task, train_sets, dev_sets, features, config), neighbours)
     if config.training.encoder_lr == 0:
         device = choose_device(config.training)
@@ -146,7 +146,7 @@ def _features(corpora: Sequence[Corpus], image: ImageEncoder | None, config: Con
     posts = [post for corpus in corpora for post in corpus.posts]
     if image is None:
         return no_features(posts)
-    features = _maker(image, config, tell).features(posts, config.model.sources)
+    features = _maker(image, config, tell).features(posts, config.model.modalities)
     sizes = ", ".join(f"{len(table.counts)} for {name}" for name, table in features.tables.items())
     tell(f"pictures: {sizes}; {len(features.unreadable)} unreadable")
     for line in features.unreadable[:20]:

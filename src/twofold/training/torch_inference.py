@@ -94,7 +94,7 @@ class Tagger:
         if self.image is not None:
             cache = FeatureCache(cache_folder(), self.image.fingerprint)
             maker = FeatureMaker(self.image, cache, self.device, tell, self.config.model.max_crops)
-            features = maker.features(posts, self.config.model.sources)
+            features = maker.features(posts, self.config.model.modalities)
         text, options = self.model.text, self.config.model
         window = min(options.window_pieces, text.max_pieces)
         pieces = Pieces(text.tokenizer, window, options.context_words, text.pad_id)
@@ -134,9 +134,9 @@ def load_tagger(config: Config, out: Path) -> Tagger:
         out: its model folder; the weights lie beside it.
     """
     looks = any(name in VISUAL for name in sources_of(config.model))
-    image = load_image_encoder(config.model.image) if looks else None
+    image = load_image_encoder(config.model.image_encoder) if looks else None
     model = build_model(
-        config.model, open_folder(out).config.labels, load_text_encoder(config.model.text), image
+        config.model, open_folder(out).config.labels, load_text_encoder(config.model.text_encoder), image
     )
     model.load_state_dict(load_file(f"{out}.training/weights.safetensors"))
     return Tagger(config, model, image)
