@@ -18,10 +18,10 @@ from measures import Confidence, Spans, View
 from numpy.typing import NDArray
 
 from twofold.calibration.temperature import fit_temperature
-from twofold.evaluation.bootstrap import Interval, draw_figures, percentile_interval, reflected_interval
-from twofold.evaluation.calibration import brier_score, calibration_error
-from twofold.evaluation.detection import detect
-from twofold.evaluation.selective import aurc, excess_aurc, risk_curve
+from twofold.evaluation.bootstrap import Interval, bootstrap_metrics, percentile_interval, reflected_interval
+from twofold.evaluation.calibration_error import brier_score, calibration_error
+from twofold.evaluation.detection import detection_metrics
+from twofold.evaluation.selective import aurc, excess_aurc, risk_coverage_curve
 from twofold.posts import Post
 from twofold.preprocessing.segmentation import segment_post
 
@@ -92,7 +92,7 @@ class Judged:
             return {"f1": 2 * float(mine[right].sum()) / float(total) if total else 0.0}
 
         value = figure(np.ones(len(gold)))["f1"]
-        return percentile_interval(value, draw_figures(figure, len(gold), draws=draws)["f1"])
+        return percentile_interval(value, bootstrap_metrics(figure, len(gold), resamples=draws)["f1"])
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def measured(
         return {f"{i} {name}": value for i, one in enumerate(each) for name, value in one.items()}
 
     values = all_figures(np.ones(judged.scene.reported))
-    drawn = draw_figures(all_figures, judged.scene.reported, draws=draws)
+    drawn = bootstrap_metrics(all_figures, judged.scene.reported, resamples=draws)
     found: list[dict[str, Interval]] = [{} for _ in rows]
     for key, value in values.items():
         i, name = key.split()
@@ -176,11 +176,11 @@ def _differences(ours: Mapping[str, float], theirs: Mapping[str, float]) -> dict
 
 def figures(row: Row, right: Flags, weights: Floats) -> dict[str, float]:
     """Of one measure; those of probabilities only where it is one."""
-    curve = risk_curve(row.values, right, weights)
+    curve = risk_coverage_curve(row.values, right, weights)
     found = {
         "aurc": aurc(curve),
         "excess_aurc": excess_aurc(curve),
-        "auroc": detect(-row.values, ~right, weights).auroc,
+        "auroc": detection_metrics(-row.values, ~right, weights).auroc,
     }
     if row.chance:
         found["ece"] = calibration_error(row.values, right, weights=weights)

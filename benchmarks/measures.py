@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from twofold.crf import ChainDecoder, TagSpan
-from twofold.evaluation.disagreement import doubt, doubt_of_events
+from twofold.evaluation.ensemble_uncertainty import binary_ensemble_uncertainty, ensemble_uncertainty
 from twofold.fusion.nig import NIG
 
 Floats = NDArray[np.float64]
@@ -97,7 +97,9 @@ def together(method: str, chains: Sequence[Chain], trainings: int) -> View:
         pairs = zip(decoders, chains, strict=True)
         return np.stack([_flat(d.confidences(c.emissions, spans, temperature)) for d, c in pairs])
 
-    doubts = [doubt(np.stack(tables)) for tables in zip(*map(tag_marginals, chains), strict=True)]
+    uncertainties = [
+        ensemble_uncertainty(np.stack(tables)) for tables in zip(*map(tag_marginals, chains), strict=True)
+    ]
     return View(
         method,
         len(chains),
@@ -110,11 +112,11 @@ def together(method: str, chains: Sequence[Chain], trainings: int) -> View:
             ),
         },
         {
-            "entropy of tags (total)": of_words([x.total for x in doubts]),
-            "mean entropy of tags (aleatoric)": of_words([x.expected for x in doubts]),
-            "mutual information of tags (epistemic)": of_words([x.mutual for x in doubts]),
+            "entropy of tags (total)": of_words([x.total for x in uncertainties]),
+            "mean entropy of tags (aleatoric)": of_words([x.aleatoric for x in uncertainties]),
+            "mutual information of tags (epistemic)": of_words([x.epistemic for x in uncertainties]),
             "mutual information of the span (epistemic)": lambda spans: (
-                doubt_of_events(marginals(spans, 1.0)).mutual
+                binary_ensemble_uncertainty(marginals(spans, 1.0)).epistemic
             ),
         },
     )

@@ -25,7 +25,7 @@ import twofold
 from twofold.calibration.temperature import calibration_error
 from twofold.corpora import open_corpus
 from twofold.corpora.releases import md5_of
-from twofold.evaluation.spans import TwoCounts
+from twofold.evaluation.spans import LenientAndStrictCounter
 from twofold.pipeline import Extractor
 from twofold.posts import Post
 
@@ -85,7 +85,7 @@ def _with(post: Post, sources: Sequence[str]) -> Post:
 
 
 def _score(extractor: Extractor, posts: Sequence[Post]) -> dict[str, float]:
-    counts = TwoCounts()
+    counts = LenientAndStrictCounter()
     confidences: list[float] = []
     right: list[bool] = []
     for post, extraction in zip(posts, extractor.extract(posts), strict=True):

@@ -37,8 +37,8 @@ import twofold
 from twofold.calibration.splits import first_half
 from twofold.config import Config, DataConfig, read_config
 from twofold.errors import DataError, TwofoldError
-from twofold.evaluation.bootstrap import DRAWS
-from twofold.evaluation.trust_report import plain
+from twofold.evaluation.bootstrap import RESAMPLES
+from twofold.evaluation.trust_report import to_json
 from twofold.fusion.contract import Fused
 from twofold.fusion.dirichlet import Dirichlet, entropy_of_mean, mean_entropy, mutual_information, vacuity
 from twofold.models.multimodal import MultimodalModel
@@ -108,7 +108,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--members", type=int, default=5, help="of the ensemble")
     parser.add_argument("--passes", type=int, default=10, help="with dropout on")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=DRAWS, help="of posts, for intervals")
+    parser.add_argument("--draws", type=int, default=RESAMPLES, help="of posts, for intervals")
     parser.add_argument(
         "--only", nargs="+", default=["*"], metavar="PATTERN", help="models, as monig-1 or log*"
     )
@@ -333,7 +333,7 @@ def compared(reads: Sequence[Read], scene: Scene, args: argparse.Namespace) -> d
 
 def write(path: Path, found: Mapping[str, Any]) -> None:
     """The figures, and the tables made from them."""
-    told = plain(found)
+    told = to_json(found)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
     first, count = told["common"][0], len(told["seeds"] and told["seeds"][0]["figures"]["aurc"]["values"])

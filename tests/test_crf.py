@@ -13,10 +13,10 @@ from twofold.crf import (
     EMISSION_CUT,
     TRANSITION_CUT,
     ChainDecoder,
-    Choice,
+    DecisionRule,
     TagSpan,
     allowed_moves,
-    worth_most,
+    best_disjoint_spans,
 )
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
@@ -140,9 +140,9 @@ def test_chosen_spans_are_worth_most_of_all_sets(case, threshold):
     decoder, rows, temperature = case
     rows = [row[:3] for row in rows]
     emissions, mask = padded(rows)
-    choice = Choice(threshold, temperature)
-    above = decoder.spans_above(emissions, mask, choice)
-    told = decoder.choosing(choice).decode(rows)
+    decision_rule = DecisionRule(threshold, temperature)
+    above = decoder.spans_above(emissions, mask, decision_rule)
+    told = decoder.with_decision_rule(decision_rule).decode(rows)
     for row, found, spans in zip(rows, above, told, strict=True):
         sequences, probabilities, _ = enumerate_all(decoder, row, temperature)
         chances = span_chances(decoder, sequences, probabilities)
@@ -159,9 +159,9 @@ def test_a_chosen_span_need_not_be_in_the_best_sequence():
     decoder = ChainDecoder(LABELS[:3], np.zeros((3, 3)), np.zeros(3), np.zeros(3))
     word = np.log([[0.5, 0.45, 0.05]])  # I-PER cannot come first
     assert decoder.decode([word]) == [[]]
-    assert decoder.choosing(Choice(0.4)).decode([word]) == [[TagSpan(0, 1, "PER")]]
-    assert decoder.choosing(Choice(0.5)).decode([word]) == [[]]
-    assert decoder.choosing(Choice(0.4)).choosing(None).decode([word]) == [[]]
+    assert decoder.with_decision_rule(DecisionRule(0.4)).decode([word]) == [[TagSpan(0, 1, "PER")]]
+    assert decoder.with_decision_rule(DecisionRule(0.5)).decode([word]) == [[]]
+    assert decoder.with_decision_rule(DecisionRule(0.4)).with_decision_rule(None).decode([word]) == [[]]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_chosen_span_need_not_be_in_the_best_sequence():
 )
 def test_overlapping_spans_give_way_to_what_is_worth_more(spans, told):
     of_type = [(TagSpan(*place, "X"), chance) for place, chance in spans]
-    assert worth_most(of_type, 0.4) == [TagSpan(*place, "X") for place in told]
+    assert best_disjoint_spans(of_type, 0.4) == [TagSpan(*place, "X") for place in told]
 
 
 def test_spans_that_begin_at_a_word_sum_to_its_begin_tag():
@@ -273,7 +273,7 @@ def test_type_of_a_span_is_that_of_most_probability(case):
 def test_chances_of_the_types_of_a_span_agree_with_brute_force(case):
     decoder, rows, temperature = case
     places = [list(itertools.combinations(range(len(row) + 1), 2)) for row in rows]
-    tables = decoder.type_chances(rows, places, temperature)
+    tables = decoder.type_probabilities(rows, places, temperature)
     for row, asked, table in zip(rows, places, tables, strict=True):
         sequences, probabilities, _ = enumerate_all(decoder, row, temperature)
         spans = [set(decoder.spans_of(np.array(tags))) for tags in sequences]
@@ -287,7 +287,7 @@ def test_chances_of_the_types_of_a_span_agree_with_brute_force(case):
 
 def test_chances_of_a_type_that_cannot_take_the_span_are_nought():
     decoder = make_decoder(6, ("O", "B-PER", "B-LOC", "I-LOC"))
-    table, empty, none = decoder.type_chances(
+    table, empty, none = decoder.type_probabilities(
         [np.zeros((2, 4)), np.zeros((0, 4)), np.zeros((3, 4))], [[(0, 2), (1, 2)], [], []]
     )
     assert table[0, 0] == 0

@@ -11,7 +11,7 @@ emissions and transitions; both are therefore cut, at `EMISSION_CUT` and `TRANSI
 best, and nothing underflows over any length. Within these ranges results are exact. Beyond them they need not
 be: a tag cut far below a best one that the grammar makes unreachable then weighs too much.
 
-What is told is either what the best sequence says, or, under a `Choice`, the set of spans that is worth
+What is told is either what the best sequence says, or, under a `DecisionRule`, the set of spans that is worth
 most: each counts its probability less a threshold. With half the best F1 as the threshold, that set has
 the largest F1 to be expected (Lipton, Elkan & Narayanaswamy 2014, theorem 1).
 
@@ -53,7 +53,7 @@ class TagSpan(NamedTuple):
     type: str
 
 
-class Choice(NamedTuple):
+class DecisionRule(NamedTuple):
     """Which spans to tell.
 
     Attributes:
@@ -93,7 +93,7 @@ class ChainDecoder:
         transitions: (K, K) scores, from row to column.
         start: (K,) scores of the first tag.
         end: (K,) scores of the last tag.
-        choice: which spans `decode` tells; None for those of the best sequence.
+        decision_rule: which spans `decode` tells; None for those of the best sequence.
 
     Forbidden moves are set here from the labels' names, whatever their scores say.
     """
@@ -104,9 +104,9 @@ class ChainDecoder:
         transitions: NDArray[np.floating],
         start: NDArray[np.floating],
         end: NDArray[np.floating],
-        choice: Choice | None = None,
+        decision_rule: DecisionRule | None = None,
     ) -> None:
-        self.labels, self.choice = tuple(labels), choice
+        self.labels, self.decision_rule = tuple(labels), decision_rule
         moves, starts = allowed_moves(self.labels)
         self._moves, self._starts = moves, starts
         self._transitions = np.where(moves, np.asarray(transitions, np.float64), -np.inf)
@@ -121,9 +121,9 @@ class ChainDecoder:
         """Entity types, in the order of the labels."""
         return tuple(self._begin)
 
-    def choosing(self, choice: Choice | None) -> ChainDecoder:
+    def with_decision_rule(self, decision_rule: DecisionRule | None) -> ChainDecoder:
         """The same CRF, telling other spans."""
-        return ChainDecoder(self.labels, self._transitions, self._start, self._end, choice)
+        return ChainDecoder(self.labels, self._transitions, self._start, self._end, decision_rule)
 
     # --- best sequence -------------------------------------------------------------------------------
 
@@ -224,19 +224,19 @@ class ChainDecoder:
         return np.minimum(weight * self._ending(forward, beta, moves, (row, end, last, inside)), 1.0)
 
     def spans_above(
-        self, emissions: NDArray[np.floating], mask: Mask, choice: Choice
+        self, emissions: NDArray[np.floating], mask: Mask, decision_rule: DecisionRule
     ) -> list[list[tuple[TagSpan, float]]]:
         """All spans more probable than the threshold, of any length, with their probabilities.
 
         Args:
             emissions: (B, W, K).
             mask: (B, W) True where a word is real; real words come first.
-            choice: threshold and temperature.
+            decision_rule: threshold and temperature.
 
         Returns:
             A list a post, in no particular order; spans may overlap.
         """
-        threshold, temperature = choice
+        threshold, temperature = decision_rule
         forward, order = self._forward(emissions, mask, temperature)
         beta = self._backward(forward, temperature)
         moves = self._exp_transitions(temperature)
@@ -327,7 +327,7 @@ class ChainDecoder:
     # --- whole posts ---------------------------------------------------------------------------------
 
     def decode(self, emissions: Sequence[NDArray[np.floating]]) -> list[list[TagSpan]]:
-        """Spans to tell of posts of any lengths: of the best sequence, or as the `Choice` says.
+        """Spans to tell of posts of any lengths: of the best sequence, or as the `DecisionRule` says.
 
         Args:
             emissions: (W, K) a post; W may be 0.
@@ -342,10 +342,10 @@ class ChainDecoder:
         return result
 
     def _decode(self, emissions: NDArray[np.floating], mask: Mask) -> list[list[TagSpan]]:
-        if self.choice is None:
+        if self.decision_rule is None:
             return [self.spans_of(tags) for tags in self.viterbi(emissions, mask)]
-        above = self.spans_above(emissions, mask, self.choice)
-        return [worth_most(found, self.choice.threshold) for found in above]
+        above = self.spans_above(emissions, mask, self.decision_rule)
+        return [best_disjoint_spans(found, self.decision_rule.threshold) for found in above]
 
     def confidences(
         self,
@@ -383,7 +383,7 @@ class ChainDecoder:
         Returns:
             A type a span, "" where no type can take the span; among equals the first of `types`.
         """
-        tables = self.type_chances(emissions, spans)
+        tables = self.type_probabilities(emissions, spans)
         return [
             [self._likeliest(end - start, chances) for (start, end), chances in zip(row, table, strict=True)]
             for row, table in zip(spans, tables, strict=True)
@@ -393,7 +393,7 @@ class ChainDecoder:
         kinds = self._fitting(words)
         return max(kinds, key=lambda kind: float(chances[self.types.index(kind)]), default="")
 
-    def type_chances(
+    def type_probabilities(
         self,
         emissions: Sequence[NDArray[np.floating]],
         spans: Sequence[Sequence[tuple[int, int]]],
@@ -449,7 +449,7 @@ class ChainDecoder:
         return tags
 
 
-def worth_most(spans: Sequence[tuple[TagSpan, float]], threshold: float) -> list[TagSpan]:
+def best_disjoint_spans(spans: Sequence[tuple[TagSpan, float]], threshold: float) -> list[TagSpan]:
     """Of spans with their probabilities, those without overlap whose excess over a threshold sums to most.
 
     Returns:

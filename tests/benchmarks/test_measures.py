@@ -16,10 +16,10 @@ from comparing import Row, Scene, measured, over_seeds, rows_of
 from measures import Chain, View, alone, evidential, mean_chain, of_words, tag_marginals, together
 
 from twofold.crf import TagSpan, allowed_moves
-from twofold.evaluation.calibration import brier_score
-from twofold.evaluation.detection import detect
-from twofold.evaluation.disagreement import doubt
-from twofold.evaluation.selective import aurc, risk_curve
+from twofold.evaluation.calibration_error import brier_score
+from twofold.evaluation.detection import detection_metrics
+from twofold.evaluation.ensemble_uncertainty import ensemble_uncertainty
+from twofold.evaluation.selective import aurc, risk_coverage_curve
 from twofold.inference.uncertainty import uncertainty
 from twofold.posts import Entity, Post
 
@@ -102,7 +102,7 @@ def test_an_ensemble_gives_the_mixture_and_the_geometric_mean() -> None:
     assert list(view.spans) == [decoder.spans_of(np.array(best[post])) for post in range(2)]
 
 
-def test_doubts_of_an_ensemble_are_those_of_its_enumerated_marginals() -> None:
+def test_uncertainties_of_an_ensemble_are_those_of_its_enumerated_marginals() -> None:
     members = chains()
     view = together("all", members, 3)
     tables = np.zeros((3, 2, WORDS, 3))
@@ -110,20 +110,20 @@ def test_doubts_of_an_ensemble_are_those_of_its_enumerated_marginals() -> None:
         for tags, p in distribution(members[m], post).items():
             tables[m, post, np.arange(WORDS), list(tags)] += p
     np.testing.assert_allclose([tag_marginals(chain) for chain in members], tables)
-    parts = doubt(tables)
-    names = {"entropy of tags (total)": parts.total, "mean entropy of tags (aleatoric)": parts.expected}
-    names |= {"mutual information of tags (epistemic)": parts.mutual}
+    parts = ensemble_uncertainty(tables)
+    names = {"entropy of tags (total)": parts.total, "mean entropy of tags (aleatoric)": parts.aleatoric}
+    names |= {"mutual information of tags (epistemic)": parts.epistemic}
     for name, values in names.items():
         expected = [values[post, span.start : span.end].mean() for post, span in FLAT]
         np.testing.assert_allclose(view.uncertainties[name](SPANS), expected)
     each = np.array([[chance(chain, post, span) for post, span in FLAT] for chain in members])
-    expected = doubt(np.stack([each, 1 - each], 2)).mutual
+    expected = ensemble_uncertainty(np.stack([each, 1 - each], 2)).epistemic
     np.testing.assert_allclose(
         view.uncertainties["mutual information of the span (epistemic)"](SPANS), expected
     )
 
 
-def test_members_that_agree_have_no_epistemic_doubt() -> None:
+def test_members_that_agree_have_no_epistemic_uncertainty() -> None:
     (chain,) = chains(1)
     view = together("all", [chain, chain], 1)
     for name, measure in view.uncertainties.items():
@@ -174,8 +174,8 @@ def view(posts: int = 40, temperature: float = 2.0) -> View:
         mine = np.array([len(row) > 0 for row in asked])
         return 1 / (1 + np.exp(-logits[mine] * temperature / t))
 
-    doubts = of_words([np.array([0.1, 0.2, 0.4, 0.0]) * (i + 1) for i in range(posts)])
-    return View("m", 1, 1, spans, {"p": confidence}, {"u": doubts})
+    uncertainties = of_words([np.array([0.1, 0.2, 0.4, 0.0]) * (i + 1) for i in range(posts)])
+    return View("m", 1, 1, spans, {"p": confidence}, {"u": uncertainties})
 
 
 def test_rows_hold_the_part_reported_on_and_the_temperature_comes_from_the_other() -> None:
@@ -204,8 +204,8 @@ def test_figures_are_those_of_the_evaluation() -> None:
     right = judged.right[judged.told]
     for row, told in zip(rows, found, strict=True):
         values = {name: interval.value for name, interval in told["figures"].items()}
-        assert values["aurc"] == pytest.approx(aurc(risk_curve(row.values, right)))
-        assert values["auroc"] == pytest.approx(detect(-row.values, ~right).auroc)
+        assert values["aurc"] == pytest.approx(aurc(risk_coverage_curve(row.values, right)))
+        assert values["auroc"] == pytest.approx(detection_metrics(-row.values, ~right).auroc)
         assert ("brier" in values) == row.chance
         for name in ("aurc", "auroc"):
             first = found[0]["figures"][name].value

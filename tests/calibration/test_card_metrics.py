@@ -9,18 +9,18 @@ from tiny_readings import LABELS, drawn
 from twofold.calibration.fit import fit_entities
 from twofold.calibration.splits import first_half
 from twofold.crf import ChainDecoder
-from twofold.evaluation.trust_report import plain
+from twofold.evaluation.trust_report import to_json
 from twofold.posts import Entity
 
 
 class Tagger:
     """Finds what the CRF finds, with confidences that nothing may rest on."""
 
-    def __init__(self, choice=None) -> None:
-        self.decoder = ChainDecoder(LABELS, np.zeros((5, 5)), np.zeros(5), np.zeros(5), choice)
+    def __init__(self, decision_rule=None) -> None:
+        self.decoder = ChainDecoder(LABELS, np.zeros((5, 5)), np.zeros(5), np.zeros(5), decision_rule)
 
-    def choosing(self, choice):
-        return Tagger(choice)
+    def with_decision_rule(self, decision_rule):
+        return Tagger(decision_rule)
 
     def entities(self, readings):
         spans = self.decoder.decode([reading.emissions for reading in readings])
@@ -43,23 +43,23 @@ def test_of_one_data_set_they_are_those_of_the_whole(tagger, method):
     assert one["sets"] == whole["sets"]
     assert one["posts"] == whole["posts"]
     assert one["found"] == whole["predictions"][1]
-    assert one["ece_by_chance"] == whole["ece_by_chance"]
-    assert fitted.facts["measured"] == plain(fitted.measured)
+    assert one["ece_if_calibrated"] == whole["ece_if_calibrated"]
+    assert fitted.facts["measured"] == to_json(fitted.measured)
 
 
 def test_figures_are_of_what_is_told_from_now_on(tagger):
     readings = drawn(tagger.decoder, 600, 5)
     plainly, fitted = (fit_entities(tagger, {"a": readings}, tell=tell) for tell in (None, "f1"))
-    assert plainly.calibration.choice is None
-    assert fitted.calibration.choice == fitted.chosen.choice
-    assert fitted.chosen.f1 > fitted.chosen.f1_sequence
+    assert plainly.calibration.decision_rule is None
+    assert fitted.calibration.decision_rule == fitted.chosen.decision_rule
+    assert fitted.chosen.f1 > fitted.chosen.f1_viterbi
     assert fitted.facts["chosen"]["f1"] == pytest.approx(fitted.chosen.f1, abs=1e-6)
-    told = Tagger(fitted.chosen.choice)
+    told = Tagger(fitted.chosen.decision_rule)
     fit = first_half([reading.post.id for reading in readings])
     found = told.entities([reading for reading, first in zip(readings, fit, strict=True) if not first])
     assert fitted.facts["data"]["a"]["found"] == sum(map(len, found))
     again = fit_entities(told, {"a": readings})  # as it is, with thresholds for what it tells
-    assert again.calibration.choice == fitted.chosen.choice
+    assert again.calibration.decision_rule == fitted.chosen.decision_rule
     assert again.facts["measured"] == fitted.facts["measured"]
     assert fit_entities(told, {"a": readings}, tell="sequence").facts == plainly.facts
 

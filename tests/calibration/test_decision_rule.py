@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny_readings import LABELS, drawn
 
-from twofold.calibration.decision_rule import choose, f1_of, fit_choice
-from twofold.crf import ChainDecoder, Choice
+from twofold.calibration.decision_rule import f1_of, fit_decision_rule, select_decision_rule
+from twofold.crf import ChainDecoder, DecisionRule
 from twofold.errors import DataError
 from twofold.posts import Entity
 
@@ -38,20 +38,21 @@ def test_f1_by_hand(decoder):
 
 def test_the_threshold_is_half_an_f1_that_no_threshold_beats_by_much(decoder):
     readings = drawn(decoder, 1500, 1)
-    choice = fit_choice(decoder, readings)
-    assert choice.temperature == pytest.approx(2.0, rel=0.1)  # what they were drawn at
-    f1 = f1_of(decoder.choosing(choice), readings)
-    assert choice.threshold == pytest.approx(f1 / 2, abs=0.01)
+    decision_rule = fit_decision_rule(decoder, readings)
+    assert decision_rule.temperature == pytest.approx(2.0, rel=0.1)  # what they were drawn at
+    f1 = f1_of(decoder.with_decision_rule(decision_rule), readings)
+    assert decision_rule.threshold == pytest.approx(f1 / 2, abs=0.01)
     others = [
-        f1_of(decoder.choosing(Choice(t, choice.temperature)), readings) for t in np.arange(0.1, 0.6, 0.05)
+        f1_of(decoder.with_decision_rule(DecisionRule(t, decision_rule.temperature)), readings)
+        for t in np.arange(0.1, 0.6, 0.05)
     ]
     assert f1 > max(others) - 0.005
 
 
 def test_more_is_won_than_lost_on_other_posts(decoder):
     """The best sequence of these asks for half a probability, where a third is enough."""
-    chosen = choose(decoder, drawn(decoder, 800, 2), drawn(decoder, 800, 3))
-    assert chosen.f1 > chosen.f1_sequence + 0.005
+    chosen = select_decision_rule(decoder, drawn(decoder, 800, 2), drawn(decoder, 800, 3))
+    assert chosen.f1 > chosen.f1_viterbi + 0.005
 
 
 def test_the_best_sequence_stays_where_probabilities_cannot_be_made_true(decoder):
@@ -64,13 +65,13 @@ def test_the_best_sequence_stays_where_probabilities_cannot_be_made_true(decoder
         gold = () if number % 4 == 0 else (Entity(0, 1, "x", "LOC"),)
         post = replace(reading.post, entities=gold)
         readings.append(replace(reading, emissions=emissions, post=post))
-    assert fit_choice(decoder, readings) is None
-    chosen = choose(decoder, readings, readings)
-    assert (chosen.choice, chosen.f1) == (None, chosen.f1_sequence)
+    assert fit_decision_rule(decoder, readings) is None
+    chosen = select_decision_rule(decoder, readings, readings)
+    assert (chosen.decision_rule, chosen.f1) == (None, chosen.f1_viterbi)
 
 
 def test_nothing_found(decoder):
     reading = drawn(decoder, 1, 0)[0]
     silent = np.tile([30.0, -30, -30, -30, -30], (len(reading.words), 1))
     with pytest.raises(DataError, match="predicted nothing"):
-        fit_choice(decoder, [replace(reading, emissions=silent)])
+        fit_decision_rule(decoder, [replace(reading, emissions=silent)])

@@ -22,8 +22,8 @@ from twofold.calibration.methods import METHODS, answer_sets
 from twofold.calibration.risk_control import control
 from twofold.crf import ChainDecoder, TagSpan
 from twofold.errors import DataError, ModelError
-from twofold.evaluation.calibration import calibration_error
-from twofold.evaluation.trust_report import plain
+from twofold.evaluation.calibration_error import calibration_error
+from twofold.evaluation.trust_report import to_json
 from twofold.inference.encode import Reading
 from twofold.posts import Entity, PictureReport, Post
 
@@ -57,7 +57,7 @@ def test_answers_are_the_types_and_none(decoder, calibration):
     spans = decoder.decode(emissions)
     tables = answer_chances(calibration, decoder, emissions, spans)
     confidences = span_confidences(calibration, decoder, emissions, spans)
-    plainly = decoder.type_chances(emissions, [[s[:2] for s in row] for row in spans], 1.7)
+    plainly = decoder.type_probabilities(emissions, [[s[:2] for s in row] for row in spans], 1.7)
     for row, table, own, known in zip(spans, tables, confidences, plainly, strict=True):
         assert table.shape == (len(row), 3)
         assert table.sum(1) == pytest.approx(np.ones(len(row)))
@@ -121,9 +121,9 @@ def test_travels_as_json(decoder, tmp_path):
         record = json.loads(json.dumps(to_record(calibration), allow_nan=False))
         again = from_record(record)
         assert to_record(again) == record
-        assert plain(control(again.risk, 0.3)) == plain(control(calibration.risk, 0.3))
+        assert to_json(control(again.risk, 0.3)) == to_json(control(calibration.risk, 0.3))
         assert np.isinf(again.sets.per_class).any()  # too few for 0.99
-        json.dumps(plain(measured), allow_nan=False)
+        json.dumps(to_json(measured), allow_nan=False)
     (tmp_path / FILE).write_text('{"temperature": 1.3, "nll_before": 0.4}', encoding="utf-8")
     assert read_calibration(tmp_path / FILE) == Calibration(1.3)
 

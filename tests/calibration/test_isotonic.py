@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from twofold.calibration.isotonic import fit_isotonic
 from twofold.errors import DataError
-from twofold.evaluation.calibration import calibration_error
+from twofold.evaluation.calibration_error import calibration_error
 
 ROWS = st.lists(
     st.tuples(st.one_of(st.floats(0, 1, width=16), st.sampled_from([0.2, 0.5])), st.booleans()),

@@ -14,7 +14,7 @@ from twofold.calibration.calibration import Calibration, read_calibration
 from twofold.calibration.fit import Fitted
 from twofold.calibration.write import write_calibrated
 from twofold.cli.main import main
-from twofold.crf import Choice
+from twofold.crf import DecisionRule
 from twofold.model_folder.folder import open_folder
 
 
@@ -77,18 +77,19 @@ def test_the_card_tells_it_once(calibrated, data, tmp_path):
 
 def test_what_is_told_travels_from_copy_to_copy(model, data, tmp_path, capsys):
     mine, again, back = (tmp_path / name for name in ("mine", "again", "back"))
-    choice = Choice(0.65, 1.25)
+    decision_rule = DecisionRule(0.65, 1.25)
     fitted = Fitted(
-        Calibration(1.0, choice=choice), {"method": "temperature", "fitted_on": ["x"], "note": "few"}
+        Calibration(1.0, decision_rule=decision_rule),
+        {"method": "temperature", "fitted_on": ["x"], "note": "few"},
     )
     write_calibrated(open_folder(model), mine, {"entities": fitted})
     assert types_told(mine) == ["PER", "LOC"]  # of confidence 0.69 and 0.99; ORG has 0.63
     assert main(["calibrate", str(mine), str(data), "-o", str(again)]) == 0
-    assert read_calibration(again / "calibration.json").choice == choice
+    assert read_calibration(again / "calibration.json").decision_rule == decision_rule
     assert types_told(again) == ["PER", "LOC"]
     assert "largest F1 to be expected" in (again / "README.md").read_text(encoding="utf-8")
     assert main(["calibrate", str(mine), str(data), "-o", str(back), "--tell", "sequence"]) == 0
-    assert read_calibration(back / "calibration.json").choice is None
+    assert read_calibration(back / "calibration.json").decision_rule is None
     assert types_told(back) == ["PER", "ORG", "LOC"]
     capsys.readouterr()
     assert main(["calibrate", str(mine), str(data), "-o", str(back), "--tell", "f1"]) == 0

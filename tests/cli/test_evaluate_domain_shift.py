@@ -33,7 +33,7 @@ def files(tmp_path):
 def evaluate(model, files, *arguments):
     target = files / "figures.json"
     code = main(["evaluate", model, str(files / "data.jsonl"), "--trust", "--json", str(target), *arguments])
-    return code, json.loads(target.read_text(encoding="utf-8"))["foreign"]
+    return code, json.loads(target.read_text(encoding="utf-8"))["domain_shift"]
 
 
 def test_other_posts_labelled_or_not(model, files, capsys):
@@ -42,28 +42,32 @@ def test_other_posts_labelled_or_not(model, files, capsys):
     assert code == 1  # a line was rejected
     assert "foreign.jsonl:2: rejected" in capsys.readouterr().err
     assert (found["name"], found["items"], found["from"]["path"]) == ("foreign.jsonl", "posts", other)
-    assert (found["own"]["items"], found["own"]["found"], found["own"]["accuracy"]) == (2, 3, 0.666667)
-    assert (found["foreign"]["items"], found["foreign"]["found"], found["foreign"]["f1"]) == (2, 1, None)
-    by_entities, by_words = (found["measures"][f"{n}_confidence_max"] for n in ("entity", "word"))
-    assert (by_entities["own"], by_entities["foreign"]) == (2, 1)
-    assert (by_words["own"], by_words["foreign"]) == (2, 2)
+    assert (found["in_domain"]["items"], found["in_domain"]["predicted"], found["in_domain"]["accuracy"]) == (
+        2,
+        3,
+        0.666667,
+    )
+    assert (found["ood"]["items"], found["ood"]["predicted"], found["ood"]["f1"]) == (2, 1, None)
+    by_entities, by_words = (found["detection"][f"{n}_confidence_max"] for n in ("entity", "word"))
+    assert (by_entities["in_domain"], by_entities["ood"]) == (2, 1)
+    assert (by_words["in_domain"], by_words["ood"]) == (2, 2)
     assert by_words["auroc"]["low"] <= by_words["auroc"]["value"] <= by_words["auroc"]["high"]
 
 
 def test_the_same_posts_are_not_foreign(model, files):
     code, (found,) = evaluate(model, files, "--against", str(files / "train.txt"), "--no-relations")
     assert code == 0
-    assert found["foreign"]["f1"] == 0.666667  # anna is not found
+    assert found["ood"]["f1"] == 0.666667  # anna is not found
     _, (same,) = evaluate(model, files, "--against", str(files / "data.jsonl"))
-    assert same["foreign"]["items"] == 3  # Bob's post needs no label there
+    assert same["ood"]["items"] == 3  # Bob's post needs no label there
 
 
 def test_typos(model, files, capsys):
     code, (found,) = evaluate(model, files, "--shift", "typos", "--typo-rate", "1")
     assert code == 0
     assert found["name"] == "typos in 100 % of the longer words"
-    assert found["own"]["items"] == found["foreign"]["items"] == 2
-    assert found["foreign"]["found"] < found["own"]["found"]  # paris is not written like that
+    assert found["in_domain"]["items"] == found["ood"]["items"] == 2
+    assert found["ood"]["predicted"] < found["in_domain"]["predicted"]  # paris is not written like that
     assert "word doubt max" in capsys.readouterr().out
 
 
@@ -71,10 +75,13 @@ def test_entities_never_seen(model, files):
     code, (found,) = evaluate(model, files, "--shift", "unseen", "--seen", str(files / "train.txt"))
     assert code == 0
     assert found["items"] == "entities"
-    assert (found["own"]["items"], found["foreign"]["items"]) == (2, 1)  # only NASA is new, whatever the case
-    assert (found["own"]["accuracy"], found["foreign"]["accuracy"]) == (1.0, 0.0)
+    assert (found["in_domain"]["items"], found["ood"]["items"]) == (
+        2,
+        1,
+    )  # only NASA is new, whatever the case
+    assert (found["in_domain"]["accuracy"], found["ood"]["accuracy"]) == (1.0, 0.0)
     assert found["from"]["surfaces"] == 2
-    assert set(found["measures"]) == {"confidence", "aleatoric", "epistemic", "total"}
+    assert set(found["detection"]) == {"confidence", "aleatoric", "epistemic", "total"}
 
 
 @pytest.mark.parametrize(

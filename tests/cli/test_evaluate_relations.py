@@ -81,14 +81,14 @@ def test_figures_in_a_file(models, data, tmp_path, capsys):
         "precision": 0.5, "recall": 0.5, "f1": 0.5, "correct": 2, "predicted": 4, "gold": 4,
     }  # fmt: skip
     assert 0 <= pairs["calibration_error"] <= 1
-    assert figures["relations"]["end_to_end"].pop("gold_within_reach") == 4
+    assert figures["relations"]["end_to_end"].pop("gold_with_both_arguments_found") == 4
     counts = {
         way: (score["correct"], score["predicted"], score["gold"])
         for way, score in figures["relations"]["end_to_end"].items()
     }
     assert counts == {
-        "typed": (2, 5, 4), "by_spans": (2, 5, 4),
-        "typed_annotated": (2, 4, 4), "by_spans_annotated": (2, 4, 4),
+        "strict": (2, 5, 4), "boundaries": (2, 5, 4),
+        "strict_annotated": (2, 4, 4), "boundaries_annotated": (2, 4, 4),
     }  # fmt: skip
 
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from twofold.evaluation.bootstrap import draw_figures, percentile_interval, reflected_interval
-from twofold.evaluation.calibration import calibration_error
+from twofold.evaluation.bootstrap import bootstrap_metrics, percentile_interval, reflected_interval
+from twofold.evaluation.calibration_error import calibration_error
 
 
 def means(values, post, posts, **options):
@@ -16,7 +16,7 @@ def means(values, post, posts, **options):
         w = weights[post]
         return {"mean": float((values * w).sum() / w.sum()) if w.sum() else math.nan}
 
-    return draw_figures(figures, posts, **options)["mean"]
+    return bootstrap_metrics(figures, posts, **options)["mean"]
 
 
 def test_holds_the_truth_although_predictions_of_a_post_go_together():
@@ -24,9 +24,9 @@ def test_holds_the_truth_although_predictions_of_a_post_go_together():
     for _ in range(150):
         post = np.repeat(np.arange(40), 6)
         values = (random.random(40) < 0.7)[post].astype(float)  # all of a post right, or none
-        interval = percentile_interval(values.mean(), means(values, post, 40, draws=200))
+        interval = percentile_interval(values.mean(), means(values, post, 40, resamples=200))
         held += interval.low <= 0.7 <= interval.high
-        alone = percentile_interval(values.mean(), means(values, np.arange(240), 240, draws=200))
+        alone = percentile_interval(values.mean(), means(values, np.arange(240), 240, resamples=200))
         naive += alone.low <= 0.7 <= alone.high
     assert held >= 128  # 95 % less four standard errors, and a little for the method
     assert naive < 110
@@ -34,8 +34,12 @@ def test_holds_the_truth_although_predictions_of_a_post_go_together():
 
 def test_equal_seeds_draw_equal_posts():
     values, post = np.arange(30.0), np.arange(30) // 3
-    assert (means(values, post, 10, draws=20, seed=4) == means(values, post, 10, draws=20, seed=4)).all()
-    assert (means(values, post, 10, draws=20, seed=4) != means(values, post, 10, draws=20, seed=5)).any()
+    assert (
+        means(values, post, 10, resamples=20, seed=4) == means(values, post, 10, resamples=20, seed=4)
+    ).all()
+    assert (
+        means(values, post, 10, resamples=20, seed=4) != means(values, post, 10, resamples=20, seed=5)
+    ).any()
 
 
 def test_mirrored_interval_takes_back_what_noise_adds():
@@ -47,16 +51,16 @@ def test_mirrored_interval_takes_back_what_noise_adds():
     def figures(weights):
         return {"ece": calibration_error(confidences, right, weights=weights)}
 
-    drawn = draw_figures(figures, 400, draws=200)["ece"]
-    assert drawn.mean() > value
-    assert percentile_interval(value, drawn).low > 0.01
-    assert reflected_interval(value, drawn).low < 0.005
-    assert reflected_interval(value, drawn).high >= value
+    resampled = bootstrap_metrics(figures, 400, resamples=200)["ece"]
+    assert resampled.mean() > value
+    assert percentile_interval(value, resampled).low > 0.01
+    assert reflected_interval(value, resampled).low < 0.005
+    assert reflected_interval(value, resampled).high >= value
 
 
 def test_draws_with_nothing_to_measure_are_left_out():
-    drawn = np.array([math.nan, 1.0, 2.0, 3.0])
-    assert percentile_interval(2.0, drawn, level=0.5) == pytest.approx((2.0, 1.5, 2.5))
+    resampled = np.array([math.nan, 1.0, 2.0, 3.0])
+    assert percentile_interval(2.0, resampled, level=0.5) == pytest.approx((2.0, 1.5, 2.5))
     assert all(math.isnan(x) for x in percentile_interval(2.0, np.zeros(0))[1:])
     assert all(math.isnan(x) for x in reflected_interval(math.nan, np.zeros(0)))
-    assert draw_figures(lambda weights: {}, 0) == {}
+    assert bootstrap_metrics(lambda weights: {}, 0) == {}

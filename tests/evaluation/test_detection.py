@@ -1,4 +1,4 @@
-"""Detection figures against scikit-learn, and where there is nothing to detect."""
+"""DetectionMetrics figures against scikit-learn, and where there is nothing to detection_metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twofold.evaluation.detection import detect, separation
+from twofold.evaluation.detection import detection_metrics
 
 theirs = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn")
 ROWS = st.lists(
@@ -23,7 +23,7 @@ ROWS = st.lists(
 @given(ROWS)
 def test_agrees_with_scikit_learn(rows):
     score, positive, weights = (np.array(column) for column in zip(*rows, strict=True))
-    found = detect(score, positive, weights)
+    found = detection_metrics(score, positive, weights)
     assert found.auroc == pytest.approx(theirs.roc_auc_score(positive, score, sample_weight=weights))
     assert found.aupr == pytest.approx(theirs.average_precision_score(positive, score, sample_weight=weights))
     fpr, tpr, _ = theirs.roc_curve(positive, score, sample_weight=weights, drop_intermediate=False)
@@ -33,15 +33,11 @@ def test_agrees_with_scikit_learn(rows):
 
 def test_a_weight_of_nought_takes_out():
     score, positive = np.array([3.0, 2.0, 2.5, 1.0]), np.array([True, True, False, False])
-    assert detect(score, positive, np.array([1, 1, 0, 1]))[:3] == (1.0, 1.0, 0.0)
+    assert detection_metrics(score, positive, np.array([1, 1, 0, 1]))[:3] == (1.0, 1.0, 0.0)
 
 
 @pytest.mark.parametrize("positive", [[True, True], [False, False], []])
 def test_nothing_to_tell_apart(positive):
-    found = detect(np.zeros(len(positive)), np.array(positive, bool))
+    found = detection_metrics(np.zeros(len(positive)), np.array(positive, bool))
     assert all(math.isnan(value) for value in found[:3])
     assert found.positives == sum(positive)
-
-
-def test_other_data_are_the_positives():
-    assert separation(np.array([0.1, 0.2]), np.array([0.3, 0.15])).auroc == 0.75

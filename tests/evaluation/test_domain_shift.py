@@ -1,4 +1,4 @@
-"""Telling foreign items: against `detection`, by hand, and on draws whose truth is known."""
+"""Telling ood items: against `detection`, by hand, and on resamples whose truth is known."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ import math
 import numpy as np
 import pytest
 
-from twofold.evaluation.bootstrap import draw_figures, percentile_interval
-from twofold.evaluation.detection import detect
-from twofold.evaluation.domain_shift import Shift, drawn_together, separate_posts, separate_predictions, side
-from twofold.evaluation.predictions import PredictionCollector, Predictions
-from twofold.evaluation.trust_report import plain
+from twofold.evaluation.bootstrap import bootstrap_metrics, percentile_interval
+from twofold.evaluation.collector import PredictionCollector
+from twofold.evaluation.detection import detection_metrics
+from twofold.evaluation.domain_shift import (
+    DomainShift,
+    data_metrics,
+    post_ood_detection,
+    prediction_ood_detection,
+    resample_pairs,
+)
+from twofold.evaluation.predictions import Predictions
+from twofold.evaluation.trust_report import to_json
 from twofold.posts import Entity
 
 
@@ -21,53 +28,59 @@ def gaussian(n, mean, seed):
 
 
 def test_values_are_those_of_detection_and_intervals_hold_them():
-    own, foreign = gaussian(150, 0, 0), gaussian(60, 1, 1)
-    found = separate_posts({"a": own}, {"a": foreign}, draws=200)["a"]
-    expected = detect(np.r_[own, foreign], np.r_[np.zeros(150), np.ones(60)].astype(bool))
+    in_domain, ood = gaussian(150, 0, 0), gaussian(60, 1, 1)
+    found = post_ood_detection({"a": in_domain}, {"a": ood}, resamples=200)["a"]
+    expected = detection_metrics(np.r_[in_domain, ood], np.r_[np.zeros(150), np.ones(60)].astype(bool))
     assert (found.auroc.value, found.aupr.value, found.fpr95.value) == expected[:3]
-    assert (found.own, found.foreign, found.by_chance) == (150, 60, 60 / 210)
+    assert (found.in_domain, found.ood, found.base_rate) == (150, 60, 60 / 210)
     for interval in (found.auroc, found.aupr, found.fpr95):
         assert interval.low < interval.value < interval.high
 
 
 def test_sizes_stay_in_every_draw():
-    """Where every foreign post is above every own one, no draw can say otherwise, nor lack either kind."""
-    found = separate_posts({"a": np.arange(3.0)}, {"a": np.array([9.0])}, draws=100)["a"]
+    """Where every OOD post is above every in-domain one, no draw can say otherwise, nor lack either kind."""
+    found = post_ood_detection({"a": np.arange(3.0)}, {"a": np.array([9.0])}, resamples=100)["a"]
     assert tuple(found.auroc) == (1, 1, 1)
     assert tuple(found.fpr95) == (0, 0, 0)
 
 
 def test_interval_is_as_wide_as_the_spread_over_new_samples():
     values = [
-        separate_posts({"a": gaussian(80, 0, s)}, {"a": gaussian(40, 1, 1000 + s)}, draws=1)["a"].auroc.value
+        post_ood_detection({"a": gaussian(80, 0, s)}, {"a": gaussian(40, 1, 1000 + s)}, resamples=1)[
+            "a"
+        ].auroc.value
         for s in range(200)
     ]
-    found = separate_posts({"a": gaussian(80, 0, 7)}, {"a": gaussian(40, 1, 1007)}, draws=400)["a"].auroc
+    found = post_ood_detection({"a": gaussian(80, 0, 7)}, {"a": gaussian(40, 1, 1007)}, resamples=400)[
+        "a"
+    ].auroc
     assert found.high - found.low == pytest.approx(4 * np.std(values), rel=0.3)
 
 
 def test_two_forms_of_a_post_are_drawn_together():
     """A form that differs from its post by the same little everywhere is told apart in every draw alike."""
-    own = gaussian(50, 0, 0)
-    apart = separate_posts({"a": own}, {"a": own + 0.2}, draws=300)["a"].auroc
-    together = separate_posts({"a": own}, {"a": own + 0.2}, drawn=drawn_together, draws=300)["a"].auroc
+    in_domain = gaussian(50, 0, 0)
+    apart = post_ood_detection({"a": in_domain}, {"a": in_domain + 0.2}, resamples=300)["a"].auroc
+    together = post_ood_detection(
+        {"a": in_domain}, {"a": in_domain + 0.2}, resample=resample_pairs, resamples=300
+    )["a"].auroc
     assert together.value == apart.value
     assert together.high - together.low < 0.3 * (apart.high - apart.low)
 
 
 def test_posts_without_a_value_are_left_out_and_counted():
-    own, foreign = np.array([0.1, math.nan, 0.2]), np.array([math.nan, 0.3])
-    found = separate_posts({"a": own, "b": own}, {"a": foreign}, draws=20)
+    in_domain, ood = np.array([0.1, math.nan, 0.2]), np.array([math.nan, 0.3])
+    found = post_ood_detection({"a": in_domain, "b": in_domain}, {"a": ood}, resamples=20)
     assert list(found) == ["a"]
-    assert (found["a"].own, found["a"].foreign, found["a"].auroc.value) == (2, 1, 1.0)
+    assert (found["a"].in_domain, found["a"].ood, found["a"].auroc.value) == (2, 1, 1.0)
 
 
-@pytest.mark.parametrize(("own", "foreign"), [([], [0.1]), ([0.1], []), ([], []), ([math.nan], [0.2])])
-def test_nothing_to_tell_apart(own, foreign):
-    found = separate_posts({"a": np.array(own)}, {"a": np.array(foreign)}, draws=5)["a"]
+@pytest.mark.parametrize(("in_domain", "ood"), [([], [0.1]), ([0.1], []), ([], []), ([math.nan], [0.2])])
+def test_nothing_to_tell_apart(in_domain, ood):
+    found = post_ood_detection({"a": np.array(in_domain)}, {"a": np.array(ood)}, resamples=5)["a"]
     assert math.isnan(found.auroc.value)
     assert math.isnan(found.auroc.low)
-    assert separate_posts({}, {}) == {}
+    assert post_ood_detection({}, {}) == {}
 
 
 def predictions(post, confidence, right):
@@ -81,17 +94,17 @@ def predictions(post, confidence, right):
 
 def test_predictions_are_drawn_with_their_posts():
     p = predictions([0, 0, 1, 2, 2, 3], [0.9, 0.6, 0.8, 0.3, 0.7, 0.5], [True] * 6)
-    foreign = np.array([False, True, False, True, False, True])
-    found = separate_predictions(p, foreign, draws=300)
+    ood = np.array([False, True, False, True, False, True])
+    found = prediction_ood_detection(p, ood, resamples=300)
     assert found["confidence"].auroc.value == 1
     assert found["epistemic"].auroc.value == 0
     score = 1 - p.confidence
 
     def auroc(w):
-        return {"x": detect(score, foreign, w[p.post]).aupr}
+        return {"x": detection_metrics(score, ood, w[p.post]).aupr}
 
-    drawn = draw_figures(auroc, 4, draws=300)["x"]
-    assert found["confidence"].aupr == percentile_interval(1.0, drawn)
+    resampled = bootstrap_metrics(auroc, 4, resamples=300)["x"]
+    assert found["confidence"].aupr == percentile_interval(1.0, resampled)
 
 
 def entity(start, kind, confidence=None):
@@ -100,18 +113,20 @@ def entity(start, kind, confidence=None):
 
 def test_how_a_model_fares_by_hand():
     collector = PredictionCollector()
-    collector.add([entity(0, "PER", 0.9), entity(3, "LOC", 0.5)], [entity(0, "PER"), entity(5, "ORG")])
-    found = side(collector.predictions(), 1, labelled=True)
-    assert (found.items, found.found, found.confidence, found.accuracy, found.f1) == (1, 2, 0.7, 0.5, 0.5)
+    collector.add_entities(
+        [entity(0, "PER", 0.9), entity(3, "LOC", 0.5)], [entity(0, "PER"), entity(5, "ORG")]
+    )
+    found = data_metrics(collector.predictions(), 1, labelled=True)
+    assert (found.items, found.predicted, found.confidence, found.accuracy, found.f1) == (1, 2, 0.7, 0.5, 0.5)
     assert found.ece == pytest.approx((0.1 + 0.5) / 2)
-    blind = side(collector.predictions(), 1, labelled=False)
+    blind = data_metrics(collector.predictions(), 1, labelled=False)
     assert blind.confidence == 0.7
     assert math.isnan(blind.f1)
-    assert math.isnan(side(PredictionCollector().predictions(), 0, labelled=True).f1)
+    assert math.isnan(data_metrics(PredictionCollector().predictions(), 0, labelled=True).f1)
 
 
 def test_becomes_json():
-    told = separate_posts({"a": np.array([0.0, 1.0])}, {"a": np.array([2.0])}, draws=5)
-    nothing = side(PredictionCollector().predictions(), 0, labelled=False)
-    record = plain(Shift("x", "posts", nothing, nothing, told))
-    assert json.loads(json.dumps(record, allow_nan=False))["measures"]["a"]["auroc"]["value"] == 1
+    told = post_ood_detection({"a": np.array([0.0, 1.0])}, {"a": np.array([2.0])}, resamples=5)
+    nothing = data_metrics(PredictionCollector().predictions(), 0, labelled=False)
+    record = to_json(DomainShift("x", "posts", nothing, nothing, told))
+    assert json.loads(json.dumps(record, allow_nan=False))["detection"]["a"]["auroc"]["value"] == 1

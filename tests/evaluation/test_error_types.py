@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from twofold.evaluation.error_types import kind_of, kind_of_triple
-from twofold.evaluation.triples import Triple, either_way
+from twofold.evaluation.error_types import relation_error_type, span_error_type
+from twofold.evaluation.triples import Triple, with_reversed
 
 GOLD = {(0, 5, "PER"), (10, 20, "ORG")}
 
@@ -23,15 +23,15 @@ GOLD = {(0, 5, "PER"), (10, 20, "ORG")}
     ],
 )
 def test_each_kind(found, kind):
-    assert kind_of(found, GOLD) == kind
+    assert span_error_type(found, GOLD) == kind
 
 
 def test_right_goes_before_wrong_type():
-    assert kind_of((0, 5, "PER"), {(0, 5, "LOC"), (0, 5, "PER")}) == "right"
+    assert span_error_type((0, 5, "PER"), {(0, 5, "LOC"), (0, 5, "PER")}) == "right"
 
 
 def test_nothing_in_the_gold():
-    assert kind_of((0, 5, "PER"), set()) == "spurious"
+    assert span_error_type((0, 5, "PER"), set()) == "spurious"
 
 
 A, B, C = (0, 4, "PER"), (8, 12, "ORG"), (20, 25, "LOC")
@@ -48,19 +48,19 @@ ANNOTATED = [Triple(A, "member", B), Triple(B, "None", C)]
         (Triple(B, "owner", A), "wrong_direction"),
         (Triple(B, "seat", C), "spurious"),
         (Triple(C, "seat", B), "spurious"),
-        (Triple((2, 6, "PER"), "member", B), "wrong_ends"),
-        (Triple(B, "member", (2, 6, "PER")), "wrong_ends"),
+        (Triple((2, 6, "PER"), "member", B), "wrong_arguments"),
+        (Triple(B, "member", (2, 6, "PER")), "wrong_arguments"),
         (Triple((2, 4, "PER"), "member", (0, 2, "PER")), None),  # both touch one end
         (Triple(A, "lives", C), None),  # nothing was annotated of these two
     ],
 )
 def test_relations_by_hand(found: Triple, kind: str | None) -> None:
-    assert kind_of_triple(found, ANNOTATED, complete=False) == kind
-    assert kind_of_triple(found, ANNOTATED, complete=True) == (kind or "spurious")
+    assert relation_error_type(found, ANNOTATED, complete=False) == kind
+    assert relation_error_type(found, ANNOTATED, complete=True) == (kind or "spurious")
 
 
 def test_a_symmetric_relation_is_right_from_either_end() -> None:
-    gold = either_way(ANNOTATED, {"member"})
-    assert kind_of_triple(Triple(B, "member", A), gold, complete=False) == "right"
-    assert kind_of_triple(Triple(B, "owner", A), gold, complete=False) == "wrong_relation"
-    assert either_way(ANNOTATED, {"None"}) == [*ANNOTATED, Triple(C, "None", B)]
+    gold = with_reversed(ANNOTATED, {"member"})
+    assert relation_error_type(Triple(B, "member", A), gold, complete=False) == "right"
+    assert relation_error_type(Triple(B, "owner", A), gold, complete=False) == "wrong_relation"
+    assert with_reversed(ANNOTATED, {"None"}) == [*ANNOTATED, Triple(C, "None", B)]

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from twofold.evaluation.paired_bootstrap import compare, draws, mean_f1, summarise
+from twofold.evaluation.paired_bootstrap import compare, mean_f1, resample_weights, summarise
 
 N = 5
 
@@ -56,7 +56,7 @@ def test_interval_and_p_are_those_of_all_resamples(pair, everything):
 
 
 def test_every_resample_is_as_likely_as_another():
-    weights = np.concatenate(list(draws(3, 27_000, 5)))
+    weights = np.concatenate(list(resample_weights(3, 27_000, 5)))
     assert (weights.sum(1) == 3).all()
     kinds, counts = np.unique(weights, axis=0, return_counts=True)
     expected = {3: 1, 2: 3, 1: 6}  # orders of (3,0,0), (2,1,0), (1,1,1)

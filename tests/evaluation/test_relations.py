@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twofold.evaluation.relations import NONE, RelationCounter, TypedMajority
+from twofold.evaluation.relations import NONE, RelationCounter, TypeMajorityBaseline
 
 LABELS = [NONE, "/loc/loc/contain", "/per/org/member_of", "/per/per/peer"]
 PAIRS = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=1, max_size=60)
@@ -55,11 +55,11 @@ def test_nothing_counted() -> None:
 def test_majority_by_types() -> None:
     seen = [(("PER", "ORG"), NONE)] * 3 + [(("PER", "ORG"), "member")] * 2 + [(("PER", "ORG"), "founder")]
     seen += [(("LOC", "LOC"), "contain")] * 2 + [(("LOC", "LOC"), NONE)] + [(("ORG", "ORG"), NONE)]
-    plain, related = TypedMajority(seen), TypedMajority(seen, related=True)
+    plain, related = TypeMajorityBaseline(seen), TypeMajorityBaseline(seen, ignore_none=True)
     pairs = [("PER", "ORG"), ("LOC", "LOC"), ("ORG", "ORG"), ("MISC", "MISC")]
     assert [plain.predict(types) for types in pairs] == [NONE, "contain", NONE, NONE]
     assert [related.predict(types) for types in pairs] == ["member", "contain", NONE, NONE]
 
 
 def test_majority_of_equals_is_the_first_by_name() -> None:
-    assert TypedMajority([(("A", "B"), "y"), (("A", "B"), "x")]).predict(("A", "B")) == "x"
+    assert TypeMajorityBaseline([(("A", "B"), "y"), (("A", "B"), "x")]).predict(("A", "B")) == "x"

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twofold.evaluation.detection import detect
+from twofold.evaluation.detection import detection_metrics
 from twofold.evaluation.selective import (
     augrc,
     aurc,
-    best_aurc,
     best_f1,
     coverage_at,
     excess_aurc,
-    point_at,
+    operating_point,
+    optimal_aurc,
     risk_at,
-    risk_curve,
-    selective_figures,
+    risk_coverage_curve,
+    selective_metrics,
 )
 
 PREDICTIONS = st.lists(st.tuples(st.sampled_from([0.2, 0.5, 0.9]), st.booleans()), min_size=1, max_size=6)
@@ -47,7 +47,7 @@ def test_areas_are_the_mean_over_all_orders_of_equals(rows):
         wrong = np.append(0, np.cumsum(errors))
         by_aurc.append((wrong[1:] / np.arange(1, n + 1)).mean())
         by_augrc.append(np.trapezoid(wrong / n, dx=1 / n))
-    curve = risk_curve(*arrays(rows))
+    curve = risk_coverage_curve(*arrays(rows))
     assert aurc(curve) == pytest.approx(np.mean(by_aurc))
     assert augrc(curve) == pytest.approx(np.mean(by_augrc))
 
@@ -57,7 +57,7 @@ def test_areas_are_the_mean_over_all_orders_of_equals(rows):
 def test_risk_at_a_coverage_is_the_mean_over_all_orders_of_equals(rows, kept):
     kept = min(kept, len(rows))
     expected = np.mean([errors[:kept].mean() for errors in orders(rows)])
-    assert risk_at(risk_curve(*arrays(rows)), kept / len(rows)) == pytest.approx(expected)
+    assert risk_at(risk_coverage_curve(*arrays(rows)), kept / len(rows)) == pytest.approx(expected)
 
 
 @settings(deadline=None, max_examples=40)
@@ -68,7 +68,7 @@ def test_no_order_is_better_than_the_best(right):
         (np.cumsum(np.array(errors, float)) / np.arange(1, n + 1)).mean()
         for errors in set(permutations([not r for r in right]))
     )
-    assert best_aurc(n, n - sum(right)) == pytest.approx(smallest)
+    assert optimal_aurc(n, n - sum(right)) == pytest.approx(smallest)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -76,8 +76,10 @@ def test_generalized_area_follows_from_auroc_and_error_rate(seed):
     random = np.random.default_rng(seed)
     confidences = random.integers(0, 30, 200) / 30  # with many equals
     right = random.random(200) < 0.3 + 0.6 * confidences
-    auroc, p = detect(-confidences, ~right).auroc, 1 - right.mean()
-    assert augrc(risk_curve(confidences, right)) == pytest.approx((1 - auroc) * p * (1 - p) + p**2 / 2)
+    auroc, p = detection_metrics(-confidences, ~right).auroc, 1 - right.mean()
+    assert augrc(risk_coverage_curve(confidences, right)) == pytest.approx(
+        (1 - auroc) * p * (1 - p) + p**2 / 2
+    )
 
 
 @settings(deadline=None, max_examples=40)
@@ -90,47 +92,47 @@ def test_generalized_area_follows_from_auroc_and_error_rate(seed):
 )
 def test_a_weight_of_n_is_n_copies(rows):
     confidences, right, weights = (np.array(column) for column in zip(*rows, strict=True))
-    ours = selective_figures(confidences, right, weights)
+    ours = selective_metrics(confidences, right, weights)
     assert ours == pytest.approx(
-        selective_figures(np.repeat(confidences, weights), np.repeat(right, weights))
+        selective_metrics(np.repeat(confidences, weights), np.repeat(right, weights))
     )
 
 
 def test_only_the_order_of_confidences_matters():
     random = np.random.default_rng(3)
     confidences, right = random.random(50), random.random(50) < 0.7
-    assert selective_figures(confidences, right) == selective_figures(np.log(confidences), right)
+    assert selective_metrics(confidences, right) == selective_metrics(np.log(confidences), right)
 
 
 def test_coverage_at_a_risk_by_hand():
     # Two right; then two equals, one wrong; then five right; then one wrong.
     confidences = np.array([0.9, 0.9, 0.8, 0.8, *[0.7] * 5, 0.1])
     right = np.array([True, True, True, False, *[True] * 5, False])
-    curve = risk_curve(confidences, right)
+    curve = risk_coverage_curve(confidences, right)
     assert coverage_at(curve, 0.0) == 0.2
     assert coverage_at(curve, 0.1) == 0.2  # 1/9 is more than that, however long the way
     assert coverage_at(curve, 1 / 9) == 0.9  # risk rises and falls again
     assert coverage_at(curve, 0.2) == 1.0
-    assert coverage_at(risk_curve(np.array([0.9]), np.array([False])), 0.1) == 0
+    assert coverage_at(risk_coverage_curve(np.array([0.9]), np.array([False])), 0.1) == 0
 
 
 def test_f1_counts_what_was_missed():
-    curve = risk_curve(np.array([0.9, 0.8, 0.6, 0.2]), np.array([True, True, False, False]))
-    half = point_at(curve, gold=5, coverage=0.5)
+    curve = risk_coverage_curve(np.array([0.9, 0.8, 0.6, 0.2]), np.array([True, True, False, False]))
+    half = operating_point(curve, gold=5, coverage=0.5)
     assert half == pytest.approx((0.5, 0.8, 0.0, 2 / 5, 4 / 7))
-    full = point_at(curve, gold=5, coverage=1.0)
+    full = operating_point(curve, gold=5, coverage=1.0)
     assert full == pytest.approx((1.0, 0.2, 0.5, 2 / 5, 4 / 9))
     assert best_f1(curve, gold=5) == pytest.approx(half)
 
 
 def test_perfect_and_reversed_order():
     right = np.array([True] * 6 + [False] * 2)
-    assert excess_aurc(risk_curve(np.arange(8, 0, -1.0), right)) == pytest.approx(0)
-    assert excess_aurc(risk_curve(np.arange(8.0), right)) > 0.4
+    assert excess_aurc(risk_coverage_curve(np.arange(8, 0, -1.0), right)) == pytest.approx(0)
+    assert excess_aurc(risk_coverage_curve(np.arange(8.0), right)) > 0.4
 
 
 def test_no_predictions():
-    nothing = risk_curve(np.zeros(0), np.zeros(0, bool))
-    figures = selective_figures(np.zeros(0), np.zeros(0, bool))
+    nothing = risk_coverage_curve(np.zeros(0), np.zeros(0, bool))
+    figures = selective_metrics(np.zeros(0), np.zeros(0, bool))
     assert all(math.isnan(value) for value in figures.values())
     assert best_f1(nothing, gold=3).f1 == 0

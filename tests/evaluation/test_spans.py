@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from twofold.corpora.bio import spans_of
-from twofold.evaluation.spans import SpanCounter, SpanScore, TwoCounts
+from twofold.evaluation.spans import LenientAndStrictCounter, SpanCounter, SpanScore
 
 default = pytest.importorskip("seqeval.metrics.sequence_labeling", reason="seqeval is not installed")
 strict_mode = pytest.importorskip("seqeval.metrics.v1", reason="seqeval is not installed")
@@ -27,7 +27,7 @@ def valid(tags):
 
 
 def count(gold, predicted):
-    counts = TwoCounts()
+    counts = LenientAndStrictCounter()
     for g, p in zip(gold, predicted, strict=True):
         counts.add([(s[:3], s.well_formed) for s in spans_of(g)], [s[:3] for s in spans_of(p)])
     return counts.lenient.scores(), counts.strict.scores()

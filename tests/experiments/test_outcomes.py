@@ -8,7 +8,7 @@ import tiny_model
 
 import twofold
 from twofold.evaluation.relations import RelationCounter
-from twofold.evaluation.spans import TwoCounts
+from twofold.evaluation.spans import LenientAndStrictCounter
 from twofold.experiments.outcomes import Outcomes, count_posts, hashed
 from twofold.posts import Entity, Post, Relation
 
@@ -29,7 +29,7 @@ POSTS = [
 def test_sums_are_those_of_the_scorer(tmp_path: Path) -> None:
     extractor = twofold.load(tiny_model.build(tmp_path / "m"))
     outcomes = count_posts("entities", extractor, POSTS)
-    scorer = TwoCounts()
+    scorer = LenientAndStrictCounter()
     for item, extraction in zip(POSTS, extractor.extract(POSTS), strict=True):
         gold = [((e.start, e.end, e.type), e.well_formed) for e in item.entities or ()]
         scorer.add(gold, [(e.start, e.end, e.type) for e in extraction.entities])

@@ -18,7 +18,8 @@ def trust(**other):
     """Trust figures of a card, as plain data."""
     plain = dict.fromkeys(("ece", "brier", "nll", "accuracy"), 0.25)
     measured = {
-        "posts": [10, 11], "predictions": [40, 41], "before": plain, "after": plain, "ece_by_chance": 0.03,
+        "posts": [10, 11], "predictions": [40, 41], "before": plain, "after": plain,
+        "ece_if_calibrated": 0.03,
         "risks": [NO_RISK, NO_RISK | {"error": 0.05, "instead": RISK}, RISK], "sets": SETS,
     }  # fmt: skip
     kept = (
@@ -31,7 +32,7 @@ def trust(**other):
     )
     data = {
         "posts": [10, 11], "found": 41, "right": 30, "missed": 7, "before": FIGURES, "after": FIGURES,
-        "ece_by_chance": 0.04, "kept": dict.fromkeys(kept, INTERVAL), "errors": {"confidence": INTERVAL},
+        "ece_if_calibrated": 0.04, "kept": dict.fromkeys(kept, INTERVAL), "errors": {"confidence": INTERVAL},
         "sets": SETS,
     }  # fmt: skip
     return {

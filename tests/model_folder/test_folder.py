@@ -10,7 +10,7 @@ import pytest
 import tiny_model
 from safetensors.numpy import save_file
 
-from twofold.crf import Choice
+from twofold.crf import DecisionRule
 from twofold.errors import ModelError
 from twofold.inference.onnx_sessions import Sessions
 from twofold.model_folder.folder import FORMAT, MANIFEST, open_folder, publish, seal
@@ -121,17 +121,17 @@ def test_a_temperature_that_is_none(folder, temperature):
 
 
 def test_a_choice_travels_with_the_folder(folder):
-    assert open_folder(folder).decoder().choice is None
+    assert open_folder(folder).decoder().decision_rule is None
     change(folder, "calibration.json", choice={"threshold": 0.4, "temperature": 1.3})
-    assert open_folder(folder).decoder().choice == Choice(0.4, 1.3)
+    assert open_folder(folder).decoder().decision_rule == DecisionRule(0.4, 1.3)
 
 
 @pytest.mark.parametrize(
-    "choice",
+    "rule",
     [0.4, {}, {"threshold": 0.4}, {"threshold": 1, "temperature": 1}, {"threshold": 0.4, "temperature": 0}],
 )
-def test_a_choice_that_is_none(folder, choice):
-    change(folder, "calibration.json", choice=choice)
+def test_decision_rules_that_are_none(folder, rule):
+    change(folder, "calibration.json", choice=rule)
     with pytest.raises(ModelError, match=r"calibration\.json"):
         open_folder(folder)
 

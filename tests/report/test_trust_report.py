@@ -14,9 +14,10 @@ from report_page import NASTY, Page
 
 from twofold.errors import DataError
 from twofold.evaluation import error_types as mistakes
-from twofold.evaluation.domain_shift import Shift, separate_posts, side
-from twofold.evaluation.predictions import PredictionCollector, Predictions
-from twofold.evaluation.trust_report import TrustReport, plain, trust_report
+from twofold.evaluation.collector import PredictionCollector
+from twofold.evaluation.domain_shift import DomainShift, data_metrics, post_ood_detection
+from twofold.evaluation.predictions import Predictions
+from twofold.evaluation.trust_report import TrustReport, to_json, trust_report
 from twofold.posts import Entity
 from twofold.report import statements as report_statements
 from twofold.report import trust_section
@@ -40,18 +41,22 @@ def predictions(n: int = 600, posts: int = 200, seed: int = 0, power: float = 1.
 
 @pytest.fixture(scope="module")
 def report() -> TrustReport:
-    return trust_report(predictions(), draws=60)
+    return trust_report(predictions(), resamples=60)
 
 
-def foreign() -> Shift:
+def foreign() -> DomainShift:
     random = np.random.default_rng(1)
-    told = separate_posts(
+    told = post_ood_detection(
         {"entity_confidence_mean": random.random(40), "word_epistemic_max": random.random(40)},
         {"entity_confidence_mean": random.random(30) + 0.2, "word_epistemic_max": random.random(30)},
-        draws=20,
+        resamples=20,
     )
-    return Shift(
-        "somewhere else", "posts", side(predictions(), 40, True), side(predictions(), 30, False), told
+    return DomainShift(
+        "somewhere else",
+        "posts",
+        data_metrics(predictions(), 40, True),
+        data_metrics(predictions(), 30, False),
+        told,
     )
 
 
@@ -112,7 +117,7 @@ def test_names_from_elsewhere_stay_text(build, report) -> None:
     renamed = dataclasses.replace(
         report,
         calibration={**report.calibration, NASTY: report.calibration["all"]},
-        sources={**report.sources, NASTY: report.sources["text"]},
+        sources={**report.modalities, NASTY: report.modalities["text"]},
         before=None,
     )
     shift = dataclasses.replace(foreign(), name=NASTY)
@@ -168,7 +173,7 @@ def shown(value: float | None, digits: int = 1) -> str:
 
 
 def test_tables_hold_the_figures_of_the_json(build, report) -> None:
-    json = plain(report, digits=12)
+    json = to_json(report, digits=12)
     tables = Tables(build({"entities": report}).html).tables
     rows = {row[0]: row for row in tables["Calibration by type, per cent"]}
     heads = rows["type"]
@@ -179,7 +184,7 @@ def test_tables_hold_the_figures_of_the_json(build, report) -> None:
         ece = figures["figures"]["ece"]
         assert row["ECE"] == f"{shown(ece['value'])} [{shown(ece['low'])}–{shown(ece['high'])}]"
         assert row["ECE before"] == shown(json["before"]["calibration"][name]["figures"]["ece"]["value"])
-        assert row["ECE by luck"] == shown(figures["ece_by_chance"])
+        assert row["ECE by luck"] == shown(figures["ece_if_calibrated"])
     more = tables["More figures by type, per cent; NLL in nats"]
     nll = json["calibration"]["all"]["figures"]["nll"]["value"]
     assert more[1][more[0].index("NLL")].split()[0] == f"{nll:.3f}"
@@ -203,7 +208,7 @@ def test_foreign_data_are_shown_as_they_are(build, report) -> None:
     shift = foreign()
     tables = Tables(build({"entities": report}, foreign=[shift]).html).tables
     rows = {row[0]: row for row in tables["Telling foreign from own, per cent"]}
-    told = shift.measures["entity_confidence_mean"]
+    told = shift.detection["entity_confidence_mean"]
     assert rows["entity doubt mean"][1].startswith(shown(told.auroc.value))
     assert rows["entity doubt mean"][-2:] == ["40", "30"]
     fares = {row[0]: row for row in tables["How the model fares"]}
@@ -222,8 +227,8 @@ def test_words_of_a_case_by_hand() -> None:
     collector = PredictionCollector()
     gold = [Entity(0, 1, "x", "PER"), Entity(2, 3, "x", "PER"), Entity(8, 9, "x", "LOC")]
     found = [Entity(0, 1, "x", "PER", 0.9), Entity(2, 3, "x", "ORG", 0.8), Entity(5, 6, "x", "PER", 0.7)]
-    collector.add(found, gold)
-    told = list(statements(trust_report(collector.predictions(), draws=10), "entities"))
+    collector.add_entities(found, gold)
+    told = list(statements(trust_report(collector.predictions(), resamples=10), "entities"))
     assert (told[0].figure, told[0].unit) == ("33", "in 100 right")
     assert told[0].words == "Of 3 entities found, 1 are right. 1 have the wrong type and 1 are none at all."
     assert (told[1].figure, told[1].unit) == ("67", "in 100 missed")
@@ -233,17 +238,17 @@ def test_every_kind_of_mistake_has_words_and_a_shape() -> None:
     kinds = [getattr(mistakes, name) for name in dir(mistakes) if name.startswith(("WRONG_", "SPURIOUS"))]
     assert set(kinds) == set(report_statements._MISTAKES) == set(trust_section._KIND_SHAPES)
     some = dataclasses.replace(predictions(), kind=np.resize(np.array(["right", *kinds]), 600))
-    report = trust_report(some, draws=5)
+    report = trust_report(some, resamples=5)
     said = next(statements(report, "entities")).words
     wrong = [int(number) for number in re.findall(r"\d+", said.split("are right.")[1])]
-    assert (len(wrong), sum(wrong)) == (len(kinds), 600 - report.kinds["right"])
+    assert (len(wrong), sum(wrong)) == (len(kinds), 600 - report.error_types["right"])
 
 
 @pytest.mark.parametrize(
     ("power", "word"), [(4.0, "too sure"), (0.1, "not sure enough"), (1.0, "luck alone")]
 )
 def test_what_is_said_of_calibration(power: float, word: str) -> None:
-    told = list(statements(trust_report(predictions(3000, 900, power=power), draws=40), "entities"))
+    told = list(statements(trust_report(predictions(3000, 900, power=power), resamples=40), "entities"))
     (calibrated,) = [s for s in told if s.unit == "points off"]
     assert word in calibrated.words
     assert ("cannot be told from perfect" in calibrated.words) == (power == 1.0)
@@ -257,16 +262,16 @@ def test_measures_that_find_no_errors_are_called_so(report) -> None:
 
 def test_nothing_found(build) -> None:
     collector = PredictionCollector()
-    collector.add([], [Entity(0, 1, "x", "PER")])
-    page = build({"entities": trust_report(collector.predictions(), draws=5)})
+    collector.add_entities([], [Entity(0, 1, "x", "PER")])
+    page = build({"entities": trust_report(collector.predictions(), resamples=5)})
     assert "The model found none of the 1 that are there." in page.text
     assert "nan" not in page.text
 
 
 def test_one_prediction_and_all_right(build) -> None:
     collector = PredictionCollector()
-    collector.add([Entity(0, 1, "x", "PER", 0.9)], [Entity(0, 1, "x", "PER")])
-    page = build({"entities": trust_report(collector.predictions(), draws=5)})
+    collector.add_entities([Entity(0, 1, "x", "PER", 0.9)], [Entity(0, 1, "x", "PER")])
+    page = build({"entities": trust_report(collector.predictions(), resamples=5)})
     assert not re.search(r"\bnan\b|\binf\b", page.html.split("</style>")[1])
 
 

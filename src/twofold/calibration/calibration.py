@@ -1,7 +1,7 @@
 """What was fitted after training, as it travels with a model in ``calibration.json``.
 
     {"temperature": 1.27,
-     "choice": {"threshold": 0.4, "temperature": 1.3},      which spans a tagger tells, see `Choice`
+     "choice": {"threshold": 0.4, "temperature": 1.3},      which spans a tagger tells, see `DecisionRule`
      "temperatures": {"PER": 1.2},                          where types have their own
      "isotonic": {"confidence": […], "calibrated": […]},    where there is one, after the temperature
      "risk": {"threshold": […], …},                         see `RiskTable`; all of it optional but the first
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from twofold.calibration.conformal import LEVELS, SCORES, Lines
 from twofold.calibration.isotonic import Isotonic
 from twofold.calibration.risk_control import RiskTable
-from twofold.crf import Choice
+from twofold.crf import DecisionRule
 from twofold.errors import ModelError
 
 Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ class Calibration:
         isotonic: applied to the confidence after that; None for none.
         risk: what thresholds for a stated error are found from; None where not fitted.
         sets: what sets of answers are found from; None where not fitted.
-        choice: which spans a tagger tells; None for those of the best sequence, and of relations.
+        decision_rule: which spans a tagger tells; None for those of the best sequence, and of relations.
     """
 
     temperature: float
@@ -50,7 +50,7 @@ class Calibration:
     isotonic: Isotonic | None = None
     risk: RiskTable | None = None
     sets: Lines | None = None
-    choice: Choice | None = None
+    decision_rule: DecisionRule | None = None
 
     def temperature_of(self, kind: str) -> float:
         """Temperature for predictions of this type."""
@@ -62,8 +62,8 @@ def to_record(calibration: Calibration) -> dict[str, Any]:
     record: dict[str, Any] = {"temperature": calibration.temperature}
     if calibration.temperatures:
         record["temperatures"] = dict(calibration.temperatures)
-    if calibration.choice is not None:
-        record["choice"] = calibration.choice._asdict()
+    if calibration.decision_rule is not None:
+        record["choice"] = calibration.decision_rule._asdict()
     parts = {"isotonic": calibration.isotonic, "risk": calibration.risk, "sets": calibration.sets}
     for name, part in parts.items():
         if part is not None:
@@ -100,7 +100,7 @@ def from_record(record: Mapping[str, Any]) -> Calibration:
         Isotonic(**_arrays(record["isotonic"])) if "isotonic" in record else None,
         _risk(record["risk"]) if "risk" in record else None,
         _sets(record["sets"]) if "sets" in record else None,
-        Choice(**record["choice"]) if "choice" in record else None,
+        DecisionRule(**record["choice"]) if "choice" in record else None,
     )
 
 

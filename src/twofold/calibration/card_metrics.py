@@ -23,7 +23,8 @@ from twofold.calibration.relations import apart, labelled_pairs, relation_chance
 from twofold.calibration.splits import SEED, first_half
 from twofold.calibration.uncalibrated import uncalibrated
 from twofold.evaluation.bootstrap import Interval
-from twofold.evaluation.predictions import PredictionCollector, Predictions
+from twofold.evaluation.collector import PredictionCollector
+from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.trust_report import ALL, trust_report
 from twofold.inference.encode import Reading
 from twofold.inference.relation_classifier import Verdict
@@ -39,10 +40,10 @@ class DataFigures:
     Attributes:
         posts: in the half that confidences were fitted on, and in the other.
         found: predictions in the other. right: of these. missed: gold that none of these is.
-        before: figures of their confidences at temperature 1 (`calibration_figures`); None where unknown.
+        before: figures of their confidences at temperature 1 (`calibration_metrics`); None where unknown.
         after: as calibrated.
-        ece_by_chance: what ``ece`` would be of exact confidences.
-        kept: risk against coverage, see `evaluation.trust.SelectiveFigures`.
+        ece_if_calibrated: what ``ece`` would be of exact confidences.
+        kept: risk against coverage, see `evaluation.trust.SelectiveMetrics`.
         errors: AUROC by measure of uncertainty, errors against right predictions.
         sets: sets on the first half, for each of `LEVELS`.
     """
@@ -53,7 +54,7 @@ class DataFigures:
     missed: int
     before: Mapping[str, Interval] | None
     after: Mapping[str, Interval]
-    ece_by_chance: float
+    ece_if_calibrated: float
     kept: Mapping[str, Interval]
     errors: Mapping[str, Interval]
     sets: Mapping[str, SetFigures]
@@ -74,10 +75,10 @@ def data_figures(first: Labelled, tested: Predictions, calibration: Calibration)
         found=now.predictions,
         right=now.right,
         missed=now.missed,
-        before=report.before.calibration[ALL].figures if report.before else None,
-        after=now.figures,
-        ece_by_chance=now.ece_by_chance,
-        kept=report.selective.figures,
+        before=report.uncalibrated.calibration[ALL].metrics if report.uncalibrated else None,
+        after=now.metrics,
+        ece_if_calibrated=now.ece_if_calibrated,
+        kept=report.selective.metrics,
         errors=report.error_auroc,
         sets=_sets(first, calibration),
     )
@@ -122,7 +123,7 @@ def entity_predictions(tagger: Tagger, readings: Sequence[Reading], calibration:
     before = uncalibrated(tagger.decoder, readings, found)
     for reading, row, values, raw in zip(readings, found, now, before, strict=True):
         told = [dataclasses.replace(e, confidence=c) for e, c in zip(row, values.tolist(), strict=True)]
-        collector.add(told, reading.post.entities or (), raw)
+        collector.add_entities(told, reading.post.entities or (), raw)
     return collector.predictions()
 
 
@@ -171,7 +172,7 @@ def relation_predictions(
         sure = [_confidence(calibration, labels, verdict) for verdict in verdicts]
         found = [dataclasses.replace(link.relation, confidence=c) for link, c in zip(row, sure, strict=True)]
         gold, before = post.relations or (), [verdict.chance for verdict in verdicts]
-        collector.add_triples(found, gold, complete=True, symmetric=symmetric, before=before)
+        collector.add_triples(found, gold, complete=True, symmetric=symmetric, uncalibrated=before)
     return collector.predictions()
 
 

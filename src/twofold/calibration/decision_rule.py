@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from twofold.calibration.entities import LabelledSpans, labelled
 from twofold.calibration.methods import one_temperature
-from twofold.crf import ChainDecoder, Choice
+from twofold.crf import ChainDecoder, DecisionRule
 from twofold.inference.encode import Reading
 
 LOWEST = 0.05
@@ -27,17 +27,17 @@ LUCK = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A choice and what it brought on posts it was not fitted on.
+class DecisionRuleFit:
+    """A rule and what it brought on posts it was not fitted on.
 
     Attributes:
-        choice: None for the best sequence, where no choice was better.
-        f1: lenient, of what is told so. f1_sequence: of the spans of the best sequence.
+        decision_rule: None for the best sequence, where no rule was better.
+        f1: lenient, of what is told so. f1_viterbi: of the spans of the best sequence.
     """
 
-    choice: Choice | None
+    decision_rule: DecisionRule | None
     f1: float
-    f1_sequence: float
+    f1_viterbi: float
 
 
 def f1_of(decoder: ChainDecoder, readings: Sequence[Reading]) -> float:
@@ -50,35 +50,37 @@ def _f1(found: LabelledSpans, readings: Sequence[Reading]) -> float:
     return 2 * int(found.right.sum()) / max(len(found.right) + gold, 1)
 
 
-def fit_choice(decoder: ChainDecoder, readings: Sequence[Reading]) -> Choice | None:
+def fit_decision_rule(decoder: ChainDecoder, readings: Sequence[Reading]) -> DecisionRule | None:
     """Threshold and temperature for the largest F1 to be expected; None where the best sequence has it.
 
     Args:
-        decoder: the CRF; its own choice is not looked at.
+        decoder: the CRF; its own decision_rule is not looked at.
         readings: of labelled posts.
 
     Raises:
         DataError: nothing is found in them.
     """
-    sequence = labelled(decoder.choosing(None), readings)
+    sequence = labelled(decoder.with_decision_rule(None), readings)
     temperature = one_temperature(sequence).temperature
-    best, choice = _f1(sequence, readings), None
+    best, decision_rule = _f1(sequence, readings), None
     while True:  # ends: F1 takes finitely many values, and the best grows
-        tried = Choice(max(best / 2, LOWEST), temperature)
-        if tried == choice:
-            return choice
-        f1 = f1_of(decoder.choosing(tried), readings)
+        tried = DecisionRule(max(best / 2, LOWEST), temperature)
+        if tried == decision_rule:
+            return decision_rule
+        f1 = f1_of(decoder.with_decision_rule(tried), readings)
         if f1 < best - LUCK:
-            return choice
-        best, choice = max(best, f1), tried
+            return decision_rule
+        best, decision_rule = max(best, f1), tried
 
 
-def choose(decoder: ChainDecoder, fit: Sequence[Reading], test: Sequence[Reading]) -> Chosen:
+def select_decision_rule(
+    decoder: ChainDecoder, fit: Sequence[Reading], test: Sequence[Reading]
+) -> DecisionRuleFit:
     """Fit on some posts, measure on others.
 
     Raises:
         DataError: nothing is found in the first.
     """
-    choice = fit_choice(decoder, fit)
-    after, before = (f1_of(decoder.choosing(each), test) for each in (choice, None))
-    return Chosen(choice, after, before)
+    decision_rule = fit_decision_rule(decoder, fit)
+    after, before = (f1_of(decoder.with_decision_rule(each), test) for each in (decision_rule, None))
+    return DecisionRuleFit(decision_rule, after, before)

@@ -143,7 +143,9 @@ def answer_chances(
     """
     result = [np.zeros((len(row), len(decoder.types) + 1)) for row in spans]
     for temperature, mine, asked in _by_temperature(calibration, spans):
-        tables = decoder.type_chances(emissions, [[span[:2] for span in row] for row in asked], temperature)
+        tables = decoder.type_probabilities(
+            emissions, [[span[:2] for span in row] for row in asked], temperature
+        )
         for values, places, table in zip(result, mine, tables, strict=True):
             values[places] = np.c_[table, np.maximum(0.0, 1 - table.sum(1))]
     if calibration.isotonic:
@@ -192,4 +194,4 @@ def calibrate_entities(
     posts = [reading.post.id for reading in readings]
     data = labelled(decoder, readings)
     fitted, measured = calibrate(data, posts, "entities", method=method, score=score, seed=seed)
-    return replace(fitted, choice=decoder.choice), measured
+    return replace(fitted, decision_rule=decoder.decision_rule), measured

@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 from twofold.calibration.calibration import Calibration
 from twofold.calibration.card_metrics import DataFigures, Told, entity_figures, relation_figures
-from twofold.calibration.decision_rule import Chosen, choose
+from twofold.calibration.decision_rule import DecisionRuleFit, select_decision_rule
 from twofold.calibration.entities import calibrate_entities
 from twofold.calibration.methods import METHODS, Measured
 from twofold.calibration.relations import EndToEnd, calibrate_relations, end_to_end
 from twofold.calibration.splits import SEED, first_half
-from twofold.evaluation.trust_report import plain
+from twofold.evaluation.trust_report import to_json
 from twofold.inference.encode import Reading
 from twofold.inference.tagger import Tagger
 
-TELL = ("sequence", "f1")
+DECODERS = ("sequence", "f1")
 """What a tagger can be made to tell: the best tag sequence, or what has the largest F1 to be expected."""
 
 
@@ -43,7 +43,7 @@ class Fitted(NamedTuple):
     measured: Measured | None = None
     told: Sequence[str] = ()
     end_to_end: EndToEnd | None = None
-    chosen: Chosen | None = None
+    chosen: DecisionRuleFit | None = None
 
 
 def story(
@@ -65,7 +65,7 @@ def story(
         method, score, seed: as they were asked for.
     """
     facts = {"method": method, "score": score, "seed": seed, "fitted_on": list(fitted_on)}
-    return Fitted(calibration, facts | {"measured": plain(measured), "data": plain(data)}, measured)
+    return Fitted(calibration, facts | {"measured": to_json(measured), "data": to_json(data)}, measured)
 
 
 def fit_entities(
@@ -82,7 +82,7 @@ def fit_entities(
     Args:
         tagger: that read them.
         groups: readings by the name of the data set.
-        tell: what it is to tell: one of `TELL`; None for what it tells now.
+        tell: what it is to tell: one of `DECODERS`; None for what it tells now.
         method: name in `fitting.METHODS`. score: of the sets, see `conformal.SCORES`. seed: of the halves.
 
     Raises:
@@ -91,7 +91,7 @@ def fit_entities(
     together = [reading for readings in groups.values() for reading in readings]
     chosen = _chosen(tagger, together, seed) if tell == "f1" else None
     if tell is not None:
-        tagger = tagger.choosing(None if chosen is None else chosen.choice)
+        tagger = tagger.with_decision_rule(None if chosen is None else chosen.decision_rule)
     calibration, measured = calibrate_entities(
         tagger.decoder, together, method=METHODS[method], score=score, seed=seed
     )
@@ -99,15 +99,15 @@ def fit_entities(
     fitted = story(calibration, measured, data, fitted_on=list(groups), method=method, score=score, seed=seed)
     if chosen is None:
         return fitted
-    return fitted._replace(facts={**fitted.facts, "chosen": plain(chosen)}, chosen=chosen)
+    return fitted._replace(facts={**fitted.facts, "chosen": to_json(chosen)}, chosen=chosen)
 
 
-def _chosen(tagger: Tagger, readings: Sequence[Reading], seed: int) -> Chosen:
+def _chosen(tagger: Tagger, readings: Sequence[Reading], seed: int) -> DecisionRuleFit:
     halves = first_half([reading.post.id for reading in readings], seed)
     first, second = (
         [r for r, h in zip(readings, halves, strict=True) if h == half] for half in (True, False)
     )
-    return choose(tagger.decoder, first, second)
+    return select_decision_rule(tagger.decoder, first, second)
 
 
 def fit_relations(
@@ -142,7 +142,7 @@ def fit_relations(
     if found is None:
         return fitted
     whole = end_to_end(calibration, labels, *_together(found), symmetric=symmetric, seed=seed)
-    return fitted._replace(facts={**fitted.facts, "end_to_end": plain(whole)}, end_to_end=whole)
+    return fitted._replace(facts={**fitted.facts, "end_to_end": to_json(whole)}, end_to_end=whole)
 
 
 def _together(groups: Mapping[str, Told]) -> Told:

@@ -25,7 +25,7 @@ from twofold.calibration.risk_control import Outcomes, RiskControl, RiskTable, c
 from twofold.calibration.splits import SEED, first_half
 from twofold.calibration.temperature import fit_temperature
 from twofold.errors import DataError
-from twofold.evaluation.calibration import calibration_error_by_chance, calibration_figures
+from twofold.evaluation.calibration_error import calibration_error_if_calibrated, calibration_metrics
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -121,9 +121,9 @@ class Measured:
     Attributes:
         posts: in the first half and in the second.
         predictions: likewise.
-        before: figures of the second half's confidences at temperature 1 (`calibration_figures`).
+        before: figures of the second half's confidences at temperature 1 (`calibration_metrics`).
         after: as calibrated.
-        ece_by_chance: what ``ece`` would be of exact confidences.
+        ece_if_calibrated: what ``ece`` would be of exact confidences.
         risks: thresholds for the part of `ERRORS` that may be wrong.
         sets: sets on the first half, for each of `LEVELS`.
     """
@@ -132,7 +132,7 @@ class Measured:
     predictions: tuple[int, int]
     before: Mapping[str, float]
     after: Mapping[str, float]
-    ece_by_chance: float
+    ece_if_calibrated: float
     risks: tuple[RiskControl, ...]
     sets: Mapping[str, SetFigures]
 
@@ -191,9 +191,9 @@ def _measure(
     return Measured(
         posts=(first.posts, second.posts),
         predictions=(len(first.right), len(second.right)),
-        before=calibration_figures(raw, second.right),
-        after=calibration_figures(now, second.right),
-        ece_by_chance=calibration_error_by_chance(now),
+        before=calibration_metrics(raw, second.right),
+        after=calibration_metrics(now, second.right),
+        ece_if_calibrated=calibration_error_if_calibrated(now),
         risks=tuple(control(table, error) for error in ERRORS),
         sets={
             f"{level:.2f}": set_figures(answer_sets(lines, chances, first.found, level), first.truth)

@@ -26,9 +26,9 @@ from twofold.calibration.calibration import Calibration
 from twofold.calibration.methods import ERRORS, Measured, Method, calibrate, one_temperature, put_calibrated
 from twofold.calibration.risk_control import control
 from twofold.calibration.splits import SEED, first_half
-from twofold.evaluation.calibration import calibration_figures
-from twofold.evaluation.error_types import RIGHT, kind_of_triple
-from twofold.evaluation.triples import Triple, either_way, triple_of
+from twofold.evaluation.calibration_error import calibration_metrics
+from twofold.evaluation.error_types import RIGHT, relation_error_type
+from twofold.evaluation.triples import Triple, to_triple, with_reversed
 from twofold.inference.relation_classifier import class_chances
 from twofold.inference.relation_extractor import Link
 from twofold.model_folder.config import NO_RELATION
@@ -114,7 +114,7 @@ def labelled_pairs(
 ) -> LabelledPairs:
     """Look up the truth of relations told.
 
-    Left out is what nobody can judge, see `kind_of_triple`. A true relation that the model does not know
+    Left out is what nobody can judge, see `relation_error_type`. A true relation that the model does not know
     counts as "None": none of those that it knows.
 
     Args:
@@ -126,10 +126,10 @@ def labelled_pairs(
     rows = [
         (link.verdict.scores, link.verdict.number, _truth(labels, found, gold), kind == RIGHT, number)
         for number, (post, told) in enumerate(zip(posts, links, strict=True))
-        for gold in [either_way(map(triple_of, post.relations or ()), symmetric)]
+        for gold in [with_reversed(map(to_triple, post.relations or ()), symmetric)]
         for link in told
-        for found in [triple_of(link.relation)]
-        for kind in [kind_of_triple(found, gold, complete=post.entities is not None)]
+        for found in [to_triple(link.relation)]
+        for kind in [relation_error_type(found, gold, complete=post.entities is not None)]
         if kind is not None and link.verdict is not None
     ]
     scores, *numbers = zip(*rows, strict=True) if rows else ((), (), (), (), ())
@@ -186,7 +186,7 @@ class EndToEnd:
     Attributes:
         posts: of the second half, which no confidence was fitted on.
         told: relations told in them. judged: those whose truth is known.
-        figures: of these, see `calibration_figures`; right means that both ends are, too.
+        figures: of these, see `calibration_metrics`; right means that both ends are, too.
         kept: by part that may be wrong, where a threshold is promised for given pairs: how many of these it
             keeps. wrong: how many of those are wrong.
     """
@@ -228,7 +228,7 @@ def end_to_end(
         data.posts,
         sum(len(row) for row, mine in zip(links, second.tolist(), strict=True) if mine),
         len(sure),
-        calibration_figures(sure, data.right),
+        calibration_metrics(sure, data.right),
         {name: int(kept.sum()) for name, kept in keeps.items()},
         {name: int((kept & ~data.right).sum()) for name, kept in keeps.items()},
     )

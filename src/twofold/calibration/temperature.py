@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from twofold.crf import ChainDecoder, TagSpan
 from twofold.errors import DataError
-from twofold.evaluation.calibration import calibration_error, negative_log_likelihood
+from twofold.evaluation.calibration_error import calibration_error, negative_log_likelihood
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -39,7 +39,7 @@ class TemperatureFit:
         accuracy: part of them that is right.
         nll_before: mean negative log-likelihood at temperature 1, nats a prediction.
         nll_after: the same at the fitted temperature.
-        ece_before: expected calibration error at temperature 1, see `evaluation.calibration`.
+        ece_before: expected calibration error at temperature 1, see `evaluation.calibration_error`.
         ece_after: the same at the fitted temperature.
     """
 

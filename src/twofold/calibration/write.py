@@ -73,9 +73,9 @@ def write_calibration(folder: Path, fitted: Fitted) -> None:
 def trust_record(fitted: Fitted) -> dict[str, Any]:
     """What ``card.json`` holds under ``trust``."""
     heats = {"temperature": fitted.calibration.temperature, "temperatures": fitted.calibration.temperatures}
-    choice = fitted.calibration.choice
+    decision_rule = fitted.calibration.decision_rule
     told = {key: value for key, value in heats.items() if value} | dict(fitted.facts)
-    return told if choice is None else told | {"choice": choice._asdict()}
+    return told if decision_rule is None else told | {"choice": decision_rule._asdict()}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.calibration.conformal import SCORES
-from twofold.calibration.fit import TELL, Fitted
+from twofold.calibration.fit import DECODERS, Fitted
 from twofold.calibration.methods import METHODS
 from twofold.cli.extract import add_model_options, load_model
-from twofold.console.calibration import calibration_lines, choice_lines, end_to_end_lines
+from twofold.console.calibration import calibration_lines, decision_rule_lines, end_to_end_lines
 from twofold.console.outputs import RejectLog
 from twofold.console.progress import Progress, watch
+from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.errors import ConfigError, DataError
-from twofold.evaluation.triples import whole_posts
 from twofold.posts import Post, Rejected
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--tell",
-        choices=list(TELL),
+        choices=list(DECODERS),
         help="entities to tell from now on: those of the best tag sequence, or those with the largest F1 to "
         "be expected; without it, as the model does",
     )
@@ -120,7 +120,8 @@ def _fitted(
     tagged = {name: [p for p in posts if p.entities is not None] for name, posts in groups.items()}
     tagged = {name: posts for name, posts in tagged.items() if posts}
     related = {
-        name: [p for p in whole_posts(posts) if p.relations is not None] for name, posts in groups.items()
+        name: [p for p in merge_posts_of_one_text(posts) if p.relations is not None]
+        for name, posts in groups.items()
     }
     related = {name: posts for name, posts in related.items() if posts}
     if tagged and "entities" in finds:
@@ -143,7 +144,7 @@ def _entities(
     )
     assert fitted.measured is not None
     told = list(calibration_lines("entities", fitted.measured, fitted.calibration.temperature))
-    return fitted._replace(told=[*told, *choice_lines(fitted.chosen)])
+    return fitted._replace(told=[*told, *decision_rule_lines(fitted.chosen)])
 
 
 def _taken(posts: Iterable[Post], progress: Progress) -> Iterator[Post]:

@@ -255,7 +255,7 @@ class _Evaluated:
             **self._result.record(),
             "seconds": round(seconds, 2),
             **({"trust": self._result.trust_record()} if self._trust else {}),
-            **({"foreign": [item.record() for item in self.shifts]} if self.shifts else {}),
+            **({"domain_shift": [item.record() for item in self.shifts]} if self.shifts else {}),
             **({"witness": self._robustness.record()} if self._robustness else {}),
         }
 

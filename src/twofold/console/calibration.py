@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from twofold.calibration.decision_rule import Chosen
+from twofold.calibration.decision_rule import DecisionRuleFit
 from twofold.calibration.methods import Measured
 from twofold.calibration.relations import EndToEnd
 from twofold.calibration.risk_control import RiskControl
@@ -25,7 +25,7 @@ def calibration_lines(what: str, measured: Measured, temperature: float) -> Iter
     yield f"temperature {temperature:.3f}"
     yield (
         f"calibration error {_percent(before)} before, {_percent(after)} after, "
-        f"{_percent(measured.ece_by_chance)} of exact confidences by chance"
+        f"{_percent(measured.ece_if_calibrated)} of exact confidences by chance"
     )
     yield from _risks(measured.risks)
     for level, figures in measured.sets.items():
@@ -54,18 +54,18 @@ def end_to_end_lines(found: EndToEnd) -> Iterator[str]:
         )
 
 
-def choice_lines(chosen: Chosen | None) -> Iterator[str]:
-    """What choosing spans by F1 brought; nothing where they were not."""
+def decision_rule_lines(chosen: DecisionRuleFit | None) -> Iterator[str]:
+    """What with_decision_rule spans by F1 brought; nothing where they were not."""
     if chosen is None:
         return
-    if chosen.choice is None:
+    if chosen.decision_rule is None:
         f1 = _percent(chosen.f1)
-        yield f"told is the best tag sequence, F1 {f1} on the posts to test on: no choice is better"
+        yield f"told is the best tag sequence, F1 {f1} on the posts to test on: no rule is better"
     else:
         yield (
-            f"told are spans worth more than {chosen.choice.threshold:.3f} at temperature "
-            f"{chosen.choice.temperature:.3f}: F1 {_percent(chosen.f1)} on the posts to test on; best tag "
-            f"sequence {_percent(chosen.f1_sequence)}"
+            f"told are spans worth more than {chosen.decision_rule.threshold:.3f} at temperature "
+            f"{chosen.decision_rule.temperature:.3f}: F1 {_percent(chosen.f1)} on the posts to test on; "
+            f"best tag sequence {_percent(chosen.f1_viterbi)}"
         )
 
 

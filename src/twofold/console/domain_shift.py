@@ -1,4 +1,4 @@
-"""How well a model notices foreign data, as lines of text; the rest is in the JSON."""
+"""Prints how well a model's uncertainty detects out-of-distribution data; all metrics are in the JSON."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ import math
 from collections.abc import Iterator
 
 from twofold.evaluation.bootstrap import Interval
-from twofold.evaluation.domain_shift import Shift, Side
+from twofold.evaluation.domain_shift import DataMetrics, DomainShift
 
 
-def shift_lines(shift: Shift) -> Iterator[str]:
-    """Per cent; in brackets what other such posts may give."""
-    yield f"foreign   {shift.name}"
-    yield f"{'':12}{shift.items:>9}    found     F1  right  confidence    ECE"
-    for name, side in (("one's own", shift.own), ("foreign", shift.foreign)):
-        yield f"{name:12}{_side(side)}"
+def shift_lines(shift: DomainShift) -> Iterator[str]:
+    """Per cent; in brackets the bootstrap interval over posts."""
+    yield f"domain shift: {shift.name}"
+    yield f"{'':12}{shift.items:>9}    pred.     F1  right  confidence    ECE"
+    for name, metrics in (("in-domain", shift.in_domain), ("OOD", shift.ood)):
+        yield f"{name:12}{_data_metrics(metrics)}"
     yield ""
-    width = max([14, *(len(name) for name in shift.measures)])
-    yield f"{'told by':{width}} AUROC [95 %]        AUPR (chance)   FPR95   own foreign"
-    for name, told in shift.measures.items():
-        aupr = f"{_number(told.aupr.value)} ({_number(told.by_chance)})"
-        fpr = _number(told.fpr95.value)
-        row = f"{_interval(told.auroc):19} {aupr:13} {fpr:>7} {told.own:5} {told.foreign:7}"
+    width = max([14, *(len(name) for name in shift.detection)])
+    yield f"{'OOD detection':{width}} AUROC [95 %]        AUPR (random)   FPR95 in-domain    OOD"
+    for name, found in shift.detection.items():
+        aupr = f"{_number(found.aupr.value)} ({_number(found.base_rate)})"
+        fpr = _number(found.fpr95.value)
+        row = f"{_interval(found.auroc):19} {aupr:13} {fpr:>7} {found.in_domain:9} {found.ood:6}"
         yield f"{_words(name):{width}} {row}"
 
 
 def _words(name: str) -> str:
-    """Doubt: what is measured of posts is 1 − confidence."""
-    return name.replace("_", " ").replace(" confidence", " doubt")
+    """Name of a measure: posts are ranked by 1 − confidence."""
+    return name.replace("_", " ").replace(" confidence", " 1 − confidence")
 
 
-def _side(side: Side) -> str:
-    figures = f"{_number(side.f1):>7}{_number(side.accuracy):>7}{_number(side.confidence):>12}"
-    return f"{side.items:9}{side.found:9}{figures}{_number(side.ece):>7}"
+def _data_metrics(metrics: DataMetrics) -> str:
+    values = f"{_number(metrics.f1):>7}{_number(metrics.accuracy):>7}{_number(metrics.confidence):>12}"
+    return f"{metrics.items:9}{metrics.predicted:9}{values}{_number(metrics.ece):>7}"
 
 
-def _interval(figure: Interval) -> str:
-    return f"{_number(figure.value):>5} [{_number(figure.low)}–{_number(figure.high)}]"
+def _interval(metric: Interval) -> str:
+    return f"{_number(metric.value):>5} [{_number(metric.low)}–{_number(metric.high)}]"
 
 
 def _number(value: float) -> str:

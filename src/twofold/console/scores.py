@@ -15,9 +15,9 @@ from twofold.scoring.relation_scores import RelationScorer
 
 _COUNTED = {
     "typed": "all pairs",
-    "by_spans": "all pairs, types of the ends aside",
-    "typed_annotated": "annotated pairs only",
-    "by_spans_annotated": "annotated pairs only, types of the ends aside",
+    "boundaries": "all pairs, types of the ends aside",
+    "strict_annotated": "annotated pairs only",
+    "boundaries_annotated": "annotated pairs only, types of the ends aside",
 }
 
 
@@ -72,7 +72,7 @@ def _relation_lines(found: RelationScorer) -> Iterator[str]:
     if found.end_to_end is not None:
         for way, score in found.end_to_end._asdict().items():
             yield f"end to end, {_COUNTED[way]}: {_named(score)}"
-        reach, total = found.within_reach, found.end_to_end.by_spans.gold
+        reach, total = found.both_arguments_found, found.end_to_end.boundaries.gold
         yield f"end to end, {reach} of {total} gold triples have both ends among the entities found"
 
 

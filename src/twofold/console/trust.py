@@ -1,4 +1,4 @@
-"""The main figures of a trust report as lines of text; the rest is in the JSON."""
+"""Prints the main metrics of a trust report; all of them are in the JSON."""
 
 from __future__ import annotations
 
@@ -7,69 +7,69 @@ from collections.abc import Callable, Iterator, Sequence
 
 from twofold.evaluation.bootstrap import Interval
 from twofold.evaluation.error_types import RIGHT
-from twofold.evaluation.trust_report import ALL, CalibrationFigures, TrustReport
+from twofold.evaluation.trust_report import ALL, CalibrationMetrics, TrustReport
 
 
 def trust_lines(report: TrustReport, what: str, rows: Sequence[str]) -> Iterator[str]:
-    """Everything a person should look at first, per cent; in brackets what other such posts may give.
+    """The main metrics, per cent; in brackets the bootstrap interval over posts.
 
     Args:
-        report: all figures.
-        what: was predicted, in the plural.
+        report: all metrics.
+        what: name of the predictions, in the plural.
         rows: types whose calibration is shown.
     """
-    yield f"trust     {what}, per cent; [95 % over posts]; what the figures mean: docs/confidence.md"
-    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.kinds.items())
-    yield f"found     {told}; {report.calibration[ALL].missed} gold {what} missed"
+    yield f"trust     {what}, per cent; [95 % interval over posts]; the metrics are explained in docs/confidence.md"
+    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.error_types.items())
+    yield f"predicted {counts}; {report.calibration[ALL].missed} gold {what} missed"
     yield ""
     yield from _calibrations(report, rows)
     yield ""
-    selective = report.selective.figures
-    yield "kept, surest first"
+    selective = report.selective.metrics
+    yield "selective prediction: the least confident rejected"
     yield f"  AURC {_interval(selective['aurc'])}, excess {_interval(selective['excess_aurc'])}"
     yield f"  AUGRC {_interval(selective['augrc'])}"
-    yield f"  of the surest 80 %, wrong {_interval(selective['risk_at_80_coverage'])}"
+    yield f"  error rate at 80 % coverage {_interval(selective['risk_at_80_coverage'])}"
     for risk in (5, 10):
-        yield f"  {risk} % wrong at most: keeps {_interval(selective[f'coverage_at_{risk}_risk'])}"
+        yield f"  coverage at {risk} % error rate {_interval(selective[f'coverage_at_{risk}_risk'])}"
     yield ""
     yield from _errors(report)
-    if report.sources:
-        shares = (f"{name} {_number(source.share)}" for name, source in report.sources.items())
-        yield f"mean share of the sources a post has: {', '.join(shares)}"
+    if report.modalities:
+        shares = (f"{name} {_number(m.share)}" for name, m in report.modalities.items())
+        yield f"mean share of each modality where a post has it: {', '.join(shares)}"
 
 
 def _calibrations(report: TrustReport, rows: Sequence[str]) -> Iterator[str]:
-    """A line a type, with what was before calibration where that is known."""
-    before = report.before.calibration if report.before is not None else {}
+    """One line for each type, with the values before calibration where they are known."""
+    before = report.uncalibrated.calibration if report.uncalibrated is not None else {}
     if before:
-        yield "before > after calibration; before: the network's own confidences, at temperature 1"
+        yield "before > after calibration; before: temperature 1"
     gap = " " * 8 if before else ""
-    columns = f"ECE [95 %]         chance {gap}  Brier {gap}    NLL  found  right missed"
+    columns = f"ECE [95 %]        if cal. {gap} Brier {gap}    NLL  pred.  right missed"
     yield f"{'calibration':12} {gap}  {columns}"
     for name in rows:
         yield f"{name:12} {_calibration(report.calibration[name], before.get(name))}"
 
 
-def _calibration(now: CalibrationFigures, before: CalibrationFigures | None) -> str:
-    def changed(name: str, told: Callable[[float], str]) -> str:
-        return "" if before is None else f"{told(before.figures[name].value):>5} > "
+def _calibration(now: CalibrationMetrics, before: CalibrationMetrics | None) -> str:
+    def changed(name: str, shown: Callable[[float], str]) -> str:
+        return "" if before is None else f"{shown(before.metrics[name].value):>5} > "
 
-    ece, brier, nll = (now.figures[name] for name in ("ece", "brier", "nll"))
+    ece, brier, nll = (now.metrics[name] for name in ("ece", "brier", "nll"))
     return (
-        f"{changed('ece', _number)}{_interval(ece):20} {_number(now.ece_by_chance):>6} "
+        f"{changed('ece', _number)}{_interval(ece):20} {_number(now.ece_if_calibrated):>6} "
         f"{changed('brier', _number)}{_number(brier.value):>7} {changed('nll', _nats)}{_nats(nll.value):>7} "
         f"{now.predictions:6} {now.right:6} {now.missed:6}"
     )
 
 
 def _errors(report: TrustReport) -> Iterator[str]:
-    kinds = [name for name in report.kinds if name != RIGHT]
-    heads = "".join(f"{name.replace('_', ' '):>16}" for name in kinds)
-    yield f"{'errors told by':14} AUROC [95 %]           AUPR  FPR95 AUROC:{heads}"
-    for name, found in report.errors.items():
+    errors = [name for name in report.error_types if name != RIGHT]
+    columns = "".join(f"{name.replace('_', ' '):>16}" for name in errors)
+    yield f"{'error detection':15} AUROC [95 %]           AUPR  FPR95 AUROC:{columns}"
+    for name, found in report.error_detection.items():
         of_all = f"{_number(found[ALL].aupr):>6} {_number(found[ALL].fpr95):>6}"
-        of_kinds = "".join(f"{_number(found[kind].auroc):>16}" for kind in kinds)
-        yield f"{name:14} {_interval(report.error_auroc[name]):20} {of_all}       {of_kinds}"
+        by_type = "".join(f"{_number(found[error].auroc):>16}" for error in errors)
+        yield f"{name:15} {_interval(report.error_auroc[name]):20} {of_all}       {by_type}"
 
 
 def _interval(figure: Interval) -> str:

@@ -1,1 +1,1 @@
-"""Figures from predictions and gold: plain data in, plain data out."""
+"""Metrics from predictions and gold: plain data in, plain data out."""

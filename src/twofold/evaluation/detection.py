@@ -1,7 +1,7 @@
-"""How well a score tells two kinds apart: errors from right predictions, foreign posts from one's own.
+"""Detection metrics of a score: does it separate errors from right predictions, or OOD posts from in-domain?
 
-AUROC, AUPR (average precision) and FPR95, as scikit-learn defines them; equal scores are one threshold.
-Weights say how often an item counts. It does not know what the score is.
+AUROC, AUPR (average precision) and FPR95, as scikit-learn defines them; equal scores share one threshold.
+Weights say how often an item counts. This module does not know what the score is.
 
 Shape letters: N items, G distinct scores.
 """
@@ -18,18 +18,18 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Weights = NDArray[np.floating] | NDArray[np.integer] | None
 
-FOUND = 0.95
-"""Part of the positives that FPR95 must find."""
+TARGET_TPR = 0.95
+"""True-positive rate at which FPR95 is read."""
 
 
-class Detection(NamedTuple):
-    """How well positives (errors, foreign posts) get the larger scores.
+class DetectionMetrics(NamedTuple):
+    """How well positives (errors, OOD posts) get the larger scores.
 
     Attributes:
-        auroc: chance that a positive scores above a negative, equal scores counting half; 0.5 is none.
-        aupr: average precision with the positives as what is sought; their part is what chance gives.
-        fpr95: part of the negatives that must be flagged as well to flag 95 % of the positives.
-        positives: how many. negatives: how many. Without either, the figures are nan.
+        auroc: probability that a positive scores above a negative, equal scores counting half; 0.5 is random.
+        aupr: average precision for the positives; a random score has their base rate.
+        fpr95: false-positive rate at a true-positive rate of 95 %.
+        positives: their number. negatives: their number. Where either is 0, the metrics are nan.
     """
 
     auroc: float
@@ -39,12 +39,12 @@ class Detection(NamedTuple):
     negatives: float
 
 
-def detect(score: Floats, positive: Flags, weights: Weights = None) -> Detection:
-    """Measure a score.
+def detection_metrics(score: Floats, positive: Flags, weights: Weights = None) -> DetectionMetrics:
+    """Compute all of them.
 
     Args:
         score: (N,) larger for what should be positive.
-        positive: (N,) True for those that are.
+        positive: (N,) True for the positives.
         weights: (N,) how often each counts; None for once.
     """
     weight = np.ones(len(score)) if weights is None else np.asarray(weights, np.float64)
@@ -52,21 +52,12 @@ def detect(score: Floats, positive: Flags, weights: Weights = None) -> Detection
     tp = np.append(0.0, np.cumsum(np.bincount(group, weight * positive, minlength=0)))
     fp = np.append(0.0, np.cumsum(np.bincount(group, weight * ~positive, minlength=0)))
     if not tp[-1] or not fp[-1]:
-        return Detection(math.nan, math.nan, math.nan, float(tp[-1]), float(fp[-1]))
+        return DetectionMetrics(math.nan, math.nan, math.nan, float(tp[-1]), float(fp[-1]))
     gained = np.diff(tp)
     auroc = np.sum(np.diff(fp) * (tp[1:] + tp[:-1]) / 2) / (tp[-1] * fp[-1])
     flagged = tp + fp
     aupr = np.sum(gained[gained > 0] * (tp[1:] / np.maximum(flagged[1:], 1e-300))[gained > 0]) / tp[-1]
-    enough = np.searchsorted(tp, FOUND * tp[-1] * (1 - 1e-12))
-    return Detection(float(auroc), float(aupr), float(fp[enough] / fp[-1]), float(tp[-1]), float(fp[-1]))
-
-
-def separation(inside: Floats, outside: Floats) -> Detection:
-    """How well an uncertainty tells other data (the positives) from the data a model was made for.
-
-    Args:
-        inside: one value for each item of the model's own domain.
-        outside: one value for each item of another.
-    """
-    score = np.concatenate([inside, outside])
-    return detect(score, np.arange(len(score)) >= len(inside))
+    at_target = np.searchsorted(tp, TARGET_TPR * tp[-1] * (1 - 1e-12))
+    return DetectionMetrics(
+        float(auroc), float(aupr), float(fp[at_target] / fp[-1]), float(tp[-1]), float(fp[-1])
+    )

@@ -1,14 +1,15 @@
-"""Does a model notice that what it reads is not what it was made for?
+"""Does the uncertainty of a model rise on out-of-distribution data?
 
-A measure of doubt is asked to give foreign items (posts of other data, entities never seen) the larger
-values: AUROC, AUPR and FPR95 of `detection`, foreign as the positives. Intervals draw posts, predictions with
-their posts: those of two data sets apart, so that their sizes stay; those of one post in two forms together.
+Each measure of uncertainty is a score that should be larger for out-of-distribution (OOD) items, posts of
+another data set or entities never seen in training: AUROC, AUPR and FPR95 of `detection`, OOD items as the
+positives. Intervals resample posts with their predictions: the posts of two data sets separately, so that
+their sizes stay; the two versions of one post together.
 
-An item without a value (no entity in the post, no evidence in the model) takes no part in that measure, and
-how many did is told: a model that falls silent on foreign posts is not caught by what it says of entities.
-It does not know texts, models or files.
+An item without a value (no entity in the post, no evidence in the model) is left out of that measure; the
+counts say how many are in it, since a model that finds nothing in OOD posts is not measured by its entities.
+This module does not know texts, models or files.
 
-Shape letters: N items, P own posts, Q foreign posts, S predictions, R draws.
+Shape letters: N items, P in-domain posts, Q OOD posts, S predictions, R resamples.
 """
 
 from __future__ import annotations
@@ -19,46 +20,46 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.evaluation.bootstrap import DRAWS, Interval, percentile_interval
-from twofold.evaluation.calibration import calibration_error
-from twofold.evaluation.detection import detect
-from twofold.evaluation.paired_bootstrap import draws as draw_posts
+from twofold.evaluation.bootstrap import RESAMPLES, Interval, percentile_interval
+from twofold.evaluation.calibration_error import calibration_error
+from twofold.evaluation.detection import detection_metrics
+from twofold.evaluation.paired_bootstrap import resample_weights
 from twofold.evaluation.predictions import Predictions
-from twofold.evaluation.trust_report import measures
+from twofold.evaluation.trust_report import uncertainty_measures
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-FIGURES = ("auroc", "aupr", "fpr95")
+METRICS = ("auroc", "aupr", "fpr95")
 
 
 @dataclass(frozen=True, slots=True)
-class Separation:
-    """How well one measure tells foreign items from one's own.
+class OODDetection:
+    """How well one measure separates OOD items from in-domain items.
 
     Attributes:
-        auroc: chance that a foreign item has the larger value; one half is none.
-        aupr: average precision with foreign items as what is sought; ``by_chance`` is none.
-        fpr95: part of one's own that must be flagged as well to flag 95 % of the foreign.
-        by_chance: part of the items that is foreign.
-        own: items of one's own that have a value. foreign: likewise.
+        auroc: probability that an OOD item has the larger value; 0.5 is random.
+        aupr: average precision for OOD items; a random measure has ``base_rate``.
+        fpr95: part of the in-domain items flagged when 95 % of the OOD items are.
+        base_rate: part of the items that is OOD.
+        in_domain: number of in-domain items that have a value. ood: number of OOD items that have one.
     """
 
     auroc: Interval
     aupr: Interval
     fpr95: Interval
-    by_chance: float
-    own: int
-    foreign: int
+    base_rate: float
+    in_domain: int
+    ood: int
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """How a model fares on one side.
+class DataMetrics:
+    """Metrics of a model on one of the two data sets.
 
     Attributes:
-        items: posts, or predictions.
-        found: entities found.
+        items: number of posts, or of predictions.
+        predicted: number of entities predicted.
         confidence: their mean confidence.
         accuracy: part of them that is right; nan without labels, as are the next two.
         f1: lenient.
@@ -66,7 +67,7 @@ class Side:
     """
 
     items: int
-    found: int
+    predicted: int
     confidence: float
     accuracy: float
     f1: float
@@ -74,111 +75,113 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
-    """One's own data beside foreign ones.
+class DomainShift:
+    """In-domain data compared with out-of-distribution data.
 
     Attributes:
-        name: of the foreign ones.
-        items: ``posts`` or ``entities``: what is told apart.
-        own: how the model fares on one's own. foreign: on the others.
-        measures: by name, how well it tells.
+        name: of the OOD data.
+        items: ``posts`` or ``entities``: what is classified as in-domain or OOD.
+        in_domain: metrics of the model on the in-domain data. ood: on the OOD data.
+        detection: by measure of uncertainty, how well it detects OOD items.
     """
 
     name: str
     items: str
-    own: Side
-    foreign: Side
-    measures: Mapping[str, Separation]
+    in_domain: DataMetrics
+    ood: DataMetrics
+    detection: Mapping[str, OODDetection]
 
 
-def drawn_apart(own: int, foreign: int, draws: int, seed: int) -> Iterator[Floats]:
-    """Weights (P + Q,) of each draw, for posts that have nothing to do with each other."""
-    both = zip(draw_posts(own, draws, seed), draw_posts(foreign, draws, seed + 1), strict=True)
+def resample_separately(in_domain: int, ood: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """Weights (P + Q,) of each resample, for two data sets that share no post."""
+    both = zip(
+        resample_weights(in_domain, resamples, seed), resample_weights(ood, resamples, seed + 1), strict=True
+    )
     return (w for first, second in both for w in np.hstack([first, second]))
 
 
-def drawn_together(own: int, foreign: int, draws: int, seed: int) -> Iterator[Floats]:
-    """The same where the foreign posts are one's own in another form, in their order: P is Q."""
-    assert own == foreign
-    return (w for group in draw_posts(own, draws, seed) for w in np.hstack([group, group]))
+def resample_pairs(in_domain: int, ood: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """The same where the OOD posts are the in-domain posts in another version, in their order: P is Q."""
+    assert in_domain == ood
+    return (w for group in resample_weights(in_domain, resamples, seed) for w in np.hstack([group, group]))
 
 
-def separate_posts(
-    own: Mapping[str, Floats],
-    foreign: Mapping[str, Floats],
+def post_ood_detection(
+    in_domain: Mapping[str, Floats],
+    ood: Mapping[str, Floats],
     *,
-    drawn: Callable[[int, int, int, int], Iterator[Floats]] = drawn_apart,
-    draws: int = DRAWS,
+    resample: Callable[[int, int, int, int], Iterator[Floats]] = resample_separately,
+    resamples: int = RESAMPLES,
     seed: int = 0,
-) -> dict[str, Separation]:
-    """Tell posts of two data sets apart by measures that both have.
+) -> dict[str, OODDetection]:
+    """How well each measure that both data sets have detects the OOD posts.
 
     Args:
-        own: (P,) by measure, larger for less sure; nan for none.
-        foreign: (Q,) likewise.
-        drawn: `drawn_apart` or `drawn_together`.
-        draws: R.
-        seed: of the draws.
+        in_domain: (P,) by measure, larger for less sure; nan for none.
+        ood: (Q,) likewise.
+        resample: `resample_separately` or `resample_pairs`.
+        resamples: R.
+        seed: of the resamples.
     """
-    names = [name for name in own if name in foreign]
-    scores = {name: np.concatenate([own[name], foreign[name]]) for name in names}
+    names = [name for name in in_domain if name in ood]
+    scores = {name: np.concatenate([in_domain[name], ood[name]]) for name in names}
     if not scores:
         return {}
-    first, second = len(own[names[0]]), len(foreign[names[0]])
-    weights = drawn(first, second, draws, seed) if first and second else ()
-    return _separations(scores, np.arange(first + second) >= first, weights)
+    first, second = len(in_domain[names[0]]), len(ood[names[0]])
+    weights = resample(first, second, resamples, seed) if first and second else ()
+    return _detections(scores, np.arange(first + second) >= first, weights)
 
 
-def separate_predictions(
-    predictions: Predictions, foreign: Flags, *, draws: int = DRAWS, seed: int = 0
-) -> dict[str, Separation]:
-    """Tell some of the predictions from the others, by every measure there is.
+def prediction_ood_detection(
+    predictions: Predictions, ood: Flags, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, OODDetection]:
+    """How well every measure that the predictions have detects those that are OOD.
 
     Args:
         predictions: S.
-        foreign: (S,) True for those to be told.
-        draws: R.
-        seed: of the draws.
+        ood: (S,) True for OOD predictions.
+        resamples: R.
+        seed: of the resamples.
     """
     p = predictions
-    drawn = draw_posts(p.posts, draws, seed) if p.posts else ()
-    return _separations(measures(p), foreign, (w[p.post] for group in drawn for w in group))
+    resampled = resample_weights(p.posts, resamples, seed) if p.posts else ()
+    return _detections(uncertainty_measures(p), ood, (w[p.post] for group in resampled for w in group))
 
 
-def side(predictions: Predictions, items: int, labelled: bool) -> Side:
-    """How a model fares; without labels ``kind`` and ``missed_type`` of the predictions are not looked at."""
-    p, found = predictions, len(predictions.confidence)
-    mean, right = (float(x.mean()) if found else np.nan for x in (p.confidence, p.right))
+def data_metrics(predictions: Predictions, items: int, labelled: bool) -> DataMetrics:
+    """Metrics on one data set; without labels accuracy, F1 and ECE are nan."""
+    p, predicted = predictions, len(predictions.confidence)
+    mean, right = (float(x.mean()) if predicted else np.nan for x in (p.confidence, p.right))
     if not labelled:
-        return Side(items, found, mean, np.nan, np.nan, np.nan)
-    total = found + p.gold
+        return DataMetrics(items, predicted, mean, np.nan, np.nan, np.nan)
+    total = predicted + p.gold
     f1 = 2 * int(p.right.sum()) / total if total else np.nan
-    return Side(items, found, mean, right, f1, calibration_error(p.confidence, p.right))
+    return DataMetrics(items, predicted, mean, right, f1, calibration_error(p.confidence, p.right))
 
 
-def _separations(
-    scores: Mapping[str, Floats], foreign: Flags, weights: Iterable[Floats]
-) -> dict[str, Separation]:
-    """Of scores (N,) by measure, with one row of weights (N,) a draw."""
+def _detections(
+    scores: Mapping[str, Floats], ood: Flags, weights: Iterable[Floats]
+) -> dict[str, OODDetection]:
+    """Of scores (N,) by measure, with one row of weights (N,) a resample."""
     known = {name: np.isfinite(score) for name, score in scores.items()}
-    drawn = {name: np.full((0, len(FIGURES)), np.nan) for name in scores}
+    resampled = {name: np.full((0, len(METRICS)), np.nan) for name in scores}
     rows = [
         [
-            detect(score[known[name]], foreign[known[name]], w[known[name]])[:3]
+            detection_metrics(score[known[name]], ood[known[name]], w[known[name]])[:3]
             for name, score in scores.items()
         ]
         for w in weights
     ]
     if rows:
-        drawn = {name: np.array([row[i] for row in rows]) for i, name in enumerate(scores)}
+        resampled = {name: np.array([row[i] for row in rows]) for i, name in enumerate(scores)}
     return {
-        name: _separation(score[known[name]], foreign[known[name]], drawn[name])
+        name: _detection(score[known[name]], ood[known[name]], resampled[name])
         for name, score in scores.items()
     }
 
 
-def _separation(score: Floats, foreign: Flags, drawn: Floats) -> Separation:
-    found = detect(score, foreign)
-    auroc, aupr, fpr95 = (percentile_interval(found[i], drawn[:, i]) for i in range(len(FIGURES)))
-    chance = float(foreign.mean()) if len(foreign) else np.nan
-    return Separation(auroc, aupr, fpr95, chance, int((~foreign).sum()), int(foreign.sum()))
+def _detection(score: Floats, ood: Flags, resampled: Floats) -> OODDetection:
+    found = detection_metrics(score, ood)
+    auroc, aupr, fpr95 = (percentile_interval(found[i], resampled[:, i]) for i in range(len(METRICS)))
+    base_rate = float(ood.mean()) if len(ood) else np.nan
+    return OODDetection(auroc, aupr, fpr95, base_rate, int((~ood).sum()), int(ood.sum()))

@@ -1,24 +1,23 @@
-"""What kind of mistake a predicted span or relation is.
+"""Error types of predicted spans and relations.
 
-Exactly one holds for every predicted span, by the gold spans of its post:
+Every predicted span is exactly one of these, by the gold spans of its post:
 
-- ``right``: a gold span has its borders and its type;
-- ``wrong_type``: else, a gold span has its borders;
-- ``wrong_boundary``: else, a gold span shares a position with it, of whatever type;
-- ``spurious``: no gold span shares a position with it.
+- ``right``: a gold span has the same boundaries and the same type;
+- ``wrong_type``: else, a gold span has the same boundaries;
+- ``wrong_boundary``: else, a gold span overlaps it, of whatever type;
+- ``spurious``: no gold span overlaps it.
 
-And one for every predicted relation, by the gold ones of its post, the types of their ends aside:
+Every predicted relation is one of these, by the gold relations of its post, the types of its arguments aside:
 
 - ``right``: a gold relation is the same, with the same head and the same tail;
-- ``wrong_relation``: else, head and tail stand in another relation;
-- ``wrong_direction``: else, they stand in some relation the other way round;
-- ``wrong_ends``: else, head and tail, one each, share a position with the ends of an annotated pair, and are
-  not these;
-- ``spurious``: head and tail are known to stand in no relation. Of a pair that nothing was annotated of, this
-  is known only where a post is annotated completely; else it is not judged.
+- ``wrong_relation``: else, a gold relation of another class has the same head and tail;
+- ``wrong_direction``: else, a gold relation has head and tail the other way round;
+- ``wrong_arguments``: else, head and tail overlap the arguments of an annotated pair, one each;
+- ``spurious``: head and tail are known to be unrelated. For a pair that is not annotated this is known only
+  where the post is annotated completely; else the relation has no error type and is not counted.
 
-Gold that nothing predicted equals is missed; what has a wrong type, border or end misses one as well.
-It does not know confidences.
+A gold item that no prediction equals is missed: a wrong type, boundary or argument misses one, too.
+This module does not know confidences.
 """
 
 from __future__ import annotations
@@ -30,14 +29,13 @@ from twofold.evaluation.spans import Span
 from twofold.evaluation.triples import Triple
 
 RIGHT, WRONG_TYPE, WRONG_BOUNDARY, SPURIOUS = "right", "wrong_type", "wrong_boundary", "spurious"
-WRONG_RELATION, WRONG_DIRECTION, WRONG_ENDS = "wrong_relation", "wrong_direction", "wrong_ends"
-MISTAKES = (WRONG_TYPE, WRONG_BOUNDARY, SPURIOUS)
+WRONG_RELATION, WRONG_DIRECTION, WRONG_ARGUMENTS = "wrong_relation", "wrong_direction", "wrong_arguments"
 
 
-def kind_of(found: Span, gold: Collection[Span]) -> str:
+def span_error_type(predicted: Span, gold: Collection[Span]) -> str:
     """Which of the four a predicted span is."""
-    start, end, _ = found
-    if found in gold:
+    start, end, _ = predicted
+    if predicted in gold:
         return RIGHT
     if any((a, b) == (start, end) for a, b, _ in gold):
         return WRONG_TYPE
@@ -46,31 +44,31 @@ def kind_of(found: Span, gold: Collection[Span]) -> str:
     return SPURIOUS
 
 
-def kind_of_triple(found: Triple, gold: Collection[Triple], *, complete: bool) -> str | None:
-    """Which of its kinds a predicted relation is; None where nobody can judge it.
+def relation_error_type(predicted: Triple, gold: Collection[Triple], *, complete: bool) -> str | None:
+    """Which of the five a predicted relation is; None where the annotation does not say.
 
     Args:
-        found: the relation.
-        gold: all annotated pairs of the post, those in no relation as ``None``, symmetric relations from
-            either end (`either_way`).
-        complete: whether a pair that is not annotated is known to stand in no relation.
+        predicted: the relation.
+        gold: all annotated pairs of the post, unrelated pairs as ``None``, symmetric relations in both
+            directions (`with_reversed`).
+        complete: whether a pair that is not annotated is known to be unrelated.
     """
-    ends = found.head[:2], found.tail[:2]
-    same = {g.relation for g in gold if (g.head[:2], g.tail[:2]) == ends}
-    turned = {g.relation for g in gold if (g.tail[:2], g.head[:2]) == ends}
-    if found.relation in same:
+    arguments = predicted.head[:2], predicted.tail[:2]
+    same = {g.relation for g in gold if (g.head[:2], g.tail[:2]) == arguments}
+    reversed_ = {g.relation for g in gold if (g.tail[:2], g.head[:2]) == arguments}
+    if predicted.relation in same:
         return RIGHT
     if same - {NONE}:
         return WRONG_RELATION
-    if turned - {NONE}:
+    if reversed_ - {NONE}:
         return WRONG_DIRECTION
-    if same or turned:
+    if same or reversed_:
         return SPURIOUS
-    if any(_touch(found, g.head, g.tail) or _touch(found, g.tail, g.head) for g in gold):
-        return WRONG_ENDS
+    if any(_overlap(predicted, g.head, g.tail) or _overlap(predicted, g.tail, g.head) for g in gold):
+        return WRONG_ARGUMENTS
     return SPURIOUS if complete else None
 
 
-def _touch(found: Triple, head: Span, tail: Span) -> bool:
-    pairs = ((found.head, head), (found.tail, tail))
+def _overlap(predicted: Triple, head: Span, tail: Span) -> bool:
+    pairs = ((predicted.head, head), (predicted.tail, tail))
     return all(a[0] < b[1] and b[0] < a[1] for a, b in pairs)

@@ -1,8 +1,8 @@
-"""Paired bootstrap over posts: is one method better than another on the posts that both have read?
+"""Paired bootstrap over posts: is one method better than another on the same posts?
 
 Both methods are scored on the same resamples of posts, drawn with replacement, so that hard posts are
-hard for both. Several runs (seeds) a method are averaged on every resample: what is asked is whether the
-difference would stand on other posts, not on other seeds. It knows counts only, neither posts nor models.
+hard for both. Several runs (seeds) of a method are averaged on every resample: the question is whether the
+difference would hold on other posts, not on other seeds. This module knows counts only, not posts or models.
 
 After Efron & Tibshirani (1993); for F1, Koehn (2004) and Berg-Kirkpatrick et al. (2012).
 
@@ -53,13 +53,13 @@ def compare(
     Args:
         ours: (S, 3, N) of one method. theirs: (S', 3, N) of the other, posts in the same order.
         resamples: R.
-        seed: of the draws; the same seed draws the same resamples for any pair of methods.
+        seed: of the resamples; the same seed gives the same resamples for any pair of methods.
         level: of the interval.
     """
     once = np.ones((1, ours.shape[2]))
     observed = _difference(ours, theirs, once)[0]
-    drawn = [_difference(ours, theirs, w) for w in draws(ours.shape[2], resamples, seed)]
-    return summarise(float(observed), np.concatenate(drawn), level)
+    resampled = [_difference(ours, theirs, w) for w in resample_weights(ours.shape[2], resamples, seed)]
+    return summarise(float(observed), np.concatenate(resampled), level)
 
 
 def summarise(observed: float, resampled: Floats, level: float = 0.95) -> Difference:
@@ -71,7 +71,7 @@ def summarise(observed: float, resampled: Floats, level: float = 0.95) -> Differ
     return Difference(observed, float(low), float(high), p)
 
 
-def draws(posts: int, resamples: int, seed: int) -> Iterator[Floats]:
+def resample_weights(posts: int, resamples: int, seed: int) -> Iterator[Floats]:
     """How often each post stands in each resample, (≤ R, N) at a time; rows sum to N."""
     random = np.random.default_rng(seed)
     for begin in range(0, resamples, _AT_ONCE):

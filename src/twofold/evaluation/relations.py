@@ -1,8 +1,8 @@
-"""Scores of relations between given pairs, as MNRE is scored, and the baseline that every table needs.
+"""Relation classification scores on gold pairs, as MNRE is scored, and the majority baseline by types.
 
-Precision, recall and F1 are micro averages without the class ``None``: a relation is right where it was
-predicted and is gold; ``None`` counts neither as found nor as there. Accuracy counts all pairs. What is
-counted streams: its size does not grow with the pairs. It does not know posts, files or models.
+Precision, recall and F1 are micro averages without the class ``None``, which is neither a prediction nor
+gold. Accuracy counts all pairs. Memory does not grow with the number of pairs. This module does not know
+posts, files or models.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from twofold.evaluation.spans import SpanScore
 
 NONE = "None"
-"""The class of pairs that stand in no relation."""
+"""The class of unrelated pairs."""
 Types = tuple[str, str]
-"""Of head and tail."""
+"""Entity types of head and tail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +65,19 @@ class RelationCounter:
         return RelationScores(SpanScore(*totals), each, correct.total(), gold.total())
 
 
-class TypedMajority:
-    """The baseline that looks at nothing but the types of head and tail: their most frequent relation.
+class TypeMajorityBaseline:
+    """Baseline: the most frequent relation between the types of head and tail in training.
 
     Args:
-        seen: types and relation of the pairs of training.
-        related: leave ``None`` out, and so take every pair of types that any relation was seen between for
-            the most frequent of these. With ``None`` the answer may be ``None`` throughout.
+        pairs: types and relation of the training pairs.
+        ignore_none: count related pairs only, so that ``None`` is predicted only for types never seen
+            related. Otherwise the baseline may predict ``None`` throughout.
     """
 
-    def __init__(self, seen: Iterable[tuple[Types, str]], *, related: bool = False) -> None:
+    def __init__(self, pairs: Iterable[tuple[Types, str]], *, ignore_none: bool = False) -> None:
         by_types: dict[Types, Counter[str]] = {}
-        for types, relation in seen:
-            if relation != NONE or not related:
+        for types, relation in pairs:
+            if relation != NONE or not ignore_none:
                 by_types.setdefault(types, Counter())[relation] += 1
         self._best = {types: min(counts, key=lambda r: (-counts[r], r)) for types, counts in by_types.items()}
 

@@ -1,10 +1,10 @@
-"""Exact-span precision, recall and F1, overall and by type, counted in two ways.
+"""Exact-span precision, recall and F1, overall and by type, lenient and strict.
 
-Lenient, as conlleval and seqeval's default count: every run of tags of one type is a gold entity, also
-one that begins with ``I-``. Strict, as seqeval's strict IOB2: only spans that begin with ``B-`` are.
-Twitter-2015 holds 374 runs on which the two differ, more than most published gains; print both.
+Lenient, as conlleval and seqeval's default: every run of tags of one type is a gold entity, also one that
+begins with ``I-``. Strict, as seqeval's strict IOB2: only spans that begin with ``B-`` are.
+Twitter-2015 holds 374 runs on which the two differ, more than most published gains; report both.
 
-A predicted entity is right if start, end and type are. It does not know posts, files or models.
+A predicted entity is correct if start, end and type are. This module does not know posts, files or models.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class SpanCounter:
         return SpanScores(overall, by_type)
 
 
-class TwoCounts:
-    """Lenient and strict side by side."""
+class LenientAndStrictCounter:
+    """Counts lenient and strict scores at once."""
 
     def __init__(self) -> None:
         self.lenient, self.strict = SpanCounter(), SpanCounter()
@@ -97,7 +97,7 @@ class TwoCounts:
 
         Args:
             gold: each span, and whether it is well formed (begins with ``B-``).
-            predicted: spans; a decoder under BIO's grammar gives well-formed ones only.
+            predicted: spans; a decoder with BIO constraints gives well-formed ones only.
         """
         gold, predicted = list(gold), list(predicted)
         self.lenient.add([span for span, _ in gold], predicted)

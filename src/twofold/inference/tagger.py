@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.crf import ChainDecoder, Choice, TagSpan
+from twofold.crf import ChainDecoder, DecisionRule, TagSpan
 from twofold.errors import ModelError
 from twofold.inference.confidence import Judgement
 from twofold.inference.encode import Reader, Reading
@@ -90,10 +90,10 @@ class Tagger:
         self.reader = Reader(folder, threads, cache)
         self._judge = judge or OneTemperature(folder.temperature)
 
-    def choosing(self, choice: Choice | None) -> Tagger:
+    def with_decision_rule(self, decision_rule: DecisionRule | None) -> Tagger:
         """The same tagger, telling other spans."""
         other = copy.copy(self)
-        other.decoder = self.decoder.choosing(choice)
+        other.decoder = self.decoder.with_decision_rule(decision_rule)
         return other
 
     @property

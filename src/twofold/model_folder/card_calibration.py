@@ -111,7 +111,7 @@ def _choice(trust: Card) -> str:
     if chosen is not None:
         told += (
             f" On the posts to test on that is an F1 of {_percent(chosen['f1'])} % (lenient); the best "
-            f"sequence has {_percent(chosen['f1_sequence'])} %."
+            f"sequence has {_percent(chosen['f1_viterbi'])} %."
         )
     return told + " Scores above are of the best sequence."
 
@@ -147,7 +147,7 @@ def _calibration(measured: Card, data: Card) -> str:
             _value(now["accuracy"]),
             "–" if old is None else _value(old["ece"]),
             _with_range(now["ece"]),
-            _percent(x["ece_by_chance"]),
+            _percent(x["ece_if_calibrated"]),
             "–" if old is None else _value(old["brier"]),
             _value(now["brier"]),
             "–" if old is None else _nats(old["nll"]),

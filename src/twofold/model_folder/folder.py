@@ -27,7 +27,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from twofold.crf import ChainDecoder, Choice
+from twofold.crf import ChainDecoder, DecisionRule
 from twofold.errors import ModelError
 from twofold.model_folder.config import RENEW, TASK_FILES, FolderConfig, describe, get, read_json
 from twofold.preprocessing import semantic_augmentation as neighbours
@@ -48,7 +48,7 @@ class ModelFolder:
         path: where it is.
         config: see `FolderConfig`.
         temperature: of the confidences, fitted on held-out data.
-        choice: which spans a tagger tells; None for those of the best sequence.
+        decision_rule: which spans a tagger tells; None for those of the best sequence.
         hashes: SHA-256 by file name, shared files included.
         relations: the relation model in this tagger's folder; None where there is none.
     """
@@ -57,7 +57,7 @@ class ModelFolder:
     config: FolderConfig
     temperature: float
     hashes: Mapping[str, str]
-    choice: Choice | None = None
+    decision_rule: DecisionRule | None = None
     relations: ModelFolder | None = None
 
     def file(self, name: str) -> Path:
@@ -80,7 +80,7 @@ class ModelFolder:
         count = len(self.config.labels)
         if [array.shape for array in arrays] != [(count, count), (count,), (count,)]:
             raise ModelError("its shapes do not fit the labels of config.json", where=str(path), do=RENEW)
-        return ChainDecoder(self.config.labels, transitions, start, end, self.choice)
+        return ChainDecoder(self.config.labels, transitions, start, end, self.decision_rule)
 
     @property
     def picture_fingerprint(self) -> str:
@@ -134,14 +134,14 @@ def _open(path: Path, above: Mapping[str, str]) -> ModelFolder:
     calibration = path / "calibration.json"
     record = read_json(calibration)
     temperature = _number(record, "temperature", calibration)
-    return ModelFolder(path, config, temperature, hashes, _choice(record, calibration))
+    return ModelFolder(path, config, temperature, hashes, _decision_rule(record, calibration))
 
 
-def _choice(calibration: Mapping[str, object], path: Path) -> Choice | None:
+def _decision_rule(calibration: Mapping[str, object], path: Path) -> DecisionRule | None:
     if "choice" not in calibration:
         return None
     record = get(calibration, "choice", (dict,), str(path))
-    return Choice(_number(record, "threshold", path, below=1.0), _number(record, "temperature", path))
+    return DecisionRule(_number(record, "threshold", path, below=1.0), _number(record, "temperature", path))
 
 
 def _number(record: Mapping[str, object], name: str, path: Path, below: float = float("inf")) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from twofold.evaluation.calibration import Bin
+from twofold.evaluation.calibration_error import Bin
 from twofold.evaluation.trust_report import TrustReport
 from twofold.report.plots import Plot, Tick, round_steps
 from twofold.report.sections import FIFTHS, Block, Table
@@ -21,7 +21,7 @@ def reliability_block(report: TrustReport) -> Block:
     key = [("column", "part that is right"), ("edge", "what it should be: the confidence itself")]
     if any(0 < bar.predictions < FEW for bar in bars):
         key.append(("pale", f"fewer than {FEW} predictions: luck"))
-    if report.before is not None:
+    if report.uncalibrated is not None:
         key.append(("before", "before calibration"))
     return Block(
         "Does the confidence mean what it says?",
@@ -42,7 +42,7 @@ def _diagram(report: TrustReport) -> Plot:
             plot.bar(bar.low, bar.high, bar.accuracy, "pale" if few else "column")
             plot.whisker(bar.low, bar.high, bar.accuracy, "thin" if few else "line")
     plot.line([(0, 0), (1, 1)], "edge")
-    for bar in report.before.reliability if report.before is not None else ():
+    for bar in report.uncalibrated.reliability if report.uncalibrated is not None else ():
         plot.whisker(bar.low, bar.high, bar.accuracy, "before")
     return plot
 
@@ -64,7 +64,7 @@ def _histogram(bars: Sequence[Bin]) -> Plot:
 
 
 def _bins(report: TrustReport) -> Table:
-    old = report.before.reliability if report.before is not None else ()
+    old = report.uncalibrated.reliability if report.uncalibrated is not None else ()
     more = ("before: predictions", "before: right, %") if old else ()
     rows = [
         (
@@ -86,7 +86,7 @@ _CALIBRATION = {"adaptive_ece": "adaptive ECE", "mce": "MCE", "brier": "Brier", 
 
 def types_block(report: TrustReport) -> Block:
     """Figures by type, with what was missed."""
-    before = ("ECE before",) if report.before is not None else ()
+    before = ("ECE before",) if report.uncalibrated is not None else ()
     heads = (
         "type",
         "found",
@@ -133,8 +133,8 @@ def types_block(report: TrustReport) -> Block:
 def _type_row(report: TrustReport, kind: str) -> tuple[str, ...]:
     now = report.calibration[kind]
     counts = (f"{now.predictions:,}", f"{now.right:,}", f"{now.missed:,}")
-    means = (points(now.figures[key].value) for key in ("confidence", "accuracy"))
-    return (kind, *counts, *means, *_changed(report, kind, "ece"), points(now.ece_by_chance))
+    means = (points(now.metrics[key].value) for key in ("confidence", "accuracy"))
+    return (kind, *counts, *means, *_changed(report, kind, "ece"), points(now.ece_if_calibrated))
 
 
 def _more_row(report: TrustReport, kind: str) -> tuple[str, ...]:
@@ -143,12 +143,12 @@ def _more_row(report: TrustReport, kind: str) -> tuple[str, ...]:
 
 def _changed(report: TrustReport, kind: str, name: str) -> tuple[str, ...]:
     """A figure before calibration, where that is known, and now with its interval."""
-    now = report.calibration[kind].figures[name]
+    now = report.calibration[kind].metrics[name]
     ends = f" [{_figure(name, now.low)}–{_figure(name, now.high)}]" if math.isfinite(now.low) else ""
     told = _figure(name, now.value) + ends
-    if report.before is None:
+    if report.uncalibrated is None:
         return (told,)
-    return _figure(name, report.before.calibration[kind].figures[name].value), told
+    return _figure(name, report.uncalibrated.calibration[kind].metrics[name].value), told
 
 
 def _figure(name: str, value: float) -> str:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from twofold.evaluation.domain_shift import Shift, Side
+from twofold.evaluation.domain_shift import DataMetrics, DomainShift
 from twofold.report.plots import Plot, row_plot
 from twofold.report.sections import Block, Section, Table, interval
 from twofold.report.statements import MEASURES, Statement, hundred, points
 
 
-def domain_shift_section(shifts: Sequence[Shift]) -> Section:
+def domain_shift_section(shifts: Sequence[DomainShift]) -> Section:
     """One block for each data set."""
     told = tuple(_statement(shift) for shift in shifts)
     return Section("foreign", "Does it notice foreign data?", told, tuple(_block(shift) for shift in shifts))
 
 
-def _statement(shift: Shift) -> Statement:
+def _statement(shift: DomainShift) -> Statement:
     """By the confidence, chosen beforehand; the best of many measures would flatter."""
-    told = shift.measures["entity_confidence_mean" if shift.items == "posts" else "confidence"].auroc
-    known = {name: m.auroc.value for name, m in shift.measures.items() if math.isfinite(m.auroc.value)}
+    told = shift.detection["entity_confidence_mean" if shift.items == "posts" else "confidence"].auroc
+    known = {name: m.auroc.value for name, m in shift.detection.items() if math.isfinite(m.auroc.value)}
     if not known:
         return Statement("–", shift.name, "Too little was found to tell.")
     best = max(known, key=lambda name: known[name])
@@ -33,8 +33,8 @@ def _statement(shift: Shift) -> Statement:
     return Statement(hundred(told.value), f"in 100 pairs in order: {shift.name}", words)
 
 
-def _block(shift: Shift) -> Block:
-    sides = (("one’s own", shift.own), ("foreign", shift.foreign))
+def _block(shift: DomainShift) -> Block:
+    sides = (("one’s own", shift.in_domain), ("foreign", shift.ood))
     heads = (
         "data", shift.items, *(("entities found",) if shift.items == "posts" else ()),
         "F1", "right, %", "confidence, %", "ECE",
@@ -44,11 +44,11 @@ def _block(shift: Shift) -> Block:
         (
             _words(name),
             *(interval(figure) for figure in (m.auroc, m.aupr, m.fpr95)),
-            points(m.by_chance),
-            f"{m.own:,}",
-            f"{m.foreign:,}",
+            points(m.base_rate),
+            f"{m.in_domain:,}",
+            f"{m.ood:,}",
         )
-        for name, m in shift.measures.items()
+        for name, m in shift.detection.items()
     )
     columns = ("measure", "AUROC", "AUPR", "FPR95", "AUPR by chance", "own", "foreign")
     return Block(
@@ -65,20 +65,20 @@ def _block(shift: Shift) -> Block:
     )
 
 
-def _side(side: Side, items: str) -> tuple[str, ...]:
-    counts = [f"{side.items:,}", *([f"{side.found:,}"] if items == "posts" else [])]
+def _side(side: DataMetrics, items: str) -> tuple[str, ...]:
+    counts = [f"{side.items:,}", *([f"{side.predicted:,}"] if items == "posts" else [])]
     return (*counts, *(points(x) for x in (side.f1, side.accuracy, side.confidence, side.ece)))
 
 
-def _plot(shift: Shift) -> Plot:
+def _plot(shift: DomainShift) -> Plot:
     plot = row_plot(
         f"How well each measure tells foreign from own (AUROC): {shift.name}",
         "AUROC, %",
-        [_words(name) for name in shift.measures],
+        [_words(name) for name in shift.detection],
     )
     plot.tick((0.0, 0.25, 0.5, 0.75, 1.0))
-    plot.line([(0.5, -0.5), (0.5, len(shift.measures) - 0.5)], "edge")
-    for row, told in enumerate(shift.measures.values()):
+    plot.line([(0.5, -0.5), (0.5, len(shift.detection) - 0.5)], "edge")
+    for row, told in enumerate(shift.detection.values()):
         plot.whisker(told.auroc.low, told.auroc.high, row, "whisker")
         plot.mark(told.auroc.value, row, "circle", "mark")
     return plot

@@ -17,7 +17,7 @@ _MISTAKES = {
     "wrong_type": "have the wrong type",
     "wrong_relation": "are another relation",
     "wrong_direction": "run the other way",
-    "wrong_ends": "have wrong ends",
+    "wrong_arguments": "have wrong ends",
     "wrong_boundary": "have the wrong borders",
     "spurious": "are none at all",
 }
@@ -57,7 +57,11 @@ def statements(report: TrustReport, what: str) -> Iterator[Statement]:
 
 def _right(report: TrustReport, what: str) -> Statement:
     whole = report.calibration[ALL]
-    wrong = [f"{report.kinds[kind]:,} {words}" for kind, words in _MISTAKES.items() if report.kinds.get(kind)]
+    wrong = [
+        f"{report.error_types[kind]:,} {words}"
+        for kind, words in _MISTAKES.items()
+        if report.error_types.get(kind)
+    ]
     told = f" {_listed(wrong)}." if wrong else ""
     figure = hundred(whole.right / whole.predictions)
     return Statement(
@@ -67,9 +71,9 @@ def _right(report: TrustReport, what: str) -> Statement:
 
 def _calibrated(report: TrustReport) -> Statement:
     whole = report.calibration[ALL]
-    ece, sure, right = (whole.figures[name] for name in ("ece", "confidence", "accuracy"))
-    luck = f"Perfect confidences would show {points(whole.ece_by_chance)} on so few, by luck alone"
-    if ece.low <= whole.ece_by_chance:
+    ece, sure, right = (whole.metrics[name] for name in ("ece", "confidence", "accuracy"))
+    luck = f"Perfect confidences would show {points(whole.ece_if_calibrated)} on so few, by luck alone"
+    if ece.low <= whole.ece_if_calibrated:
         verdict = f"{luck}: this cannot be told from perfect."
     else:
         way = "too sure" if sure.value > right.value else "not sure enough"
@@ -85,8 +89,8 @@ def _calibrated(report: TrustReport) -> Statement:
 
 
 def _kept(report: TrustReport) -> Iterator[Statement]:
-    figures = report.selective.figures
-    wrong = 1 - report.calibration[ALL].figures["accuracy"].value
+    figures = report.selective.metrics
+    wrong = 1 - report.calibration[ALL].metrics["accuracy"].value
     yield Statement(
         hundred(figures["risk_at_80_coverage"].value),
         "in 100 wrong of the surest",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import twofold
-from twofold.evaluation.domain_shift import Shift
+from twofold.evaluation.domain_shift import DomainShift
 from twofold.evaluation.trust_report import TrustReport
 from twofold.files import OutputFile
 from twofold.report.domain_shift_section import domain_shift_section
@@ -24,7 +24,7 @@ def write_trust_report(
     *,
     model: str,
     data: str,
-    foreign: Sequence[Shift] = (),
+    foreign: Sequence[DomainShift] = (),
 ) -> None:
     """Write one self-contained HTML file; it appears whole or not at all.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from twofold.evaluation.detection import Detection
+from twofold.evaluation.detection import DetectionMetrics
 from twofold.evaluation.error_types import RIGHT
 from twofold.evaluation.trust_report import ALL, TrustReport
 from twofold.report.calibration_blocks import reliability_block, types_block
@@ -24,7 +24,7 @@ _KIND_SHAPES = {
     "wrong_boundary": "triangle",
     "wrong_relation": "square",
     "wrong_direction": "triangle",
-    "wrong_ends": "point",
+    "wrong_arguments": "point",
     "spurious": "diamond",
 }
 
@@ -39,7 +39,7 @@ def section(what: str, report: TrustReport) -> Section:
     blocks = [types_block(report)]
     if report.calibration[ALL].predictions:
         blocks = [reliability_block(report), *blocks, _selective(report), _errors(report)]
-    if report.sources:
+    if report.modalities:
         blocks.append(_sources(report))
     return Section(what.replace(" ", "-"), what.capitalize(), tuple(statements(report, what)), tuple(blocks))
 
@@ -58,7 +58,7 @@ _KEPT = {
 
 def _selective(report: TrustReport) -> Block:
     told = report.selective
-    rows = [(_KEPT.get(name, name), interval(figure)) for name, figure in told.figures.items()]
+    rows = [(_KEPT.get(name, name), interval(figure)) for name, figure in told.metrics.items()]
     best = told.best_f1
     rows.append(("best F1 of any threshold", points(best.f1)))
     rows.append(("kept there", points(best.coverage)))
@@ -89,7 +89,7 @@ class _Marked(NamedTuple):
 
 
 def _marked(report: TrustReport) -> Iterator[_Marked]:
-    told, best = report.selective.figures, report.selective.best_f1
+    told, best = report.selective.metrics, report.selective.best_f1
     risk, f1 = told["risk_at_80_coverage"].value, _f1_at(report, 0.8)
     yield _Marked(0.8, risk, f1, "circle", f"80 % kept: {points(risk)} wrong, F1 {points(f1)}")
     for limit, shape in ((5, "square"), (10, "triangle")):
@@ -150,11 +150,11 @@ def _curve(report: TrustReport) -> Table:
 
 
 def _errors(report: TrustReport) -> Block:
-    kinds = [kind for kind in report.kinds if kind != RIGHT and report.kinds[kind]]
+    kinds = [kind for kind in report.error_types if kind != RIGHT and report.error_types[kind]]
     key = [("mark", "all errors, with interval")]
     key += [(_KIND_SHAPES.get(kind, "circle"), kind.replace("_", " ")) for kind in kinds]
     heads = ("measure: errors", "AUROC", "AUPR", "FPR95", "wrong", "right")
-    rows = tuple(row for name in report.errors for row in _error_rows(report, name, kinds))
+    rows = tuple(row for name in report.error_detection for row in _error_rows(report, name, kinds))
     return Block(
         "What finds the errors?",
         "AUROC: of a wrong and a right prediction, how often the wrong one gets the larger value. 50 is a "
@@ -169,11 +169,11 @@ def _errors(report: TrustReport) -> Block:
 
 
 def _error_plot(report: TrustReport, kinds: Sequence[str]) -> Plot:
-    names = [MEASURES.get(name, name) for name in report.errors]
+    names = [MEASURES.get(name, name) for name in report.error_detection]
     plot = row_plot("How well each measure finds errors (AUROC)", "AUROC, %", names)
     plot.tick(FIFTHS)
     plot.line([(0.5, -0.5), (0.5, len(names) - 0.5)], "edge")
-    for row, (name, found) in enumerate(report.errors.items()):
+    for row, (name, found) in enumerate(report.error_detection.items()):
         whole = report.error_auroc[name]
         for kind in kinds:
             plot.mark(found[kind].auroc, row, _KIND_SHAPES.get(kind, "circle"), "open")
@@ -184,12 +184,12 @@ def _error_plot(report: TrustReport, kinds: Sequence[str]) -> Plot:
 
 def _error_rows(report: TrustReport, name: str, kinds: Sequence[str]) -> Iterator[tuple[str, ...]]:
     for kind in (ALL, *kinds):
-        found = report.errors[name][kind]
+        found = report.error_detection[name][kind]
         auroc = interval(report.error_auroc[name]) if kind == ALL else points(found.auroc)
         yield (f"{MEASURES.get(name, name)}: {kind.replace('_', ' ')}", auroc, *_detected(found))
 
 
-def _detected(found: Detection) -> tuple[str, str, str, str]:
+def _detected(found: DetectionMetrics) -> tuple[str, str, str, str]:
     return points(found.aupr), points(found.fpr95), f"{found.positives:,.0f}", f"{found.negatives:,.0f}"
 
 
@@ -199,12 +199,12 @@ def _detected(found: Detection) -> tuple[str, str, str, str]:
 def _sources(report: TrustReport) -> Block:
     rows = tuple(
         (_plain(name), f"{s.predictions:,}", points(s.share), points(s.share_right), points(s.share_wrong))
-        for name, s in report.sources.items()
+        for name, s in report.modalities.items()
     )
     heads = ("source", "predictions", "share, %", "where right, %", "where wrong, %")
     plot = row_plot("Mean share of each source", "share of the evidence, %", [row[0] for row in rows])
     plot.tick(FIFTHS)
-    for row, source in enumerate(report.sources.values()):
+    for row, source in enumerate(report.modalities.values()):
         plot.mark(source.share_wrong, row, "square", "open")
         plot.mark(source.share_right, row, "circle", "mark")
     return Block(

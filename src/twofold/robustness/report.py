@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.evaluation.bootstrap import DRAWS, Interval, draw_figures, percentile_interval
-from twofold.evaluation.detection import detect
+from twofold.evaluation.bootstrap import RESAMPLES, Interval, bootstrap_metrics, percentile_interval
+from twofold.evaluation.detection import detection_metrics
 from twofold.evaluation.paired_bootstrap import Difference, compare, mean_f1
 from twofold.robustness.condition_results import MEASURES, SPREADS, Counts, Stand
 
@@ -106,7 +106,7 @@ class WitnessReport:
 
 
 def witness_report(
-    stands: Mapping[str, Stand], alike: NDArray[np.bool_], *, draws: int = DRAWS, seed: int = 0
+    stands: Mapping[str, Stand], alike: NDArray[np.bool_], *, draws: int = RESAMPLES, seed: int = 0
 ) -> WitnessReport:
     """Compute everything.
 
@@ -131,7 +131,7 @@ def witness_report(
 
 def _condition(stand: Stand, own: Stand, draws: int, seed: int) -> ConditionFigures:
     posts = len(stand.status)
-    drawn = draw_figures(lambda w: _flips(stand.overlap, w), posts, draws=draws, seed=seed)
+    drawn = bootstrap_metrics(lambda w: _flips(stand.overlap, w), posts, resamples=draws, seed=seed)
     flips = {
         name: percentile_interval(value, drawn[name])
         for name, value in _flips(stand.overlap, np.ones(posts)).items()
@@ -185,7 +185,7 @@ def _change(here: Floats, own: Floats, draws: int, seed: int) -> Change:
         w = weights[known]
         return {"mean": _part(float(w @ change), float(w.sum()))}
 
-    drawn = draw_figures(mean, len(own), draws=draws, seed=seed)["mean"]
+    drawn = bootstrap_metrics(mean, len(own), resamples=draws, seed=seed)["mean"]
     return Change(_mean(here), percentile_interval(_mean(change), drawn), int(known.sum()))
 
 
@@ -201,7 +201,7 @@ def _told_apart(stands: Mapping[str, Stand], draws: int, seed: int) -> dict[str,
         return {name: _auroc(own[name], other[name], weights) for name in SPREADS}
 
     posts = len(stands[OWN].status)
-    drawn = draw_figures(figures, posts, draws=draws, seed=seed)
+    drawn = bootstrap_metrics(figures, posts, resamples=draws, seed=seed)
     values = figures(np.ones(posts))
     return {name: percentile_interval(values[name], drawn[name]) for name in SPREADS}
 
@@ -209,7 +209,7 @@ def _told_apart(stands: Mapping[str, Stand], draws: int, seed: int) -> dict[str,
 def _auroc(own: Floats, other: Floats, weights: Floats) -> float:
     score, foreign = np.concatenate([own, other]), np.arange(2 * len(own)) >= len(own)
     known = np.isfinite(score)
-    return detect(score[known], foreign[known], np.tile(weights, 2)[known]).auroc
+    return detection_metrics(score[known], foreign[known], np.tile(weights, 2)[known]).auroc
 
 
 # --- verdicts ----------------------------------------------------------------------------------------

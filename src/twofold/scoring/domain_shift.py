@@ -15,17 +15,18 @@ import numpy as np
 from twofold.calibration.post_uncertainty import NAMES, post_doubt
 from twofold.corpora.releases import md5_of, release_of
 from twofold.errors import ConfigError, DataError
+from twofold.evaluation.collector import PredictionCollector
 from twofold.evaluation.domain_shift import (
+    DataMetrics,
+    DomainShift,
     Floats,
-    Shift,
-    Side,
-    drawn_together,
-    separate_posts,
-    separate_predictions,
-    side,
+    data_metrics,
+    post_ood_detection,
+    prediction_ood_detection,
+    resample_pairs,
 )
-from twofold.evaluation.predictions import PredictionCollector, Predictions
-from twofold.evaluation.trust_report import plain
+from twofold.evaluation.predictions import Predictions
+from twofold.evaluation.trust_report import to_json
 from twofold.posts import Post, Rejected
 from twofold.scoring.listener import Listener
 from twofold.synthetic.typos import RATE, mistyped
@@ -67,13 +68,13 @@ class ShiftResult:
         rejected: records that could not be read.
     """
 
-    shift: Shift
+    shift: DomainShift
     facts: dict[str, Any]
     rejected: int = 0
 
     def record(self) -> dict[str, Any]:
         """As plain data for JSON."""
-        shown: dict[str, Any] = plain(self.shift)
+        shown: dict[str, Any] = to_json(self.shift)
         return shown | {"from": self.facts}
 
 
@@ -122,15 +123,15 @@ class DomainShiftEvaluation:
         other, facts = self._predict(reader), _facts(path)
         if not other.posts:
             raise DataError("no post", where=str(path), expected="posts in a known format")
-        measures = separate_posts(own.uncertainty, other.uncertainty)
-        shift = Shift(facts["name"], "posts", own.side(), other.side(), measures)
+        measures = post_ood_detection(own.uncertainty, other.uncertainty)
+        shift = DomainShift(facts["name"], "posts", own.metrics(), other.metrics(), measures)
         return ShiftResult(shift, facts, reader.rejected)
 
     def _typos(self, data: Path, options: ShiftOptions, own: _Predicted) -> ShiftResult:
         other = self._predict(mistyped(post, options.typo_rate) for post in self._labelled(data))
-        measures = separate_posts(own.uncertainty, other.uncertainty, drawn=drawn_together)
+        measures = post_ood_detection(own.uncertainty, other.uncertainty, resample=resample_pairs)
         name = f"typos in {100 * options.typo_rate:g} % of the longer words"
-        shift = Shift(name, "posts", own.side(), other.side(), measures)
+        shift = DomainShift(name, "posts", own.metrics(), other.metrics(), measures)
         return ShiftResult(shift, {"rate": options.typo_rate, "seed": 0})
 
     def _unseen(self, data: Path, options: ShiftOptions, own: _Predicted) -> ShiftResult:
@@ -140,7 +141,7 @@ class DomainShiftEvaluation:
         p = own.predictions
         title = f"entities not named in {', '.join(fact['name'] for fact in facts)}"
         sides = _part(p, ~new), _part(p, new)
-        shift = Shift(title, "entities", *sides, separate_predictions(p, new))
+        shift = DomainShift(title, "entities", *sides, prediction_ood_detection(p, new))
         return ShiftResult(shift, {"seen": facts, "surfaces": len(names)})
 
     def _labelled(self, path: Path) -> Iterator[Post]:
@@ -161,7 +162,7 @@ class DomainShiftEvaluation:
             (extraction,) = extractor.decode([reading])
             found, gold = extraction.entities, reading.post.entities
             rows.append(post_doubt(extractor.decoder, extractor.folder.temperature, reading, found))
-            collector.add(found, gold or ())
+            collector.add_entities(found, gold or ())
             names += [_name(entity.text) for entity in found]
             labels.append(gold is not None)
         self._listener.tell(f"domain shift: {len(rows):,} posts encoded")
@@ -186,8 +187,8 @@ class _Predicted:
     predictions: Predictions
     names: list[str]
 
-    def side(self) -> Side:
-        return side(self.predictions, self.posts, self.labelled)
+    def metrics(self) -> DataMetrics:
+        return data_metrics(self.predictions, self.posts, self.labelled)
 
 
 class _Reader:
@@ -206,13 +207,13 @@ class _Reader:
                 self._rejected(item)
 
 
-def _part(p: Predictions, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> Side:
+def _part(p: Predictions, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> DataMetrics:
     """Of some predictions; what was missed has no part in it, so there is no F1."""
     nothing = np.zeros(0, np.int64)
-    columns = (p.confidence[chosen], p.kind[chosen], p.type[chosen], p.post[chosen])
+    columns = (p.confidence[chosen], p.error_type[chosen], p.type[chosen], p.post[chosen])
     part = Predictions(*columns, p.posts, nothing.astype(str), nothing, {}, {})
-    found = side(part, int(chosen.sum()), True)
-    return Side(found.items, found.found, found.confidence, found.accuracy, np.nan, found.ece)
+    found = data_metrics(part, int(chosen.sum()), True)
+    return DataMetrics(found.items, found.predicted, found.confidence, found.accuracy, np.nan, found.ece)
 
 
 def _ignore(item: Rejected) -> None:

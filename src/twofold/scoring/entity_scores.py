@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twofold.evaluation.calibration import calibration_error
-from twofold.evaluation.predictions import PredictionCollector
-from twofold.evaluation.spans import SpanScores, TwoCounts
-from twofold.evaluation.trust_report import TrustReport, plain, trust_report
+from twofold.evaluation.calibration_error import calibration_error
+from twofold.evaluation.collector import PredictionCollector
+from twofold.evaluation.spans import LenientAndStrictCounter, SpanScores
+from twofold.evaluation.trust_report import TrustReport, to_json, trust_report
 from twofold.posts import Extraction, Post
 from twofold.scoring.score_record import score_record
 
@@ -22,7 +22,7 @@ class EntityScorer:
 
     def __init__(self) -> None:
         self.posts = 0
-        self._counts = TwoCounts()
+        self._counts = LenientAndStrictCounter()
         self._predictions = PredictionCollector()
 
     def add(self, post: Post, extraction: Extraction, uncalibrated: Sequence[float] = ()) -> None:
@@ -36,7 +36,7 @@ class EntityScorer:
         self.posts += 1
         gold = [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
         self._counts.add(gold, [(e.start, e.end, e.type) for e in extraction.entities])
-        self._predictions.add(extraction.entities, post.entities or (), uncalibrated)
+        self._predictions.add_entities(extraction.entities, post.entities or (), uncalibrated)
 
     @property
     def lenient(self) -> SpanScores:
@@ -62,7 +62,7 @@ class EntityScorer:
         return {
             "lenient": _scores(self.lenient),
             "strict": _scores(self.strict),
-            "calibration_error": plain(self.calibration_error()),
+            "calibration_error": to_json(self.calibration_error()),
         }
 
 

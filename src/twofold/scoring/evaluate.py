@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
-from twofold.evaluation.triples import whole_posts
-from twofold.evaluation.trust_report import TrustReport, plain
+from twofold.corpora.merge_posts import merge_posts_of_one_text
+from twofold.evaluation.trust_report import TrustReport, to_json
 from twofold.posts import Extraction, PictureStatus, Post, Rejected
 from twofold.scoring.entity_scores import EntityScorer
 from twofold.scoring.listener import Listener, SilentListener
@@ -71,7 +71,7 @@ class EvaluationResult:
     def trust_record(self) -> dict[str, Any]:
         """Trust reports as plain data for JSON."""
         related = self.relation_trust.record() if self.relation_trust is not None else {}
-        shown: dict[str, Any] = plain(self.trust_reports)
+        shown: dict[str, Any] = to_json(self.trust_reports)
         return shown | related
 
 
@@ -107,7 +107,7 @@ def evaluate_posts(
         trust,
     )
     labelled = _labelled(items, extractor, result, rejected)
-    posts = whole_posts(labelled) if knows_relations else labelled
+    posts = merge_posts_of_one_text(labelled) if knows_relations else labelled
     for item in predict_posts(extractor, posts, batch_size, uncalibrated=trust):
         _count(item, extractor, result)
         if keep_posts:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from twofold.evaluation.calibration import calibration_error
-from twofold.evaluation.predictions import PredictionCollector
+from twofold.evaluation.calibration_error import calibration_error
+from twofold.evaluation.collector import PredictionCollector
 from twofold.evaluation.relations import RelationCounter, RelationScores
-from twofold.evaluation.triples import TripleCounter, TripleScores, span_of, triple_of
+from twofold.evaluation.triples import TripleCounter, TripleScores, entity_span, to_triple
 from twofold.evaluation.trust_report import TrustReport, trust_report
 from twofold.posts import Extraction, Post, Relation
 from twofold.scoring.score_record import score_record
@@ -49,8 +49,8 @@ class RelationScorer:
             self._pairs.add(wanted.type, predicted.type)
         self._predictions.add_pairs(gold_pairs, gold)
         if self._triples is not None:
-            entities = [span_of(entity) for entity in extraction.entities]
-            self._triples.add(map(triple_of, gold), map(triple_of, extraction.relations), entities)
+            entities = [entity_span(entity) for entity in extraction.entities]
+            self._triples.add(map(to_triple, gold), map(to_triple, extraction.relations), entities)
 
     @property
     def gold_pairs(self) -> RelationScores:
@@ -63,9 +63,9 @@ class RelationScorer:
         return self._triples.scores() if self._triples is not None else None
 
     @property
-    def within_reach(self) -> int:
+    def both_arguments_found(self) -> int:
         """Gold triples both of whose arguments were found as entities."""
-        return self._triples.within_reach if self._triples is not None else 0
+        return self._triples.both_arguments_found if self._triples is not None else 0
 
     def trust(self) -> TrustReport:
         """Of the relations predicted for gold pairs, head and tail as the gold has them."""
@@ -85,7 +85,7 @@ class RelationScorer:
         if self.end_to_end is not None:
             ways = self.end_to_end._asdict().items()
             record["end_to_end"] = {way: score_record(score) for way, score in ways}
-            record["end_to_end"]["gold_within_reach"] = self.within_reach
+            record["end_to_end"]["gold_with_both_arguments_found"] = self.both_arguments_found
         return record
 
     def calibration_error(self) -> float | None:

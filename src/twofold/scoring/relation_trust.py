@@ -11,8 +11,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from twofold.evaluation.predictions import PredictionCollector
-from twofold.evaluation.trust_report import TrustReport, plain, trust_report
+from twofold.evaluation.collector import PredictionCollector
+from twofold.evaluation.trust_report import TrustReport, to_json, trust_report
 from twofold.posts import Extraction, Post
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class RelationTrustScorer:
 
     def record(self) -> dict[str, Any]:
         """As plain data for JSON."""
-        shown = {item.key: plain(item.report) for item in self.reports}
+        shown = {item.key: to_json(item.report) for item in self.reports}
         for item in self.reports:
             if item.key == "relations_end_to_end":
                 shown[item.key]["not_judged"] = item.not_annotated
@@ -96,5 +96,5 @@ class RelationTrustScorer:
                 post.relations or (),
                 complete=True,
                 symmetric=self._extractor.symmetric,
-                before=before,
+                uncalibrated=before,
             )

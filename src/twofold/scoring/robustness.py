@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from twofold.errors import ConfigError
-from twofold.evaluation.trust_report import plain
+from twofold.evaluation.trust_report import to_json
 from twofold.posts import Post
 from twofold.robustness.conditions import Called, call, conditions
 from twofold.robustness.evaluation import examine
@@ -66,7 +66,7 @@ class RobustnessResult:
             "not_in_sample": self.sample.passed_over,
         }
         options = {"seed": self.options.seed, "alt_text": not self.options.hide_alt_text}
-        return {"posts": posts, **options, **plain(self.reports)}
+        return {"posts": posts, **options, **to_json(self.reports)}
 
 
 def evaluate_robustness(

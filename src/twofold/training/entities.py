@@ -15,7 +15,7 @@ from twofold.config import Config
 from twofold.crf import TagSpan
 from twofold.encoders.text import TextEncoder
 from twofold.errors import DataError
-from twofold.evaluation.spans import SpanScores, TwoCounts
+from twofold.evaluation.spans import LenientAndStrictCounter, SpanScores
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
 from twofold.inference.encode import Reading
@@ -126,7 +126,7 @@ def _gold(extractor: Extractor, reading: Reading) -> list[TagSpan]:
 
 def score_readings(extractor: Extractor, readings: Sequence[Reading]) -> Figures:
     """Lenient and strict scores, in per cent, overall (``all``) and by type."""
-    counts = TwoCounts()
+    counts = LenientAndStrictCounter()
     for begin in range(0, len(readings), 256):
         group = readings[begin : begin + 256]
         for reading, extraction in zip(group, extractor.decode(group), strict=True):

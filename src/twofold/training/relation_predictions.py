@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from twofold.calibration.card_metrics import Told
+from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.post_stream import groups
-from twofold.evaluation.triples import whole_posts
 from twofold.inference.relation_classifier import RelationReader
 from twofold.inference.relation_extractor import Ends, EntityPost, Linker
 from twofold.posts import Entity, Post
@@ -28,7 +28,7 @@ def told(reader: RelationReader, posts: Sequence[Post], typed: bool) -> Told:
         posts: with gold relations.
         typed: whether the types of their ends may be looked at. MNRE's own name the relation: then not.
     """
-    whole = list(whole_posts(posts))
+    whole = list(merge_posts_of_one_text(posts))
     linker = Linker(reader)
     links = [
         linked.links

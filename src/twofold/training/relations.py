@@ -21,7 +21,7 @@ from twofold.calibration.temperature import TemperatureFit, fit_on_classes
 from twofold.config import DEFAULT_TAGGER, Config, RelationsConfig
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError, DataError
-from twofold.evaluation.relations import RelationCounter, TypedMajority
+from twofold.evaluation.relations import RelationCounter, TypeMajorityBaseline
 from twofold.heads.contract import Head
 from twofold.inference.entities import Predicted
 from twofold.inference.relation_classifier import RelationReader
@@ -264,15 +264,15 @@ def _types(relation: Relation) -> tuple[str, str]:
     return relation.head.type, relation.tail.type
 
 
-def _baselines(train: Sequence[Post]) -> dict[str, TypedMajority]:
+def _baselines(train: Sequence[Post]) -> dict[str, TypeMajorityBaseline]:
     seen = [(_types(relation), relation.type) for relation in _relations(train)]
     return {
-        "typed majority": TypedMajority(seen),
-        "typed majority of relations": TypedMajority(seen, related=True),
+        "typed majority": TypeMajorityBaseline(seen),
+        "typed majority of relations": TypeMajorityBaseline(seen, ignore_none=True),
     }
 
 
-def _score(read: _Read, labels: Sequence[str], baselines: Mapping[str, TypedMajority]) -> Figures:
+def _score(read: _Read, labels: Sequence[str], baselines: Mapping[str, TypeMajorityBaseline]) -> Figures:
     """Figures of the model, and of the baselines beside it."""
     beside = {
         name: _figures(read.gold, [baseline.predict(types) for types in read.types])

@@ -1,12 +1,12 @@
-"""Does a confidence of 0.8 mean right in 80 of 100 cases: calibration errors, scores and their diagram.
+"""Calibration metrics of confidences: ECE and its variants, Brier score, NLL, reliability diagram.
 
-Of *predictions*: what was never predicted has no confidence and is in none of these figures, so a model
-that is silent where it is unsure looks good here. Figures are therefore shown beside what was missed.
+They measure *predictions*: gold items that were missed have no confidence and are in none of these metrics,
+so a model that predicts only what it is sure of looks good here. Show the number of missed items beside them.
 
-Weights say how often a prediction counts; weights of n give what n copies would (`bootstrap` draws posts
-that way). Every figure is nan where there is nothing to measure: no predictions is not good calibration.
+Weights say how often a prediction counts; a weight of n gives what n copies would (`bootstrap` uses them).
+Every metric is nan where there are no predictions.
 
-It does not know posts, spans or models.
+This module does not know posts, spans or models.
 
 Shape letters: S predictions.
 """
@@ -28,13 +28,13 @@ _FLOOR = 1e-12
 
 
 class Bin(NamedTuple):
-    """One bar of a reliability diagram.
+    """One bin of a reliability diagram.
 
     Attributes:
-        low: smallest confidence of the bar; the largest is below the next bar's (1 in the last).
-        high: where the next bar begins.
-        predictions: how many predictions fall into it.
-        right: how many of them are right.
+        low: lower edge, included.
+        high: upper edge, excluded (included in the last bin).
+        predictions: number of predictions in the bin.
+        right: number of right ones among them.
         confidence: their mean confidence; nan where there are none.
         accuracy: part of them that is right; nan where there are none.
     """
@@ -70,8 +70,8 @@ def adaptive_calibration_error(
 ) -> float:
     """The same over bins of equal mass (Nguyen & O'Connor 2015), so that no bin rests on two predictions.
 
-    Every bin holds S / bins predictions exactly: one that lies on a border counts on both sides by its
-    part, and equal confidences stand for each other, so that their order does not matter. Arguments as above.
+    Every bin holds exactly S / bins predictions: one on an edge is divided between both bins, and equal
+    confidences share their errors evenly, so that their order does not matter. Arguments as above.
     """
     mass, gaps = _cumulated(confidences, right, _weights(weights, confidences))
     borders = np.linspace(0.0, mass[-1], bins + 1)
@@ -81,10 +81,10 @@ def adaptive_calibration_error(
 def maximum_calibration_error(
     confidences: Floats, right: Flags, *, weights: Weights = None, bins: int = BINS
 ) -> float:
-    """Largest gap of any bin of equal width; a bin with one prediction weighs as much as any other."""
+    """Largest gap of any bin of equal width, however few predictions it holds. Arguments as above."""
     gaps, mass = _gaps(confidences, right, _weights(weights, confidences), bins)
-    held = mass > 0
-    return float((np.abs(gaps[held]) / mass[held]).max()) if held.any() else math.nan
+    filled = mass > 0
+    return float((np.abs(gaps[filled]) / mass[filled]).max()) if filled.any() else math.nan
 
 
 def brier_score(confidences: Floats, right: Flags, *, weights: Weights = None) -> float:
@@ -94,27 +94,28 @@ def brier_score(confidences: Floats, right: Flags, *, weights: Weights = None) -
 
 def negative_log_likelihood(confidences: Floats, right: Flags, *, weights: Weights = None) -> float:
     """Mean over S predictions, nats; confidences (S,) are kept 1e-12 away from 0 and 1."""
-    chance = np.clip(np.where(right, confidences, 1 - confidences), _FLOOR, 1.0)
-    return _mean(-np.log(chance), _weights(weights, confidences))
+    probability = np.clip(np.where(right, confidences, 1 - confidences), _FLOOR, 1.0)
+    return _mean(-np.log(probability), _weights(weights, confidences))
 
 
-def calibration_error_by_chance(confidences: Floats, *, draws: int = 200, seed: int = 0) -> float:
-    """Mean `calibration_error` of these confidences if each were exactly the chance of being right.
+def calibration_error_if_calibrated(confidences: Floats, *, resamples: int = 200, seed: int = 0) -> float:
+    """Mean `calibration_error` of a perfectly calibrated model with these confidences.
 
-    What is right is drawn anew each time (consistency resampling, Bröcker & Smith 2007). A measured error
-    no larger than this is what a perfectly calibrated model shows on so few predictions.
+    Labels are drawn with these confidences as their probabilities (consistency resampling, Bröcker & Smith
+    2007). A measured error no larger than this cannot be told from perfect calibration on so few predictions.
     """
     if not len(confidences):
         return math.nan
     random = np.random.default_rng(seed)
     errors = [
-        calibration_error(confidences, random.random(len(confidences)) < confidences) for _ in range(draws)
+        calibration_error(confidences, random.random(len(confidences)) < confidences)
+        for _ in range(resamples)
     ]
     return float(np.mean(errors))
 
 
-def calibration_figures(confidences: Floats, right: Flags, weights: Weights = None) -> dict[str, float]:
-    """All of them by name, and mean confidence and accuracy. Arguments as in `calibration_error`."""
+def calibration_metrics(confidences: Floats, right: Flags, weights: Weights = None) -> dict[str, float]:
+    """All metrics by name, with mean confidence and accuracy. Arguments as in `calibration_error`."""
     w = _weights(weights, confidences)
     return {
         "confidence": _mean(confidences, w),
@@ -128,12 +129,12 @@ def calibration_figures(confidences: Floats, right: Flags, weights: Weights = No
 
 
 def reliability(confidences: Floats, right: Flags, bins: int = BINS) -> tuple[Bin, ...]:
-    """The bars of a reliability diagram, empty ones included.
+    """The bins of a reliability diagram, empty ones included.
 
     Args:
         confidences: (S,) in [0, 1].
         right: (S,) True where the prediction is right.
-        bins: number of bars, of equal width.
+        bins: number of bins, of equal width.
     """
     place = _places(confidences, bins)
     count, correct = np.bincount(place, minlength=bins), np.bincount(place, right, minlength=bins)

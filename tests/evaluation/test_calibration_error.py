@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twofold.evaluation.calibration import (
+from twofold.evaluation.calibration_error import (
     adaptive_calibration_error,
     brier_score,
     calibration_error,
-    calibration_error_by_chance,
-    calibration_figures,
+    calibration_error_if_calibrated,
+    calibration_metrics,
     maximum_calibration_error,
     negative_log_likelihood,
     reliability,
 )
 
 
-def drawn(seed, n=500):
+def resampled(seed, n=500):
     random = np.random.default_rng(seed)
     confidences = random.beta(4, 1.5, n)
     return confidences, random.random(n) < confidences**2
@@ -32,7 +32,7 @@ def test_equal_width_figures_agree_with_torchmetrics(seed):
     theirs = pytest.importorskip("torchmetrics.functional.classification", reason="needs torchmetrics")
     import torch
 
-    confidences, right = drawn(seed)
+    confidences, right = resampled(seed)
     tensors = torch.tensor(confidences), torch.tensor(right).long()
     ece = theirs.binary_calibration_error(*tensors, n_bins=15, norm="l1")
     mce = theirs.binary_calibration_error(*tensors, n_bins=15, norm="max")
@@ -43,14 +43,14 @@ def test_equal_width_figures_agree_with_torchmetrics(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_scores_agree_with_scikit_learn(seed):
     theirs = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn")
-    confidences, right = drawn(seed)
+    confidences, right = resampled(seed)
     assert brier_score(confidences, right) == pytest.approx(theirs.brier_score_loss(right, confidences))
     assert negative_log_likelihood(confidences, right) == pytest.approx(theirs.log_loss(right, confidences))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_adaptive_error_is_that_of_equal_slices_where_they_come_out_even(seed):
-    confidences, right = drawn(seed, 15 * 20)
+    confidences, right = resampled(seed, 15 * 20)
     order = np.argsort(confidences)
     slices = np.split((confidences - right)[order], 15)
     expected = sum(abs(part.sum()) for part in slices) / 300
@@ -83,7 +83,7 @@ def test_adaptive_error_does_not_depend_on_the_order_of_equals():
 def test_a_weight_of_n_is_n_copies(rows):
     confidences, right, weights = (np.array(column) for column in zip(*rows, strict=True))
     copies = np.repeat(confidences, weights), np.repeat(right, weights)
-    ours, theirs = calibration_figures(confidences, right, weights), calibration_figures(*copies)
+    ours, theirs = calibration_metrics(confidences, right, weights), calibration_metrics(*copies)
     assert ours == pytest.approx(theirs, abs=1e-9)
 
 
@@ -111,14 +111,14 @@ def test_diagram_by_hand():
 
 
 def test_diagram_holds_the_calibration_error():
-    confidences, right = drawn(9)
+    confidences, right = resampled(9)
     bars = [bar for bar in reliability(confidences, right) if bar.predictions]
     gaps = sum(bar.predictions * abs(bar.confidence - bar.accuracy) for bar in bars)
     assert gaps / len(right) == pytest.approx(calibration_error(confidences, right))
 
 
 def test_silence_is_not_calibration():
-    nothing = calibration_figures(np.zeros(0), np.zeros(0, bool))
+    nothing = calibration_metrics(np.zeros(0), np.zeros(0, bool))
     assert all(math.isnan(value) for value in nothing.values())
     assert all(
         bar.predictions == 0 and math.isnan(bar.accuracy)
@@ -127,8 +127,10 @@ def test_silence_is_not_calibration():
 
 
 def test_error_by_chance():
-    assert calibration_error_by_chance(np.array([0.0, 1.0, 1.0])) == 0
+    assert calibration_error_if_calibrated(np.array([0.0, 1.0, 1.0])) == 0
     # One bin: mean of |Binomial(n, 0.5) - n/2| / n, by its closed form for even n.
     expected = math.comb(10, 5) / 2**11
-    assert calibration_error_by_chance(np.full(10, 0.5), draws=4000) == pytest.approx(expected, rel=0.05)
-    assert math.isnan(calibration_error_by_chance(np.zeros(0)))
+    assert calibration_error_if_calibrated(np.full(10, 0.5), resamples=4000) == pytest.approx(
+        expected, rel=0.05
+    )
+    assert math.isnan(calibration_error_if_calibrated(np.zeros(0)))
