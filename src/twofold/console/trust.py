@@ -18,7 +18,7 @@ def trust_lines(report: TrustReport, what: str, rows: Sequence[str]) -> Iterator
         what: name of the predictions, in the plural.
         rows: types whose calibration is shown.
     """
-    yield f"trust     {what}, per cent; [95 % interval over posts]; the metrics are explained in docs/confidence.md"
+    yield f"trust     {what}, per cent; [95 % over posts]; metrics are explained in docs/confidence.md"
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.error_types.items())
     yield f"predicted {counts}; {report.calibration[ALL].missed} gold {what} missed"
     yield ""
@@ -43,8 +43,9 @@ def _calibrations(report: TrustReport, rows: Sequence[str]) -> Iterator[str]:
     before = report.uncalibrated.calibration if report.uncalibrated is not None else {}
     if before:
         yield "before > after calibration; before: temperature 1"
+    yield "ideal: ECE that a perfectly calibrated model would show on as many predictions"
     gap = " " * 8 if before else ""
-    columns = f"ECE [95 %]        if cal. {gap} Brier {gap}    NLL  pred.  right missed"
+    columns = f"ECE [95 %]         ideal  {gap} Brier {gap}    NLL  pred.  right missed"
     yield f"{'calibration':12} {gap}  {columns}"
     for name in rows:
         yield f"{name:12} {_calibration(report.calibration[name], before.get(name))}"
