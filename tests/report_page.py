@@ -54,7 +54,7 @@ class Page(HTMLParser):
         return [a for t, a in self.elements if t == tag and attributes.items() <= a.items()]
 
     def posts(self) -> list[str]:
-        return [str(a["data-order"]) for a in self.all("article")]
+        return [str(a["data-number"]) for a in self.all("article")]
 
 
 def entity(text: str, word: str, type: str = "PER", confidence: float | None = 0.9, **more: object) -> Entity:

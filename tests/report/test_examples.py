@@ -42,6 +42,6 @@ def test_one_picture_is_broken_and_one_post_has_none() -> None:
 
 
 @pytest.mark.parametrize("post", POSTS, ids=lambda post: post["id"])
-def test_every_post_is_told_of(post: dict[str, str]) -> None:
+def test_every_post_is_described(post: dict[str, str]) -> None:
     assert f"| `{post['id']}` |" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert set(post) <= {"id", "text", "image", "alt_text"}

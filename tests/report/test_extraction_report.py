@@ -69,8 +69,8 @@ def test_it_reads_without_its_script(page) -> None:
     text = "Ada met Bo"
     built = page([found("a", text, entity(text, "Ada"))])
     assert "Ada" in built.text
-    (form,) = built.all("form")
-    assert "hidden" in form  # the script brings it out
+    (sorting,) = built.all("details", **{"class": "sort-and-filter"})
+    assert "hidden" in sorting  # the script brings it out
     assert not [a for a in built.all("article") if "hidden" in a]
 
 
@@ -79,11 +79,11 @@ def test_the_light_core_is_enough(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-# --- text from strangers -----------------------------------------------------------------------------
+# --- text from outside --------------------------------------------------------------------------------
 
 
 def test_markup_in_every_field_stays_text(page, tmp_path: Path) -> None:
-    sources = {NASTY: SourceEvidence(1.0, 0.1, 0.1)}
+    sources = {NASTY: SourceEvidence(0.9, 0.1, 0.1), "text": SourceEvidence(0.1, 0.1, 0.1)}
     bad = Entity(0, 8, NASTY, NASTY, 0.5, Uncertainty(1, 1), sources)
     post = Post(NASTY, NASTY, alt_text=NASTY, image=tmp_path / "x")
     extraction = Extraction(NASTY, NASTY, (bad,), PictureReport("unreadable", NASTY), NASTY, (NASTY,))
@@ -109,7 +109,7 @@ def test_type_names_reach_the_filter_whole(page) -> None:
     text = "a b c d"
     built = page([found(1, text, *(entity(text, w, k) for w, k in zip("abcd", kinds, strict=True)))])
     (article,) = built.all("article")
-    assert json.loads(str(article["data-types"])) == kinds
+    assert json.loads(str(article["data-entity-types"])) == kinds
     assert [a["value"] for a in built.all("input", type="checkbox")] == kinds
 
 
@@ -149,7 +149,7 @@ def test_every_text_from_outside_is_isolated(page) -> None:
         [found("מזהה", hebrew, entity(hebrew, "דנה כהן"), alt_text=hebrew)],
         rejected=[Rejected("קובץ", "סיבה", "שורה")],
     )
-    isolating = re.compile(r"<(bdi|p|span|code)[^>]*(?:dir=|bdi|class=\"(?:name|id|origin)\")[^>]*>[^<]*$")
+    isolating = re.compile(r"<bdi[^>]*>[^<]*$|<(p|span|code)[^>]* dir=[^>]*>[^<]*$")
     for match in re.finditer(r"[\u0590-\u05ff][^<]*", built.html):
         before = built.html[: match.start()]
         inside = isolating.search(before) or "<mark" in before[-80:] or "</mark>" in before[-80:]
@@ -184,6 +184,92 @@ def test_joiners_stay(page) -> None:
     assert text in page([found("a", text)]).html
 
 
+@pytest.mark.parametrize("field", ["text", "id", "alt_text"])
+def test_thousands_of_combining_marks_do_not_cover_the_page(field: str, page) -> None:
+    marks = "Z" + "\u0301\u0315\u0336" * 17_000
+    values = {"id": "a", "text": "Ada", "alt_text": None, field: marks}
+    built = page([found(values["id"], values["text"], alt_text=values["alt_text"])])
+    assert not re.search(r"[\u0300-\u036f]{9}", built.html)
+    assert re.search(r"\+[\d,]+ marks", built.text)
+    assert re.search(r"\.text,[^{]*\{ overflow: clip", built.html)
+
+
+def test_thousands_of_empty_lines_do_not_stretch_the_page(page) -> None:
+    built = page([found("a", "above" + "\n" * 2_000 + "below")])
+    assert "above+1,998 line breaks below" in built.text
+    (body,) = re.findall(r'<p class="text"[^>]*>(.*?)</p>', built.html, re.DOTALL)
+    assert body.count("\n") == 2
+
+
+# --- what comes first --------------------------------------------------------------------------------
+
+
+def test_summary_filters_and_guide_are_folded_so_that_posts_come_first(page) -> None:
+    built = page([found("a", "Ada", entity("Ada", "Ada"))])
+    head = built.html[built.html.index("<body>") : built.html.index("<main")]
+    folded = re.findall(r"<details[^>]*>.*?</details>", head, re.DOTALL)
+    assert [re.sub(r"<[^>]+>", "", re.findall(r"<summary>.*?</summary>", part)[0]) for part in folded] == [
+        "Summary",
+        "Sort and filter",
+        "How to read this page",
+    ]
+    assert not [a for a in built.all("details") if "open" in a]
+    for part in folded:
+        head = head.replace(part, "")
+    assert "<select" not in head
+    assert "histogram" not in head
+    assert '<dl class="legend"' in head
+
+
+def test_the_legend_names_every_colour_and_line(page) -> None:
+    text = "Ada in Bonn"
+    ada, bonn = entity(text, "Ada", **EVIDENCE), entity(text, "Bonn", "LOC")
+    (legend,) = re.findall(r'<dl class="legend".*?</dl>', page([found(1, text, ada, bonn)]).html, re.DOTALL)
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", legend))
+    for part in ("PER person", "LOC location", "80 % or more", "50 to 80 %", "under 50 %"):
+        assert part in words
+    assert "Evidence text picture alt text" in words
+    assert "Evidence" not in page([found(1, text, bonn)]).text
+
+
+def test_number_and_id_of_a_post_are_labelled(page) -> None:
+    assert "Post 1 ID curie-1903" in page([found("curie-1903", "a")]).text
+
+
+def test_each_group_of_filters_has_a_line_of_its_own(page) -> None:
+    built = page([found("a", "Ada", entity("Ada", "Ada"))])
+    (form,) = re.findall(r"<form.*?</form>", built.html, re.DOTALL)
+    (fields,) = re.findall(r'<div class="fields">.*?</div>', form, re.DOTALL)
+    assert "<fieldset" not in fields
+    assert re.search(r"\.controls \{ display: grid", built.html)
+
+
+def test_shares_of_modalities_stand_only_where_a_post_had_several(page) -> None:
+    alone = {"uncertainty": EVIDENCE["uncertainty"], "sources": {"text": SourceEvidence(1.0, 0.1, 0.1)}}
+    built = page([found(1, "Ada", entity("Ada", "Ada", **alone))])
+    assert "text 100" not in built.text.replace("\xa0", " ")
+    assert "Evidence" not in built.text
+    both = page(
+        [found(1, "Ada", entity("Ada", "Ada", **alone)), found(2, "Bo", entity("Bo", "Bo", **EVIDENCE))]
+    )
+    heads = [re.findall(r"Evidence, %", table) for table in both.html.split('<table role="table"')[1:]]
+    assert [len(found) for found in heads] == [0, 1]
+
+
+def test_uncertainties_are_words_in_the_table_and_figures_when_unfolded(page) -> None:
+    values = [0.145, 1.3, 54.6]
+    text = "a b c"
+    words = [
+        entity(text, w, "PER", 0.9, uncertainty=Uncertainty(v, v)) for w, v in zip("abc", values, strict=True)
+    ]
+    html = page([found(1, text, *words)]).html
+    (table,) = re.findall(r'<table role="table".*?</table>', html, re.DOTALL)
+    levels = re.findall(r'data-label="epistemic"><span class="([a-z]+)-level"[^>]*>([a-z]+)<', table)
+    assert levels == [("low", "low"), ("medium", "medium"), ("high", "high")]
+    assert "54.6" not in re.sub(r"<[^>]+>", "", table)
+    assert "54.6" in re.findall(r"<summary>Uncertainty in figures.*?</details>", html, re.DOTALL)[0]
+
+
 # --- what is shown -----------------------------------------------------------------------------------
 
 
@@ -216,16 +302,23 @@ def test_a_picture_that_went_away_says_so(page, tmp_path: Path) -> None:
     built = page(rows)
     assert built.text.count("Picture not shown") == 2
     assert "file not found" in built.text
-    assert "not at hand" in built.text
+    assert "no longer carries its picture" in built.text
 
 
-def test_no_picture_is_no_trouble(page) -> None:
+def test_a_post_without_a_picture_has_no_column_for_one(page) -> None:
     built = page([found("a", "t")])
     assert "No picture" in built.text
+    assert not built.all("figure")
+    assert built.all("article", **{"class": "post text-only"})
     assert not built.all("div", **{"class": "notice broken"})
 
 
-def test_a_remark_on_the_picture(page) -> None:
+def test_the_alt_text_of_a_post_without_a_picture_is_shown(page) -> None:
+    built = page([found("a", "t", alt_text="a hill")])
+    assert "Alt text a hill" in built.text
+
+
+def test_a_note_on_the_picture(page) -> None:
     built = page([found("a", "t", status="read", reason="animated: only the first frame", image=photo())])
     assert "animated: only the first frame" in built.text
 
@@ -239,14 +332,14 @@ def test_confidence_uncertainty_and_evidence(page) -> None:
         a["data-confidence"] + "/" + a["data-picture"]
         for a in built.all("article")  # type: ignore[operator]
     ] == ["0.873/0.3"]
-    assert "Uncertainty by source" in built.text
+    assert "Uncertainty in figures" in built.text
 
 
 def test_entities_without_evidence(page) -> None:
     text = "Ada met Bo"
     built = page([found("a", text, entity(text, "Ada", confidence=None), entity(text, "Bo", confidence=0.5))])
     assert "—" in built.text
-    assert "Uncertainty by source" not in built.text
+    assert "Uncertainty in figures" not in built.text
     (article,) = built.all("article")
     assert (article["data-aleatoric"], article["data-picture"], article["data-confidence"]) == ("", "", "0.5")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from report_page import EVIDENCE, NASTY, Page, entity, found
 from rich.console import Console
 
 from twofold.console.extraction_table import ExtractionTable
-from twofold.posts import Entity, Extraction, PictureReport, Post, Relation
+from twofold.posts import Entity, Extraction, PictureReport, Post, Relation, Uncertainty
 from twofold.report import write_report
 from twofold.report.post_view import RELATION_LIMIT
 
@@ -32,8 +33,8 @@ LIVES = Relation(ADA, BONN, "/per/loc/place_of_residence", 0.41, **EVIDENCE)
 
 @pytest.fixture
 def page(tmp_path: Path):
-    def build(*extractions: tuple[Post, Extraction]) -> Page:
-        write_report(extractions, tmp_path / "report.html", model="m")
+    def build(*extractions: tuple[Post, Extraction], symmetric: Collection[str] = ()) -> Page:
+        write_report(extractions, tmp_path / "report.html", model="m", symmetric=symmetric)
         return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
 
     return build
@@ -55,28 +56,49 @@ def test_labels_for_a_person_to_read(label: str, words: str) -> None:
     assert Relation(ADA, NASA, label).words == words
 
 
-def test_both_ends_what_joins_them_and_how_sure(page) -> None:
+def test_head_relation_tail_and_confidence(page) -> None:
     built = page(related(1, WORKS))
     text = built.text.replace("\xa0", " ")
     assert "Ada member of NASA" in text
     assert "73 %" in text
     assert "1 post, 3 entities, 1 relation" in text
     assert re.search(r"Relations by type member of ?1", text)
-    (table,) = built.all("table", **{"class": "judged links"})
+    (table,) = built.all("table", **{"class": "predictions relations"})
     assert table["role"] == "table"
-    assert built.all("span", **{"class": "link", "title": "/per/org/member_of"})  # the label is not lost
+    assert built.all("span", **{"class": "relation", "title": "/per/org/member_of"})  # the label is not lost
     for figure in ("0.250", "0.031", "text 50", "picture 30", "alt text 20"):
         assert text.count(figure) >= 1
-    assert "Entity or relation" in text
+    assert "Relations: from another model, on another scale" in text
 
 
-def test_posts_without_relations_say_nothing_of_them(page) -> None:
+def test_a_relation_that_holds_in_both_directions_has_no_arrow(page) -> None:
+    built = page(related(1, WORKS, LIVES), symmetric={LIVES.type})
+    names = re.findall(r'<span class="triple([^"]*)">.*?title="([^"]*)"', built.html)
+    assert {(kind.strip(), title) for kind, title in names} == {
+        ("directed", WORKS.type),
+        ("", f"{LIVES.type}, in both directions"),
+    }
+    assert re.findall(r"([^\n]*)\{ content: [^}]*2192", built.html) == [".directed .relation::after "]
+
+
+def test_relations_and_entities_are_ranked_among_their_own(page) -> None:
+    entities = [entity(TEXT, w, uncertainty=Uncertainty(0.1, v)) for w, v in (("Ada", 1.0), ("NASA", 2.0))]
+    relations = [replace(WORKS, uncertainty=Uncertainty(0.1, v)) for v in (0.1, 50.0, 60.0)]
+    html = page(related(1, *relations, entities=(*entities, BONN))).html
+    levels = [
+        re.findall(r'data-label="epistemic"><span class="([a-z]+)-level', table)
+        for table in html.split('<table role="table"')[1:]
+    ]
+    assert levels == [["medium", "medium"], ["low", "medium", "high"]]
+
+
+def test_a_page_without_relations_does_not_mention_them(page) -> None:
     built = page(related(1))
-    assert "elation" not in re.sub(r"<(style|script)>.*?</\1>", "", built.html, flags=re.DOTALL)
+    assert "elation" not in built.text
     assert "1 post, 3 entities" in built.text
 
 
-def test_doubt_of_relations_is_counted_and_sorts(page) -> None:
+def test_relations_of_low_confidence_are_counted_and_sort_the_posts(page) -> None:
     sure = Relation(ADA, NASA, "/per/org/member_of", 0.95)
     built = page(related(1, sure), related(2, WORKS, LIVES))
     assert built.posts() == ["2", "1"]
@@ -90,8 +112,8 @@ def test_relations_can_be_filtered_by_their_whole_label(page) -> None:
     labels = ["two words", 'q"uote', "it's", "<b>"]
     built = page(related(1, *(Relation(ADA, NASA, label, 0.5) for label in labels)))
     (article,) = built.all("article")
-    assert json.loads(str(article["data-links"])) == labels
-    assert [a["value"] for a in built.all("input", type="checkbox", name="link")] == labels
+    assert json.loads(str(article["data-relation-types"])) == labels
+    assert [a["value"] for a in built.all("input", type="checkbox", name="relation_type")] == labels
 
 
 def test_markup_in_a_relation_stays_text(page) -> None:
@@ -108,7 +130,7 @@ def test_bidirectional_text_in_a_relation_is_isolated_and_overrides_are_named(pa
     dana = Entity(0, 4, text[:4], "PER", 0.9)
     built = page(related(1, Relation(dana, NASA, "x", 0.5), text=text, entities=(dana,)))
     assert "\u202e" not in built.html
-    assert re.search(r'<bdi class="end t0">דנה<span class="unseen"', built.html)
+    assert re.search(r'<bdi class="argument t0">דנה<span class="unseen"', built.html)
 
 
 def test_relations_without_evidence(page) -> None:
@@ -118,14 +140,14 @@ def test_relations_without_evidence(page) -> None:
         1, TEXT, (plain, NASA), PictureReport("none"), "m", relations=(Relation(plain, NASA, "x", 0.5),)
     )
     built = page((post, extraction))
-    assert "Uncertainty by source" not in built.text
+    assert "Uncertainty in figures" not in built.text
 
 
-def test_ends_whose_type_nobody_told(page) -> None:
+def test_arguments_without_a_type(page) -> None:
     ada, nasa = Entity(0, 3, "Ada", ""), Entity(7, 11, "NASA", "")
     built = page(related(1, Relation(ada, nasa, "x", 0.5), entities=(ada, nasa)))
     assert "Ada x NASA" in built.text
-    assert built.all("bdi", **{"class": "end"})
+    assert built.all("bdi", **{"class": "argument"})
 
 
 def test_many_relations_are_cut_and_it_is_said(page) -> None:
@@ -144,7 +166,7 @@ def table(*relations: Relation, width: int) -> list[str]:
     return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
 
-def test_the_table_tells_a_relation_in_a_line_where_it_fits() -> None:
+def test_the_table_shows_a_relation_in_one_line_where_it_fits() -> None:
     (line,) = [line for line in table(WORKS, width=120) if "member of" in line]
     assert line.split() == [
         "Ada", "member", "of", "→", "NASA", "0.73", "0.25/0.03",
@@ -154,7 +176,7 @@ def test_the_table_tells_a_relation_in_a_line_where_it_fits() -> None:
     assert line.index("0.73") == entity_line.index("0.90")
 
 
-def test_the_table_gives_long_ends_a_line_of_their_own() -> None:
+def test_the_table_gives_long_arguments_a_line_of_their_own() -> None:
     lines = table(LIVES, width=80)
     place = next(i for i, line in enumerate(lines) if "place of residence" in line)
     assert "0.41" in lines[place]
@@ -166,7 +188,7 @@ def test_the_table_shows_no_control_characters() -> None:
     assert "\x1b" not in "".join(table(Relation(odd, NASA, "x\x1b[31my", 0.5), width=120))
 
 
-def test_what_to_review_and_what_else_it_may_be(page) -> None:
+def test_what_to_review_and_the_other_candidates(page) -> None:
     unsure = replace(LIVES, review=True, candidates=(LIVES.type, "/per/loc/place_of_birth", "None"))
     who = replace(ADA, review=False, candidates=("PER", "org/firm"))
     post, extraction = related(1, replace(unsure, head=who), replace(WORKS, head=who, review=False))

@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
         tally = _Tally(progress, rejected, related=bool(extractor.relations))
         pairs = paired(extractor, _accepted(items, tally.rejected), args.batch_size)
         passed = _through(pairs, [*_sinks(destinations), tally.add])
-        _consume(_then(passed, lambda: destinations.finish(tally)), destinations, extractor.name, rejected)
+        _consume(_then(passed, lambda: destinations.finish(tally)), destinations, extractor, rejected)
     tally.end()
     if args.text is None:
         progress.tell(tally.summary(time.monotonic() - begin, args))
@@ -318,13 +318,21 @@ def _sinks(destinations: _Destinations) -> list[Callable[[Post, Extraction], Non
     return sinks
 
 
-def _consume(pairs: Iterator[Pair], destinations: _Destinations, model: str, rejected: RejectLog) -> None:
+def _consume(
+    pairs: Iterator[Pair], destinations: _Destinations, extractor: Extractor, rejected: RejectLog
+) -> None:
     if destinations.report is None:
         deque(pairs, maxlen=0)
         return
     from twofold.report import write_report
 
-    write_report(pairs, destinations.report, model=model, rejected=rejected)
+    write_report(
+        pairs,
+        destinations.report,
+        model=extractor.name,
+        symmetric=extractor.symmetric,
+        rejected=rejected,
+    )
 
 
 @dataclass

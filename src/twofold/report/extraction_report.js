@@ -1,14 +1,14 @@
-// Sorts and filters what is already on the page; without it everything can still be read.
+// Sorts and filters the posts on the page; without it everything can still be read.
 "use strict";
 (() => {
   const form = document.querySelector("form.controls");
   const main = document.getElementById("posts");
-  const none = document.getElementById("no-match");
-  const output = form.querySelector("output");
+  const noMatch = document.getElementById("no-match");
+  const matches = document.querySelector("output.matches");
   const posts = [...main.querySelectorAll("article.post")].map((node) => ({
     node,
-    types: JSON.parse(node.dataset.types),
-    links: JSON.parse(node.dataset.links),
+    entityTypes: JSON.parse(node.dataset.entityTypes),
+    relationTypes: JSON.parse(node.dataset.relationTypes),
     words: node.textContent.toLocaleLowerCase(),
   }));
 
@@ -29,32 +29,38 @@
     const choice = form.elements.sort.value;
     const key = choice.replace("-", "");
     posts.sort(compare(key, choice.startsWith("-") ? -1 : 1));
-    posts.forEach((post) => main.insertBefore(post.node, none));
+    posts.forEach((post) => main.insertBefore(post.node, noMatch));
   };
 
+  const checked = (name) => [...form.querySelectorAll(`[name=${name}]:checked`)].map((box) => box.value);
+
   const filter = () => {
-    const checked = (name) => [...form.querySelectorAll(`[name=${name}]:checked`)].map((box) => box.value);
-    const [types, links] = [checked("type"), checked("link")];
+    const [entityTypes, relationTypes] = [checked("entity_type"), checked("relation_type")];
     const status = form.elements.status.value;
     const query = form.elements.query.value.trim().toLocaleLowerCase();
     let shown = 0;
     for (const post of posts) {
       const match =
-        (types.length === 0 || types.some((type) => post.types.includes(type))) &&
-        (links.length === 0 || links.some((link) => post.links.includes(link))) &&
+        (entityTypes.length === 0 || entityTypes.some((type) => post.entityTypes.includes(type))) &&
+        (relationTypes.length === 0 || relationTypes.some((type) => post.relationTypes.includes(type))) &&
         (status === "" || post.node.dataset.status === status) &&
         post.words.includes(query);
       post.node.hidden = !match;
       shown += match;
     }
-    none.hidden = shown > 0;
-    output.textContent = shown === posts.length ? `${shown} posts` : `${shown} of ${posts.length} posts`;
+    noMatch.hidden = shown > 0;
+    matches.textContent = shown === posts.length ? "" : `${shown} of ${posts.length} posts match.`;
+  };
+
+  const update = () => {
+    sort();
+    filter();
   };
 
   form.addEventListener("submit", (event) => event.preventDefault());
   form.elements.sort.addEventListener("change", sort);
   form.addEventListener("input", filter);
-  form.hidden = false;
-  sort();
-  filter();
+  form.addEventListener("reset", () => setTimeout(update)); // after the fields have changed
+  form.closest("details").hidden = false;
+  update();
 })();

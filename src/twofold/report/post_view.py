@@ -1,4 +1,4 @@
-"""What the page shows of one post, as plain values: the template calculates nothing.
+"""What the report shows of one post, as plain values: the template calculates nothing.
 
 Offsets are code points, as everywhere. Spans that overlap or leave the text (extractions may come from
 anywhere) stay in the table and are left out of the highlighting.
@@ -15,7 +15,7 @@ from twofold.errors import PictureError
 from twofold.posts import Entity, Extraction, Post, Relation
 from twofold.preprocessing.images import read_thumbnail
 from twofold.preprocessing.modalities import VISUAL
-from twofold.report.escaping import direction
+from twofold.report.escaping import text_direction
 
 TEXT_LIMIT = 3_000
 """Code points of a post that are shown."""
@@ -23,13 +23,13 @@ ENTITY_LIMIT = 200
 """Entities of a post that are shown."""
 RELATION_LIMIT = 100
 """Relations of a post that are shown."""
-THUMBNAIL = 512
+THUMBNAIL_PIXELS = 512
 """Pixels of a thumbnail's longer side, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of text; ``entity`` where it is one, else None."""
+    """A part of the text; ``entity`` where it is one, else None."""
 
     text: str
     entity: Entity | None = None
@@ -55,7 +55,7 @@ class PostView:
     """One post on the page.
 
     Attributes:
-        order: position in the stream, from 1.
+        number: position in the stream, from 1.
         id: the post's own, as text.
         direction: of the text, ``ltr`` or ``rtl``. Left to the browser (dir="auto") it would depend on
             how the text is cut into elements.
@@ -65,10 +65,10 @@ class PostView:
         hidden_entities: how many are not.
         relations: those shown.
         hidden_relations: how many are not.
-        status: of the picture: ``read``, ``none``, ``unreadable``.
-        reason: why it is unreadable, or a remark on how it was read.
+        picture_status: ``read``, ``none``, ``unreadable``.
+        picture_note: why the picture is unreadable, or a note on how it was read.
         thumbnail: None where there is nothing to show.
-        trouble: why a picture that the model did read cannot be shown.
+        thumbnail_error: why a picture that the model did read cannot be shown.
         alt_text: None where the post has none.
         warnings: of the extraction.
         confidence: the lowest of the post's entities and relations; None where none has one.
@@ -78,7 +78,7 @@ class PostView:
             without evidence.
     """
 
-    order: int
+    number: int
     id: str
     direction: str
     segments: tuple[Segment, ...]
@@ -87,10 +87,10 @@ class PostView:
     hidden_entities: int
     relations: tuple[Relation, ...]
     hidden_relations: int
-    status: str
-    reason: str
+    picture_status: str
+    picture_note: str
     thumbnail: Thumbnail | None
-    trouble: str
+    thumbnail_error: str
     alt_text: str | None
     warnings: tuple[str, ...]
     confidence: float | None
@@ -99,26 +99,26 @@ class PostView:
     picture_share: float | None
 
 
-def view(order: int, post: Post, extraction: Extraction) -> PostView:
+def view_post(number: int, post: Post, extraction: Extraction) -> PostView:
     """Prepare one post for the page; reads its picture."""
     entities = sorted(extraction.entities, key=lambda entity: (entity.start, entity.end))
-    segments, hidden = cut(extraction.text, entities)
-    thumbnail, trouble = _thumbnail(post, extraction)
+    segments, hidden = split_text(extraction.text, entities)
+    thumbnail, error = _thumbnail(post, extraction)
     known = [entity.uncertainty for entity in entities if entity.uncertainty is not None]
     return PostView(
-        order=order,
+        number=number,
         id=str(extraction.id),
-        direction=direction(extraction.text),
+        direction=text_direction(extraction.text),
         segments=tuple(segments),
         hidden_text=hidden,
         entities=tuple(entities[:ENTITY_LIMIT]),
         hidden_entities=max(0, len(entities) - ENTITY_LIMIT),
         relations=extraction.relations[:RELATION_LIMIT],
         hidden_relations=max(0, len(extraction.relations) - RELATION_LIMIT),
-        status=extraction.picture.status,
-        reason=extraction.picture.reason,
+        picture_status=extraction.picture.status,
+        picture_note=extraction.picture.reason,
         thumbnail=thumbnail,
-        trouble=trouble,
+        thumbnail_error=error,
         alt_text=post.alt_text,
         warnings=extraction.warnings,
         confidence=lowest_confidence(extraction),
@@ -129,19 +129,19 @@ def view(order: int, post: Post, extraction: Extraction) -> PostView:
 
 
 def lowest_confidence(extraction: Extraction) -> float | None:
-    """Confidence of the least sure entity or relation; None where none has one."""
-    every: tuple[Entity | Relation, ...] = (*extraction.entities, *extraction.relations)
-    return min((item.confidence for item in every if item.confidence is not None), default=None)
+    """The lowest confidence of the post's entities and relations; None where none has one."""
+    items: tuple[Entity | Relation, ...] = (*extraction.entities, *extraction.relations)
+    return min((item.confidence for item in items if item.confidence is not None), default=None)
 
 
 def _picture_share(items: Iterable[Entity | Relation]) -> float | None:
-    """The largest part that what was seen in the picture has in any of them."""
-    seen = [[source.share for name, source in i.sources.items() if name in VISUAL] for i in items]
-    return max((sum(shares) for shares in seen if shares), default=None)
+    """The highest share of evidence that came from the picture itself in any of them."""
+    shares = [[e.share for modality, e in item.sources.items() if modality in VISUAL] for item in items]
+    return max((sum(seen) for seen in shares if seen), default=None)
 
 
-def cut(text: str, entities: Sequence[Entity], limit: int = TEXT_LIMIT) -> tuple[list[Segment], int]:
-    """Cut a text where entities begin and end.
+def split_text(text: str, entities: Sequence[Entity], limit: int = TEXT_LIMIT) -> tuple[list[Segment], int]:
+    """Split a text where entities begin and end.
 
     Args:
         text: the whole text.
@@ -170,12 +170,12 @@ def _thumbnail(post: Post, extraction: Extraction) -> tuple[Thumbnail | None, st
     if extraction.picture.status != "read":
         return None, ""
     if post.image is None:
-        return None, "the picture is not at hand"
+        return None, "the post no longer carries its picture"
     try:
-        small = read_thumbnail(post.image, THUMBNAIL)
+        thumbnail = read_thumbnail(post.image, THUMBNAIL_PIXELS)
     except PictureError as error:
         return None, error.what
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=72, optimize=True, progressive=True)
+    thumbnail.save(buffer, "JPEG", quality=72, optimize=True, progressive=True)
     uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Thumbnail(uri, small.width, small.height), ""
+    return Thumbnail(uri, thumbnail.width, thumbnail.height), ""

@@ -1,4 +1,4 @@
-"""Figures over a stream of extractions: counts, the spread of confidence, where evidence came from.
+"""Counts over a stream of extractions: entities, relations, pictures, confidence and modality shares.
 
 Constant memory however many posts pass; it keeps numbers, never posts.
 """
@@ -18,13 +18,13 @@ class Summary:
 
     Attributes:
         posts: posts read.
-        entities: entities found.
-        relations: relations found.
-        types: entities by type, in order of first appearance.
-        links: relations by type, in order of first appearance.
+        entities: entities extracted.
+        relations: relations extracted.
+        entity_types: entities by type, in order of first appearance.
+        relation_types: relations by type, in order of first appearance.
         relation_labels: each type of relation for a person to read.
         pictures: posts by picture status: ``read``, ``none``, ``unreadable``.
-        histogram: entities by confidence, `BINS` equal steps.
+        confidence_histogram: entities by confidence, `BINS` equal steps.
         low_confidence_entities: entities with a confidence below one half.
         low_confidence_relations: relations likewise.
     """
@@ -33,11 +33,11 @@ class Summary:
         self.posts = 0
         self.entities = 0
         self.relations = 0
-        self.types: Counter[str] = Counter()
-        self.links: Counter[str] = Counter()
+        self.entity_types: Counter[str] = Counter()
+        self.relation_types: Counter[str] = Counter()
         self.relation_labels: dict[str, str] = {}
         self.pictures: Counter[str] = Counter({"read": 0, "none": 0, "unreadable": 0})
-        self.histogram = [0] * BINS
+        self.confidence_histogram = [0] * BINS
         self.low_confidence_entities = 0
         self.low_confidence_relations = 0
         self._shares: Counter[str] = Counter()
@@ -47,28 +47,28 @@ class Summary:
         self.posts += 1
         self.pictures[extraction.picture.status] += 1
         for entity in extraction.entities:
-            self._count(entity)
+            self._count_entity(entity)
         for relation in extraction.relations:
             self._count_relation(relation)
 
     def _count_relation(self, relation: Relation) -> None:
         self.relations += 1
-        self.links[relation.type] += 1
+        self.relation_types[relation.type] += 1
         self.relation_labels[relation.type] = relation.words
         self.low_confidence_relations += relation.confidence is not None and relation.confidence < 0.5
 
-    def _count(self, entity: Entity) -> None:
+    def _count_entity(self, entity: Entity) -> None:
         self.entities += 1
-        self.types[entity.type] += 1
-        for name, source in entity.sources.items():
-            self._shares[name] += source.share  # type: ignore[assignment]  # a Counter of floats
+        self.entity_types[entity.type] += 1
+        for modality, evidence in entity.sources.items():
+            self._shares[modality] += evidence.share  # type: ignore[assignment]  # a Counter of floats
         if entity.confidence is None:
             return
-        self.histogram[min(int(entity.confidence * BINS), BINS - 1)] += 1
+        self.confidence_histogram[min(int(entity.confidence * BINS), BINS - 1)] += 1
         self.low_confidence_entities += entity.confidence < 0.5
 
     @property
-    def shares(self) -> dict[str, float]:
-        """Mean share of each source over all entities that carry evidence; sums to 1, or is empty."""
+    def modality_shares(self) -> dict[str, float]:
+        """Mean share of each modality over all entities with evidence; sums to 1, or is empty."""
         total = sum(self._shares.values())
         return {name: value / total for name, value in self._shares.items()} if total else {}

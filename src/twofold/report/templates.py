@@ -1,4 +1,4 @@
-"""What all pages share: their template environment, files of this package, numbers, and writing at one go."""
+"""What both pages share: the template environment, the files of this package, and writing a page."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from markupsafe import Markup
 
 from twofold.files import OutputFile
 from twofold.posts import in_words
-from twofold.report.escaping import shorten, visible
+from twofold.report.escaping import safe_html, shorten
+from twofold.report.number_format import short_number, whole_percent
 
 
-def template(name: str) -> jinja2.Template:
+def load_template(name: str) -> jinja2.Template:
     """A template of this package."""
     environment = jinja2.Environment(
         autoescape=True,
@@ -23,31 +24,14 @@ def template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(visible=visible, shorten=shorten, percent=percent, small=small)
-    environment.filters.update(in_words=in_words)
-    return environment.from_string(asset(name))
+    environment.filters.update(safe_html=safe_html, shorten=shorten, in_words=in_words)
+    environment.filters.update(whole_percent=whole_percent, short_number=short_number)
+    return environment.from_string(read_asset(name))
 
 
-def asset(name: str) -> Markup:
-    """A file of this package that goes into the page as it is."""
+def read_asset(name: str) -> Markup:
+    """A file of this package, which goes into the page as it is."""
     return Markup(resources.files("twofold.report").joinpath(name).read_text(encoding="utf-8"))
-
-
-def percent(share: float) -> str:
-    """Whole per cent; never 100 or 0 for what is only close to it."""
-    whole = f"{100 * share:.0f}"
-    if whole == "100" and share < 1:
-        return ">99"
-    return "<1" if whole == "0" and share > 0 else whole
-
-
-def small(value: float) -> str:
-    """A number ≥ 0 without a unit, short enough for a column."""
-    if value >= 1e6:
-        return f"{value:.1e}"
-    if value >= 10:
-        return f"{value:,.1f}"
-    return "<0.001" if 0 < value < 0.001 else f"{value:.3f}"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from twofold.evaluation.trust_report import TrustReport
 from twofold.files import OutputFile
 from twofold.report.domain_shift_section import domain_shift_section
 from twofold.report.plots import SHAPES
-from twofold.report.templates import asset, page_output, template
+from twofold.report.templates import load_template, page_output, read_asset
 from twofold.report.trust_section import section
 
 
@@ -40,14 +40,14 @@ def write_trust_report(
     sections = [section(what, report) for what, report in reports.items()]
     if foreign:
         sections.append(domain_shift_section(foreign))
-    page = template("trust_report.html.j2").generate(
+    page = load_template("trust_report.html.j2").generate(
         sections=sections,
         model=model,
         data=data,
         posts=max((report.posts for report in reports.values()), default=0),
         version=twofold.__version__,
         shapes=SHAPES,
-        style=asset("page.css") + asset("trust_report.css"),
+        style=read_asset("page.css") + read_asset("trust_report.css"),
     )
     with page_output(path) as output:
         for part in page:
