@@ -71,7 +71,9 @@ def _page(
     rejected: Sequence[Rejected],
 ) -> Iterator[str]:
     script = read_asset("extraction_report.js")
-    items: list[Entity | Relation] = [i for post in posts for i in (*post.entities, *post.relations)]
+    entities = [entity for post in posts for entity in post.entities]
+    relations = [relation for post in posts for relation in post.relations]
+    items: list[Entity | Relation] = [*entities, *relations]
     return load_template("extraction_report.html.j2").generate(
         summary=summary,
         posts=posts,
@@ -81,8 +83,8 @@ def _page(
         rejected_count=len(rejected),
         type_colours=_colours(_TYPE_COLOURS, summary.entity_types, _TYPE_PALETTE),
         modality_colours=_colours(_MODALITY_COLOURS, summary.modality_shares, _MODALITY_PALETTE),
-        entity_levels=uncertainty_levels(e for post in posts for e in post.entities),
-        relation_levels=uncertainty_levels(r for post in posts for r in post.relations),
+        entity_levels=uncertainty_levels(entities),
+        relation_levels=uncertainty_levels(relations),
         reviewed=any(item.review is not None or item.candidates is not None for item in items),
         multimodal=any(len(item.sources) > 1 for item in items),
         version=twofold.__version__,
