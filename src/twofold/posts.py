@@ -144,6 +144,8 @@ class Post:
         relations: gold relations; None where unlabelled.
         regions: what was found in the picture beforehand; None where nobody looked.
         origin: "file:line" it was read from, for messages.
+        picture_name: name of the post's picture in its data set, where no folder of pictures was given to
+            look for it in; else empty.
     """
 
     id: str | int
@@ -155,6 +157,7 @@ class Post:
     relations: tuple[Relation, ...] | None = None
     regions: tuple[Region, ...] | None = None
     origin: str = ""
+    picture_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,3 +205,23 @@ def test_iob1_is_said_and_none_of_its_entities_is_ill_formed(tmp_path):
     (split,) = report.splits
     assert (split.scheme, split.entities, split.entities_strict, split.ill_formed.count) == ("IOB1", 3, 3, 0)
     assert "tags are IOB1" in printed(report)
+
+
+def test_entities_that_cut_words_are_shown(tmp_path):
+    lines = [
+        '{"id": 1, "text": "Ada in Turin", "label": [[0, 2, "PER"], [7, 12, "LOC"]]}',
+        '{"id": 2, "text": "Ada in Turin", "label": [[0, 4, "PER"]]}',
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    report = check(tmp_path / "a.jsonl")
+    (split,) = report.splits
+    assert split.misaligned.count == 2
+    assert split.misaligned.examples == ["a.jsonl:1: 'Ad' in 'Ada'", "a.jsonl:2: 'Ada ' in 'Ada '"]
+    assert "begin or end inside a word (no prediction can match them): 2" in printed(report)
+
+
+def test_a_file_without_labels_says_so(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "text": "Ada", "label": "happy"}\n')
+    report = check(tmp_path / "a.jsonl")
+    assert report.splits[0].labelled == 0
+    assert "no labelled post" in printed(report)

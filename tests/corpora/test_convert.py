@@ -22,7 +22,7 @@ FULL = Post("7", TEXT, TOKENS, None, "a woman", (ADA, TURIN), (Relation(ADA, TUR
 def there_and_back(posts: list[Post], to: str, folder: Path) -> list[Post]:
     target = folder / "out.x"
     assert convert(posts, target, to).exit_code == 0
-    return [dataclasses.replace(post, origin="") for post in open_corpus(target)]
+    return [dataclasses.replace(post, origin="", picture_name="") for post in open_corpus(target)]
 
 
 def losses(post: Post, to: str, folder: Path) -> set[str]:
@@ -180,4 +180,20 @@ def test_the_real_relation_file_comes_back_to_the_byte(shared, tmp_path):
 def test_wnut17_keeps_its_posts_through_other_formats(shared, tmp_path):
     posts = list(open_corpus(shared / "data/wnut17/emerging.dev.conll", types={}))
     back = there_and_back(posts, "conll", tmp_path)
-    assert back == [dataclasses.replace(post, origin="") for post in posts]
+    assert back == [dataclasses.replace(post, origin="", picture_name="") for post in posts]
+
+
+@pytest.mark.parametrize("to", ["jsonl", "conll"])
+def test_the_names_of_pictures_stay_where_no_folder_is_given(tmp_path, to):
+    source = tmp_path / "in.txt"
+    source.write_text("IMGID:17\nAda\tB-PER\n\n")
+    result = convert(open_corpus(source), tmp_path / "out", to)
+    assert (result.without_picture, result.losses) == (1, {})
+    (tmp_path / "photos").mkdir()
+    (post,) = open_corpus(tmp_path / "out", images=tmp_path / "photos")
+    assert post.image == tmp_path / "photos" / "17.jpg"
+
+
+def test_the_name_of_a_picture_stays_from_mnre_to_imgid_as_a_loss(tmp_path):
+    post = Post("a.png#3", "x", ((0, 1),), entities=(), picture_name="a.png")
+    assert losses(post, "imgid", tmp_path) == {"pictures that are not named <id>.jpg"}

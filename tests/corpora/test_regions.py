@@ -27,8 +27,8 @@ def refused(**change: object) -> InputError:
 
 
 def test_what_is_left_out_has_a_default() -> None:
-    assert parse_region(DOG, "") == Region((0.1, 0.2, 0.5, 0.9), "dog", 0.75, "phrase")
-    assert parse_region({"box": (0, 0, 1, 1)}, "") == Region((0.0, 0.0, 1.0, 1.0), "", 1.0, "object")
+    assert parse_region(DOG) == Region((0.1, 0.2, 0.5, 0.9), "dog", 0.75, "phrase")
+    assert parse_region({"box": (0, 0, 1, 1)}) == Region((0.0, 0.0, 1.0, 1.0), "", 1.0, "object")
 
 
 def test_nobody_looked_is_not_nothing_found() -> None:
@@ -73,11 +73,11 @@ _ends = st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda pair: pair[0] 
 )
 def test_what_is_written_is_read_back(x, y, label, score, kind) -> None:
     region = Region((x[0], y[0], x[1], y[1]), label, score, kind)
-    assert parse_region(json.loads(json.dumps(region_record(region))), "") == region
+    assert parse_region(json.loads(json.dumps(region_record(region)))) == region
 
 
 def test_conversion_keeps_them_or_says_that_it_cannot(tmp_path) -> None:
-    post = Post("7", "a dog", regions=(parse_region(DOG, ""),), entities=())
+    post = Post("7", "a dog", regions=(parse_region(DOG),), entities=())
     assert convert([post], tmp_path / "out.jsonl", "jsonl").losses == {}
     (back,) = open_corpus(tmp_path / "out.jsonl")
     assert dataclasses.replace(back, origin="") == post

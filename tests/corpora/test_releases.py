@@ -1,8 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from twofold.corpora.releases import RELEASES, dataset_of, md5_of, note_on, release_of, resembles
+from twofold.corpora import open_corpus
+from twofold.corpora.check import check
+from twofold.corpora.convert import convert
+from twofold.corpora.releases import (
+    RELEASES,
+    ContentDigest,
+    dataset_of,
+    md5_of,
+    note_on,
+    release_of,
+    resembles,
+    same_content,
+)
+from twofold.posts import Entity, Post
 
 
 def test_every_hash_is_one_and_different():
@@ -61,3 +76,34 @@ def test_the_note_says_what_cannot_be_known():
     assert "relabelled Twitter-2015 is in circulation" in note
     assert "cannot tell" in note
     assert "relabelled" not in note_on(resembles(3373, 53007), 6049)
+
+
+def test_of_two_releases_with_as_many_posts_the_nearest_is_meant():
+    assert resembles(723, 11309).split == "valid"
+    assert resembles(723, 11330).split == "test"
+
+
+def content(posts: list[Post]) -> str:
+    digest = ContentDigest()
+    for post in posts:
+        digest.add(post)
+    return str(digest)
+
+
+def test_the_content_is_that_of_texts_and_entities_in_their_order():
+    ada, turin = Post(1, "Ada", entities=(Entity(0, 3, "Ada", "PER"),)), Post(2, "Turin", entities=())
+    assert content([ada, turin]) == content([replace(ada, id="x", alt_text="a woman"), turin])
+    assert content([ada, turin]) != content([turin, ada])
+    assert content([ada]) != content([replace(ada, entities=())])
+    assert same_content(content([ada])) is None
+
+
+@pytest.mark.parametrize("to", ["conll", "jsonl", "imgid"])
+def test_a_conversion_of_a_release_is_recognised_by_its_content(shared, tmp_path, to):
+    """Twitter-2017 has 723 posts in valid and in test."""
+    convert(open_corpus(shared / "data/twitter2017/test.txt"), tmp_path / "copy", to)
+    with (tmp_path / "copy").open("ab") as stream:
+        stream.write(b"" if to == "jsonl" else b"\n")
+    (split,) = check(tmp_path / "copy").splits
+    assert split.release is None
+    assert split.note.startswith("the texts and entities of Twitter-2017 test, the labels of the UMT release")

@@ -138,6 +138,9 @@ def _report(result: Conversion, target: Path, to: str) -> None:
         print(f"{result.written} {'post' if result.written == 1 else 'posts'} written to {target}")
     else:
         print(f"twofold: no post to write; {target} was left as it was", file=sys.stderr)
+    if result.without_picture:
+        named = f"{result.without_picture} of them name a picture whose folder was not given"
+        print(f"{named}: give --images DIR here, or where {target.name} is read", file=sys.stderr)
     for what, count in sorted(result.losses.items()):
         print(f"not held by {to}: {what} ({count})", file=sys.stderr)
     _list("cannot be held", result.not_written)

@@ -47,6 +47,9 @@ def _show_split(split: SplitReport, console: Console) -> None:
         "entities whose labels begin with I- instead of B- (the strict score leaves them out)",
         split.ill_formed,
     )
+    _finding(
+        console, "entities that begin or end inside a word (no prediction can match them)", split.misaligned
+    )
     _finding(console, "repetitions of a text in this file", split.duplicates)
     for kind, count in split.unusual.items():
         _line(console, f"{kind}: {count:,} (kept as they are)")
@@ -70,6 +73,8 @@ def _counts(split: SplitReport) -> str:
         parts.append(
             f"{_number(split.entities, 'entity')} (lenient), {split.entities_strict:,} by B- tags (strict)"
         )
+    if split.posts and not split.labelled:
+        parts.append("no labelled post (evaluate, train and calibrate need some)")
     if split.alt_texts:
         parts.append(f"{split.alt_texts:,} with alt text")
     return ", ".join(parts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import combinations
 from pathlib import Path
@@ -20,9 +20,19 @@ from twofold.corpora import open_corpus
 from twofold.corpora.bio import Scheme
 from twofold.corpora.columns import scheme_of
 from twofold.corpora.formats import Format, format_of
-from twofold.corpora.releases import Release, md5_of, note_on, release_of, resembles
+from twofold.corpora.releases import (
+    ContentDigest,
+    Release,
+    md5_of,
+    note_on,
+    note_on_copy,
+    release_of,
+    resembles,
+    same_content,
+)
 from twofold.errors import DataError, PictureError
 from twofold.posts import Entity, Post, Rejected
+from twofold.preprocessing.segmentation import Span, segment_post
 
 SHOWN = 5
 """How many examples of each finding a report carries, beside the full count."""
@@ -86,6 +96,7 @@ class SplitReport:
         note: what else can be said of its origin; may be empty.
         scheme: of the tags, IOB1 or BIO (BIOES and BILOU count as BIO); None for formats without tags.
         posts: records read.
+        labelled: posts with gold entities or relations, even where there are none of them in the text.
         tokens: tokens of the posts that are tokenized.
         entities: spans by lenient counting (conlleval).
         entities_strict: spans whose run begins with ``B-``.
@@ -96,7 +107,9 @@ class SplitReport:
         alt_texts: posts with an alternative text.
         pictures: what became of the pictures.
         rejected: records that could not be read.
-        ill_formed: runs that begin with ``I-``.
+        ill_formed: entities whose tags begin with ``I-`` in a file that is not IOB1.
+        misaligned: entities that do not begin and end where words do, most of them inside a word: no
+            prediction can match them, since predicted entities are made of whole words.
         duplicates: posts whose text came before in this file (with the same pair, for relations).
         unusual: characters and tokens that break careless readers, by kind.
     """
@@ -108,6 +121,7 @@ class SplitReport:
     note: str = ""
     scheme: Scheme | None = None
     posts: int = 0
+    labelled: int = 0
     tokens: int = 0
     entities: int = 0
     entities_strict: int = 0
@@ -119,6 +133,7 @@ class SplitReport:
     pictures: PictureFindings = field(default_factory=PictureFindings)
     rejected: Finding = field(default_factory=Finding)
     ill_formed: Finding = field(default_factory=Finding)
+    misaligned: Finding = field(default_factory=Finding)
     duplicates: Finding = field(default_factory=Finding)
     unusual: Counter[str] = field(default_factory=Counter)
 
@@ -220,6 +235,7 @@ class _Checker:
         self._seen: set[Digest] = set()
         self._opened: set[Path] = set()
         self._named: set[str] = set()
+        self._content = ContentDigest()
 
     def read(self, items: Iterable[Post | Rejected], tick: Callable[[str, int], None]) -> None:
         """Count everything in the file."""
@@ -232,20 +248,29 @@ class _Checker:
                 self._count(item)
         report = self.report
         report.pictures.named = len(self._named)
-        like = None if report.release else resembles(report.posts, report.tokens)
-        if like is not None and report.format == "imgid":
-            report.note = note_on(like, report.entities)
+        report.note = "" if report.release else self._note()
+
+    def _note(self) -> str:
+        """What the posts say of the origin of a file whose bytes are no known release's."""
+        same = same_content(str(self._content))
+        if same is not None:
+            return note_on_copy(same)
+        like = resembles(self.report.posts, self.report.tokens) if self.report.format == "imgid" else None
+        return note_on(like, self.report.entities) if like else ""
 
     def _count(self, post: Post) -> None:
         report = self.report
         report.posts += 1
+        self._content.add(post)
         report.tokens += len(post.tokens or ())
         report.alt_texts += post.alt_text is not None
         for relation in post.relations or ():
             report.relations[relation.type] += 1
             report.head_first[relation.type] += relation.head.start < relation.tail.start
+        report.labelled += post.entities is not None or post.relations is not None
         for entity in post.entities or ():
             self._count_entity(entity, post)
+        self._count_misaligned(post)
         self._count_text(post)
         self._count_unusual(post)
         self._count_picture(post)
@@ -260,6 +285,16 @@ class _Checker:
             report.types_strict[entity.type] += 1
         else:
             report.ill_formed.add(f"{_place(post, entity, report.format)}: {entity.text!r} begins with I-")
+
+    def _count_misaligned(self, post: Post) -> None:
+        if not post.entities:
+            return
+        words = segment_post(post)
+        starts, ends = {start for start, _ in words}, {end for _, end in words}
+        for entity in post.entities:
+            if entity.start not in starts or entity.end not in ends:
+                around = _with_words_cut(entity, words, post.text)
+                self.report.misaligned.add(f"{_short(post.origin)}: {entity.text!r} in {around!r}")
 
     def _count_text(self, post: Post) -> None:
         if not post.text:
@@ -306,6 +341,13 @@ class _Checker:
         except PictureError as error:
             name = image.name if isinstance(image, Path) else f"picture in {_short(post.origin)}"
             pictures.unreadable.append(f"{name}: {error.what}")
+
+
+def _with_words_cut(entity: Entity, words: Sequence[Span], text: str) -> str:
+    """The text of the entity with the words that it begins or ends in."""
+    touched = [(start, end) for start, end in words if start < entity.end and end > entity.start]
+    whole = [(entity.start, entity.end), *touched]
+    return text[min(start for start, _ in whole) : max(end for _, end in whole)]
 
 
 def _digest(text: str) -> Digest:

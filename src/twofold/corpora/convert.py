@@ -38,12 +38,14 @@ class Conversion:
         rejected: records of the source that could not be read.
         not_written: "origin: reason" of posts that the target cannot hold at all.
         losses: how many posts (or labels) lost what, in words.
+        without_picture: posts whose picture is written as a name alone, since its folder was not given.
     """
 
     written: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     not_written: list[str] = field(default_factory=list)
     losses: Counter[str] = field(default_factory=Counter)
+    without_picture: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -78,6 +80,7 @@ def convert(items: Iterable[Post | Rejected], target: Path, to: Format) -> Conve
             try:
                 stream.write(write(item, target.parent, result.losses).encode("utf-8"))
                 result.written += 1
+                result.without_picture += item.image is None and bool(item.picture_name)
             except InputError as error:
                 result.not_written.append(str(error))
     return result
@@ -93,8 +96,8 @@ def to_record(post: Post, folder: Path) -> dict[str, Any]:
     record: dict[str, Any] = {"id": post.id, "text": post.text}
     if post.tokens is not None:
         record["tokens"] = [post.text[start:end] for start, end in post.tokens]
-    if post.image is not None:
-        record["image"] = _image(post.image, folder)
+    if post.image is not None or post.picture_name:
+        record["image"] = _image(post.image or post.picture_name, folder)
     if post.alt_text is not None:
         record["alt_text"] = post.alt_text
     if post.regions is not None:
@@ -106,7 +109,9 @@ def to_record(post: Post, folder: Path) -> dict[str, Any]:
     return record
 
 
-def _image(image: Path | bytes, folder: Path) -> str | dict[str, str]:
+def _image(image: Path | bytes | str, folder: Path) -> str | dict[str, str]:
+    if isinstance(image, str):
+        return image
     if isinstance(image, bytes):
         return {"base64": base64.b64encode(image).decode("ascii")}
     place = image.parent.resolve() / image.name  # ".." goes wrong across links that are not resolved
@@ -146,17 +151,22 @@ def _to_imgid(post: Post, folder: Path, losses: Losses) -> str:
 
 
 def _to_conll(post: Post, folder: Path, losses: Losses) -> str:
-    remarks = {"id": post.id, "alt_text": post.alt_text}
-    if isinstance(post.image, Path):
-        remarks["image"] = str(_image(post.image, folder))
+    comments = {"id": post.id, "alt_text": post.alt_text}
+    if not isinstance(post.image, bytes) and (post.image or post.picture_name):
+        comments["image"] = str(_image(post.image or post.picture_name, folder))
     _lose(losses, isinstance(post.image, bytes), "pictures given as bytes")
     _lose(losses, bool(post.regions), "regions of pictures")
-    lines = (f"# {name} = {json.dumps(value)}\n" for name, value in remarks.items() if value is not None)
+    lines = (f"# {name} = {json.dumps(value)}\n" for name, value in comments.items() if value is not None)
     return f"{''.join(lines)}{_rows(post, losses)}\n"
 
 
 def _named_otherwise(post: Post, name: str) -> bool:
-    return isinstance(post.image, bytes) or (post.image is not None and post.image.name != name)
+    return isinstance(post.image, bytes) or _picture_name(post, name) != name
+
+
+def _picture_name(post: Post, default: str) -> str:
+    """Name of the picture's file, or of a picture not at hand; the default where the post has none."""
+    return post.image.name if isinstance(post.image, Path) else post.picture_name or default
 
 
 def _rows(post: Post, losses: Losses) -> str:
@@ -226,7 +236,7 @@ def _mnre_picture(post: Post) -> str:
     """The name that the id carries if the post came from MNRE, else the picture's, else one from the id."""
     if match := _MNRE_ID.fullmatch(str(post.id)):
         return match[1]
-    return post.image.name if isinstance(post.image, Path) else f"{post.id}.jpg"
+    return _picture_name(post, f"{post.id}.jpg")
 
 
 def _argument(entity: Entity, tokens: list[str], places: list[TokenSpan], post: Post) -> Mapping[str, object]:

@@ -1,8 +1,9 @@
 """Posts as JSON: one object a line, or one mapping from Python.
 
 ``id`` and one of ``text`` and ``tokens`` are required; ``image``, ``alt_text``, ``regions``, ``entities``
-and ``relations`` are optional, and other keys are passed over. Everything is checked here, so that nothing
-behind has to. It does not open pictures.
+and ``relations`` are optional, and other keys are ignored. Labels may also come as doccano and Prodigy
+export them (`annotation_tools`). Null, and NaN as pandas has it, stand for a key that is absent. Everything
+is checked here, so that nothing behind has to. It does not open pictures.
 """
 
 from __future__ import annotations
@@ -10,13 +11,22 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from twofold.corpora.annotation_tools import (
+    entities_key,
+    id_key,
+    is_gold,
+    relation_record,
+    span_record,
+    token_texts,
+)
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import TokenSpan, join
-from twofold.corpora.json_types import kind_of
+from twofold.corpora.json_types import as_python, is_missing, kind_of
 from twofold.corpora.lines import Line, check_characters, decode, read_lines, rejected, too_long
 from twofold.corpora.regions import parse_region
 from twofold.errors import InputError
@@ -72,9 +82,11 @@ def _object(line: Line, origin: str) -> Record:
         raise InputError("the line is blank", where=origin, expected=_EXPECTED, do="remove the line")
     text = decode(line.data, origin)
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_without_repetition)
     except RecursionError as error:
         raise InputError("the line is nested too deeply", where=origin, expected=_EXPECTED) from error
+    except InputError as error:
+        raise InputError(error.what, where=origin, expected=error.expected, do=error.do) from error
     except ValueError as error:
         raise InputError(f"the line is not JSON: {error}", where=origin, expected=_EXPECTED) from error
     if not isinstance(value, dict):
@@ -82,10 +94,20 @@ def _object(line: Line, origin: str) -> Record:
     return value
 
 
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; where a key comes twice, one of its values would be lost."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        repeated = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise InputError(f"the key {repeated[:40]!r} comes twice", expected="each key once", do="remove one")
+    return value
+
+
 def parse_post(record: Record, origin: str = "", base_folder: Path | None = None) -> Post:
     """One post from a mapping, as a line of JSON holds it.
 
-    Beyond what JSON can hold, ``image`` may be a `Path` or the picture's bytes.
+    Beyond what JSON can hold, ``image`` may be a `Path` or the picture's bytes, and values of numpy and
+    pandas (whole numbers, arrays in place of lists, NaN in place of nothing) are read.
 
     Args:
         record: the post.
@@ -104,13 +126,13 @@ def parse_post(record: Record, origin: str = "", base_folder: Path | None = None
 
 def _parse(record: Record, origin: str, folder: Path, attachments: Attachments | None) -> Post:
     text, tokens = _text(record, origin)
-    image, name = _image(record.get("image"), origin)
+    image, name = _image(_value(record, "image"), origin)
     alt_text = _optional_string(record, "alt_text", origin)
     if attachments is not None and name:
         alt_text = alt_text or attachments.alt_text(name) or attachments.alt_text(Path(name).name)
     if isinstance(image, Path):
         image = _place(image, folder, attachments)
-    entities = _list(record, "entities", origin, lambda item, where: _entity(item, text, where))
+    entities, relations = _entities(record, text, origin), _relations(record, text, origin)
     return Post(
         id=_id(record, origin),
         text=text,
@@ -118,8 +140,8 @@ def _parse(record: Record, origin: str, folder: Path, attachments: Attachments |
         image=image,
         alt_text=alt_text if alt_text and alt_text.strip() else None,
         entities=None if entities is None else tuple(sorted(entities, key=lambda e: (e.start, e.end))),
-        relations=_list(record, "relations", origin, lambda item, where: _relation(item, text, where)),
-        regions=_list(record, "regions", origin, parse_region),
+        relations=relations,
+        regions=_list(record, "regions", origin, lambda item: parse_region(_mapping(item, "regions"))),
         origin=origin,
     )
 
@@ -132,12 +154,40 @@ def _place(image: Path, folder: Path, attachments: Attachments | None) -> Path |
     return attachments.picture(str(image))
 
 
+def _value(record: Record, key: str) -> Any:
+    value = record.get(key)
+    return None if is_missing(value) else value
+
+
+def _entities(record: Record, text: str, origin: str) -> tuple[Entity, ...] | None:
+    if not is_gold(record):
+        return None
+    return _list(
+        record,
+        entities_key(record),
+        origin,
+        lambda item: _entity(_mapping(span_record(item), "entities"), text),
+    )
+
+
+def _relations(record: Record, text: str, origin: str) -> tuple[Relation, ...] | None:
+    if not is_gold(record):
+        return None
+    entities = as_python(record.get(entities_key(record)))
+
+    def parse(item: object) -> Relation:
+        return _relation(_mapping(relation_record(item, entities), "relations"), text)
+
+    return _list(record, "relations", origin, parse)
+
+
 def _id(record: Record, origin: str) -> str | int:
-    if "id" not in record:
+    key = id_key(record)
+    if key not in record:
         raise InputError(
             "the post has no id", where=origin, expected="a field id: text or a whole number", do="add one"
         )
-    value = record["id"]
+    value = as_python(record[key])
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise InputError(f"id is {kind_of(value)}", where=origin, expected="text or a whole number")
     if isinstance(value, str):
@@ -150,7 +200,7 @@ def _text(record: Record, origin: str) -> tuple[str, tuple[TokenSpan, ...] | Non
     text = _optional_string(record, "text", origin)
     if tokens is None:
         if text is None:
-            found = "null" if "text" in record else "missing"
+            found = kind_of(record["text"]) if "text" in record else "missing"
             raise InputError(
                 f"text is {found}",
                 where=origin,
@@ -165,7 +215,7 @@ def _text(record: Record, origin: str) -> tuple[str, tuple[TokenSpan, ...] | Non
 
 
 def _tokens(record: Record, origin: str) -> list[str] | None:
-    tokens = record.get("tokens")
+    tokens = token_texts(as_python(_value(record, "tokens")))
     if tokens is None:
         return None
     if not isinstance(tokens, (list, tuple)):
@@ -206,7 +256,7 @@ def _align(tokens: list[str], text: str, origin: str) -> tuple[TokenSpan, ...]:
 
 
 def _optional_string(record: Record, key: str, origin: str) -> str | None:
-    value = record.get(key)
+    value = _value(record, key)
     if value is None:
         return None
     if not isinstance(value, str):
@@ -217,17 +267,20 @@ def _optional_string(record: Record, key: str, origin: str) -> str | None:
 
 def _image(value: object, origin: str) -> tuple[Path | bytes | None, str]:
     """The picture, and the name it goes by (empty for bytes)."""
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value):
         return None, ""
-    if isinstance(value, bytes):
-        return value, ""
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value), ""
     if isinstance(value, Path):
         return value, str(value)
     if isinstance(value, Mapping) and isinstance(value.get("base64"), str):
         return _from_base64(value["base64"], origin), ""
     if not isinstance(value, str):
         raise InputError(
-            f"image is {kind_of(value)}", where=origin, expected='a path, a data: address or {"base64": "…"}'
+            f"image is {kind_of(value)}",
+            where=origin,
+            expected='a path, bytes of a picture file, a data: address or {"base64": "…"}',
+            do="save the picture as a file and give its path",
         )
     check_characters(value, "image", origin)
     if value[:5].lower() == "data:":
@@ -271,21 +324,20 @@ def _from_base64(value: str, origin: str) -> bytes:
         ) from error
 
 
-def _list(record: Record, key: str, origin: str, parse: Callable[[Record, str], T]) -> tuple[T, ...] | None:
-    """Each object of a list by ``parse(object, where)``; None where the key is absent or null."""
-    items = record.get(key)
+def _list(record: Record, key: str, origin: str, parse: Callable[[object], T]) -> tuple[T, ...] | None:
+    """Each item of a list by ``parse(item)``; None where the key is absent or null."""
+    items = as_python(_value(record, key))
     if items is None:
         return None
     if not isinstance(items, (list, tuple)):
         raise InputError(f"{key} is {kind_of(items)}", where=origin, expected="a list")
     parsed: list[T] = []
     for i, item in enumerate(items):
-        where = f"{key}[{i}]"
         try:
-            parsed.append(parse(_mapping(item, key), where))
+            parsed.append(parse(item))
         except InputError as error:  # say which post as well as which item
             raise InputError(
-                f"{where} {error.what}", where=origin, expected=error.expected, do=error.do
+                f"{key}[{i}] {error.what}", where=origin, expected=error.expected, do=error.do
             ) from error
     return tuple(parsed)
 
@@ -296,7 +348,7 @@ def _mapping(value: object, key: str = "") -> Record:
     return value
 
 
-def _entity(item: Record, text: str, where: str, needs_type: bool = True) -> Entity:
+def _entity(item: Record, text: str, needs_type: bool = True) -> Entity:
     start, end = _offset(item, "start"), _offset(item, "end")
     if not 0 <= start < end <= len(text):
         raise InputError(
@@ -304,9 +356,10 @@ def _entity(item: Record, text: str, where: str, needs_type: bool = True) -> Ent
             expected=f"0 ≤ start < end ≤ {len(text)}, counted in Unicode code points",
         )
     surface = text[start:end]
-    if item.get("text", surface) != surface:
+    written = item.get("text")
+    if not is_missing(written) and not (isinstance(written, str) and written == surface):
         raise InputError(
-            f"says {item['text']!r:.80}, but the text from {start} to {end} is {surface!r:.80}",
+            f"says {written!r:.80}, but the text from {start} to {end} is {surface!r:.80}",
             expected="the same words",
             do="count offsets in Unicode code points, not in bytes or UTF-16 units",
         )
@@ -314,7 +367,7 @@ def _entity(item: Record, text: str, where: str, needs_type: bool = True) -> Ent
 
 
 def _offset(item: Record, key: str) -> int:
-    value = item.get(key)
+    value = as_python(item.get(key))
     if isinstance(value, bool) or not isinstance(value, int):
         found = kind_of(value) if key in item else "missing"
         raise InputError(f"{key} is {found}", expected="a whole number")
@@ -331,17 +384,17 @@ def _type(item: Record, required: bool = True) -> str:
 
 
 def _well_formed(item: Record) -> bool:
-    value = item.get("well_formed", True)
+    value = as_python(item.get("well_formed", True))
     if not isinstance(value, bool):
         raise InputError(f"well_formed is {kind_of(value)}", expected="true or false")
     return value
 
 
-def _relation(item: Record, text: str, where: str) -> Relation:
-    ends: list[Entity] = []
+def _relation(item: Record, text: str) -> Relation:
+    arguments: list[Entity] = []
     for key in ("head", "tail"):
         try:
-            ends.append(_entity(_mapping(item.get(key), key), text, where, needs_type=False))
+            arguments.append(_entity(_mapping(item.get(key), key), text, needs_type=False))
         except InputError as error:
             raise InputError(f"{key} {error.what}", expected=error.expected, do=error.do) from error
-    return Relation(ends[0], ends[1], _type(item))
+    return Relation(arguments[0], arguments[1], _type(item))

@@ -97,6 +97,7 @@ def _post(record: dict[object, object], number: int, origin: str, attachments: A
         alt_text=attachments.alt_text(picture),
         relations=(Relation(head, tail, type_),),
         origin=origin,
+        picture_name="" if attachments.images else picture,
     )
 
 

@@ -17,7 +17,7 @@ from twofold.posts import Region, RegionKind
 KINDS: tuple[RegionKind, ...] = get_args(RegionKind)
 
 
-def parse_region(item: Mapping[str, Any], where: str) -> Region:
+def parse_region(item: Mapping[str, Any]) -> Region:
     """One region from a mapping.
 
     Raises:

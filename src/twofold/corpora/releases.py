@@ -1,7 +1,7 @@
 """Known releases of the public corpora, recognised by the MD5 of the file.
 
-MD5 names a file here and protects nothing: a copy changed on purpose is not its business. It does not
-read posts.
+MD5 names a file here and protects nothing: a copy changed on purpose is not its business. It reads no
+files of posts; of posts read elsewhere it takes a digest.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from twofold.posts import Post
 
 _MAX_BYTES = 32 * 1024 * 1024  # every known file is far smaller
 _TITLES = {
@@ -33,6 +35,7 @@ class Release:
         posts: posts (relation instances for MNRE, sentences for WNUT-17).
         entities: spans by lenient counting; None for relation data.
         tokens: None where the file was not at hand to count.
+        content: digest of texts and entities, see `ContentDigest`; None where the file was not at hand.
     """
 
     md5: str
@@ -43,28 +46,104 @@ class Release:
     posts: int
     entities: int | None = None
     tokens: int | None = None
+    content: str | None = None
 
 
 def _release(
-    dataset: str, split: str, md5: str, posts: int, entities: int | None = None, tokens: int | None = None
+    dataset: str,
+    split: str,
+    md5: str,
+    posts: int,
+    entities: int | None = None,
+    tokens: int | None = None,
+    content: str | None = None,
 ) -> Release:
     title, labels = _TITLES[dataset]
-    return Release(md5, dataset, title, split, labels, posts, entities, tokens)
+    return Release(md5, dataset, title, split, labels, posts, entities, tokens, content)
+
+
+class ContentDigest:
+    """Digest of the texts and entities of posts in their order, the same in every format that holds them."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.md5(usedforsecurity=False)
+
+    def add(self, post: Post) -> None:
+        """Take the next post."""
+        spans = [(entity.start, entity.end, entity.type) for entity in post.entities or ()]
+        self._digest.update(f"{post.text}\n{spans}\n".encode("utf-8", "surrogatepass"))
+
+    def __str__(self) -> str:
+        return self._digest.hexdigest()
 
 
 RELEASES = (
-    _release("twitter2015", "train", "4dac4b9635d85f13b6e6a49dbfedd473", 4000, 6352, 64439),
-    _release("twitter2015", "valid", "17dfa4e7af64fba89c1bb6a7eaca2781", 1000, 1594, 16178),
+    _release(
+        "twitter2015",
+        "train",
+        "4dac4b9635d85f13b6e6a49dbfedd473",
+        4000,
+        6352,
+        64439,
+        content="c7db628a5c5e1bf1c3713ccf6d7e1177",
+    ),
+    _release(
+        "twitter2015",
+        "valid",
+        "17dfa4e7af64fba89c1bb6a7eaca2781",
+        1000,
+        1594,
+        16178,
+        content="8d1fecbd4b0e8089e83cc9d32dc2ada0",
+    ),
     _release("twitter2015", "test", "b9a4d75baa76cb7311bd440fd6215524", 3257, 5207),
-    _release("twitter2017", "train", "aa48e6b5b55de94e4254835f75955a6e", 3373, 6049, 53007),
-    _release("twitter2017", "valid", "5404c00d469f24da4dcd9bd99fe44b71", 723, 1324, 11309),
-    _release("twitter2017", "test", "11ae49ea798f605fee58cdfe219b6196", 723, 1351, 11330),
+    _release(
+        "twitter2017",
+        "train",
+        "aa48e6b5b55de94e4254835f75955a6e",
+        3373,
+        6049,
+        53007,
+        content="50a29a094463b065ec433ad7b6484583",
+    ),
+    _release(
+        "twitter2017",
+        "valid",
+        "5404c00d469f24da4dcd9bd99fe44b71",
+        723,
+        1324,
+        11309,
+        content="8516134259b5f962e047e0513c13df79",
+    ),
+    _release(
+        "twitter2017",
+        "test",
+        "11ae49ea798f605fee58cdfe219b6196",
+        723,
+        1351,
+        11330,
+        content="2414ec9e77324a7ed0998411f2fd3133",
+    ),
     _release("mnre", "train", "9243445779149af4f3ca87cf3c7520fb", 12247),
     _release("mnre", "valid", "c821120cab8885e1f157ae80e13c77e7", 1624),
     _release("mnre", "test", "752689de8750aa04d6b30bae72ee1319", 1614),
-    _release("wnut17", "train", "c213127d9438fb2c64fe0fabe8644489", 3394),
-    _release("wnut17", "valid", "29ad3845ac26a060fa3eecce3eb6c0fb", 1009),
-    _release("wnut17", "test", "811aac4001facfa08a1b56ee0a9c094a", 1287),
+    _release(
+        "wnut17",
+        "train",
+        "c213127d9438fb2c64fe0fabe8644489",
+        3394,
+        content="14d2efecbad9ef720730d65a7665ed79",
+    ),
+    _release(
+        "wnut17",
+        "valid",
+        "29ad3845ac26a060fa3eecce3eb6c0fb",
+        1009,
+        content="3ad54c2b07459de4724691a6e9942ccf",
+    ),
+    _release(
+        "wnut17", "test", "811aac4001facfa08a1b56ee0a9c094a", 1287, content="d1b083fba19780ea0798dd9f50dd114c"
+    ),
 )
 """Twitter: jefferyYu/UMT; MNRE: thecharm/MNRE; WNUT-17: leondz/emerging_entities_17."""
 
@@ -90,22 +169,34 @@ def dataset_of(path: Path, release: Release | None) -> str:
     return release.dataset if release else re.sub(r"[^a-z0-9]", "", path.resolve().parent.name.lower())
 
 
+def same_content(content: str) -> Release | None:
+    """The release whose texts and entities these are, by their digest, in a file of other bytes."""
+    return next((release for release in RELEASES if release.content == content), None)
+
+
 def resembles(posts: int, tokens: int) -> Release | None:
     """The Twitter release that a file of another hash has the size of: a changed copy of it, it seems.
 
     Args:
         posts: posts in the file.
-        tokens: tokens in the file; they decide where they are known.
+        tokens: tokens in the file; of several releases with as many posts the nearest is taken.
     """
-    for release in RELEASES:
-        near = release.tokens is None or abs(release.tokens - tokens) <= release.tokens // 50
-        if release.entities is not None and release.posts == posts and near:
-            return release
-    return None
+    near = [
+        (abs((release.tokens or tokens) - tokens), release)
+        for release in RELEASES
+        if release.entities is not None and release.posts == posts
+    ]
+    distance, release = min(near, key=lambda pair: pair[0], default=(0, None))
+    return release if release and distance <= (release.tokens or tokens) // 50 else None
+
+
+def note_on_copy(release: Release) -> str:
+    """What to say of a file that has the posts of a release in other bytes."""
+    return f"the texts and entities of {release.title} {release.split}, {release.labels}, in another file"
 
 
 def note_on(release: Release, entities: int) -> str:
-    """What to tell the owner of a file that resembles a release and is not it."""
+    """What to say of a file that resembles a release and is not it."""
     count = f"{entities} entities, the original has {release.entities}"
     note = f"as many posts as {release.title} {release.split}, but another hash ({count})"
     if release.dataset != "twitter2015":

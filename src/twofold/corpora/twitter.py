@@ -60,6 +60,7 @@ def _post(block: Block, origin: str, scheme: Scheme, attachments: Attachments) -
         alt_text=attachments.alt_text(picture),
         entities=entities_of(text, places, spans_of([tag for _, tag in pairs], scheme), TYPES),
         origin=origin,
+        picture_name="" if attachments.images else picture,
     )
 
 

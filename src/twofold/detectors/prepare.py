@@ -222,4 +222,4 @@ class Findings:
         self._path.write_bytes(whole + b"\n")
         for line in lines[1:]:
             record = json.loads(line)
-            self._found[record["picture"]] = [parse_region(item, "") for item in record["regions"]]
+            self._found[record["picture"]] = [parse_region(item) for item in record["regions"]]
