@@ -56,7 +56,9 @@ class Tutorial:
         text = block.text
         if self.encoder is not None:
             assert 'text_encoder = "minilm"' in text
-            text = text.replace('text_encoder = "minilm"', f'text_encoder = "{self.encoder}"\nwindow_pieces = 48')
+            text = text.replace(
+                'text_encoder = "minilm"', f'text_encoder = "{self.encoder}"\nwindow_pieces = 48'
+            )
             text = text.replace("epochs = 5", QUICK)
         Path(match[1]).write_text(text, encoding="utf-8")
 
