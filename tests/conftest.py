@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test reaches a hub: an unknown name fails at once
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:

@@ -104,6 +104,7 @@ def said(extraction: Extraction) -> list[tuple[str, str]]:
     return [(entity.type, re.sub(r"\s", "", entity.text)) for entity in extraction.entities]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("put_together", [" ".join, as_typed])
 def test_tokens_and_typed_text_give_the_same_entities(extractor, shared, put_together) -> None:  # type: ignore[no-untyped-def]
     posts = dev_posts(shared)
@@ -115,6 +116,7 @@ def test_tokens_and_typed_text_give_the_same_entities(extractor, shared, put_tog
     assert sum(same) / len(same) >= 0.99
 
 
+@pytest.mark.slow
 def test_dev_score_of_the_text_alone(extractor: Extractor, shared: Path) -> None:
     posts = [replace(post, entities=None) for post in dev_posts(shared)]
     gold = [{(e.start, e.end, e.type) for e in post.entities or ()} for post in dev_posts(shared)]
