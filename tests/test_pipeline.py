@@ -184,6 +184,41 @@ def test_a_mapping_that_is_no_post(extractor, record):
         list(extractor.extract([{"id": 0, "text": "fine"}, record]))
 
 
+def test_one_bad_row_is_one_rejected_row_in_its_place(extractor):
+    """As a table of pandas gives them: NaN for no picture, numbers of numpy, and one row that is no post."""
+    kept = twofold.Rejected("posts.jsonl:3", "the line is blank", "")
+    array = {"id": 4, "text": "Anna", "image": np.zeros((2, 2, 3))}
+    rows = [
+        {"id": np.int64(1), "text": "Anna", "image": np.nan, "alt_text": np.nan},
+        {"id": 2, "text": np.nan},
+        array,
+        kept,
+        *({"id": i, "text": "Anna"} for i in range(5, 50)),
+        7,
+    ]
+    results = list(extractor.extract(rows, on_error="reject", batch_size=4))
+    assert [result.id for result in results if isinstance(result, twofold.Extraction)] == [1, *range(5, 50)]
+    bad = {i: result for i, result in enumerate(results) if isinstance(result, twofold.Rejected)}
+    assert list(bad) == [1, 2, 3, 49]
+    assert (bad[1].origin, bad[3]) == ("post 1", kept)
+    assert bad[1].reason.startswith("text is the number nan")
+    assert "image is of the type ndarray" in bad[2].reason
+    assert "'id': 2" in bad[1].raw
+    assert list(extractor.extract([7, 8], on_error="reject"))[1].origin == "post 1"
+    with pytest.raises(InputError, match="post 1: text is the number nan"):
+        list(extractor.extract(rows))
+    with pytest.raises(ConfigError, match="on_error is 'skip'"):
+        extractor.extract(rows, on_error="skip")
+
+
+def test_a_table_of_pandas_is_not_an_iterable_of_posts(extractor):
+    frame = type(
+        "DataFrame", (), {"columns": ["id"], "to_dict": None, "__iter__": lambda self: iter(["id"])}
+    )()
+    with pytest.raises(InputError, match=r'a DataFrame came; .*give df.to_dict\("records"\)'):
+        extractor.extract(frame)
+
+
 @pytest.mark.parametrize("single", ["Anna", {"id": 1, "text": "Anna"}, twofold.Post(1, "Anna"), b"Anna"])
 def test_a_single_post_is_not_a_list_of_posts(extractor, single):
     with pytest.raises(InputError, match=r"expected an iterable of posts; put it into a list"):

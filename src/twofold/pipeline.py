@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
 from twofold.calibration.review_policy import entity_judge, following_judge, relation_judge
 from twofold.calibration.risk_control import RiskControl
-from twofold.corpora.post_stream import PostLike, grouped
+from twofold.corpora.post_stream import PostLike, grouped, with_rejected
 from twofold.crf import ChainDecoder
 from twofold.errors import ConfigError, ModelError
 from twofold.inference.encode import Reading
@@ -29,7 +29,7 @@ from twofold.inference.tagger import Tagger
 from twofold.model_folder.combine import combine as join
 from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import ModelFolder, open_folder
-from twofold.posts import Entity, Extraction, PictureReport, Post, Relation
+from twofold.posts import Entity, Extraction, PictureReport, Post, Rejected, Relation
 from twofold.preprocessing.images import FeatureCache
 
 
@@ -200,7 +200,23 @@ class Extractor:
         """The tagger's CRF."""
         return self._needed_tagger().decoder
 
-    def extract(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Extraction]:
+    @overload
+    def extract(
+        self, posts: Iterable[PostLike], *, batch_size: int = 32, on_error: Literal["raise"] = "raise"
+    ) -> Iterator[Extraction]: ...
+
+    @overload
+    def extract(
+        self, posts: Iterable[PostLike | Rejected], *, batch_size: int = 32, on_error: Literal["reject"]
+    ) -> Iterator[Extraction | Rejected]: ...
+
+    def extract(
+        self,
+        posts: Iterable[PostLike] | Iterable[PostLike | Rejected],
+        *,
+        batch_size: int = 32,
+        on_error: Literal["raise", "reject"] = "raise",
+    ) -> Iterator[Extraction] | Iterator[Extraction | Rejected]:
         """Find entities and relations in posts, one extraction a post, in order.
 
         Memory does not grow with the number of posts. A picture that cannot be read is said so in
@@ -209,13 +225,22 @@ class Extractor:
         Args:
             posts: any iterable, taken as it is needed.
             batch_size: windows of text read at once.
+            on_error: what to do with an item that is no post: "raise" an InputError, or "reject" it: a
+                `Rejected` with the reason comes in its place, and the others go on. Items that a reader
+                rejected are then passed on, too.
 
         Raises:
-            InputError: a mapping is not a post, or ``posts`` is a single one (while iterating, for
-                the post in question).
-            ConfigError: batch_size is not a number above 0.
+            InputError: ``posts`` is a single post, or (while iterating) an item is no post.
+            ConfigError: batch_size is not a number above 0, or on_error is none of the two.
         """
-        return (extraction for extraction, _ in self.traced(posts, batch_size=batch_size))
+        if on_error == "reject":
+            return with_rejected(posts, batch_size, lambda group: self._extracted(group, batch_size))
+        if on_error != "raise":
+            raise ConfigError(f"on_error is {on_error!r}", expected='"raise" or "reject"')
+        return (extraction for extraction, _ in self.traced(posts, batch_size=batch_size))  # type: ignore[arg-type]
+
+    def _extracted(self, posts: Sequence[Post], batch_size: int) -> list[Extraction]:
+        return [extraction for extraction, _ in self._extractions(posts, batch_size)]
 
     def traced(
         self, posts: Iterable[PostLike], *, batch_size: int = 32

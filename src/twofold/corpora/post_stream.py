@@ -5,15 +5,23 @@ It does not know what is done with a group.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from reprlib import Repr
+from typing import Any, TypeVar
 
 from twofold.corpora.jsonl import parse_post
+from twofold.corpora.lines import rejected
 from twofold.errors import ConfigError, InputError
-from twofold.posts import Post
+from twofold.posts import Post, Rejected
 
+T = TypeVar("T")
+Item = TypeVar("Item", Post, "Post | Rejected")
 PostLike = Post | Mapping[str, Any] | str
 """A post; a mapping as in a line of JSON; or just a text, whose id is then its number from 0."""
+
+_RAW = Repr()
+_RAW.maxstring = _RAW.maxother = 1000
+_RAW.maxdict = _RAW.maxlist = _RAW.maxtuple = 20
 
 
 def grouped(posts: Iterable[PostLike], batch_size: int) -> Iterator[list[Post]]:
@@ -24,28 +32,32 @@ def grouped(posts: Iterable[PostLike], batch_size: int) -> Iterator[list[Post]]:
         batch_size: windows of text in a batch.
 
     Raises:
-        InputError: ``posts`` is a single post, or (while iterating) a mapping is not a post.
+        InputError: ``posts`` is a single post or a table, or (while iterating) a mapping is not a post.
         ConfigError: batch_size is not a number above 0.
     """
-    if isinstance(posts, (str, bytes, Mapping, Post)):
-        raise InputError(
-            f"a single {type(posts).__name__} came",
-            expected="an iterable of posts",
-            do="put it into a list",
-        )
-    if batch_size < 1:
-        raise ConfigError(f"batch_size is {batch_size}", expected="a number above 0")
-    return groups(_parsed(posts), batch_size)
+    _check(posts, batch_size)
+    return groups((_parsed(post, number) for number, post in enumerate(posts)), batch_size)
 
 
-def _parsed(posts: Iterable[PostLike]) -> Iterator[Post]:
-    for number, post in enumerate(posts):
-        if isinstance(post, str):
-            post = {"id": number, "text": post}
-        yield post if isinstance(post, Post) else parse_post(post, f"post {number}")
+def with_rejected(
+    posts: Iterable[PostLike | Rejected], batch_size: int, process: Callable[[Sequence[Post]], Iterable[T]]
+) -> Iterator[T | Rejected]:
+    """Results of posts in groups, with what could not become a post in its place.
+
+    Args:
+        posts: as of `grouped`; records that a reader rejected are passed on as they are.
+        batch_size: as of `grouped`.
+        process: gives one result a post, in order.
+
+    Raises:
+        InputError, ConfigError: at once, as `grouped`; never for a single post.
+    """
+    _check(posts, batch_size)
+    items = (_parsed_or_rejected(post, number) for number, post in enumerate(posts))
+    return (result for group in groups(items, batch_size) for result in _in_place(group, process))
 
 
-def groups(posts: Iterable[Post], batch_size: int) -> Iterator[list[Post]]:
+def groups(posts: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:
     """Groups of posts that are encoded together.
 
     The first group is one batch, so that the first results come soon; later ones are eight, so that
@@ -55,13 +67,52 @@ def groups(posts: Iterable[Post], batch_size: int) -> Iterator[list[Post]]:
         posts: taken only as they are needed.
         batch_size: windows in a batch.
     """
-    group: list[Post] = []
+    group: list[Item] = []
     size, characters = batch_size, 0
     for post in posts:
         group.append(post)
-        characters += len(post.text) + len(post.alt_text or "")
+        characters += len(post.text) + len(post.alt_text or "") if isinstance(post, Post) else 0
         if len(group) >= size or characters > 200 * size:
             yield group
             group, size, characters = [], 8 * batch_size, 0
     if group:
         yield group
+
+
+def _check(posts: object, batch_size: int) -> None:
+    if isinstance(posts, (str, bytes, Mapping, Post)):
+        raise InputError(
+            f"a single {type(posts).__name__} came",
+            expected="an iterable of posts",
+            do="put it into a list",
+        )
+    if hasattr(posts, "columns") and hasattr(posts, "to_dict"):  # iterating a DataFrame gives its columns
+        raise InputError(
+            f"a {type(posts).__name__} came", expected="an iterable of posts", do='give df.to_dict("records")'
+        )
+    if batch_size < 1:
+        raise ConfigError(f"batch_size is {batch_size}", expected="a number above 0")
+
+
+def _parsed(post: object, number: int) -> Post:
+    if isinstance(post, str):
+        post = {"id": number, "text": post}
+    return post if isinstance(post, Post) else parse_post(post, f"post {number}")  # type: ignore[arg-type]
+
+
+def _parsed_or_rejected(post: object, number: int) -> Post | Rejected:
+    if isinstance(post, Rejected):
+        return post
+    try:
+        return _parsed(post, number)
+    except InputError as error:
+        return rejected(error, _RAW.repr(post).encode("utf-8", "backslashreplace"))
+
+
+def _in_place(
+    group: Sequence[Post | Rejected], process: Callable[[Sequence[Post]], Iterable[T]]
+) -> Iterator[T | Rejected]:
+    posts = [item for item in group if isinstance(item, Post)]
+    results = iter(process(posts) if posts else ())
+    for item in group:
+        yield item if isinstance(item, Rejected) else next(results)
