@@ -46,7 +46,7 @@ BELOW: dict[str, set[str]] = {
     "robustness": {"errors", "posts", "evaluation", "preprocessing", "pipeline"},
     SELF: {"errors", "posts", "corpora", "pipeline"},
     "encoders": {"errors", "preprocessing"},
-    "detectors": {"errors", "posts", "preprocessing", "corpora", "encoders"},
+    "detectors": {"errors", "files", "locks", "posts", "preprocessing", "corpora", "encoders"},
     "fusion": {"errors"},
     "heads": {"errors"},
     "models": {"config", "errors", "encoders", "fusion", "heads", "preprocessing"},

@@ -5,32 +5,32 @@ import os
 import pytest
 
 from twofold.errors import DataError
-from twofold.locks import lock_folder, open_locked
+from twofold.locks import lock_place, open_locked
 
 
 def test_one_holds_it_the_other_is_refused(tmp_path):
-    with lock_folder(tmp_path / "model"):
+    with lock_place(tmp_path / "model"):
         with (
             pytest.raises(DataError, match="another run is writing there") as error,
-            lock_folder(tmp_path / "model"),
+            lock_place(tmp_path / "model"),
         ):
             pass
         assert error.value.where == str(tmp_path / "model")
-        with lock_folder(tmp_path / "other"):
+        with lock_place(tmp_path / "other"):
             pass
-    with lock_folder(tmp_path / "model"):
+    with lock_place(tmp_path / "model"):
         pass
     assert not list(tmp_path.iterdir())
 
 
 def test_what_a_killed_run_left_keeps_nobody_away(tmp_path):
     (tmp_path / ".model.lock").touch()
-    with lock_folder(tmp_path / "model"):
+    with lock_place(tmp_path / "model"):
         pass
 
 
 def test_no_place_for_it(tmp_path):
-    with pytest.raises(DataError, match="cannot be written"), lock_folder(tmp_path / "gone" / "model"):
+    with pytest.raises(DataError, match="cannot be written"), lock_place(tmp_path / "gone" / "model"):
         pass
 
 

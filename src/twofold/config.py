@@ -47,12 +47,15 @@ class DataConfig:
         dev: files on which the best epoch is chosen (by the mean of their F1) and confidences are calibrated.
         images: folder of the pictures; "" for none.
         alt_text: TSV file of picture descriptions; "" for none.
+        allow_outside: whether pictures may lie outside ``images`` (without it, outside the data file's
+            folder); only for data that you trust.
     """
 
     train: tuple[str, ...] = ()
     dev: tuple[str, ...] = ()
     images: str = ""
     alt_text: str = ""
+    allow_outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ class OutputFile:
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if found is not None and not stat.S_ISREG(found.st_mode):
             return place.open("wb")
-        self._refuse(found, inputs, "is read by the same command")
+        self._refuse(found, inputs, "is the same file as one that is read")
         if found is not None and not os.access(place, os.W_OK):
             raise PermissionError(errno.EACCES, "the file there is write-protected")
         self.direct, self._target, self._part = False, place, place.with_name(_part_name(place.name))

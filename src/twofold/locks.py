@@ -58,21 +58,21 @@ def open_locked(path: Path) -> int:
 
 
 @contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep other runs from writing a folder while the block runs; it need not exist, the one above must.
+def lock_place(place: Path) -> Iterator[None]:
+    """Keep other runs from writing a file or folder while the block runs; the folder above it must exist.
 
     Raises:
         DataError: another run holds it, or nothing can be written beside it.
     """
-    path = folder.with_name(f".{folder.name[:100]}.lock")
+    path = place.with_name(f".{place.name[:100]}.lock")
     try:
         handle = open_locked(path)
     except DataError as error:
-        raise in_use(folder) from error
+        raise in_use(place) from error
     except OSError as error:
         raise DataError(
             f"cannot be written: {error.strerror}",
-            where=str(folder),
+            where=str(place),
             expected="a place in a folder that may be written to",
         ) from error
     try:

@@ -131,6 +131,25 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedPicture:
+    """A picture that must not be opened; it counts as unreadable.
+
+    Attributes:
+        path: as the post names it.
+        reason: why not.
+        do: what to do about it.
+    """
+
+    path: Path
+    reason: str
+    do: str = ""
+
+
+Image = Path | bytes | RefusedPicture
+"""A picture: its file, its file's bytes, or a file that must not be opened."""
+
+
+@dataclass(frozen=True, slots=True)
 class Post:
     """One post as it came in.
 
@@ -138,7 +157,7 @@ class Post:
         id: the user's own identifier, returned unchanged.
         text: what the post says; may be empty.
         tokens: (start, end) of each word of a tokenized corpus; None for raw text.
-        image: path of the picture or its bytes; None where the post has none.
+        image: path of the picture, its bytes, or a path that is refused; None where the post has none.
         alt_text: a description of the picture, a source of evidence in its own right.
         entities: gold spans; None where unlabelled (empty where labelled and without any).
         relations: gold relations; None where unlabelled.
@@ -151,7 +170,7 @@ class Post:
     id: str | int
     text: str
     tokens: tuple[tuple[int, int], ...] | None = None
-    image: Path | bytes | None = None
+    image: Image | None = None
     alt_text: str | None = None
     entities: tuple[Entity, ...] | None = None
     relations: tuple[Relation, ...] | None = None

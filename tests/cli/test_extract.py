@@ -228,7 +228,7 @@ def test_odd_texts(extract, tmp_path):
         (["--text", "Anna", "--images", "."], "--images and --alt-text-file belong to a file"),
         (["posts.jsonl", "--images", "gone"], "gone: no such folder"),
         (["posts.jsonl", "--alt-text-file", "gone.tsv"], "gone.tsv: no such file"),
-        (["posts.jsonl", "-o", "posts.jsonl"], "posts.jsonl: is read by the same command"),
+        (["posts.jsonl", "-o", "posts.jsonl"], "posts.jsonl: is the same file as one that is read"),
         (["posts.jsonl", "-o", "a", "--rejects", "a"], "a: is another output of the same command"),
         (["posts.jsonl", "-o", "gone/out.jsonl"], "gone/out.jsonl: cannot be written: No such file"),
         (["posts.jsonl", "-o", "."], ".: cannot be written: it is a folder"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twofold.calibration.conformal import SCORES
 from twofold.calibration.fit import DECODERS, Fitted
 from twofold.calibration.methods import METHODS
-from twofold.cli.extract import add_model_options, load_model
+from twofold.cli.extract import add_allow_outside, add_model_options, load_model
 from twofold.console.calibration import calibration_lines, decision_rule_lines, end_to_end_lines
 from twofold.console.outputs import RejectLog
 from twofold.console.progress import Progress, watch
@@ -44,6 +44,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="model folder to make")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures")
     parser.add_argument("--alt-text", type=Path, metavar="FILE", help="table of alternative texts")
+    add_allow_outside(parser)
     parser.add_argument(
         "--method",
         choices=list(METHODS),
@@ -101,7 +102,9 @@ def _labelled(
     wanted = _finds(extractor)
     for name, path in zip(_names(args.data), args.data, strict=True):
         found = []
-        for item in open_corpus(path, images=args.images, alt_text=args.alt_text):
+        for item in open_corpus(
+            path, images=args.images, alt_text=args.alt_text, allow_outside=args.allow_outside
+        ):
             if isinstance(item, Rejected):
                 rejected.add(item)
             elif any(getattr(item, what) is not None for what in wanted):

@@ -11,13 +11,14 @@ from pathlib import Path
 from rich.console import Console
 
 from twofold.cli import data_regions
+from twofold.cli.extract import add_allow_outside
 from twofold.console.data_check import show
 from twofold.corpora import WNUT_TYPES, open_corpus
-from twofold.corpora.check import check, to_dict
+from twofold.corpora.check import check, data_files, to_dict
 from twofold.corpora.convert import Conversion, convert
 from twofold.corpora.formats import FORMATS
 from twofold.errors import ConfigError, TwofoldError
-from twofold.files import write_whole
+from twofold.files import Outputs
 from twofold.posts import Rejected
 from twofold.synthetic.controlled import SUBJECTS, write_controlled
 
@@ -82,6 +83,7 @@ def _add_attachments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alt-text", metavar="FILE", type=Path, help="table (TSV) with the columns image and caption"
     )
+    add_allow_outside(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,33 +96,40 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    progress = Console(stderr=True)
-    with progress.status("reading") as status:
-        report = check(
-            args.path,
-            images=args.images,
-            alt_text=args.alt_text,
-            tick=lambda name, posts: status.update(f"{name}: {posts:,} posts"),
-        )
-    show(report, Console(soft_wrap=True))
-    if args.json is not None:
-        with write_whole(args.json) as stream:
-            stream.write(json.dumps(to_dict(report), ensure_ascii=False, indent=1).encode("utf-8"))
+    files, _ = data_files(args.path)
+    with Outputs([*files, *_tables(args)]) as outputs:
+        output = outputs.open(args.json) if args.json else None
+        with Console(stderr=True).status("reading") as status:
+            report = check(
+                args.path,
+                images=args.images,
+                alt_text=args.alt_text,
+                allow_outside=args.allow_outside,
+                tick=lambda name, posts: status.update(f"{name}: {posts:,} posts"),
+            )
+        show(report, Console(soft_wrap=True))
+        if output is not None:
+            output.write(json.dumps(to_dict(report), ensure_ascii=False, indent=1).encode("utf-8"))
     return report.exit_code
 
 
 def _convert(args: argparse.Namespace) -> int:
-    if args.target.exists() and args.target.resolve() == args.source.resolve():
-        raise ConfigError(
-            "OUT is the same file as IN", where=str(args.target), expected="another file for the result"
-        )
     types = WNUT_TYPES if args.wnut_types else {}
-    items = open_corpus(args.source, images=args.images, alt_text=args.alt_text, types=types)
-    result = convert(items, args.target, args.to)
+    items = open_corpus(
+        args.source, images=args.images, alt_text=args.alt_text, types=types, allow_outside=True
+    )  # no picture is opened
+    inputs = [args.source, *_tables(args)]
+    with Outputs(inputs) as outputs:
+        rejects = outputs.open(args.rejects) if args.rejects else None
+        result = convert(items, args.target, args.to, inputs)
+        if rejects is not None:
+            rejects.write(b"".join(map(_reject_line, result.rejected)))
     _report(result, args.target, args.to)
-    if args.rejects is not None:
-        _write_rejects(result.rejected, args.rejects)
     return result.exit_code
+
+
+def _tables(args: argparse.Namespace) -> list[Path]:
+    return [args.alt_text] if args.alt_text else []
 
 
 def _draw(args: argparse.Namespace) -> int:
@@ -154,11 +163,9 @@ def _list(what: str, entries: list[str]) -> None:
         print(f"{what}: {len(entries) - _SHOWN} more", file=sys.stderr)
 
 
-def _write_rejects(records: list[Rejected], path: Path) -> None:
-    with write_whole(path) as stream:
-        for item in records:
-            line = {"origin": item.origin, "reason": item.reason, "raw": item.raw}
-            stream.write(json.dumps(line, ensure_ascii=False).encode("utf-8") + b"\n")
+def _reject_line(item: Rejected) -> bytes:
+    record = {"origin": item.origin, "reason": item.reason, "raw": item.raw}
+    return json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n"
 
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -5,19 +5,26 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twofold.console.text import printable
 from twofold.corpora import open_corpus
 from twofold.errors import ConfigError
+from twofold.posts import Post, Rejected
 
 if TYPE_CHECKING:
     from twofold.detectors.prepare import Preparation
 
 _SHOWN = 20
 _EVERY_S = 5.0
+
+
+def _opened(args: argparse.Namespace) -> Iterator[Post | Rejected]:
+    return open_corpus(
+        args.source, images=args.images, alt_text=args.alt_text, allow_outside=args.allow_outside
+    )
 
 
 def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -57,15 +64,13 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def run(args: argparse.Namespace) -> int:
     """Find regions; returns the exit code."""
-    if args.out.exists() and args.out.resolve() == args.source.resolve():
-        raise ConfigError("OUT is the same file as DATA", where=str(args.out), expected="another file")
     if args.most < 1:
         raise ConfigError(f"{args.most} came", where="--most", expected="1 or more")
     from twofold.detectors.load import load_detector
     from twofold.detectors.prepare import prepare
 
     phrases = tuple(phrase.strip() for phrase in args.phrases.split(",") if phrase.strip())
-    open_corpus(args.source, images=args.images, alt_text=args.alt_text)  # tells at once what is amiss
+    _opened(args)  # tells at once what is amiss
     detectors = [load_detector(name, phrases, args.threshold, args.device) for name in args.detector]
     if phrases and all(detector.kind != "phrase" for detector in detectors):
         raise ConfigError(
@@ -74,12 +79,13 @@ def run(args: argparse.Namespace) -> int:
             expected="a zero-shot detector such as Grounding DINO or OWL-ViT",
         )
     result = prepare(
-        lambda: open_corpus(args.source, images=args.images, alt_text=args.alt_text),
+        lambda: _opened(args),
         detectors,
         args.out,
         _tell_now_and_then(),
         most=args.most,
         fresh=args.fresh,
+        inputs=[path for path in (args.source, args.alt_text) if path],
     )
     _report(result, args.out)
     return result.exit_code

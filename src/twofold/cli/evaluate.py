@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.extract import add_model_options, load_model
+from twofold.cli.extract import add_allow_outside, add_model_options, load_model
 from twofold.console.domain_shift import shift_lines
 from twofold.console.outputs import RejectLog, lines_to
 from twofold.console.progress import Progress, watch
@@ -47,6 +47,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("data", metavar="DATA", type=Path, help="labelled posts in any known format")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures")
     parser.add_argument("--alt-text", type=Path, metavar="FILE", help="table of alternative texts")
+    add_allow_outside(parser)
     parser.add_argument(
         "--trust", action="store_true", help="also calibration, risk against coverage, detection of errors"
     )
@@ -141,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
 def _open(args: argparse.Namespace, path: Path) -> Iterable[Post | Rejected]:
     from twofold.corpora import open_corpus
 
-    return open_corpus(path, images=args.images, alt_text=args.alt_text)
+    return open_corpus(path, images=args.images, alt_text=args.alt_text, allow_outside=args.allow_outside)
 
 
 # --- options that belong together --------------------------------------------------------------------

@@ -53,9 +53,20 @@ def add_parser(subparsers: Any) -> None:
     beside = parser.add_argument_group("what lies beside the file")
     beside.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures")
     beside.add_argument("--alt-text-file", type=Path, metavar="TSV", help="table of alternative texts")
+    add_allow_outside(beside)
     _add_outputs(parser.add_argument_group("output"))
     _add_trust(parser.add_argument_group("trust"))
     add_model_options(parser)
+
+
+def add_allow_outside(group: argparse._ActionsContainer) -> None:
+    """The option that lifts the confinement of pictures to one folder."""
+    group.add_argument(
+        "--allow-outside",
+        action="store_true",
+        help="read pictures outside of --images (without it, of the file's folder) too, wherever paths and "
+        "links lead; only for data that you trust",
+    )
 
 
 def _add_single(group: argparse._ArgumentGroup) -> None:
@@ -195,7 +206,7 @@ def _exit_code(tally: _Tally) -> int:
 
 def _open(args: argparse.Namespace) -> tuple[Iterable[Post | Rejected], Path | None]:
     """Posts, and the file they come from if its length can be known."""
-    from twofold.corpora import attach, open_corpus, read_jsonl
+    from twofold.corpora import open_corpus, open_stream
 
     if (args.file is None) == (args.text is None):
         what = "no posts were given" if args.file is None else "both a file and --text were given"
@@ -208,10 +219,18 @@ def _open(args: argparse.Namespace) -> tuple[Iterable[Post | Rejected], Path | N
             do="with a file use --images DIR and --alt-text-file TSV",
         )
     if args.file == _STDIN:
-        beside = attach(args.images, args.alt_text_file) if args.images or args.alt_text_file else None
-        return read_jsonl(sys.stdin.buffer, beside), None
-    posts = open_corpus(args.file, images=args.images, alt_text=args.alt_text_file)
+        return open_stream(sys.stdin.buffer, **_beside(args)), None
+    posts = open_corpus(args.file, **_beside(args))
     return posts, args.file if args.file.is_file() else None
+
+
+def _beside(args: argparse.Namespace) -> dict[str, Any]:
+    """What lies beside the file, as the readers name it."""
+    return {
+        "images": args.images,
+        "alt_text": args.alt_text_file,
+        "allow_outside": args.allow_outside,
+    }
 
 
 def _single(args: argparse.Namespace) -> Post:

@@ -8,17 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
-from twofold.corpora.attachments import Attachments, attach
+from twofold.corpora.attachments import INDEX, Attachments, attach
+from twofold.corpora.confinement import check_table_inside, confined
 from twofold.corpora.conll import WNUT_TYPES, read_conll
-from twofold.corpora.formats import format_of
+from twofold.corpora.formats import Format, format_of
 from twofold.corpora.jsonl import parse_post, read_jsonl
 from twofold.corpora.mnre import read_mnre
 from twofold.corpora.releases import Release, dataset_of, release_of
 from twofold.corpora.twitter import read_twitter
 from twofold.posts import Post, Rejected
 
-__all__ = ["WNUT_TYPES", "Attachments", "attach", "open_corpus", "parse_post", "read_jsonl"]
+__all__ = [
+    "WNUT_TYPES",
+    "Attachments",
+    "attach",
+    "confined",
+    "open_corpus",
+    "open_stream",
+    "parse_post",
+    "read_jsonl",
+]
 
 
 def open_corpus(
@@ -27,6 +38,7 @@ def open_corpus(
     images: Path | None = None,
     alt_text: Path | None = None,
     types: Mapping[str, str] | None = None,
+    allow_outside: bool = False,
 ) -> Iterator[Post | Rejected]:
     """Read a data file of any known format, told from its content.
 
@@ -38,6 +50,8 @@ def open_corpus(
         alt_text: table of alternative texts.
         types: new names for entity types of CoNLL columns; WNUT-17's own files are mapped to PER,
             LOC, ORG, MISC without asking, pass ``{}`` to keep their six types.
+        allow_outside: whether pictures may lie outside ``images`` (without it, outside the file's folder),
+            and a table in it may be a link that leads out. Say so only of data that you trust.
 
     Returns:
         Posts and rejected records in the order of the file, read as they are asked for.
@@ -48,14 +62,43 @@ def open_corpus(
     path = Path(path)
     format_ = format_of(path)
     release = None if format_ == "jsonl" else release_of(path)
+    if images is not None and not allow_outside:
+        check_table_inside(images / INDEX, images)
     attachments = attach(images, alt_text, dataset_of(path, release))
+    posts = _read(path, format_, attachments, _types(types, release))
+    return posts if allow_outside else confined(posts, images or path.parent)
+
+
+def _read(
+    path: Path, format_: Format, attachments: Attachments, types: Mapping[str, str]
+) -> Iterator[Post | Rejected]:
     if format_ == "jsonl":
         return read_jsonl(path, attachments)
     if format_ == "imgid":
         return read_twitter(path, attachments)
     if format_ == "mnre":
         return read_mnre(path, attachments)
-    return read_conll(path, attachments, _types(types, release))
+    return read_conll(path, attachments, types)
+
+
+def open_stream(
+    stream: BinaryIO, *, images: Path | None = None, alt_text: Path | None = None, allow_outside: bool = False
+) -> Iterator[Post | Rejected]:
+    """Read JSON Lines from a stream such as standard input.
+
+    Args:
+        stream: read as posts are asked for.
+        images: folder of the pictures; without it their paths are relative to the working folder.
+        alt_text: table of alternative texts.
+        allow_outside: as of `open_corpus`.
+
+    Raises:
+        DataError: folder or table is missing or not what it should be (at once, not later).
+    """
+    if images is not None and not allow_outside:
+        check_table_inside(images / INDEX, images)
+    posts = read_jsonl(stream, attach(images, alt_text) if images or alt_text else None)
+    return posts if allow_outside else confined(posts, images or Path())
 
 
 def _types(types: Mapping[str, str] | None, release: Release | None) -> Mapping[str, str]:

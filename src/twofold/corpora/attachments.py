@@ -15,6 +15,8 @@ from twofold.corpora.lines import decode, read_lines
 from twofold.errors import DataError, InputError
 
 _ALT_TEXT_COLUMNS = ("image", "caption")
+INDEX = "index.tsv"
+"""Table in a folder of pictures."""
 _INDEX_COLUMNS = ("image", "photo")
 
 
@@ -61,7 +63,7 @@ def attach(images: Path | None, alt_text: Path | None, dataset: str | None = Non
         return Attachments(captions=captions)
     if not images.is_dir():
         raise DataError("no such folder", where=str(images), expected="a folder of pictures")
-    index = images / "index.tsv"
+    index = images / INDEX
     if _has_columns(index, _INDEX_COLUMNS):
         rows = _table(index, _INDEX_COLUMNS, dataset)
         return Attachments(images, {k: images / "photos" / v for k, v in rows.items()}, captions)

@@ -19,6 +19,7 @@ from typing import Any
 from twofold.corpora import open_corpus
 from twofold.corpora.bio import Scheme
 from twofold.corpora.columns import scheme_of
+from twofold.corpora.confinement import lies_in
 from twofold.corpora.formats import Format, format_of
 from twofold.corpora.releases import (
     ContentDigest,
@@ -31,7 +32,7 @@ from twofold.corpora.releases import (
     same_content,
 )
 from twofold.errors import DataError, PictureError
-from twofold.posts import Entity, Post, Rejected
+from twofold.posts import Entity, Image, Post, Rejected
 from twofold.preprocessing.segmentation import Span, segment_post
 
 SHOWN = 5
@@ -172,6 +173,7 @@ def check(
     *,
     images: Path | None = None,
     alt_text: Path | None = None,
+    allow_outside: bool = False,
     tick: Callable[[str, int], None] = lambda name, posts: None,
 ) -> CheckReport:
     """Check a file, or every data file in a folder (its splits).
@@ -180,16 +182,22 @@ def check(
         path: file or folder.
         images: folder of the pictures; without it only pictures that posts name themselves are opened.
         alt_text: table of alternative texts.
+        allow_outside: as of `open_corpus`.
         tick: called now and then with the file's name and the posts read so far.
 
     Raises:
         DataError: there is nothing to check, or a file or table is not what it should be.
     """
-    files, skipped = _files(path)
+    files, skipped = data_files(path)
     surfaces: dict[str, set[str]] = defaultdict(set)
     checkers = [_Checker(file, surfaces) for file in files]
     for checker in checkers:
-        checker.read(open_corpus(checker.path, images=images, alt_text=alt_text, types={}), tick)
+        checker.read(
+            open_corpus(
+                checker.path, images=images, alt_text=alt_text, types={}, allow_outside=allow_outside
+            ),
+            tick,
+        )
     shared = {f"{a.path.name} and {b.path.name}": _shared(a, b) for a, b in combinations(checkers, 2)}
     return CheckReport(
         [checker.report for checker in checkers],
@@ -199,13 +207,21 @@ def check(
     )
 
 
-def _files(path: Path) -> tuple[list[Path], list[str]]:
+def data_files(path: Path) -> tuple[list[Path], list[str]]:
+    """Data files of a folder (or the one file), and "name: reason" of the others in it.
+
+    Raises:
+        DataError: there is none.
+    """
     if not path.is_dir():
         format_of(path)
         return [path], []
     files, skipped = list[Path](), list[str]()
     for file in sorted(path.iterdir()):
         if file.name.startswith(".") or not file.is_file():
+            continue
+        if not lies_in(file, path):
+            skipped.append(f"{file.name}: a link out of the folder")
             continue
         try:
             format_of(file)
@@ -331,7 +347,7 @@ class _Checker:
             self._opened.add(post.image)
         self._open(post.image, post)
 
-    def _open(self, image: Path | bytes, post: Post) -> None:
+    def _open(self, image: Image, post: Post) -> None:
         from twofold.preprocessing.images import PictureSettings, read_picture
 
         pictures = self.report.pictures

@@ -8,6 +8,7 @@ relation a line with its tokens and the picture's name. It writes no pictures.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import os
 import re
@@ -21,8 +22,8 @@ from twofold.corpora.bio import TagSpan, TokenSpan, tags_as_written
 from twofold.corpora.formats import Format
 from twofold.corpora.regions import region_record
 from twofold.errors import InputError
-from twofold.files import write_whole
-from twofold.posts import Entity, Post, Rejected, Relation
+from twofold.files import Input, write_whole
+from twofold.posts import Entity, Image, Post, RefusedPicture, Rejected, Relation
 from twofold.preprocessing.segmentation import segment_post
 
 _MNRE_ID = re.compile(r"(.+)#\d+", re.DOTALL)
@@ -59,24 +60,29 @@ Losses = Counter[str]
 Writer = Callable[[Post, Path, Losses], str]
 
 
-def convert(items: Iterable[Post | Rejected], target: Path, to: Format) -> Conversion:
+def convert(
+    items: Iterable[Post | Rejected], target: Path, to: Format, inputs: Iterable[Input] = ()
+) -> Conversion:
     """Write posts to a file of another format; the file appears whole at the end, or not at all.
 
     Args:
         items: as `open_corpus` gives them.
         target: the file; one that is there is replaced. Not written where there is no post to write.
         to: its format.
+        inputs: files that the items are read from; none of them may be the target.
 
     Raises:
         DataError: the file cannot be written.
     """
     result = Conversion()
     write = _WRITERS[to]
-    with write_whole(target, keep=lambda: result.written > 0) as stream:
+    with write_whole(target, lambda: result.written > 0, inputs) as stream:
         for item in items:
             if isinstance(item, Rejected):
                 result.rejected.append(item)
                 continue
+            if isinstance(item.image, RefusedPicture):  # nothing is opened here, and its name is kept
+                item = dataclasses.replace(item, image=item.image.path)
             try:
                 stream.write(write(item, target.parent, result.losses).encode("utf-8"))
                 result.written += 1
@@ -109,11 +115,12 @@ def to_record(post: Post, folder: Path) -> dict[str, Any]:
     return record
 
 
-def _image(image: Path | bytes | str, folder: Path) -> str | dict[str, str]:
+def _image(image: Image | str, folder: Path) -> str | dict[str, str]:
     if isinstance(image, str):
         return image
     if isinstance(image, bytes):
         return {"base64": base64.b64encode(image).decode("ascii")}
+    image = image.path if isinstance(image, RefusedPicture) else image
     place = image.parent.resolve() / image.name  # ".." goes wrong across links that are not resolved
     try:
         return Path(os.path.relpath(place, folder.resolve())).as_posix()

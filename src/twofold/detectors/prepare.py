@@ -20,6 +20,8 @@ from twofold.corpora.convert import convert
 from twofold.corpora.regions import parse_region, region_record
 from twofold.detectors.contract import Detector
 from twofold.errors import DataError, PictureError
+from twofold.files import OutputFile
+from twofold.locks import lock_place
 from twofold.posts import Post, Region, Rejected
 from twofold.preprocessing.images import content_hash, read_thumbnail
 
@@ -64,6 +66,7 @@ def prepare(
     *,
     most: int = 10,
     fresh: bool = False,
+    inputs: Sequence[Path] = (),
 ) -> Preparation:
     """Write posts with the regions of their pictures; the file appears whole at the end.
 
@@ -76,10 +79,25 @@ def prepare(
         tell: gets a line of progress now and then.
         most: regions of a picture and detector at most, the first ones.
         fresh: forget what a run that was cut off had found.
+        inputs: files that the posts are read from; none of them may be the target.
 
     Raises:
-        DataError: a file cannot be written, or the work left there is of other detectors.
+        DataError: a file cannot be written, another run writes it, or the work left there is of other
+            detectors.
     """
+    OutputFile(target, inputs).abandon()  # whether it can be written is known before the work
+    with lock_place(target):
+        return _prepared(items, detectors, target, tell, most, fresh)
+
+
+def _prepared(
+    items: Callable[[], Iterable[Post | Rejected]],
+    detectors: Sequence[Detector],
+    target: Path,
+    tell: Tell,
+    most: int,
+    fresh: bool,
+) -> Preparation:
     names = [f"{detector.name} {most}" for detector in detectors]
     findings = Findings(target.with_name(f"{target.name}.regions"), names, fresh)
     result = Preparation()

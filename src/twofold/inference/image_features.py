@@ -11,7 +11,6 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +19,9 @@ from numpy.typing import NDArray
 from twofold.errors import PictureError
 from twofold.inference.onnx_sessions import Sessions
 from twofold.model_folder.config import PictureInput
-from twofold.posts import PictureReport
+from twofold.posts import Image, PictureReport
 from twofold.preprocessing.images import FeatureCache, content_hash, read_picture
 
-Image = Path | bytes
 Pixels = NDArray[np.float32]
 Regions = NDArray[np.float16]
 

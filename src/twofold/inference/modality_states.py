@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.inference.image_features import NO_PICTURE, Image, PictureReading, RegionReader
+from twofold.inference.image_features import NO_PICTURE, PictureReading, RegionReader
 from twofold.inference.onnx_sessions import Sessions
 from twofold.model_folder.config import FolderConfig, PictureInput
-from twofold.posts import PictureReport, Post
+from twofold.posts import Image, PictureReport, Post
 from twofold.preprocessing.crops import CropJob, CropReader
 from twofold.preprocessing.images import FeatureCache
 from twofold.preprocessing.modalities import TEXTS, VISUAL, crop_boxes, pooled

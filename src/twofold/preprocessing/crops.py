@@ -12,13 +12,13 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import PictureError
+from twofold.posts import Image
 from twofold.preprocessing.images import FeatureCache, PictureSettings, read_crops
 from twofold.preprocessing.modalities import Box, pooled
 
@@ -39,7 +39,7 @@ class CropJob(NamedTuple):
     """
 
     content: str
-    image: Path | bytes
+    image: Image
     boxes: tuple[Box, ...]
 
     @property

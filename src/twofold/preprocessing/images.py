@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import io
 import math
 import os
@@ -31,10 +32,20 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from twofold.errors import DataError, PictureError
+from twofold.posts import Image as Source
+from twofold.posts import RefusedPicture
+from twofold.preprocessing.picture_kinds import AVIF, HEIC, LOOKED_AT, kind_of
+from twofold.preprocessing.pixel_budget import PixelBudget
 
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
-"""The only decoders that ever see a picture."""
-_KNOWN = "a JPEG, PNG, GIF, WebP, BMP or TIFF picture"
+_AVIF_TOO = ("AVIF",) if importlib.util.find_spec("PIL.AvifImagePlugin") else ()  # since Pillow 11.3
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", *_AVIF_TOO)
+"""The only decoders that ever see a picture, and that of HEIC where its package is installed."""
+MOST_BYTES = 1 << 29
+"""Of a picture's file; a larger one is refused unread."""
+_KNOWN = "a JPEG, PNG, GIF, WebP, AVIF, BMP or TIFF picture"
+_STRIPE = 1 << 20
+"""Pixels that are worked on together where numbers of more than 8 bits are scaled."""
+_IN_FLIGHT = PixelBudget(64_000_000)
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -81,7 +92,7 @@ FILTERS = {
 }
 
 
-def read_picture(image: Path | bytes, settings: PictureSettings) -> tuple[NDArray[np.float32], str]:
+def read_picture(image: Source, settings: PictureSettings) -> tuple[NDArray[np.float32], str]:
     """Read a picture: shorter side resized and centre cropped (or all squeezed), normalised.
 
     Args:
@@ -94,18 +105,18 @@ def read_picture(image: Path | bytes, settings: PictureSettings) -> tuple[NDArra
     Raises:
         PictureError: with what is wrong with it.
     """
-    picture = _decode(image, 2 * settings.resize, settings.max_pixels)
     side = settings.crop
-    square = picture.pixels.resize(
-        (side, side),
-        FILTERS[settings.filter],
-        box=_KEPT[settings.fit](picture.pixels.size, side / settings.resize),
-    )
-    return _normalise(_finish(square, picture.orientation), settings), picture.remark
+    with _decoded(image, 2 * settings.resize, settings.max_pixels) as picture:
+        square = picture.pixels.resize(
+            (side, side),
+            FILTERS[settings.filter],
+            box=_KEPT[settings.fit](picture.pixels.size, side / settings.resize),
+        )
+        return _normalise(_finish(square, picture.orientation), settings), picture.remark
 
 
 def read_crops(
-    image: Path | bytes, boxes: Sequence[tuple[float, float, float, float]], settings: PictureSettings
+    image: Source, boxes: Sequence[tuple[float, float, float, float]], settings: PictureSettings
 ) -> NDArray[np.float32]:
     """Read parts of a picture, each squeezed to a square so that nothing of it is lost.
 
@@ -122,18 +133,18 @@ def read_crops(
     """
     smallest = min(min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes)
     enough = min(math.ceil(settings.crop / smallest), settings.max_pixels)
-    picture = _decode(image, enough, settings.max_pixels)
-    upright = _turned(picture.pixels, picture.orientation)
-    width, height = upright.size
     size, how = (settings.crop, settings.crop), FILTERS[settings.filter]
-    parts = [
-        upright.resize(size, how, box=(x0 * width, y0 * height, x1 * width, y1 * height))
-        for x0, y0, x1, y1 in boxes
-    ]
-    return np.stack([_normalise(_finish(part, 1), settings) for part in parts])
+    with _decoded(image, enough, settings.max_pixels) as picture:
+        upright = _turned(picture.pixels, picture.orientation)
+        width, height = upright.size
+        parts = [
+            upright.resize(size, how, box=(x0 * width, y0 * height, x1 * width, y1 * height))
+            for x0, y0, x1, y1 in boxes
+        ]
+        return np.stack([_normalise(_finish(part, 1), settings) for part in parts])
 
 
-def read_thumbnail(image: Path | bytes, longest: int, max_pixels: int = 64_000_000) -> Image.Image:
+def read_thumbnail(image: Source, longest: int, max_pixels: int = 64_000_000) -> Image.Image:
     """Read a picture for people to look at: whole, upright, RGB, never enlarged.
 
     Args:
@@ -144,14 +155,14 @@ def read_thumbnail(image: Path | bytes, longest: int, max_pixels: int = 64_000_0
     Raises:
         PictureError: with what is wrong with it.
     """
-    picture = _decode(image, longest, max_pixels)
-    width, height = picture.pixels.size
-    scale = min(1.0, longest / max(width, height))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return _finish(picture.pixels.resize(size, Image.Resampling.BICUBIC), picture.orientation)
+    with _decoded(image, longest, max_pixels) as picture:
+        width, height = picture.pixels.size
+        scale = min(1.0, longest / max(width, height))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return _finish(picture.pixels.resize(size, Image.Resampling.BICUBIC), picture.orientation)
 
 
-def content_hash(image: Path | bytes) -> str:
+def content_hash(image: Source) -> str:
     """SHA-256 of the file's bytes, 64 hexadecimal digits; the same for a file and for its bytes.
 
     Raises:
@@ -164,49 +175,65 @@ def content_hash(image: Path | bytes) -> str:
     return digest.hexdigest()
 
 
+def file_bytes(image: Source) -> bytes:
+    """The file as it is.
+
+    Raises:
+        PictureError: where it cannot be read.
+    """
+    with _stream(image) as stream:
+        return stream.read()
+
+
 # --- opening -----------------------------------------------------------------------------------------
 
 
-def _where(image: Path | bytes) -> str:
+def _where(image: Source) -> str:
     if isinstance(image, bytes):
         return f"picture of {len(image)} bytes"
-    name = str(image)
+    name = str(image.path if isinstance(image, RefusedPicture) else image)
     return name if name.isprintable() else ascii(name)
 
 
 @contextlib.contextmanager
-def _stream(image: Path | bytes) -> Iterator[BinaryIO]:
+def _stream(image: Source) -> Iterator[BinaryIO]:
+    """The file's bytes; whatever goes wrong with them in the block is a `PictureError`."""
     where = _where(image)
+    if isinstance(image, RefusedPicture):
+        raise PictureError(image.reason, where=where, do=image.do)
     try:
-        stream = io.BytesIO(image) if isinstance(image, bytes) else _open_file(image)
-    except (OSError, ValueError) as error:
+        with io.BytesIO(image) if isinstance(image, bytes) else _open_file(image) as stream:
+            if not stream.read(1):
+                raise PictureError("the picture is empty (0 bytes)", where=where, expected=_KNOWN)
+            stream.seek(0)
+            yield stream
+    except (OSError, ValueError, MemoryError) as error:
         raise PictureError(_file_trouble(error), where=where, expected=_KNOWN) from error
-    with stream:
-        if not stream.read(1):
-            raise PictureError("the picture is empty (0 bytes)", where=where, expected=_KNOWN)
-        stream.seek(0)
-        yield stream
 
 
 def _open_file(path: Path) -> BinaryIO:
     # Looked at before it is opened: opening a pipe would wait for its writer for ever.
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(found.st_mode):
         raise ValueError("it is a device or a pipe, not a file")
+    if found.st_size > MOST_BYTES:
+        raise ValueError(f"it has {found.st_size:,} bytes, and more than {MOST_BYTES:,} are not read")
     return path.open("rb")
 
 
-def _file_trouble(error: OSError | ValueError) -> str:
+def _file_trouble(error: OSError | ValueError | MemoryError) -> str:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return "file not found"
     if isinstance(error, IsADirectoryError):
         return "it is a folder, not a file"
     if isinstance(error, PermissionError):
         return "no permission to read the file"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
     detail = error.strerror if isinstance(error, OSError) else str(error)
-    return f"the file cannot be opened: {detail or type(error).__name__}"
+    return f"the file cannot be read: {detail or type(error).__name__}"
 
 
 # --- decoding ----------------------------------------------------------------------------------------
@@ -219,14 +246,20 @@ class _Picture:
     remark: str
 
 
-def _decode(image: Path | bytes, enough: int, max_pixels: int) -> _Picture:
-    """Decode at a shorter side of at least ``enough`` (JPEG decodes to a half, quarter or eighth)."""
+@contextlib.contextmanager
+def _decoded(image: Source, enough: int, max_pixels: int) -> Iterator[_Picture]:
+    """The picture at a shorter side of at least ``enough`` (JPEG decodes to a half, quarter or eighth).
+
+    While the block runs its pixels count among those in flight. Whatever goes wrong in it is this picture's
+    trouble, and a `PictureError`.
+    """
     where = _where(image)
     with _stream(image) as stream, _PILLOW_QUIET:
         try:
-            return _decode_stream(stream, enough, max_pixels)
+            with _opened(stream, enough, max_pixels) as picture, _IN_FLIGHT.room_for(math.prod(picture.size)):
+                yield _loaded(picture)
         except UnidentifiedImageError as error:
-            raise PictureError(_not_a_picture(stream), where=where, expected=_KNOWN) from error
+            raise _not_a_picture(stream, where) from error
         except Image.DecompressionBombError as error:
             raise _too_large("", where, max_pixels) from error
         except _TooLargeError as error:
@@ -240,16 +273,34 @@ class _TooLargeError(Exception):
     """The header promises more pixels than are allowed."""
 
 
-def _decode_stream(stream: BinaryIO, enough: int, max_pixels: int) -> _Picture:
-    with Image.open(stream, formats=FORMATS) as picture:
-        width, height = picture.size
-        if width * height > max_pixels:
-            raise _TooLargeError(f"{width} x {height}")
-        picture.draft(None, (enough, enough))
-        remarks = _frames(picture)
-        picture.load()
-        orientation = _orientation(picture, remarks)  # after load: PNG may carry it at its end
-        return _Picture(_eight_bit(picture, remarks), orientation, "; ".join(remarks))
+def _opened(stream: BinaryIO, enough: int, max_pixels: int) -> Image.Image:
+    """The picture with its header read and not a pixel decoded."""
+    heic = kind_of(stream.read(LOOKED_AT)) == HEIC and _knows_heic()
+    stream.seek(0)
+    picture = Image.open(stream, formats=("HEIF",) if heic else FORMATS)
+    width, height = picture.size
+    if width * height > max_pixels:
+        picture.close()
+        raise _TooLargeError(f"{width} x {height}")
+    picture.draft(None, (enough, enough))
+    return picture
+
+
+def _knows_heic() -> bool:
+    """Whether the package that decodes HEIC is there; it then is known to Pillow."""
+    try:
+        import pi_heif
+    except ImportError:
+        return False
+    pi_heif.register_heif_opener(thumbnails=False)
+    return True
+
+
+def _loaded(picture: Image.Image) -> _Picture:
+    remarks = _frames(picture)
+    picture.load()
+    orientation = _orientation(picture, remarks)  # after load: PNG may carry it at its end
+    return _Picture(_eight_bit(picture, remarks), orientation, "; ".join(remarks))
 
 
 def _too_large(size: str, where: str, max_pixels: int) -> PictureError:
@@ -257,18 +308,23 @@ def _too_large(size: str, where: str, max_pixels: int) -> PictureError:
     return PictureError(what, where=where, do="make it smaller; it was not decoded")
 
 
-def _not_a_picture(stream: BinaryIO) -> str:
+def _not_a_picture(stream: BinaryIO, where: str) -> PictureError:
     stream.seek(0)
-    head = stream.read(16)
-    kind = (
-        "not a picture, it looks like a web page or XML"
-        if head.lstrip().startswith(b"<")
-        else "not a picture"
+    kind = kind_of(stream.read(LOOKED_AT))
+    if kind == HEIC:
+        do = "install the package that reads it: pip install pi-heif (the extra heif), or save it as JPEG"
+        return PictureError(f"{kind}, which needs a package of its own", where=where, do=do)
+    if kind == AVIF:
+        do = "install Pillow 11.3 or newer, or save it as JPEG"
+        return PictureError(f"{kind} that this Pillow cannot read, or a damaged one", where=where, do=do)
+    return PictureError(
+        f"not a picture{f', it looks like {kind}' * bool(kind)}", where=where, expected=_KNOWN
     )
-    return f"{kind}: it begins with {ascii(head)[1:]}"
 
 
 def _broken(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "there is not enough memory to decode the picture"
     detail = str(error).strip() or type(error).__name__
     if "truncated" in detail.lower():
         return "the picture is truncated: the file ends before the picture does"
@@ -293,7 +349,7 @@ def _orientation(picture: Image.Image, remarks: list[str]) -> int:
 
 
 def _eight_bit(picture: Image.Image, remarks: list[str]) -> Image.Image:
-    """RGB, or RGBA where anything may be transparent, 8 bits a channel."""
+    """RGB, RGBA where anything may be transparent, or L (grey); 8 bits a channel."""
     if picture.mode[0] in "IF":  # I;16, I;16B, I, F: one channel of more than 8 bits
         return _deep_grey(picture, remarks)
     mode = "RGBA" if picture.has_transparency_data else "RGB"
@@ -301,24 +357,37 @@ def _eight_bit(picture: Image.Image, remarks: list[str]) -> Image.Image:
 
 
 def _deep_grey(picture: Image.Image, remarks: list[str]) -> Image.Image:
-    values = np.asarray(picture).astype(np.float32)
+    """Scaled to 8 bits stripe by stripe, since a copy as float is four to eight times the result."""
     low, high = 0.0, 65535.0
     if not picture.mode.startswith("I;16"):
-        low, high = _range(values)
+        low, high = _range(picture)
         remarks.append(f"32-bit values scaled from {low:g} to {high:g}")
-    with np.errstate(invalid="ignore"):  # infinities of a float picture
-        grey = np.rint((values - low) * (255.0 / max(high - low, 1e-12)))
-    grey = np.clip(np.nan_to_num(grey), 0, 255).astype(np.uint8)
     clear = picture.info.get("transparency")  # the one value that stands for "nothing here"
-    if isinstance(clear, int):
-        grey[values == clear] = 255
-    return Image.fromarray(grey).convert("RGB")
+    grey = Image.new("L", picture.size)
+    for top, values in _stripes(picture):
+        with np.errstate(invalid="ignore"):  # infinities of a float picture
+            scaled = np.rint((values - low) * (255.0 / max(high - low, 1e-12)))
+        eight = np.clip(np.nan_to_num(scaled), 0, 255).astype(np.uint8)
+        if isinstance(clear, int):
+            eight[values == clear] = 255
+        grey.paste(Image.fromarray(eight), (0, top))
+    return grey
 
 
-def _range(values: NDArray[np.float32]) -> tuple[float, float]:
+def _stripes(picture: Image.Image) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Rows of a picture of one channel, some at a time, each with the number of its first."""
+    width, height = picture.size
+    step = max(1, _STRIPE // width)
+    for top in range(0, height, step):
+        part = picture.crop((0, top, width, min(top + step, height)))
+        yield top, np.asarray(part).astype(np.float32)
+
+
+def _range(picture: Image.Image) -> tuple[float, float]:
     """Bounds of the finite values; 32 bits do not say what stands for black and for white."""
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    finite = (values[np.isfinite(values)] for _, values in _stripes(picture))
+    bounds = [(float(part.min()), float(part.max())) for part in finite if part.size]
+    return (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else (0.0, 1.0)
 
 
 # --- shaping -----------------------------------------------------------------------------------------

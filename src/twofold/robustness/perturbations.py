@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from twofold.errors import PictureError
+from twofold.posts import Image as Source
 from twofold.preprocessing.blank_pictures import GREY
-from twofold.preprocessing.images import read_thumbnail
+from twofold.preprocessing.images import file_bytes, read_thumbnail
 
 Random = np.random.Generator
 
@@ -32,7 +32,7 @@ COVERED = 0.5
 _SMALL = 64
 
 
-def spoiled(how: str, image: Path | bytes, key: str) -> bytes:
+def spoiled(how: str, image: Source, key: str) -> bytes:
     """A picture that was spoiled.
 
     Args:
@@ -48,16 +48,16 @@ def spoiled(how: str, image: Path | bytes, key: str) -> bytes:
     return _written(SPOILED[how](read_thumbnail(image, LONGEST), random))
 
 
-def torn(image: Path | bytes) -> bytes:
+def torn(image: Source) -> bytes:
     """The first half of the file, as a broken download leaves it: nothing that can be read."""
-    data = image if isinstance(image, bytes) else image.read_bytes()
+    data = file_bytes(image)
     rest = data[: len(data) // 2]
     while readable(rest):  # more than half of the file was something behind the picture
         rest = rest[: len(rest) // 2]
     return rest
 
 
-def readable(image: Path | bytes) -> bool:
+def readable(image: Source) -> bool:
     """Whether there is a picture to be seen."""
     try:
         read_thumbnail(image, _SMALL)

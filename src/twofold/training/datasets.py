@@ -53,7 +53,7 @@ def _read(path: Path, data: DataConfig, gold: str) -> Corpus:
     alt_text = Path(data.alt_text) if data.alt_text else None
     posts: list[Post] = []
     rejected: list[Rejected] = []
-    for record in open_corpus(path, images=images, alt_text=alt_text):
+    for record in open_corpus(path, images=images, alt_text=alt_text, allow_outside=data.allow_outside):
         if isinstance(record, Rejected):
             rejected.append(record)
         elif getattr(record, gold) is not None:

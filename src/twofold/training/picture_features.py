@@ -20,14 +20,13 @@ from torch import Tensor
 
 from twofold.encoders.image import ImageEncoder
 from twofold.errors import DataError, PictureError
-from twofold.posts import Post
+from twofold.posts import Image, Post
 from twofold.preprocessing.blank_pictures import BLANKS, blank
 from twofold.preprocessing.crops import CropJob, CropReader
 from twofold.preprocessing.images import FeatureCache, content_hash, read_picture
 from twofold.preprocessing.modalities import VISUAL, crop_boxes, pooled
 from twofold.training.examples import Features, Table
 
-Image = Path | bytes
 Half = NDArray[np.float16]
 Key = str
 """Content hash of a picture."""
