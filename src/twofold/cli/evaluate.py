@@ -244,7 +244,7 @@ class _Evaluated:
             self._args.report,
             model=self._extractor.name,
             data=data_title(self._args.data),
-            foreign=[item.shift for item in self.shifts],
+            shifts=[item.shift for item in self.shifts],
         )
 
     def record(self, seconds: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a section of the trust page is made of: statements, plots and tables. It knows no figures."""
+"""What the trust report is made of: sections of statements, plots and tables. It knows no metrics."""
 
 from __future__ import annotations
 
@@ -6,49 +6,65 @@ import math
 from dataclasses import dataclass
 
 from twofold.evaluation.bootstrap import Interval
+from twofold.report.number_format import decimal_percent
 from twofold.report.plots import Plot
-from twofold.report.statements import Statement, points
+from twofold.report.statements import Statement
 
 FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Where axes from 0 to 1 are labelled."""
+"""Ticks of axes from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Figures in rows; the first cell of a row names it.
+    """Metrics in rows; the first cell of a row names it.
 
     Attributes:
-        caption: what it holds. heads: of the columns. rows: cells. folded: shown on demand.
+        caption: what it holds. columns: their names. rows: cells. folded: shown on demand.
     """
 
     caption: str
-    heads: tuple[str, ...]
+    columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A question, plots that answer it, and tables."""
+    """One question with the plots and tables that answer it.
+
+    Attributes:
+        title: the question. term: what the field calls it; may be empty.
+        explanation: how to read the plots and tables.
+        plots: side by side, of one height.
+        legend: class of a colour or shape, and what it stands for.
+        tables: below the plots.
+    """
 
     title: str
-    words: str
+    term: str
+    explanation: str
     plots: tuple[Plot, ...] = ()
-    key: tuple[tuple[str, str], ...] = ()  # class of a colour or shape, and what it stands for
+    legend: tuple[tuple[str, str], ...] = ()
     tables: tuple[Table, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """All of what is told of one kind of prediction, or of foreign data; ``name`` is its anchor."""
+    """Everything on one kind of prediction, or on out-of-distribution data.
 
-    name: str
+    Attributes:
+        anchor: its place in the page. title: its heading.
+        statements: the key metrics in words. blocks: questions, plots and tables.
+    """
+
+    anchor: str
     title: str
     statements: tuple[Statement, ...] = ()
     blocks: tuple[Block, ...] = ()
 
 
-def interval(figure: Interval) -> str:
-    """With its ends in brackets, where there are any."""
-    ends = f" [{points(figure.low)}–{points(figure.high)}]" if math.isfinite(figure.low) else ""
-    return points(figure.value) + ends
+def with_interval(metric: Interval) -> str:
+    """A metric in per cent, with its interval in brackets where it has one."""
+    low, high = decimal_percent(metric.low), decimal_percent(metric.high)
+    ends = f" [{low}–{high}]" if math.isfinite(metric.low) else ""
+    return decimal_percent(metric.value) + ends

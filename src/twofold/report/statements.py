@@ -1,4 +1,4 @@
-"""A trust report in words, for a person who is not a statistician: out of a hundred, and what follows.
+"""The key metrics of a trust report in plain words, each with the field's term beside it.
 
 It does not know the page.
 """
@@ -9,139 +9,144 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from twofold.evaluation import error_types
 from twofold.evaluation.trust_report import ALL, TrustReport
+from twofold.report.number_format import decimal_percent, whole_percent
 
-MEASURES = {"confidence": "1 − confidence", "total": "aleatoric + epistemic"}
-"""Names of measures where the name itself does not say it."""
-_MISTAKES = {
-    "wrong_type": "have the wrong type",
-    "wrong_relation": "are another relation",
-    "wrong_direction": "run the other way",
-    "wrong_arguments": "have wrong ends",
-    "wrong_boundary": "have the wrong borders",
-    "spurious": "are none at all",
+MEASURES = {"confidence": "1 − confidence", "total": "aleatoric + epistemic"}
+"""Labels of uncertainty measures where the name itself does not say it."""
+ERROR_TYPES = {
+    error_types.WRONG_TYPE: "wrong type",
+    error_types.WRONG_RELATION: "another relation",
+    error_types.WRONG_DIRECTION: "wrong direction",
+    error_types.WRONG_ARGUMENTS: "wrong arguments",
+    error_types.WRONG_BOUNDARY: "wrong boundary",
+    error_types.SPURIOUS: "spurious",
 }
+"""Labels of error types."""
 
 
 class Statement(NamedTuple):
-    """A figure that is large on the page, and the sentences that explain it."""
+    """A metric that stands large on the page, with the sentences that explain it.
 
-    figure: str
-    unit: str
-    words: str
+    Attributes:
+        value: the number. label: what it is, in plain words. term: what the field calls it.
+        explanation: a few sentences.
+    """
+
+    value: str
+    label: str
+    term: str
+    explanation: str
 
 
 def statements(report: TrustReport, what: str) -> Iterator[Statement]:
-    """The head figures.
+    """The key metrics.
 
     Args:
-        report: all figures.
+        report: all metrics.
         what: was predicted, in the plural.
     """
     whole = report.calibration[ALL]
     if not whole.predictions:
-        yield Statement("0", what, f"The model found none of the {report.gold:,} that are there.")
+        yield Statement("0", f"{what} predicted", "", f"{report.gold:,} are annotated; all are missed.")
         return
-    yield _right(report, what)
+    yield _precision(report, what)
     if report.gold:
-        yield Statement(
-            hundred(whole.missed / report.gold),
-            "in 100 missed",
-            f"Of the {report.gold:,} {what} that are there, {whole.missed:,} were not found as they are. For "
-            "these there is no confidence, and none of the figures below counts them.",
-        )
-    yield _calibrated(report)
-    yield from _kept(report)
-    yield from _told(report)
+        yield _missed(report, what)
+    yield _calibration_error(report)
+    yield from _selective(report)
+    yield from _error_detection(report)
 
 
-def _right(report: TrustReport, what: str) -> Statement:
+def _precision(report: TrustReport, what: str) -> Statement:
     whole = report.calibration[ALL]
     wrong = [
-        f"{report.error_types[kind]:,} {words}"
-        for kind, words in _MISTAKES.items()
-        if report.error_types.get(kind)
+        f"{label}: {report.error_types[name]:,}"
+        for name, label in ERROR_TYPES.items()
+        if report.error_types.get(name)
     ]
-    told = f" {_listed(wrong)}." if wrong else ""
-    figure = hundred(whole.right / whole.predictions)
+    errors = f" Errors: {', '.join(wrong)}." if wrong else ""
     return Statement(
-        figure, "in 100 right", f"Of {whole.predictions:,} {what} found, {whole.right:,} are right.{told}"
+        f"{whole_percent(whole.right / whole.predictions)} %",
+        "right",
+        "precision",
+        f"{whole.right:,} of {whole.predictions:,} predicted {what} are right.{errors}",
     )
 
 
-def _calibrated(report: TrustReport) -> Statement:
+def _missed(report: TrustReport, what: str) -> Statement:
+    missed = report.calibration[ALL].missed
+    return Statement(
+        f"{whole_percent(missed / report.gold)} %",
+        "missed",
+        "1 − recall",
+        f"{missed:,} of {report.gold:,} annotated {what} were not predicted as annotated. They have no "
+        "confidence, so the metrics below do not count them.",
+    )
+
+
+def _calibration_error(report: TrustReport) -> Statement:
     whole = report.calibration[ALL]
-    ece, sure, right = (whole.metrics[name] for name in ("ece", "confidence", "accuracy"))
-    luck = f"Perfect confidences would show {points(whole.ece_if_calibrated)} on so few, by luck alone"
+    ece, confidence, accuracy = (whole.metrics[name] for name in ("ece", "confidence", "accuracy"))
+    chance = (
+        f"A perfectly calibrated model would show {decimal_percent(whole.ece_if_calibrated)} by chance alone"
+    )
     if ece.low <= whole.ece_if_calibrated:
-        verdict = f"{luck}: this cannot be told from perfect."
+        result = f"{chance}: no miscalibration is shown."
     else:
-        way = "too sure" if sure.value > right.value else "not sure enough"
-        verdict = (
-            f"{luck}. On the whole it is {way}: {points(sure.value)} on average, {points(right.value)} right."
+        way = "overconfident" if confidence.value > accuracy.value else "underconfident"
+        result = (
+            f"{chance}. The model is {way}: its mean confidence is {decimal_percent(confidence.value)} %, "
+            f"its accuracy {decimal_percent(accuracy.value)} %."
         )
     return Statement(
-        points(ece.value),
-        "points off",
-        f"So far, on average, is the confidence from how often it is right (on other such posts "
-        f"{points(ece.low)} to {points(ece.high)}). {verdict}",
+        decimal_percent(ece.value),
+        "points between confidence and accuracy",
+        "expected calibration error, ECE",
+        f"The mean distance over 15 bins of confidence; 95 % interval {decimal_percent(ece.low)} to "
+        f"{decimal_percent(ece.high)}. {result}",
     )
 
 
-def _kept(report: TrustReport) -> Iterator[Statement]:
-    figures = report.selective.metrics
-    wrong = 1 - report.calibration[ALL].metrics["accuracy"].value
+def _selective(report: TrustReport) -> Iterator[Statement]:
+    metrics = report.selective.metrics
+    error_rate = 1 - report.calibration[ALL].metrics["accuracy"].value
     yield Statement(
-        hundred(figures["risk_at_80_coverage"].value),
-        "in 100 wrong of the surest",
-        "When the least sure fifth is set aside, so many of the rest are wrong; of all it is "
-        f"{hundred(wrong)}.",
+        f"{whole_percent(metrics['risk_at_80_coverage'].value)} %",
+        "wrong among the most confident 80 %",
+        "risk at 80 % coverage",
+        "The error rate after the 20 % with the lowest confidence are set aside. Of all predictions, "
+        f"{whole_percent(error_rate)} % are wrong.",
     )
     yield Statement(
-        hundred(figures["coverage_at_5_risk"].value),
-        "in 100 kept, 5 in 100 of them wrong",
-        "So many can be kept so that at most 5 in 100 of them are wrong; "
-        f"{hundred(figures['coverage_at_10_risk'].value)} with at most 10. Found on these very posts with "
-        "the "
-        "answers at hand, so it is hopeful: twofold calibrate makes a promise of it.",
+        f"{whole_percent(metrics['coverage_at_5_risk'].value)} %",
+        "can be kept with at most 5 % errors",
+        "coverage at 5 % risk",
+        f"With at most 10 % errors it is {whole_percent(metrics['coverage_at_10_risk'].value)} %. The "
+        "threshold is chosen on these same posts, so this is optimistic; twofold calibrate fits one with a "
+        "guarantee.",
     )
 
 
-def _told(report: TrustReport) -> Iterator[Statement]:
+def _error_detection(report: TrustReport) -> Iterator[Statement]:
     auroc = report.error_auroc["confidence"]
     if not math.isfinite(auroc.value):
         return
     useless = [
         MEASURES.get(name, name)
-        for name, told in report.error_auroc.items()
-        if told.low <= 0.5 and name != "confidence"
+        for name, found in report.error_auroc.items()
+        if found.low <= 0.5 and name != "confidence"
     ]
-    verb = "does" if len(useless) == 1 else "do"
-    other = (
-        f" {_listed(useless).capitalize()} {verb} not tell errors here: do not sort by it." if useless else ""
-    )
+    warning = f" No better than chance here: {_listed(useless)}." if useless else ""
     yield Statement(
-        hundred(auroc.value),
-        "in 100 pairs in order",
-        "Of a wrong and a right one, so often the wrong one has the lower confidence; 50 would be a coin."
-        + other,
+        f"{whole_percent(auroc.value)} %",
+        "of errors ranked below a right prediction",
+        "AUROC of error detection",
+        "Of a wrong and a right prediction, drawn at random, the wrong one has the lower confidence so "
+        f"often; 50 % is chance.{warning}",
     )
 
 
-def hundred(part: float) -> str:
-    """How many in a hundred; never all or none for what is only close to it."""
-    if not math.isfinite(part):
-        return "–"
-    whole = f"{100 * part:.0f}"
-    if whole == "100" and part < 1:
-        return "over 99"
-    return "under 1" if whole == "0" and part > 0 else whole
-
-
-def points(part: float) -> str:
-    """In hundredths, with a decimal."""
-    return f"{100 * part:.1f}" if math.isfinite(part) else "–"
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

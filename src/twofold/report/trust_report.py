@@ -1,6 +1,6 @@
-"""Write the trust page: one HTML file with plots drawn by our own template, no script and no network.
+"""The trust report of `evaluate`: one HTML file with plots from our own template, no script and no network.
 
-What the page does not know: posts, and what a mistake costs.
+What the page does not know: posts, and what an error costs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from twofold.files import OutputFile
 from twofold.report.domain_shift_section import domain_shift_section
 from twofold.report.plots import SHAPES
 from twofold.report.templates import load_template, page_output, read_asset
-from twofold.report.trust_section import section
+from twofold.report.trust_section import trust_section
 
 
 def write_trust_report(
@@ -24,22 +24,22 @@ def write_trust_report(
     *,
     model: str,
     data: str,
-    foreign: Sequence[DomainShift] = (),
+    shifts: Sequence[DomainShift] = (),
 ) -> None:
     """Write one self-contained HTML file; it appears whole or not at all.
 
     Args:
         reports: by what was predicted, in the plural.
         path: file to write, whose folder is made where it is absent, or an output opened for it.
-        model: name of the model. data: of the posts it was measured on.
-        foreign: what it was held against.
+        model: name of the model. data: name of the labelled posts.
+        shifts: out-of-distribution data that the model was compared on.
 
     Raises:
         DataError: where the file cannot be written.
     """
-    sections = [section(what, report) for what, report in reports.items()]
-    if foreign:
-        sections.append(domain_shift_section(foreign))
+    sections = [trust_section(what, report) for what, report in reports.items()]
+    if shifts:
+        sections.append(domain_shift_section(shifts))
     page = load_template("trust_report.html.j2").generate(
         sections=sections,
         model=model,
