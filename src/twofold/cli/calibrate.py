@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twofold.calibration.conformal import SCORES
 from twofold.calibration.fit import DECODERS, Fitted
 from twofold.calibration.methods import METHODS
-from twofold.cli.extract import add_allow_outside, add_model_options, load_model
+from twofold.cli.model_options import add_allow_outside, add_model_options, load_model
 from twofold.console.calibration import calibration_lines, decision_rule_lines, end_to_end_lines
 from twofold.console.outputs import RejectLog
 from twofold.console.progress import Progress, watch

@@ -11,18 +11,18 @@ from pathlib import Path
 from rich.console import Console
 
 from twofold.cli import data_regions
-from twofold.cli.extract import add_allow_outside
+from twofold.cli.model_options import add_allow_outside
+from twofold.console.conversion import show_conversion
 from twofold.console.data_check import show
 from twofold.corpora import WNUT_TYPES, open_corpus
 from twofold.corpora.check import check, data_files, to_dict
-from twofold.corpora.convert import Conversion, convert
+from twofold.corpora.convert import convert
 from twofold.corpora.formats import FORMATS
 from twofold.errors import ConfigError, TwofoldError
 from twofold.files import Outputs
 from twofold.posts import Rejected
 from twofold.synthetic.controlled import SUBJECTS, write_controlled
 
-_SHOWN = 5
 _DRAWN = "the right, no, a blank and a wrong picture"
 
 
@@ -124,7 +124,7 @@ def _convert(args: argparse.Namespace) -> int:
         result = convert(items, args.target, args.to, inputs)
         if rejects is not None:
             rejects.write(b"".join(map(_reject_line, result.rejected)))
-    _report(result, args.target, args.to)
+    show_conversion(result, args.target, args.to)
     return result.exit_code
 
 
@@ -140,27 +140,6 @@ def _draw(args: argparse.Namespace) -> int:
     write_controlled(args.target, args.task, train=args.twins, seed=args.seed)
     print(f"written to {args.target}: train.jsonl, dev.jsonl, and test posts with {_DRAWN}")
     return 0
-
-
-def _report(result: Conversion, target: Path, to: str) -> None:
-    if result.written:
-        print(f"{result.written} {'post' if result.written == 1 else 'posts'} written to {target}")
-    else:
-        print(f"twofold: no post to write; {target} was left as it was", file=sys.stderr)
-    if result.without_picture:
-        named = f"{result.without_picture} of them name a picture whose folder was not given"
-        print(f"{named}: give --images DIR here, or where {target.name} is read", file=sys.stderr)
-    for what, count in sorted(result.losses.items()):
-        print(f"not held by {to}: {what} ({count})", file=sys.stderr)
-    _list("cannot be held", result.not_written)
-    _list("rejected", [f"{item.origin}: {item.reason}" for item in result.rejected])
-
-
-def _list(what: str, entries: list[str]) -> None:
-    for entry in entries[:_SHOWN]:
-        print(f"{what}: {entry}", file=sys.stderr)
-    if len(entries) > _SHOWN:
-        print(f"{what}: {len(entries) - _SHOWN} more", file=sys.stderr)
 
 
 def _reject_line(item: Rejected) -> bytes:

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from twofold.console.text import printable
+from twofold.console.regions import every_few_seconds, show_regions
 from twofold.corpora import open_corpus
 from twofold.errors import ConfigError
 from twofold.posts import Post, Rejected
-
-if TYPE_CHECKING:
-    from twofold.detectors.prepare import Preparation
-
-_SHOWN = 20
-_EVERY_S = 5.0
 
 
 def _opened(args: argparse.Namespace) -> Iterator[Post | Rejected]:
@@ -82,41 +73,17 @@ def run(args: argparse.Namespace) -> int:
         lambda: _opened(args),
         detectors,
         args.out,
-        _tell_now_and_then(),
+        every_few_seconds(),
         most=args.most,
         fresh=args.fresh,
         inputs=[path for path in (args.source, args.alt_text) if path],
     )
-    _report(result, args.out)
+    show_regions(
+        args.out,
+        posts=result.posts,
+        regions=result.regions,
+        pictures=result.pictures,
+        unreadable=result.unreadable,
+        rejected=result.rejected,
+    )
     return result.exit_code
-
-
-def _tell_now_and_then() -> Callable[[str], None]:
-    last = time.monotonic()
-
-    def tell(line: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _EVERY_S:
-            last = time.monotonic()
-            print(f"twofold: {line}", file=sys.stderr)
-
-    return tell
-
-
-def _report(result: Preparation, out: Path) -> None:
-    if result.posts:
-        print(
-            f"{result.posts} posts written to {out}: {result.regions} regions, "
-            f"{result.pictures} distinct pictures looked at"
-        )
-    else:
-        print(f"twofold: no post to write; {out} was left as it was", file=sys.stderr)
-    _list("unreadable picture", result.unreadable)
-    _list("rejected", [f"{item.origin}: {item.reason}" for item in result.rejected])
-
-
-def _list(what: str, entries: Sequence[str]) -> None:
-    for entry in entries[:_SHOWN]:
-        print(printable(f"{what}: {entry}"), file=sys.stderr)
-    if len(entries) > _SHOWN:
-        print(f"{what}: {len(entries) - _SHOWN} more", file=sys.stderr)

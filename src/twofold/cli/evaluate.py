@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.extract import add_allow_outside, add_model_options, load_model
+from twofold.cli.model_options import add_allow_outside, add_model_options, load_model
 from twofold.console.domain_shift import shift_lines
 from twofold.console.outputs import RejectLog, lines_to
 from twofold.console.progress import Progress, watch

@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.cli.main import NOTHING_DONE
+from twofold.cli.model_options import add_allow_outside, add_model_options, load_model
+from twofold.console.extraction_summary import ExtractionSummary
 from twofold.console.outputs import RejectLog, line_writer, to_stdout
-from twofold.console.progress import Progress, watch
+from twofold.console.progress import watch
+from twofold.console.risk import risk_line
 from twofold.errors import ConfigError
 from twofold.files import Input, OutputFile, Outputs
 from twofold.posts import Extraction, Post, Rejected
 
 if TYPE_CHECKING:
-    from twofold.calibration.risk_control import RiskControl
     from twofold.pipeline import Extractor
 
 Pair = tuple[Post, Extraction]
 _STDIN = Path("-")
-_NAMED = 20
-"""Unreadable pictures and other remarks named on stderr; the rest are counted."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -57,16 +57,6 @@ def add_parser(subparsers: Any) -> None:
     _add_outputs(parser.add_argument_group("output"))
     _add_trust(parser.add_argument_group("trust"))
     add_model_options(parser)
-
-
-def add_allow_outside(group: argparse._ActionsContainer) -> None:
-    """The option that lifts the confinement of pictures to one folder."""
-    group.add_argument(
-        "--allow-outside",
-        action="store_true",
-        help="read pictures outside of --images (without it, of the file's folder) too, wherever paths and "
-        "links lead; only for data that you trust",
-    )
 
 
 def _add_single(group: argparse._ArgumentGroup) -> None:
@@ -108,27 +98,6 @@ def _add_trust(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> None:
-    """Options that say how a model is run; ``model`` to include which."""
-    group = parser.add_argument_group("model")
-    if model:
-        group.add_argument(
-            "--model", metavar="DIR", default="default", help="model folder (default: the shipped one)"
-        )
-    related = group.add_mutually_exclusive_group()
-    related.add_argument(
-        "--relations", metavar="DIR", type=Path, help="folder of a relation model to go with the model"
-    )
-    related.add_argument("--no-relations", action="store_true", help="look for entities only")
-    group.add_argument(
-        "--batch-size", type=int, default=32, metavar="N", help="windows of text read at once (32)"
-    )
-    group.add_argument("--threads", type=int, metavar="N", help="threads of the model (default: all cores)")
-    group.add_argument(
-        "--cache", type=Path, metavar="DIR", help="keep features of pictures here between runs"
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Extract; the exit code is as the epilog says."""
     items, source = _open(args)
@@ -138,67 +107,37 @@ def run(args: argparse.Namespace) -> int:
         destinations = _Destinations.open(args, outputs, table)
         extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.sets)
         if extractor.promise is not None:
-            progress.tell(_promised(extractor.promise, "entities", ""))
+            progress.tell(risk_line(extractor.promise, "entities"))
         if extractor.relation_promise is not None:
-            progress.tell(_promised(extractor.relation_promise, "relations", _GIVEN))
+            progress.tell(risk_line(extractor.relation_promise, "relations", between_entities=True))
         rejected = RejectLog(
             line_writer(destinations.rejects) if destinations.rejects else None, progress.tell
         )
-        tally = _Tally(progress, rejected, related=bool(extractor.relations))
-        pairs = paired(extractor, _accepted(items, tally.rejected), args.batch_size)
-        passed = _through(pairs, [*_sinks(destinations), tally.add])
-        _consume(_then(passed, lambda: destinations.finish(tally)), destinations, extractor, rejected)
-    tally.end()
+        summary = ExtractionSummary(progress, rejected, related=bool(extractor.relations))
+        pairs = paired(extractor, _accepted(items, summary.rejected), args.batch_size)
+        passed = _through(pairs, [*_sinks(destinations), summary.add])
+        _consume(_then(passed, lambda: destinations.finish(summary)), destinations, extractor, rejected)
+    summary.end()
     if args.text is None:
-        progress.tell(tally.summary(time.monotonic() - begin, args))
-    return _exit_code(tally)
+        progress.tell(_summary_line(summary, args, time.monotonic() - begin))
+    return _exit_code(summary)
 
 
-def load_model(
-    name: str,
-    args: argparse.Namespace,
-    max_error: float | None = None,
-    max_relation_error: float | None = None,
-    sets: float | None = None,
-) -> Extractor:
-    """The model of this name or folder, run as the options say; limits as in `twofold.load`."""
-    from twofold.pipeline import load  # after the cheap checks: it brings ONNX Runtime's helpers
-
-    if args.batch_size < 1:
-        raise ConfigError(f"--batch-size is {args.batch_size}", expected="a number above 0")
-    return load(
-        None if name == "default" else name,
-        relations=False if args.no_relations else args.relations,
-        threads=args.threads,
-        cache=args.cache,
-        max_error=max_error,
-        max_relation_error=max_relation_error,
-        sets=sets,
+def _summary_line(summary: ExtractionSummary, args: argparse.Namespace, seconds: float) -> str:
+    places = [path for path in (args.output, args.report, args.rejects) if path is not None]
+    reviewed = args.max_error is not None
+    return summary.line(
+        seconds,
+        places,
+        reviewed=reviewed,
+        relations_reviewed=reviewed or args.max_relation_error is not None,
     )
 
 
-_GIVEN = " and between entities that are right"
-
-
-def _promised(promise: RiskControl, what: str, where: str) -> str:
-    if promise.threshold is None:
-        from twofold.calibration.review_policy import (
-            refusal,
-        )  # the model that was loaded has brought it already
-
-        least = f"; {promise.instead.error:.1%} could be" if promise.instead else ""
-        return f"all {what} are marked for review: {refusal(promise, what)}{least}"
-    return (
-        f"kept are {what} of confidence {promise.threshold:.3f} or more, {promise.coverage:.0%} of those "
-        f"in the model's calibration; at most {promise.error:.1%} of them are wrong on posts like those"
-        f"{where} ({promise.confidence:.0%} sure). The others are marked for review"
-    )
-
-
-def _exit_code(tally: _Tally) -> int:
-    if tally.nothing_done:
+def _exit_code(summary: ExtractionSummary) -> int:
+    if summary.nothing_done:
         return NOTHING_DONE
-    return 1 if tally.rejected else 0
+    return 1 if summary.rejected else 0
 
 
 # --- what comes in -----------------------------------------------------------------------------------
@@ -312,10 +251,10 @@ class _Destinations:
         rejects = None if to_stdout(args.rejects) else outputs.open(args.rejects, keep_part=True)
         return cls(outputs, args.output is not None or not table, table, output, report, rejects)
 
-    def finish(self, tally: _Tally) -> None:
+    def finish(self, summary: ExtractionSummary) -> None:
         """Put the lines in their place: they are complete, whatever becomes of the report."""
         if self.output is not None:
-            self.outputs.finish(self.output, keep=not tally.nothing_done)
+            self.outputs.finish(self.output, keep=not summary.nothing_done)
         if self.rejects is not None:
             self.outputs.finish(self.rejects)
 
@@ -352,71 +291,3 @@ def _consume(
         symmetric=extractor.symmetric,
         rejected=rejected,
     )
-
-
-@dataclass
-class _Tally:
-    """Counts what went through, and names what needs a person's eye; ``related`` to tell of relations."""
-
-    progress: Progress
-    rejected: RejectLog
-    related: bool
-    posts: int = 0
-    entities: int = 0
-    review: int = 0
-    relations: int = 0
-    relations_to_review: int = 0
-    unreadable: int = 0
-    remarks: int = 0
-
-    @property
-    def nothing_done(self) -> bool:
-        """Whether there was something to do and none of it could be done."""
-        return self.posts == 0 and len(self.rejected) > 0
-
-    def add(self, post: Post, extraction: Extraction) -> None:
-        self.posts += 1
-        self.entities += len(extraction.entities)
-        self.review += sum(entity.review is True for entity in extraction.entities)
-        self.relations += len(extraction.relations)
-        self.relations_to_review += sum(relation.review is True for relation in extraction.relations)
-        if extraction.picture.status == "unreadable":
-            self.unreadable += 1
-            name = f"picture {post.image}" if isinstance(post.image, Path) else "picture"
-            self._remark(post, f"{name} unreadable, its text was read: {extraction.picture.reason}")
-        for warning in extraction.warnings:
-            self._remark(post, warning)
-        self.progress.step(post)
-
-    def _remark(self, post: Post, text: str) -> None:
-        self.remarks += 1
-        if self.remarks <= _NAMED:
-            self.progress.tell(f"{post.origin or 'post'} (id {post.id!r}): {text}")
-
-    def end(self) -> None:
-        if self.remarks > _NAMED:
-            self.progress.tell(
-                f"and {self.remarks - _NAMED:,} more such remarks; the output names the pictures"
-            )
-
-    def summary(self, seconds: float, args: argparse.Namespace) -> str:
-        counts = (
-            _count(self.posts, "post", "posts"),
-            _count(self.entities, "entity", "entities"),
-            *_to_review(self.review, args.max_error),
-            *([_count(self.relations, "relation", "relations")] if self.related else []),
-            *_to_review(self.relations_to_review, args.max_error or args.max_relation_error, self.related),
-            f"{_count(self.unreadable, 'picture', 'pictures')} unreadable",
-            f"{_count(len(self.rejected), 'line', 'lines')} rejected",
-        )
-        places = [str(path) for path in (args.output, args.report, args.rejects) if path is not None]
-        where = f" -> {', '.join(places)}" if places else ""
-        return f"{', '.join(counts)}; {seconds:.1f} s{where}"
-
-
-def _to_review(number: int, limit: float | None, looked_for: bool = True) -> list[str]:
-    return [f"{number:,} of them to review"] if limit is not None and looked_for else []
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from twofold.cli.deprecated import add_old_name
 from twofold.config import RENAMED_KEYS, Config, DataConfig, ModelConfig, TrainingConfig, read_config
+from twofold.console.training_progress import TrainingProgress
 from twofold.errors import ConfigError, MissingExtraError
 
 _NEEDED = ("torch", "transformers", "onnx", "onnxscript", "matplotlib")
@@ -67,31 +65,13 @@ def _add_options(group: argparse._ArgumentGroup, kind: Any, prefix: str = "") ->
 
 
 def _add_old_names(parser: argparse.ArgumentParser) -> None:
-    """Options under the names they had before (`RENAMED_KEYS`), hidden from the help."""
-    options = {action.dest: action for action in parser._actions}
     for old, new in RENAMED_KEYS.items():
-        option = options[new.partition(".")[2]]
-        name = "--" + old.partition(".")[2].replace("_", "-").replace(".", "-")
-        parser.add_argument(
-            name,
-            dest=option.dest,
-            action=_OldName,
-            nargs=option.nargs,
-            type=option.type or str,
-            default=argparse.SUPPRESS,
-            help=argparse.SUPPRESS,
-        )
+        add_old_name(parser, _option(old), _option(new))
 
 
-class _OldName(argparse.Action):
-    """Takes the value as the option's present name does, and says so on stderr."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, args: argparse.Namespace, values: Any, given: str | None = None
-    ) -> None:
-        new = "--" + self.dest.replace("_", "-").replace(".", "-")
-        print(f"twofold: {given} is now {new}; the old name is read for one version more", file=sys.stderr)
-        setattr(args, self.dest, values)
+def _option(key: str) -> str:
+    """The option of a key of the configuration, its section left out."""
+    return "--" + key.partition(".")[2].replace("_", "-").replace(".", "-")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     from twofold.training.run import train
 
     config = _config(args)
-    out = train(config, args.out, _Teller(), fresh=args.fresh)
+    out = train(config, args.out, TrainingProgress(), fresh=args.fresh)
     print(f"model folder: {out}")
     return 0
 
@@ -141,21 +121,3 @@ def _with_options(section: Any, args: argparse.Namespace, prefix: str = "") -> A
             given = getattr(args, prefix + field.name)
             values[field.name] = tuple(given) if isinstance(given, list) else given
     return dataclasses.replace(section, **values)
-
-
-class _Teller:
-    """Progress on stderr: a line that renews itself where a person watches, else plain lines."""
-
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
-        self.last = 0.0
-
-    def __call__(self, line: str) -> None:
-        passing = " step " in line or line.startswith(("pictures encoded", "texts encoded"))
-        if not passing:
-            self.console.print(line, markup=False, soft_wrap=True)
-        elif sys.stderr.isatty():
-            self.console.print(line, markup=False, end="\r")
-        elif time.monotonic() - self.last > 30:
-            self.last = time.monotonic()
-            self.console.print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,65 @@
+"""Options under their names of the last version: taken for one version more, with a notice on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+
+def add_old_name(
+    parser: argparse._ActionsContainer, old: str, new: str, values: Mapping[str, str] | None = None
+) -> None:
+    """Take an option under its old name, too; the help does not show it.
+
+    Args:
+        parser: or group, one that has the option.
+        old: the old name, with its dashes.
+        new: the present name, with its dashes.
+        values: old values that have a new name, too.
+    """
+    option = parser._option_string_actions[new]
+    parser.add_argument(
+        old,
+        action=_OldName,
+        option=option,
+        new=new,
+        renamed=values or {},
+        dest=option.dest,
+        nargs=option.nargs,
+        type=str if values else option.type or str,
+        default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+    )
+
+
+class _OldName(argparse.Action):
+    """Does what the option under its present name does, and says so."""
+
+    def __init__(
+        self, *args: Any, option: argparse.Action, new: str, renamed: Mapping[str, str], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._option, self._new, self._renamed = option, new, renamed
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, args: argparse.Namespace, values: Any, given: str | None = None
+    ) -> None:
+        print(
+            f"twofold: {given} is now {self._new}; the old name will go with the next version",
+            file=sys.stderr,
+        )
+        if isinstance(values, str):
+            values = self._present(values)
+        elif isinstance(values, list):
+            values = [self._present(value) for value in values]
+        self._option(parser, args, values, self._new)
+
+    def _present(self, value: Any) -> Any:
+        value = self._renamed.get(value, value)
+        if self._option.choices is not None and value not in self._option.choices:
+            raise argparse.ArgumentError(
+                self, f"{value!r} came, expected one of {', '.join(map(str, self._option.choices))}"
+            )
+        return value

@@ -1,0 +1,32 @@
+"""What a conversion came to, as lines of text."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from twofold.corpora.convert import Conversion
+
+_SHOWN = 5
+
+
+def show_conversion(result: Conversion, target: Path, to: str) -> None:
+    """Print how many posts were written, and what was lost; ``to`` is the format of ``target``."""
+    if result.written:
+        print(f"{result.written} {'post' if result.written == 1 else 'posts'} written to {target}")
+    else:
+        print(f"twofold: no post to write; {target} was left as it was", file=sys.stderr)
+    if result.without_picture:
+        named = f"{result.without_picture} of them name a picture whose folder was not given"
+        print(f"{named}: give --images DIR here, or where {target.name} is read", file=sys.stderr)
+    for what, count in sorted(result.losses.items()):
+        print(f"not held by {to}: {what} ({count})", file=sys.stderr)
+    _list("cannot be held", result.not_written)
+    _list("rejected", [f"{item.origin}: {item.reason}" for item in result.rejected])
+
+
+def _list(what: str, entries: list[str]) -> None:
+    for entry in entries[:_SHOWN]:
+        print(f"{what}: {entry}", file=sys.stderr)
+    if len(entries) > _SHOWN:
+        print(f"{what}: {len(entries) - _SHOWN} more", file=sys.stderr)

@@ -1,0 +1,61 @@
+"""Regions found in the pictures of posts, as lines of text."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from twofold.console.text import printable
+from twofold.posts import Rejected
+
+_SHOWN = 20
+_EVERY_S = 5.0
+
+
+def every_few_seconds() -> Callable[[str], None]:
+    """Prints a message on stderr unless the last one was printed just before."""
+    last = time.monotonic()
+
+    def tell(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _EVERY_S:
+            last = time.monotonic()
+            print(f"twofold: {line}", file=sys.stderr)
+
+    return tell
+
+
+def show_regions(
+    out: Path,
+    *,
+    posts: int,
+    regions: int,
+    pictures: int,
+    unreadable: Sequence[str],
+    rejected: Sequence[Rejected],
+) -> None:
+    """Print how many regions were found, and what could not be read.
+
+    Args:
+        out: the file that was written.
+        posts: in it.
+        regions: of all pictures.
+        pictures: different ones that a detector was given.
+        unreadable: pictures that could not be read, and why.
+        rejected: records that could not become posts.
+    """
+    if posts:
+        print(f"{posts} posts written to {out}: {regions} regions, {pictures} distinct pictures looked at")
+    else:
+        print(f"twofold: no post to write; {out} was left as it was", file=sys.stderr)
+    _list("unreadable picture", unreadable)
+    _list("rejected", [f"{item.origin}: {item.reason}" for item in rejected])
+
+
+def _list(what: str, entries: Sequence[str]) -> None:
+    for entry in entries[:_SHOWN]:
+        print(printable(f"{what}: {entry}"), file=sys.stderr)
+    if len(entries) > _SHOWN:
+        print(f"{what}: {len(entries) - _SHOWN} more", file=sys.stderr)

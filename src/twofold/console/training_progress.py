@@ -1,0 +1,27 @@
+"""Progress of a training on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+
+
+class TrainingProgress:
+    """Prints each message: a line that renews itself where a person watches, else plain lines."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.last = 0.0
+
+    def __call__(self, line: str) -> None:
+        """Print one message; passing ones are overwritten, or printed twice a minute."""
+        passing = " step " in line or line.startswith(("pictures encoded", "texts encoded"))
+        if not passing:
+            self.console.print(line, markup=False, soft_wrap=True)
+        elif sys.stderr.isatty():
+            self.console.print(line, markup=False, end="\r")
+        elif time.monotonic() - self.last > 30:
+            self.last = time.monotonic()
+            self.console.print(line, markup=False, soft_wrap=True)
