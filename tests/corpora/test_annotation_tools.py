@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from twofold.corpora import read_jsonl
+from twofold.corpora import parse_post, read_jsonl
+from twofold.corpora.convert import to_record
+from twofold.errors import InputError
 from twofold.posts import Post, Rejected
 
 TEXT = "Ada in Turin"
@@ -105,3 +111,34 @@ def test_labels_that_are_not_what_they_should_be(record, reason):
     item = read(id=1, **record)
     assert isinstance(item, Rejected)
     assert item.reason.startswith(reason)
+
+
+OURS = [
+    "id",
+    "text",
+    "tokens",
+    "image",
+    "alt_text",
+    "regions",
+    "entities",
+    "relations",
+    "start",
+    "end",
+    "type",
+]
+PARTS = ["head", "tail", "box", "score", "kind", "base64", "well_formed"]
+DOCCANO = ["label", "labels", "start_offset", "end_offset", "from_id", "to_id"]
+PRODIGY_KEYS = ["spans", "answer", "_input_hash", "head_span", "child_span"]
+KEYS = st.sampled_from([*OURS, *PARTS, *DOCCANO, *PRODIGY_KEYS])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 5) | st.floats() | st.text("aP\ud800\0 ", max_size=3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(KEYS, VALUES), st.dictionaries(KEYS, VALUES))
+def test_any_object_is_a_post_or_an_input_error(record, entity):
+    for item in (record, {"id": 1, "text": "ab"} | record, {"id": 1, "text": "ab", "entities": [entity]}):
+        with suppress(InputError):
+            to_record(parse_post(item), Path())

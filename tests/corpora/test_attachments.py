@@ -102,3 +102,8 @@ def test_the_real_posts_have_a_stand_in_and_a_caption(shared, name, blank):
     posts = list(open_corpus(data / name, images=data / "pictures/standins", alt_text=table))
     assert all(post.image.is_file() for post in posts)
     assert sum(post.alt_text is None for post in posts) == blank
+
+
+def test_an_index_that_begins_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "index.tsv").write_bytes(b"\xef\xbb\xbfimage\tphoto\r\n1.jpg\tx.jpg\r\n")
+    assert attach(tmp_path, None).picture("1.jpg") == tmp_path / "photos" / "x.jpg"

@@ -99,3 +99,27 @@ def test_counts_of_wnut17(shared, name):
 def test_the_six_types_of_wnut17_can_be_kept(shared):
     posts = open_corpus(shared / "data/wnut17/emerging.dev.conll", types={})
     assert {entity.type for post in posts for entity in post.entities} == set(WNUT_TYPES)
+
+
+@pytest.mark.parametrize(
+    ("comment", "reason"),
+    [
+        ('# id = "\\ud800"', "id has half of a surrogate pair"),
+        ('# alt_text = "\\udc00"', "alt_text has half"),
+        ('# image = "a\\u0000"', "image has a NUL character"),
+    ],
+)
+def test_comments_that_no_output_can_hold_are_rejected(tmp_path, comment, reason):
+    (bad,) = read(tmp_path, f"{comment}\nHi\tO\n")
+    assert bad.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("written", ["[" * 100_000, "true", "1.5", "{}"])
+def test_an_id_that_is_no_string_or_whole_number_is_kept_as_it_stands(tmp_path, written):
+    (post,) = read(tmp_path, f"# id = {written}\nHi\tO\n")
+    assert post.id == written
+
+
+def test_lines_that_end_in_carriage_returns_alone_lose_no_token(tmp_path):
+    (bad,) = read(tmp_path, "Ada\tB-PER\rNora\tB-PER\r\r")
+    assert "B-PER\\r" in bad.reason

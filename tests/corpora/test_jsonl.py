@@ -253,3 +253,15 @@ def test_from_python_a_mistake_is_raised_with_its_origin():
         parse_post({"text": "a"}, "post 3")
     with pytest.raises(InputError, match="the post is a list"):
         parse_post([1])
+
+
+def test_a_key_that_comes_twice_would_lose_a_value():
+    (bad,) = read_jsonl(io.BytesIO(b'{"id": 1, "text": "a", "text": "b"}'))
+    assert bad.reason.startswith("the key 'text' comes twice")
+    (bad,) = read_jsonl(io.BytesIO(b'{"id": 1, "text": "a", "entities": [{"start": 0, "start": 1}]}'))
+    assert bad.reason.startswith("the key 'start' comes twice")
+
+
+def test_files_with_byte_order_marks_may_be_appended_to_each_other():
+    line = b'\xef\xbb\xbf{"id": 1, "text": "a"}\r\n'
+    assert [post.id for post in read_jsonl(io.BytesIO(line + line))] == [1, 1]

@@ -101,3 +101,8 @@ def test_counts_of_the_real_files(shared, name, instances, pictures, none):
     assert len({post.id.rpartition("#")[0] for post in posts}) == pictures
     assert (types.count("None"), len(set(types))) == (none, 23)
     assert len({post.id for post in posts}) == instances
+
+
+def test_a_key_that_comes_twice_would_lose_a_value(tmp_path):
+    (bad,) = read(tmp_path, GOOD.replace("'img_id'", "'img_id': 'b.jpg', 'img_id'"))
+    assert bad.reason.startswith("a key comes twice")

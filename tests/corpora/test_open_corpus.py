@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,9 @@ def test_the_format_is_told_from_the_content(tmp_path, name, content, expected):
             "the format is not known; the file begins with 'Once upon a time'; expected JSON",
         ),
         (b"{\n  'a': 1\n}\n", "the format is not known"),
-        (b"\xff\xfea\x00", "is UTF-16; expected UTF-8; save it as UTF-8"),
+        (b"\xff\xfea\x00", "is UTF-16 or UTF-32; expected UTF-8; save it as UTF-8"),
         (b"\x1f\x8b\x08", "is compressed; expected plain text; unpack it first"),
-        (b"\x89PNG\r\n\x1a\n\x00", "the format is not known"),
+        (b"\x89PNG\r\n\x1a\n\x00", "is not text; expected JSON Lines"),
     ],
 )
 def test_files_that_are_no_corpus(tmp_path, content, message):
@@ -111,3 +112,43 @@ def test_the_data_set_is_told_from_the_hash(shared, tmp_path):
 def _folder(path: Path) -> Path:
     path.mkdir(parents=True)
     return path
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"id": 1}'.encode("utf-16-le"), "is UTF-16 or UTF-32"),
+        (b"BZh91AY", "is compressed"),
+        (b"\x28\xb5\x2f\xfd\x04", "is compressed"),
+        (b"PAR1\x15", "is not text"),
+    ],
+)
+def test_the_name_does_not_make_a_file_json_lines(tmp_path, content, message):
+    (tmp_path / "a.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        open_corpus(tmp_path / "a.jsonl")
+
+
+def test_pipes_and_endless_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(DataError, match="is a pipe"):
+        open_corpus(tmp_path / "pipe.jsonl")
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match="is a device"):
+        open_corpus(tmp_path / "zero.jsonl")
+    assert list(open_corpus("/dev/null")) == []
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "none.jsonl"])
+def test_names_that_cannot_be_opened(name):
+    with pytest.raises(DataError, match="cannot be opened"):
+        open_corpus(name)
+
+
+@pytest.mark.parametrize("content", [b"Ada\tB-PER\n", b"IMGID:1\nAda\tO\n", b'{"id": 1, "text": "Ada"}\n\n'])
+def test_the_name_of_a_file_may_be_any_bytes(tmp_path, content):
+    path = tmp_path / os.fsdecode(b"\xff.x")
+    path.write_bytes(content)
+    for item in open_corpus(path):
+        (item.origin + str(getattr(item, "id", ""))).encode("utf-8")
+        assert r"\xff.x" in item.origin

@@ -76,7 +76,7 @@ def _has_columns(path: Path, names: tuple[str, str]) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as stream:
-        return set(names) <= set(stream.readline(1000).decode("utf-8", "replace").strip().split("\t"))
+        return set(names) <= set(stream.readline(1000).decode("utf-8-sig", "replace").strip().split("\t"))
 
 
 def _table(path: Path, names: tuple[str, str], dataset: str | None) -> dict[str, str]:

@@ -16,7 +16,7 @@ from twofold.posts import Entity
 TokenSpan = tuple[int, int]
 Scheme = Literal["BIO", "IOB1"]
 
-_TAG = re.compile(r"O|[BIESLU]-.+", re.DOTALL)
+_TAG = re.compile(r"O|[BIESLU]-[^\t\n\r]+")
 _SAME_AS = {"S": "B", "U": "B", "E": "I", "L": "I"}
 
 

@@ -27,6 +27,7 @@ from twofold.corpora.lines import (
     read_blocks,
     read_lines,
     rejected,
+    shown,
     too_long,
 )
 from twofold.errors import InputError
@@ -81,7 +82,7 @@ def _post(
     block: Block, path: Path, scheme: Scheme, attachments: Attachments, types: Mapping[str, str]
 ) -> Post | None:
     """The post of a block; None for comments that say nothing of a post."""
-    origin = f"{path}:{block.number}"
+    origin = f"{shown(path)}:{block.number}"
     if not block.whole:
         raise too_long(origin)
     comments, rows = _comments(block.lines, origin)
@@ -91,7 +92,7 @@ def _post(
     text, places = join([token for token, _ in pairs])
     name = str(comments.get("image", ""))
     return Post(
-        id=comments.get("id", f"{path.name}#{block.number}"),
+        id=comments.get("id", f"{shown(Path(path.name))}#{block.number}"),
         text=text,
         tokens=places,
         image=(attachments.picture(name) if attachments.images else path.parent / name) if name else None,

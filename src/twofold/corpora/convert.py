@@ -28,6 +28,7 @@ from twofold.preprocessing.segmentation import segment_post
 
 _MNRE_ID = re.compile(r"(.+)#\d+", re.DOTALL)
 _ENDS_A_FIELD = re.compile(r"[\t\n]|\r\Z")
+_ENDS_A_TAG = re.compile(r"[\t\n\r]")
 
 
 @dataclass(slots=True)
@@ -202,7 +203,7 @@ def _token_spans(post: Post, places: list[TokenSpan], losses: Losses) -> list[Ta
         elif spans and first < spans[-1].end:
             losses["entities that overlap one before them"] += 1
         else:
-            type_ = _field(entity.type, "entity type", post)
+            type_ = _field(entity.type, "entity type", post, _ENDS_A_TAG)
             spans.append(TagSpan(first, last, type_, entity.well_formed))
     return spans
 
@@ -253,8 +254,8 @@ def _argument(entity: Entity, tokens: list[str], places: list[TokenSpan], post: 
     return {"name": " ".join(tokens[first:last]), "pos": [first, last]}
 
 
-def _field(value: str, what: str, post: Post) -> str:
-    if _ENDS_A_FIELD.search(value):
+def _field(value: str, what: str, post: Post, ends: re.Pattern[str] = _ENDS_A_FIELD) -> str:
+    if ends.search(value):
         raise _cannot(post, f"the {what} {value[:40]!r} holds a TAB or a line end")
     return value
 

@@ -5,7 +5,9 @@ It looks at the first lines only and promises nothing about the others.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +19,9 @@ Format = Literal["imgid", "conll", "jsonl", "mnre"]
 FORMATS: tuple[Format, ...] = ("jsonl", "imgid", "conll", "mnre")
 
 _LOOKED_AT = 1 << 16
+_WIDE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff", b"{\0", b"\0{")
+_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf")
+_BINARY = (b"PAR1", b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"SQLite format", b"\xd0\xcf\x11\xe0")
 _MNRE = re.compile(rb"\{\s*(?:'|\"(?:token|h|t|img_id|relation)\"\s*:.*\"(?:img_id|relation|token)\")")
 _KNOWN = "JSON Lines, IMGID blocks (Twitter-2015/2017), CoNLL columns or MNRE lines"
 
@@ -56,18 +61,35 @@ def _format_of_line(line: bytes) -> Format | None:
 
 
 def _beginning(path: Path) -> bytes:
-    if path.is_dir():
-        raise DataError("a folder", where=str(path), expected="a data file", do="give one of its files")
     try:
+        _check_kind(path)
         with path.open("rb") as stream:
             beginning = stream.read(_LOOKED_AT)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
-            f"cannot be opened: {reason}", where=str(path), expected="a data file", do="check the path"
+            f"cannot be opened: {reason}", where=str(path)[:200], expected="a data file", do="check the path"
         ) from error
-    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError("is UTF-16", where=str(path), expected="UTF-8", do="save it as UTF-8")
-    if beginning.startswith((b"\x1f\x8b", b"PK\x03\x04")):
+    if beginning.startswith(_WIDE):
+        raise DataError("is UTF-16 or UTF-32", where=str(path), expected="UTF-8", do="save it as UTF-8")
+    if beginning.startswith(_COMPRESSED):
         raise DataError("is compressed", where=str(path), expected="plain text", do="unpack it first")
+    if beginning.startswith(_BINARY):
+        raise DataError("is not text", where=str(path), expected=_KNOWN)
     return beginning
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what has no end or can be read only once; the null device is an empty file."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise DataError("a folder", where=str(path), expected="a data file", do="give one of its files")
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        raise DataError(
+            "is a pipe, and a data file is read more than once",
+            where=str(path),
+            expected="a data file",
+            do="save it to a file first; `twofold extract -` reads JSON Lines from standard input",
+        )
+    if not stat.S_ISREG(mode) and path.resolve() != Path(os.devnull):
+        raise DataError("is a device", where=str(path), expected="a data file")

@@ -27,7 +27,7 @@ from twofold.corpora.annotation_tools import (
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import TokenSpan, join
 from twofold.corpora.json_types import as_python, is_missing, kind_of
-from twofold.corpora.lines import Line, check_characters, decode, read_lines, rejected, too_long
+from twofold.corpora.lines import Line, check_characters, decode, read_lines, rejected, shown, too_long
 from twofold.corpora.regions import parse_region
 from twofold.errors import InputError
 from twofold.posts import Entity, Post, Rejected, Relation
@@ -62,7 +62,7 @@ def read_jsonl(
         yield from _posts(source, name or "<stdin>", Path(), attachments)
         return
     with source.open("rb") as stream:
-        yield from _posts(stream, name or str(source), source.parent, attachments)
+        yield from _posts(stream, name or shown(source), source.parent, attachments)
 
 
 def _posts(
@@ -80,7 +80,7 @@ def _object(line: Line, origin: str) -> Record:
         raise too_long(origin)
     if not line.data.strip():
         raise InputError("the line is blank", where=origin, expected=_EXPECTED, do="remove the line")
-    text = decode(line.data, origin)
+    text = decode(line.data, origin).removeprefix("\ufeff")  # of a file that was appended to another
     try:
         value = json.loads(text, object_pairs_hook=_without_repetition)
     except RecursionError as error:

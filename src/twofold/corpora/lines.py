@@ -6,7 +6,9 @@ text mode and `str.splitlines` would take for line ends. It does not know what a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from twofold.errors import InputError
@@ -88,6 +90,11 @@ def read_blocks(
                 block.append(line)
     if block:
         yield Block(block[0].number, block, whole)
+
+
+def shown(path: Path) -> str:
+    """The path for messages and ids, where names that are not UTF-8 have escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def decode(data: bytes, where: str) -> str:

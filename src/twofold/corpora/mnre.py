@@ -16,7 +16,7 @@ from pathlib import Path
 
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import TokenSpan, join
-from twofold.corpora.lines import decode, read_lines, rejected, too_long
+from twofold.corpora.lines import decode, read_lines, rejected, shown, too_long
 from twofold.errors import InputError
 from twofold.posts import Entity, Post, Rejected, Relation
 
@@ -42,7 +42,7 @@ def read_mnre(path: Path, attachments: Attachments | None = None) -> Iterator[Po
     attachments = attachments or Attachments()
     with path.open("rb") as stream:
         for line in read_lines(stream, _MAX_LINE):
-            origin = f"{path}:{line.number}"
+            origin = f"{shown(path)}:{line.number}"
             try:
                 if not line.whole:
                     raise too_long(origin, _MAX_LINE)
@@ -61,13 +61,16 @@ def _literal(text: str, origin: str) -> dict[object, object]:
         with warnings.catch_warnings():  # an unknown escape (\d) is only a warning, and no user's concern
             if "\\" in text:
                 warnings.simplefilter("ignore")
-            value = ast.literal_eval(text.strip())
+            parsed = ast.parse(text.strip(), mode="eval").body
+            value = ast.literal_eval(parsed)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise InputError(
             f"the line is not a Python literal: {error}", where=origin, expected=_EXPECTED
         ) from error
     if not isinstance(value, dict):
         raise InputError("the line is not a dict", where=origin, expected=_EXPECTED)
+    if isinstance(parsed, ast.Dict) and len(value) < len(parsed.keys):
+        raise InputError("a key comes twice", where=origin, expected="each key once")
     return value
 
 

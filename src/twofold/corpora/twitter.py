@@ -13,7 +13,7 @@ from pathlib import Path
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import Scheme, entities_of, is_tag, join, spans_of
 from twofold.corpora.columns import scheme_of
-from twofold.corpora.lines import Block, Line, decode, read_blocks, read_lines, rejected, too_long
+from twofold.corpora.lines import Block, Line, decode, read_blocks, read_lines, rejected, shown, too_long
 from twofold.errors import InputError
 from twofold.posts import Post, Rejected
 
@@ -32,7 +32,7 @@ def read_twitter(path: Path, attachments: Attachments | None = None) -> Iterator
     scheme = scheme_of(path)
     with path.open("rb") as stream:
         for block in read_blocks(read_lines(stream), is_header):
-            origin = f"{path}:{block.number}"
+            origin = f"{shown(path)}:{block.number}"
             try:
                 yield _post(block, origin, scheme, attachments)
             except InputError as error:
