@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from twofold.report.number_format import decimal_percent, short_number, whole_percent
+from twofold.report.number_format import decimal_percent, keep_percent, short_number, whole_percent
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,7 @@ def test_decimal_per_cent(share: float, shown: str) -> None:
 )
 def test_numbers_without_a_unit(value: float, shown: str) -> None:
     assert short_number(value) == shown
+
+
+def test_a_number_stays_with_its_sign() -> None:
+    assert keep_percent("of 95 % and 5 %.") == "of 95\u00a0% and 5\u00a0%."

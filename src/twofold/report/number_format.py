@@ -27,3 +27,8 @@ def short_number(value: float) -> str:
     if value >= 10:
         return f"{value:,.1f}"
     return "<0.001" if 0 < value < 0.001 else f"{value:.3f}"
+
+
+def keep_percent(text: str) -> str:
+    """The text with no line break between a number and its per cent sign."""
+    return text.replace(" %", "\u00a0%")

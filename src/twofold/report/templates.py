@@ -13,7 +13,7 @@ from markupsafe import Markup
 from twofold.files import OutputFile
 from twofold.posts import in_words
 from twofold.report.escaping import safe_html, shorten
-from twofold.report.number_format import short_number, whole_percent
+from twofold.report.number_format import keep_percent, short_number, whole_percent
 
 
 def load_template(name: str) -> jinja2.Template:
@@ -26,6 +26,7 @@ def load_template(name: str) -> jinja2.Template:
     )
     environment.filters.update(safe_html=safe_html, shorten=shorten, in_words=in_words)
     environment.filters.update(whole_percent=whole_percent, short_number=short_number)
+    environment.filters.update(keep_percent=keep_percent)
     return environment.from_string(read_asset(name))
 
 
