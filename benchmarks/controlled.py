@@ -2,11 +2,11 @@
 
     python benchmarks/controlled.py [--tasks entities relations] [--fusions …] [--epochs 16] [--seed 1]
 
-Draws the set (`twofold.synthetic.controlled`) into a temporary folder, trains every fusion on it by
-`twofold.training.run.train` with the options of configs/comparison.toml, and reads the test posts with the
-exported folder. Right: a post's one entity, or pair, is found with its type. Uncertainty is aleatoric and
-epistemic together, the mean over posts. Writes results/controlled.json and controlled.md after each model;
-one that is there already is not trained again.
+Writes the set (`twofold.synthetic.controlled`) into a temporary folder, trains every fusion on it by
+`twofold.training.run.train` with the options of configs/comparison.toml, and predicts on the test posts with
+the exported folder. Accuracy: the share of posts whose one entity, or pair, is predicted with its type.
+Uncertainty is the sum of aleatoric and epistemic, the mean over posts. Writes results/controlled.json and
+controlled.md after each model; a model that has results already is not trained again.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from twofold.corpora import open_corpus
 from twofold.models.build import FUSIONS
 from twofold.pipeline import Extractor
 from twofold.posts import Entity, Post, Relation
-from twofold.synthetic.controlled import SUBJECTS, write_controlled
+from twofold.synthetic.controlled import TASKS, write_controlled
 from twofold.training.run import train
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "controlled.json"
 BASE = HERE.parent / "configs" / "comparison.toml"
 CONDITIONS: Mapping[str, str] = {
-    "right": "twins, right picture",
-    "without": "twins, none",
-    "blank": "twins, blank",
-    "wrong": "twins, wrong",
-    "clear": "clear posts, right",
-    "clear_wrong": "clear posts, wrong",
+    "matched": "ambiguous, matched picture",
+    "no_picture": "ambiguous, no picture",
+    "blank": "ambiguous, blank",
+    "mismatched": "ambiguous, mismatched",
+    "unambiguous": "unambiguous, matched",
+    "unambiguous_mismatched": "unambiguous, mismatched",
 }
 
 
 def main() -> None:
-    """Train and measure all that is not there yet."""
+    """Train and evaluate the models that have no results yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--fusions", nargs="+", choices=FUSIONS, default=sorted(FUSIONS))
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
@@ -59,12 +59,12 @@ def main() -> None:
                 key = f"{task}, {fusion}, seed {args.seed}, {args.epochs} epochs"
                 if key not in results:
                     config = configuration(Path(folder) / task, task, fusion, args.epochs, args.seed)
-                    results[key] = measured(config, Path(folder))
+                    results[key] = evaluate(config, Path(folder))
                     write(results)
 
 
 def configuration(data: Path, task: str, fusion: str, epochs: int, seed: int) -> Config:
-    """That of the comparisons, on this set, with pictures alone."""
+    """The configuration of the comparisons, on this set, with pictures as the only other modality."""
     base = read_config(BASE)
     options = replace(base.model.relations, markers="untyped", tagger="")
     return Config(
@@ -81,31 +81,32 @@ def configuration(data: Path, task: str, fusion: str, epochs: int, seed: int) ->
     )
 
 
-def measured(config: Config, folder: Path) -> dict[str, Any]:
-    """Figures of one model by condition."""
+def evaluate(config: Config, folder: Path) -> dict[str, Any]:
+    """Metrics of one model by condition."""
     name = f"{config.model.task}-{config.model.fusion}"
     model = twofold.load(train(config, folder / name, lambda line: print(f"{name}: {line}", file=sys.stderr)))
     return {
-        condition: figures(model, folder / config.model.task / f"{condition}.jsonl", config.model.task)
+        condition: metrics_of(model, folder / config.model.task / f"{condition}.jsonl", config.model.task)
         for condition in CONDITIONS
     }
 
 
-def figures(model: Extractor, file: Path, task: str) -> dict[str, float]:
-    """Part that is right in per cent, mean confidence, and mean uncertainty where the model has one."""
+def metrics_of(model: Extractor, file: Path, task: str) -> dict[str, float]:
+    """Accuracy in per cent, mean confidence, and mean uncertainty where the model has one."""
     posts = [post for post in open_corpus(file) if isinstance(post, Post)]
-    pairs = list(zip(posts, _read(model, posts, task), strict=True))
+    pairs = list(zip(posts, _predict(model, posts, task), strict=True))
     found = [item for _, items in pairs for item in items]
     result = {
-        "right": 100 * statistics.mean(_told(items) == _told(_gold(post, task)) for post, items in pairs),
+        "accuracy": 100
+        * statistics.mean(_typed_spans(items) == _typed_spans(_gold(post, task)) for post, items in pairs),
         "confidence": statistics.mean(item.confidence or 0.0 for item in found),
     }
-    unsure = [x.aleatoric + x.epistemic for x in (item.uncertainty for item in found) if x is not None]
-    result |= {"uncertainty": statistics.mean(unsure)} if unsure else {}
+    uncertainties = [x.aleatoric + x.epistemic for x in (item.uncertainty for item in found) if x is not None]
+    result |= {"uncertainty": statistics.mean(uncertainties)} if uncertainties else {}
     return {name: round(value, 4) for name, value in result.items()}
 
 
-def _read(model: Extractor, posts: Sequence[Post], task: str) -> Iterator[Sequence[Entity | Relation]]:
+def _predict(model: Extractor, posts: Sequence[Post], task: str) -> Iterator[Sequence[Entity | Relation]]:
     if task == "relations":
         yield from model.classify(posts)
         return
@@ -116,18 +117,18 @@ def _gold(post: Post, task: str) -> Sequence[Entity | Relation]:
     return (post.relations if task == "relations" else post.entities) or ()
 
 
-def _told(items: Sequence[Entity | Relation]) -> list[tuple[int, int, str]]:
+def _typed_spans(items: Sequence[Entity | Relation]) -> list[tuple[int, int, str]]:
     spans = [(item, item if isinstance(item, Entity) else item.head) for item in items]
     return [(span.start, span.end, item.type) for item, span in spans]
 
 
 def write(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """The file of figures, and the table made from it."""
+    """Write the JSON file, and the table made from it."""
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8", newline="\n")
     lines = [
         "<!-- written by benchmarks/controlled.py -->",
-        "Part that is right, in per cent; for models with evidence, uncertainty after the stroke.",
+        "Accuracy in per cent; for evidential models, the uncertainty after the slash.",
         "",
         "| model | " + " | ".join(CONDITIONS.values()) + " |",
         "|---" * (len(CONDITIONS) + 1) + "|",
@@ -137,9 +138,9 @@ def write(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     OUT.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
-def _cell(figure: Mapping[str, float]) -> str:
-    told = f"{figure['right']:.1f}"
-    return f"{told} / {figure['uncertainty']:.3f}" if "uncertainty" in figure else told
+def _cell(metrics: Mapping[str, float]) -> str:
+    accuracy = f"{metrics['accuracy']:.1f}"
+    return f"{accuracy} / {metrics['uncertainty']:.3f}" if "uncertainty" in metrics else accuracy
 
 
 if __name__ == "__main__":

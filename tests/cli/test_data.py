@@ -38,13 +38,13 @@ def test_check_prints_and_writes_a_report(posts, tmp_path, capsys):
 
 def test_draw_writes_a_set_that_can_be_checked_and_never_over_another(tmp_path, capsys):
     target = tmp_path / "drawn"
-    assert twofold("draw", target, "--twins", 2, "--task", "relations") == 0
+    assert twofold("draw", target, "--pairs", 2, "--task", "relations") == 0
     assert len((target / "train.jsonl").read_text().splitlines()) == 6
-    assert twofold("check", target / "wrong.jsonl") == 0
+    assert twofold("check", target / "mismatched.jsonl") == 0
     assert "every record can be used" in capsys.readouterr().out
     assert twofold("draw", target) == 2
     assert "there is something already" in capsys.readouterr().err
-    assert twofold("draw", tmp_path / "other", "--twins", 0) == 2
+    assert twofold("draw", tmp_path / "other", "--pairs", 0) == 2
 
 
 def test_check_says_what_cannot_be_used(posts, capsys):

@@ -15,14 +15,22 @@ from twofold.corpora import open_corpus
 from twofold.errors import ConfigError
 from twofold.posts import Post
 from twofold.preprocessing.images import read_thumbnail
-from twofold.synthetic.controlled import MISPAIRED, SUBJECTS, write_controlled
-from twofold.synthetic.drawings import KINDS, SIDE
+from twofold.synthetic.controlled import MISMATCHED_EVERY, TASKS, write_controlled
+from twofold.synthetic.drawings import DRAWINGS, SIDE
 
-TASKS = ["entities", "relations"]
-FILES = ("train", "dev", "right", "without", "blank", "wrong", "clear", "clear_wrong")
+FILES = (
+    "train",
+    "dev",
+    "matched",
+    "no_picture",
+    "blank",
+    "mismatched",
+    "unambiguous",
+    "unambiguous_mismatched",
+)
 
 
-@pytest.fixture(scope="module", params=TASKS)
+@pytest.fixture(scope="module", params=list(TASKS))
 def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Post]]:
     folder = tmp_path_factory.mktemp(request.param)
     write_controlled(folder, request.param, train=30, test=6)
@@ -44,7 +52,7 @@ def test_sizes(drawn: dict[str, list[Post]]) -> None:
     assert [len(drawn[name]) for name in FILES] == list(expected)
 
 
-@pytest.mark.parametrize("name", ["right", "without", "blank", "wrong"])
+@pytest.mark.parametrize("name", ["matched", "no_picture", "blank", "mismatched"])
 def test_every_text_stands_once_with_each_type(drawn: dict[str, list[Post]], name: str) -> None:
     """So whatever a reader of text alone answers, it is right of half at most."""
     posts = drawn[name]
@@ -65,7 +73,7 @@ def test_gold_spans_are_the_names_and_differ_between_training_and_test(drawn: di
         for name, posts in drawn.items()
     }
     assert all(re.fullmatch("[A-Z][a-z]+", name) for group in names.values() for name in group)
-    assert not (names["train"] | names["dev"]) & (names["right"] | names["clear"])
+    assert not (names["train"] | names["dev"]) & (names["matched"] | names["unambiguous"])
     for post in (post for posts in drawn.values() for post in posts):
         for entity in post.entities or ():
             assert post.text[entity.start : entity.end] == entity.text
@@ -74,26 +82,30 @@ def test_gold_spans_are_the_names_and_differ_between_training_and_test(drawn: di
 def test_no_picture_stands_twice_but_the_blank(drawn: dict[str, list[Post]]) -> None:
     pictures = Counter(seen(p) for name in FILES for p in drawn[name] if p.image and name != "blank")
     assert set(pictures.values()) == {1}
-    assert all(post.image is None for post in drawn["without"])
+    assert all(post.image is None for post in drawn["no_picture"])
     for post in drawn["blank"]:
         assert read_thumbnail(Path(str(post.image)), SIDE).getcolors(1) is not None
 
 
 def test_some_training_pictures_are_wrong(drawn: dict[str, list[Post]]) -> None:
-    wrong = [post for post in drawn["train"] if "wrong" in str(post.image)]
-    assert len(wrong) == pytest.approx(len(drawn["train"]) / MISPAIRED, abs=1)
+    wrong = [post for post in drawn["train"] if "mismatched" in str(post.image)]
+    assert len(wrong) == pytest.approx(len(drawn["train"]) / MISMATCHED_EVERY, abs=1)
     assert len({types(post)[0] for post in wrong}) == 2
-    assert all("wrong" in str(post.image) for name in ("wrong", "clear_wrong") for post in drawn[name])
+    assert all(
+        "mismatched" in str(post.image)
+        for name in ("mismatched", "unambiguous_mismatched")
+        for post in drawn[name]
+    )
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", list(TASKS))
 def test_clear_frames_fit_one_type_and_twin_frames_are_none_of_them(task: str) -> None:
-    subject = SUBJECTS[task]
-    clear = [frame for frames in subject.clear.values() for frame in frames]
-    assert len({*clear, *subject.twins}) == len(clear) + len(subject.twins)
-    assert list(subject.clear) == list(subject.kinds)
-    assert not set(subject.names[0]) & set(subject.names[1])
-    assert {frame.count("{}") for frame in {*clear, *subject.twins}} == {2 if subject.relation else 1}
+    templates = TASKS[task]
+    clear = [frame for frames in templates.unambiguous.values() for frame in frames]
+    assert len({*clear, *templates.ambiguous}) == len(clear) + len(templates.ambiguous)
+    assert list(templates.unambiguous) == list(templates.drawings)
+    assert not set(templates.names[0]) & set(templates.names[1])
+    assert {frame.count("{}") for frame in {*clear, *templates.ambiguous}} == {2 if templates.relation else 1}
 
 
 def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
@@ -113,7 +125,7 @@ def test_an_unknown_task_is_told(tmp_path: Path) -> None:
         write_controlled(tmp_path, "events")
 
 
-@pytest.mark.parametrize(("one", "other"), [("person", "place"), ("couple", "team")])
+@pytest.mark.parametrize(("one", "other"), [("portrait", "landscape"), ("two people", "two players")])
 def test_new_pictures_are_told_by_where_colours_are_and_not_by_the_mean_colour(one: str, other: str) -> None:
     grids = {kind: np.stack([_grid(kind, i) for i in range(160)]) for kind in (one, other)}
     assert _told(grids[one], grids[other]) > 0.97
@@ -122,7 +134,7 @@ def test_new_pictures_are_told_by_where_colours_are_and_not_by_the_mean_colour(o
 
 def _grid(kind: str, number: int) -> np.ndarray:
     """(16, 3) mean colours of a 4 × 4 grid."""
-    pixels = np.asarray(KINDS[kind](Random(f"{kind} {number}")), float) / 255
+    pixels = np.asarray(DRAWINGS[kind](Random(f"{kind} {number}")), float) / 255
     return pixels.reshape(4, SIDE // 4, 4, SIDE // 4, 3).mean((1, 3)).reshape(16, 3)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from twofold.posts import Entity, Post
 from twofold.preprocessing.segmentation import segment_post
-from twofold.synthetic.typos import LEAST, mistyped
+from twofold.synthetic.typos import MIN_LENGTH, with_typos
 
 TEXT = "Anna Karenina left #Manchester for 2017 at https://example.org/letters with NASA"
 
@@ -23,8 +23,8 @@ def words(p):
 
 
 def test_nothing_at_rate_nought_and_every_word_that_can_be_at_rate_one():
-    assert mistyped(post(), 0.0) == post()
-    pairs = list(zip(words(post()), words(mistyped(post(), 1.0)), strict=True))
+    assert with_typos(post(), 0.0) == post()
+    pairs = list(zip(words(post()), words(with_typos(post(), 1.0)), strict=True))
     changed = {old for old, new in pairs if old != new}
     assert changed == {"Anna", "Karenina", "left", "Manchester", "with", "NASA"}
     for old, new in pairs:
@@ -46,8 +46,8 @@ def test_each_slip_is_one_slip():
     text = "Anna left #Teeth with keys"
     kinds = set()
     for seed in range(40):
-        for old, new in zip(words(post(text)), words(mistyped(post(text), 1.0, seed)), strict=True):
-            assert edits(old, new) == (len(old) >= LEAST)
+        for old, new in zip(words(post(text)), words(with_typos(post(text), 1.0, seed)), strict=True):
+            assert edits(old, new) == (len(old) >= MIN_LENGTH)
             kinds.add((len(new) - len(old), sorted(new) == sorted(old)))
     assert kinds >= {(0, True), (-1, False), (1, False), (0, False)}  # exchanged, left out, doubled, beside
 
@@ -55,7 +55,7 @@ def test_each_slip_is_one_slip():
 def test_gold_moves_with_its_words():
     whole = post(TEXT, "Anna Karenina", "Manchester", "NASA")
     for seed in range(30):
-        new = mistyped(whole, 1.0, seed)
+        new = with_typos(whole, 1.0, seed)
         assert [new.text[e.start : e.end] for e in new.entities] == [e.text for e in new.entities]
         first, second, third = new.entities
         assert (first.start, new.text[first.end], new.text[second.start - 1]) == (0, " ", "#")
@@ -65,18 +65,18 @@ def test_gold_moves_with_its_words():
 
 def test_tokens_move_too():
     text = "Anna left Manchester"
-    new = mistyped(post(text, tokens=((0, 4), (5, 9), (10, 20))), 1.0)
+    new = with_typos(post(text, tokens=((0, 4), (5, 9), (10, 20))), 1.0)
     assert [new.text[a:b] for a, b in new.tokens] == new.text.split(" ")
 
 
 def test_equal_seeds_equal_slips_whatever_stands_around():
-    assert mistyped(post(), 0.5, 3) == mistyped(post(), 0.5, 3)
-    assert len({mistyped(post(), 0.5, seed).text for seed in range(10)}) > 5
+    assert with_typos(post(), 0.5, 3) == with_typos(post(), 0.5, 3)
+    assert len({with_typos(post(), 0.5, seed).text for seed in range(10)}) > 5
 
 
 def test_about_so_many_words():
     text = " ".join(["letters"] * 4000)
-    changed = sum(word != "letters" for word in words(mistyped(post(text), 0.2)))
+    changed = sum(word != "letters" for word in words(with_typos(post(text), 0.2)))
     assert changed == pytest.approx(800, abs=100)  # four standard deviations
 
 
@@ -86,7 +86,7 @@ def test_any_text_any_span(text, seed, data):
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
     old = Post(1, text, entities=(Entity(start, end, text[start:end], "PER"),))
-    new = mistyped(old, 1.0, seed)
+    new = with_typos(old, 1.0, seed)
     (gold,) = new.entities
     assert 0 <= gold.start <= gold.end <= len(new.text)
     assert gold.text == new.text[gold.start : gold.end]

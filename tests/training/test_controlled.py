@@ -36,10 +36,10 @@ from twofold.encoders.image import ImageEncoder  # noqa: E402
 from twofold.models.build import FUSIONS  # noqa: E402
 from twofold.posts import Post  # noqa: E402
 from twofold.preprocessing.images import PictureSettings  # noqa: E402
-from twofold.synthetic.controlled import SUBJECTS, write_controlled  # noqa: E402
+from twofold.synthetic.controlled import TASKS, write_controlled  # noqa: E402
 from twofold.training import loop, run  # noqa: E402
 
-CONDITIONS = ("right", "without", "blank", "wrong", "clear", "clear_wrong")
+CONDITIONS = ("matched", "no_picture", "blank", "mismatched", "unambiguous", "unambiguous_mismatched")
 CHANCE = 50.0
 Figures = Mapping[str, float]
 
@@ -63,8 +63,8 @@ class PlacedColours(ImageEncoder):
 
 
 def words_of(task: str) -> list[str]:
-    subject = SUBJECTS[task]
-    frames = [*subject.twins, *(frame for frames in subject.clear.values() for frame in frames)]
+    templates = TASKS[task]
+    frames = [*templates.ambiguous, *(frame for frames in templates.unambiguous.values() for frame in frames)]
     return sorted({word for frame in frames for word in re.findall("[a-z]{2,}", frame)})
 
 
@@ -72,7 +72,7 @@ def words_of(task: str) -> list[str]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the set, and an encoder, of each task."""
     folder = tmp_path_factory.mktemp("controlled")
-    for task in SUBJECTS:
+    for task in TASKS:
         write_controlled(folder / task, task)
         save_encoder(folder / f"{task}-encoder", words_of(task), width=32)
     return folder
@@ -119,25 +119,25 @@ def learned(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # ty
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("task", SUBJECTS)
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("fusion", sorted(set(FUSIONS) - {"text_only"}))
 def test_the_picture_decides(learned, task: str, fusion: str) -> None:  # type: ignore[no-untyped-def]
     found = learned(task, fusion)
-    assert found["right"] >= 95
-    assert found["without"] == pytest.approx(CHANCE, abs=5)  # never above, by construction
+    assert found["matched"] >= 95
+    assert found["no_picture"] == pytest.approx(CHANCE, abs=5)  # never above, by construction
     assert found["blank"] == pytest.approx(CHANCE, abs=15)
-    assert found["wrong"] < 10
-    assert found["clear"] >= 95
+    assert found["mismatched"] < 10
+    assert found["unambiguous"] >= 95
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("task", SUBJECTS)
+@pytest.mark.parametrize("task", TASKS)
 def test_text_alone_is_at_chance(learned, task: str) -> None:  # type: ignore[no-untyped-def]
     found = learned(task, "text_only")
-    for name in ("right", "without", "blank", "wrong"):
+    for name in ("matched", "no_picture", "blank", "mismatched"):
         assert found[name] == pytest.approx(CHANCE, abs=5)
-    assert found["clear"] == found["clear_wrong"] == 100
+    assert found["unambiguous"] == found["unambiguous_mismatched"] == 100
 
 
 @pytest.mark.slow
@@ -154,6 +154,6 @@ def test_a_wrong_picture_makes_the_evidential_model_less_sure(place: Path, tmp_p
         return sum(e.uncertainty.aleatoric + e.uncertainty.epistemic for e in entities) / len(entities)
 
     # Where the text alone settles the type. By how much hangs on the training: 1.03 to 3.4 times were seen.
-    assert unsure("clear_wrong") > unsure("clear")
-    assert unsure("without") > 1.3 * unsure("right")
-    assert unsure("wrong") == pytest.approx(unsure("right"), rel=0.3)  # the same inputs, exchanged
+    assert unsure("unambiguous_mismatched") > unsure("unambiguous")
+    assert unsure("no_picture") > 1.3 * unsure("matched")
+    assert unsure("mismatched") == pytest.approx(unsure("matched"), rel=0.3)  # the same inputs, exchanged

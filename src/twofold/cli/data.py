@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from twofold.cli import data_regions
+from twofold.cli.deprecated import add_old_name
 from twofold.cli.model_options import add_allow_outside
 from twofold.console.conversion import show_conversion
 from twofold.console.data_check import show
@@ -21,9 +22,9 @@ from twofold.corpora.formats import FORMATS
 from twofold.errors import ConfigError, TwofoldError
 from twofold.files import Outputs
 from twofold.posts import Rejected
-from twofold.synthetic.controlled import SUBJECTS, write_controlled
+from twofold.synthetic.controlled import TASKS, write_controlled
 
-_DRAWN = "the right, no, a blank and a wrong picture"
+_CONDITIONS = "the matching, no, a blank and a mismatched picture"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,13 +69,14 @@ def _add_convert(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _add_draw(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = actions.add_parser(
-        "draw", help="write a set in which only the picture tells the type, to see whether a model uses it"
+        "draw", help="write a synthetic set of ambiguous texts, to test whether a model uses its pictures"
     )
     parser.add_argument("target", metavar="DIR", type=Path, help="a new folder for the set")
-    parser.add_argument("--task", choices=SUBJECTS, default="entities", help="default: entities")
+    parser.add_argument("--task", choices=TASKS, default="entities", help="default: entities")
     parser.add_argument(
-        "--twins", metavar="N", type=int, default=150, help="pairs to train on (default: 150)"
+        "--pairs", metavar="N", type=int, default=150, help="ambiguous pairs to train on (default: 150)"
     )
+    add_old_name(parser, "--twins", "--pairs")
     parser.add_argument("--seed", metavar="N", type=int, default=1, help="default: 1")
 
 
@@ -135,10 +137,10 @@ def _tables(args: argparse.Namespace) -> list[Path]:
 def _draw(args: argparse.Namespace) -> int:
     if args.target.exists():
         raise ConfigError("there is something already", where=str(args.target), expected="a new folder")
-    if args.twins < 1:
-        raise ConfigError(f"{args.twins} came", where="--twins", expected="a number above 0")
-    write_controlled(args.target, args.task, train=args.twins, seed=args.seed)
-    print(f"written to {args.target}: train.jsonl, dev.jsonl, and test posts with {_DRAWN}")
+    if args.pairs < 1:
+        raise ConfigError(f"{args.pairs} came", where="--pairs", expected="a number above 0")
+    write_controlled(args.target, args.task, train=args.pairs, seed=args.seed)
+    print(f"written to {args.target}: train.jsonl, dev.jsonl, and test posts with {_CONDITIONS}")
     return 0
 
 

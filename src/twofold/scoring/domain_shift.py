@@ -29,7 +29,7 @@ from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.trust_report import to_json
 from twofold.posts import Post, Rejected
 from twofold.scoring.listener import Listener
-from twofold.synthetic.typos import RATE, mistyped
+from twofold.synthetic.typos import RATE, with_typos
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
@@ -128,7 +128,7 @@ class DomainShiftEvaluation:
         return ShiftResult(shift, facts, reader.rejected)
 
     def _typos(self, data: Path, options: ShiftOptions, own: _Predicted) -> ShiftResult:
-        other = self._predict(mistyped(post, options.typo_rate) for post in self._labelled(data))
+        other = self._predict(with_typos(post, options.typo_rate) for post in self._labelled(data))
         measures = post_ood_detection(own.uncertainty, other.uncertainty, resample=resample_pairs)
         name = f"typos in {100 * options.typo_rate:g} % of the longer words"
         shift = DomainShift(name, "posts", own.metrics(), other.metrics(), measures)

@@ -1,16 +1,17 @@
-"""A set in which the picture decides, written to disk: proof of whether a model uses its picture.
+"""A synthetic set whose texts are ambiguous, written to disk: a test of whether a model uses its pictures.
 
-Twins are two posts of one text whose drawn pictures give its entity (or its pair) different types. A model
-that reads the text alone gives both the same answer, and so is right of half at most. Clear posts say the
-type in words. Training, dev and test share neither names nor pictures.
+An ambiguous pair is two posts of one text whose pictures give its entity (or its pair of entities) different
+types. A model that reads the text alone predicts the same for both, so it is right for half at most. The text
+of an unambiguous post gives the type away. Training, dev and test share neither names nor pictures.
 
-Files: ``train.jsonl`` and ``dev.jsonl`` of twins and clear posts, every twentieth with the wrong picture; of
-test twins ``right.jsonl`` (each with its picture), ``without.jsonl``, ``blank.jsonl`` (a picture of one
-colour) and ``wrong.jsonl`` (a picture of the other kind); of clear posts ``clear.jsonl`` and
-``clear_wrong.jsonl``.
+Files: ``train.jsonl`` and ``dev.jsonl`` of ambiguous pairs and unambiguous posts, every twentieth with a
+mismatched picture. Of ambiguous test pairs: ``matched.jsonl`` (each with its picture), ``no_picture.jsonl``,
+``blank.jsonl`` (a picture of one colour) and ``mismatched.jsonl`` (a picture of the other type). Of
+unambiguous test posts: ``unambiguous.jsonl`` and ``unambiguous_mismatched.jsonl``.
 
-What a wrong picture does to a model's uncertainty can be seen on clear posts alone: twins with their
-pictures exchanged are the same inputs again. And it can be learned only where some were wrong in training.
+How mismatched pictures change a model's uncertainty shows on unambiguous posts alone: ambiguous pairs with
+their pictures swapped are the same inputs again. A model can learn it only where some training pictures are
+mismatched.
 
 It does not know models.
 """
@@ -25,38 +26,38 @@ from random import Random
 from typing import Any
 
 from twofold.errors import ConfigError
-from twofold.synthetic.drawings import KINDS
+from twofold.synthetic.drawings import DRAWINGS
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What the posts of a task are about.
+class Templates:
+    """What the posts of a task are made of.
 
     Attributes:
-        kinds: kind of picture of each of the two types.
-        twins: frames that fit either type.
-        clear: frames of each type that fit no other.
+        drawings: name of the drawing that shows each of the two types.
+        ambiguous: templates of texts that fit either type; ``{}`` stands for a name.
+        unambiguous: templates of texts that fit one type, by type.
         names: of training and dev, then of test.
-        relation: whether types are those of a pair of persons, not of one entity.
+        relation: whether the types are relations of two persons instead of types of one entity.
     """
 
-    kinds: Mapping[str, str]
-    twins: Sequence[str]
-    clear: Mapping[str, Sequence[str]]
+    drawings: Mapping[str, str]
+    ambiguous: Sequence[str]
+    unambiguous: Mapping[str, Sequence[str]]
     names: tuple[Sequence[str], Sequence[str]]
     relation: bool = False
 
 
-MISPAIRED = 20
-"""One training post in so many has the wrong picture."""
-SUBJECTS = {
-    "entities": Subject(
-        kinds={"PER": "person", "LOC": "place"},
-        twins=(
+MISMATCHED_EVERY = 20
+"""One training post in so many has a mismatched picture."""
+TASKS = {
+    "entities": Templates(
+        drawings={"PER": "portrait", "LOC": "landscape"},
+        ambiguous=(
             "lovely day with {}", "missing {} so much", "always a joy , {} !", "thinking of {} tonight",
             "i will never forget {}", "so this is {}", "{} looks great today", "back to {} at last",
         ),
-        clear={
+        unambiguous={
             "PER": ("{} told me a joke", "happy birthday {} , my friend", "{} sings his new song"),
             "LOC": ("it rains all over {}", "our train arrives in {}", "hotels in {} are cheap"),
         },
@@ -65,13 +66,13 @@ SUBJECTS = {
             ("Sydney", "Brooklyn", "Savannah", "Lincoln", "Adelaide", "Devon"),
         ),
     ),
-    "relations": Subject(
-        kinds={"/per/per/couple": "couple", "/per/per/peer": "team"},
-        twins=(
+    "relations": Templates(
+        drawings={"/per/per/couple": "two people", "/per/per/peer": "two players"},
+        ambiguous=(
             "{} and {} again", "what a day for {} and {}", "{} with {} this afternoon", "look , {} and {} !",
             "so proud of {} and {}", "{} just cannot do without {}",
         ),
-        clear={
+        unambiguous={
             "/per/per/couple": ("{} marries {} on sunday", "{} kisses his wife {}"),
             "/per/per/peer": ("{} passes the ball to {}", "{} scores and {} saves , what a team"),
         },
@@ -100,78 +101,92 @@ def write_controlled(folder: Path, task: str, *, train: int = 150, test: int = 4
     Args:
         folder: made where it is missing.
         task: ``entities`` or ``relations``.
-        train: pairs of twins to train on; as many clear posts come beside them, and a fifth for dev.
-        test: pairs of twins, and as many clear posts, to test on.
-        seed: of all that is drawn.
+        train: ambiguous pairs to train on, with as many unambiguous posts; a fifth of both more for dev.
+        test: ambiguous pairs, and unambiguous posts, to test on.
+        seed: of names, drawings and which pictures are mismatched.
 
     Raises:
         ConfigError: the task is not known.
     """
-    if task not in SUBJECTS:
-        raise ConfigError(f"{task!r} came", where="task", expected="one of " + ", ".join(SUBJECTS))
-    subject = SUBJECTS[task]
+    if task not in TASKS:
+        raise ConfigError(f"{task!r} came", where="task", expected="one of " + ", ".join(TASKS))
+    templates = TASKS[task]
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
-    writer = _Writer(folder, subject, Random(f"{task} {seed}"))
+    writer = _Writer(folder, templates, Random(f"{task} {seed}"))
     for name, size in (("train", train), ("dev", max(1, train // 5))):
-        writer.write(name, writer.mispaired([*writer.twins(name, size, 0), *writer.clear(name, size, 0)]))
-    right, clear = list(writer.twins("twin", test, 1)), list(writer.clear("clear", test, 1))
-    writer.write("right", right)
-    writer.write("without", [replace(post, picture=None) for post in right])
-    writer.write("blank", [replace(post, picture=writer.draw(f"blank-{post.id}", "blank")) for post in right])
-    writer.write("wrong", [replace(post, picture=writer.wrong(post)) for post in right])
-    writer.write("clear", clear)
-    writer.write("clear_wrong", [replace(post, picture=writer.wrong(post)) for post in clear])
+        writer.write(
+            name,
+            writer.with_some_mismatched(
+                [*writer.ambiguous_pairs(name, size, 0), *writer.unambiguous(name, size, 0)]
+            ),
+        )
+    matched, unambiguous = (
+        list(writer.ambiguous_pairs("pair", test, 1)),
+        list(writer.unambiguous("unambiguous", test, 1)),
+    )
+    writer.write("matched", matched)
+    writer.write("no_picture", [replace(post, picture=None) for post in matched])
+    blank = [replace(post, picture=writer.draw(f"blank-{post.id}", "blank")) for post in matched]
+    writer.write("blank", blank)
+    writer.write("mismatched", [replace(post, picture=writer.mismatched(post)) for post in matched])
+    writer.write("unambiguous", unambiguous)
+    mismatched = [replace(post, picture=writer.mismatched(post)) for post in unambiguous]
+    writer.write("unambiguous_mismatched", mismatched)
 
 
 class _Writer:
-    def __init__(self, folder: Path, subject: Subject, random: Random) -> None:
-        self.folder, self.subject, self.random = folder, subject, random
+    def __init__(self, folder: Path, templates: Templates, random: Random) -> None:
+        self.folder, self.templates, self.random = folder, templates, random
 
-    def twins(self, name: str, pairs: int, part: int) -> Iterator[_Post]:
+    def ambiguous_pairs(self, name: str, pairs: int, part: int) -> Iterator[_Post]:
         """Two posts of one text, one of each type."""
         for i in range(pairs):
-            text, spans = self._filled(self.subject.twins[i % len(self.subject.twins)], part)
-            for side, kind in enumerate(self.subject.kinds):
-                yield self._post(f"{name}-{i}{'ab'[side]}", text, spans, kind)
+            text, spans = self._fill(self.templates.ambiguous[i % len(self.templates.ambiguous)], part)
+            for side, type_ in enumerate(self.templates.drawings):
+                yield self._post(f"{name}-{i}{'ab'[side]}", text, spans, type_)
 
-    def clear(self, name: str, count: int, part: int) -> Iterator[_Post]:
-        """Posts of either type in turn."""
-        types = list(self.subject.kinds)
+    def unambiguous(self, name: str, count: int, part: int) -> Iterator[_Post]:
+        """Unambiguous posts, of either type in turn."""
+        types = list(self.templates.drawings)
         for i in range(count):
-            kind = types[i % 2]
-            frames = self.subject.clear[kind]
-            yield self._post(f"{name}-{i}c", *self._filled(frames[i // 2 % len(frames)], part), kind)
+            type_ = types[i % 2]
+            texts = self.templates.unambiguous[type_]
+            yield self._post(f"{name}-{i}c", *self._fill(texts[i // 2 % len(texts)], part), type_)
 
-    def _post(self, key: str, text: str, spans: tuple[tuple[int, int], ...], kind: str) -> _Post:
-        return _Post(key, text, spans, kind, self.draw(key, self.subject.kinds[kind]))
+    def _post(self, key: str, text: str, spans: tuple[tuple[int, int], ...], type_: str) -> _Post:
+        return _Post(key, text, spans, type_, self.draw(key, self.templates.drawings[type_]))
 
-    def _filled(self, frame: str, part: int) -> tuple[str, tuple[tuple[int, int], ...]]:
-        pieces = frame.split("{}")
+    def _fill(self, template: str, part: int) -> tuple[str, tuple[tuple[int, int], ...]]:
+        pieces = template.split("{}")
         text, spans = pieces[0], []
         for name, rest in zip(
-            self.random.sample(self.subject.names[part], len(pieces) - 1), pieces[1:], strict=True
+            self.random.sample(self.templates.names[part], len(pieces) - 1), pieces[1:], strict=True
         ):
             spans.append((len(text), len(text) + len(name)))
             text += name + rest
         return text, tuple(spans)
 
-    def draw(self, key: str, kind: str) -> str:
+    def draw(self, key: str, drawing: str) -> str:
         """Draw a picture and give its path in the folder."""
         name = f"pictures/{key}.png"
-        KINDS[kind](Random(self.random.getrandbits(64))).save(self.folder / name, compress_level=1)
+        DRAWINGS[drawing](Random(self.random.getrandbits(64))).save(self.folder / name, compress_level=1)
         return name
 
-    def mispaired(self, posts: Sequence[_Post]) -> list[_Post]:
-        """The posts, some of them with a wrong picture; of either type in turn."""
-        chosen = {start + start // MISPAIRED % 2 for start in range(MISPAIRED // 3, len(posts), MISPAIRED)}
+    def with_some_mismatched(self, posts: Sequence[_Post]) -> list[_Post]:
+        """The posts, some of them with a mismatched picture, of either type in turn."""
+        chosen = {
+            start + start // MISMATCHED_EVERY % 2
+            for start in range(MISMATCHED_EVERY // 3, len(posts), MISMATCHED_EVERY)
+        }
         return [
-            replace(post, picture=self.wrong(post)) if i in chosen else post for i, post in enumerate(posts)
+            replace(post, picture=self.mismatched(post)) if i in chosen else post
+            for i, post in enumerate(posts)
         ]
 
-    def wrong(self, post: _Post) -> str:
-        """A picture of the other kind."""
-        (other,) = (kind for name, kind in self.subject.kinds.items() if name != post.type)
-        return self.draw(f"wrong-{post.id}", other)
+    def mismatched(self, post: _Post) -> str:
+        """A picture of the other type."""
+        (other,) = (drawing for type_, drawing in self.templates.drawings.items() if type_ != post.type)
+        return self.draw(f"mismatched-{post.id}", other)
 
     def write(self, name: str, posts: Sequence[_Post]) -> None:
         """Write posts as JSON Lines."""
@@ -182,9 +197,9 @@ class _Writer:
         record: dict[str, Any] = {"id": post.id, "text": post.text}
         if post.picture is not None:
             record["image"] = post.picture
-        kind = "PER" if self.subject.relation else post.type
-        spans = [{"start": start, "end": end, "type": kind} for start, end in post.spans]
+        entity_type = "PER" if self.templates.relation else post.type
+        spans = [{"start": start, "end": end, "type": entity_type} for start, end in post.spans]
         record["entities"] = spans
-        if self.subject.relation:
+        if self.templates.relation:
             record["relations"] = [{"head": spans[0], "tail": spans[1], "type": post.type}]
         return record

@@ -1,6 +1,6 @@
-"""Drawn pictures of a few kinds, no two alike: a person, a place, a couple, a team, or nothing at all.
+"""Synthetic pictures: a portrait, a landscape, two people with a heart, two players with a ball, one colour.
 
-Colours, positions, sizes and light change from picture to picture, so that what was learned on some must
+Colours, positions, sizes and light change from picture to picture, so that what a model learned on some must
 hold for others. It does not know posts.
 """
 
@@ -25,79 +25,84 @@ _GROUND = ((70, 140, 60), (110, 160, 70), (150, 125, 70), (190, 170, 110), (90, 
 _WALL = (0.04, 0.10, 0.16, 0.92)
 
 
-def person(random: Random) -> Image.Image:
+def draw_portrait(random: Random) -> Image.Image:
     """One figure, from the chest up, before a wall."""
-    image, draw = _canvas(_wall(random))
+    image, draw = _new_canvas(_wall_colour(random))
     if random.random() < 0.5:  # a frame on the wall
         x, y = random.choice((8, 92)), random.randint(6, 30)
-        draw.rectangle((x, y, x + 26, y + 30), fill=_vivid(random), outline=(60, 50, 40), width=2)
+        draw.rectangle((x, y, x + 26, y + 30), fill=_vivid_colour(random), outline=(60, 50, 40), width=2)
     centre = SIDE // 2 + random.randint(-16, 16)
-    _figure(draw, random, centre, random.randint(38, 52), random.uniform(0.85, 1.2), _vivid(random))
-    return _lit(image, random)
+    _draw_person(
+        draw, random, centre, random.randint(38, 52), random.uniform(0.85, 1.2), _vivid_colour(random)
+    )
+    return _add_light_and_noise(image, random)
 
 
-def place(random: Random) -> Image.Image:
-    """Sky, hills and houses, nobody."""
+def draw_landscape(random: Random) -> Image.Image:
+    """Sky, hills and houses; no person."""
     sky = random.choice(_SKY)
-    image, draw = _canvas(sky)
+    image, draw = _new_canvas(sky)
     horizon = random.randint(56, 84)
     for y in range(horizon):  # paler towards the horizon
-        draw.line((0, y, SIDE, y), fill=_mixed(sky, (250, 235, 215), 0.6 * y / horizon))
+        draw.line((0, y, SIDE, y), fill=_mix(sky, (250, 235, 215), 0.6 * y / horizon))
     x, y, r = random.randint(12, 116), random.randint(10, 34), random.randint(6, 12)
     draw.ellipse((x - r, y - r, x + r, y + r), fill=(255, 240, random.randint(120, 230)))
     ground = random.choice(_GROUND)
-    draw.polygon(_ridge(random, horizon - 12), fill=_mixed(ground, sky, 0.45))
+    draw.polygon(_hill_outline(random, horizon - 12), fill=_mix(ground, sky, 0.45))
     draw.rectangle((0, horizon, SIDE, SIDE), fill=ground)
     for _ in range(random.randint(1, 3)):
-        _house(draw, random, random.randint(4, 100), horizon + random.randint(0, 14))
-    return _lit(image, random)
+        _draw_house(draw, random, random.randint(4, 100), horizon + random.randint(0, 14))
+    return _add_light_and_noise(image, random)
 
 
-def couple(random: Random) -> Image.Image:
+def draw_two_people(random: Random) -> Image.Image:
     """Two figures close together before a wall, and a heart."""
-    image, draw = _canvas(_wall(random))
+    image, draw = _new_canvas(_wall_colour(random))
     middle, y = SIDE // 2 + random.randint(-8, 8), random.randint(54, 62)
     for side in (-1, 1):
-        _figure(draw, random, middle + side * random.randint(22, 26), y, 0.72, _vivid(random))
-    _heart(draw, middle, random.randint(14, 22), random.uniform(0.9, 1.3))
-    return _lit(image, random)
+        _draw_person(draw, random, middle + side * random.randint(22, 26), y, 0.72, _vivid_colour(random))
+    _draw_heart(draw, middle, random.randint(14, 22), random.uniform(0.9, 1.3))
+    return _add_light_and_noise(image, random)
 
 
-def team(random: Random) -> Image.Image:
+def draw_two_players(random: Random) -> Image.Image:
     """Two small figures in one shirt on a pitch, and a ball."""
-    image, draw = _canvas(random.choice(_SKY))
+    image, draw = _new_canvas(random.choice(_SKY))
     pitch = random.randint(30, 44)
     draw.rectangle((0, pitch, SIDE, SIDE), fill=random.choice(_GROUND[:2]))
     for x in range(random.randint(0, 20), SIDE, 28):
         draw.line((x, pitch, x - 14, SIDE), fill=(235, 240, 235), width=2)
-    shirt = _vivid(random)
+    shirt = _vivid_colour(random)
     for x in (random.randint(18, 38), random.randint(88, 110)):
-        _figure(draw, random, x, random.randint(44, 56), 0.5, shirt)
+        _draw_person(draw, random, x, random.randint(44, 56), 0.5, shirt)
     x, y = random.randint(48, 78), random.randint(98, 114)
     draw.ellipse((x - 8, y - 8, x + 8, y + 8), fill=(250, 250, 250), outline=(20, 20, 20), width=2)
-    return _lit(image, random)
+    return _add_light_and_noise(image, random)
 
 
-def blank(random: Random) -> Image.Image:
+def draw_blank(random: Random) -> Image.Image:
     """One colour."""
-    return Image.new("RGB", (SIDE, SIDE), random.choice(((255,) * 3, (0,) * 3, (128,) * 3, _vivid(random))))
+    return Image.new(
+        "RGB", (SIDE, SIDE), random.choice(((255,) * 3, (0,) * 3, (128,) * 3, _vivid_colour(random)))
+    )
 
 
-KINDS: dict[str, Callable[[Random], Image.Image]] = {
-    "person": person,
-    "place": place,
-    "couple": couple,
-    "team": team,
-    "blank": blank,
+DRAWINGS: dict[str, Callable[[Random], Image.Image]] = {
+    "portrait": draw_portrait,
+    "landscape": draw_landscape,
+    "two people": draw_two_people,
+    "two players": draw_two_players,
+    "blank": draw_blank,
 }
+"""By name, each from a random generator to a picture of `SIDE` × `SIDE` pixels."""
 
 
-def _canvas(colour: Colour) -> tuple[Image.Image, Draw]:
+def _new_canvas(colour: Colour) -> tuple[Image.Image, Draw]:
     image = Image.new("RGB", (SIDE, SIDE), colour)
     return image, ImageDraw.Draw(image)
 
 
-def _figure(draw: Draw, random: Random, x: int, y: int, scale: float, shirt: Colour) -> None:
+def _draw_person(draw: Draw, random: Random, x: int, y: int, scale: float, shirt: Colour) -> None:
     """Head at (x, y), shoulders below it down to the lower edge or as far as ``scale`` reaches."""
     skin, r = random.choice(_SKIN), 20 * scale
     below = y + r * (4.6 if scale < 0.6 else 9)
@@ -112,7 +117,7 @@ def _figure(draw: Draw, random: Random, x: int, y: int, scale: float, shirt: Col
     draw.arc((x - 0.4 * r, y + 0.1 * r, x + 0.4 * r, y + 0.7 * r), 20, 160, fill=(150, 40, 40), width=2)
 
 
-def _heart(draw: Draw, x: int, y: int, scale: float) -> None:
+def _draw_heart(draw: Draw, x: int, y: int, scale: float) -> None:
     curve = [2 * math.pi * step / 40 for step in range(40)]
     points = [
         (
@@ -125,37 +130,37 @@ def _heart(draw: Draw, x: int, y: int, scale: float) -> None:
     draw.polygon(points, fill=(225, 30, 60))
 
 
-def _ridge(random: Random, height: int) -> list[tuple[int, int]]:
+def _hill_outline(random: Random, height: int) -> list[tuple[int, int]]:
     line = [(x, height + random.randint(-14, 10)) for x in range(0, SIDE + 16, 16)]
     return [(0, SIDE), *line, (SIDE, SIDE)]
 
 
-def _house(draw: Draw, random: Random, x: int, y: int) -> None:
+def _draw_house(draw: Draw, random: Random, x: int, y: int) -> None:
     w, h = random.randint(12, 22), random.randint(10, 24)
-    draw.rectangle((x, y - h, x + w, y), fill=_mixed(_vivid(random), (240, 230, 210), 0.6))
+    draw.rectangle((x, y - h, x + w, y), fill=_mix(_vivid_colour(random), (240, 230, 210), 0.6))
     draw.polygon([(x - 3, y - h), (x + w / 2, y - h - 9), (x + w + 3, y - h)], fill=(150, 60, 45))
     draw.rectangle((x + 3, y - h + 4, x + 6, y - h + 8), fill=(70, 80, 110))
 
 
-def _wall(random: Random) -> Colour:
-    return _of_hue(random.choice(_WALL), random.uniform(0.05, 0.3), random.uniform(0.6, 0.95))
+def _wall_colour(random: Random) -> Colour:
+    return _colour_of_hue(random.choice(_WALL), random.uniform(0.05, 0.3), random.uniform(0.6, 0.95))
 
 
-def _vivid(random: Random) -> Colour:
-    return _of_hue(random.random(), random.uniform(0.5, 0.9), random.uniform(0.35, 0.9))
+def _vivid_colour(random: Random) -> Colour:
+    return _colour_of_hue(random.random(), random.uniform(0.5, 0.9), random.uniform(0.35, 0.9))
 
 
-def _of_hue(hue: float, saturation: float, value: float) -> Colour:
+def _colour_of_hue(hue: float, saturation: float, value: float) -> Colour:
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _mixed(one: Colour, other: Colour, part: float) -> Colour:
+def _mix(one: Colour, other: Colour, part: float) -> Colour:
     red, green, blue = (round((1 - part) * a + part * b) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
-def _lit(image: Image.Image, random: Random) -> Image.Image:
+def _add_light_and_noise(image: Image.Image, random: Random) -> Image.Image:
     """Light and grain of a camera; half of the pictures are mirrored."""
     noise = np.random.default_rng(random.getrandbits(32)).normal(0, 8, (SIDE, SIDE, 3))
     pixels = np.asarray(image, np.float64) * random.uniform(0.75, 1.15) + noise
