@@ -36,7 +36,7 @@ BELOW: dict[str, set[str]] = {
     "preprocessing": {"errors", "posts"},
     "corpora": {"errors", "files", "posts", "preprocessing"},
     "synthetic": {"errors", "posts", "preprocessing"},
-    "model_folder": {"errors", "files", "crf", "preprocessing"},
+    "model_folder": {"errors", "locks", "crf", "preprocessing"},
     "inference": {"errors", "posts", "crf", "preprocessing", "model_folder"},
     "calibration": {"errors", "posts", "crf", "evaluation", "model_folder", "inference"},
     "report": {SELF, "errors", "files", "posts", "evaluation", "preprocessing"},

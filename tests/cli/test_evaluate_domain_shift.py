@@ -128,8 +128,8 @@ def test_the_page(model, files, capsys):
     ("arguments", "message"),
     [
         (["--report", "t.html"], "add --trust"),
-        (["--trust", "--report", "data.jsonl"], "--report and DATA are the same file"),
-        (["--trust", "--report", "x.json"], "--report and --json are the same file"),
+        (["--trust", "--report", "data.jsonl"], "is the same file as one that is read"),
+        (["--trust", "--report", "x.json"], "is another output of the same command"),
     ],
 )
 def test_mistakes_with_the_page(model, files, capsys, monkeypatch, arguments, message):

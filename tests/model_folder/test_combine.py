@@ -8,7 +8,7 @@ import shutil
 import pytest
 import tiny_model
 
-from twofold.errors import ModelError
+from twofold.errors import DataError, ModelError
 from twofold.model_folder.combine import combine
 from twofold.model_folder.folder import FORMAT, MANIFEST, open_folder, seal
 from twofold.preprocessing.semantic_augmentation import FILES
@@ -92,7 +92,7 @@ def test_cut_off_writing_leaves_nothing(parts, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("twofold.model_folder.combine.shutil.copyfile", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DataError, match="No space"):
         combine(*parts, tmp_path / "whole")
     assert list(tmp_path.iterdir()) == []
 

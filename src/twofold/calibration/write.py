@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from twofold.calibration.calibration import FILE, to_record
 from twofold.calibration.fit import Fitted
 from twofold.model_folder.card import with_trust
 from twofold.model_folder.folder import RELATIONS, ModelFolder, open_folder, publish, seal
+from twofold.model_folder.place import part_of
 
 CARD = "card.json"
 
@@ -25,14 +25,14 @@ def write_calibrated(model: ModelFolder, out: Path, fitted: Mapping[str, Fitted]
 
     Args:
         model: the folder to copy, with the relation model that it may hold.
-        out: folder to make; may be the model's own, or that of an older model, which it replaces.
+        out: folder to make, in a reserved place; may be the model's own, or that of an older model, which
+            it replaces.
         fitted: by task: ``entities``, ``relations`` or both. What is not there stays as it is.
 
     Raises:
         ModelError: something that is not a model is in the place.
     """
-    part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
+    with part_of(out) as part:
         shutil.copytree(model.path, part)
         for task, each in fitted.items():
             own = task == model.config.task
@@ -42,8 +42,6 @@ def write_calibrated(model: ModelFolder, out: Path, fitted: Mapping[str, Fitted]
         seal(part)
         open_folder(part)
         publish(part, out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _inner(model: ModelFolder) -> ModelFolder:

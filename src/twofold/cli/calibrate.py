@@ -20,6 +20,7 @@ from twofold.console.outputs import RejectLog
 from twofold.console.progress import Progress, watch
 from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.errors import ConfigError, DataError
+from twofold.model_folder.place import reserved
 from twofold.posts import Post, Rejected
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
             "--relations names a second folder, and one is written",
             do="join the two first (twofold combine), or calibrate the relation model alone",
         )
-    extractor = load_model(args.model, args)
-    with watch(None, bar=True) as progress:
+    with reserved(args.out) as place, watch(None, bar=True) as progress:
+        extractor = load_model(args.model, args)
         rejected = RejectLog(None, progress.tell)
         groups = dict(_labelled(args, extractor, rejected))
         fitted = dict(_fitted(args, extractor, groups, progress))
-    write_calibrated(extractor.folder, args.out, fitted)
+        write_calibrated(extractor.folder, place, fitted)
     for what, part in fitted.items():
         print(f"{what}:")
         print("\n".join(f"  {line}" for line in part.told))

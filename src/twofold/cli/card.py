@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from twofold.console.outputs import lines_to
+from twofold.console.outputs import line_writer, to_stdout
+from twofold.files import Outputs
 
 
 def add_parser(subparsers: Any) -> None:
@@ -30,14 +31,14 @@ def run(args: argparse.Namespace) -> int:
     from twofold.pipeline import default_folder
 
     folder = default_folder() if args.model == "default" else Path(args.model)
-    card = read_card(folder)
-    told = "\n".join(pages(card, str(folder)))
-    if args.out is not None:
-        with lines_to(args.out) as write:
-            write(told.rstrip("\n"))
-    if args.json is not None:
-        with lines_to(args.json) as write:
-            write(json.dumps(card, indent=1, ensure_ascii=False))
+    with Outputs([folder / "card.json", folder / "README.md"]) as outputs:
+        page, record = (None if to_stdout(path) else outputs.open(path) for path in (args.out, args.json))
+        card = read_card(folder)
+        told = "\n".join(pages(card, str(folder)))
+        if args.out is not None:
+            line_writer(page)(told.rstrip("\n"))
+        if args.json is not None:
+            line_writer(record)(json.dumps(card, indent=1, ensure_ascii=False))
     if "-" not in (str(args.out), str(args.json)):
         print(told, end="")
     return 0

@@ -7,14 +7,13 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.cli.model_options import add_allow_outside, add_model_options, load_model
 from twofold.console.domain_shift import shift_lines
-from twofold.console.outputs import RejectLog, lines_to
+from twofold.console.outputs import RejectLog, line_writer, to_stdout
 from twofold.console.progress import Progress, watch
 from twofold.console.relation_trust import relation_trust_lines
 from twofold.console.robustness import robustness_lines
@@ -22,6 +21,7 @@ from twofold.console.scores import score_lines
 from twofold.console.trust import trust_lines
 from twofold.errors import ConfigError, DataError
 from twofold.evaluation.trust_report import ALL, TrustReport
+from twofold.files import Input, OutputFile, Outputs
 from twofold.posts import Post, Rejected
 from twofold.scoring.data_facts import data_facts, data_title
 from twofold.scoring.domain_shift import SHIFTS, DomainShiftEvaluation, ShiftOptions, ShiftResult
@@ -113,11 +113,12 @@ def run(args: argparse.Namespace) -> int:
     shifts, robustness = _shift_options(args), _robustness_options(args)
     _check_page(args)
     items = _open(args, args.data)
-    extractor = load_model(args.model, args)
-    begin = time.monotonic()
-    with ExitStack() as stack:
-        write = stack.enter_context(lines_to(args.json)) if args.json else None
-        progress = stack.enter_context(watch(args.data if args.data.is_file() else None, bar=True))
+    source = args.data if args.data.is_file() else None
+    with Outputs(_inputs(args)) as outputs, watch(source, bar=True) as progress:
+        record = None if to_stdout(args.json) else outputs.open(args.json)
+        page = outputs.open(args.report) if args.report else None
+        extractor = load_model(args.model, args)
+        begin = time.monotonic()
         rejected = RejectLog(None, progress.tell)
         result = evaluate_posts(
             extractor,
@@ -132,11 +133,17 @@ def run(args: argparse.Namespace) -> int:
         run_ = _Evaluated(args, extractor, result, len(rejected))
         run_.evaluate_robustness(robustness, progress)
         run_.evaluate_shifts(shifts, progress)
-        run_.write_page()
-        if write is not None:
-            write(json.dumps(run_.record(time.monotonic() - begin), indent=1))
+        if args.json is not None:
+            line_writer(record)(json.dumps(run_.record(time.monotonic() - begin), indent=1))
+        if record is not None:
+            outputs.finish(record)  # whatever becomes of the page
+        run_.write_page(page)
     run_.show()
     return 1 if rejected or any(item.rejected for item in run_.shifts) else 0
+
+
+def _inputs(args: argparse.Namespace) -> list[Input]:
+    return [args.data, *([args.alt_text] if args.alt_text else []), *args.against, *args.seen]
 
 
 def _open(args: argparse.Namespace, path: Path) -> Iterable[Post | Rejected]:
@@ -168,15 +175,9 @@ def _robustness_options(args: argparse.Namespace) -> RobustnessOptions | None:
 
 
 def _check_page(args: argparse.Namespace) -> None:
-    """Complain, before anything is read, of a page with nothing on it, or one that replaces another file."""
-    if args.report is None:
-        return
-    if not args.trust:
+    """Complain, before anything is read, of a page with nothing on it."""
+    if args.report is not None and not args.trust:
         raise ConfigError("--report is the page of --trust", do="add --trust")
-    taken = {"DATA": args.data, "--json": args.json}
-    for name, path in taken.items():
-        if path is not None and path.resolve() == args.report.resolve():
-            raise ConfigError(f"--report and {name} are the same file", do="give another name")
 
 
 def _check(result: EvaluationResult, path: Path, extractor: Extractor, progress: Progress) -> None:
@@ -233,15 +234,15 @@ class _Evaluated:
         )
         self.shifts = list(evaluation.run(self._args.data, options))
 
-    def write_page(self) -> None:
-        if self._args.report is None:
+    def write_page(self, page: OutputFile | None) -> None:
+        if page is None:
             return
         from twofold.report.trust_report import write_trust_report
 
         related = {item.title: item.report for item in self._relation_trust}
         write_trust_report(
             self._trust | related,
-            self._args.report,
+            page,
             model=self._extractor.name,
             data=data_title(self._args.data),
             shifts=[item.shift for item in self.shifts],

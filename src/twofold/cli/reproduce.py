@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twofold.cli.train import need_extra
 from twofold.console.outputs import lines_to
 from twofold.errors import ConfigError, DataError
+from twofold.files import OutputFile
 
 if TYPE_CHECKING:
     from twofold.experiments.plan import Run
@@ -72,6 +73,8 @@ def _reproduce(path: Path, args: argparse.Namespace) -> int:
     if args.list:
         return _list(wanted, runs)
     if not args.collect:
+        for path in _files(table, args):  # whether they can be written is known before the work
+            OutputFile(path, make_folder=True).abandon()
         _train(wanted, runs, args)
     missing = [run for run in wanted if runs.result(run) is None]
     _write(table, runs, args)
@@ -101,12 +104,17 @@ def _write(table: Table, runs: Runs, args: argparse.Namespace) -> None:
     every = runs_of(table)
     results = {run.id: found for run in every if (found := runs.result(run)) is not None}
     summary = summarise(table, every, results)
-    figures = args.json or args.out / f"{table.name}.json"
+    figures, page = _files(table, args)
     with lines_to(figures) as write:
         write(json.dumps(summary, indent=1, ensure_ascii=False))
-    with lines_to(args.out / f"{table.name}.md") as write:
+    with lines_to(page) as write:
         write(render([summary]).rstrip("\n"))
     print(f"{len(results)} of {len(every)} runs are done; figures: {figures}")
+
+
+def _files(table: Table, args: argparse.Namespace) -> tuple[Path, Path]:
+    """Figures and page."""
+    return args.json or args.out / f"{table.name}.json", args.out / f"{table.name}.md"
 
 
 def _render(files: list[Path], out: Path) -> int:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from pathlib import Path
 from typing import Any
 
 from twofold.errors import ModelError
 from twofold.model_folder.folder import FORMAT, RELATIONS, ModelFolder, open_folder, publish, seal
+from twofold.model_folder.place import part_of, reserved
 from twofold.preprocessing import semantic_augmentation as neighbours
 
 _SHARED = ("text.onnx", "picture.onnx", "tokenizer.json", *neighbours.FILES)
@@ -35,12 +35,9 @@ def combine(tagger: Path, relations: Path, out: Path) -> ModelFolder:
         raise ModelError(
             "the relation model would be replaced by the whole", where=str(out), do="choose another folder"
         )
-    part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
+    with reserved(out) as place, part_of(place) as part:
         _write(first, second, part)
-        publish(part, out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        publish(part, place)
     return open_folder(out)
 
 

@@ -30,11 +30,11 @@ from safetensors.numpy import load_file
 from twofold.crf import ChainDecoder, DecisionRule
 from twofold.errors import ModelError
 from twofold.model_folder.config import RENEW, TASK_FILES, FolderConfig, describe, get, read_json
+from twofold.model_folder.place import MANIFEST, check_place
 from twofold.preprocessing import semantic_augmentation as neighbours
 
 FORMAT = 2
 """The newest format this version reads; it writes no other. 1 knew no relations."""
-MANIFEST = "manifest.json"
 RELATIONS = "relations"
 """Where a tagger's folder holds a relation model."""
 _REQUIRED = ("config.json", "tokenizer.json", "text.onnx", "fusion.onnx", "calibration.json")
@@ -260,12 +260,7 @@ def publish(temporary: Path, final: Path) -> None:
     if not final.exists():
         temporary.rename(final)
         return
-    if not final.is_dir() or (any(final.iterdir()) and not (final / MANIFEST).is_file()):
-        raise ModelError(
-            "the place is taken by something that is not a model folder",
-            where=str(final),
-            do=f"choose another folder; the finished model is in {temporary}",
-        )
+    check_place(final, temporary)
     old = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.old")
     final.rename(old)
     try:

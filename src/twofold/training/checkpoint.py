@@ -6,10 +6,13 @@ numbers, not code.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -18,6 +21,24 @@ from twofold.errors import DataError
 from twofold.training.optimiser import Average
 
 State = dict[str, Any]
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Whatever keeps a file from being written in the block, as an error that names it.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap those of the disk
+        raise DataError(
+            f"cannot be written: {getattr(error, 'strerror', None) or str(error)[:200]}",
+            where=str(path),
+            expected="a disk with room for it",
+            do="free some space and run the same command again: it goes on from the last finished epoch",
+        ) from error
 
 
 class Checkpoint:
@@ -52,8 +73,9 @@ class Checkpoint:
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self.path)
+        with writing(self.path):
+            torch.save(state, part)
+            part.replace(self.path)
 
     def load(
         self, model: nn.Module, average: Average, optimiser: Optimizer, schedule: LRScheduler

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from twofold.config import TrainingConfig
 from twofold.models.multimodal import Batch, MultimodalModel
-from twofold.training.checkpoint import Checkpoint
+from twofold.training.checkpoint import Checkpoint, writing
 from twofold.training.cpu import quickened
 from twofold.training.dev_scores import Score
 from twofold.training.examples import Example, Table, batches, collate
@@ -125,7 +125,8 @@ class Trainer:
         dev = self._score()
         score = float(np.mean(list(dev.values())))
         if score > max((row["score"] for row in self.rows), default=-1.0):
-            save_file(self._weights(), self.best)
+            with writing(self.best):
+                save_file(self._weights(), self.best)
         self.average.swap(self.model)
         seconds = round(time.perf_counter() - begin, 1)
         row = {"epoch": epoch + 1, "loss": loss, "dev": dev, "score": score, "seconds": seconds}

@@ -19,6 +19,7 @@ from twofold.encoders.adapters import merge_adapters
 from twofold.encoders.image import ImageEncoder, load_image_encoder
 from twofold.encoders.text import load_text_encoder
 from twofold.errors import ConfigError
+from twofold.model_folder.place import reserved
 from twofold.models.build import build_model, choose
 from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
@@ -57,9 +58,17 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
 
     Raises:
         ConfigError: no training or dev file, or a name that is not known.
-        DataError: a file cannot be read, or a checkpoint there belongs to another training.
+        DataError: a file cannot be read, a checkpoint there belongs to another training, or another
+            training has the same ``out``.
+        ModelError: something that is not a model is in the place.
         MissingExtraError: a package with embedded weights is not installed.
     """
+    with reserved(out) as place:
+        _train(config, place, tell, fresh)
+    return out
+
+
+def _train(config: Config, out: Path, tell: Tell, fresh: bool) -> None:
     ready = make_ready(config, tell)
     work, corpora = Path(f"{out}.{WORK}"), ready.train_sets + ready.dev_sets
     if fresh:
@@ -72,7 +81,6 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
     facts = Facts(config, ready.train_sets, ready.dev_sets, ready.unreadable, rows, parameters)
     image = ready.image.cpu() if ready.image else None
     publish_model(model.cpu(), image, ready.neighbours, ready.task, facts, out, work, tell)
-    return out
 
 
 @dataclass(frozen=True, slots=True)
