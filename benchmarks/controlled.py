@@ -108,7 +108,7 @@ def metrics_of(model: Extractor, file: Path, task: str) -> dict[str, float]:
 
 def _predict(model: Extractor, posts: Sequence[Post], task: str) -> Iterator[Sequence[Entity | Relation]]:
     if task == "relations":
-        yield from model.classify(posts)
+        yield from (pairs.relations for pairs in model.classify_gold_pairs(posts))
         return
     yield from (extraction.entities for extraction in model.extract(posts))
 

@@ -260,7 +260,7 @@ def agreement(job: Job, chain: Chain, posts: Sequence[Post]) -> float:
         DataError: they are not the same model.
     """
     extractor = twofold.load(job.out, threads=1)
-    emissions = [reading.emissions for reading in extractor.read(posts[:CHECKED])]
+    emissions = [reading.emissions for reading in extractor.encode(posts[:CHECKED])]
     spans = extractor.decoder.decode(emissions)
     exported = extractor.decoder.confidences(emissions, spans)
     here = chain.decoder.confidences(chain.emissions[:CHECKED], spans)

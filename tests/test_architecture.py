@@ -27,6 +27,7 @@ BELOW: dict[str, set[str]] = {
     "errors": set(),
     "posts": set(),
     "crf": set(),
+    "deprecation": set(),
     "records": {"posts"},
     "__main__": {"cli"},
     "config": {"errors"},
@@ -41,7 +42,8 @@ BELOW: dict[str, set[str]] = {
     "calibration": {"errors", "posts", "crf", "evaluation", "model_folder", "inference"},
     "report": {SELF, "errors", "files", "posts", "evaluation", "preprocessing"},
     "pipeline": {
-        "errors", "posts", "crf", "corpora", "preprocessing", "model_folder", "inference", "calibration",
+        "deprecation", "errors", "posts", "crf", "corpora", "preprocessing", "model_folder", "inference",
+        "calibration",
     },
     "robustness": {"errors", "posts", "evaluation", "preprocessing", "pipeline"},
     SELF: {"errors", "posts", "corpora", "pipeline"},

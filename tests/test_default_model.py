@@ -25,7 +25,7 @@ def test_it_is_small_and_knows_four_types(extractor: Extractor) -> None:
     sizes = [file.stat().st_size for file in default_folder().rglob("*") if file.is_file()]
     assert sum(sizes) <= 70e6
     assert sorted(extractor.types) == ["LOC", "MISC", "ORG", "PER"]
-    assert extractor.folder.config.sources == ("text", "picture", "alt_text")
+    assert extractor.folder.config.modalities == ("text", "picture", "alt_text")
 
 
 def test_it_finds_relations_in_the_order_of_their_meaning(extractor: Extractor) -> None:
@@ -34,7 +34,7 @@ def test_it_finds_relations_in_the_order_of_their_meaning(extractor: Extractor) 
         (relation,) = (r for r in found.relations if {r.head.text, r.tail.text} == {"Rome", "Colosseum"})
         assert (relation.head.text, relation.type) == ("Rome", "/loc/loc/contain")
         assert 0 < (relation.confidence or 0) < 1
-    assert twofold.load(relations=False).relations == ()
+    assert twofold.load(relation_model=False).relations == ()
 
 
 def test_no_file_tells_where_it_was_made() -> None:
@@ -50,15 +50,15 @@ def test_it_promises_and_its_card_says_on_what(extractor: Extractor) -> None:
     assert card["trust"]["fitted_on"] == [part["name"] for part in card["dev"]]
     told = [(place / "README.md").read_text(encoding="utf-8") for place in (folder, folder / "relations")]
     assert list(pages(card, "")) == told
-    marked = twofold.load(max_error=0.1, sets=0.9)
+    marked = twofold.load(max_error=0.1, coverage=0.9)
     (found,) = marked.extract(["Anna Smith met Bob Jones in Paris"])
     assert {entity.review for entity in found.entities} <= {True, False}
     assert all(entity.type in entity.candidates for entity in found.entities)
     (related,) = marked.extract(["Rome is home to the Colosseum"])
     assert [r.review for r in related.relations] == [True]  # nothing useful can be promised of relations
     risks = {risk["error"]: risk["threshold"] for risk in card["trust"]["measured"]["risks"]}
-    assert marked.promise is not None
-    assert marked.promise.threshold == pytest.approx(risks[0.1], abs=1e-6)
+    assert marked.entity_risk is not None
+    assert marked.entity_risk.threshold == pytest.approx(risks[0.1], abs=1e-6)
 
 
 def test_the_examples_give_entities_with_evidence(extractor: Extractor) -> None:

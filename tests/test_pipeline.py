@@ -68,7 +68,7 @@ def test_entities_with_confidence_and_evidence(extractor):
 
 def test_confidence_is_the_tempered_marginal_and_evidence_a_mean_over_the_words(extractor):
     post = twofold.Post(1, "Anna Smith left", alt_text="two faces")
-    (reading,), extraction = list(extractor.read([post])), next(extractor.extract([post]))
+    (reading,), extraction = list(extractor.encode([post])), next(extractor.extract([post]))
     span = TagSpan(0, 2, "PER")
     expected = extractor.decoder.confidences([reading.emissions], [[span]], 1.25)[0][0]
     entity = extraction.entities[0]
@@ -105,7 +105,7 @@ def test_posts_stream(extractor):
 
 def test_read_then_decode_is_extract(extractor):
     posts = ["Anna Smith", "", "paris and NASA"]
-    assert extractor.decode(list(extractor.read(posts))) == list(extractor.extract(posts))
+    assert extractor.decode(list(extractor.encode(posts))) == list(extractor.extract(posts))
 
 
 def test_a_broken_picture_is_reported_and_the_text_read(extractor, tmp_path):
@@ -268,7 +268,7 @@ def test_no_default_model(monkeypatch, tmp_path):
     assert default_folder().name == "default"
 
 
-def test_unknown_sources(tmp_path):
+def test_unknown_modalities(tmp_path):
     folder = tiny_model.build(tmp_path / "model")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["sources"] = ["text", "picture", "smell"]
@@ -276,7 +276,7 @@ def test_unknown_sources(tmp_path):
     from twofold.model_folder.folder import seal
 
     seal(folder)
-    with pytest.raises(ModelError, match=r"wants the sources text, picture, smell.*install a newer"):
+    with pytest.raises(ModelError, match=r"uses the modalities text, picture, smell.*install a newer"):
         twofold.load(folder)
 
 

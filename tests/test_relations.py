@@ -31,7 +31,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def extractor(folders):
-    return twofold.load(folders[0], relations=folders[1], threads=1)
+    return twofold.load(folders[0], relation_model=folders[1], threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +114,13 @@ def test_a_broken_picture_still_gives_relations_from_the_text(extractor):
 
 
 def test_posts_without_pairs_open_no_relation_graph(folders):
-    extractor = twofold.load(folders[0], relations=folders[1])
+    extractor = twofold.load(folders[0], relation_model=folders[1])
     list(extractor.extract(["nothing", "Anna", "Anna of MISC", ""]))
-    sessions = extractor._linker.reader.network.sessions
+    sessions = extractor._relations.classifier.network.sessions
     assert sessions.opened == ("fusion",)  # Anna of MISC: an organisation by its letters
-    again = twofold.load(folders[0], relations=folders[1])
+    again = twofold.load(folders[0], relation_model=folders[1])
     list(again.extract(["nothing", "Anna", "paris paris", ""]))
-    assert again._linker.reader.network.sessions.opened == ()
+    assert again._relations.classifier.network.sessions.opened == ()
 
 
 def test_very_many_entities(extractor, validator):
@@ -153,7 +153,7 @@ def test_a_combined_folder_is_found_and_can_be_told_not_to(folders, tmp_path, ex
     assert both.relations == tuple(tiny_model.RELATIONS[1:])
     one, other = next(both.extract([TEXT])), next(extractor.extract([TEXT]))
     assert (one.entities, one.relations) == (other.entities, other.relations)
-    without = twofold.load(tmp_path / "both", relations=False)
+    without = twofold.load(tmp_path / "both", relation_model=False)
     assert without.relations == ()
     assert next(without.extract([TEXT])).relations == ()
 
@@ -162,14 +162,14 @@ def test_a_cache_changes_nothing(folders, extractor, tmp_path):
     posts = [{"id": 1, "text": TEXT, "image": png("teal")}]
     plain = list(extractor.extract(posts))
     for _ in range(2):
-        kept = twofold.load(folders[0], relations=folders[1], cache=tmp_path)
+        kept = twofold.load(folders[0], relation_model=folders[1], cache=tmp_path)
         assert list(kept.extract(posts)) == plain
     assert len(list(tmp_path.rglob("*.npy"))) == 1
 
 
 def test_models_without_evidence(folders, tmp_path, validator):
     plain = tiny_model.build_relations(tmp_path / "plain", evidence=False, sources=("text",))
-    extraction = next(twofold.load(folders[0], relations=plain).extract([TEXT]))
+    extraction = next(twofold.load(folders[0], relation_model=plain).extract([TEXT]))
     assert len(extraction.relations) == 3
     assert extraction.relations[0].uncertainty is None
     assert extraction.relations[0].sources == {}
@@ -179,7 +179,7 @@ def test_models_without_evidence(folders, tmp_path, validator):
 def test_a_picture_that_only_the_relation_model_looks_at(folders, tmp_path):
     blind = tiny_model.build(tmp_path / "blind", sources=("text",))
     posts = [{"id": 1, "text": TEXT, "image": png()}, {"id": 2, "text": "Anna", "image": png()}]
-    seen, not_wanted = twofold.load(blind, relations=folders[1]).extract(posts)
+    seen, not_wanted = twofold.load(blind, relation_model=folders[1]).extract(posts)
     assert seen.picture.status == "read"
     assert list(seen.relations[0].sources) == ["text", "picture"]
     assert not_wanted.picture == twofold.PictureReport("none", "this model looks at no pictures")
@@ -203,7 +203,7 @@ def test_given_pairs_are_judged_in_their_own_order(extractor):
         ("Anna Smith", "None", "NASA"),
         ("Anna", "/per/loc/place_of_residence", "paris"),
     )
-    found, none = extractor.classify([post, Post(2, "lol")])
+    found, none = (pairs.relations for pairs in extractor.classify_gold_pairs([post, Post(2, "lol")]))
     assert none == ()
     # What the gold says, types included, changes nothing: they are the tagger's, and being guesses they
     # forbid nothing. The tiny model says the same of any pair.
@@ -218,7 +218,8 @@ def test_given_pairs_that_overlap_or_hold_no_word(extractor):
     text = "Anna Smith \u200b left"
     overlapping = Relation(Entity(0, 10, text[:10], ""), Entity(5, 10, text[5:10], ""), "/per/per/peer")
     empty = Relation(Entity(0, 4, "Anna", ""), Entity(11, 12, "\u200b", ""), "/per/per/peer")
-    (found,) = extractor.classify([Post(1, text, relations=(empty, overlapping, empty))])
+    (pairs,) = extractor.classify_gold_pairs([Post(1, text, relations=(empty, overlapping, empty))])
+    found = pairs.relations
     assert [r.type for r in found] == ["None", "/per/org/member_of", "None"]
     assert [r.confidence is None for r in found] == [True, False, True]
 
@@ -228,7 +229,8 @@ def test_a_relation_model_alone_takes_types_from_gold_entities_only(folders):
     assert alone.types == ()
     pair = ("Anna Smith", "/per/org/member_of", "NASA")
     entities = (Entity(0, 10, "Anna Smith", "PER"), Entity(18, 22, "NASA", "ORG"))
-    with_types, without = alone.classify([gold(TEXT, pair, entities=entities), gold(TEXT, pair)])
+    posts = [gold(TEXT, pair, entities=entities), gold(TEXT, pair)]
+    with_types, without = (pairs.relations for pairs in alone.classify_gold_pairs(posts))
     assert with_types[0].head.type == "PER"
     assert with_types[0].type == "/per/org/member_of"
     assert without[0].head.type == ""
@@ -261,7 +263,7 @@ def test_a_span_given_under_two_types_is_not_related_to_itself(folders):
     assert extraction.relations == ()
 
 
-@pytest.mark.parametrize("ask", ["decoder", "read", "decode"])
+@pytest.mark.parametrize("ask", ["decoder", "encode", "decode"])
 def test_a_relation_model_is_no_tagger(folders, ask):
     alone = twofold.load(folders[1])
     with pytest.raises(ModelError, match="a relation model finds no entities; expected a tagger"):
@@ -270,14 +272,14 @@ def test_a_relation_model_is_no_tagger(folders, ask):
 
 def test_a_tagger_classifies_no_relations(folders):
     with pytest.raises(ModelError, match="the model knows no relations"):
-        twofold.load(folders[0]).classify([])
+        twofold.load(folders[0]).classify_gold_pairs([])
 
 
 def test_mistakes(folders):
     with pytest.raises(ModelError, match="the model is for relations; expected a tagger"):
-        twofold.load(folders[1], relations=folders[1])
+        twofold.load(folders[1], relation_model=folders[1])
     with pytest.raises(ModelError, match="the model is for entities; expected a relation model"):
-        twofold.load(folders[0], relations=folders[0])
+        twofold.load(folders[0], relation_model=folders[0])
 
 
 def test_calibration_changes_no_relation(folders, extractor, tmp_path):
@@ -291,7 +293,7 @@ def test_calibration_changes_no_relation(folders, extractor, tmp_path):
             json.dumps({"temperature": 1.0, "temperatures": {"/per/per/peer": heat}}), encoding="utf-8"
         )
         seal(hot)
-        found = list(twofold.load(folders[0], relations=hot, threads=1).extract(texts))
+        found = list(twofold.load(folders[0], relation_model=hot, threads=1).extract(texts))
         assert [said(extraction) for extraction in found] == expected
         confidence = found[0].relations[0].confidence
         assert (confidence > 0.9) == (heat < 1)
@@ -310,8 +312,8 @@ def test_given_ends_are_told_as_in_use_whichever_comes_first(extractor):
     forth = [("Anna Smith", "NASA"), ("Anna Smith", "paris"), ("NASA", "paris")]
     back = [pair[::-1] for pair in forth]
     for pairs in (forth, back, [*forth, *back]):
-        (linked,) = extractor.either_way([given(*pairs)])
-        assert sorted(said(linked)) == sorted(in_use)
-        assert [link.verdict.label for link in linked.links] == [r.type for r in linked.relations]
-    (linked,) = extractor.linked([TEXT])
-    assert said(linked) == in_use
+        (found,) = extractor.extract_gold_pairs([given(*pairs)])
+        assert sorted(said(found)) == sorted(in_use)
+        assert [item.prediction.label for item in found.predictions] == [r.type for r in found.relations]
+    (found,) = extractor.extract_relations([TEXT])
+    assert said(found) == in_use

@@ -1,11 +1,11 @@
-"""The one door: load a model, extract from posts.
+"""The Python interface: load a model, extract from posts.
 
     extractor = twofold.load()
     for extraction in extractor.extract([{"id": 1, "text": "Sunset in Paris", "image": "p.jpg"}]):
         ...
 
-Posts stream through in groups of bounded size; results come in the order of the posts. It does not know
-files of posts, nor training.
+Posts are processed in groups of bounded size; results come in the order of the posts. It does not know files
+of posts, nor training.
 """
 
 from __future__ import annotations
@@ -15,59 +15,67 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal, overload
 
-from twofold.calibration.review_policy import entity_judge, following_judge, relation_judge
+from twofold.calibration.review_policy import entity_decider, following_relation_decider, relation_decider
 from twofold.calibration.risk_control import RiskControl
 from twofold.corpora.post_stream import PostLike, grouped, with_rejected
 from twofold.crf import ChainDecoder
+from twofold.deprecation import renamed_arguments
 from twofold.errors import ConfigError, ModelError
-from twofold.inference.encode import Reading
-from twofold.inference.entities import EntityFinder, Found, Given, Predicted, warnings_on
-from twofold.inference.modality_states import PostSources
-from twofold.inference.relation_classifier import RelationReader
-from twofold.inference.relation_extractor import Linked, Linker
+from twofold.inference.encode import EncodedPost
+from twofold.inference.entities import (
+    EntityBatch,
+    EntityProvider,
+    PredictedEntities,
+    ProvidedEntities,
+    warnings_on,
+)
+from twofold.inference.modality_states import ModalityStates
+from twofold.inference.relation_classifier import RelationClassifier
+from twofold.inference.relation_extractor import PostRelations, RelationExtractor
 from twofold.inference.tagger import Tagger
-from twofold.model_folder.combine import combine as join
+from twofold.model_folder.combine import combine as combine_folders
 from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import ModelFolder, open_folder
-from twofold.posts import Entity, Extraction, PictureReport, Post, Rejected, Relation
+from twofold.posts import Entity, Extraction, PictureReport, Post, Rejected
 from twofold.preprocessing.images import FeatureCache
 
 
 def default_folder() -> Path:
-    """Where the model that ships with the package lies."""
+    """The folder of the model that ships with the package."""
     return Path(__file__).parent / "models_data" / "default"
 
 
+@renamed_arguments(relations="relation_model", sets="coverage")
 def load(
     folder: Path | str | None = None,
     *,
-    relations: Path | str | Literal[False] | None = None,
+    relation_model: Path | str | Literal[False] | None = None,
     threads: int | None = None,
     cache: Path | str | None = None,
     max_error: float | None = None,
     max_relation_error: float | None = None,
-    sets: float | None = None,
+    coverage: float | None = None,
 ) -> Extractor:
     """Load a model.
 
     Args:
         folder: a model folder; None for the model that ships with the package. A relation model alone
-            finds no entities: it relates those that posts give.
-        relations: folder of a relation model to go with it; None for the one that the folder may hold,
-            False to look for no relations.
+            predicts no entities: it extracts relations between the entities that posts provide.
+        relation_model: folder of a relation model to use with it; None for the one that the folder may
+            hold, False to extract no relations.
         threads: threads one graph may use; None for as many as there are cores.
-        cache: folder where features of pictures are kept between runs; None to keep none.
-        max_error: part of the entities kept that may be wrong, and of the relations kept, as far as the
-            model's calibration can promise; the others are marked for review. None to mark none. Where it
-            cannot be promised of relations, all of them are marked.
-        max_relation_error: the same of relations alone, where it shall be another; None for the same.
-        sets: how often the set of types given with each entity and relation shall hold the truth; None for
-            no sets.
+        cache: folder that keeps features of pictures between runs; None for no cache.
+        max_error: highest error rate among the entities kept, and among the relations kept, as far as the
+            model's calibration can guarantee it; the others are marked for review. None to mark none.
+            Where it cannot be guaranteed for relations, all of them are marked.
+        max_relation_error: highest error rate among the relations kept, where it is not ``max_error``.
+        coverage: rate at which the set of types given with each entity and relation (its ``candidates``)
+            shall cover the true one; None for no sets.
 
     Raises:
-        ModelError: a folder is missing, half-written, from a newer version, was altered, is for
-            another task, or not calibrated for what is asked.
-        ConfigError: threads is not a number above 0, or the error asked for cannot be promised.
+        ModelError: a folder is missing, incomplete, from a newer or older version, was altered, is for
+            another task, or is not calibrated for what is asked.
+        ConfigError: threads is not a number above 0, or the error rate cannot be guaranteed.
     """
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}", expected="a number above 0")
@@ -77,34 +85,35 @@ def load(
             where=str(default_folder()),
             do="install the released package, or give a model folder (`twofold train` writes one)",
         )
-    opened = open_folder(Path(folder) if folder is not None else default_folder())
-    related = opened.relations if relations is None else None
-    if relations:
-        related = open_folder(Path(relations))
-    kept = Path(cache) if cache is not None else None
+    model = open_folder(Path(folder) if folder is not None else default_folder())
+    relation_folder = model.relations if relation_model is None else None
+    if relation_model:
+        relation_folder = open_folder(Path(relation_model))
     return Extractor(
-        opened,
-        related,
+        model,
+        relation_folder,
         threads=threads,
-        cache=kept,
+        cache=Path(cache) if cache is not None else None,
         max_error=max_error,
         max_relation_error=max_relation_error,
-        sets=sets,
+        coverage=coverage,
     )
 
 
-def combine(tagger: Path | str | None, relations: Path | str, out: Path | str) -> ModelFolder:
-    """Join a tagger and a relation model in one folder, which `load` then gives whole.
+@renamed_arguments(relations="relation_model")
+def combine(tagger: Path | str | None, relation_model: Path | str, out: Path | str) -> ModelFolder:
+    """Combine a tagger and a relation model in one folder, which `load` then loads as one model.
 
     Args:
         tagger: folder of a tagger; None for the model that ships with the package.
-        relations: folder of a relation model.
-        out: the folder to make.
+        relation_model: folder of a relation model.
+        out: the folder to write.
 
     Raises:
-        ModelError: a folder is not what it should be, or something else is in the place.
+        ModelError: a folder is not what it should be, or ``out`` holds something else than a model.
     """
-    return join(Path(tagger) if tagger is not None else default_folder(), Path(relations), Path(out))
+    tagger_folder = Path(tagger) if tagger is not None else default_folder()
+    return combine_folders(tagger_folder, Path(relation_model), Path(out))
 
 
 class Extractor:
@@ -112,93 +121,99 @@ class Extractor:
 
     Args:
         folder: a checked model folder.
-        relations: a checked folder of a relation model; None to look for no relations.
+        relation_folder: a checked folder of a relation model; None to extract no relations.
         threads: threads one graph may use; None for as many as there are cores.
-        cache: folder where features of pictures are kept between runs; None to keep none.
+        cache: folder that keeps features of pictures between runs; None for no cache.
         max_error: as of `load`, and so are the others.
 
     Attributes:
         folder: the model folder.
-        promise: of the part of the entities kept that may be wrong; None where none was asked for.
-        relation_promise: the same of relations.
+        entity_risk: the control of the entities' error rate; None where no ``max_error`` was given.
+        relation_risk: the same of relations.
     """
 
+    @renamed_arguments(relations="relation_folder", sets="coverage")
     def __init__(
         self,
         folder: ModelFolder,
-        relations: ModelFolder | None = None,
+        relation_folder: ModelFolder | None = None,
         *,
         threads: int | None = None,
         cache: Path | None = None,
         max_error: float | None = None,
         max_relation_error: float | None = None,
-        sets: float | None = None,
+        coverage: float | None = None,
     ) -> None:
         self.folder = folder
-        self.promise: RiskControl | None = None
-        self.relation_promise: RiskControl | None = None
+        self.entity_risk: RiskControl | None = None
+        self.relation_risk: RiskControl | None = None
         self._tagger: Tagger | None = None
-        self._finder: EntityFinder = Given()
-        if folder.config.task == "relations" and relations is None:
-            relations = folder
+        self._entities: EntityProvider = ProvidedEntities()
+        if folder.config.task == "relations" and relation_folder is None:
+            relation_folder = folder
         else:
-            judge = entity_judge(folder, max_error, sets)
-            self.promise = judge.promise
-            self._tagger = Tagger(folder, threads, _kept(folder, cache), judge)
-            self._finder = Predicted(self._tagger)
-        self._linker: Linker | None = None
-        if relations is not None:
-            lender = self._tagger.network if self._tagger else None
-            reader = RelationReader(relations, threads, _kept(relations, cache), lender)
+            decider = entity_decider(folder, max_error, coverage)
+            self.entity_risk = decider.risk
+            self._tagger = Tagger(folder, threads, _feature_cache(folder, cache), decider)
+            self._entities = PredictedEntities(self._tagger)
+        self._relations: RelationExtractor | None = None
+        if relation_folder is not None:
+            shared = self._tagger.network if self._tagger else None
+            picture_cache = _feature_cache(relation_folder, cache)
+            classifier = RelationClassifier(relation_folder, threads, picture_cache, shared)
             if max_relation_error is None and self._tagger is not None:
-                said = following_judge(relations, max_error, sets)
+                relations = following_relation_decider(relation_folder, max_error, coverage)
             else:
                 limit = max_error if max_relation_error is None else max_relation_error
-                said = relation_judge(relations, limit, sets)
-            self.relation_promise = said.promise
-            self._linker = Linker(reader, judge=said)
+                relations = relation_decider(relation_folder, limit, coverage)
+            self.relation_risk = relations.risk
+            self._relations = RelationExtractor(classifier, decider=relations)
         elif max_relation_error is not None:
-            self._needed_linker()
+            self._relation_extractor()
 
     @property
     def name(self) -> str:
         """Name of the model; of both models where they do not come in one folder."""
-        related = self._linker.reader.folder if self._linker else self.folder
-        if related.path in (self.folder.path, self.folder.relations and self.folder.relations.path):
+        relation_folder = self._relations.classifier.folder if self._relations else self.folder
+        if relation_folder.path in (self.folder.path, self.folder.relations and self.folder.relations.path):
             return self.folder.config.name
-        return f"{self.folder.config.name}+{related.config.name}"
+        return f"{self.folder.config.name}+{relation_folder.config.name}"
 
     @property
     def types(self) -> tuple[str, ...]:
-        """Entity types the model knows; none for a relation model alone."""
+        """Entity types the model predicts; none for a relation model alone."""
         return self._tagger.decoder.types if self._tagger else ()
 
     @property
     def relation_folder(self) -> ModelFolder:
         """Folder of the relation model; a tagger alone has none (ModelError)."""
-        return self._needed_linker().reader.folder
+        return self._relation_extractor().classifier.folder
 
     @property
     def relations(self) -> tuple[str, ...]:
-        """Relations the model knows, "None" left out; none for a tagger alone."""
-        labels = self._linker.reader.labels if self._linker else ()
+        """Relations the model predicts, without "None"; none for a tagger alone."""
+        labels = self._relations.classifier.labels if self._relations else ()
         return tuple(label for label in labels if label != NO_RELATION)
 
     @property
     def tagger(self) -> Tagger:
-        """What finds entities; a relation model alone has none (ModelError)."""
-        return self._needed_tagger()
+        """The tagger; a relation model alone has none (ModelError)."""
+        if self._tagger is None:
+            raise ModelError(
+                "a relation model finds no entities", where=str(self.folder.path), expected="a tagger"
+            )
+        return self._tagger
 
     @property
     def symmetric(self) -> frozenset[str]:
-        """Relations among these that hold both ways."""
-        relation = self._linker.reader.folder.config.relation if self._linker else None
+        """The symmetric relations among these."""
+        relation = self._relations.classifier.folder.config.relation if self._relations else None
         return relation.symmetric if relation else frozenset()
 
     @property
     def decoder(self) -> ChainDecoder:
-        """The tagger's CRF."""
-        return self._needed_tagger().decoder
+        """The tagger's CRF; a relation model alone has none (ModelError)."""
+        return self.tagger.decoder
 
     @overload
     def extract(
@@ -217,163 +232,164 @@ class Extractor:
         batch_size: int = 32,
         on_error: Literal["raise", "reject"] = "raise",
     ) -> Iterator[Extraction] | Iterator[Extraction | Rejected]:
-        """Find entities and relations in posts, one extraction a post, in order.
+        """Extract entities and relations from posts, one extraction for each post, in order.
 
-        Memory does not grow with the number of posts. A picture that cannot be read is said so in
-        the extraction; the text is read all the same.
+        Memory does not grow with the number of posts. Where a picture cannot be read, the extraction says
+        so and uses the text alone.
 
         Args:
-            posts: any iterable, taken as it is needed.
-            batch_size: windows of text read at once.
-            on_error: what to do with an item that is no post: "raise" an InputError, or "reject" it: a
-                `Rejected` with the reason comes in its place, and the others go on. Items that a reader
-                rejected are then passed on, too.
+            posts: any iterable, consumed lazily.
+            batch_size: windows of text in a batch.
+            on_error: what to do with an item that is not a post: "raise" an InputError, or "reject" it, which
+                yields a `Rejected` with the reason in its place and goes on. With "reject", items that a
+                reader rejected are passed on, too.
 
         Raises:
-            InputError: ``posts`` is a single post, or (while iterating) an item is no post.
-            ConfigError: batch_size is not a number above 0, or on_error is none of the two.
+            InputError: ``posts`` is a single post, or (while iterating) an item is not a post.
+            ConfigError: batch_size is not a number above 0, or on_error is neither of the two.
         """
         if on_error == "reject":
-            return with_rejected(posts, batch_size, lambda group: self._extracted(group, batch_size))
+            return with_rejected(posts, batch_size, lambda group: self._extractions(group, batch_size))
         if on_error != "raise":
             raise ConfigError(f"on_error is {on_error!r}", expected='"raise" or "reject"')
-        return (extraction for extraction, _ in self.traced(posts, batch_size=batch_size))  # type: ignore[arg-type]
-
-    def _extracted(self, posts: Sequence[Post], batch_size: int) -> list[Extraction]:
-        return [extraction for extraction, _ in self._extractions(posts, batch_size)]
-
-    def traced(
-        self, posts: Iterable[PostLike], *, batch_size: int = 32
-    ) -> Iterator[tuple[Extraction, Reading | None]]:
-        """As `extract`, each with what the tagger saw in the post; None for a relation model alone."""
-        groups = grouped(posts, batch_size)
+        groups = grouped(posts, batch_size)  # type: ignore[arg-type]
         return chain.from_iterable(self._extractions(group, batch_size) for group in groups)
 
-    def classify(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[tuple[Relation, ...]]:
-        """What the pairs of the posts' gold relations are taken for, "None" included.
+    def extract_with_encodings(
+        self, posts: Iterable[PostLike], *, batch_size: int = 32
+    ) -> Iterator[tuple[Extraction, EncodedPost | None]]:
+        """As `extract`, with the tagger's encoding of each post; None for a relation model alone."""
+        groups = grouped(posts, batch_size)
+        return chain.from_iterable(self._extract(group, batch_size) for group in groups)
 
-        What the gold says of them is not looked at: ends have the types that the tagger gives their
-        words, or without a tagger those of gold entities. Arguments and errors as in `extract`.
+    def extract_relations(
+        self, posts: Iterable[PostLike], *, batch_size: int = 32
+    ) -> Iterator[PostRelations]:
+        """The relations of `extract` with the class predictions they rest on.
+
+        Arguments and errors as of `extract`, and
+
+        Raises:
+            ModelError: the model has no relation model.
+        """
+        extractor, groups = self._relation_extractor(), grouped(posts, batch_size)
+
+        def extract(group: Sequence[Post]) -> list[PostRelations]:
+            batch = self._entities.entities(group, batch_size)
+            return extractor.extract(batch.posts, batch_size, self._reusable(batch))
+
+        return chain.from_iterable(map(extract, groups))
+
+    def extract_gold_pairs(
+        self, posts: Iterable[PostLike], *, batch_size: int = 32
+    ) -> Iterator[PostRelations]:
+        """Relations that would be extracted between the arguments of the posts' gold relations.
+
+        As `extract_relations`, with these arguments as the entities and no other pairs. The gold direction is
+        not used: as in extraction both directions are classified. Pairs predicted as "None" are left out.
+        """
+        extractor, groups = self._relation_extractor(), grouped(posts, batch_size)
+
+        def extract(group: Sequence[Post]) -> list[PostRelations]:
+            batch, pairs = self._entities.gold_pairs(group, batch_size)
+            return extractor.extract_pairs(batch.posts, pairs, batch_size, self._reusable(batch))
+
+        return chain.from_iterable(map(extract, groups))
+
+    def classify_gold_pairs(
+        self, posts: Iterable[PostLike], *, batch_size: int = 32
+    ) -> Iterator[PostRelations]:
+        """The predicted class, "None" included, of the (head, tail) of each gold relation of the posts.
+
+        The gold label is not used, nor are the types of its arguments: these have the types that the tagger
+        predicts for their words, or without a tagger those of gold entities. Arguments and errors as of
+        `extract_relations`.
 
         Returns:
             For each post a relation for each of its gold relations, in their order.
-
-        Raises:
-            ModelError: the model knows no relations.
         """
-        return (row.relations for row in self.classified(posts, batch_size=batch_size))
+        extractor, groups = self._relation_extractor(), grouped(posts, batch_size)
+        constrained = not self._entities.types_are_predicted
 
-    def classified(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Linked]:
-        """As `classify`, and what became of each picture."""
-        linker = self._needed_linker()
-        groups = grouped(posts, batch_size)
-        return chain.from_iterable(self._classified(linker, group, batch_size) for group in groups)
+        def classify(group: Sequence[Post]) -> list[PostRelations]:
+            batch, pairs = self._entities.gold_pairs(group, batch_size)
+            modalities = self._reusable(batch)
+            return extractor.classify_pairs(batch.posts, pairs, batch_size, modalities, constrained)
 
-    def either_way(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Linked]:
-        """What would be told of the pairs of the posts' gold relations, were these the entities found.
+        return chain.from_iterable(map(classify, groups))
 
-        As `classify`, but nobody says which end is the head: as in use both orders are read, and a relation
-        is told where it is the most probable in one. Pairs in no relation are not told.
+    def encode(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[EncodedPost]:
+        """The tagger's encoding of each post; `decode` turns encoded posts into extractions.
+
+        Arguments and errors as of `extract`.
         """
-        linker = self._needed_linker()
-        groups = grouped(posts, batch_size)
-        return chain.from_iterable(self._either_way(linker, group, batch_size) for group in groups)
+        encode = self.tagger.encoder.encode
+        return chain.from_iterable(encode(group, batch_size) for group in grouped(posts, batch_size))
 
-    def linked(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Linked]:
-        """The relations of `extract`, with what they rest on. Arguments and errors as there, and
-
-        Raises:
-            ModelError: the model knows no relations.
-        """
-        linker = self._needed_linker()
-        for group in grouped(posts, batch_size):
-            found = self._finder.find(group, batch_size)
-            yield from linker.link(found.posts, batch_size, self._shared(found))
-
-    def read(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Reading]:
-        """What the tagger saw in each post, before decoding; `decode` makes extractions of it.
-
-        Arguments and errors as in `extract`.
-        """
-        read = self._needed_tagger().reader.read
-        return chain.from_iterable(read(group, batch_size) for group in grouped(posts, batch_size))
-
-    def decode(self, readings: Sequence[Reading]) -> list[Extraction]:
-        """Extractions of some readings, in order, without relations."""
-        found = self._needed_tagger().entities(readings)
+    def decode(self, encoded_posts: Sequence[EncodedPost]) -> list[Extraction]:
+        """Extractions from encoded posts, in order, without relations."""
+        entities = self.tagger.entities(encoded_posts)
         return [
-            Extraction(r.post.id, r.post.text, row, r.picture, self.name, warnings=warnings_on(r))
-            for r, row in zip(readings, found, strict=True)
+            Extraction(e.post.id, e.post.text, row, e.picture, self.name, warnings=warnings_on(e))
+            for e, row in zip(encoded_posts, entities, strict=True)
         ]
 
-    def judge(
-        self, readings: Sequence[Reading], entities: Sequence[Sequence[Entity]]
+    def score_entities(
+        self, encoded_posts: Sequence[EncodedPost], entities: Sequence[Sequence[Entity]]
     ) -> list[tuple[Entity, ...]]:
-        """What the readings say of given entities of each post, whether they would be found there or not.
+        """Given entities with the model's confidence and evidence, whether it would predict them or not.
 
         Args:
-            readings: of some posts.
-            entities: of each, such as those found in the same post with another picture.
+            encoded_posts: some posts.
+            entities: of each post, such as those predicted for the same post with another picture.
         """
-        return self._needed_tagger().judge(readings, entities)
+        return self.tagger.score_entities(encoded_posts, entities)
 
-    def _extractions(
+    def _extractions(self, posts: Sequence[Post], batch_size: int) -> list[Extraction]:
+        return [extraction for extraction, _ in self._extract(posts, batch_size)]
+
+    def _extract(
         self, posts: Sequence[Post], batch_size: int
-    ) -> list[tuple[Extraction, Reading | None]]:  # fmt: skip
-        found = self._finder.find(posts, batch_size)
-        linked = [Linked(()) for _ in posts]
-        if self._linker is not None:
-            linked = self._linker.link(found.posts, batch_size, self._shared(found))
+    ) -> list[tuple[Extraction, EncodedPost | None]]:  # fmt: skip
+        batch = self._entities.entities(posts, batch_size)
+        relations = [PostRelations(()) for _ in posts]
+        if self._relations is not None:
+            relations = self._relations.extract(batch.posts, batch_size, self._reusable(batch))
         extractions = [
             Extraction(
                 post.id,
                 post.text,
-                tuple(found.posts[i].entities),
-                _picture(found.pictures[i], linked[i].picture),
+                tuple(batch.posts[i].entities),
+                _picture(batch.pictures[i], relations[i].picture),
                 self.name,
-                relations=linked[i].relations,
-                warnings=found.warnings[i] + linked[i].warnings,
+                relations=relations[i].relations,
+                warnings=batch.warnings[i] + relations[i].warnings,
             )
             for i, post in enumerate(posts)
         ]
-        readings: Sequence[Reading | None] = found.readings or [None] * len(posts)
-        return list(zip(extractions, readings, strict=True))
+        encoded_posts: Sequence[EncodedPost | None] = batch.encoded_posts or [None] * len(posts)
+        return list(zip(extractions, encoded_posts, strict=True))
 
-    def _classified(self, linker: Linker, posts: Sequence[Post], batch_size: int) -> list[Linked]:
-        found, ends = self._finder.ends(posts, batch_size)
-        return linker.classify(found.posts, ends, batch_size, self._shared(found), self._finder.guesses)
-
-    def _either_way(self, linker: Linker, posts: Sequence[Post], batch_size: int) -> list[Linked]:
-        found, ends = self._finder.ends(posts, batch_size)
-        return linker.either_way(found.posts, ends, batch_size, self._shared(found))
-
-    def _shared(self, found: Found) -> PostSources | None:
-        """Sources that the tagger read just as the relation model would."""
-        if self._linker is None or found.sources is None:
+    def _reusable(self, batch: EntityBatch) -> ModalityStates | None:
+        """States of the tagger's modalities that the relation model would encode in the same way."""
+        if self._relations is None or batch.modalities is None:
             return None
-        return self._linker.reader.network.same(found.sources)
+        return self._relations.classifier.network.reusable(batch.modalities)
 
-    def _needed_tagger(self) -> Tagger:
-        if self._tagger is None:
-            raise ModelError(
-                "a relation model finds no entities", where=str(self.folder.path), expected="a tagger"
-            )
-        return self._tagger
-
-    def _needed_linker(self) -> Linker:
-        if self._linker is None:
+    def _relation_extractor(self) -> RelationExtractor:
+        if self._relations is None:
             raise ModelError(
                 "the model knows no relations",
                 where=str(self.folder.path),
                 expected="a relation model, or a tagger with one",
             )
-        return self._linker
+        return self._relations
 
 
-def _kept(folder: ModelFolder, cache: Path | None) -> FeatureCache | None:
+def _feature_cache(folder: ModelFolder, cache: Path | None) -> FeatureCache | None:
     return FeatureCache(cache, folder.picture_fingerprint) if cache is not None else None
 
 
 def _picture(tagger: PictureReport, relations: PictureReport | None) -> PictureReport:
-    """What became of a picture that the relation model may be the only one to look at."""
+    """The report of the model that used the picture, which may be the relation model alone."""
     return relations if tagger.status == "none" and relations is not None else tagger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_readings import LABELS, drawn
+from tiny_encoded_posts import LABELS, drawn
 
 from twofold.calibration.fit import fit_entities
 from twofold.calibration.splits import first_half

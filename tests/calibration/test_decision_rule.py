@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_readings import LABELS, drawn
+from tiny_encoded_posts import LABELS, drawn
 
 from twofold.calibration.decision_rule import f1_of, fit_decision_rule, select_decision_rule
 from twofold.crf import ChainDecoder, DecisionRule

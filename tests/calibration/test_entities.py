@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from tiny_readings import LABELS, drawn
+from tiny_encoded_posts import LABELS, drawn
 
 from twofold.calibration.calibration import FILE, Calibration, from_record, read_calibration, to_record
 from twofold.calibration.conformal import set_figures
@@ -24,7 +24,7 @@ from twofold.crf import ChainDecoder, TagSpan
 from twofold.errors import DataError, ModelError
 from twofold.evaluation.calibration_error import calibration_error
 from twofold.evaluation.trust_report import to_json
-from twofold.inference.encode import Reading
+from twofold.inference.encode import EncodedPost
 from twofold.posts import Entity, PictureReport, Post
 
 
@@ -38,7 +38,7 @@ def test_truth_of_what_is_found(decoder):
     emissions[[0, 1, 2, 3], [1, 3, 3, 0]] = 9  # LOC, PER, PER
     gold = (Entity(0, 1, "x", "LOC"), Entity(1, 2, "x", "LOC"), Entity(3, 4, "x", "PER"))
     places = [(i, i + 1) for i in range(4)]
-    reading = Reading(Post(1, "xxxx", entities=gold), places, PictureReport("none"), (True,), emissions)
+    reading = EncodedPost(Post(1, "xxxx", entities=gold), places, PictureReport("none"), (True,), emissions)
     data = labelled(decoder, [reading])
     assert data.spans == [[TagSpan(0, 1, "LOC"), TagSpan(1, 2, "PER"), TagSpan(2, 3, "PER")]]
     assert data.truth.tolist() == [0, 0, 2]  # LOC; LOC although PER was found; nothing there

@@ -19,7 +19,7 @@ def extractor(tmp_path_factory):
 
 
 def doubt(extractor, text):
-    (reading,) = extractor.read([text])
+    (reading,) = extractor.encode([text])
     (extraction,) = extractor.decode([reading])
     told = post_doubt(extractor.decoder, extractor.folder.temperature, reading, extraction.entities)
     assert tuple(told) == NAMES

@@ -16,8 +16,8 @@ from twofold.calibration.risk_control import control
 from twofold.calibration.splits import first_half
 from twofold.errors import DataError
 from twofold.evaluation.calibration_error import calibration_error
-from twofold.inference.relation_classifier import Verdict
-from twofold.inference.relation_extractor import Link
+from twofold.inference.relation_classifier import ClassPrediction
+from twofold.inference.relation_extractor import PredictedRelation
 from twofold.posts import Entity, Post, Relation
 
 LABELS = ("None", "member", "lives", "peer")
@@ -28,17 +28,17 @@ def end(start: int, stop: int | None = None) -> Entity:
     return Entity(start, stop or start + 1, "x", "PER")
 
 
-def link(head: Entity, tail: Entity, scores) -> Link:
+def predicted_relation(head: Entity, tail: Entity, scores) -> PredictedRelation:
     scores = np.array(scores, float)
     number = int(scores.argmax())
     relation = Relation(head, tail, LABELS[number], 0.5)
-    return Link(relation, Verdict(number, LABELS[number], 0.5, scores))
+    return PredictedRelation(relation, ClassPrediction(number, LABELS[number], 0.5, scores))
 
 
 def drawn(count: int, seed: int, heat=2.0, masked=True):
     """Posts with one pair each, in the order told; its truth is drawn from its scores at a temperature."""
     random = np.random.default_rng(seed)
-    posts, links = [], []
+    posts, predicted = [], []
     for number in range(count):
         scores = 2.5 * random.standard_normal(4) + np.array([0.0, 0.5, 0.0, -1.0])
         if masked and number % 3 == 0:
@@ -46,8 +46,8 @@ def drawn(count: int, seed: int, heat=2.0, masked=True):
         chances = np.exp((scores - scores.max()) / heat)
         truth = LABELS[int(random.choice(4, p=chances / chances.sum()))]
         posts.append(Post(number, f"post {number}", relations=(Relation(end(0), end(2), truth),)))
-        links.append([link(end(0), end(2), scores)] if scores.argmax() else [])
-    return posts, links
+        predicted.append([predicted_relation(end(0), end(2), scores)] if scores.argmax() else [])
+    return posts, predicted
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,13 @@ def test_truth_by_hand():
         Relation(a, b, "member"), Relation(b, c, "peer"), Relation(a, c, "None"), Relation(c, end(6), "owns"),
     )  # fmt: skip
     told = [
-        link(a, b, [0, 3, 0, 0]),  # right
-        link(a, b, [0, 0, 3, 0]),  # another relation
-        link(b, a, [0, 3, 0, 0]),  # the wrong way round: none in this direction
-        link(c, b, [0, 0, 0, 3]),  # holds both ways, if that is known
-        link(a, c, [0, 0, 3, 0]),  # none
-        link(c, end(6), [0, 0, 3, 0]),  # a relation that the model does not know
-        link(a, end(8), [0, 0, 3, 0]),  # nobody knows
+        predicted_relation(a, b, [0, 3, 0, 0]),  # right
+        predicted_relation(a, b, [0, 0, 3, 0]),  # another relation
+        predicted_relation(b, a, [0, 3, 0, 0]),  # the wrong way round: none in this direction
+        predicted_relation(c, b, [0, 0, 0, 3]),  # holds both ways, if that is known
+        predicted_relation(a, c, [0, 0, 3, 0]),  # none
+        predicted_relation(c, end(6), [0, 0, 3, 0]),  # a relation that the model does not know
+        predicted_relation(a, end(8), [0, 0, 3, 0]),  # nobody knows
     ]
     data = labelled_pairs(LABELS, [Post(1, "x", relations=gold)], [told], {"peer"})
     assert data.truth.tolist() == [1, 1, 0, 3, 0, 0]
@@ -101,10 +101,10 @@ def test_truth_by_hand():
 
 
 def test_parts_keep_what_belongs_together():
-    posts, links = drawn(60, 1)
-    data = labelled_pairs(LABELS, posts, links)
+    posts, predicted = drawn(60, 1)
+    data = labelled_pairs(LABELS, posts, predicted)
     chosen = np.arange(60) % 3 == 1
-    part, fresh = data.part(chosen), labelled_pairs(LABELS, posts[1::3], links[1::3])
+    part, fresh = data.part(chosen), labelled_pairs(LABELS, posts[1::3], predicted[1::3])
     assert part.posts == fresh.posts == 20
     np.testing.assert_array_equal(part.scores, fresh.scores)
     np.testing.assert_array_equal(part.truth, fresh.truth)
@@ -134,8 +134,8 @@ def test_sets_hold_the_truth_of_exchangeable_pairs(score):
     random, levels = np.random.default_rng(5), (0.8, 0.9)
     covered, by_class = [], []
     for _ in range(15):
-        posts, links = drawn(300, int(random.integers(1 << 30)), heat=3.0)
-        calibration, _ = calibrate_relations(LABELS, posts, links, score=score)
+        posts, predicted = drawn(300, int(random.integers(1 << 30)), heat=3.0)
+        calibration, _ = calibrate_relations(LABELS, posts, predicted, score=score)
         fresh = labelled_pairs(LABELS, *drawn(300, int(random.integers(1 << 30)), heat=3.0))
         chances = fresh.chances(calibration)
         sets = [answer_sets(calibration.sets, chances, fresh.found, level) for level in levels]
@@ -158,10 +158,10 @@ def test_a_threshold_holds_on_fresh_pairs():
 
 
 def test_lines_of_one_text_fall_into_one_half():
-    posts, links = drawn(400, 6)
+    posts, predicted = drawn(400, 6)
     twins = [Post(f"{post.id}b", post.text, relations=post.relations) for post in posts]
-    _, alone = calibrate_relations(LABELS, posts, links)
-    _, both = calibrate_relations(LABELS, posts + twins, links + links)
+    _, alone = calibrate_relations(LABELS, posts, predicted)
+    _, both = calibrate_relations(LABELS, posts + twins, predicted + predicted)
     assert both.posts == tuple(2 * n for n in alone.posts)
     assert both.predictions == tuple(2 * n for n in alone.predictions)
 
@@ -173,9 +173,9 @@ def test_end_to_end_by_hand():
     sure, unknown = [0.0, 20.0, 0.0, 0.0], [0.0, 0.0, 20.0, 0.0]
     gold = (Relation(end(0), end(2, 5), "member"),)
     told = [
-        [link(end(0), end(2, 5), sure)],  # right
-        [link(end(0), end(2, 4), sure)],  # a border of the tail is wrong, and so is the whole
-        [link(end(0), end(9), unknown)],  # not annotated
+        [predicted_relation(end(0), end(2, 5), sure)],  # right
+        [predicted_relation(end(0), end(2, 4), sure)],  # a border of the tail is wrong, and so is the whole
+        [predicted_relation(end(0), end(9), unknown)],  # not annotated
         [],
     ]
     many = [Post(f"{i}.{j}", f"{i} {j}", relations=gold) for j in range(50) for i in range(4)]

@@ -7,7 +7,7 @@ import pytest
 
 from twofold.calibration.uncalibrated import uncalibrated
 from twofold.crf import ChainDecoder, TagSpan
-from twofold.inference.encode import Reading
+from twofold.inference.encode import EncodedPost
 from twofold.posts import Entity, PictureReport, Post
 
 LABELS = ("O", "B-LOC", "I-LOC")
@@ -18,7 +18,7 @@ def test_confidences_of_the_entities_whatever_theirs_say():
     random = np.random.default_rng(0)
     words = [(0, 2), (3, 6), (6, 7), (9, 12)]
     readings = [
-        Reading(Post(i, "x" * 12), words, PictureReport("none"), (True,), random.standard_normal((4, 3)))
+        EncodedPost(Post(i, "x" * 12), words, PictureReport("none"), (True,), random.standard_normal((4, 3)))
         for i in range(2)
     ]
     found = [(Entity(3, 7, "x", "LOC", 0.123), Entity(9, 12, "x", "LOC")), ()]

@@ -57,11 +57,11 @@ def test_relations_are_counted_pair_by_pair(tmp_path: Path) -> None:
         ),
     ]
     tagger = tiny_model.build(tmp_path / "t")
-    extractor = twofold.load(tagger, relations=tiny_model.build_relations(tmp_path / "r"))
+    extractor = twofold.load(tagger, relation_model=tiny_model.build_relations(tmp_path / "r"))
     outcomes = count_posts("relations", extractor, given)
     scorer = RelationCounter()
-    for post, found in zip(given, extractor.classify(given), strict=True):
-        for gold, taken in zip(post.relations or (), found, strict=True):
+    for post, found in zip(given, extractor.classify_gold_pairs(given), strict=True):
+        for gold, taken in zip(post.relations or (), found.relations, strict=True):
             scorer.add(gold.type, taken.type)
     scores = scorer.scores()
     micro = {kind: tuple(map(sum, columns)) for kind, columns in outcomes.ways["micro"].items()}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from twofold.inference.encode import Reader
+from twofold.inference.encode import PostEncoder
 from twofold.inference.modality_states import batches
 from twofold.model_folder.folder import open_folder
 from twofold.posts import Post
@@ -24,8 +24,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def reader(folder):
-    return Reader(folder, threads=1)
+def encoder(folder):
+    return PostEncoder(folder, threads=1)
 
 
 def picture(colour="red", kind="PNG", **options) -> bytes:
@@ -34,32 +34,32 @@ def picture(colour="red", kind="PNG", **options) -> bytes:
     return stream.getvalue()
 
 
-def spy(monkeypatch, reader, graph):
+def spy(monkeypatch, encoder, graph):
     """Batch sizes that a graph was run with."""
     sizes = []
-    run = getattr(reader.network.sessions, graph)
+    run = getattr(encoder.network.sessions, graph)
 
     def counted(first, *rest):
         sizes.append(first.shape[:2])
         return run(first, *rest)
 
-    monkeypatch.setattr(reader.network.sessions, graph, counted)
+    monkeypatch.setattr(encoder.network.sessions, graph, counted)
     return sizes
 
 
-def test_shapes(reader):
-    reading = reader.read([Post(1, "Anna met Bob", image=picture(), alt_text="a square")])[0]
-    assert reading.words == [(0, 4), (5, 8), (9, 12)]
-    assert reading.emissions.shape == (3, 9)
-    assert reading.evidence.shape == (3, 4, 3, 9)
-    assert reading.fused.shape == (4, 3, 9)
-    assert reading.share.shape == (3, 3, 9)
-    assert reading.share.sum(0) == pytest.approx(1.0)
-    assert reading.sources == (True, True, True)
-    assert reading.picture.status == "read"
+def test_shapes(encoder):
+    encoded = encoder.encode([Post(1, "Anna met Bob", image=picture(), alt_text="a square")])[0]
+    assert encoded.words == [(0, 4), (5, 8), (9, 12)]
+    assert encoded.emissions.shape == (3, 9)
+    assert encoded.evidence.shape == (3, 4, 3, 9)
+    assert encoded.fused.shape == (4, 3, 9)
+    assert encoded.share.shape == (3, 3, 9)
+    assert encoded.share.sum(0) == pytest.approx(1.0)
+    assert encoded.present == (True, True, True)
+    assert encoded.picture.status == "read"
 
 
-def test_a_post_reads_the_same_alone_and_in_company(reader):
+def test_a_post_reads_the_same_alone_and_in_company(encoder):
     posts = [
         Post(1, "Anna met Bob in paris", alt_text="two people"),
         Post(2, "", image=picture("blue")),
@@ -67,60 +67,60 @@ def test_a_post_reads_the_same_alone_and_in_company(reader):
         Post(4, "\u200b\u202e"),
         Post(5, "Anna met Bob in paris", image=picture(), alt_text="something else"),
     ]
-    for post, reading in zip(posts, reader.read(posts, batch_size=3), strict=True):
-        alone = reader.read([post])[0]
-        assert reading.post is post
-        assert reading.sources == alone.sources
-        np.testing.assert_allclose(reading.emissions, alone.emissions, atol=1e-5)
+    for post, encoded in zip(posts, encoder.encode(posts, batch_size=3), strict=True):
+        alone = encoder.encode([post])[0]
+        assert encoded.post is post
+        assert encoded.present == alone.present
+        np.testing.assert_allclose(encoded.emissions, alone.emissions, atol=1e-5)
         if alone.evidence is not None:
-            np.testing.assert_allclose(reading.evidence, alone.evidence, atol=1e-5)
+            np.testing.assert_allclose(encoded.evidence, alone.evidence, atol=1e-5)
 
 
-def test_windows_of_a_long_post_tile_it(reader):
+def test_windows_of_a_long_post_tile_it(encoder):
     # The tiny encoder reads each piece by itself: windows must not show at all.
     text = "Anna met Bob in paris and NASA too . " * 40
-    long, short = (reader.read([Post(1, t)])[0] for t in (text, text[: len(text) // 40]))
+    long, short = (encoder.encode([Post(1, t)])[0] for t in (text, text[: len(text) // 40]))
     assert len(long.words) == len(long.emissions) == 40 * len(short.words)
     inner = long.emissions[len(short.words) : 2 * len(short.words)]
     np.testing.assert_allclose(inner[1:], short.emissions[1:], atol=1e-5)  # word 0 is "first" once only
     assert long.share.shape == (3, len(long.words), 9)
 
 
-def test_posts_without_words_have_readings_without_rows(reader):
-    empty, invisible = reader.read([Post(1, ""), Post(2, "\u200b \u202e\0")])
-    for reading in (empty, invisible):
-        assert reading.words == []
-        assert reading.emissions.shape == (0, 9)
-        assert reading.evidence is None
-    assert reader.network.sessions.opened == ()
+def test_posts_without_words_have_readings_without_rows(encoder):
+    empty, invisible = encoder.encode([Post(1, ""), Post(2, "\u200b \u202e\0")])
+    for encoded in (empty, invisible):
+        assert encoded.words == []
+        assert encoded.emissions.shape == (0, 9)
+        assert encoded.evidence is None
+    assert encoder.network.sessions.opened == ()
 
 
-def test_posts_without_pictures_never_open_the_picture_graph(reader):
-    reader.read([Post(1, "Anna", alt_text="a face"), Post(2, "Bob", image=b"not a picture")])
-    assert set(reader.network.sessions.opened) == {"text", "fusion"}
+def test_posts_without_pictures_never_open_the_picture_graph(encoder):
+    encoder.encode([Post(1, "Anna", alt_text="a face"), Post(2, "Bob", image=b"not a picture")])
+    assert set(encoder.network.sessions.opened) == {"text", "fusion"}
 
 
-def test_the_same_picture_is_encoded_once(reader, monkeypatch, tmp_path):
-    sizes = spy(monkeypatch, reader, "picture")
+def test_the_same_picture_is_encoded_once(encoder, monkeypatch, tmp_path):
+    sizes = spy(monkeypatch, encoder, "picture")
     path = tmp_path / "red.png"
     path.write_bytes(picture())
     images = [path, picture(), picture("blue"), None, path, tmp_path / "gone.png"]
-    readings = reader.read([Post(i, "Anna", image=image) for i, image in enumerate(images)])
+    encoded_posts = encoder.encode([Post(i, "Anna", image=image) for i, image in enumerate(images)])
     assert [shape[0] for shape in sizes] == [2]
-    statuses = [reading.picture.status for reading in readings]
+    statuses = [encoded.picture.status for encoded in encoded_posts]
     assert statuses == ["read", "read", "read", "none", "read", "unreadable"]
-    assert readings[5].picture.reason == "file not found"
-    assert readings[5].sources == (True, False, False)
-    np.testing.assert_array_equal(readings[0].emissions, readings[1].emissions)
-    assert not np.array_equal(readings[0].emissions, readings[2].emissions)
+    assert encoded_posts[5].picture.reason == "file not found"
+    assert encoded_posts[5].present == (True, False, False)
+    np.testing.assert_array_equal(encoded_posts[0].emissions, encoded_posts[1].emissions)
+    assert not np.array_equal(encoded_posts[0].emissions, encoded_posts[2].emissions)
 
 
-def test_more_pictures_than_are_decoded_ahead(reader):
+def test_more_pictures_than_are_decoded_ahead(encoder):
     images = [picture((i, 2 * i, 255 - i)) for i in range(41)]
-    readings = reader.read([Post(i, "Anna", image=image) for i, image in enumerate(images)])
+    encoded_posts = encoder.encode([Post(i, "Anna", image=image) for i, image in enumerate(images)])
     for i in (0, 7, 8, 40):
-        alone = reader.read([Post(i, "Anna", image=images[i])])[0]
-        np.testing.assert_allclose(readings[i].emissions, alone.emissions, atol=1e-6)
+        alone = encoder.encode([Post(i, "Anna", image=images[i])])[0]
+        np.testing.assert_allclose(encoded_posts[i].emissions, alone.emissions, atol=1e-6)
 
 
 def test_a_cache_changes_nothing_but_the_work(folder, monkeypatch, tmp_path):
@@ -128,33 +128,33 @@ def test_a_cache_changes_nothing_but_the_work(folder, monkeypatch, tmp_path):
     animated = io.BytesIO()
     frames[0].save(animated, "GIF", save_all=True, append_images=frames[1:])
     posts = [Post(1, "Anna", image=picture("teal")), Post(2, "Bob", image=animated.getvalue())]
-    plain = Reader(folder).read(posts)
+    plain = PostEncoder(folder).encode(posts)
     for run in range(3):
-        reader = Reader(folder, cache=FeatureCache(tmp_path, folder.picture_fingerprint))
-        sizes = spy(monkeypatch, reader, "picture")
-        for reading, expected in zip(reader.read(posts), plain, strict=True):
-            np.testing.assert_array_equal(reading.emissions, expected.emissions)
-            assert reading.picture == expected.picture
+        encoder = PostEncoder(folder, cache=FeatureCache(tmp_path, folder.picture_fingerprint))
+        sizes = spy(monkeypatch, encoder, "picture")
+        for encoded, expected in zip(encoder.encode(posts), plain, strict=True):
+            np.testing.assert_array_equal(encoded.emissions, expected.emissions)
+            assert encoded.picture == expected.picture
         assert [shape[0] for shape in sizes] == [2 if run == 0 else 1]  # the remark's picture again
 
 
-def test_equal_texts_are_encoded_once(reader, monkeypatch):
-    sizes = spy(monkeypatch, reader, "text")
+def test_equal_texts_are_encoded_once(encoder, monkeypatch):
+    sizes = spy(monkeypatch, encoder, "text")
     posts = [Post(i, "Anna met Bob", alt_text=f"face {i % 2}") for i in range(6)]
-    reader.read(posts)
+    encoder.encode(posts)
     assert sorted(shape[0] for shape in sizes) == [1, 2]
 
 
-def test_a_long_post_is_not_padded_with_short_ones(reader, monkeypatch):
-    sizes = spy(monkeypatch, reader, "text")
-    reader.read([Post(0, "y " * 3000), *(Post(i, f"hi {i}") for i in range(1, 30))], batch_size=4)
+def test_a_long_post_is_not_padded_with_short_ones(encoder, monkeypatch):
+    sizes = spy(monkeypatch, encoder, "text")
+    encoder.encode([Post(0, "y " * 3000), *(Post(i, f"hi {i}") for i in range(1, 30))], batch_size=4)
     assert all(rows <= 4 and (rows == 1 or rows * width <= 4 * 64) for rows, width in sizes)
 
 
 def test_a_model_that_looks_at_no_pictures(tmp_path):
     folder = open_folder(tiny_model.build(tmp_path / "text", sources=("text",), evidence=False))
-    reader = Reader(folder)
-    with_picture, without = reader.read([Post(1, "Anna", image=picture()), Post(2, "Anna")])
+    encoder = PostEncoder(folder)
+    with_picture, without = encoder.encode([Post(1, "Anna", image=picture()), Post(2, "Anna")])
     assert with_picture.picture.status == "none"
     assert with_picture.picture.reason == "this model looks at no pictures"
     assert without.picture.reason == ""

@@ -12,9 +12,9 @@ import tiny_model
 from PIL import Image
 
 from twofold.errors import ModelError
-from twofold.inference.encode import Reader
-from twofold.inference.relation_classifier import RelationReader
-from twofold.inference.relation_extractor import SoftmaxAt
+from twofold.inference.encode import PostEncoder
+from twofold.inference.relation_classifier import RelationClassifier
+from twofold.inference.relation_extractor import TemperatureScaledSoftmax
 from twofold.model_folder.folder import open_folder, seal
 from twofold.posts import Post
 from twofold.preprocessing.entity_markers import Argument
@@ -33,7 +33,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture
 def alone(folders):
-    return RelationReader(folders[1], threads=1)
+    return RelationClassifier(folders[1], threads=1)
 
 
 def picture(colour="red") -> bytes:
@@ -61,14 +61,14 @@ TEXT = "Anna Smith joined NASA in paris"
 
 def test_shapes_and_sources(alone):
     post = Post(1, TEXT, image=picture(), alt_text="two faces")
-    ((reading,),) = alone.read([post], [[(ANNA, NASA)]])
-    assert (reading.head, reading.tail) == (ANNA, NASA)
-    assert reading.sources == (True, True, True)
-    assert reading.emissions.shape == (5,)
-    assert reading.evidence.shape == (3, 4, 5)
-    assert reading.fused.shape == (4, 5)
-    assert reading.share.shape == (3, 5)
-    assert reading.share.sum(0) == pytest.approx(1.0)
+    ((encoded,),) = alone.encode([post], [[(ANNA, NASA)]])
+    assert (encoded.head, encoded.tail) == (ANNA, NASA)
+    assert encoded.present == (True, True, True)
+    assert encoded.emissions.shape == (5,)
+    assert encoded.evidence.shape == (3, 4, 5)
+    assert encoded.fused.shape == (4, 5)
+    assert encoded.share.shape == (3, 5)
+    assert encoded.share.sum(0) == pytest.approx(1.0)
 
 
 def test_a_pair_reads_the_same_alone_and_in_company(alone):
@@ -84,48 +84,50 @@ def test_a_pair_reads_the_same_alone_and_in_company(alone):
         [(Argument(201, 203, "PER"), Argument(0, 1, "MISC"))],
         [(ANNA, NASA)],
     ]
-    together = alone.read(posts, pairs, batch_size=2)
+    together = alone.encode(posts, pairs, batch_size=2)
     assert [len(row) for row in together] == [4, 0, 1, 1]
-    for post, asked, readings in zip(posts, pairs, together, strict=True):
-        for pair, reading in zip(asked, readings, strict=True):
-            ((single,),) = alone.read([post], [[pair]])
-            assert (reading.head, reading.tail, reading.sources) == (*pair, single.sources)
-            np.testing.assert_allclose(reading.emissions, single.emissions, atol=1e-5)
-            np.testing.assert_allclose(reading.evidence, single.evidence, atol=1e-5)
+    for post, asked, encoded_pairs in zip(posts, pairs, together, strict=True):
+        for pair, encoded in zip(asked, encoded_pairs, strict=True):
+            ((single,),) = alone.encode([post], [[pair]])
+            assert (encoded.head, encoded.tail, encoded.present) == (*pair, single.present)
+            np.testing.assert_allclose(encoded.emissions, single.emissions, atol=1e-5)
+            np.testing.assert_allclose(encoded.evidence, single.evidence, atol=1e-5)
 
 
 def test_no_pair_opens_no_graph(alone):
-    assert alone.read([Post(1, TEXT, image=picture(), alt_text="x"), Post(2, "")], [[], []]) == [[], []]
+    assert alone.encode([Post(1, TEXT, image=picture(), alt_text="x"), Post(2, "")], [[], []]) == [[], []]
     assert alone.network.sessions.opened == ()
 
 
 def test_sources_of_posts_without_pairs_are_not_read(alone, monkeypatch):
     sizes = spy(monkeypatch, alone.network.sessions, "picture")
     posts = [Post(1, TEXT, image=picture()), Post(2, TEXT, image=picture("blue"))]
-    alone.read(posts, [[], [(ANNA, NASA), (ANNA, PARIS)]])
+    alone.encode(posts, [[], [(ANNA, NASA), (ANNA, PARIS)]])
     assert [shape[0] for shape in sizes] == [1]
 
 
 def test_a_broken_picture_leaves_the_relation_to_the_text(alone):
     broken, without = Post(1, TEXT, image=b"no picture"), Post(2, TEXT)
-    (one,), (other,) = alone.read([broken, without], [[(ANNA, NASA)]] * 2)
-    assert one.sources == other.sources == (True, False, False)
+    (one,), (other,) = alone.encode([broken, without], [[(ANNA, NASA)]] * 2)
+    assert one.present == other.present == (True, False, False)
     assert (one.picture.status, other.picture.status) == ("unreadable", "none")
     np.testing.assert_allclose(one.emissions, other.emissions, atol=1e-6)
 
 
 def test_what_is_the_same_in_the_tagger_is_borrowed(folders, monkeypatch):
-    tagger = Reader(folders[0])
-    borrowing = RelationReader(folders[1], lender=tagger.network)
+    tagger = PostEncoder(folders[0])
+    borrowing = RelationClassifier(folders[1], shared=tagger.network)
     posts = [Post(1, TEXT, image=picture(), alt_text="a square"), Post(2, "lol", image=picture("blue"))]
-    found = tagger.network.read_sources(posts, 8)
+    found = tagger.network.encode_modalities(posts, 8)
     pictures = spy(monkeypatch, tagger.network.sessions, "picture")
-    (reading,), _ = borrowing.read(posts, [[(ANNA, NASA)], []], known=borrowing.network.same(found))
+    (encoded,), _ = borrowing.encode(
+        posts, [[(ANNA, NASA)], []], modalities=borrowing.network.reusable(found)
+    )
     assert pictures == []
     assert borrowing.network.sessions.opened == ("fusion",)
-    ((plain,),) = RelationReader(folders[1]).read(posts[:1], [[(ANNA, NASA)]])
-    np.testing.assert_allclose(reading.emissions, plain.emissions, atol=1e-6)
-    assert reading.sources == plain.sources
+    ((plain,),) = RelationClassifier(folders[1]).encode(posts[:1], [[(ANNA, NASA)]])
+    np.testing.assert_allclose(encoded.emissions, plain.emissions, atol=1e-6)
+    assert encoded.present == plain.present
 
 
 def test_what_differs_is_read_anew(folders, tmp_path):
@@ -133,54 +135,56 @@ def test_what_differs_is_read_anew(folders, tmp_path):
     with (other / "picture.onnx").open("ab") as stream:
         stream.write(b"\x72\x00")  # an empty metadata field more: the same graph, another file
     seal(other)
-    tagger = Reader(folders[0])
-    reader = RelationReader(open_folder(other), lender=tagger.network)
+    tagger = PostEncoder(folders[0])
+    classifier = RelationClassifier(open_folder(other), shared=tagger.network)
     posts = [Post(1, TEXT, image=picture(), alt_text="a square")]
-    known = tagger.network.read_sources(posts, 8)
-    ((reading,),) = reader.read(posts, [[(ANNA, NASA)]], known=reader.network.same(known))
-    assert set(reader.network.sessions.opened) == {"picture", "fusion"}
-    ((plain,),) = RelationReader(folders[1]).read(posts, [[(ANNA, NASA)]])
-    np.testing.assert_allclose(reading.emissions, plain.emissions, atol=1e-6)
+    known = tagger.network.encode_modalities(posts, 8)
+    ((encoded,),) = classifier.encode(posts, [[(ANNA, NASA)]], modalities=classifier.network.reusable(known))
+    assert set(classifier.network.sessions.opened) == {"picture", "fusion"}
+    ((plain,),) = RelationClassifier(folders[1]).encode(posts, [[(ANNA, NASA)]])
+    np.testing.assert_allclose(encoded.emissions, plain.emissions, atol=1e-6)
 
 
 def test_a_tagger_that_looks_at_nothing_lends_no_sources(folders, tmp_path):
     blind = open_folder(tiny_model.build(tmp_path / "blind", sources=("text",), evidence=False))
-    tagger = Reader(blind)
+    tagger = PostEncoder(blind)
     posts = [Post(1, TEXT, image=picture(), alt_text="a square")]
-    known = tagger.network.read_sources(posts, 8)
-    reader = RelationReader(folders[1], lender=tagger.network)
-    ((reading,),) = reader.read(posts, [[(ANNA, NASA)]], known=reader.network.same(known))
-    assert reading.sources == (True, True, True)
+    known = tagger.network.encode_modalities(posts, 8)
+    classifier = RelationClassifier(folders[1], shared=tagger.network)
+    ((encoded,),) = classifier.encode(posts, [[(ANNA, NASA)]], modalities=classifier.network.reusable(known))
+    assert encoded.present == (True, True, True)
 
 
 def test_a_cache_changes_nothing(folders, tmp_path):
     posts = [Post(1, TEXT, image=picture("teal"))]
-    plain = RelationReader(folders[1]).read(posts, [[(ANNA, NASA)]])[0][0]
+    plain = RelationClassifier(folders[1]).encode(posts, [[(ANNA, NASA)]])[0][0]
     for _ in range(2):
         cache = FeatureCache(tmp_path, folders[1].picture_fingerprint)
-        kept = RelationReader(folders[1], cache=cache).read(posts, [[(ANNA, NASA)]])[0][0]
+        kept = RelationClassifier(folders[1], cache=cache).encode(posts, [[(ANNA, NASA)]])[0][0]
         np.testing.assert_array_equal(kept.emissions, plain.emissions)
 
 
 def test_verdicts_are_the_softmax_over_what_fits(alone):
     post = Post(1, TEXT, alt_text="two faces")
-    (readings,) = alone.read([post], [[(ANNA, NASA), (NASA, ANNA)]])
-    scores = readings[0].emissions.astype(float)
-    verdict, reversed_ = alone.judge_typed(readings)
-    assert verdict.label == "/per/org/member_of"
+    (encoded_pairs,) = alone.encode([post], [[(ANNA, NASA), (NASA, ANNA)]])
+    scores = encoded_pairs[0].emissions.astype(float)
+    prediction, reversed_ = alone.predict_constrained(encoded_pairs)
+    assert prediction.label == "/per/org/member_of"
     fitting = np.exp(scores[[0, 1]])
-    assert verdict.chance == pytest.approx(fitting[1] / fitting.sum())
-    assert (reversed_.label, reversed_.chance) == ("None", 1.0)
-    unknown = dataclasses.replace(readings[0], head=Argument(0, 2), tail=Argument(3, 4))
-    (free,) = alone.judge_typed([unknown])
-    (guessed,) = alone.judge([readings[0]])  # where types are a guess they forbid nothing
+    assert prediction.probability == pytest.approx(fitting[1] / fitting.sum())
+    assert (reversed_.label, reversed_.probability) == ("None", 1.0)
+    unknown = dataclasses.replace(encoded_pairs[0], head=Argument(0, 2), tail=Argument(3, 4))
+    (free,) = alone.predict_constrained([unknown])
+    (guessed,) = alone.predict_unconstrained(
+        [encoded_pairs[0]]
+    )  # where types are a guess they forbid nothing
     assert guessed[:2] == free[:2]
     assert free.scores.tolist() == scores.tolist()
-    among = np.exp(scores[[0, guessed.number]])  # but how sure, is asked among what its own types allow
-    assert guessed.chance == pytest.approx(among[1] / among.sum())
-    assert np.flatnonzero(np.isfinite(guessed.scores)).tolist() == [0, guessed.number]
-    assert free.chance == pytest.approx(np.exp(scores).max() / np.exp(scores).sum())
-    (said,) = SoftmaxAt(1.25).judge(free.scores[None], [free.number])
+    among = np.exp(scores[[0, guessed.class_index]])  # but how sure, is asked among what its own types allow
+    assert guessed.probability == pytest.approx(among[1] / among.sum())
+    assert np.flatnonzero(np.isfinite(guessed.scores)).tolist() == [0, guessed.class_index]
+    assert free.probability == pytest.approx(np.exp(scores).max() / np.exp(scores).sum())
+    (said,) = TemperatureScaledSoftmax(1.25).decide(free.scores[None], [free.class_index])
     tempered = np.exp(scores / 1.25)
     assert said.confidence == pytest.approx(tempered.max() / tempered.sum())
     assert (said.review, said.candidates) == (None, None)
@@ -188,19 +192,19 @@ def test_verdicts_are_the_softmax_over_what_fits(alone):
 
 def test_long_posts_keep_the_surroundings_of_both_arguments(alone):
     # "0" is what speaks against any relation: near an argument it is read, far from both it is not.
-    def verdict(text: str) -> str:
+    def prediction(text: str) -> str:
         words = [text[a:b] for a, b in segment(text)]
         anna, nasa = words.index("Anna"), words.index("NASA")
         pair = (Argument(anna, anna + 1, "PER"), Argument(nasa, nasa + 1, "ORG"))
-        return alone.judge_typed(alone.read([Post(1, text)], [[pair]])[0])[0].label
+        return alone.predict_constrained(alone.encode([Post(1, text)], [[pair]])[0])[0].label
 
     far = "x " * 300
-    assert verdict(f"Anna y {far} y NASA") == "/per/org/member_of"
-    assert verdict(f"Anna y {far} 0 {far} y NASA") == "/per/org/member_of"
-    assert verdict(f"Anna y {far} y 0 NASA") == "None"
-    assert verdict(f"{far} 0 Anna y {far} y NASA") == "None"
+    assert prediction(f"Anna y {far} y NASA") == "/per/org/member_of"
+    assert prediction(f"Anna y {far} 0 {far} y NASA") == "/per/org/member_of"
+    assert prediction(f"Anna y {far} y 0 NASA") == "None"
+    assert prediction(f"{far} 0 Anna y {far} y NASA") == "None"
 
 
 def test_a_tagger_is_no_relation_model(folders):
     with pytest.raises(ModelError, match="the model is for entities; expected a relation model"):
-        RelationReader(folders[0])
+        RelationClassifier(folders[0])

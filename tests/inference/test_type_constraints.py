@@ -9,11 +9,11 @@ import tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twofold.inference.type_constraints import PAIR_LIMIT, Grammar
+from twofold.inference.type_constraints import PAIR_LIMIT, TypeConstraints
 from twofold.posts import Entity
 
 ARGUMENTS = {name: frozenset(map(tuple, pairs)) for name, pairs in tiny_model.ARGUMENTS.items()}
-GRAMMAR = Grammar(tiny_model.RELATIONS, ARGUMENTS)
+CONSTRAINTS = TypeConstraints(tiny_model.RELATIONS, ARGUMENTS)
 
 
 def entities(*types: str, starts: list[int] | None = None) -> list[Entity]:
@@ -22,7 +22,9 @@ def entities(*types: str, starts: list[int] | None = None) -> list[Entity]:
 
 
 def fitting(head: str, tail: str) -> set[str]:
-    return {name for name, fits in zip(tiny_model.RELATIONS, GRAMMAR.fits(head, tail), strict=True) if fits}
+    return {
+        name for name, fits in zip(tiny_model.RELATIONS, CONSTRAINTS.allowed(head, tail), strict=True) if fits
+    }
 
 
 def test_only_none_and_what_the_types_allow_fit():
@@ -31,7 +33,7 @@ def test_only_none_and_what_the_types_allow_fit():
     assert fitting("SHIP", "ORG") == {"None"}
 
 
-def test_an_unknown_type_fits_wherever_any_does():
+def test_an_unknown_type_is_compatible_with_whatever_any_type_is():
     assert fitting("", "") == set(tiny_model.RELATIONS)
     assert fitting("PER", "") == {
         "None", "/per/org/member_of", "/per/loc/place_of_residence", "/per/per/peer",
@@ -40,29 +42,29 @@ def test_an_unknown_type_fits_wherever_any_does():
     assert fitting("", "SHIP") == {"None"}
 
 
-def rivals(name: str) -> set[str]:
+def alternatives(name: str) -> set[str]:
     number = tiny_model.RELATIONS.index(name)
-    return {n for n, r in zip(tiny_model.RELATIONS, GRAMMAR.rivals(number), strict=True) if r}
+    return {n for n, r in zip(tiny_model.RELATIONS, CONSTRAINTS.alternatives(number), strict=True) if r}
 
 
-def test_rivals_are_what_the_types_of_a_relation_allow():
-    assert rivals("None") == set(tiny_model.RELATIONS)
+def test_alternatives_share_argument_types_with_a_relation():
+    assert alternatives("None") == set(tiny_model.RELATIONS)
     for name in set(tiny_model.RELATIONS) - {"None"}:
         allowed = [fitting(head, tail) for head, tail in ARGUMENTS[name]]
-        assert rivals(name) == {"None"}.union(*allowed)
+        assert alternatives(name) == {"None"}.union(*allowed)
 
 
 def test_masks_handed_out_are_not_the_grammars_own_memory():
-    before = GRAMMAR.fits("PER", "ORG").copy()
+    before = CONSTRAINTS.allowed("PER", "ORG").copy()
     scores = np.zeros(len(before))
-    scores[~GRAMMAR.fits("PER", "ORG")] = -1
-    np.testing.assert_array_equal(GRAMMAR.fits("PER", "ORG"), before)
+    scores[~CONSTRAINTS.allowed("PER", "ORG")] = -1
+    np.testing.assert_array_equal(CONSTRAINTS.allowed("PER", "ORG"), before)
 
 
 def test_pairs_fit_in_one_order_or_the_other():
-    found = GRAMMAR.candidates(entities("LOC", "PER", "MISC", "ORG", "ORG"))
+    found = CONSTRAINTS.candidate_pairs(entities("LOC", "PER", "MISC", "ORG", "ORG"))
     assert found.pairs == [(0, 1), (0, 3), (0, 4), (1, 3), (1, 4)]
-    assert found.possible == 5
+    assert found.total == 5
 
 
 @given(
@@ -75,10 +77,11 @@ def test_the_nearest_are_those_an_enumeration_gives(made, limit):
     every = [
         (i, j)
         for i, j in itertools.combinations(range(len(row)), 2)
-        if GRAMMAR.related(row[i].type, row[j].type) or GRAMMAR.related(row[j].type, row[i].type)
+        if CONSTRAINTS.compatible(row[i].type, row[j].type)
+        or CONSTRAINTS.compatible(row[j].type, row[i].type)
     ]
-    found = GRAMMAR.candidates(row, limit)
-    assert found.possible == len(every)
+    found = CONSTRAINTS.candidate_pairs(row, limit)
+    assert found.total == len(every)
     assert len(found.pairs) == min(limit, len(every)) == len(set(found.pairs))
     assert set(found.pairs) <= set(every)
 
@@ -89,6 +92,6 @@ def test_the_nearest_are_those_an_enumeration_gives(made, limit):
 
 
 def test_a_post_of_many_thousand_entities_takes_no_time():
-    found = GRAMMAR.candidates(entities(*["PER", "MISC"] * 10_000))
-    assert found.possible == 10_000 * 9_999 // 2
+    found = CONSTRAINTS.candidate_pairs(entities(*["PER", "MISC"] * 10_000))
+    assert found.total == 10_000 * 9_999 // 2
     assert found.pairs == [(2 * i, 2 * i + 2) for i in range(PAIR_LIMIT)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twofold.inference.uncertainty import tell, uncertainty
+from twofold.inference.uncertainty import prediction_evidence, uncertainty
 
 
 def test_variances_are_summed_over_outputs_and_averaged_over_places() -> None:
@@ -22,13 +22,13 @@ def test_only_sources_that_took_part_are_told_of() -> None:
     evidence = np.full((2, 4, 1, 3), 2.0, np.float32)
     evidence[1, 3] = 4.0
     share = np.array([[0.75], [0.25]], np.float32)
-    whole, sources = tell(("text", "picture"), (True, False), (evidence, evidence[0], share))
+    whole, sources = prediction_evidence(("text", "picture"), (True, False), (evidence, evidence[0], share))
     assert whole is not None
     assert (whole.aleatoric, whole.epistemic) == (6.0, 3.0)  # 3 outputs of 2 / (2 − 1), and a half of each
     assert set(sources) == {"text"}
-    both = tell(("text", "picture"), (True, True), (evidence, evidence[0], share))[1]
+    both = prediction_evidence(("text", "picture"), (True, True), (evidence, evidence[0], share))[1]
     assert (both["picture"].share, both["picture"].aleatoric) == (0.25, 12.0)
 
 
-def test_a_model_without_evidence_tells_nothing() -> None:
-    assert tell(("text",), (True,), (None, None, None)) == (None, {})
+def test_a_model_without_evidence_has_no_uncertainty() -> None:
+    assert prediction_evidence(("text",), (True,), (None, None, None)) == (None, {})

@@ -36,7 +36,7 @@ def change(folder, name, /, **values):
 def test_a_whole_folder_opens(folder):
     model = open_folder(folder)
     assert model.config.name == "tiny"
-    assert model.config.sources == ("text", "picture", "alt_text")
+    assert model.config.modalities == ("text", "picture", "alt_text")
     assert model.config.picture.settings.crop == 224
     assert model.temperature == 1.25
     assert model.decoder().types == ("LOC", "MISC", "ORG", "PER")

@@ -10,10 +10,10 @@ import tiny_model
 from PIL import Image
 
 from twofold.errors import PictureError
-from twofold.inference.encode import Reader
+from twofold.inference.encode import PostEncoder
 from twofold.model_folder.folder import open_folder
 from twofold.posts import Post, Region
-from twofold.preprocessing.crops import CropJob, CropReader
+from twofold.preprocessing.crops import CropEncoder, CropRequest
 from twofold.preprocessing.images import FeatureCache, PictureSettings, content_hash, read_crops
 from twofold.preprocessing.modalities import cells, crop_boxes, pooled
 
@@ -89,15 +89,15 @@ class Encoder:
         return np.stack([mean, 2 * mean], 1)
 
 
-def job(data: bytes, boxes: tuple = QUARTERS) -> CropJob:
-    return CropJob(content_hash(data), data, boxes)
+def job(data: bytes, boxes: tuple = QUARTERS) -> CropRequest:
+    return CropRequest(content_hash(data), data, boxes)
 
 
 def test_each_picture_with_its_boxes_once_and_pooled() -> None:
     encode = Encoder()
     one, other = quartered(), quartered((30, 30))
     jobs = [job(one), None, job(one), job(one, QUARTERS[:1]), job(other), job(one, ())]
-    first, nothing, again, single, second, none = CropReader(encode, PLAIN, 3, None).read(jobs)
+    first, nothing, again, single, second, none = CropEncoder(encode, PLAIN, 3, None).encode(jobs)
     assert encode.seen == 4 + 1 + 4
     assert nothing is none is None
     assert first is again
@@ -109,15 +109,15 @@ def test_each_picture_with_its_boxes_once_and_pooled() -> None:
 
 def test_a_broken_picture_has_no_crops_and_costs_no_other_theirs() -> None:
     jobs = [job(quartered((10 + i, 20))) if i % 3 else job(b"broken %d" % i) for i in range(20)]
-    found = CropReader(Encoder(), PLAIN, 3, None).read(jobs)
+    found = CropEncoder(Encoder(), PLAIN, 3, None).encode(jobs)
     assert [crops is None for crops in found] == [i % 3 == 0 for i in range(20)]
 
 
 def test_cached_crops_are_not_cut_again(tmp_path) -> None:
     first, second = Encoder(), Encoder()
     cache = FeatureCache(tmp_path, "x")
-    before = CropReader(first, PLAIN, 3, cache).read([job(quartered())])
-    after = CropReader(second, PLAIN, 3, cache).read([job(quartered()), job(quartered(), QUARTERS[1:])])
+    before = CropEncoder(first, PLAIN, 3, cache).encode([job(quartered())])
+    after = CropEncoder(second, PLAIN, 3, cache).encode([job(quartered()), job(quartered(), QUARTERS[1:])])
     assert (first.seen, second.seen) == (4, 3)
     np.testing.assert_array_equal(before[0], after[0])
 
@@ -143,28 +143,28 @@ def test_which_sources_a_post_has(folder) -> None:
         Post(4, "Anna", image=b"broken", regions=(DOG, SIGN)),
         Post(5, "Anna", image=quartered(), regions=()),
     ]
-    readings = Reader(folder, threads=1).read(posts)
-    assert [reading.sources for reading in readings] == [
+    encoded = PostEncoder(folder, threads=1).encode(posts)
+    assert [reading.present for reading in encoded] == [
         (True, True, True, True, True),
         (True, True, True, False, False),
         (True, False, False, False, False),
         (True, False, False, True, True),  # labels and texts came with the post, not with its bytes
         (True, True, True, False, False),
     ]
-    assert [reading.picture.status for reading in readings] == ["read", "read", "none", "unreadable", "read"]
+    assert [reading.picture.status for reading in encoded] == ["read", "read", "none", "unreadable", "read"]
     # Nobody looked, or nothing found: the quarters in both cases.
-    np.testing.assert_array_equal(readings[1].emissions, readings[4].emissions)
-    assert not np.array_equal(readings[0].emissions, readings[1].emissions)
+    np.testing.assert_array_equal(encoded[1].emissions, encoded[4].emissions)
+    assert not np.array_equal(encoded[0].emissions, encoded[1].emissions)
 
 
 def test_states_are_the_pooled_regions_of_what_was_cut(folder) -> None:
-    reader = Reader(folder, threads=1)
+    encoder = PostEncoder(folder, threads=1)
     post = Post(1, "Anna", image=quartered(), regions=(DOG, SIGN))
-    found = reader.network.sources.read([post], 4)
+    found = encoder.network.modality_encoder.encode([post], 4)
     settings = folder.config.picture.settings
     pixels = read_crops(post.image, crop_boxes(post, 4), settings)
     assert found.states["crops"][0].shape == (1, tiny_model.REGION_WIDTH)
-    regions = reader.network.sessions.picture(pixels).astype(np.float16)
+    regions = encoder.network.sessions.picture(pixels).astype(np.float16)
     np.testing.assert_array_equal(found.states["crops"][0], [pooled(regions[0])])
     assert found.states["whole"][0].shape == (1, tiny_model.REGION_WIDTH)
     assert found.states["objects"][0].shape[1] == tiny_model.WIDTH
@@ -175,9 +175,9 @@ def test_alone_or_in_company_with_a_cache_or_without(folder, tmp_path) -> None:
         Post(i, f"Anna met Bob {i}", image=quartered((40 + i % 3, 40)), regions=(DOG,) if i % 2 else None)
         for i in range(9)
     ]
-    together = Reader(folder, threads=1).read(posts)
+    together = PostEncoder(folder, threads=1).encode(posts)
     cache = FeatureCache(tmp_path, folder.picture_fingerprint)
     for _ in range(2):
         for post, reading in zip(posts, together, strict=True):
-            (alone,) = Reader(folder, threads=1, cache=cache).read([post])
+            (alone,) = PostEncoder(folder, threads=1, cache=cache).encode([post])
             np.testing.assert_allclose(alone.emissions, reading.emissions, atol=1e-5)

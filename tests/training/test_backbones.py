@@ -98,9 +98,9 @@ def test_a_folder_says_what_the_network_says(
     out = train(config, tmp_path / "model", silent)
     extractor = twofold.load(out)
     posts = list(open_corpus(data / "dev.jsonl"))
-    readings = list(extractor.read(posts))
+    readings = list(extractor.encode(posts))
     assert {reading.picture.status for reading in readings} == {"read", "none", "unreadable"}
-    assert sum(map(sum, (r.sources for r in readings))) > 40
+    assert sum(map(sum, (r.present for r in readings))) > 40
     network, features = _network(config, extractor, posts, tmp_path)
     window = min(32, network.text.max_pieces)
     pieces = Pieces(network.text.tokenizer, window, 4, network.text.pad_id)
@@ -110,7 +110,7 @@ def test_a_folder_says_what_the_network_says(
         fused = network(collate(examples, features.tables, network.text.pad_id))
     for i, reading in enumerate(readings):
         words = len(reading.words)
-        assert list(reading.sources) == fused.present[i].tolist()
+        assert list(reading.present) == fused.present[i].tolist()
         np.testing.assert_allclose(reading.emissions, fused.emissions[i, :words], atol=1e-3)
         np.testing.assert_allclose(reading.share, fused.share[i, :, :words], atol=1e-3)
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import tiny_model
 
-from twofold.inference.entities import Predicted
+from twofold.inference.entities import PredictedEntities
 from twofold.inference.tagger import Tagger
 from twofold.model_folder.folder import open_folder
 from twofold.posts import Entity, Post, Relation
@@ -19,8 +19,10 @@ TEXT = "Anna Smith joined NASA in paris \u200b"
 
 
 @pytest.fixture(scope="module")
-def finder(tmp_path_factory: pytest.TempPathFactory) -> Predicted:
-    return Predicted(Tagger(open_folder(tiny_model.build(tmp_path_factory.mktemp("m") / "tagger")), 1))
+def provider(tmp_path_factory: pytest.TempPathFactory) -> PredictedEntities:
+    return PredictedEntities(
+        Tagger(open_folder(tiny_model.build(tmp_path_factory.mktemp("m") / "tagger")), 1)
+    )
 
 
 def entity(text: str, type_: str = "") -> Entity:
@@ -39,12 +41,12 @@ def test_pairs_in_words() -> None:
     assert list(gold_pairs(Post(1, TEXT), segment(TEXT))) == []
 
 
-def test_types_are_the_taggers_whatever_they_were(finder: Predicted) -> None:
+def test_types_are_the_taggers_whatever_they_were(provider: PredictedEntities) -> None:
     given = [
         post(("Anna Smith", "NASA"), ("\u200b", "NASA"), ("paris", "Anna Smith")),
         Post(2, "no relation"),
     ]
-    typed, plain = with_types(given, finder)
+    typed, plain = with_types(given, provider)
     types = [(r.head.type, r.tail.type) for r in typed.relations or ()]
     assert types == [("PER", "ORG"), ("", "ORG"), ("LOC", "PER")]
     assert plain.relations == ()
@@ -54,8 +56,8 @@ def test_types_are_the_taggers_whatever_they_were(finder: Predicted) -> None:
     ]
 
 
-def test_many_posts_keep_their_order(finder: Predicted) -> None:
+def test_many_posts_keep_their_order(provider: PredictedEntities) -> None:
     given = [post(("Anna Smith", "NASA"), number=i) if i % 3 else Post(i, "none") for i in range(600)]
-    typed = list(with_types(iter(given), finder))
+    typed = list(with_types(iter(given), provider))
     assert [p.id for p in typed] == list(range(600))
     assert all(r.head.type == "PER" for p in typed for r in p.relations or ())

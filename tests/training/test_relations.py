@@ -21,7 +21,7 @@ from twofold.config import Config, DataConfig, ModelConfig, RelationsConfig, Tra
 from twofold.corpora import open_corpus
 from twofold.encoders.text import load_text_encoder
 from twofold.errors import ConfigError, DataError
-from twofold.inference.relation_classifier import RelationReader
+from twofold.inference.relation_classifier import RelationClassifier
 from twofold.model_folder.folder import open_folder
 from twofold.models.build import FUSIONS, TASKS, build_model
 from twofold.posts import Entity, Post, Relation
@@ -208,7 +208,7 @@ def test_trains_to_a_folder_that_relates(done: Path, tagger: Path) -> None:
     page = (done / "README.md").read_text(encoding="utf-8")
     assert "Relations between pairs" in page
     assert "typed majority" in page
-    extractor = twofold.load(tagger, relations=done)
+    extractor = twofold.load(tagger, relation_model=done)
     found = [next(iter(extractor.extract([text]))) for text in ("Ada works at NASA", "CERN pays Alan well")]
     assert [(r.head.text, r.type, r.tail.text) for x in found for r in x.relations] == [
         ("Ada", "member_of", "NASA"),
@@ -232,10 +232,10 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: Path) -> N
     with torch.no_grad():
         fused = model(collate(examples, {}, text.pad_id))
     pairs = [[pair for pair in gold_pairs(post, segment_post(post)) if pair] for post in posts]
-    for i, (reading,) in enumerate(RelationReader(folder, 1).read(posts, pairs)):
+    for i, (reading,) in enumerate(RelationClassifier(folder, 1).encode(posts, pairs)):
         np.testing.assert_allclose(reading.emissions, fused.emissions[i, 0], atol=1e-4)
         np.testing.assert_allclose(reading.fused, fused.fused[i, :, 0], atol=1e-4, rtol=1e-4)
-        present = np.array(reading.sources)
+        present = np.array(reading.present)
         np.testing.assert_allclose(
             reading.evidence[present], fused.evidence[i, present, :, 0], atol=1e-4, rtol=1e-4
         )

@@ -63,7 +63,7 @@ def test_dev_too_small_for_halves_gives_a_temperature_and_the_card_says_why(done
     page = (done["out"] / "README.md").read_text(encoding="utf-8")
     assert f"**No thresholds and no sets**: {card['trust']['note']}" in page
     with pytest.raises(ModelError, match="knows no sets"):
-        twofold.load(done["out"], sets=0.9)
+        twofold.load(done["out"], coverage=0.9)
 
 
 def test_a_folder_straight_out_of_training_promises_and_gives_sets(config: Config, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_folder_straight_out_of_training_promises_and_gives_sets(config: Confi
     card = json.loads((out / "card.json").read_text(encoding="utf-8"))
     assert list(card["trust"]["data"]) == names
     assert card["trust"]["measured"] == record["measured"]
-    (found,) = twofold.load(out, max_error=0.3, sets=0.9).extract(["off to Rome now"])
+    (found,) = twofold.load(out, max_error=0.3, coverage=0.9).extract(["off to Rome now"])
     assert [entity.review for entity in found.entities] == [False]
     assert "LOC" in found.entities[0].candidates
     # What the command fits on the same posts is the same.
@@ -105,7 +105,7 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, 
     examples = make_examples(posts, [{}] * 3, pieces, extractor.folder.config.labels)
     with torch.no_grad():
         fused = model(collate(examples, {}, text.pad_id))
-    readings = list(extractor.read(posts))
+    readings = list(extractor.encode(posts))
     in_memory = [
         dataclasses.replace(r, emissions=fused.emissions[i, : len(r.words)].numpy())
         for i, r in enumerate(readings)
@@ -120,7 +120,7 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, 
         width = len(reading.words)
         np.testing.assert_allclose(reading.emissions, fused.emissions[i, :width], atol=1e-4)
         np.testing.assert_allclose(reading.fused, fused.fused[i, :, :width], atol=1e-4, rtol=1e-4)
-        present = np.array(reading.sources)
+        present = np.array(reading.present)
         shares = fused.share[i, :, :width].numpy()
         np.testing.assert_allclose(reading.share[present], shares[present], atol=1e-4)
 

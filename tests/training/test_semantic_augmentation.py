@@ -183,7 +183,7 @@ def test_exported_graphs_agree_with_the_network(
     config = dataclasses.replace(config, model=chosen)
     out = train(config, tmp_path / "model", silent)
     extractor = twofold.load(out)
-    assert extractor.folder.config.sources == ("text", "alt_text", "neighbours")
+    assert extractor.folder.config.modalities == ("text", "alt_text", "neighbours")
     assert str(vectors.parent) not in (out / "training.toml").read_text(encoding="utf-8")
     text = load_text_encoder(chosen.text)
     neighbours = load_neighbours(chosen, text, silent)
@@ -200,8 +200,8 @@ def test_exported_graphs_agree_with_the_network(
     assert any(-1 in e.aligned["neighbours"] for e in material.train)
     with torch.no_grad():
         fused = model(collate(material.train, material.tables, text.pad_id))
-    readings = list(extractor.read(posts))
-    assert [reading.sources for reading in readings] == [
+    readings = list(extractor.encode(posts))
+    assert [reading.present for reading in readings] == [
         (True, True, True), (True, False, False), (True, False, True)
     ]  # fmt: skip
     for i, example in enumerate(examples):

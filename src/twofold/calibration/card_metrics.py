@@ -26,9 +26,9 @@ from twofold.evaluation.bootstrap import Interval
 from twofold.evaluation.collector import PredictionCollector
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.trust_report import ALL, trust_report
-from twofold.inference.encode import Reading
-from twofold.inference.relation_classifier import Verdict
-from twofold.inference.relation_extractor import Link
+from twofold.inference.encode import EncodedPost
+from twofold.inference.relation_classifier import ClassPrediction
+from twofold.inference.relation_extractor import PredictedRelation
 from twofold.inference.tagger import Tagger
 from twofold.posts import Post
 
@@ -95,7 +95,7 @@ def _sets(first: Labelled, calibration: Calibration) -> dict[str, SetFigures]:
 
 
 def entity_figures(
-    tagger: Tagger, groups: Mapping[str, Sequence[Reading]], calibration: Calibration, seed: int = SEED
+    tagger: Tagger, groups: Mapping[str, Sequence[EncodedPost]], calibration: Calibration, seed: int = SEED
 ) -> dict[str, DataFigures]:
     """Figures of a tagger on each data set.
 
@@ -114,7 +114,9 @@ def entity_figures(
     return figures
 
 
-def entity_predictions(tagger: Tagger, readings: Sequence[Reading], calibration: Calibration) -> Predictions:
+def entity_predictions(
+    tagger: Tagger, readings: Sequence[EncodedPost], calibration: Calibration
+) -> Predictions:
     """What a tagger finds in labelled posts, with confidences of this calibration and of none."""
     found, collector = tagger.entities(readings), PredictionCollector()
     emissions = [reading.emissions for reading in readings]
@@ -131,7 +133,7 @@ class Told(NamedTuple):
     """Posts with gold relations, and what was told between the given ends of each, whichever is the head."""
 
     posts: Sequence[Post]
-    links: Sequence[Sequence[Link]]
+    predicted: Sequence[Sequence[PredictedRelation]]
 
 
 def relation_figures(
@@ -152,11 +154,11 @@ def relation_figures(
         seed: of the halves.
     """
     figures = {}
-    for name, (posts, links) in groups.items():
+    for name, (posts, predicted) in groups.items():
         halves = first_half(apart(posts), seed)
         other = np.flatnonzero(~halves).tolist()
-        second = Told([posts[i] for i in other], [links[i] for i in other])
-        first = labelled_pairs(labels, posts, links, symmetric).part(halves)
+        second = Told([posts[i] for i in other], [predicted[i] for i in other])
+        first = labelled_pairs(labels, posts, predicted, symmetric).part(halves)
         tested = relation_predictions(labels, second, calibration, symmetric)
         figures[name] = data_figures(first, tested, calibration)
     return figures
@@ -167,15 +169,15 @@ def relation_predictions(
 ) -> Predictions:
     """What was told, with confidences of this calibration and of none."""
     collector = PredictionCollector()
-    for post, row in zip(told.posts, told.links, strict=True):
-        verdicts = [link.verdict for link in row if link.verdict is not None]  # each told has one
-        sure = [_confidence(calibration, labels, verdict) for verdict in verdicts]
-        found = [dataclasses.replace(link.relation, confidence=c) for link, c in zip(row, sure, strict=True)]
-        gold, before = post.relations or (), [verdict.chance for verdict in verdicts]
+    for post, row in zip(told.posts, told.predicted, strict=True):
+        predictions = [item.prediction for item in row if item.prediction is not None]  # each told has one
+        sure = [_confidence(calibration, labels, prediction) for prediction in predictions]
+        found = [dataclasses.replace(item.relation, confidence=c) for item, c in zip(row, sure, strict=True)]
+        gold, before = post.relations or (), [prediction.probability for prediction in predictions]
         collector.add_triples(found, gold, complete=True, symmetric=symmetric, uncalibrated=before)
     return collector.predictions()
 
 
-def _confidence(calibration: Calibration, labels: Sequence[str], verdict: Verdict) -> float:
-    chances = relation_chances(calibration, labels, verdict.scores[None], [verdict.number])
-    return float(chances[0, verdict.number])
+def _confidence(calibration: Calibration, labels: Sequence[str], prediction: ClassPrediction) -> float:
+    chances = relation_chances(calibration, labels, prediction.scores[None], [prediction.class_index])
+    return float(chances[0, prediction.class_index])

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from twofold.calibration.entities import LabelledSpans, labelled
 from twofold.calibration.methods import one_temperature
 from twofold.crf import ChainDecoder, DecisionRule
-from twofold.inference.encode import Reading
+from twofold.inference.encode import EncodedPost
 
 LOWEST = 0.05
 """Of thresholds: at 0 all spans there are would be told."""
@@ -40,17 +40,17 @@ class DecisionRuleFit:
     f1_viterbi: float
 
 
-def f1_of(decoder: ChainDecoder, readings: Sequence[Reading]) -> float:
+def f1_of(decoder: ChainDecoder, readings: Sequence[EncodedPost]) -> float:
     """Lenient F1 in [0, 1] of what a decoder tells; 0 where nothing is told and nothing is there."""
     return _f1(labelled(decoder, readings), readings)
 
 
-def _f1(found: LabelledSpans, readings: Sequence[Reading]) -> float:
+def _f1(found: LabelledSpans, readings: Sequence[EncodedPost]) -> float:
     gold = sum(len({(e.start, e.end, e.type) for e in reading.post.entities or ()}) for reading in readings)
     return 2 * int(found.right.sum()) / max(len(found.right) + gold, 1)
 
 
-def fit_decision_rule(decoder: ChainDecoder, readings: Sequence[Reading]) -> DecisionRule | None:
+def fit_decision_rule(decoder: ChainDecoder, readings: Sequence[EncodedPost]) -> DecisionRule | None:
     """Threshold and temperature for the largest F1 to be expected; None where the best sequence has it.
 
     Args:
@@ -74,7 +74,7 @@ def fit_decision_rule(decoder: ChainDecoder, readings: Sequence[Reading]) -> Dec
 
 
 def select_decision_rule(
-    decoder: ChainDecoder, fit: Sequence[Reading], test: Sequence[Reading]
+    decoder: ChainDecoder, fit: Sequence[EncodedPost], test: Sequence[EncodedPost]
 ) -> DecisionRuleFit:
     """Fit on some posts, measure on others.
 

@@ -20,7 +20,7 @@ from twofold.calibration.calibration import Calibration
 from twofold.calibration.methods import Measured, Method, calibrate, one_temperature, put_calibrated
 from twofold.calibration.splits import SEED
 from twofold.crf import ChainDecoder, TagSpan
-from twofold.inference.encode import Reading
+from twofold.inference.encode import EncodedPost
 
 Floats = NDArray[np.float64]
 Emissions = Sequence[NDArray[np.floating]]
@@ -97,7 +97,7 @@ class LabelledSpans:
         return np.concatenate(answer_chances(calibration, self.decoder, self.emissions, self.spans))
 
 
-def labelled(decoder: ChainDecoder, readings: Sequence[Reading]) -> LabelledSpans:
+def labelled(decoder: ChainDecoder, readings: Sequence[EncodedPost]) -> LabelledSpans:
     """Decode posts and look up the truth of every span found: gold entities with its borders."""
     emissions: list[NDArray[np.floating]] = [reading.emissions for reading in readings]
     spans = decoder.decode(emissions)
@@ -110,7 +110,7 @@ def labelled(decoder: ChainDecoder, readings: Sequence[Reading]) -> LabelledSpan
     return LabelledSpans(decoder, emissions, spans, answers, answers == np.array(found, np.int64), post)
 
 
-def _answer(decoder: ChainDecoder, reading: Reading, span: TagSpan) -> int:
+def _answer(decoder: ChainDecoder, reading: EncodedPost, span: TagSpan) -> int:
     start, end = reading.words[span.start][0], reading.words[span.end - 1][1]
     gold = [e.type for e in reading.post.entities or () if (e.start, e.end) == (start, end)]
     known = [kind for kind in gold if kind in decoder.types]
@@ -173,7 +173,7 @@ def _by_temperature(
 
 def calibrate_entities(
     decoder: ChainDecoder,
-    readings: Sequence[Reading],
+    readings: Sequence[EncodedPost],
     *,
     method: Method = one_temperature,
     score: str = "lac",

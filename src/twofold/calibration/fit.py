@@ -17,7 +17,7 @@ from twofold.calibration.methods import METHODS, Measured
 from twofold.calibration.relations import EndToEnd, calibrate_relations, end_to_end
 from twofold.calibration.splits import SEED, first_half
 from twofold.evaluation.trust_report import to_json
-from twofold.inference.encode import Reading
+from twofold.inference.encode import EncodedPost
 from twofold.inference.tagger import Tagger
 
 DECODERS = ("sequence", "f1")
@@ -70,7 +70,7 @@ def story(
 
 def fit_entities(
     tagger: Tagger,
-    groups: Mapping[str, Sequence[Reading]],
+    groups: Mapping[str, Sequence[EncodedPost]],
     *,
     tell: str | None = None,
     method: str = "temperature",
@@ -102,7 +102,7 @@ def fit_entities(
     return fitted._replace(facts={**fitted.facts, "chosen": to_json(chosen)}, chosen=chosen)
 
 
-def _chosen(tagger: Tagger, readings: Sequence[Reading], seed: int) -> DecisionRuleFit:
+def _chosen(tagger: Tagger, readings: Sequence[EncodedPost], seed: int) -> DecisionRuleFit:
     halves = first_half([reading.post.id for reading in readings], seed)
     first, second = (
         [r for r, h in zip(readings, halves, strict=True) if h == half] for half in (True, False)
@@ -133,9 +133,9 @@ def fit_relations(
     Raises:
         DataError: too little is found in them.
     """
-    posts, links = _together(groups)
+    posts, predicted = _together(groups)
     calibration, measured = calibrate_relations(
-        labels, posts, links, symmetric=symmetric, method=METHODS[method], score=score, seed=seed
+        labels, posts, predicted, symmetric=symmetric, method=METHODS[method], score=score, seed=seed
     )
     data = relation_figures(labels, groups, calibration, symmetric=symmetric, seed=seed)
     fitted = story(calibration, measured, data, fitted_on=list(groups), method=method, score=score, seed=seed)
@@ -148,5 +148,5 @@ def fit_relations(
 def _together(groups: Mapping[str, Told]) -> Told:
     every = groups.values()
     return Told(
-        [post for told in every for post in told.posts], [row for told in every for row in told.links]
+        [post for told in every for post in told.posts], [row for told in every for row in told.predicted]
     )

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.crf import ChainDecoder
-from twofold.inference.encode import Reading
+from twofold.inference.encode import EncodedPost
 from twofold.inference.uncertainty import uncertainty
 from twofold.posts import Entity
 
@@ -31,7 +31,7 @@ NAMES = tuple(
 
 
 def post_doubt(
-    decoder: ChainDecoder, temperature: float, reading: Reading, entities: Sequence[Entity]
+    decoder: ChainDecoder, temperature: float, reading: EncodedPost, entities: Sequence[Entity]
 ) -> dict[str, float]:
     """Every measure of `NAMES` for one post.
 
@@ -55,7 +55,9 @@ def _of_entities(entities: Sequence[Entity]) -> tuple[Floats, Floats, Floats]:
     )
 
 
-def _of_words(decoder: ChainDecoder, temperature: float, reading: Reading) -> tuple[Floats, Floats, Floats]:
+def _of_words(
+    decoder: ChainDecoder, temperature: float, reading: EncodedPost
+) -> tuple[Floats, Floats, Floats]:
     """Of each word, (W,); empty without words, the last two also without evidence."""
     emissions = reading.emissions[None]  # (1, W, K)
     mask = np.full(emissions.shape[:2], True)

@@ -29,8 +29,8 @@ from twofold.calibration.splits import SEED, first_half
 from twofold.evaluation.calibration_error import calibration_metrics
 from twofold.evaluation.error_types import RIGHT, relation_error_type
 from twofold.evaluation.triples import Triple, to_triple, with_reversed
-from twofold.inference.relation_classifier import class_chances
-from twofold.inference.relation_extractor import Link
+from twofold.inference.relation_classifier import class_probabilities
+from twofold.inference.relation_extractor import PredictedRelation
 from twofold.model_folder.config import NO_RELATION
 from twofold.posts import Post
 
@@ -53,7 +53,7 @@ def relation_chances(
         found: (S,) number of the relation each pair is taken for.
     """
     heats = np.array([calibration.temperature_of(labels[i]) for i in found], np.float64)
-    chances = class_chances(scores, heats[:, None])
+    chances = class_probabilities(scores, heats[:, None])
     if calibration.isotonic:
         put_calibrated(chances, found, calibration.isotonic)
     return chances
@@ -109,7 +109,7 @@ class LabelledPairs:
 def labelled_pairs(
     labels: Sequence[str],
     posts: Sequence[Post],
-    links: Sequence[Sequence[Link]],
+    predicted: Sequence[Sequence[PredictedRelation]],
     symmetric: Collection[str] = (),
 ) -> LabelledPairs:
     """Look up the truth of relations told.
@@ -120,17 +120,23 @@ def labelled_pairs(
     Args:
         labels: the K relations.
         posts: with their gold relations.
-        links: told of each post.
+        predicted: told of each post.
         symmetric: relations that hold both ways.
     """
     rows = [
-        (link.verdict.scores, link.verdict.number, _truth(labels, found, gold), kind == RIGHT, number)
-        for number, (post, told) in enumerate(zip(posts, links, strict=True))
+        (
+            item.prediction.scores,
+            item.prediction.class_index,
+            _truth(labels, found, gold),
+            kind == RIGHT,
+            number,
+        )
+        for number, (post, told) in enumerate(zip(posts, predicted, strict=True))
         for gold in [with_reversed(map(to_triple, post.relations or ()), symmetric)]
-        for link in told
-        for found in [to_triple(link.relation)]
+        for item in told
+        for found in [to_triple(item.relation)]
         for kind in [relation_error_type(found, gold, complete=post.entities is not None)]
-        if kind is not None and link.verdict is not None
+        if kind is not None and item.prediction is not None
     ]
     scores, *numbers = zip(*rows, strict=True) if rows else ((), (), (), (), ())
     found, truth, right, post = (np.array(column, np.int64) for column in numbers)
@@ -149,7 +155,7 @@ def _truth(labels: Sequence[str], found: Triple, gold: Collection[Triple]) -> in
 def calibrate_relations(
     labels: Sequence[str],
     posts: Sequence[Post],
-    links: Sequence[Sequence[Link]],
+    predicted: Sequence[Sequence[PredictedRelation]],
     *,
     symmetric: Collection[str] = (),
     method: Method = one_temperature,
@@ -161,7 +167,7 @@ def calibrate_relations(
     Args:
         labels: the K relations.
         posts: with gold relations, some hundreds at least; all that is known of a text in one post.
-        links: what is told of the given pairs of each, `Linker.either_way`.
+        predicted: what is told of the given pairs of each, `RelationExtractor.extract_pairs`.
         symmetric: relations that hold both ways.
         method: one of `fitting.METHODS`.
         score: of the sets, see `conformal.SCORES`.
@@ -170,7 +176,7 @@ def calibrate_relations(
     Raises:
         DataError: too little is found in them.
     """
-    data = labelled_pairs(labels, posts, links, symmetric)
+    data = labelled_pairs(labels, posts, predicted, symmetric)
     return calibrate(data, apart(posts), "relations", method=method, score=score, seed=seed)
 
 
@@ -203,7 +209,7 @@ def end_to_end(
     calibration: Calibration,
     labels: Sequence[str],
     posts: Sequence[Post],
-    links: Sequence[Sequence[Link]],
+    predicted: Sequence[Sequence[PredictedRelation]],
     *,
     symmetric: Collection[str] = (),
     seed: int = SEED,
@@ -214,19 +220,19 @@ def end_to_end(
         calibration: of the relation model, with thresholds.
         labels: the K relations.
         posts: with gold relations, the same as it was fitted on.
-        links: what is told between the entities found in each.
+        predicted: what is told between the entities found in each.
         symmetric: relations that hold both ways.
         seed: of the halves, the same likewise.
     """
     second = ~first_half(apart(posts), seed)
-    data = labelled_pairs(labels, posts, links, symmetric).part(second)
+    data = labelled_pairs(labels, posts, predicted, symmetric).part(second)
     sure = data.confidences(calibration)
     assert calibration.risk is not None
     limits = {f"{error:.2f}": control(calibration.risk, error).threshold for error in ERRORS}
     keeps = {name: sure >= limit for name, limit in limits.items() if limit is not None}
     return EndToEnd(
         data.posts,
-        sum(len(row) for row, mine in zip(links, second.tolist(), strict=True) if mine),
+        sum(len(row) for row, mine in zip(predicted, second.tolist(), strict=True) if mine),
         len(sure),
         calibration_metrics(sure, data.right),
         {name: int(kept.sum()) for name, kept in keeps.items()},

@@ -2,7 +2,7 @@
 of answers.
 
 It reads what was fitted (`fitting`) from a model folder and turns a wish (an error at most, a level of sets)
-into a judge for the tagger or the linker, or says why it cannot be granted.
+into a decider for the tagger or the relation extractor, or says why it cannot be granted.
 
 Shape letters: S spans of a post, or pairs; C answers; K relations.
 """
@@ -23,7 +23,7 @@ from twofold.calibration.relations import relation_chances
 from twofold.calibration.risk_control import CONFIDENCE, RiskControl, control
 from twofold.crf import ChainDecoder, TagSpan
 from twofold.errors import ConfigError, ModelError
-from twofold.inference.confidence import Judgement
+from twofold.inference.confidence import Decision
 from twofold.model_folder.folder import ModelFolder
 
 Floats = NDArray[np.float64]
@@ -40,20 +40,20 @@ class Wishes:
 
     Attributes:
         calibration: of the model.
-        promise: control of the error; None where none was asked for, without a threshold where nothing could
+        risk: control of the error; None where none was asked for, without a threshold where nothing could
             be promised and so everything is to be reviewed.
         lines: of the sets. level: of the sets. Both None for no sets.
     """
 
     calibration: Calibration
-    promise: RiskControl | None = None
+    risk: RiskControl | None = None
     lines: Lines | None = None
     level: float | None = None
 
-    def judgements(
+    def decisions(
         self, confidences: Floats, chances: Callable[[], Floats], found: Sequence[int]
-    ) -> list[Judgement]:
-        """A judgement each.
+    ) -> list[Decision]:
+        """A decision on each prediction.
 
         Args:
             confidences: (S,) calibrated.
@@ -62,13 +62,13 @@ class Wishes:
         """
         sets = self._candidates(chances, found)
         return [
-            Judgement(c, self._review(c), names) for c, names in zip(confidences.tolist(), sets, strict=True)
+            Decision(c, self._review(c), names) for c, names in zip(confidences.tolist(), sets, strict=True)
         ]
 
     def _review(self, confidence: float) -> bool | None:
-        if self.promise is None:
+        if self.risk is None:
             return None
-        return self.promise.threshold is None or confidence < self.promise.threshold
+        return self.risk.threshold is None or confidence < self.risk.threshold
 
     def _candidates(
         self, chances: Callable[[], Floats], found: Sequence[int]
@@ -85,40 +85,40 @@ class Wishes:
         ]
 
 
-class EntityJudge:
-    """See `twofold.inference.tagger.Judge`.
+class CalibratedEntityDecider:
+    """See `twofold.inference.tagger.EntityDecider`.
 
     Args:
         wishes: granted to the tagger.
     """
 
     def __init__(self, wishes: Wishes) -> None:
-        self._wishes, self.promise = wishes, wishes.promise
+        self._wishes, self.risk = wishes, wishes.risk
 
-    def judge(
+    def decide(
         self, decoder: ChainDecoder, emissions: Emissions, spans: Sequence[Sequence[TagSpan]]
-    ) -> list[list[Judgement]]:
-        """A judgement a span of each post."""
+    ) -> list[list[Decision]]:
+        """A decision on each span of each post."""
         confidences = span_confidences(self._wishes.calibration, decoder, emissions, spans)
         return [
-            self._judged(decoder, states, row, values)
+            self._decided(decoder, states, row, values)
             for states, row, values in zip(emissions, spans, confidences, strict=True)
         ]
 
-    def _judged(
+    def _decided(
         self, decoder: ChainDecoder, states: NDArray[np.floating], row: Sequence[TagSpan], values: Floats
-    ) -> list[Judgement]:
+    ) -> list[Decision]:
         found = [decoder.types.index(span.type) for span in row]
 
         def chances() -> Floats:
             (table,) = answer_chances(self._wishes.calibration, decoder, [states], [row])
             return table
 
-        return self._wishes.judgements(values, chances, found)
+        return self._wishes.decisions(values, chances, found)
 
 
-class PairJudge:
-    """See `twofold.inference.relation_extractor.RelationJudge`.
+class CalibratedRelationDecider:
+    """See `twofold.inference.relation_extractor.RelationDecider`.
 
     Args:
         wishes: granted to the relation model.
@@ -126,18 +126,18 @@ class PairJudge:
     """
 
     def __init__(self, wishes: Wishes, labels: Sequence[str]) -> None:
-        self._wishes, self._labels, self.promise = wishes, labels, wishes.promise
+        self._wishes, self._labels, self.risk = wishes, labels, wishes.risk
 
-    def judge(self, scores: Floats, found: Sequence[int]) -> list[Judgement]:
-        """A judgement a pair."""
+    def decide(self, scores: Floats, found: Sequence[int]) -> list[Decision]:
+        """A decision on each pair."""
         chances = relation_chances(self._wishes.calibration, self._labels, scores, found)
-        return self._wishes.judgements(chances[np.arange(len(found)), found], lambda: chances, found)
+        return self._wishes.decisions(chances[np.arange(len(found)), found], lambda: chances, found)
 
 
-def entity_judge(
+def entity_decider(
     folder: ModelFolder, max_error: float | None = None, level: float | None = None
-) -> EntityJudge:
-    """The judge of a tagger's folder.
+) -> CalibratedEntityDecider:
+    """The decider of a tagger's folder.
 
     Args:
         folder: a checked folder.
@@ -149,25 +149,25 @@ def entity_judge(
         ConfigError: no threshold can be promised for this error on the model's data; the message says
             what can be.
     """
-    return EntityJudge(_wishes(folder, max_error, level, "entities"))
+    return CalibratedEntityDecider(_wishes(folder, max_error, level, "entities"))
 
 
-def relation_judge(
+def relation_decider(
     folder: ModelFolder, max_error: float | None = None, level: float | None = None
-) -> PairJudge:
-    """The judge of a relation model's folder; arguments and errors as of `entity_judge`."""
-    return PairJudge(_wishes(folder, max_error, level, "relations"), folder.config.labels)
+) -> CalibratedRelationDecider:
+    """The decider of a relation model's folder; arguments and errors as of `entity_decider`."""
+    return CalibratedRelationDecider(_wishes(folder, max_error, level, "relations"), folder.config.labels)
 
 
-def following_judge(
+def following_relation_decider(
     folder: ModelFolder, max_error: float | None = None, level: float | None = None
-) -> PairJudge:
-    """As `relation_judge`, for a limit that was stated for entities and that relations follow.
+) -> CalibratedRelationDecider:
+    """As `relation_decider`, for a limit that was stated for entities and that relations follow.
 
     Where it cannot be promised of relations, all of them are to be reviewed: entities may still be had.
     """
     wishes = _wishes(folder, max_error, level, "relations", lambda found, _: found)
-    return PairJudge(wishes, folder.config.labels)
+    return CalibratedRelationDecider(wishes, folder.config.labels)
 
 
 def _granted(found: RiskControl, what: str) -> RiskControl:
@@ -186,17 +186,17 @@ def _wishes(
     where = folder.path / FILE
     calibration = read_calibration(where)
     remedy = _CALIBRATE + (_WITHOUT if what == "relations" else "")
-    promise = None
+    risk = None
     if max_error is not None:
         if calibration.risk is None:
             raise ModelError(f"the model knows no thresholds for {what}", where=str(where), do=remedy)
-        promise = grant(control(calibration.risk, max_error), what)
+        risk = grant(control(calibration.risk, max_error), what)
     if level is None:
-        return Wishes(calibration, promise)
+        return Wishes(calibration, risk)
     if calibration.sets is None:
         raise ModelError(f"the model knows no sets for {what}", where=str(where), do=remedy)
     level_place(level)
-    return Wishes(calibration, promise, calibration.sets, level)
+    return Wishes(calibration, risk, calibration.sets, level)
 
 
 def refusal(found: RiskControl, what: str) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twofold.crf import ChainDecoder, TagSpan
-from twofold.inference.encode import Reading
+from twofold.inference.encode import EncodedPost
 from twofold.posts import Entity
 
 
 def uncalibrated(
-    decoder: ChainDecoder, readings: Sequence[Reading], found: Sequence[Sequence[Entity]]
+    decoder: ChainDecoder, readings: Sequence[EncodedPost], found: Sequence[Sequence[Entity]]
 ) -> list[list[float]]:
     """Confidence of each entity of each post before any calibration, in [0, 1].
 
@@ -27,7 +27,7 @@ def uncalibrated(
     return [row.tolist() for row in values]
 
 
-def _span(reading: Reading, entity: Entity) -> TagSpan:
+def _span(reading: EncodedPost, entity: Entity) -> TagSpan:
     first = next(i for i, (start, _) in enumerate(reading.words) if start == entity.start)
     last = next(i for i, (_, end) in enumerate(reading.words) if end == entity.end)
     return TagSpan(first, last + 1, entity.type)

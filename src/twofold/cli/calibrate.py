@@ -140,7 +140,7 @@ def _entities(
     from twofold.calibration.fit import fit_entities
 
     readings = {
-        name: list(extractor.read(_taken(posts, progress), batch_size=args.batch_size))
+        name: list(extractor.encode(_taken(posts, progress), batch_size=args.batch_size))
         for name, posts in groups.items()
     }
     fitted = fit_entities(
@@ -167,14 +167,16 @@ def _relations(
 
     def told(how: Callable[..., Iterator[Any]]) -> dict[str, Told]:
         return {
-            name: Told(posts, [row.links for row in how(_taken(posts, progress), batch_size=args.batch_size)])
+            name: Told(
+                posts, [row.predictions for row in how(_taken(posts, progress), batch_size=args.batch_size)]
+            )
             for name, posts in groups.items()
         }
 
     fitted = fit_relations(
         extractor.relation_folder.config.labels,
-        told(extractor.either_way),
-        found=told(extractor.linked) if extractor.types else None,
+        told(extractor.extract_gold_pairs),
+        found=told(extractor.extract_relations) if extractor.types else None,
         symmetric=extractor.symmetric,
         method=args.method,
         score=args.score,

@@ -106,10 +106,10 @@ def run(args: argparse.Namespace) -> int:
     with Outputs(_inputs(args, source)) as outputs, watch(source, bar=not table) as progress:
         destinations = _Destinations.open(args, outputs, table)
         extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.sets)
-        if extractor.promise is not None:
-            progress.tell(risk_line(extractor.promise, "entities"))
-        if extractor.relation_promise is not None:
-            progress.tell(risk_line(extractor.relation_promise, "relations", between_entities=True))
+        if extractor.entity_risk is not None:
+            progress.tell(risk_line(extractor.entity_risk, "entities"))
+        if extractor.relation_risk is not None:
+            progress.tell(risk_line(extractor.relation_risk, "relations", between_entities=True))
         rejected = RejectLog(
             line_writer(destinations.rejects) if destinations.rejects else None, progress.tell
         )

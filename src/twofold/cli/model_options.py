@@ -57,10 +57,10 @@ def load_model(
         raise ConfigError(f"--batch-size is {args.batch_size}", expected="a number above 0")
     return load(
         None if name == "default" else name,
-        relations=False if args.no_relations else args.relations,
+        relation_model=False if args.no_relations else args.relations,
         threads=args.threads,
         cache=args.cache,
         max_error=max_error,
         max_relation_error=max_relation_error,
-        sets=sets,
+        coverage=sets,
     )

@@ -99,8 +99,8 @@ def _by_kind(
 
 def _relations(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, Ways]]:
     """A row a gold pair, by its post's name: ``micro`` without the class ``None``, ``accuracy`` with it."""
-    for post, found in zip(posts, extractor.classify(posts), strict=True):
-        for gold, taken in zip(post.relations or (), found, strict=True):
+    for post, found in zip(posts, extractor.classify_gold_pairs(posts), strict=True):
+        for gold, taken in zip(post.relations or (), found.relations, strict=True):
             yield _INSTANCE.sub("", str(post.id)), _classes(gold.type, taken.type)
 
 

@@ -127,7 +127,7 @@ def _loaded(config: Config, model: Path, cache: Path) -> Extractor:
     if config.model.task != "relations" or not tagger:
         return load(model, threads=threads, cache=cache)
     folder = None if tagger == DEFAULT_TAGGER else tagger
-    return load(folder, relations=model, threads=threads, cache=cache)
+    return load(folder, relation_model=model, threads=threads, cache=cache)
 
 
 def _told(corpus: Any) -> Plain:

@@ -1,6 +1,6 @@
-"""How far something that was found can be trusted, as it is told beside it.
+"""The decision on a prediction: how confident the model is, and what follows from that.
 
-It does not know how that is found out.
+It does not know how confidences are computed.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Judgement(NamedTuple):
-    """Of one entity or relation.
+class Decision(NamedTuple):
+    """The decision on one entity or relation.
 
     Attributes:
-        confidence: probability in [0, 1] that it is right just as it is told.
-        review: whether a person should look at it; None where no limit was set.
-        candidates: set of answers, see `Entity` and `Relation`; None where none was asked for.
+        confidence: probability in [0, 1] that the prediction is exactly right.
+        review: True where a person should check the prediction; None where no error rate was set.
+        candidates: prediction set of types, see `Entity` and `Relation`; None where no coverage was set.
     """
 
     confidence: float

@@ -1,8 +1,8 @@
-"""From posts to emissions and evidence for every word: the one path that all use goes through.
+"""Posts to emissions and evidence for every word: extraction, evaluation and calibration all encode here.
 
-Extraction, evaluation and calibration read posts here, in windows where a post is long. It does not decode.
+A long post is encoded in windows, whose cores are joined. Decoding is done elsewhere.
 
-Shape letters: W words, K tags, M sources.
+Shape letters: W words, K tags, M modalities.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.inference.modality_states import PostSources
-from twofold.inference.network import Network, Row
+from twofold.inference.modality_states import ModalityStates
+from twofold.inference.network import Network, NetworkInput
 from twofold.inference.onnx_sessions import FusionOutput
 from twofold.model_folder.config import FolderConfig
 from twofold.model_folder.folder import ModelFolder
@@ -27,38 +27,38 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What the model saw in one post.
+class EncodedPost:
+    """A post with the output of the tagging network.
 
     Attributes:
         post: the post.
-        words: W words.
-        picture: what became of the picture.
-        sources: True for each of the M sources that the post has.
+        words: (start, end) of the W words.
+        picture: whether the picture was read.
+        present: True for each of the M modalities that the post has.
         emissions: (W, K).
-        evidence: (M, 4, W, K) δ, γ, α, β of each source; None for models without evidence and for
+        evidence: (M, 4, W, K) δ, γ, α, β of each modality; None for models without evidence and for
             posts without words.
         fused: (4, W, K) δ, γ, α, β after pooling; None likewise.
-        share: (M, W, K) part of each source, summing to 1 over those present; None likewise.
+        share: (M, W, K) share of each modality, summing to 1 over those present; None likewise.
     """
 
     post: Post
     words: list[Span]
     picture: PictureReport
-    sources: tuple[bool, ...]
+    present: tuple[bool, ...]
     emissions: Floats
     evidence: Floats | None = None
     fused: Floats | None = None
     share: Floats | None = None
 
 
-class Reader:
-    """The network of a model folder.
+class PostEncoder:
+    """Encodes posts with the network of a tagger's folder.
 
     Args:
         folder: a checked model folder.
         threads: threads one graph may use; None for as many as there are cores.
-        cache: where features of pictures are kept between runs; None to keep none.
+        cache: keeps picture features between runs; None for no cache.
     """
 
     def __init__(
@@ -67,54 +67,57 @@ class Reader:
         self.config: FolderConfig = folder.config
         self.network = Network(folder, threads, cache)
 
-    def read(
-        self, posts: Sequence[Post], batch_size: int = 32, found: PostSources | None = None
-    ) -> list[Reading]:
-        """Read posts together.
+    def encode(
+        self, posts: Sequence[Post], batch_size: int = 32, modalities: ModalityStates | None = None
+    ) -> list[EncodedPost]:
+        """Encode posts together.
 
         Args:
-            posts: some hundreds at a time; what is read of them stays in memory until all are.
+            posts: some hundreds at a time; the states of all of them are in memory at once.
             batch_size: windows in a batch, at most.
-            found: their sources, where they were read already.
+            modalities: states of the posts' other modalities, where they are encoded already.
         """
         words = [segment_post(post) for post in posts]
-        found = found or self.network.read_sources(posts, batch_size)
-        rows = [
-            Row(i, window)
+        modalities = modalities or self.network.encode_modalities(posts, batch_size)
+        inputs = [
+            NetworkInput(i, window)
             for i, post in enumerate(posts)
             for window in self.network.pieces.windows(post.text, words[i])
         ]
-        parts: list[list[FusionOutput]] = [[] for _ in posts]
-        done = {
-            number: _core(output, rows[number].window)
-            for number, output in self.network.run(rows, found, batch_size)
+        cores = {
+            number: _core(output, inputs[number].window)
+            for number, output in self.network.run(inputs, modalities, batch_size)
         }
-        for number, row in enumerate(rows):
-            parts[row.post].append(done[number])
-        return [
-            self._reading(posts[i], words[i], found, i, parts[i]) for i in range(len(posts))
-        ]  # fmt: skip
+        outputs: list[list[FusionOutput]] = [[] for _ in posts]
+        for number, item in enumerate(inputs):
+            outputs[item.post].append(cores[number])
+        return [self._encoded(posts[i], words[i], modalities, i, outputs[i]) for i in range(len(posts))]
 
-    def _reading(
-        self, post: Post, words: list[Span], found: PostSources, row: int, parts: Sequence[FusionOutput]
-    ) -> Reading:
-        picture = found.pictures[row]
-        there = (True, *(states[row] is not None for states in found.states.values()))
-        if not parts:
-            nothing = np.zeros((0, len(self.config.labels)), np.float32)
-            return Reading(post, words, picture, there, nothing)
-        joined = FusionOutput(*(_join([part[i] for part in parts]) for i in range(len(parts[0]))))  # type: ignore[arg-type]
-        return Reading(post, words, picture, there, *joined)
+    def _encoded(
+        self,
+        post: Post,
+        words: list[Span],
+        modalities: ModalityStates,
+        row: int,
+        outputs: Sequence[FusionOutput],
+    ) -> EncodedPost:
+        picture, present = modalities.pictures[row], modalities.present(row)
+        if not outputs:
+            no_words = np.zeros((0, len(self.config.labels)), np.float32)
+            return EncodedPost(post, words, picture, present, no_words)
+        fields = range(len(outputs[0]))
+        joined = FusionOutput(*(_concatenated([output[i] for output in outputs]) for i in fields))  # type: ignore[arg-type]
+        return EncodedPost(post, words, picture, present, *joined)
 
 
 def _core(output: FusionOutput, window: Window) -> FusionOutput:
     keep = slice(window.keep_lo - window.lo, window.keep_hi - window.lo)
-    # Copied, so that the batch it is cut from can go.
+    # A copy, so that the whole batch can be freed.
     return FusionOutput(*(None if x is None else x[..., keep, :].copy() for x in output))  # type: ignore[arg-type]
 
 
-def _join(parts: Sequence[Floats | None]) -> Floats | None:
-    real = [part for part in parts if part is not None]
-    if not real:
+def _concatenated(parts: Sequence[Floats | None]) -> Floats | None:
+    arrays = [part for part in parts if part is not None]
+    if not arrays:
         return None
-    return real[0] if len(real) == 1 else np.concatenate(real, axis=-2)
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-2)

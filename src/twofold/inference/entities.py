@@ -1,7 +1,7 @@
-"""Where the entities of posts come from: a tagger finds them, or the posts give them.
+"""The entities that relations are extracted between: predicted by a tagger, or provided with the posts.
 
-Either also says of which types the ends of a post's gold relations are, as far as anyone may know: not from
-the relations themselves, since a corpus may tell the types in the name of what is to be found.
+Both also type the arguments of a post's gold relations, without using the types that these relations carry:
+in some corpora the name of the relation gives the types away.
 """
 
 from __future__ import annotations
@@ -10,143 +10,156 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from twofold.inference.encode import Reading
-from twofold.inference.modality_states import PostSources
-from twofold.inference.relation_extractor import Ends, EntityPost
+from twofold.inference.encode import EncodedPost
+from twofold.inference.modality_states import ModalityStates
+from twofold.inference.relation_extractor import EntityPair, PostEntities
 from twofold.inference.tagger import Tagger
 from twofold.posts import Entity, PictureReport, Post
 from twofold.preprocessing.entity_markers import word_span
 from twofold.preprocessing.segmentation import segment_post
 
-_NOT_LOOKED_AT = PictureReport("none", "not looked at: no two entities wanted it")
+_PICTURE_NOT_NEEDED = PictureReport("none", "not looked at: no two entities wanted it")
 _NO_ENTITIES = "this model finds no entities of its own, and the post gives none"
 
 
-class Found(NamedTuple):
+class EntityBatch(NamedTuple):
     """Some posts with their entities.
 
     Attributes:
-        posts: the posts.
-        pictures: what became of the picture of each.
-        sources: what was read of them; None where nothing was.
-        warnings: remarks for the user on each.
-        readings: what the tagger saw in each; None where none looked.
+        posts: the posts with their entities.
+        pictures: of each post, whether its picture was read.
+        modalities: states of the posts' modalities; None where nothing was encoded.
+        warnings: warnings for the user on each post.
+        encoded_posts: output of the tagging network for each post; None without a tagger.
     """
 
-    posts: list[EntityPost]
+    posts: list[PostEntities]
     pictures: list[PictureReport]
-    sources: PostSources | None
+    modalities: ModalityStates | None
     warnings: list[tuple[str, ...]]
-    readings: list[Reading] | None = None
+    encoded_posts: list[EncodedPost] | None = None
 
 
-class EntityFinder(Protocol):
-    """A source of entities.
+class EntityProvider(Protocol):
+    """Provides the entities of posts.
 
     Attributes:
-        guesses: whether the types that `ends` gives are guesses, which forbid no relation.
+        types_are_predicted: whether `gold_pairs` gives predicted types, which must not rule out relations.
     """
 
-    guesses: bool
+    types_are_predicted: bool
 
-    def find(self, posts: Sequence[Post], batch_size: int) -> Found:
+    def entities(self, posts: Sequence[Post], batch_size: int) -> EntityBatch:
         """Entities of some posts."""
 
-    def ends(self, posts: Sequence[Post], batch_size: int) -> tuple[Found, list[list[Ends]]]:
-        """Some posts with head and tail of their gold relations, typed."""
+    def gold_pairs(
+        self, posts: Sequence[Post], batch_size: int
+    ) -> tuple[EntityBatch, list[list[EntityPair]]]:
+        """Some posts, and the typed (head, tail) of each of their gold relations."""
 
 
-class Predicted:
-    """Entities that a tagger finds.
+class PredictedEntities:
+    """Entities predicted by a tagger.
 
     Args:
         tagger: the tagger.
     """
 
-    guesses = True
+    types_are_predicted = True
 
     def __init__(self, tagger: Tagger) -> None:
         self._tagger = tagger
 
-    def find(self, posts: Sequence[Post], batch_size: int) -> Found:
-        """See `EntityFinder`."""
-        readings, sources = self._read(posts, batch_size)
-        return _found(readings, self._tagger.entities(readings), sources)
+    def entities(self, posts: Sequence[Post], batch_size: int) -> EntityBatch:
+        """See `EntityProvider`."""
+        encoded_posts, modalities = self._encode(posts, batch_size)
+        return _batch(encoded_posts, self._tagger.entities(encoded_posts), modalities)
 
-    def ends(self, posts: Sequence[Post], batch_size: int) -> tuple[Found, list[list[Ends]]]:
-        """See `EntityFinder`; each end has the type that is the most probable for exactly its words."""
-        readings, sources = self._read(posts, batch_size)
-        pairs = [self._typed(reading) for reading in readings]
-        return _found(readings, [() for _ in posts], sources), pairs
+    def gold_pairs(
+        self, posts: Sequence[Post], batch_size: int
+    ) -> tuple[EntityBatch, list[list[EntityPair]]]:
+        """See `EntityProvider`; each argument gets the most probable type for exactly its words."""
+        encoded_posts, modalities = self._encode(posts, batch_size)
+        pairs = [self._typed_pairs(encoded) for encoded in encoded_posts]
+        return _batch(encoded_posts, [() for _ in posts], modalities), pairs
 
-    def _read(self, posts: Sequence[Post], batch_size: int) -> tuple[list[Reading], PostSources]:
-        sources = self._tagger.network.read_sources(posts, batch_size)
-        return self._tagger.reader.read(posts, batch_size, sources), sources
+    def _encode(
+        self, posts: Sequence[Post], batch_size: int
+    ) -> tuple[list[EncodedPost], ModalityStates]:  # fmt: skip
+        modalities = self._tagger.network.encode_modalities(posts, batch_size)
+        return self._tagger.encoder.encode(posts, batch_size, modalities), modalities
 
-    def _typed(self, reading: Reading) -> list[Ends]:
-        given = [end for r in reading.post.relations or () for end in (r.head, r.tail)]
-        spans = [word_span(reading.words, end.start, end.end) for end in given]
-        known = list({span for span in spans if span is not None})
-        (types,) = self._tagger.decoder.type_of_span([reading.emissions], [known])
-        type_of = dict(zip(known, types, strict=True))
-        ends = [_given(end, type_of[span] if span else "") for end, span in zip(given, spans, strict=True)]
-        return list(zip(ends[::2], ends[1::2], strict=True))
+    def _typed_pairs(self, encoded: EncodedPost) -> list[EntityPair]:
+        arguments = [a for r in encoded.post.relations or () for a in (r.head, r.tail)]
+        spans = [word_span(encoded.words, a.start, a.end) for a in arguments]
+        distinct = list({span for span in spans if span is not None})
+        (types,) = self._tagger.decoder.type_of_span([encoded.emissions], [distinct])
+        type_of = dict(zip(distinct, types, strict=True))
+        typed = [
+            _with_type(argument, type_of[span] if span else "")
+            for argument, span in zip(arguments, spans, strict=True)
+        ]
+        return list(zip(typed[::2], typed[1::2], strict=True))
 
 
-class Given:
-    """Entities as the posts carry them: gold ones, or the ends of gold relations."""
+class ProvidedEntities:
+    """Entities that the posts carry: gold entities, or the arguments of gold relations."""
 
-    guesses = False
+    types_are_predicted = False
 
-    def find(self, posts: Sequence[Post], batch_size: int) -> Found:
-        """See `EntityFinder`."""
-        entities = [_entities(post) for post in posts]
-        return Found(
-            [EntityPost(p, segment_post(p), row or ()) for p, row in zip(posts, entities, strict=True)],
-            [_NOT_LOOKED_AT if post.image is not None else PictureReport("none") for post in posts],
+    def entities(self, posts: Sequence[Post], batch_size: int) -> EntityBatch:
+        """See `EntityProvider`."""
+        entities = [_provided_entities(post) for post in posts]
+        return EntityBatch(
+            [PostEntities(p, segment_post(p), row or ()) for p, row in zip(posts, entities, strict=True)],
+            [_PICTURE_NOT_NEEDED if post.image is not None else PictureReport("none") for post in posts],
             None,
             [() if row is not None else (_NO_ENTITIES,) for row in entities],
         )
 
-    def ends(self, posts: Sequence[Post], batch_size: int) -> tuple[Found, list[list[Ends]]]:
-        """See `EntityFinder`; an end has the type of the gold entity over the same words, if any."""
-        return self.find(posts, batch_size), [_ends(post) for post in posts]
+    def gold_pairs(
+        self, posts: Sequence[Post], batch_size: int
+    ) -> tuple[EntityBatch, list[list[EntityPair]]]:
+        """See `EntityProvider`; an argument has the type of the gold entity over the same words, if any."""
+        return self.entities(posts, batch_size), [_typed_pairs(post) for post in posts]
 
 
-def _found(readings: list[Reading], entities: Sequence[Sequence[Entity]], sources: PostSources) -> Found:
-    return Found(
-        [EntityPost(r.post, r.words, row) for r, row in zip(readings, entities, strict=True)],
-        [reading.picture for reading in readings],
-        sources,
-        [warnings_on(reading) for reading in readings],
-        readings,
+def _batch(
+    encoded_posts: list[EncodedPost], entities: Sequence[Sequence[Entity]], modalities: ModalityStates
+) -> EntityBatch:
+    return EntityBatch(
+        [PostEntities(e.post, e.words, row) for e, row in zip(encoded_posts, entities, strict=True)],
+        [encoded.picture for encoded in encoded_posts],
+        modalities,
+        [warnings_on(encoded) for encoded in encoded_posts],
+        encoded_posts,
     )
 
 
-def warnings_on(reading: Reading) -> tuple[str, ...]:
-    """Remarks for the user on what a tagger read."""
-    if reading.words:
+def warnings_on(encoded: EncodedPost) -> tuple[str, ...]:
+    """Warnings for the user on a post that a tagger encoded."""
+    if encoded.words:
         return ()
-    return ("the text is empty" if not reading.post.text else "the text has no words",)
+    return ("the text is empty" if not encoded.post.text else "the text has no words",)
 
 
-def _entities(post: Post) -> tuple[Entity, ...] | None:
+def _provided_entities(post: Post) -> tuple[Entity, ...] | None:
     if post.entities is not None:
         return post.entities
     if post.relations is None:
         return None
-    ends = {(end.start, end.end): end for pair in _ends(post) for end in pair}
-    return tuple(ends[place] for place in sorted(ends))
+    arguments = {(a.start, a.end): a for pair in _typed_pairs(post) for a in pair}
+    return tuple(arguments[span] for span in sorted(arguments))
 
 
-def _ends(post: Post) -> list[Ends]:
+def _typed_pairs(post: Post) -> list[EntityPair]:
     types = {(entity.start, entity.end): entity.type for entity in post.entities or ()}
 
-    def typed(end: Entity) -> Entity:
-        return _given(end, types.get((end.start, end.end), ""))
+    def typed(argument: Entity) -> Entity:
+        return _with_type(argument, types.get((argument.start, argument.end), ""))
 
     return [(typed(relation.head), typed(relation.tail)) for relation in post.relations or ()]
 
 
-def _given(end: Entity, type_: str) -> Entity:
-    return dataclasses.replace(end, type=type_)
+def _with_type(argument: Entity, type_: str) -> Entity:
+    return dataclasses.replace(argument, type=type_)

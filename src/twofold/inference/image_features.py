@@ -1,4 +1,4 @@
-"""Regions of the pictures of many posts: decoded ahead in threads, each distinct picture encoded once.
+"""Region features of pictures: decoded ahead in threads, each distinct picture encoded once.
 
 A picture that cannot be read is reported with its reason, never replaced. It does not know text.
 
@@ -25,17 +25,17 @@ from twofold.preprocessing.images import FeatureCache, content_hash, read_pictur
 Pixels = NDArray[np.float32]
 Regions = NDArray[np.float16]
 
-_ENCODED_AT_ONCE = 8
-_DECODED_AHEAD = 16
+_BATCH_SIZE = 8
+_PREFETCH = 16
 _THREADS = min(4, os.cpu_count() or 1)
 
 
-class PictureReading(NamedTuple):
-    """What became of one post's picture.
+class EncodedPicture(NamedTuple):
+    """The picture of one post, encoded.
 
     Attributes:
-        report: status and reason.
-        regions: (R, V) float16, the precision of the cache, so that a cache changes nothing; None
+        report: whether it was read, and why not.
+        regions: (R, V) float16, the precision of the cache, so that a cache changes no result; None
             unless the picture was read.
         key: hash of the picture's content; "" unless it was read.
     """
@@ -45,100 +45,100 @@ class PictureReading(NamedTuple):
     key: str = ""
 
 
-NO_PICTURE = PictureReading(PictureReport("none"))
+NO_PICTURE = EncodedPicture(PictureReport("none"))
 
 
 class _Decoded(NamedTuple):
     key: str
     pixels: Pixels
-    remark: str
+    warning: str
 
 
-class RegionReader:
-    """The picture encoder with its decoding threads.
+class PictureEncoder:
+    """The picture encoder, with threads that decode pictures.
 
     Args:
         sessions: the model's graphs.
-        expected: what the encoder takes and gives.
-        cache: where features are kept between runs; None to keep none.
+        expected: input and output of the encoder.
+        cache: keeps features between runs; None for no cache.
     """
 
     def __init__(self, sessions: Sessions, expected: PictureInput, cache: FeatureCache | None) -> None:
         self._sessions, self._expected, self._cache = sessions, expected, cache
 
-    def read(self, images: Sequence[Image | None]) -> list[PictureReading]:
-        """Read the pictures of some posts, in order; the same content is read once."""
+    def encode(self, images: Sequence[Image | None]) -> list[EncodedPicture]:
+        """Encode the pictures of some posts, in order; each distinct content once."""
         if all(image is None for image in images):
             return [NO_PICTURE] * len(images)
         with ThreadPoolExecutor(_THREADS) as pool:
-            keys = list(pool.map(_key_of, images))
+            keys = list(pool.map(_key_or_error, images))
             distinct: dict[str, Image] = {}
             for key, image in zip(keys, images, strict=True):
                 if isinstance(key, str) and image is not None:
                     distinct.setdefault(key, image)
-            known = self._cached(distinct)
-            known |= self._encoded(pool, {k: image for k, image in distinct.items() if k not in known})
-        return [known[key] if isinstance(key, str) else key for key in keys]
+            encoded = self._cached(distinct)
+            encoded |= self._encoded(pool, {k: image for k, image in distinct.items() if k not in encoded})
+        return [encoded[key] if isinstance(key, str) else key for key in keys]
 
-    def _cached(self, keys: Mapping[str, Image]) -> dict[str, PictureReading]:
+    def _cached(self, keys: Mapping[str, Image]) -> dict[str, EncodedPicture]:
         if self._cache is None:
             return {}
         found = {key: self._cache.get(key) for key in keys}
         shape = (self._expected.regions, self._expected.width)
         return {
-            key: PictureReading(PictureReport("read"), regions, key)
+            key: EncodedPicture(PictureReport("read"), regions, key)
             for key, regions in found.items()
             if regions is not None and regions.shape == shape
         }
 
-    def _encoded(self, pool: ThreadPoolExecutor, images: Mapping[str, Image]) -> dict[str, PictureReading]:
-        readings: dict[str, PictureReading] = {}
+    def _encoded(self, pool: ThreadPoolExecutor, images: Mapping[str, Image]) -> dict[str, EncodedPicture]:
+        encoded: dict[str, EncodedPicture] = {}
         batch: list[_Decoded] = []
         for key, result in self._decoded(pool, images):
-            if isinstance(result, PictureReading):
-                readings[key] = result
+            if isinstance(result, EncodedPicture):
+                encoded[key] = result
                 continue
             batch.append(result)
-            if len(batch) == _ENCODED_AT_ONCE:
-                readings |= self._encode(batch)
+            if len(batch) == _BATCH_SIZE:
+                encoded |= self._encode(batch)
                 batch = []
-        return readings | self._encode(batch)
+        return encoded | self._encode(batch)
 
     def _decoded(
         self, pool: ThreadPoolExecutor, images: Mapping[str, Image]
-    ) -> Iterator[tuple[str, _Decoded | PictureReading]]:
-        """Pictures in order, a bounded number decoded before they are asked for."""
-        waiting: deque[tuple[str, Future[_Decoded | PictureReading]]] = deque()
+    ) -> Iterator[tuple[str, _Decoded | EncodedPicture]]:
+        """Pictures in order, a bounded number decoded ahead."""
+        waiting: deque[tuple[str, Future[_Decoded | EncodedPicture]]] = deque()
         for key, image in images.items():
             waiting.append((key, pool.submit(self._decode, key, image)))
-            if len(waiting) > _DECODED_AHEAD:
+            if len(waiting) > _PREFETCH:
                 first, future = waiting.popleft()
                 yield first, future.result()
         for key, future in waiting:
             yield key, future.result()
 
-    def _decode(self, key: str, image: Image) -> _Decoded | PictureReading:
+    def _decode(self, key: str, image: Image) -> _Decoded | EncodedPicture:
         try:
             return _Decoded(key, *read_picture(image, self._expected.settings))
         except PictureError as error:
             return _unreadable(error)
 
-    def _encode(self, batch: Sequence[_Decoded]) -> dict[str, PictureReading]:
+    def _encode(self, batch: Sequence[_Decoded]) -> dict[str, EncodedPicture]:
         if not batch:
             return {}
         regions = self._sessions.picture(np.stack([item.pixels for item in batch]))
         half = np.clip(regions, -65504, 65504).astype(np.float16)  # (B, R, V)
         for item, features in zip(batch, half, strict=True):
-            # A picture with a remark is not kept: the remark would be lost with the next run.
-            if self._cache is not None and not item.remark:
+            # A picture with a warning is not cached: the next run would lose the warning.
+            if self._cache is not None and not item.warning:
                 self._cache.put(item.key, features)
         return {
-            item.key: PictureReading(PictureReport("read", item.remark), features, item.key)
+            item.key: EncodedPicture(PictureReport("read", item.warning), features, item.key)
             for item, features in zip(batch, half, strict=True)
         }
 
 
-def _key_of(image: Image | None) -> str | PictureReading:
+def _key_or_error(image: Image | None) -> str | EncodedPicture:
     if image is None:
         return NO_PICTURE
     try:
@@ -147,6 +147,6 @@ def _key_of(image: Image | None) -> str | PictureReading:
         return _unreadable(error)
 
 
-def _unreadable(error: PictureError) -> PictureReading:
+def _unreadable(error: PictureError) -> EncodedPicture:
     reason = str(PictureError(error.what, do=error.do))
-    return PictureReading(PictureReport("unreadable", reason))
+    return EncodedPicture(PictureReport("unreadable", reason))

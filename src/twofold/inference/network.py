@@ -1,11 +1,14 @@
-"""The graphs of one model folder at work: from windows of posts to what the network says of their slots.
+"""The graphs of a model folder: from windows of posts to the outputs of the network.
 
-Windows of like length share a batch, bounded in rows and in pieces; a text that stands twice in a batch is
-encoded once. A second model borrows what it has in common with a first, byte for byte: graphs, which are
-then opened once, the tokenizer, and the sources that were read already. It does not know what slots mean.
+Windows of similar length share a batch, bounded in rows and in word pieces; a text that occurs twice in a
+batch is encoded once. A second network can share what is the same in the first, byte for byte: graphs (opened
+once), the tokenizer, and states of modalities. It does not know what the outputs mean.
+
+The graph ``fusion.onnx`` names its inputs ``words``, ``shapes`` (case features), ``slots`` (positions of
+targets) and, for each further modality, its name.
 
 Shape letters: B rows in a batch, T word pieces, W words of a window, D width of text states, N elements of
-a source, S slots, P words of a slot, K outputs, M sources.
+a modality, S targets, P positions of a target, K outputs, M modalities.
 """
 
 from __future__ import annotations
@@ -17,33 +20,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
-from twofold.inference.modality_states import PostSources, SourceReader, batches, stack
+from twofold.inference.modality_states import ModalityEncoder, ModalityStates, batches, stack
 from twofold.inference.onnx_sessions import FusionOutput, Sessions
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import Post
 from twofold.preprocessing.images import FeatureCache
 from twofold.preprocessing.modalities import TEXTS, VISUAL
-from twofold.preprocessing.semantic_augmentation import FILES, SOURCE, Neighbours
+from twofold.preprocessing.semantic_augmentation import FILES, MODALITY, Neighbours
 from twofold.preprocessing.word_pieces import Pieces, Window, pad
 
 Floats = NDArray[np.float32]
 
-_READ_BY = dict.fromkeys(VISUAL, "picture") | dict.fromkeys(TEXTS, "text") | {SOURCE: "neighbours"}
-"""What reads a source: an encoder, or a table of words."""
+_ENCODED_BY = (
+    dict.fromkeys(VISUAL, "picture") | dict.fromkeys(TEXTS, "text") | {MODALITY: "neighbours"}
+)  # fmt: skip
+"""What encodes a modality: one of the graphs, or a table of words."""
 
 
-class Row(NamedTuple):
-    """A window to be read.
+class NetworkInput(NamedTuple):
+    """A window to run the network on.
 
     Attributes:
-        post: number of its post, among those whose sources were read together.
+        post: number of its post, among those whose modalities were encoded together.
         window: its words.
-        slot: words of the window that make up its one slot; None for a slot a word.
+        target: positions in the window of its one target; None where each word is a target.
     """
 
     post: int
     window: Window
-    slot: tuple[int, ...] | None = None
+    target: tuple[int, ...] | None = None
 
 
 class Network:
@@ -52,11 +57,11 @@ class Network:
     Args:
         folder: a checked model folder.
         threads: threads one graph may use; None for as many as there are cores.
-        cache: where features of pictures are kept between runs; None to keep none.
-        lender: a network to borrow from.
+        cache: keeps picture features between runs; None for no cache.
+        shared: a network to share encoders with, where they are the same.
 
     Raises:
-        ModelError: the model wants sources that this version cannot read.
+        ModelError: the model uses modalities that this version does not know.
     """
 
     def __init__(
@@ -64,66 +69,73 @@ class Network:
         folder: ModelFolder,
         threads: int | None = None,
         cache: FeatureCache | None = None,
-        lender: Network | None = None,
+        shared: Network | None = None,
     ) -> None:
-        _check_sources(folder)
+        _check_modalities(folder)
         self.folder = folder
-        same = same_encoders(folder, lender.folder) if lender else frozenset()
-        lent = same_graphs(folder, lender.folder) if lender else frozenset()
-        self.sessions: Sessions = Sessions(folder.path, threads, {n: lender.sessions for n in lent if lender})
-        self.pieces: Pieces = lender.pieces if lender and "text" in same else _pieces(folder)
+        encoders = same_encoders(folder, shared.folder) if shared else frozenset()
+        graphs = same_graphs(folder, shared.folder) if shared else frozenset()
+        sessions = {name: shared.sessions for name in graphs if shared}
+        self.sessions: Sessions = Sessions(folder.path, threads, sessions)
+        self.pieces: Pieces = shared.pieces if shared and "text" in encoders else _pieces(folder)
         self._neighbours = _neighbours(folder)
-        self.sources = SourceReader(self.sessions, folder.config, self.pieces, cache, self._neighbours)
-        self._borrowed = [n for n in folder.config.sources[1:] if _READ_BY.get(n) in same]
+        self.modality_encoder = ModalityEncoder(
+            self.sessions, folder.config, self.pieces, cache, self._neighbours
+        )
+        further = folder.config.modalities[1:]
+        self._shared_modalities = [name for name in further if _ENCODED_BY.get(name) in encoders]
 
-    def read_sources(
-        self, posts: Sequence[Post], batch_size: int, known: PostSources | None = None
-    ) -> PostSources:
-        """Sources of posts besides their words.
+    def encode_modalities(
+        self, posts: Sequence[Post], batch_size: int, encoded: ModalityStates | None = None
+    ) -> ModalityStates:
+        """States of the posts' modalities besides their words.
 
         Args:
             posts: some hundreds at a time.
             batch_size: texts in a batch, at most.
-            known: those that were read already, just as here.
+            encoded: modalities that a network with the same encoder encoded already.
         """
-        return self.sources.read(posts, batch_size, known)
+        return self.modality_encoder.encode(posts, batch_size, encoded)
 
-    def same(self, found: PostSources) -> PostSources:
-        """Of what the lender read, the sources that are read just so here."""
-        return found.part(range(len(found.pictures)), self._borrowed)
+    def reusable(self, encoded: ModalityStates) -> ModalityStates:
+        """Those of the shared network's modalities that this network would encode in the same way."""
+        return encoded.subset(range(len(encoded.pictures)), self._shared_modalities)
 
     def run(
-        self, rows: Sequence[Row], found: PostSources, batch_size: int
+        self, inputs: Sequence[NetworkInput], modalities: ModalityStates, batch_size: int
     ) -> Iterator[tuple[int, FusionOutput]]:
-        """Number of each row with what the network says of its slots, without the batch axis; in any order.
+        """The number of each input with its output, without the batch axis; in any order.
 
-        The arrays are views of a batch: copy what is to stay.
+        The arrays are views of a batch: copy what is kept.
         """
-        # Equal texts lie side by side, so that they share a batch.
-        order = sorted(range(len(rows)), key=lambda i: (len(rows[i].window.ids), rows[i].window.ids))
-        for batch in batches([len(rows[i].window.ids) for i in order], batch_size):
-            chosen = [order[i] for i in batch]
-            output = self._fuse([rows[i] for i in chosen], found.states)
-            yield from ((number, _one(output, i)) for i, number in enumerate(chosen))
+        # Equal texts are neighbours in this order, so that they share a batch.
+        order = sorted(range(len(inputs)), key=lambda i: (len(inputs[i].window.ids), inputs[i].window.ids))
+        for batch in batches([len(inputs[i].window.ids) for i in order], batch_size):
+            numbers = [order[i] for i in batch]
+            output = self._fuse([inputs[i] for i in numbers], modalities.states)
+            yield from ((number, _row(output, i)) for i, number in enumerate(numbers))
 
-    def _fuse(self, rows: Sequence[Row], others: Mapping[str, Sequence[NDArray[Any] | None]]) -> FusionOutput:
-        windows = [row.window for row in rows]
-        forms, mask = pad([window.shapes for window in windows], 0)
-        inputs: dict[str, NDArray[Any]] = {
+    def _fuse(
+        self, inputs: Sequence[NetworkInput], modalities: Mapping[str, Sequence[NDArray[Any] | None]]
+    ) -> FusionOutput:
+        windows = [item.window for item in inputs]
+        shapes, mask = pad([window.shapes for window in windows], 0)
+        tensors: dict[str, NDArray[Any]] = {
             "words": self._word_states(windows),
-            "shapes": forms,
+            "shapes": shapes,
             "word_mask": mask.astype(bool),
         }
-        for name, states in others.items():
-            if self._neighbours is not None and name == SOURCE:
+        for name, states in modalities.items():
+            if self._neighbours is not None and name == MODALITY:
                 stacked, present = self._neighbours.of_windows(windows)
             else:
-                stacked, present = stack([states[row.post] for row in rows], self.sources.width(name))
-            inputs |= {name: stacked, f"{name}_mask": present}
-        slots = [row.slot for row in rows if row.slot is not None]
-        if slots:
-            inputs["slots"] = np.array(slots, np.int64)[:, None]  # (B, 1, P)
-        return self.sessions.fuse(inputs)
+                rows = [states[item.post] for item in inputs]
+                stacked, present = stack(rows, self.modality_encoder.width(name))
+            tensors |= {name: stacked, f"{name}_mask": present}
+        targets = [item.target for item in inputs if item.target is not None]
+        if targets:
+            tensors["slots"] = np.array(targets, np.int64)[:, None]  # (B, 1, P)
+        return self.sessions.fuse(tensors)
 
     def _word_states(self, windows: Sequence[Window]) -> Floats:
         """State of each word's first piece, (B, W, D); 0 where padded."""
@@ -136,30 +148,30 @@ class Network:
 
 
 def same_graphs(one: ModelFolder, other: ModelFolder) -> frozenset[str]:
-    """Encoders' graphs that two models have in common."""
-    return frozenset(name for name in ("text", "picture") if _same(one, other, f"{name}.onnx"))
+    """The encoders whose graphs are the same file in two model folders."""
+    return frozenset(name for name in ("text", "picture") if _same_file(one, other, f"{name}.onnx"))
 
 
 def same_encoders(one: ModelFolder, other: ModelFolder) -> frozenset[str]:
-    """Graphs in common that are fed the same way too, so that the same input gives the same states."""
-    ways = {
-        "text": one.config.text == other.config.text and _same(one, other, "tokenizer.json"),
+    """The same graphs whose inputs are prepared in the same way too, so that they give the same states."""
+    same_input = {
+        "text": one.config.text == other.config.text and _same_file(one, other, "tokenizer.json"),
         "picture": one.config.picture == other.config.picture,
     }
-    return frozenset(name for name in same_graphs(one, other) if ways[name])
+    return frozenset(name for name in same_graphs(one, other) if same_input[name])
 
 
-def _same(one: ModelFolder, other: ModelFolder, file: str) -> bool:
+def _same_file(one: ModelFolder, other: ModelFolder, file: str) -> bool:
     return file in one.hashes and one.hashes[file] == other.hashes.get(file)
 
 
-def _check_sources(folder: ModelFolder) -> None:
-    sources = folder.config.sources
-    if set(sources[1:]) - set(_READ_BY) or sources[0] != "text":
+def _check_modalities(folder: ModelFolder) -> None:
+    modalities = folder.config.modalities
+    if set(modalities[1:]) - set(_ENCODED_BY) or modalities[0] != "text":
         raise ModelError(
-            f"the model wants the sources {', '.join(sources)}",
+            f"the model uses the modalities {', '.join(modalities)}",
             where=str(folder.path),
-            expected=f"text, then any of {', '.join(_READ_BY)}",
+            expected=f"text, then any of {', '.join(_ENCODED_BY)}",
             do="install a newer Twofold",
         )
 
@@ -170,11 +182,11 @@ def _pieces(folder: ModelFolder) -> Pieces:
 
 
 def _neighbours(folder: ModelFolder) -> Neighbours | None:
-    if SOURCE not in folder.config.sources:
+    if MODALITY not in folder.config.modalities:
         return None
     states, words = (folder.file(name) for name in FILES)
     return Neighbours.open(states, words)
 
 
-def _one(output: FusionOutput, row: int) -> FusionOutput:
+def _row(output: FusionOutput, row: int) -> FusionOutput:
     return FusionOutput(*(None if x is None else x[row] for x in output))  # type: ignore[arg-type]

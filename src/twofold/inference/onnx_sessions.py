@@ -1,9 +1,9 @@
-"""The exported graphs in ONNX Runtime, each opened when it is first needed.
+"""The exported graphs in ONNX Runtime, each opened when it is first used.
 
 A run over posts without pictures never opens the picture graph. It does not know posts.
 
 Shape letters: B rows, T word pieces, W words, D width of text states, R regions, V their width,
-N elements of a source, S slots, P words of a slot, K outputs, M sources.
+N elements of a modality, S targets, P positions of a target, K outputs, M modalities.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Floats = NDArray[np.float32]
 
 
 class FusionOutput(NamedTuple):
-    """What ``fusion.onnx`` gives.
+    """Output of ``fusion.onnx``.
 
     Attributes:
         emissions: (B, S, K).
-        evidence: (B, M, 4, S, K) δ, γ, α, β of each source; None for models without evidence.
+        evidence: (B, M, 4, S, K) δ, γ, α, β of each modality; None for models without evidence.
         fused: (B, 4, S, K) δ, γ, α, β after pooling; None likewise.
-        share: (B, M, S, K) part of each source; None likewise.
+        share: (B, M, S, K) share of each modality; None likewise.
     """
 
     emissions: Floats
@@ -46,13 +46,13 @@ class Sessions:
     Args:
         folder: a checked model folder.
         threads: threads one graph may use; None for as many as there are cores.
-        lent: sessions of another folder, by the name of a graph that is the same there.
+        shared: sessions of another folder, by the name of a graph that is the same there.
     """
 
     def __init__(
-        self, folder: Path, threads: int | None = None, lent: Mapping[str, Sessions] | None = None
+        self, folder: Path, threads: int | None = None, shared: Mapping[str, Sessions] | None = None
     ) -> None:
-        self._folder, self._threads, self._lent = folder, threads, lent or {}
+        self._folder, self._threads, self._shared = folder, threads, shared or {}
         self._open: dict[str, InferenceSession] = {}
         self._lock = threading.Lock()
 
@@ -70,12 +70,13 @@ class Sessions:
         return self._run("picture", {"pixels": pixels})[0]
 
     def fuse(self, inputs: Mapping[str, NDArray[Any]]) -> FusionOutput:
-        """Emissions and evidence of slots.
+        """Emissions and evidence of the targets.
 
         Args:
-            inputs: ``words`` (B, W, D), ``shapes`` (B, W), ``word_mask`` (B, W) bool, for each
-                source besides the text its states (B, N, V) and ``<source>_mask`` (B, N) bool, and for
-                relation models ``slots`` (B, S, P); without, each word is a slot.
+            inputs: ``words`` (B, W, D), case features ``shapes`` (B, W), ``word_mask`` (B, W) bool, for
+                each modality besides the text its states (B, N, V) and ``<modality>_mask`` (B, N) bool, and
+                for relation models positions of the targets ``slots`` (B, S, P); without, each word is a
+                target.
         """
         return FusionOutput(*self._run("fusion", inputs))
 
@@ -84,8 +85,8 @@ class Sessions:
         return outputs
 
     def _session(self, name: str) -> InferenceSession:
-        if name in self._lent:
-            return self._lent[name]._session(name)
+        if name in self._shared:
+            return self._shared[name]._session(name)
         with self._lock:
             if name not in self._open:
                 self._open[name] = _open_graph(self._folder / f"{name}.onnx", self._threads)
@@ -93,19 +94,21 @@ class Sessions:
 
 
 def _open_graph(path: Path, threads: int | None) -> InferenceSession:
-    import onnxruntime  # its import takes longer than all else at the start of a command
+    import onnxruntime  # imported late: it takes longer than everything else at start-up
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # shapes differ from batch to batch
-    # Threads that wait by spinning take the cores from those that decode pictures, and from others:
-    # with 2 busy cores, text with pictures ran 1.7 times as fast without.
+    # Threads that spin while waiting take the cores from threads that decode pictures: without spinning,
+    # text with pictures was 1.7 times as fast on 2 busy cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises one class a kind of trouble, with no common base
+    except (
+        Exception
+    ) as error:  # ONNX Runtime has an exception class for each kind of error, with no common base
         raise ModelError(
             f"ONNX Runtime {onnxruntime.__version__} cannot open the graph: {str(error)[:300]}",
             where=str(path),

@@ -1,11 +1,10 @@
-"""From pairs of a post's words to relations between them: the one path that all use of relation models
-goes through.
+"""Pairs of words of a post to relations between them: all use of relation models goes through here.
 
-Each pair is a window of its own, head and tail marked; windows of like length share a batch. Sources of
-a post are read once for all its pairs, and not at all where it has none. It does not know where pairs
-come from.
+Each pair is encoded as a window of its own, with head and tail marked; windows of similar length share a
+batch. The modalities of a post are encoded once for all its pairs, and not at all where it has no pair. It
+does not know where pairs come from.
 
-Shape letters: K relations, M sources.
+Shape letters: S pairs, K relations, M modalities.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
-from twofold.inference.modality_states import PostSources
-from twofold.inference.network import Network, Row
+from twofold.inference.modality_states import ModalityStates
+from twofold.inference.network import Network, NetworkInput
 from twofold.inference.onnx_sessions import FusionOutput
-from twofold.inference.type_constraints import Grammar
+from twofold.inference.type_constraints import TypeConstraints
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post
 from twofold.preprocessing.entity_markers import Argument, PairPieces
@@ -34,57 +33,59 @@ Pair = tuple[Argument, Argument]
 
 
 @dataclass(frozen=True, slots=True)
-class PairReading:
-    """What the model saw in one pair.
+class EncodedPair:
+    """A pair with the output of the relation network.
 
     Attributes:
         head: words of the head, and its type as far as it is known. tail: of the tail.
-        picture: what became of the post's picture.
-        sources: True for each of the M sources that the post has.
+        picture: whether the post's picture was read.
+        present: True for each of the M modalities that the post has.
         emissions: (K,).
-        evidence: (M, 4, K) δ, γ, α, β of each source; None for models without evidence.
+        evidence: (M, 4, K) δ, γ, α, β of each modality; None for models without evidence.
         fused: (4, K) δ, γ, α, β after pooling; None likewise.
-        share: (M, K) part of each source, summing to 1 over those present; None likewise.
+        share: (M, K) share of each modality, summing to 1 over those present; None likewise.
     """
 
     head: Argument
     tail: Argument
     picture: PictureReport
-    sources: tuple[bool, ...]
+    present: tuple[bool, ...]
     emissions: Floats
     evidence: Floats | None = None
     fused: Floats | None = None
     share: Floats | None = None
 
 
-class Verdict(NamedTuple):
-    """What a pair is taken for.
+class ClassPrediction(NamedTuple):
+    """The most probable class of a pair.
 
     Attributes:
-        number: of the relation among the labels.
+        class_index: of the relation among the labels.
         label: the relation; "None" for none.
-        chance: its probability by the network alone, before calibration, in [0, 1].
-        scores: (K,) of all relations; −∞ for those that did not compete.
+        probability: softmax of the network's scores, before calibration, in [0, 1].
+        scores: (K,) of all relations; −∞ for those ruled out by type constraints.
     """
 
-    number: int
+    class_index: int
     label: str
-    chance: float
+    probability: float
     scores: NDArray[np.float64]
 
 
-class RelationReader:
+class RelationClassifier:
     """The relation classifier of a model folder.
 
     Args:
         folder: a checked folder of a relation model.
         threads: threads one graph may use; None for as many as there are cores.
-        cache: where features of pictures are kept between runs; None to keep none.
-        lender: the tagger's network, to borrow what is the same there.
+        cache: keeps picture features between runs; None for no cache.
+        shared: the tagger's network, to share encoders with where they are the same.
 
     Attributes:
         folder: the folder.
-        grammar: which types of head and tail allow which relation.
+        labels: the K relations, "None" among them.
+        constraints: the types of head and tail that each relation allows.
+        network: the network.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class RelationReader:
         folder: ModelFolder,
         threads: int | None = None,
         cache: FeatureCache | None = None,
-        lender: Network | None = None,
+        shared: Network | None = None,
     ) -> None:
         relation = folder.config.relation
         if relation is None:
@@ -101,76 +102,78 @@ class RelationReader:
             )
         self.folder = folder
         self.labels = folder.config.labels
-        self.grammar = Grammar(self.labels, relation.arguments)
-        self.network = Network(folder, threads, cache, lender)
+        self.constraints = TypeConstraints(self.labels, relation.arguments)
+        self.network = Network(folder, threads, cache, shared)
         self._pairs = PairPieces(self.network.pieces, relation.markers)
 
-    def read(
+    def encode(
         self,
         posts: Sequence[Post],
         pairs: Sequence[Sequence[Pair]],
         batch_size: int = 32,
-        known: PostSources | None = None,
-    ) -> list[list[PairReading]]:
-        """Read pairs of some posts together.
+        modalities: ModalityStates | None = None,
+    ) -> list[list[EncodedPair]]:
+        """Encode pairs of some posts together.
 
         Args:
             posts: some hundreds at a time.
-            pairs: of each post, in words of `segment_post`; of a post without any nothing is read.
+            pairs: of each post, in words of `segment_post`; a post without pairs is not encoded.
             batch_size: windows in a batch, at most.
-            known: sources of the posts that were read already, just as this model would (`Network.same`).
+            modalities: states of the posts' modalities that need not be encoded again (`Network.reusable`).
 
         Returns:
-            A reading a pair, in the order of ``pairs``.
+            The pairs of each post, in the order of ``pairs``.
         """
-        readings: list[list[PairReading]] = [[] for _ in posts]
-        asked = [i for i, row in enumerate(pairs) if row]
-        if not asked:
-            return readings
-        part = None if known is None else known.part(asked, known.states)
-        found = self.network.read_sources([posts[i] for i in asked], batch_size, part)
-        rows = [row for n, i in enumerate(asked) for row in self._rows(n, posts[i], pairs[i])]
-        outputs = {n: _only_slot(output) for n, output in self.network.run(rows, found, batch_size)}
-        flat = [(i, pair) for i in asked for pair in pairs[i]]
+        result: list[list[EncodedPair]] = [[] for _ in posts]
+        with_pairs = [i for i, row in enumerate(pairs) if row]
+        if not with_pairs:
+            return result
+        known = None if modalities is None else modalities.subset(with_pairs, modalities.states)
+        modalities = self.network.encode_modalities([posts[i] for i in with_pairs], batch_size, known)
+        inputs = [item for n, i in enumerate(with_pairs) for item in self._inputs(n, posts[i], pairs[i])]
+        outputs = {n: _only_target(out) for n, out in self.network.run(inputs, modalities, batch_size)}
+        flat = [(i, pair) for i in with_pairs for pair in pairs[i]]
         for number, (i, (head, tail)) in enumerate(flat):
-            post = rows[number].post
-            there = (True, *(states[post] is not None for states in found.states.values()))
-            readings[i].append(PairReading(head, tail, found.pictures[post], there, *outputs[number]))
-        return readings
+            row = inputs[number].post
+            result[i].append(
+                EncodedPair(head, tail, modalities.pictures[row], modalities.present(row), *outputs[number])
+            )
+        return result
 
-    def _rows(self, number: int, post: Post, pairs: Sequence[Pair]) -> list[Row]:
+    def _inputs(self, number: int, post: Post, pairs: Sequence[Pair]) -> list[NetworkInput]:
         marked = self._pairs.windows(post.text, segment_post(post), pairs)
-        return [Row(number, pair.window, pair.slot) for pair in marked]
+        return [NetworkInput(number, pair.window, pair.slot) for pair in marked]
 
-    def judge(self, readings: Sequence[PairReading]) -> list[Verdict]:
-        """The most probable relation of each pair; all compete.
+    def predict_unconstrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
+        """The most probable relation of each pair, whatever the types of its arguments.
 
-        For pairs whose types are a guess: a wrong one must not forbid the right one. How sure that is, is
-        asked as in use: among the relations that types allow, here those of what was found.
+        For predicted types: a wrong type must not rule out the right relation. The probability is
+        nevertheless among the alternatives that type constraints leave, as in extraction: here those that
+        share argument types with the predicted relation.
         """
-        rivals = self.grammar.rivals
-        return [self._verdict(reading, rivals(int(reading.emissions.argmax()))) for reading in readings]
+        alternatives = self.constraints.alternatives
+        return [self._predict(pair, alternatives(int(pair.emissions.argmax()))) for pair in encoded_pairs]
 
-    def judge_typed(self, readings: Sequence[PairReading]) -> list[Verdict]:
-        """As `judge`; "None" and those compete that the types allow, which are told beside the relation."""
-        fits = self.grammar.fits
-        return [self._verdict(reading, fits(reading.head.type, reading.tail.type)) for reading in readings]
+    def predict_constrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
+        """The most probable of "None" and the relations possible between the types of each pair."""
+        allowed = self.constraints.allowed
+        return [self._predict(pair, allowed(pair.head.type, pair.tail.type)) for pair in encoded_pairs]
 
-    def _verdict(self, reading: PairReading, allowed: NDArray[np.bool_]) -> Verdict:
-        scores = np.where(allowed, reading.emissions.astype(np.float64), -np.inf)
+    def _predict(self, pair: EncodedPair, allowed: NDArray[np.bool_]) -> ClassPrediction:
+        scores = np.where(allowed, pair.emissions.astype(np.float64), -np.inf)
         best = int(scores.argmax())
-        chance = float(class_chances(scores[None], 1.0)[0, best])
-        return Verdict(best, self.labels[best], chance, scores)
+        probability = float(class_probabilities(scores[None], 1.0)[0, best])
+        return ClassPrediction(best, self.labels[best], probability, scores)
 
 
-def class_chances(
+def class_probabilities(
     scores: NDArray[np.float64], temperature: float | NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Softmax of scores (S, K) over the relations, divided by a temperature, one for all or (S, 1)."""
+    """Softmax (S, K) of scores (S, K) divided by a temperature, one for all or (S, 1)."""
     powers = np.exp((scores - scores.max(1, keepdims=True)) / temperature)
     return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
-def _only_slot(output: FusionOutput) -> FusionOutput:
-    # Copied, so that the batch it is cut from can go.
+def _only_target(output: FusionOutput) -> FusionOutput:
+    # A copy, so that the whole batch can be freed.
     return FusionOutput(*(None if x is None else x[..., 0, :].copy() for x in output))  # type: ignore[arg-type]

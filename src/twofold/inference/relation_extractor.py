@@ -1,8 +1,9 @@
-"""From the entities of posts to the relations between them.
+"""The entities of posts to the relations between them.
 
-Of two entities whose types allow a relation, each order that they allow is read. A relation is told where it
-is more probable than "None" in an order; where it is so in both, the more probable one. That is decided by
-the network's own probabilities, so that calibration changes no relation, only how sure it is.
+Of two entities whose types allow a relation, each direction that the types allow is classified. A relation is
+predicted where it is more probable than "None" in a direction; where that holds in both, the more probable
+one is. The network's uncalibrated probabilities decide, so that calibration changes confidences only, never
+which relations are predicted.
 
 It does not know where the entities come from.
 
@@ -17,27 +18,33 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.inference.confidence import Judgement
-from twofold.inference.modality_states import PostSources
-from twofold.inference.relation_classifier import Pair, PairReading, RelationReader, Verdict, class_chances
+from twofold.inference.confidence import Decision
+from twofold.inference.modality_states import ModalityStates
+from twofold.inference.relation_classifier import (
+    ClassPrediction,
+    EncodedPair,
+    Pair,
+    RelationClassifier,
+    class_probabilities,
+)
 from twofold.inference.type_constraints import PAIR_LIMIT
-from twofold.inference.uncertainty import tell
+from twofold.inference.uncertainty import prediction_evidence
 from twofold.model_folder.config import NO_RELATION
 from twofold.posts import Entity, PictureReport, Post, Relation
 from twofold.preprocessing.entity_markers import Argument, word_span
 from twofold.preprocessing.segmentation import Span
 
 Floats = NDArray[np.float32]
-Ends = tuple[Entity, Entity]
+EntityPair = tuple[Entity, Entity]
 """Head and tail."""
 
 
-class EntityPost(NamedTuple):
+class PostEntities(NamedTuple):
     """A post whose entities are known.
 
     Attributes:
         post: the post.
-        words: of its text.
+        words: (start, end) of the words of its text.
         entities: in order of their start.
     """
 
@@ -46,20 +53,20 @@ class EntityPost(NamedTuple):
     entities: Sequence[Entity]
 
 
-class RelationJudge(Protocol):
-    """Says how far relations can be trusted."""
+class RelationDecider(Protocol):
+    """Computes confidences of relations, and what follows from them."""
 
-    def judge(self, scores: NDArray[np.float64], found: Sequence[int]) -> list[Judgement]:
-        """A judgement a pair.
+    def decide(self, scores: NDArray[np.float64], predicted: Sequence[int]) -> list[Decision]:
+        """A decision on each pair.
 
         Args:
-            scores: (S, K) of all relations; −∞ for those that did not compete.
-            found: number of the relation that each pair is taken for.
+            scores: (S, K) of all relations; −∞ for those ruled out by type constraints.
+            predicted: index of the predicted relation of each pair.
         """
 
 
-class SoftmaxAt:
-    """Probabilities of a softmax at one temperature, and nothing else.
+class TemperatureScaledSoftmax:
+    """Softmax at one temperature as confidences; no review, no candidates.
 
     Args:
         temperature: all scores are divided by it.
@@ -68,221 +75,234 @@ class SoftmaxAt:
     def __init__(self, temperature: float) -> None:
         self._temperature = temperature
 
-    def judge(self, scores: NDArray[np.float64], found: Sequence[int]) -> list[Judgement]:
-        """See `RelationJudge`."""
-        chances = class_chances(scores, self._temperature)
-        return [Judgement(float(row[i])) for row, i in zip(chances, found, strict=True)]
+    def decide(self, scores: NDArray[np.float64], predicted: Sequence[int]) -> list[Decision]:
+        """See `RelationDecider`."""
+        probabilities = class_probabilities(scores, self._temperature)
+        return [Decision(float(row[i])) for row, i in zip(probabilities, predicted, strict=True)]
 
 
-class Link(NamedTuple):
-    """What a pair is taken for.
+class PredictedRelation(NamedTuple):
+    """A relation and the class prediction it rests on.
 
     Attributes:
-        relation: as it is told.
-        verdict: what it rests on; None where the pair could not be read.
+        relation: as it is returned to the user.
+        prediction: of the classifier; None where an argument holds no word.
     """
 
     relation: Relation
-    verdict: Verdict | None
+    prediction: ClassPrediction | None
 
 
-class Linked(NamedTuple):
-    """What was found between the entities of a post.
+class PostRelations(NamedTuple):
+    """Relations predicted between the entities of a post.
 
     Attributes:
-        links: in order of their heads, then of their tails.
-        picture: what became of the picture; None where no pair wanted it looked at.
-        warnings: remarks for the user.
+        predictions: in order of their heads, then of their tails.
+        picture: whether the picture was read; None where no pair needed it.
+        warnings: warnings for the user.
     """
 
-    links: tuple[Link, ...]
+    predictions: tuple[PredictedRelation, ...]
     picture: PictureReport | None = None
     warnings: tuple[str, ...] = ()
 
     @property
     def relations(self) -> tuple[Relation, ...]:
-        """The relations of the links."""
-        return tuple(link.relation for link in self.links)
+        """The relations of the predictions."""
+        return tuple(item.relation for item in self.predictions)
 
 
-class Linker:
-    """Relations among entities.
+class RelationExtractor:
+    """Extracts relations between entities.
 
     Args:
-        reader: the relation classifier.
-        limit: pairs of a post that are read, at most; the nearest come first.
-        judge: of what is found; None for the temperature of the reader's folder alone.
+        classifier: the relation classifier.
+        pair_limit: pairs of a post that are classified, at most; the nearest ones.
+        decider: decides on predicted relations; None for the temperature of the classifier's folder alone.
     """
 
     def __init__(
-        self, reader: RelationReader, limit: int = PAIR_LIMIT, judge: RelationJudge | None = None
+        self,
+        classifier: RelationClassifier,
+        pair_limit: int = PAIR_LIMIT,
+        decider: RelationDecider | None = None,
     ) -> None:
-        self.reader = reader
-        self._limit = limit
-        self._judge = judge or SoftmaxAt(reader.folder.temperature)
+        self.classifier = classifier
+        self._pair_limit = pair_limit
+        self._decider = decider or TemperatureScaledSoftmax(classifier.folder.temperature)
 
-    def link(
-        self, posts: Sequence[EntityPost], batch_size: int, known: PostSources | None = None
-    ) -> list[Linked]:
+    def extract(
+        self, posts: Sequence[PostEntities], batch_size: int, modalities: ModalityStates | None = None
+    ) -> list[PostRelations]:
         """Relations of some posts.
 
         Args:
             posts: some hundreds at a time.
             batch_size: windows in a batch, at most.
-            known: sources of the posts that were read already, just as the relation model would.
+            modalities: states of the posts' modalities that need not be encoded again (`Network.reusable`).
         """
-        found = [self.reader.grammar.candidates(post.entities, self._limit) for post in posts]
+        constraints = self.classifier.constraints
+        candidates = [constraints.candidate_pairs(post.entities, self._pair_limit) for post in posts]
         pairs = [
             [(post.entities[i], post.entities[j]) for i, j in row.pairs]
-            for post, row in zip(posts, found, strict=True)
+            for post, row in zip(posts, candidates, strict=True)
         ]
-        linked = self.either_way(posts, pairs, batch_size, known)
+        extracted = self.extract_pairs(posts, pairs, batch_size, modalities)
         return [
-            _in_order(post, row)._replace(warnings=self._warnings(len(few.pairs), few.possible))
-            for post, row, few in zip(posts, linked, found, strict=True)
+            _sorted(post, row)._replace(warnings=_warnings(len(nearest.pairs), nearest.total))
+            for post, row, nearest in zip(posts, extracted, candidates, strict=True)
         ]
 
-    def either_way(
+    def extract_pairs(
         self,
-        posts: Sequence[EntityPost],
-        pairs: Sequence[Sequence[Ends]],
+        posts: Sequence[PostEntities],
+        pairs: Sequence[Sequence[EntityPair]],
         batch_size: int,
-        known: PostSources | None = None,
-    ) -> list[Linked]:
-        """What `link` would tell of given pairs, whichever end comes first in them; of the others nothing.
+        modalities: ModalityStates | None = None,
+    ) -> list[PostRelations]:
+        """As `extract`, but between given pairs only, in either direction.
 
-        A pair given twice, or both ways round, is one. Arguments as in `link`.
+        A pair given twice, or in both orders, counts once. Arguments as in `extract`.
         """
-        asked = [[ends for pair in _unordered(row) for ends in self._orders(*pair)] for row in pairs]
-        judged = self._judged(posts, asked, batch_size, known, self.reader.judge_typed)
-        return [Linked(self._links(_best(row)), _picture(row)) for row in judged]
+        directed = [[pair for both in _distinct(row) for pair in self._directions(*both)] for row in pairs]
+        predict = self.classifier.predict_constrained
+        classified = self._classified(posts, directed, batch_size, modalities, predict)
+        return [PostRelations(self._predictions(_best(row)), _picture(row)) for row in classified]
 
-    def classify(
+    def classify_pairs(
         self,
-        posts: Sequence[EntityPost],
-        pairs: Sequence[Sequence[Ends]],
+        posts: Sequence[PostEntities],
+        pairs: Sequence[Sequence[EntityPair]],
         batch_size: int,
-        known: PostSources | None = None,
-        guesses: bool = False,
-    ) -> list[Linked]:
-        """The most probable class of each given pair, "None" included, in the order given.
+        modalities: ModalityStates | None = None,
+        constrained: bool = True,
+    ) -> list[PostRelations]:
+        """The most probable class of each given (head, tail), "None" included, in the order given.
 
-        A pair of which one end holds no word is "None" without a confidence. Arguments as in `link`, and
-        ``guesses``: whether the types of the ends are guesses, which forbid nothing.
+        A pair of which one argument holds no word is "None" without a confidence. Arguments as in `extract`,
+        and ``constrained``: False where the types of the arguments are predicted, so that they must not rule
+        out a relation.
         """
-        judge = self.reader.judge if guesses else self.reader.judge_typed
-        judged = self._judged(posts, pairs, batch_size, known, judge)
-        return [Linked(self._links(row), _picture(row)) for row in judged]
+        classifier = self.classifier
+        predict = classifier.predict_constrained if constrained else classifier.predict_unconstrained
+        classified = self._classified(posts, pairs, batch_size, modalities, predict)
+        return [PostRelations(self._predictions(row), _picture(row)) for row in classified]
 
-    def _orders(self, one: Entity, other: Entity) -> list[Ends]:
+    def _directions(self, one: Entity, other: Entity) -> list[EntityPair]:
         if (one.start, one.end) == (other.start, other.end):
-            return []  # given twice, under two types
-        related = self.reader.grammar.related
-        return [(a, b) for a, b in ((one, other), (other, one)) if related(a.type, b.type)]
+            return []  # the same span, given with two types
+        compatible = self.classifier.constraints.compatible
+        return [(a, b) for a, b in ((one, other), (other, one)) if compatible(a.type, b.type)]
 
-    def _judged(
+    def _classified(
         self,
-        posts: Sequence[EntityPost],
-        asked: Sequence[Sequence[Ends]],
+        posts: Sequence[PostEntities],
+        pairs: Sequence[Sequence[EntityPair]],
         batch_size: int,
-        known: PostSources | None,
-        judge: Callable[[Sequence[PairReading]], list[Verdict]],
-    ) -> list[list[_Judged]]:
-        """Each pair with what the model says of it."""
-        pairs = [[_pair(post.words, ends) for ends in row] for post, row in zip(posts, asked, strict=True)]
-        readable = [[pair for pair in row if pair is not None] for row in pairs]
-        readings = self.reader.read([post.post for post in posts], readable, batch_size, known)
-        result: list[list[_Judged]] = []
-        for ends, row, read in zip(asked, pairs, readings, strict=True):
-            said = iter(zip(read, judge(read), strict=True))
+        modalities: ModalityStates | None,
+        predict: Callable[[Sequence[EncodedPair]], list[ClassPrediction]],
+    ) -> list[list[_ClassifiedPair]]:
+        in_words = [[_pair(post.words, pair) for pair in row] for post, row in zip(posts, pairs, strict=True)]
+        usable = [[pair for pair in row if pair is not None] for row in in_words]
+        encoded = self.classifier.encode([post.post for post in posts], usable, batch_size, modalities)
+        result: list[list[_ClassifiedPair]] = []
+        for row, words, encoded_pairs in zip(pairs, in_words, encoded, strict=True):
+            outputs = iter(zip(encoded_pairs, predict(encoded_pairs), strict=True))
             result.append(
-                [_Judged(e, *next(said)) if p else _Judged(e) for e, p in zip(ends, row, strict=True)]
+                [
+                    _ClassifiedPair(pair, *next(outputs)) if held else _ClassifiedPair(pair)
+                    for pair, held in zip(row, words, strict=True)
+                ]
             )
         return result
 
-    def _links(self, items: Sequence[_Judged]) -> tuple[Link, ...]:
-        said = iter(self._judgements([item.verdict for item in items if item.verdict is not None]))
-        return tuple(Link(self._relation(item, said), item.verdict) for item in items)
+    def _predictions(self, pairs: Sequence[_ClassifiedPair]) -> tuple[PredictedRelation, ...]:
+        decisions = iter(self._decide([pair.prediction for pair in pairs if pair.prediction is not None]))
+        return tuple(PredictedRelation(self._relation(pair, decisions), pair.prediction) for pair in pairs)
 
-    def _judgements(self, verdicts: Sequence[Verdict]) -> list[Judgement]:
-        if not verdicts:
+    def _decide(self, predictions: Sequence[ClassPrediction]) -> list[Decision]:
+        if not predictions:
             return []
-        judged = self._judge.judge(np.stack([v.scores for v in verdicts]), [v.number for v in verdicts])
-        return [  # limits and sets are of relations; of none there is its probability only
-            Judgement(said.confidence) if verdict.label == NO_RELATION else said
-            for verdict, said in zip(verdicts, judged, strict=True)
+        scores = np.stack([p.scores for p in predictions])
+        decisions = self._decider.decide(scores, [p.class_index for p in predictions])
+        return [  # review and candidates are for relations; "None" has a confidence only
+            Decision(decision.confidence) if prediction.label == NO_RELATION else decision
+            for prediction, decision in zip(predictions, decisions, strict=True)
         ]
 
-    def _relation(self, item: _Judged, judgements: Iterator[Judgement]) -> Relation:
-        reading, verdict = item.reading, item.verdict
-        if reading is None or verdict is None:
-            return Relation(*item.ends, NO_RELATION)
+    def _relation(self, pair: _ClassifiedPair, decisions: Iterator[Decision]) -> Relation:
+        encoded, prediction = pair.encoded, pair.prediction
+        if encoded is None or prediction is None:
+            return Relation(*pair.arguments, NO_RELATION)
 
-        def one_place(values: Floats | None) -> Floats | None:
+        def one_position(values: Floats | None) -> Floats | None:
             return None if values is None else values[..., np.newaxis, :]
 
-        share = None if reading.share is None else reading.share[:, [verdict.number]]
-        parts = one_place(reading.evidence), one_place(reading.fused), share
-        uncertainty, sources = tell(self.reader.folder.config.sources, reading.sources, parts)
-        said = next(judgements)
+        share = None if encoded.share is None else encoded.share[:, [prediction.class_index]]
+        parts = one_position(encoded.evidence), one_position(encoded.fused), share
+        modalities = self.classifier.folder.config.modalities
+        uncertainty, sources = prediction_evidence(modalities, encoded.present, parts)
+        decision = next(decisions)
         return Relation(
-            *item.ends,
-            verdict.label,
-            said.confidence,
+            *pair.arguments,
+            prediction.label,
+            decision.confidence,
             uncertainty,
             sources,
-            review=said.review,
-            candidates=said.candidates,
+            review=decision.review,
+            candidates=decision.candidates,
         )
 
-    def _warnings(self, read: int, possible: int) -> tuple[str, ...]:
-        if read == possible:
-            return ()
-        return (f"relations were looked for between the {read} nearest of {possible:,} pairs of entities",)
 
-
-class _Judged(NamedTuple):
-    ends: Ends
-    reading: PairReading | None = None
-    verdict: Verdict | None = None
+class _ClassifiedPair(NamedTuple):
+    arguments: EntityPair
+    encoded: EncodedPair | None = None
+    prediction: ClassPrediction | None = None
 
     @property
-    def relation(self) -> float:
-        """Probability of the relation; 0 where "None" is the most probable."""
-        if self.verdict is None or self.verdict.label == NO_RELATION:
+    def relation_probability(self) -> float:
+        """Probability of the predicted relation; 0 where "None" is predicted."""
+        if self.prediction is None or self.prediction.label == NO_RELATION:
             return 0.0
-        return self.verdict.chance
+        return self.prediction.probability
 
 
-def _unordered(pairs: Sequence[Ends]) -> list[Ends]:
+def _warnings(classified: int, total: int) -> tuple[str, ...]:
+    if classified == total:
+        return ()
+    return (f"relations were looked for between the {classified} nearest of {total:,} pairs of entities",)
+
+
+def _distinct(pairs: Sequence[EntityPair]) -> list[EntityPair]:
+    """Pairs without repetitions, whatever their order."""
     return list({frozenset((e.start, e.end, e.type) for e in pair): pair for pair in pairs}.values())
 
 
-def _best(judged: Sequence[_Judged]) -> list[_Judged]:
-    """Relations that are more probable than none, one a pair of entities at most."""
-    best: dict[frozenset[int], _Judged] = {}
-    for item in judged:
-        pair = frozenset(id(end) for end in item.ends)
-        if item.relation > (best[pair].relation if pair in best else 0.0):
-            best[pair] = item
+def _best(pairs: Sequence[_ClassifiedPair]) -> list[_ClassifiedPair]:
+    """Of each two entities the direction with the more probable relation, if any is predicted."""
+    best: dict[frozenset[int], _ClassifiedPair] = {}
+    for pair in pairs:
+        key = frozenset(id(entity) for entity in pair.arguments)
+        if pair.relation_probability > (best[key].relation_probability if key in best else 0.0):
+            best[key] = pair
     return list(best.values())
 
 
-def _in_order(post: EntityPost, linked: Linked) -> Linked:
-    place = {id(entity): i for i, entity in enumerate(post.entities)}
+def _sorted(post: PostEntities, found: PostRelations) -> PostRelations:
+    number = {id(entity): i for i, entity in enumerate(post.entities)}
 
-    def ends(link: Link) -> tuple[int, int]:
-        return place[id(link.relation.head)], place[id(link.relation.tail)]
+    def numbers(item: PredictedRelation) -> tuple[int, int]:
+        return number[id(item.relation.head)], number[id(item.relation.tail)]
 
-    return linked._replace(links=tuple(sorted(linked.links, key=ends)))
+    return found._replace(predictions=tuple(sorted(found.predictions, key=numbers)))
 
 
-def _pair(words: Sequence[Span], ends: Ends) -> Pair | None:
-    head, tail = (word_span(words, end.start, end.end) for end in ends)
+def _pair(words: Sequence[Span], pair: EntityPair) -> Pair | None:
+    head, tail = (word_span(words, entity.start, entity.end) for entity in pair)
     if head is None or tail is None:
         return None
-    return Argument(*head, ends[0].type), Argument(*tail, ends[1].type)
+    return Argument(*head, pair[0].type), Argument(*tail, pair[1].type)
 
 
-def _picture(judged: Sequence[_Judged]) -> PictureReport | None:
-    return next((item.reading.picture for item in judged if item.reading is not None), None)
+def _picture(pairs: Sequence[_ClassifiedPair]) -> PictureReport | None:
+    return next((pair.encoded.picture for pair in pairs if pair.encoded is not None), None)

@@ -1,6 +1,6 @@
-"""From what a tagger saw in posts to entities with confidence and evidence.
+"""Encoded posts to entities with confidence and evidence.
 
-Shape letters: W words, K tags, M sources, n words of a span.
+Shape letters: W words, K tags, M modalities, n words of a span.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from twofold.crf import ChainDecoder, DecisionRule, TagSpan
 from twofold.errors import ModelError
-from twofold.inference.confidence import Judgement
-from twofold.inference.encode import Reader, Reading
+from twofold.inference.confidence import Decision
+from twofold.inference.encode import EncodedPost, PostEncoder
 from twofold.inference.network import Network
-from twofold.inference.uncertainty import tell
+from twofold.inference.uncertainty import prediction_evidence
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import Entity
 from twofold.preprocessing.entity_markers import word_span
@@ -26,20 +26,20 @@ from twofold.preprocessing.images import FeatureCache
 Floats = NDArray[np.float32]
 
 
-class Judge(Protocol):
-    """Says how far entities can be trusted."""
+class EntityDecider(Protocol):
+    """Computes confidences of entities, and what follows from them."""
 
-    def judge(
+    def decide(
         self,
         decoder: ChainDecoder,
         emissions: Sequence[NDArray[np.floating]],
         spans: Sequence[Sequence[TagSpan]],
-    ) -> list[list[Judgement]]:
-        """A judgement a span of each post, from emissions (W, K) a post."""
+    ) -> list[list[Decision]]:
+        """A decision on each span of each post, from emissions (W, K) of each post."""
 
 
-class OneTemperature:
-    """Confidences of the CRF at one temperature, and nothing else.
+class TemperatureScaledCrf:
+    """Span marginals of the CRF at one temperature as confidences; no review, no candidates.
 
     Args:
         temperature: all scores are divided by it.
@@ -48,15 +48,15 @@ class OneTemperature:
     def __init__(self, temperature: float) -> None:
         self._temperature = temperature
 
-    def judge(
+    def decide(
         self,
         decoder: ChainDecoder,
         emissions: Sequence[NDArray[np.floating]],
         spans: Sequence[Sequence[TagSpan]],
-    ) -> list[list[Judgement]]:
-        """See `Judge`."""
-        found = decoder.confidences(emissions, spans, self._temperature)
-        return [[Judgement(value) for value in row.tolist()] for row in found]
+    ) -> list[list[Decision]]:
+        """See `EntityDecider`."""
+        confidences = decoder.confidences(emissions, spans, self._temperature)
+        return [[Decision(value) for value in row.tolist()] for row in confidences]
 
 
 class Tagger:
@@ -65,13 +65,13 @@ class Tagger:
     Args:
         folder: a checked folder of a tagger.
         threads: threads one graph may use; None for as many as there are cores.
-        cache: where features of pictures are kept between runs; None to keep none.
-        judge: of what is found; None for the folder's temperature alone.
+        cache: keeps picture features between runs; None for no cache.
+        decider: decides on predicted entities; None for the folder's temperature alone.
 
     Attributes:
         folder: the folder.
         decoder: its CRF.
-        reader: its network.
+        encoder: its network.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Tagger:
         folder: ModelFolder,
         threads: int | None = None,
         cache: FeatureCache | None = None,
-        judge: Judge | None = None,
+        decider: EntityDecider | None = None,
     ) -> None:
         if folder.config.task != "entities":
             raise ModelError(
@@ -87,8 +87,8 @@ class Tagger:
             )
         self.folder = folder
         self.decoder = folder.decoder()
-        self.reader = Reader(folder, threads, cache)
-        self._judge = judge or OneTemperature(folder.temperature)
+        self.encoder = PostEncoder(folder, threads, cache)
+        self._decider = decider or TemperatureScaledCrf(folder.temperature)
 
     def with_decision_rule(self, decision_rule: DecisionRule | None) -> Tagger:
         """The same tagger, telling other spans."""
@@ -98,60 +98,66 @@ class Tagger:
 
     @property
     def network(self) -> Network:
-        """What a relation model may borrow from."""
-        return self.reader.network
+        """The network, whose encoders a relation model may share."""
+        return self.encoder.network
 
-    def entities(self, readings: Sequence[Reading]) -> list[tuple[Entity, ...]]:
+    def entities(self, encoded_posts: Sequence[EncodedPost]) -> list[tuple[Entity, ...]]:
         """Entities of some posts, in order of their start; they never overlap."""
-        return self._told(readings, self.decoder.decode([reading.emissions for reading in readings]))
+        spans = self.decoder.decode([encoded.emissions for encoded in encoded_posts])
+        return self._entities(encoded_posts, spans)
 
-    def judge(
-        self, readings: Sequence[Reading], entities: Sequence[Sequence[Entity]]
+    def score_entities(
+        self, encoded_posts: Sequence[EncodedPost], entities: Sequence[Sequence[Entity]]
     ) -> list[tuple[Entity, ...]]:
-        """What the readings say of given entities of each post, whether they would be found or not.
+        """Given entities with the model's confidence and evidence, whether it would predict them or not.
 
         Args:
-            readings: of some posts.
-            entities: of each; words and types that the model knows. What else they hold is not looked at.
+            encoded_posts: some posts.
+            entities: of each post; spans that hold a word, types that the model knows. Other fields of
+                the entities are not used.
         """
-        return self._told(
-            readings, [[_place(r, e) for e in row] for r, row in zip(readings, entities, strict=True)]
-        )
+        spans = [
+            [_tag_span(encoded, entity) for entity in row]
+            for encoded, row in zip(encoded_posts, entities, strict=True)
+        ]
+        return self._entities(encoded_posts, spans)
 
-    def _told(
-        self, readings: Sequence[Reading], spans: Sequence[Sequence[TagSpan]]
+    def _entities(
+        self, encoded_posts: Sequence[EncodedPost], spans: Sequence[Sequence[TagSpan]]
     ) -> list[tuple[Entity, ...]]:
-        judged = self._judge.judge(self.decoder, [reading.emissions for reading in readings], spans)
+        decisions = self._decider.decide(
+            self.decoder, [encoded.emissions for encoded in encoded_posts], spans
+        )
         return [
-            tuple(self._entity(reading, *item) for item in zip(row, said, strict=True))
-            for reading, row, said in zip(readings, spans, judged, strict=True)
+            tuple(self._entity(encoded, *item) for item in zip(row, decided, strict=True))
+            for encoded, row, decided in zip(encoded_posts, spans, decisions, strict=True)
         ]
 
-    def _entity(self, reading: Reading, span: TagSpan, said: Judgement) -> Entity:
-        start, end = reading.words[span.start][0], reading.words[span.end - 1][1]
+    def _entity(self, encoded: EncodedPost, span: TagSpan, decision: Decision) -> Entity:
+        start, end = encoded.words[span.start][0], encoded.words[span.end - 1][1]
         words, tags = np.arange(span.start, span.end), self.decoder.tags_of(span)
 
         def of_words(values: Floats | None) -> Floats | None:
             return None if values is None else values[..., words, :]
 
-        share = None if reading.share is None else reading.share[..., words, tags]
-        parts = of_words(reading.evidence), of_words(reading.fused), share
-        uncertainty, sources = tell(self.folder.config.sources, reading.sources, parts)
+        share = None if encoded.share is None else encoded.share[..., words, tags]
+        parts = of_words(encoded.evidence), of_words(encoded.fused), share
+        uncertainty, sources = prediction_evidence(self.folder.config.modalities, encoded.present, parts)
         return Entity(
             start,
             end,
-            reading.post.text[start:end],
+            encoded.post.text[start:end],
             span.type,
-            said.confidence,
+            decision.confidence,
             uncertainty,
             sources,
-            review=said.review,
-            candidates=said.candidates,
+            review=decision.review,
+            candidates=decision.candidates,
         )
 
 
-def _place(reading: Reading, entity: Entity) -> TagSpan:
-    words = word_span(reading.words, entity.start, entity.end)
+def _tag_span(encoded: EncodedPost, entity: Entity) -> TagSpan:
+    words = word_span(encoded.words, entity.start, entity.end)
     if words is None:
         raise ValueError(f"{entity.start} to {entity.end} holds no word")
     return TagSpan(*words, entity.type)

@@ -1,6 +1,6 @@
-"""Which entities of a post may stand in which relation: by the types that relations were seen between.
+"""Type constraints: which relations are possible between which types of entities, as seen in training.
 
-A type that is not known ("") fits wherever any type does. It does not know networks.
+An unknown type ("") is compatible with whatever any type is compatible with. It does not know networks.
 
 Shape letters: K relations.
 """
@@ -20,94 +20,99 @@ from twofold.model_folder.config import NO_RELATION
 from twofold.posts import Entity
 
 PAIR_LIMIT = 64
-"""Pairs of a post that are read, at most: each is a text of its own for the encoder, and a post of many
-thousand entities would never end."""
+"""Pairs of a post that are classified, at most: each is a text of its own for the encoder, and a post of many
+thousand entities would take for ever."""
 
 Types = tuple[str, str]
-"""Of head and tail."""
+"""Types of head and tail."""
 
 
-class Candidates(NamedTuple):
-    """Pairs of entities that may stand in a relation.
+class CandidatePairs(NamedTuple):
+    """Pairs of entities between which a relation is possible.
 
     Attributes:
-        pairs: numbers of two entities, the one that begins first first; in order.
-        possible: how many there are, those beyond the limit included.
+        pairs: numbers (i, j) of two entities, i before j in the text; sorted.
+        total: number of such pairs, those beyond the limit included.
     """
 
     pairs: list[tuple[int, int]]
-    possible: int
+    total: int
 
 
-class Grammar:
-    """What may stand in which relation.
+class TypeConstraints:
+    """The types that each relation allows as arguments.
 
     Args:
         labels: the K relations, "None" among them.
-        arguments: types (head, tail) that each relation was seen between.
+        arguments: types (head, tail) that each relation was seen with.
     """
 
     def __init__(self, labels: Sequence[str], arguments: Mapping[str, frozenset[Types]]) -> None:
         self._seen = [arguments.get(label, frozenset()) for label in labels]
         self._none = np.array([label == NO_RELATION for label in labels])
-        self._fits: dict[Types, NDArray[np.bool_]] = {}
+        self._allowed: dict[Types, NDArray[np.bool_]] = {}
         for types in frozenset[Types]().union(*self._seen):
-            self._fits[types] = self._none | [types in seen for seen in self._seen]
+            self._allowed[types] = self._none | [types in seen for seen in self._seen]
 
-    def fits(self, head: str, tail: str) -> NDArray[np.bool_]:
-        """(K,) True for the relations that types of head and tail allow; for "None" always.
+    def allowed(self, head: str, tail: str) -> NDArray[np.bool_]:
+        """(K,) True for the relations possible between these types; "None" always is.
 
-        Where neither type is known all are allowed.
+        Where neither type is known, all relations are possible.
         """
         if head and tail:
-            return self._fits.get((head, tail), self._none)
+            return self._allowed.get((head, tail), self._none)
         if not head and not tail:
             return np.ones_like(self._none)
         return self._none | [any(head in ("", h) and tail in ("", t) for h, t in seen) for seen in self._seen]
 
-    def rivals(self, number: int) -> NDArray[np.bool_]:
-        """(K,) True for the relations that types of this one's head and tail allow; all of "None"'s."""
-        seen = self._seen[number]
+    def alternatives(self, index: int) -> NDArray[np.bool_]:
+        """(K,) True for the relations that share argument types with this one, itself and "None" included.
+
+        All are alternatives to "None".
+        """
+        seen = self._seen[index]
         return self._none | [bool(seen & other) for other in self._seen] if seen else np.ones_like(self._none)
 
-    def related(self, head: str, tail: str) -> bool:
-        """Whether types of head and tail allow any relation."""
-        return bool((self.fits(head, tail) & ~self._none).any())
+    def compatible(self, head: str, tail: str) -> bool:
+        """Whether any relation but "None" is possible between these types."""
+        return bool((self.allowed(head, tail) & ~self._none).any())
 
-    def candidates(self, entities: Sequence[Entity], limit: int = PAIR_LIMIT) -> Candidates:
-        """Pairs whose types, in one order or the other, allow a relation.
+    def candidate_pairs(self, entities: Sequence[Entity], limit: int = PAIR_LIMIT) -> CandidatePairs:
+        """Pairs between whose types a relation is possible, in either direction.
 
         Args:
             entities: of one post, in order of their start.
-            limit: pairs, at most; those whose starts lie nearest to each other come first.
+            limit: pairs, at most; those whose starts are nearest to each other are taken.
         """
-        partners = self._partners({entity.type for entity in entities})
+        compatible = self._compatible_types({entity.type for entity in entities})
         counts = Counter(entity.type for entity in entities)
-        both_ways = sum(counts[a] * (counts[b] - (a == b)) for a, row in partners.items() for b in row)
-        found = _nearest(entities, partners)
-        chosen = [pair for pair, _ in zip(found, range(limit), strict=False)]
-        return Candidates(sorted(chosen), both_ways // 2)
+        ordered = sum(counts[a] * (counts[b] - (a == b)) for a, row in compatible.items() for b in row)
+        nearest = _nearest_first(entities, compatible)
+        pairs = [pair for pair, _ in zip(nearest, range(limit), strict=False)]
+        return CandidatePairs(sorted(pairs), ordered // 2)
 
-    def _partners(self, types: set[str]) -> dict[str, list[str]]:
-        return {a: [b for b in types if self.related(a, b) or self.related(b, a)] for a in types}
+    def _compatible_types(self, types: set[str]) -> dict[str, list[str]]:
+        return {a: [b for b in types if self.compatible(a, b) or self.compatible(b, a)] for a in types}
 
 
-def _nearest(entities: Sequence[Entity], partners: Mapping[str, Sequence[str]]) -> Iterator[tuple[int, int]]:
-    """Pairs (i, j), i before j, in order of the distance of their starts; only pairs of partners."""
-    places: dict[str, list[int]] = {}
+def _nearest_first(
+    entities: Sequence[Entity], compatible: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[int, int]]:
+    """Pairs (i, j) of compatible types, i before j, in order of the distance of their starts."""
+    numbers_of: dict[str, list[int]] = {}
     for i, entity in enumerate(entities):
-        places.setdefault(entity.type, []).append(i)
+        numbers_of.setdefault(entity.type, []).append(i)
     starts = [entity.start for entity in entities]
     heap: list[tuple[int, int, int, str, int]] = []
 
     def push(i: int, type_: str, at: int) -> None:
-        if at < len(places[type_]):
-            j = places[type_][at]
+        if at < len(numbers_of[type_]):
+            j = numbers_of[type_][at]
             heapq.heappush(heap, (starts[j] - starts[i], i, j, type_, at))
 
     for i, entity in enumerate(entities):
-        for type_ in partners[entity.type]:
-            push(i, type_, bisect_right(places[type_], i))
+        for type_ in compatible[entity.type]:
+            push(i, type_, bisect_right(numbers_of[type_], i))
     while heap:
         _, i, j, type_, at = heapq.heappop(heap)
         yield i, j

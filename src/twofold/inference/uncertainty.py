@@ -1,11 +1,12 @@
-"""From Normal-Inverse-Gamma parameters to what is told of a prediction: two uncertainties, and sources.
+"""Normal-Inverse-Gamma parameters to the uncertainty of a prediction and the evidence of each modality.
 
-The variance of a place is summed over its outputs, as that of a vector of zeros and a one is: of the
-output that was chosen alone it would fall again where the choice is less likely than not.
+The variance is summed over all outputs, as for a regression on a one-hot vector: the variance of the
+predicted output alone would fall again where that output is less likely than not.
 
 It does not know what was predicted.
 
-Shape letters: M sources, n places of a prediction (the words of an entity; 1 for a relation), K outputs.
+Shape letters: M modalities, n positions of a prediction (the words of an entity; 1 for a relation),
+K outputs.
 """
 
 from __future__ import annotations
@@ -18,21 +19,22 @@ from numpy.typing import NDArray
 from twofold.posts import SourceEvidence, Uncertainty
 
 Floats = NDArray[np.float32]
-Told = tuple[Uncertainty | None, dict[str, SourceEvidence]]
+PredictionEvidence = tuple[Uncertainty | None, dict[str, SourceEvidence]]
+"""Uncertainty after fusion, and the evidence of each modality by name."""
 
 
-def tell(
-    names: Sequence[str],
+def prediction_evidence(
+    modalities: Sequence[str],
     present: Sequence[bool],
     parts: tuple[Floats | None, Floats | None, Floats | None],
-) -> Told:
-    """Uncertainty of a prediction and the evidence of its sources, each the mean over the places.
+) -> PredictionEvidence:
+    """Uncertainty of a prediction and the evidence of each modality, as means over the positions.
 
     Args:
-        names: of the M sources.
-        present: True for each source that took part; the others are left out.
+        modalities: names of the M modalities.
+        present: True for each modality that the post has; the others are left out.
         parts: evidence (M, 4, n, K), fused (4, n, K), with δ, γ, α, β along the 4, and share (M, n) in
-            the outputs that were chosen; None for models without evidence.
+            the predicted outputs; None for models without evidence.
     """
     evidence, fused, share = parts
     if evidence is None or fused is None or share is None:
@@ -41,7 +43,7 @@ def tell(
     aleatoric, epistemic = uncertainty(evidence)  # (M,) each
     sources = {
         name: SourceEvidence(float(shares[m]), float(aleatoric[m]), float(epistemic[m]))
-        for m, name in enumerate(names)
+        for m, name in enumerate(modalities)
         if present[m]
     }
     whole = uncertainty(fused)

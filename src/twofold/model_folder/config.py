@@ -84,7 +84,7 @@ class FolderConfig:
         task: "entities" or "relations".
         labels: the K tags, or the K relations, "None" among them.
         fusion: name of the fusion it was trained with.
-        sources: M sources of evidence in the order of the graph's output, "text" first.
+        modalities: M modalities in the order of the graph's output, "text" first.
         text: see `TextInput`.
         picture: see `PictureInput`; None for a model that looks at no picture.
         twofold: version that wrote it.
@@ -96,7 +96,7 @@ class FolderConfig:
     task: str
     labels: tuple[str, ...]
     fusion: str
-    sources: tuple[str, ...]
+    modalities: tuple[str, ...]
     text: TextInput
     picture: PictureInput | None
     twofold: str
@@ -161,14 +161,14 @@ def describe(raw: Mapping[str, Any], where: str) -> FolderConfig:
         task=task,
         labels=_strings(raw, "labels", where),
         fusion=get(raw, "fusion", str, where),
-        sources=_strings(raw, "sources", where),
+        modalities=_strings(raw, "sources", where),
         text=TextInput(*numbers),
         picture=_picture(raw["picture"], where) if raw.get("picture") is not None else None,
         twofold=get(raw, "twofold", str, where),
         relation=_relation(raw, where) if task == "relations" else None,
         shared=_strings(raw, "shared", where) if raw.get("shared") else (),
     )
-    if any(name in VISUAL for name in config.sources) != (config.picture is not None):
+    if any(name in VISUAL for name in config.modalities) != (config.picture is not None):
         raise ModelError("sources and picture do not agree", where=where, do=RENEW)
     return config
 

@@ -154,7 +154,7 @@ def _number(record: Mapping[str, object], name: str, path: Path, below: float = 
 
 def _needed(config: FolderConfig) -> tuple[str, ...]:
     pictures = ("picture.onnx",) if config.picture else ()
-    aligned = neighbours.FILES if neighbours.SOURCE in config.sources else ()
+    aligned = neighbours.FILES if neighbours.MODALITY in config.modalities else ()
     return (*_REQUIRED, *TASK_FILES[config.task], *pictures, *aligned)
 
 

@@ -29,7 +29,7 @@ _PICTURES_AT_ONCE = 8
 _THREADS = min(4, os.cpu_count() or 1)
 
 
-class CropJob(NamedTuple):
+class CropRequest(NamedTuple):
     """What to cut.
 
     Attributes:
@@ -48,7 +48,7 @@ class CropJob(NamedTuple):
         return hashlib.sha256(f"{self.content} {self.boxes!r}".encode()).hexdigest()
 
 
-class CropReader:
+class CropEncoder:
     """The picture encoder over crops.
 
     Args:
@@ -67,7 +67,7 @@ class CropReader:
     ) -> None:
         self._encode, self._settings, self._width, self._cache = encode, settings, width, cache
 
-    def read(self, jobs: Sequence[CropJob | None]) -> list[Crops | None]:
+    def encode(self, jobs: Sequence[CropRequest | None]) -> list[Crops | None]:
         """Vectors (C, V) of each job, in order; None where there is none or the picture is broken."""
         keys = [None if job is None else job.key for job in jobs]
         distinct = {key: job for key, job in zip(keys, jobs, strict=True) if key and job and job.boxes}
@@ -75,7 +75,7 @@ class CropReader:
         known |= self._encoded({key: job for key, job in distinct.items() if key not in known})
         return [known.get(key) if key else None for key in keys]
 
-    def _cached(self, jobs: Mapping[str, CropJob]) -> dict[str, Crops]:
+    def _cached(self, jobs: Mapping[str, CropRequest]) -> dict[str, Crops]:
         if self._cache is None:
             return {}
         found = {key: self._cache.get(key) for key in jobs}
@@ -85,7 +85,7 @@ class CropReader:
             if crops is not None and crops.shape == (len(jobs[key].boxes), self._width)
         }
 
-    def _encoded(self, jobs: Mapping[str, CropJob]) -> dict[str, Crops]:
+    def _encoded(self, jobs: Mapping[str, CropRequest]) -> dict[str, Crops]:
         crops: dict[str, Crops] = {}
         if not jobs:
             return crops
@@ -97,7 +97,7 @@ class CropReader:
                     crops |= self._pooled(good)
         return crops
 
-    def _cut(self, job: CropJob) -> Pixels | None:
+    def _cut(self, job: CropRequest) -> Pixels | None:
         try:
             return read_crops(job.image, job.boxes, self._settings)
         except PictureError:

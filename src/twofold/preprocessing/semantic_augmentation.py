@@ -28,8 +28,8 @@ from twofold.preprocessing.word_vectors import Vectors
 
 Floats = NDArray[np.float32]
 
-SOURCE = "neighbours"
-"""Name of the source: one element a word."""
+MODALITY = "neighbours"
+"""Name of the modality: one element a word."""
 FILES = ("neighbours.safetensors", "neighbours.txt")
 COUNT = 4
 _CELLS = 1 << 23  # similarities that are held at once

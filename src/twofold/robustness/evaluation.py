@@ -139,10 +139,10 @@ def _entities_of(extractor: Extractor) -> Speaker:
     def speak(bench: Sequence[Sequence[Post]], batch_size: int) -> list[list[Said]]:
         width = len(bench[0])
         posts = [post for row in bench for post in row]
-        readings = list(extractor.read(posts, batch_size=batch_size * width))
+        readings = list(extractor.encode(posts, batch_size=batch_size * width))
         found = [extraction.entities for extraction in extractor.decode(readings)]
         own = [found[i - i % width] for i in range(len(posts))]
-        asked = extractor.judge(readings, own)
+        asked = extractor.score_entities(readings, own)
         said = [
             Said({(e.start, e.end, e.type): e for e in here}, same, reading.picture.status)
             for here, same, reading in zip(found, asked, readings, strict=True)
@@ -157,7 +157,7 @@ def _relations_of(extractor: Extractor) -> Speaker:
         width = len(bench[0])
         posts = [post for row in bench for post in row]
         said = []
-        for row in extractor.classified(posts, batch_size=batch_size * width):
+        for row in extractor.classify_gold_pairs(posts, batch_size=batch_size * width):
             found: dict[Hashable, Item] = {
                 (i, pair.type): pair for i, pair in enumerate(row.relations) if pair.type != NONE
             }

@@ -158,7 +158,7 @@ class DomainShiftEvaluation:
     def _predict(self, posts: Iterable[Post]) -> _Predicted:
         extractor = self._extractor
         collector, rows, labels, names = PredictionCollector(), [], [], []
-        for reading in extractor.read(posts, batch_size=self._batch_size):
+        for reading in extractor.encode(posts, batch_size=self._batch_size):
             (extraction,) = extractor.decode([reading])
             found, gold = extraction.entities, reading.post.entities
             rows.append(post_doubt(extractor.decoder, extractor.folder.temperature, reading, found))

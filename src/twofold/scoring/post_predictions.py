@@ -44,7 +44,7 @@ def predict_posts(
     """
     stream = iter(posts)
     while group := list(islice(stream, _GROUP)):
-        traced = list(extractor.traced(group, batch_size=batch_size))
+        traced = list(extractor.extract_with_encodings(group, batch_size=batch_size))
         found = [extraction for extraction, _ in traced]
         raw: list[list[float]] = [[] for _ in group]
         if uncalibrated and extractor.types:
@@ -52,5 +52,5 @@ def predict_posts(
             raw = uncalibrated_confidences(extractor.decoder, encoded, [item.entities for item in found])
         pairs: Iterable[tuple[Relation, ...]] = [() for _ in group]
         if extractor.relations:
-            pairs = extractor.classify(group, batch_size=batch_size)
+            pairs = (row.relations for row in extractor.classify_gold_pairs(group, batch_size=batch_size))
         yield from (PostPredictions(*row) for row in zip(group, found, raw, pairs, strict=True))

@@ -88,11 +88,13 @@ class RelationTrustScorer:
 
     def _predict(self) -> None:
         posts, self._waiting = self._waiting, []
-        found = self._extractor.either_way(posts, batch_size=self._batch_size)
-        for post, linked in zip(posts, found, strict=True):
-            before = [link.verdict.chance for link in linked.links if link.verdict is not None]
+        found = self._extractor.extract_gold_pairs(posts, batch_size=self._batch_size)
+        for post, related in zip(posts, found, strict=True):
+            before = [
+                item.prediction.probability for item in related.predictions if item.prediction is not None
+            ]
             self._between_gold.add_triples(
-                linked.relations,
+                related.relations,
                 post.relations or (),
                 complete=True,
                 symmetric=self._extractor.symmetric,

@@ -18,7 +18,7 @@ from twofold.errors import DataError
 from twofold.evaluation.spans import LenientAndStrictCounter, SpanScores
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
-from twofold.inference.encode import Reading
+from twofold.inference.encode import EncodedPost
 from twofold.pipeline import Extractor
 from twofold.posts import Post
 from twofold.preprocessing.word_pieces import Pieces
@@ -90,7 +90,7 @@ class Entities:
     def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Figures:
         """See `Task`."""
         extractor = Extractor(open_uncalibrated(folder))
-        readings = {name: list(extractor.read(posts)) for name, posts in dev.items()}
+        readings = {name: list(extractor.encode(posts)) for name, posts in dev.items()}
         fitted = _fitted(extractor, readings)
         write_calibration(folder, fitted)
         scores = {name: score_readings(extractor, group) for name, group in readings.items()}
@@ -102,7 +102,7 @@ class Entities:
             yield f"dev {name}: lenient F1 {score['lenient']['all']['f1']:.2f}"
 
 
-def _fitted(extractor: Extractor, readings: Mapping[str, Sequence[Reading]]) -> Fitted:
+def _fitted(extractor: Extractor, readings: Mapping[str, Sequence[EncodedPost]]) -> Fitted:
     """Everything, or where dev is too small for halves a temperature on all of it; a training is not lost."""
     try:
         return fit_entities(extractor.tagger, readings)
@@ -111,20 +111,20 @@ def _fitted(extractor: Extractor, readings: Mapping[str, Sequence[Reading]]) -> 
         return temperature_alone(_fit(extractor, every), readings, error.what)
 
 
-def _fit(extractor: Extractor, readings: Sequence[Reading]) -> TemperatureFit | None:
+def _fit(extractor: Extractor, readings: Sequence[EncodedPost]) -> TemperatureFit | None:
     emissions = [reading.emissions for reading in readings]
     if not any(extractor.decoder.decode(emissions)):
         return None
     return fit_on_spans(extractor.decoder, emissions, [_gold(extractor, reading) for reading in readings])
 
 
-def _gold(extractor: Extractor, reading: Reading) -> list[TagSpan]:
+def _gold(extractor: Extractor, reading: EncodedPost) -> list[TagSpan]:
     labels = extractor.folder.config.labels
     tags = tag_words(reading.words, reading.post.entities or (), labels)
     return extractor.decoder.spans_of(np.array(tags))
 
 
-def score_readings(extractor: Extractor, readings: Sequence[Reading]) -> Figures:
+def score_readings(extractor: Extractor, readings: Sequence[EncodedPost]) -> Figures:
     """Lenient and strict scores, in per cent, overall (``all``) and by type."""
     counts = LenientAndStrictCounter()
     for begin in range(0, len(readings), 256):

@@ -20,7 +20,7 @@ from twofold.encoders.image import ImageEncoder
 from twofold.encoders.text import TextEncoder
 from twofold.fusion.contract import Source
 from twofold.models.multimodal import MultimodalModel
-from twofold.preprocessing.semantic_augmentation import SOURCE as ALIGNED
+from twofold.preprocessing.semantic_augmentation import MODALITY as ALIGNED
 
 Axes = dict[int, object]
 

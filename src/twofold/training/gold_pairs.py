@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from twofold.inference.entities import EntityFinder
+from twofold.inference.entities import EntityProvider
 from twofold.inference.relation_classifier import Pair
 from twofold.posts import Post
 from twofold.preprocessing.entity_markers import Argument, word_span
@@ -30,11 +30,11 @@ def gold_pairs(post: Post, words: Sequence[Span]) -> Iterator[Pair | None]:
             yield Argument(*head, relation.head.type), Argument(*tail, relation.tail.type)
 
 
-def with_types(posts: Iterable[Post], finder: EntityFinder, batch_size: int = 32) -> Iterator[Post]:
-    """The posts with arguments of the types that ``finder`` gives their words, whatever types they had."""
+def with_types(posts: Iterable[Post], provider: EntityProvider, batch_size: int = 32) -> Iterator[Post]:
+    """The posts with arguments of the types that ``provider`` predicts, whatever types they had."""
     stream = iter(posts)
     while group := list(islice(stream, _TOGETHER)):
-        _, ends = finder.ends(group, batch_size)
+        _, ends = provider.gold_pairs(group, batch_size)
         for post, pairs in zip(group, ends, strict=True):
             relations = [
                 dataclasses.replace(relation, head=head, tail=tail)

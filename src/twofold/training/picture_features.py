@@ -22,7 +22,7 @@ from twofold.encoders.image import ImageEncoder
 from twofold.errors import DataError, PictureError
 from twofold.posts import Image, Post
 from twofold.preprocessing.blank_pictures import BLANKS, blank
-from twofold.preprocessing.crops import CropJob, CropReader
+from twofold.preprocessing.crops import CropEncoder, CropRequest
 from twofold.preprocessing.images import FeatureCache, content_hash, read_picture
 from twofold.preprocessing.modalities import VISUAL, crop_boxes, pooled
 from twofold.training.examples import Features, Table
@@ -114,15 +114,15 @@ class FeatureMaker:
 
     def _crops(self, posts: Sequence[Post], keys: Sequence[Key | None]) -> tuple[Table, list[int]]:
         jobs = [
-            CropJob(key, post.image, crop_boxes(post, self.most_crops)) if key and post.image else None
+            CropRequest(key, post.image, crop_boxes(post, self.most_crops)) if key and post.image else None
             for post, key in zip(posts, keys, strict=True)
         ]
         crops: dict[str, Half] = {}
-        reader = CropReader(self._encoded, self.encoder.settings, self.encoder.width, self.cache)
+        encoder = CropEncoder(self._encoded, self.encoder.settings, self.encoder.width, self.cache)
         distinct = list({job.key: job for job in jobs if job}.values())
         for begin in range(0, len(distinct), _AT_ONCE):
             part = distinct[begin : begin + _AT_ONCE]
-            for job, vectors in zip(part, reader.read(part), strict=True):
+            for job, vectors in zip(part, encoder.encode(part), strict=True):
                 crops |= {job.key: vectors} if vectors is not None else {}
             self.tell(f"pictures encoded: crops of {begin + len(part)} of {len(distinct)}")
         number = {key: i for i, key in enumerate(crops)}

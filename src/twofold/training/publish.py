@@ -22,7 +22,7 @@ from twofold.model_folder.folder import FORMAT, open_folder, publish, seal
 from twofold.models.build import TASKS, source_widths
 from twofold.models.multimodal import MultimodalModel
 from twofold.preprocessing.modalities import VISUAL
-from twofold.preprocessing.semantic_augmentation import SOURCE, Neighbours
+from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
 from twofold.training.datasets import Corpus
 from twofold.training.export import export_fusion, export_image, export_text
 from twofold.training.learning_curve import Row
@@ -70,7 +70,7 @@ def publish_model(
     train = [post for corpus in facts.train for post in corpus.posts]
     dev = {corpus.name: corpus.posts for corpus in facts.dev}
     looks = any(name in VISUAL for name in model.fusion.sources)
-    widths = source_widths(model.text, image) | ({SOURCE: neighbours.width} if neighbours else {})
+    widths = source_widths(model.text, image) | ({MODALITY: neighbours.width} if neighbours else {})
     others = [widths[name] for name in model.fusion.sources[1:]]
     _write_graphs(model, image if looks else None, others, part, TASKS[facts.config.model.task][0])
     if neighbours is not None:

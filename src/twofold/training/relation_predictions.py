@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from twofold.calibration.card_metrics import Told
 from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.post_stream import groups
-from twofold.inference.relation_classifier import RelationReader
-from twofold.inference.relation_extractor import Ends, EntityPost, Linker
+from twofold.inference.relation_classifier import RelationClassifier
+from twofold.inference.relation_extractor import EntityPair, PostEntities, RelationExtractor
 from twofold.posts import Entity, Post
 from twofold.preprocessing.segmentation import segment_post
 
@@ -20,7 +20,7 @@ _TOGETHER = 256  # posts read at once
 _BATCH = 32
 
 
-def told(reader: RelationReader, posts: Sequence[Post], typed: bool) -> Told:
+def told(reader: RelationClassifier, posts: Sequence[Post], typed: bool) -> Told:
     """Relations told between the ends of gold pairs; lines of one post become one.
 
     Args:
@@ -29,20 +29,20 @@ def told(reader: RelationReader, posts: Sequence[Post], typed: bool) -> Told:
         typed: whether the types of their ends may be looked at. MNRE's own name the relation: then not.
     """
     whole = list(merge_posts_of_one_text(posts))
-    linker = Linker(reader)
-    links = [
-        linked.links
+    extractor = RelationExtractor(reader)
+    predicted = [
+        related.predictions
         for group in groups(iter(whole), _TOGETHER)
-        for linked in linker.either_way(
-            [EntityPost(post, segment_post(post), ()) for post in group],
+        for related in extractor.extract_pairs(
+            [PostEntities(post, segment_post(post), ()) for post in group],
             [list(_ends(post, typed)) for post in group],
             _BATCH,
         )
     ]
-    return Told(whole, links)
+    return Told(whole, predicted)
 
 
-def _ends(post: Post, typed: bool) -> Iterator[Ends]:
+def _ends(post: Post, typed: bool) -> Iterator[EntityPair]:
     for relation in post.relations or ():
         yield _end(relation.head, typed), _end(relation.tail, typed)
 

@@ -23,8 +23,8 @@ from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError, DataError
 from twofold.evaluation.relations import RelationCounter, TypeMajorityBaseline
 from twofold.heads.contract import Head
-from twofold.inference.entities import Predicted
-from twofold.inference.relation_classifier import RelationReader
+from twofold.inference.entities import PredictedEntities
+from twofold.inference.relation_classifier import RelationClassifier
 from twofold.inference.tagger import Tagger
 from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import open_folder
@@ -103,7 +103,7 @@ class Relations:
         self.tell(f"types of arguments from the tagger {name}")
         folder = open_folder(default_folder() if name == DEFAULT_TAGGER else Path(name))
         cache = FeatureCache(cache_folder(), folder.picture_fingerprint)
-        return list(with_types(posts, Predicted(Tagger(folder, cache=cache))))
+        return list(with_types(posts, PredictedEntities(Tagger(folder, cache=cache))))
 
     def labels(self, posts: Sequence[Post]) -> list[str]:
         """``None`` first, then the relations of the posts in alphabetical order.
@@ -161,7 +161,7 @@ class Relations:
 
     def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Figures:
         """See `Task`."""
-        reader = RelationReader(open_uncalibrated(folder))
+        reader = RelationClassifier(open_uncalibrated(folder))
         read = {name: _read(reader, posts) for name, posts in dev.items()}
         fitted = self._fitted(reader, dev)
         write_calibration(folder, fitted)
@@ -172,7 +172,7 @@ class Relations:
             found[name] = {**found[name], "model, pairs both ways": _model(both, reader.labels)}
         return {"dev": found, **trust_figures(fitted)}
 
-    def _fitted(self, reader: RelationReader, dev: Mapping[str, Sequence[Post]]) -> Fitted:
+    def _fitted(self, reader: RelationClassifier, dev: Mapping[str, Sequence[Post]]) -> Fitted:
         """All, for relations as they are told in use; where dev is too small for halves, a temperature."""
         groups = {name: told(reader, posts, typed=bool(self.options.tagger)) for name, posts in dev.items()}
         try:
@@ -180,7 +180,7 @@ class Relations:
         except DataError as error:
             return temperature_alone(self._fit(reader, dev), dev, error.what)
 
-    def _fit(self, reader: RelationReader, dev: Mapping[str, Sequence[Post]]) -> TemperatureFit | None:
+    def _fit(self, reader: RelationClassifier, dev: Mapping[str, Sequence[Post]]) -> TemperatureFit | None:
         parts = [_read(reader, self.lessons(posts)) for posts in dev.values()]
         known = [reader.labels.index(x) if x in reader.labels else -1 for part in parts for x in part.gold]
         scores, none = np.concatenate([part.scores for part in parts]), reader.labels.index(NO_RELATION)
@@ -247,10 +247,10 @@ class _Read:
     scores: Floats
 
 
-def _read(reader: RelationReader, posts: Sequence[Post]) -> _Read:
+def _read(reader: RelationClassifier, posts: Sequence[Post]) -> _Read:
     pairs = [list(gold_pairs(post, segment_post(post))) for post in posts]
     readable = [[pair for pair in row if pair] for row in pairs]
-    readings = [reading for row in reader.read(posts, readable) for reading in row]
+    readings = [reading for row in reader.encode(posts, readable) for reading in row]
     scores = np.full((sum(map(len, pairs)), len(reader.labels)), -np.inf)
     scores[:, reader.labels.index(NO_RELATION)] = 0  # stays where a pair cannot be read
     at = np.flatnonzero([pair is not None for row in pairs for pair in row])

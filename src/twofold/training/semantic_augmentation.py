@@ -16,7 +16,7 @@ from twofold.config import ModelConfig, MultigranularConfig
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError
 from twofold.models.build import sources_of
-from twofold.preprocessing.semantic_augmentation import SOURCE, Neighbours
+from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
 from twofold.preprocessing.word_vectors import Vectors, read_vectors
 from twofold.training.examples import Example, Table
 from twofold.training.loop import Material
@@ -34,7 +34,7 @@ def load_neighbours(config: ModelConfig, text: TextEncoder, tell: Callable[[str]
         ConfigError: they are wanted and the configuration says from nowhere.
         DataError: the file of word vectors cannot be read.
     """
-    if SOURCE not in sources_of(config):
+    if MODALITY not in sources_of(config):
         return None
     name = config.multigranular.augmentation
     vectors = _vectors(config.multigranular, text)
@@ -45,7 +45,7 @@ def load_neighbours(config: ModelConfig, text: TextEncoder, tell: Callable[[str]
 def _vectors(options: MultigranularConfig, text: TextEncoder) -> Vectors:
     if options.augmentation == "none":
         raise ConfigError(
-            f"augmentation is 'none', and {SOURCE} is among the sources",
+            f"augmentation is 'none', and {MODALITY} is among the sources",
             where="[model.multigranular]",
             expected="encoder, or a file of word vectors",
         )
@@ -96,7 +96,8 @@ def with_neighbours(material: Material, neighbours: Neighbours | None) -> Materi
 
     def aligned(examples: Sequence[Example]) -> list[Example]:
         return [
-            e._replace(aligned={**e.aligned, SOURCE: neighbours.rows_of(e.window.surfaces)}) for e in examples
+            e._replace(aligned={**e.aligned, MODALITY: neighbours.rows_of(e.window.surfaces)})
+            for e in examples
         ]
 
     count = len(neighbours.words)
@@ -105,5 +106,5 @@ def with_neighbours(material: Material, neighbours: Neighbours | None) -> Materi
         material,
         train=aligned(material.train),
         dev={name: aligned(examples) for name, examples in material.dev.items()},
-        tables={**material.tables, SOURCE: table},
+        tables={**material.tables, MODALITY: table},
     )

@@ -1,19 +1,19 @@
-"""Readings of posts whose truth is drawn from known temperatures."""
+"""Encoded posts whose truth is drawn from known temperatures."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from twofold.inference.encode import Reading
+from twofold.inference.encode import EncodedPost
 from twofold.posts import Entity, PictureReport, Post
 
 LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 
 
 def drawn(decoder, posts, seed, warm=(2.0, 2.0)):
-    """Readings with gold tags drawn word by word from the emissions, each type at a temperature."""
+    """Encoded posts with gold tags drawn word by word from the emissions, each type at a temperature."""
     random = np.random.default_rng(seed)
-    readings = []
+    encoded_posts = []
     for number in range(posts):
         words = int(random.integers(2, 8))
         emissions = 2.5 * random.standard_normal((words, 5))
@@ -24,5 +24,5 @@ def drawn(decoder, posts, seed, warm=(2.0, 2.0)):
         gold = tuple(Entity(i, i + 1, "x", LABELS[t][2:]) for i, t in enumerate(tags) if t)
         places = [(i, i + 1) for i in range(words)]
         post = Post(number, "x" * words, entities=gold)
-        readings.append(Reading(post, places, PictureReport("none"), (True,), emissions))
-    return readings
+        encoded_posts.append(EncodedPost(post, places, PictureReport("none"), (True,), emissions))
+    return encoded_posts
