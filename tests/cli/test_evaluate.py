@@ -118,20 +118,20 @@ def test_trust_in_print_and_in_full(model, data, tmp_path, capsys):
     assert main(["evaluate", model, str(data), "--trust", "--json", str(target)]) == 0
     trust = json.loads(target.read_text(encoding="utf-8"))["trust"]["entities"]
     # As above: three right, Bob of the wrong type, Paris found where nothing is; Bob LOC and sea missed.
-    assert trust["kinds"] == {"right": 3, "spurious": 1, "wrong_type": 1}
+    assert trust["error_types"] == {"right": 3, "spurious": 1, "wrong_type": 1}
     assert trust["calibration"]["all"]["missed"] == 2
-    assert trust["calibration"]["WATER"]["figures"]["ece"]["value"] is None
+    assert trust["calibration"]["WATER"]["metrics"]["ece"]["value"] is None
     assert (
-        list(trust["errors"])
+        list(trust["error_detection"])
         == list(trust["error_auroc"])
         == ["confidence", "aleatoric", "epistemic", "total"]
     )
-    assert trust["sources"]["text"] == {"predictions": 5, "share": 1, "share_right": 1, "share_wrong": 1}
+    assert trust["modalities"]["text"] == {"predictions": 5, "share": 1, "share_right": 1, "share_wrong": 1}
     out = capsys.readouterr().out
     assert "3 right, 1 spurious, 1 wrong type; 2 gold entities missed" in out
     assert out.splitlines()[-2].startswith("lenient P 60.00")
     rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
-    assert f"{100 * trust['errors']['total']['all']['auroc']:.1f}" in rows["total"]
+    assert f"{100 * trust['error_detection']['total']['all']['auroc']:.1f}" in rows["total"]
 
 
 def test_trust_before_and_after_calibration(model, data, tmp_path, capsys):
@@ -144,12 +144,12 @@ def test_trust_before_and_after_calibration(model, data, tmp_path, capsys):
         target = tmp_path / f"{name}.json"
         assert main(["evaluate", str(folder), str(data), "--trust", "--json", str(target)]) == 0
         told[name] = json.loads(target.read_text(encoding="utf-8"))["trust"]["entities"]
-    assert told["tiny"]["before"] == told["plain"]["before"]
-    assert told["tiny"]["before"]["calibration"] == told["plain"]["calibration"]
-    assert told["tiny"]["before"]["reliability"] == told["plain"]["reliability"]
+    assert told["tiny"]["uncalibrated"] == told["plain"]["uncalibrated"]
+    assert told["tiny"]["uncalibrated"]["calibration"] == told["plain"]["calibration"]
+    assert told["tiny"]["uncalibrated"]["reliability"] == told["plain"]["reliability"]
     assert told["tiny"]["calibration"] != told["plain"]["calibration"]
-    before, after = (x["all"]["figures"]["ece"]["value"] for x in (
-        told["tiny"]["before"]["calibration"], told["tiny"]["calibration"],
+    before, after = (x["all"]["metrics"]["ece"]["value"] for x in (
+        told["tiny"]["uncalibrated"]["calibration"], told["tiny"]["calibration"],
     ))  # fmt: skip
     assert before != after
     assert f"{100 * before:.1f} >  {100 * after:.1f} [" in capsys.readouterr().out

@@ -53,10 +53,10 @@ def test_figures_by_hand(models, data, capsys):
     out = capsys.readouterr().out.splitlines()
     assert out[-6:] == [
         "given pairs P 50.00 R 50.00 F1 50.00 accuracy 40.00 of 5 pairs in 4 posts",
-        "end to end, all pairs: P 40.00 R 50.00 F1 44.44",
-        "end to end, all pairs, types of the ends aside: P 40.00 R 50.00 F1 44.44",
-        "end to end, annotated pairs only: P 50.00 R 50.00 F1 50.00",
-        "end to end, annotated pairs only, types of the ends aside: P 50.00 R 50.00 F1 50.00",
+        "end to end, strict (boundaries and types): P 40.00 R 50.00 F1 44.44",
+        "end to end, boundaries only: P 40.00 R 50.00 F1 44.44",
+        "end to end, strict, annotated pairs only: P 50.00 R 50.00 F1 50.00",
+        "end to end, boundaries only, annotated pairs only: P 50.00 R 50.00 F1 50.00",
         "end to end, 4 of 4 gold triples have both ends among the entities found",
     ]
     rows = {row.split()[0]: row.split()[1:] for row in out if row.startswith("/")}
@@ -133,7 +133,7 @@ def test_posts_with_both_are_scored_for_both(models, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "lenient P 100.00 R 100.00 F1 100.00" in out
     assert "given pairs P 100.00 R 100.00 F1 100.00 accuracy 100.00 of 1 pairs in 1 posts" in out
-    assert "end to end, all pairs: P 100.00 R 100.00 F1 100.00" in out
+    assert "end to end, strict (boundaries and types): P 100.00 R 100.00 F1 100.00" in out
     assert "2 labelled, 0 rejected, 1 without labels" in out
 
 
@@ -166,7 +166,7 @@ def test_trust_in_relations_between_given_pairs(models, data, tmp_path, capsys):
     trust = json.loads(target.read_text(encoding="utf-8"))["trust"]
     # No gold entities, no trust in entities.
     assert list(trust) == ["relations", "relations_either_way", "relations_end_to_end"]
-    assert trust["relations"]["kinds"] == {"right": 2, "spurious": 1, "wrong_relation": 1}
+    assert trust["relations"]["error_types"] == {"right": 2, "spurious": 1, "wrong_relation": 1}
     assert trust["relations"]["calibration"]["all"]["missed"] == 2
     out = capsys.readouterr().out
     assert "2 right, 1 spurious, 1 wrong relation; 2 gold relations missed" in out

@@ -14,10 +14,10 @@ from twofold.scoring.evaluate import EvaluationResult
 from twofold.scoring.relation_scores import RelationScorer
 
 _COUNTED = {
-    "typed": "all pairs",
-    "boundaries": "all pairs, types of the ends aside",
-    "strict_annotated": "annotated pairs only",
-    "boundaries_annotated": "annotated pairs only, types of the ends aside",
+    "strict": "strict (boundaries and types)",
+    "boundaries": "boundaries only",
+    "strict_annotated": "strict, annotated pairs only",
+    "boundaries_annotated": "boundaries only, annotated pairs only",
 }
 
 
