@@ -29,13 +29,13 @@ descriptions = "written by hand"
 
 [methods.text_only.model]
 fusion = "text_only"
-sources = []
+modalities = []
 
 [methods.evidential]
 title = "Evidential"
 [methods.evidential.model]
 fusion = "evidential"
-sources = ["alt_text"]
+modalities = ["alt_text"]
 [methods.evidential.model.evidential]
 pooling = "monig"
 """

@@ -14,7 +14,7 @@ from twofold.posts import Entity, Post, Relation
 
 
 def post(number: int, text: str, *entities: tuple[int, int, str, bool]) -> Post:
-    gold = tuple(Entity(s, e, text[s:e], kind, well_formed=good) for s, e, kind, good in entities)
+    gold = tuple(Entity(s, e, text[s:e], label, well_formed=good) for s, e, label, good in entities)
     return Post(number, text, entities=gold)
 
 
@@ -33,16 +33,16 @@ def test_sums_are_those_of_the_scorer(tmp_path: Path) -> None:
     for item, extraction in zip(POSTS, extractor.extract(POSTS), strict=True):
         gold = [((e.start, e.end, e.type), e.well_formed) for e in item.entities or ()]
         scorer.add(gold, [(e.start, e.end, e.type) for e in extraction.entities])
-    for way, counter in (("lenient", scorer.lenient), ("strict", scorer.strict)):
+    for metric, counter in (("lenient", scorer.lenient), ("strict", scorer.strict)):
         expected = {
-            kind: (s.correct, s.predicted, s.gold)
-            for kind, s in counter.scores().types.items()
+            label: (s.correct, s.predicted, s.gold)
+            for label, s in counter.scores().types.items()
             if s != (0, 0, 0)
         }
-        kinds = outcomes.ways[way]
-        assert {kind: tuple(map(sum, columns)) for kind, columns in kinds.items()} == expected
+        labels = outcomes.counts[metric]
+        assert {label: tuple(map(sum, columns)) for label, columns in labels.items()} == expected
         assert expected["LOC"] == (1, 2, 1)
-        assert all(len(column) == len(POSTS) for columns in kinds.values() for column in columns)
+        assert all(len(column) == len(POSTS) for columns in labels.values() for column in columns)
 
 
 def test_relations_are_counted_pair_by_pair(tmp_path: Path) -> None:
@@ -64,10 +64,10 @@ def test_relations_are_counted_pair_by_pair(tmp_path: Path) -> None:
         for gold, taken in zip(post.relations or (), found.relations, strict=True):
             scorer.add(gold.type, taken.type)
     scores = scorer.scores()
-    micro = {kind: tuple(map(sum, columns)) for kind, columns in outcomes.ways["micro"].items()}
+    micro = {label: tuple(map(sum, columns)) for label, columns in outcomes.counts["micro"].items()}
     assert micro == {k: (s.correct, s.predicted, s.gold) for k, s in scores.relations.items()}
     assert micro["/per/org/member_of"] == (1, 2, 1)  # guessed types forbid it nowhere
-    assert [sum(column) for column in outcomes.ways["accuracy"]["pairs"]] == [scores.right, 4, 4]
+    assert [sum(column) for column in outcomes.counts["accuracy"]["pairs"]] == [scores.right, 4, 4]
     assert len(set(outcomes.posts)) == 2  # pairs of one post are drawn together
 
 
@@ -76,7 +76,7 @@ def test_counts_stand_with_the_post_they_are_of() -> None:
     outcomes.add("1", {"lenient": {}})
     outcomes.add("2", {"lenient": {"PER": (1, 2, 3)}})
     outcomes.add("3", {"lenient": {"LOC": (4, 5, 6)}})
-    assert outcomes.ways == {
+    assert outcomes.counts == {
         "lenient": {"PER": [[0, 1, 0], [0, 2, 0], [0, 3, 0]], "LOC": [[0, 0, 4], [0, 0, 5], [0, 0, 6]]}
     }
     assert outcomes.posts == [hashed("1"), hashed("2"), hashed("3")]

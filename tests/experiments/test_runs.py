@@ -47,7 +47,7 @@ def test_every_run_is_done_once(planned, worker, tmp_path):
     assert runs.do([*planned, planned[0]], worker(), told.append) == []
     assert runs.do(planned, worker(), told.append) == []
     for run in planned:
-        assert (runs.place(run) / "times.txt").read_text().split() == [run.id, "1"]
+        assert (runs.folder_of(run) / "times.txt").read_text().split() == [run.id, "1"]
         assert runs.result(run) is not None
     assert [line for line in told if line.startswith("[4/4]")]
 
@@ -89,7 +89,7 @@ time.sleep(0.6)
 def test_a_result_of_other_defaults_is_done_again(planned, worker, tmp_path):
     runs = Runs(tmp_path / "runs")
     runs.do(planned, worker(), lambda line: None)
-    path = runs.place(planned[0]) / "result.json"
+    path = runs.folder_of(planned[0]) / "result.json"
     found = json.loads(path.read_text())
     found["settings"]["training.max_grad_norm"] = 99.0
     path.write_text(json.dumps(found))

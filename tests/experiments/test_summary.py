@@ -22,15 +22,15 @@ def made_up(run: Run, skill: float, seconds: float) -> dict:
     """A result as a worker writes it."""
     random = np.random.default_rng(run.seed)
     ways: dict = {"lenient": {}, "strict": {}}
-    for kind in ("LOC", "PER"):
-        gold = np.random.default_rng(len(kind) + ord(kind[0])).integers(0, 3, POSTS)
+    for label in ("LOC", "PER"):
+        gold = np.random.default_rng(len(label) + ord(label[0])).integers(0, 3, POSTS)
         correct = random.binomial(gold, skill)
-        ways["lenient"][kind] = [
+        ways["lenient"][label] = [
             correct.tolist(),
             (correct + random.integers(0, 2, POSTS)).tolist(),
             gold.tolist(),
         ]
-        ways["strict"][kind] = [correct.tolist(), gold.tolist(), gold.tolist()]
+        ways["strict"][label] = [correct.tolist(), gold.tolist(), gold.tolist()]
     file = {
         "name": "data/train.jsonl",
         "release": "made up",
@@ -43,7 +43,7 @@ def made_up(run: Run, skill: float, seconds: float) -> dict:
         "data": {"train": [file], "dev": [file], "report": file}, "chosen_epoch": 2,
         "parameters": {"total": 2_000_000, "trainable": 1_000_000},
         "epochs": [{"seconds": 99.0, "processor_seconds": s} for s in (seconds, 2 * seconds, 3 * seconds)],
-        "dev": {}, "calibration": {}, "outcomes": {"posts": [f"p{i}" for i in range(POSTS)], "ways": ways},
+        "dev": {}, "calibration": {}, "outcomes": {"posts": [f"p{i}" for i in range(POSTS)], "counts": ways},
         "versions": {"twofold": "1"}, "code": "abc",
         "machine": {"device": "cpu", "threads": 1, "precision": "float32"},
     }  # fmt: skip
@@ -57,9 +57,9 @@ def made(table_file: Path):
     return table, runs, {run.id: made_up(run, *skills[run.method]) for run in runs}
 
 
-def f1(result: dict, way: str, kinds: tuple[str, ...]) -> float:
+def f1(result: dict, metric: str, labels: tuple[str, ...]) -> float:
     correct, predicted, gold = (
-        sum(sum(result["outcomes"]["ways"][way][k][i]) for k in kinds) for i in range(3)
+        sum(sum(result["outcomes"]["counts"][metric][k][i]) for k in labels) for i in range(3)
     )
     return 200 * correct / (predicted + gold)
 
@@ -72,10 +72,10 @@ def test_means_and_deviations_over_seeds(made):
     table, runs, results = made
     summary = summarise(table, runs, results)
     of = [results[run.id] for run in runs if run.method == "evidential"]
-    for way in ("lenient", "strict"):
-        for kind, kinds in (("all", ("LOC", "PER")), ("LOC", ("LOC",))):
-            values = [f1(result, way, kinds) for result in of]
-            found = row(summary, "evidential")["scores"][way][kind]["f1"]
+    for metric in ("lenient", "strict"):
+        for label, labels in (("all", ("LOC", "PER")), ("LOC", ("LOC",))):
+            values = [f1(result, metric, labels) for result in of]
+            found = row(summary, "evidential")["scores"][metric][label]["f1"]
             assert found["mean"] == pytest.approx(mean(values), abs=1e-3)
             assert found["sd"] == pytest.approx(stdev(values), abs=1e-3)
     assert row(summary, "evidential")["seeds"] == [1, 2]
@@ -83,8 +83,8 @@ def test_means_and_deviations_over_seeds(made):
     assert row(summary, "text_only")["seconds"]["relative"] == 1.0
 
 
-def stacked(results: list[dict], way: str) -> np.ndarray:
-    return np.array([np.sum(list(r["outcomes"]["ways"][way].values()), axis=0) for r in results])
+def stacked(results: list[dict], metric: str) -> np.ndarray:
+    return np.array([np.sum(list(r["outcomes"]["counts"][metric].values()), axis=0) for r in results])
 
 
 def test_the_difference_is_that_of_the_paired_bootstrap(made):
@@ -110,8 +110,8 @@ def test_posts_are_matched_by_name_not_by_place(made):
     before = row(summarise(table, runs, results), "evidential")["against_baseline"]
     outcomes = results[runs[0].id]["outcomes"]
     outcomes["posts"].reverse()
-    for kinds in outcomes["ways"].values():
-        for columns in kinds.values():
+    for labels in outcomes["counts"].values():
+        for columns in labels.values():
             for column in columns:
                 column.reverse()
     assert row(summarise(table, runs, results), "evidential")["against_baseline"] == before
@@ -170,7 +170,7 @@ def test_the_page_shows_the_figures(made):
     assert shown["F1 strict"].startswith(f"{score['strict']['all']['f1']['mean']:.2f}")
     against = row(summary, "evidential")["against_baseline"]["lenient"]
     assert shown["Δ lenient to text_only [95 %]"].startswith(f"{against['value']:+.2f} [")
-    assert (shown["sources"], shown["parameters"], shown["trained"], shown["time"]) == (
+    assert (shown["modalities"], shown["parameters"], shown["trained"], shown["time"]) == (
         "text, alt_text", "2.00 M", "1.00 M", "1.30 ×",
     )  # fmt: skip
     assert "Tweets (test)" in page
@@ -196,9 +196,9 @@ def test_relations_stand_beside_the_majority_of_their_types(table_file: Path):
     floor = {"all": {"precision": 11.0, "recall": 12.0, "f1": 13.0, "gold": 5, "accuracy": 14.0}}
     results = {run.id: made_up(run, 0.5, 1.0) for run in runs}
     for result in results.values():
-        ways = result["outcomes"]["ways"]
+        ways = result["outcomes"]["counts"]
         pairs = [[1] * POSTS] * 3
-        result["outcomes"]["ways"] = {
+        result["outcomes"]["counts"] = {
             "accuracy": {"pairs": pairs},
             "micro": ways["lenient"],
         }  # no relation first

@@ -50,11 +50,11 @@ report = "dev.jsonl"
 
 [methods.text_only.model]
 fusion = "text_only"
-sources = []
+modalities = []
 
 [methods.evidential.model]
 fusion = "evidential"
-sources = ["alt_text"]
+modalities = ["alt_text"]
 
 [methods.broken.model]
 fusion = "no_such_fusion"

@@ -1,7 +1,8 @@
-"""What a model found in each post, as counts: all that tables and resampling need, and no text.
+"""What a model predicted in each post, as counts: all that tables and resampling need, and no text.
 
-A *way* of counting (lenient, strict, …) has kinds (entity types, relations), and each kind counts correct,
-predicted and gold of every post. Posts are named by a hash of their id.
+A *metric* (lenient or strict span F1, micro F1 or accuracy of relations) has labels (entity types or
+relations), and for each label there are the numbers of correct, predicted and gold items of every post. Posts
+are named by a hash of their id.
 
 Shapes: N posts.
 """
@@ -18,12 +19,12 @@ from twofold.pipeline import Extractor
 from twofold.posts import Extraction, Post
 
 _INSTANCE = re.compile(r"#\d+\Z")
-"""What tells instances of one post apart in ids of MNRE."""
-Row = tuple[int, int, int]
-Ways = Mapping[str, Mapping[str, Row]]
-"""Correct, predicted and gold of one post, by way and kind."""
-WAYS = ("lenient", "strict", "micro", "accuracy")
-"""Ways of counting in the order of tables: what is compared with the baseline first."""
+"""The part of an id of MNRE that differs between instances of one post."""
+Counts = tuple[int, int, int]
+CountsByMetric = Mapping[str, Mapping[str, Counts]]
+"""Correct, predicted and gold of one post, by metric and label."""
+METRICS = ("lenient", "strict", "micro", "accuracy")
+"""Metrics in the order of tables; the first is compared with the baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +33,29 @@ class Outcomes:
 
     Attributes:
         posts: N hashes of ids.
-        ways: by way and kind, lists of N: correct, predicted, gold.
+        counts: by metric and label, lists of N: correct, predicted, gold.
     """
 
     posts: list[str] = field(default_factory=list)
-    ways: dict[str, dict[str, list[list[int]]]] = field(default_factory=dict)
+    counts: dict[str, dict[str, list[list[int]]]] = field(default_factory=dict)
 
-    def add(self, name: str, counted: Ways) -> None:
-        """Take one post, or one instance of a post."""
-        for way, kinds in counted.items():
-            for kind in kinds:
-                self.ways.setdefault(way, {}).setdefault(kind, [[0] * len(self.posts) for _ in range(3)])
+    def add(self, name: str, counted: CountsByMetric) -> None:
+        """Add the counts of one post, or of one instance of a post."""
+        for metric, labels in counted.items():
+            for label in labels:
+                self.counts.setdefault(metric, {}).setdefault(
+                    label, [[0] * len(self.posts) for _ in range(3)]
+                )
         self.posts.append(hashed(name))
-        for way, columns in self.ways.items():
-            for kind, lists in columns.items():
-                row = counted.get(way, {}).get(kind, (0, 0, 0))
+        for metric, columns in self.counts.items():
+            for label, lists in columns.items():
+                row = counted.get(metric, {}).get(label, (0, 0, 0))
                 for values, value in zip(lists, row, strict=True):
                     values.append(value)
 
 
 def hashed(name: str) -> str:
-    """A post's id, not to be read but to be matched."""
+    """A hash of a post's id: two results can be matched by it, and no id is published."""
     return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
@@ -70,49 +73,49 @@ def count_posts(task: str, extractor: Extractor, posts: Sequence[Post]) -> Outco
     return outcomes
 
 
-def _entities(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, Ways]]:
+def _entities(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, CountsByMetric]]:
     for post, extraction in zip(posts, extractor.extract(posts), strict=True):
         yield str(post.id), _spans(post, extraction)
 
 
-def _spans(post: Post, extraction: Extraction) -> Ways:
+def _spans(post: Post, extraction: Extraction) -> CountsByMetric:
     found = {(e.start, e.end, e.type) for e in extraction.entities}
     gold = {(e.start, e.end, e.type): e.well_formed for e in post.entities or ()}
     strict = {span for span, well_formed in gold.items() if well_formed}
-    return {"lenient": _by_kind(set(gold), found), "strict": _by_kind(strict, found)}
+    return {"lenient": _by_label(set(gold), found), "strict": _by_label(strict, found)}
 
 
-def _by_kind(
+def _by_label(
     gold: Iterable[tuple[int, int, str]], found: Iterable[tuple[int, int, str]]
-) -> Mapping[str, Row]:
-    wanted, given = set(gold), set(found)
-    kinds = sorted({kind for _, _, kind in wanted | given})
+) -> Mapping[str, Counts]:
+    wanted, predicted = set(gold), set(found)
+    labels = sorted({label for _, _, label in wanted | predicted})
     return {
-        kind: (
-            sum(span[2] == kind for span in wanted & given),
-            sum(span[2] == kind for span in given),
-            sum(span[2] == kind for span in wanted),
+        label: (
+            sum(span[2] == label for span in wanted & predicted),
+            sum(span[2] == label for span in predicted),
+            sum(span[2] == label for span in wanted),
         )
-        for kind in kinds
+        for label in labels
     }
 
 
-def _relations(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, Ways]]:
+def _relations(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, CountsByMetric]]:
     """A row a gold pair, by its post's name: ``micro`` without the class ``None``, ``accuracy`` with it."""
     for post, found in zip(posts, extractor.classify_gold_pairs(posts), strict=True):
-        for gold, taken in zip(post.relations or (), found.relations, strict=True):
-            yield _INSTANCE.sub("", str(post.id)), _classes(gold.type, taken.type)
+        for gold, predicted in zip(post.relations or (), found.relations, strict=True):
+            yield _INSTANCE.sub("", str(post.id)), _classes(gold.type, predicted.type)
 
 
-def _classes(gold: str, taken: str) -> Ways:
-    right = gold == taken
-    named = sorted({gold, taken} - {NONE})
-    micro = {kind: (int(right), int(kind == taken), int(kind == gold)) for kind in named}
-    return {"micro": micro, "accuracy": {"pairs": (int(right), 1, 1)}}
+def _classes(gold: str, predicted: str) -> CountsByMetric:
+    correct = gold == predicted
+    named = sorted({gold, predicted} - {NONE})
+    micro = {label: (int(correct), int(label == predicted), int(label == gold)) for label in named}
+    return {"micro": micro, "accuracy": {"pairs": (int(correct), 1, 1)}}
 
 
-_COUNTS: dict[str, Callable[[Extractor, Sequence[Post]], Iterator[tuple[str, Ways]]]] = {
+_COUNTS: dict[str, Callable[[Extractor, Sequence[Post]], Iterator[tuple[str, CountsByMetric]]]] = {
     "entities": _entities,
     "relations": _relations,
 }
-"""How each task is counted."""
+"""The counts of each task."""

@@ -1,4 +1,4 @@
-"""A page of tables made from the figures of `summary`, in Markdown. It computes nothing new."""
+"""A page of tables made from the values of `summary`, in Markdown. It computes nothing new."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ Plain = Mapping[str, Any]
 
 HEAD = """# Results
 
-Made by `twofold reproduce --render`; the figures are in the JSON files beside it. Means over seeds, ± the
-sample standard deviation. *Lenient* counts every run of tags as an entity, as the published figures do;
-*strict* only what begins with `B-`. The epoch is chosen on dev alone; where dev itself is reported, the
-heading says so, and the figures are that much too good. Time is processor time of one epoch, dev scoring
-included, over the baseline's with the same seed on the same machine: a ratio, no promise. Intervals and
-p-values are not corrected for the number of comparisons."""
+Made by `twofold reproduce --render` from the JSON files in `results/`. Values are means over seeds, ± the
+sample standard deviation. *Lenient* scores count every sequence of tags of one type as an entity, as
+published scores do; *strict* scores leave out gold entities that do not begin with `B-`. The epoch is
+chosen on dev alone; where the scores are on dev itself, the heading says so, and they are too optimistic.
+Time is the processor time of one epoch, including evaluation on dev, divided by the baseline's with the
+same seed on the same machine. Intervals and p-values are not corrected for the number of comparisons."""
 
 
 def render(summaries: Sequence[Plain]) -> str:
@@ -39,16 +39,16 @@ def _data_set(summary: Plain, item: Plain) -> Iterable[str]:
     yield f"### {item['title']} ({split})"
     yield f"Pictures: {item['pictures']}. Alt text: {item['descriptions']}."
     yield _main_rows(summary["baseline"], item)
-    kinds = _kinds(item)
-    if len(kinds) > 1:
-        yield _kind_rows(item, kinds)
+    labels = _labels(item)
+    if len(labels) > 1:
+        yield _label_rows(item, labels)
     yield _file_rows(item)
 
 
 def _main_rows(baseline: str, item: Plain) -> str:
-    first, *others = _ways(item)
-    head = ["method", "sources", "seeds", "P", "R", f"F1 {first}"]
-    head += [f"F1 {way}" if way != "accuracy" else way for way in others]
+    first, *others = _metrics(item)
+    head = ["method", "modalities", "seeds", "P", "R", f"F1 {first}"]
+    head += [f"F1 {metric}" if metric != "accuracy" else metric for metric in others]
     head += [f"Δ {first} to {baseline} [95 %]", "p", "parameters", "trained", "time"]
     rows = [_main_row(method, first, others) for method in item["methods"]]
     rows += [_majority_row(name, row, others, len(head)) for name, row in item["majority"].items()]
@@ -57,22 +57,22 @@ def _main_rows(baseline: str, item: Plain) -> str:
 
 def _main_row(method: Plain, first: str, others: Sequence[str]) -> list[str]:
     score = method["scores"][first]["all"]
-    cells = [method["title"], ", ".join(["text", *method["sources"]]), " ".join(map(str, method["seeds"]))]
-    cells += [_spread(score[name]) for name in ("precision", "recall", "f1")]
-    cells += [_spread(method["scores"][way]["all"]["f1"]) for way in others]
+    cells = [method["title"], ", ".join(["text", *method["modalities"]]), " ".join(map(str, method["seeds"]))]
+    cells += [_mean_and_sd(score[name]) for name in ("precision", "recall", "f1")]
+    cells += [_mean_and_sd(method["scores"][metric]["all"]["f1"]) for metric in others]
     return [*cells, *_difference(method["against_baseline"], first), *_costs(method)]
 
 
 def _majority_row(name: str, row: Plain, others: Sequence[str], width: int) -> list[str]:
     scores = [f"{row[key]:.2f}" for key in ("precision", "recall", "f1")]
-    cells = [name, "types", "–", *scores, *(f"{row[way]:.2f}" for way in others)]
+    cells = [name, "types", "–", *scores, *(f"{row[metric]:.2f}" for metric in others)]
     return [*cells, *["–"] * (width - len(cells))]
 
 
-def _difference(against: Plain | None, way: str) -> list[str]:
+def _difference(against: Plain | None, metric: str) -> list[str]:
     if against is None:
         return ["–", "–"]
-    found = against[way]
+    found = against[metric]
     return [f"{found['value']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}]", _p(found["p"])]
 
 
@@ -87,14 +87,16 @@ def _costs(method: Plain) -> list[str]:
     return [*millions, "–" if ratio is None else f"{ratio:.2f} ×"]
 
 
-def _kind_rows(item: Plain, kinds: Sequence[str]) -> str:
-    first = _ways(item)[0]
+def _label_rows(item: Plain, labels: Sequence[str]) -> str:
+    first = _metrics(item)[0]
     gold = item["methods"][0]["scores"][first]
-    head = [f"F1 {first}", *(f"{kind} ({gold[kind]['gold'] if kind in gold else 0})" for kind in kinds)]
+    head = [f"F1 {first}", *(f"{label} ({gold[label]['gold'] if label in gold else 0})" for label in labels)]
     rows = []
     for method in item["methods"]:
         scores = method["scores"][first]
-        rows.append([method["title"], *(_spread(scores[k]["f1"]) if k in scores else "–" for k in kinds)])
+        rows.append(
+            [method["title"], *(_mean_and_sd(scores[k]["f1"]) if k in scores else "–" for k in labels)]
+        )
     return _markdown(head, rows)
 
 
@@ -106,16 +108,16 @@ def _file_rows(item: Plain) -> str:
     return _markdown(["part", "file", "labels", "posts", "rejected", "SHA-256"], rows)
 
 
-def _ways(item: Plain) -> list[str]:
+def _metrics(item: Plain) -> list[str]:
     return list(item["methods"][0]["scores"])
 
 
-def _kinds(item: Plain) -> list[str]:
-    first = _ways(item)[0]
-    return sorted({kind for method in item["methods"] for kind in method["scores"][first]} - {"all"})
+def _labels(item: Plain) -> list[str]:
+    first = _metrics(item)[0]
+    return sorted({label for method in item["methods"] for label in method["scores"][first]} - {"all"})
 
 
-def _spread(value: Plain) -> str:
+def _mean_and_sd(value: Plain) -> str:
     return f"{value['mean']:.2f}" + ("" if value["sd"] is None else f" ± {value['sd']:.2f}")
 
 

@@ -106,11 +106,11 @@ def _fits(run: Run, pattern: str) -> bool:
 
 def configure(table: Table, name: str, method: str, seed: int) -> Config:
     """The configuration of a run: base, then the table's, the data set's and the method's overrides."""
-    item, way = table.data[name], table.methods[method].of(name)
+    item, settings = table.data[name], table.methods[method].of(name)
     tree: dict[str, Any] = json.loads(json.dumps(asdict(table.bases[name])))
     tree.pop("data")
     for part in ("model", "training"):
-        for overrides in (table.overrides[part], getattr(item, part), getattr(way, part)):
+        for overrides in (table.overrides[part], getattr(item, part), getattr(settings, part)):
             tree[part] = merged(tree[part], overrides)
     tree["model"] |= {"task": item.task, "name": f"{name}-{tree['model']['fusion']}"}
     tree["training"]["seed"] = seed

@@ -1,4 +1,4 @@
-"""Runs in processes of their own: what is done is kept, what fails is told and stops nothing.
+"""Runs, each in its own process: finished runs are kept, and a failed run is reported and stops no other.
 
 A folder a run: ``job.json`` (what it is), ``result.json`` (what it found; there only once it is finished),
 ``log.txt``, and ``error.txt`` where it failed. Processes end with the one that started them, and two
@@ -23,7 +23,7 @@ from typing import Any
 from twofold.experiments.plan import Run, first_names, flat
 from twofold.experiments.worker import BUSY, ERROR, RESULT
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 Result = Mapping[str, Any]
 WORKER = (sys.executable, "-m", "twofold.experiments.worker")
 LOG = "log.txt"
@@ -56,37 +56,40 @@ class Runs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def place(self, run: Run) -> Path:
+    def folder_of(self, run: Run) -> Path:
         """Folder of a run."""
         return self.folder / run.id
 
     def result(self, run: Run) -> Result | None:
         """What a run found; None where it is not finished, or was done with other defaults."""
-        path = self.place(run) / RESULT
+        path = self.folder_of(run) / RESULT
         if not path.exists():
             return None
-        found: Result = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        outcomes = found.get("outcomes", {})
+        if "ways" in outcomes:  # the name of counts in the last version
+            outcomes["counts"] = outcomes.pop("ways")
         return found if _same(found["settings"], run) else None
 
-    def do(self, runs: Sequence[Run], options: Options, tell: Tell) -> list[Run]:
-        """Do the runs that have no result yet.
+    def do(self, runs: Sequence[Run], options: Options, report: Report) -> list[Run]:
+        """Execute the runs that have no result yet.
 
         Returns:
-            Those that failed, or that another process is about.
+            Those that failed, or that another process is executing.
         """
         waiting = deque(run for run in _distinct(runs) if self.result(run) is None)
-        done = _Count(len(waiting))
+        done = _Progress(len(waiting))
         active: dict[Run, subprocess.Popen[bytes]] = {}
         failed: list[Run] = []
         try:
             while waiting or active:
                 while waiting and len(active) < options.jobs:
                     run = waiting.popleft()
-                    tell(f"begins: {run.name}  ({run.id})")
+                    report(f"started: {run.name}  ({run.id})")
                     active[run] = self._start(run, options)
                 for run in [run for run, process in active.items() if process.poll() is not None]:
                     code = _close(active.pop(run))
-                    tell(done.line(run, self._outcome(run, code)))
+                    report(done.line(run, self._outcome(run, code)))
                     if self.result(run) is None:
                         failed.append(run)
                 time.sleep(0.1)
@@ -97,7 +100,7 @@ class Runs:
         return failed
 
     def _start(self, run: Run, options: Options) -> subprocess.Popen[bytes]:
-        folder = self.place(run)
+        folder = self.folder_of(run)
         folder.mkdir(parents=True, exist_ok=True)
         environment = os.environ | dict.fromkeys(_THREADS, str(options.threads))
         with (folder / LOG).open("ab") as log:
@@ -109,17 +112,17 @@ class Runs:
                 env=environment,
             )
         assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it died at once; its exit code will tell
+        with contextlib.suppress(BrokenPipeError):  # it ended at once; its exit code says how
             process.stdin.write(json.dumps(_job(run, options)).encode() + b"\n")
             process.stdin.flush()
         return process
 
     def _outcome(self, run: Run, code: int) -> str:
-        folder = self.place(run)
+        folder = self.folder_of(run)
         if self.result(run) is not None:
             return "finished"
         if code == BUSY:
-            return "is being done by another process"
+            return "is being executed by another process"
         error = folder / ERROR
         lines = error.read_text(encoding="utf-8").strip().splitlines() if error.exists() else []
         why = lines[-1] if lines else f"its process ended with code {code}"
@@ -127,15 +130,15 @@ class Runs:
 
 
 @dataclass
-class _Count:
-    """How many of the runs are over."""
+class _Progress:
+    """How many of the runs have ended."""
 
     total: int
-    over: int = 0
+    ended: int = 0
 
     def line(self, run: Run, outcome: str) -> str:
-        self.over += 1
-        return f"[{self.over}/{self.total}] {run.name}: {outcome}"
+        self.ended += 1
+        return f"[{self.ended}/{self.total}] {run.name}: {outcome}"
 
 
 def _distinct(runs: Sequence[Run]) -> list[Run]:

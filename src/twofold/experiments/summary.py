@@ -1,7 +1,7 @@
-"""From the results of runs to the figures of a table.
+"""From the results of runs to the values of a table.
 
 Means over seeds with their sample standard deviation, differences from the baseline by paired bootstrap
-over posts, costs as ratios. Where one post has several instances they are drawn together.
+over posts, costs as ratios. A resample takes all instances of a post or none.
 
 Shapes: N posts, S runs.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.evaluation.paired_bootstrap import METHOD, RESAMPLES, Counts, compare
-from twofold.experiments.outcomes import WAYS
+from twofold.experiments.outcomes import METRICS
 from twofold.experiments.plan import Run
 from twofold.experiments.table import Table
 
@@ -81,11 +81,11 @@ def _data_set(table: Table, name: str, done: Done) -> Plain:
 
 
 def _majority(result: Result) -> Plain:
-    """Figures of the majorities by types, which a training scores on dev; none where dev is not reported."""
+    """Scores of the typed-majority baselines, known on dev alone; none where dev is not reported on."""
     report = result["data"]["report"]["sha256"]
     names = [x["name"] for x in result["data"]["dev"] if x["sha256"] == report]
     scored: Plain = result["dev"].get(names[0], {}) if names else {}
-    return {way: row["all"] for way, row in scored.items() if way.startswith("typed majority")}
+    return {name: row["all"] for name, row in scored.items() if name.startswith("typed majority")}
 
 
 def _files(result: Result) -> list[Plain]:
@@ -103,10 +103,10 @@ def _method(table: Table, name: str, done: Done, base: Done) -> Plain:
         "name": name,
         "title": method.title or name,
         "fusion": done[0][0].config.model.fusion,
-        "sources": list(done[0][0].config.model.modalities),
+        "modalities": list(done[0][0].config.model.modalities),
         "settings": {**method.model, **method.training},
         "seeds": [run.seed for run, _ in done],
-        "scores": {way: _scores(results, way) for way in _ways(results)},
+        "scores": {metric: _scores(results, metric) for metric in _metrics(results)},
         "against_baseline": _against(done, base) if name != table.baseline else None,
         "parameters": results[0]["parameters"],
         "seconds": _relative(done, base),
@@ -119,23 +119,25 @@ def _method(table: Table, name: str, done: Done, base: Done) -> Plain:
 # --- scores ------------------------------------------------------------------------------------------
 
 
-def _ways(results: Sequence[Result]) -> list[str]:
-    """In the order of tables: files hold them in the order in which posts first called for them."""
-    return [way for way in WAYS if way in results[0]["outcomes"]["ways"]]
+def _metrics(results: Sequence[Result]) -> list[str]:
+    """In the order of tables; files hold them in the order in which the posts first had them."""
+    return [metric for metric in METRICS if metric in results[0]["outcomes"]["counts"]]
 
 
-def _scores(results: Sequence[Result], way: str) -> Plain:
-    kinds = sorted({kind for result in results for kind in result["outcomes"]["ways"][way]})
-    return {"all": _score(results, way, None)} | {kind: _score(results, way, kind) for kind in kinds}
+def _scores(results: Sequence[Result], metric: str) -> Plain:
+    labels = sorted({label for result in results for label in result["outcomes"]["counts"][metric]})
+    return {"all": _score(results, metric, None)} | {
+        label: _score(results, metric, label) for label in labels
+    }
 
 
-def _score(results: Sequence[Result], way: str, kind: str | None) -> Plain:
-    rows = [_figures(counts(result, way, kind).sum(1)) for result in results]
-    gold = int(counts(results[0], way, kind)[2].sum())
-    return {name: _spread([row[name] for row in rows]) for name in rows[0]} | {"gold": gold}
+def _score(results: Sequence[Result], metric: str, label: str | None) -> Plain:
+    rows = [_precision_recall_f1(counts(result, metric, label).sum(1)) for result in results]
+    gold = int(counts(results[0], metric, label)[2].sum())
+    return {name: _mean_and_sd([row[name] for row in rows]) for name in rows[0]} | {"gold": gold}
 
 
-def _figures(total: NDArray[np.int64]) -> dict[str, float]:
+def _precision_recall_f1(total: NDArray[np.int64]) -> dict[str, float]:
     """Precision, recall and F1 in per cent, from correct, predicted, gold."""
     correct, predicted, gold = (int(x) for x in total)
     return {
@@ -145,15 +147,15 @@ def _figures(total: NDArray[np.int64]) -> dict[str, float]:
     }
 
 
-def _spread(values: Sequence[float]) -> Plain:
+def _mean_and_sd(values: Sequence[float]) -> Plain:
     sd = round(stdev(values), 3) if len(values) > 1 else None
     return {"mean": round(mean(values), 3), "sd": sd, "runs": [round(x, 3) for x in values]}
 
 
-def counts(result: Result, way: str, kind: str | None = None) -> NDArray[np.int64]:
-    """Correct, predicted and gold (3, N) of the posts of a run; of all kinds together where none is named."""
-    kinds: Mapping[str, Any] = result["outcomes"]["ways"].get(way, {})
-    chosen = list(kinds.values()) if kind is None else [kinds[kind]] if kind in kinds else []
+def counts(result: Result, metric: str, label: str | None = None) -> NDArray[np.int64]:
+    """Correct, predicted and gold (3, N) of the posts of a run, of one label or of all together."""
+    labels: Mapping[str, Any] = result["outcomes"]["counts"].get(metric, {})
+    chosen = list(labels.values()) if label is None else [labels[label]] if label in labels else []
     nothing = np.zeros((3, len(result["outcomes"]["posts"])), np.int64)
     total: NDArray[np.int64] = sum((np.array(columns, np.int64) for columns in chosen), nothing)
     return total
@@ -163,28 +165,28 @@ def counts(result: Result, way: str, kind: str | None = None) -> NDArray[np.int6
 
 
 def _against(done: Done, base: Done) -> Plain | None:
-    """Differences of F1 from the baseline on the seeds that both have, in points, by way of counting."""
+    """Differences of F1 from the baseline on the seeds that both have, in points, by metric."""
     shared = sorted({run.seed for run, _ in done} & {run.seed for run, _ in base})
     if not shared:
         return None
     ours = [result for run, result in done if run.seed in shared]
     theirs = [result for run, result in base if run.seed in shared]
     found: Plain = {"seeds": shared}
-    for way in _ways(ours):
-        difference = compare(_stack(ours, way), _stack(theirs, way))
+    for metric in _metrics(ours):
+        difference = compare(_stack(ours, metric), _stack(theirs, metric))
         points = {name: round(100 * getattr(difference, name), 3) for name in ("value", "low", "high")}
-        found[way] = points | {"p": round(difference.p, 5)}
+        found[metric] = points | {"p": round(difference.p, 5)}
     return found
 
 
-def _stack(results: Sequence[Result], way: str) -> Counts:
+def _stack(results: Sequence[Result], metric: str) -> Counts:
     """(S, 3, N): posts in one order, instances of one post summed."""
     names = sorted(set(results[0]["outcomes"]["posts"]))
-    place = {name: i for i, name in enumerate(names)}
+    position = {name: i for i, name in enumerate(names)}
     stacked = np.zeros((len(results), 3, len(names)), np.int64)
     for row, result in zip(stacked, results, strict=True):
-        index = [place[name] for name in result["outcomes"]["posts"]]
-        np.add.at(row.T, index, counts(result, way).T)
+        index = [position[name] for name in result["outcomes"]["posts"]]
+        np.add.at(row.T, index, counts(result, metric).T)
     return stacked
 
 

@@ -36,7 +36,7 @@ Plain = dict[str, Any]
 
 
 def main(arguments: list[str]) -> int:
-    """Do the run in the folder that is named; the exit code tells how it went."""
+    """Do the run in the folder that is named; the exit code says how it went."""
     from filelock import FileLock, Timeout
 
     folder = Path(arguments[0])
@@ -106,7 +106,7 @@ def _result(job: Mapping[str, Any], config: Config, model: Path) -> Plain:
         "id": job["id"],
         "settings": job["settings"],
         "hashes": job["hashes"],
-        "data": {"train": card["train"], "dev": card["dev"], "report": _told(report)},
+        "data": {"train": card["train"], "dev": card["dev"], "report": _corpus_record(report)},
         "unreadable_pictures": card["unreadable_pictures"],
         "parameters": card["parameters"],
         "chosen_epoch": card["chosen_epoch"],
@@ -121,7 +121,7 @@ def _result(job: Mapping[str, Any], config: Config, model: Path) -> Plain:
 
 
 def _loaded(config: Config, model: Path, cache: Path) -> Extractor:
-    """The model; a relation model with the tagger that tells it the types of arguments."""
+    """The model; a relation model with the tagger that predicts the types of its arguments."""
     threads = config.training.threads or None
     tagger = config.model.relations.tagger
     if config.model.task != "relations" or not tagger:
@@ -130,10 +130,10 @@ def _loaded(config: Config, model: Path, cache: Path) -> Extractor:
     return load(folder, relation_model=model, threads=threads, cache=cache)
 
 
-def _told(corpus: Any) -> Plain:
+def _corpus_record(corpus: Any) -> Plain:
     release = corpus.release or "not a known release"
-    told = {"name": corpus.name, "sha256": corpus.sha256, "release": release}
-    return told | {"posts": len(corpus.posts), "rejected": len(corpus.rejected)}
+    record = {"name": corpus.name, "sha256": corpus.sha256, "release": release}
+    return record | {"posts": len(corpus.posts), "rejected": len(corpus.rejected)}
 
 
 def _machine(config: Config) -> Plain:
@@ -146,7 +146,7 @@ def _machine(config: Config) -> Plain:
 
 
 def _code() -> str:
-    """Hash of the package's modules: tells whether all runs of a table were made by the same code."""
+    """Hash of the package's modules, to see whether all runs of a table were made by the same code."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
