@@ -141,7 +141,7 @@ def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Wo
 
     from twofold.encoders.image import load_image_encoder
     from twofold.encoders.text import load_text_encoder
-    from twofold.fusion.contract import Source
+    from twofold.fusion.contract import ModalityStates
     from twofold.models.build import build_model
 
     torch.set_num_threads(threads)
@@ -163,7 +163,7 @@ def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Wo
             elif name == "picture" and image is not None:
                 image(**x)
             elif name == "fusion":
-                sources = {s: Source(x[s], x[f"{s}_mask"]) for s in config.sources[1:]}
+                sources = {s: ModalityStates(x[s], x[f"{s}_mask"]) for s in config.sources[1:]}
                 tagger.fuse(x["words"], x["shapes"], x["word_mask"], sources)
 
     return work

@@ -160,8 +160,8 @@ def evidential(decoder: ChainDecoder, nigs: Sequence[NDArray[np.floating]]) -> d
         "aleatoric": [x.aleatoric for x in each],
         "epistemic": [x.epistemic for x in each],
         "total": [x.aleatoric + x.epistemic for x in each],
-        "width √(β(1+γ)/(αγ))": [x.width for x in each],
-        "1/√γ": [x.ignorance for x in each],
+        "width √(β(1+γ)/(αγ))": [x.student_t_scale for x in each],
+        "1/√γ": [x.epistemic_proxy for x in each],
         "−(γ+2α)": [-x.evidence for x in each],
     }
     tables = {name: [x.numpy() for x in table] for name, table in found.items()}

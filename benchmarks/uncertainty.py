@@ -39,7 +39,7 @@ from twofold.config import Config, DataConfig, read_config
 from twofold.errors import DataError, TwofoldError
 from twofold.evaluation.bootstrap import RESAMPLES
 from twofold.evaluation.trust_report import to_json
-from twofold.fusion.contract import Fused
+from twofold.fusion.contract import FusionOutput
 from twofold.fusion.dirichlet import Dirichlet, entropy_of_mean, mean_entropy, mutual_information, vacuity
 from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
@@ -222,9 +222,9 @@ def _emissions(model: MultimodalModel) -> Pick:
 
 
 def _evidence(model: MultimodalModel) -> Pick:
-    def pick(fused: Fused) -> dict[str, torch.Tensor]:
-        assert fused.fused is not None
-        return {"emissions": fused.emissions, "nig": fused.fused}
+    def pick(fused: FusionOutput) -> dict[str, torch.Tensor]:
+        assert fused.pooled is not None
+        return {"emissions": fused.emissions, "nig": fused.pooled}
 
     return pick
 
@@ -233,7 +233,7 @@ def _dirichlet(model: MultimodalModel) -> Pick:
     fusion = model.fusion
     assert isinstance(fusion, Dirichlet)
 
-    def pick(fused: Fused) -> dict[str, torch.Tensor]:
+    def pick(fused: FusionOutput) -> dict[str, torch.Tensor]:
         alpha = fusion.concentrations(fused).double()
         parts = [vacuity(alpha), entropy_of_mean(alpha), mean_entropy(alpha), mutual_information(alpha)]
         return {"emissions": fused.emissions, "dirichlet": torch.stack(parts, -1)}

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 
 from tiny_text import TEXT, save_text  # noqa: E402
 
-from twofold.encoders.adapters import add_lora, add_nothing, merge_adapters  # noqa: E402
+from twofold.encoders.adapters import add_lora, merge_adapters, no_adapters  # noqa: E402
 from twofold.encoders.text import TextEncoder, load_text_encoder  # noqa: E402
 from twofold.errors import ConfigError, MissingExtraError  # noqa: E402
 
@@ -86,7 +86,7 @@ def test_without_peft_the_message_says_what_to_install(
 def test_nothing_added_changes_nothing(tmp_path: Path) -> None:
     encoder = load_text_encoder(str(save_text("bert", tmp_path)[0]))
     before, backbone = states(encoder), encoder.backbone
-    add_nothing(encoder, 8)
+    no_adapters(encoder, 8)
     merge_adapters(encoder)
     assert encoder.backbone is backbone
     assert torch.equal(states(encoder), before)

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E402
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel  # noqa: E402
 
-from twofold.encoders.extended_embedding import ExtendedTable  # noqa: E402
+from twofold.encoders.extended_embedding import ExtendedEmbedding  # noqa: E402
 from twofold.encoders.text import TextEncoder  # noqa: E402
 
 NAMES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ada", "paris"]
@@ -52,7 +52,7 @@ def test_only_new_rows_are_trained_where_the_table_is_frozen() -> None:
     ids = torch.tensor([[2, 7, 5, 8, 3]])
     text(ids, torch.ones_like(ids)).square().sum().backward()
     table = text.word_embeddings
-    assert isinstance(table, ExtendedTable)
+    assert isinstance(table, ExtendedEmbedding)
     assert table.pretrained.weight.grad is None
     assert (table.added.weight.grad != 0).any(1).all()
 
@@ -60,7 +60,7 @@ def test_only_new_rows_are_trained_where_the_table_is_frozen() -> None:
 def test_known_tokens_are_not_added_again() -> None:
     text = encoder()
     text.add_tokens(["ada"])
-    assert not isinstance(text.word_embeddings, ExtendedTable)
+    assert not isinstance(text.word_embeddings, ExtendedEmbedding)
 
 
 def test_an_extended_table_exports(tmp_path: Path) -> None:

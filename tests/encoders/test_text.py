@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 
 from twofold.encoders.hub import check_size  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
-from twofold.encoders.tokenizers import for_words  # noqa: E402
+from twofold.encoders.tokenizers import with_prefix_space  # noqa: E402
 from twofold.errors import ConfigError  # noqa: E402
 from twofold.preprocessing.segmentation import segment  # noqa: E402
 from twofold.preprocessing.word_pieces import Pieces, pad  # noqa: E402
@@ -72,7 +72,7 @@ def test_words_are_read_as_in_running_text(family: tuple) -> None:
     assert all(piece[0] in marks for piece in first) == (name in SPACED)
 
 
-def test_the_longest_input_is_the_longest_it_takes(family: tuple) -> None:
+def test_the_max_input_length_is_the_longest_it_takes(family: tuple) -> None:
     name, encoder, *_ = family
     longest = TEXT[name][1]
     assert encoder.max_pieces == longest
@@ -130,15 +130,15 @@ def test_steps_inside_a_sequence_are_changed_too() -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
-    steps = json.loads(for_words(tokenizer).to_str())["pre_tokenizer"]["pretokenizers"]
+    steps = json.loads(with_prefix_space(tokenizer).to_str())["pre_tokenizer"]["pretokenizers"]
     assert [step.get("add_prefix_space") for step in steps] == [None, True]
 
 
 def test_a_tokenizer_that_looks_at_no_space_stays_as_it_is() -> None:
     tokenizer = Tokenizer(models.WordPiece())
-    assert for_words(tokenizer) is tokenizer
+    assert with_prefix_space(tokenizer) is tokenizer
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    assert for_words(tokenizer) is tokenizer
+    assert with_prefix_space(tokenizer) is tokenizer
 
 
 def test_the_saved_tokenizer_reads_the_same(family: tuple, tmp_path: Path) -> None:

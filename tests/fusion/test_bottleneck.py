@@ -14,11 +14,11 @@ from torch import Tensor, nn  # noqa: E402
 
 from twofold.config import BottleneckConfig, ModelConfig  # noqa: E402
 from twofold.errors import ConfigError  # noqa: E402
-from twofold.fusion.bottleneck import Bottleneck, Latents  # noqa: E402
-from twofold.fusion.contract import Source  # noqa: E402
+from twofold.fusion.bottleneck import Bottleneck  # noqa: E402
+from twofold.fusion.contract import ModalityStates  # noqa: E402
 from twofold.fusion.text_only import TextOnly  # noqa: E402
-from twofold.fusion.variational import divergence, infonce, jsd, textbook  # noqa: E402
-from twofold.models.build import FUSIONS, Plan  # noqa: E402
+from twofold.fusion.variational import infonce, jsd, kl_to_standard_normal, sum_mean_reduction  # noqa: E402
+from twofold.models.build import FUSIONS, FusionSpec  # noqa: E402
 
 FORMS = ["corrected", "faithful"]
 WIDTHS = {"picture": 6, "alt_text": 8}
@@ -29,33 +29,33 @@ def make(form: str = "corrected", task: str = "entities", widths: dict[str, int]
     torch.manual_seed(0)
     chosen = BottleneckConfig(form=form, hidden_size=16, **options)  # type: ignore[arg-type]
     config = ModelConfig(fusion="bottleneck", task=task, bottleneck=chosen)
-    fusion = FUSIONS["bottleneck"](Plan(config, "ABCDE", 8, widths, TASKS[task]))
+    fusion = FUSIONS["bottleneck"](FusionSpec(config, "ABCDE", 8, widths, TASKS[task]))
     assert isinstance(fusion, Bottleneck)
     return fusion.eval()
 
 
 def opened(fusion: Bottleneck) -> Bottleneck:
     """As training might leave it: what is added to the words is not zero any more."""
-    torch.nn.init.normal_(fusion.readout.open.weight)
-    torch.nn.init.normal_(fusion.readout.open.bias)
+    torch.nn.init.normal_(fusion.readout.project.weight)
+    torch.nn.init.normal_(fusion.readout.project.bias)
     return fusion
 
 
-def inputs() -> tuple[Tensor, Tensor, dict[str, Source]]:
+def inputs() -> tuple[Tensor, Tensor, dict[str, ModalityStates]]:
     torch.manual_seed(1)
     mask = torch.ones(3, 7, dtype=torch.bool)
     mask[1, 4:] = False
-    picture = Source(40 * torch.randn(3, 9, 6), torch.ones(3, 9, dtype=torch.bool))
+    picture = ModalityStates(40 * torch.randn(3, 9, 6), torch.ones(3, 9, dtype=torch.bool))
     alt_mask = torch.tensor([[True, True, False], [True, True, True], [False, False, False]])
     return (
         torch.randn(3, 7, 8),
         mask,
-        {"picture": picture, "alt_text": Source(torch.randn(3, 3, 8), alt_mask)},
+        {"picture": picture, "alt_text": ModalityStates(torch.randn(3, 3, 8), alt_mask)},
     )
 
 
-def without(source: Source) -> Source:
-    return Source(source.states, torch.zeros_like(source.mask))
+def without(source: ModalityStates) -> ModalityStates:
+    return ModalityStates(source.states, torch.zeros_like(source.mask))
 
 
 # --- the text-only limit
@@ -110,7 +110,7 @@ def test_what_is_masked_does_not_count_in_the_corrected_form() -> None:
     targets = torch.zeros(3, 7, dtype=torch.long)
     before = fusion(words, mask, sources)
     alt = sources["alt_text"]
-    sources["alt_text"] = Source(alt.states.masked_fill(~alt.mask.unsqueeze(2), 1e6), alt.mask)
+    sources["alt_text"] = ModalityStates(alt.states.masked_fill(~alt.mask.unsqueeze(2), 1e6), alt.mask)
     after = fusion(words.masked_fill(~mask.unsqueeze(2), 50.0), mask, sources)
     torch.testing.assert_close(before.emissions[mask], after.emissions[mask])
     torch.testing.assert_close(fusion.loss(before, targets, mask), fusion.loss(after, targets, mask))
@@ -120,7 +120,7 @@ def test_what_is_masked_does_not_count_in_the_corrected_form() -> None:
 def test_padding_leaks_in_the_released_form_only(form: str, leaks: bool) -> None:
     fusion = make(form) if leaks else opened(make(form))
     words, mask, sources = inputs()
-    alone = {name: Source(s.states[1:2], s.mask[1:2]) for name, s in sources.items()}
+    alone = {name: ModalityStates(s.states[1:2], s.mask[1:2]) for name, s in sources.items()}
     short = fusion(words[1:2, :4], mask[1:2, :4], alone).emissions[0]
     padded = fusion(words, mask, sources).emissions[1, :4]
     assert torch.allclose(short, padded, atol=1e-5) != leaks
@@ -131,7 +131,7 @@ def test_padding_leaks_in_the_released_form_only(form: str, leaks: bool) -> None
 def test_every_source_can_change_every_word(form: str, name: str) -> None:
     fusion = make(form) if form == "faithful" else opened(make(form))
     words, mask, sources = inputs()
-    changed = sources | {name: Source(sources[name].states.flip(2), sources[name].mask)}
+    changed = sources | {name: ModalityStates(sources[name].states.flip(2), sources[name].mask)}
     difference = (fusion(words, mask, sources).emissions - fusion(words, mask, changed).emissions).abs()
     there = mask & sources[name].mask.any(1, keepdim=True)
     assert (difference.amax(2)[there] > 1e-5).all()
@@ -140,15 +140,15 @@ def test_every_source_can_change_every_word(form: str, name: str) -> None:
 def test_a_large_scale_of_states_changes_nothing_after_normalisation() -> None:
     fusion = opened(make())
     words, mask, sources = inputs()
-    larger = Source(sources["picture"].states * 100, sources["picture"].mask)
+    larger = ModalityStates(sources["picture"].states * 100, sources["picture"].mask)
     one, other = (fusion(words, mask, {"picture": x}).emissions for x in (sources["picture"], larger))
     torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
 
 
 def test_the_released_form_projects_sources_of_one_width_alike() -> None:
     shared = make("faithful", widths={"whole": 6, "crops": 6})
-    assert len(shared.elements.project) == 1
-    assert len(make("corrected", widths={"whole": 6, "crops": 6}).elements.project) == 2
+    assert len(shared.visual_sequence.project) == 1
+    assert len(make("corrected", widths={"whole": 6, "crops": 6}).visual_sequence.project) == 2
 
 
 # --- noise
@@ -181,17 +181,18 @@ def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
     words, mask, sources = inputs()
     fusion = make(alignment_weight=0.5, text_kl_weight=0.25, picture_kl_weight=0.125)
     fused = fusion(words, mask, sources)
-    x = Latents(*fused.internal)
+    x = fused.loss_inputs
     expected = (
-        0.5 * jsd(fusion.critic(x.text, x.picture), x.rivals, x.seen)
-        + 0.25 * textbook(divergence(x.text_mean, x.text_spread), x.text_mask)
-        + 0.125 * textbook(divergence(x.picture_mean, x.picture_spread), x.picture_mask)
+        0.5 * jsd(fusion.critic(x.text, x.picture), x.negatives, x.has_picture)
+        + 0.25 * sum_mean_reduction(kl_to_standard_normal(x.text_mean, x.text_log_variance), x.text_mask)
+        + 0.125
+        * sum_mean_reduction(kl_to_standard_normal(x.picture_mean, x.picture_log_variance), x.picture_mask)
     )
     torch.testing.assert_close(fusion.loss(fused, torch.zeros(3, 7, dtype=torch.long), mask), expected)
     assert x.picture_mask.sum() == 3 * 9 + 2 + 3
     torch.testing.assert_close(x.text[0], x.text_mean[0].mean(0))  # in use Z is μ
     again = make(alignment="infonce", alignment_weight=1.0, text_kl_weight=0.0, picture_kl_weight=0.0)
-    expected = infonce(again.critic(x.text, x.picture), x.rivals, x.seen)
+    expected = infonce(again.critic(x.text, x.picture), x.negatives, x.has_picture)
     torch.testing.assert_close(again.loss(fused, torch.zeros(3, 7, dtype=torch.long), mask), expected)
 
 
@@ -239,9 +240,9 @@ def test_a_stronger_bottleneck_lets_less_through() -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    x = Latents(*fusion.eval()(words, mask, sources).internal)
+    x = fusion.eval()(words, mask, sources).loss_inputs
     assert x.picture_mean[x.picture_mask].abs().max() < 0.1
-    assert x.picture_spread[x.picture_mask].abs().max() < 0.2
+    assert x.picture_log_variance[x.picture_mask].abs().max() < 0.2
 
 
 @pytest.mark.parametrize("key", ["form", "alignment", "kl_reduction"])
@@ -249,7 +250,7 @@ def test_a_name_that_is_not_known_is_told(key: str) -> None:
     options = dataclasses.replace(BottleneckConfig(), **{key: "magic"})
     config = ModelConfig(fusion="bottleneck", bottleneck=options)
     with pytest.raises(ConfigError, match="'magic' came") as caught:
-        FUSIONS["bottleneck"](Plan(config, "AB", 8, WIDTHS, 1))
+        FUSIONS["bottleneck"](FusionSpec(config, "AB", 8, WIDTHS, 1))
     assert caught.value.where == key
 
 
@@ -262,7 +263,7 @@ class Graph(nn.Module):
         self.fusion = fusion
 
     def forward(self, words: Tensor, mask: Tensor, states: Tensor, there: Tensor, slots: Tensor) -> Tensor:
-        fused = self.fusion(words, mask, {"picture": Source(states, there)}, slots)
+        fused = self.fusion(words, mask, {"picture": ModalityStates(states, there)}, slots)
         return fused.emissions
 
 
@@ -289,7 +290,9 @@ def test_the_exported_graph_agrees_and_holds_no_noise(form: str, tmp_path: Path)
     kinds = {node.op_type for node in onnx.load(tmp_path / "fusion.onnx").graph.node}
     assert not any("Random" in kind or kind == "ArgMin" for kind in kinds)  # nor what only the loss needs
     session = runtime.InferenceSession(str(tmp_path / "fusion.onnx"))
-    fusion.draw = lambda mean, spread, training: mean  # what the graph of released relations gives too
+    fusion.reparameterise = lambda mean, log_variance, training: (
+        mean
+    )  # what the graph of released relations gives too
     for rows, length, seen in ((1, 3, 4), (5, 11, 9)):
         there = torch.ones(rows, seen, dtype=torch.bool)
         there[0] = False

@@ -7,25 +7,25 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from twofold.fusion.concat import Concat, PooledVector  # noqa: E402
-from twofold.fusion.contract import Source  # noqa: E402
+from twofold.fusion.contract import ModalityStates  # noqa: E402
 from twofold.fusion.text_only import TextOnly  # noqa: E402
 
-Inputs = tuple[torch.Tensor, torch.Tensor, dict[str, Source]]
+Inputs = tuple[torch.Tensor, torch.Tensor, dict[str, ModalityStates]]
 
 
 def inputs() -> Inputs:
     torch.manual_seed(1)
     mask = torch.ones(2, 7, dtype=torch.bool)
     mask[1, 4:] = False
-    picture = Source(torch.randn(2, 9, 6) * 30, torch.ones(2, 9, dtype=torch.bool))
-    alt = Source(torch.randn(2, 3, 8), torch.tensor([[True, True, False], [True, True, True]]))
+    picture = ModalityStates(torch.randn(2, 9, 6) * 30, torch.ones(2, 9, dtype=torch.bool))
+    alt = ModalityStates(torch.randn(2, 3, 8), torch.tensor([[True, True, False], [True, True, True]]))
     return torch.randn(2, 7, 8), mask, {"picture": picture, "alt_text": alt}
 
 
 def trained(places: int = 1) -> Concat:
     """With weights as training might leave them: none of them zero."""
     torch.manual_seed(0)
-    fusion = Concat(8, 5, {"picture": 6, "alt_text": 8}, places, inner=4).eval()
+    fusion = Concat(8, 5, {"picture": 6, "alt_text": 8}, places, hidden_size=4).eval()
     torch.nn.init.normal_(fusion.score.weight)
     return fusion
 
@@ -38,8 +38,8 @@ def same_text(fusion: Concat, places: int = 1) -> TextOnly:
     return twin
 
 
-def without(source: Source) -> Source:
-    return Source(source.states, torch.zeros_like(source.mask))
+def without(source: ModalityStates) -> ModalityStates:
+    return ModalityStates(source.states, torch.zeros_like(source.mask))
 
 
 def test_a_pooled_vector_is_that_of_the_mean_over_real_elements() -> None:
@@ -81,7 +81,7 @@ def test_masked_elements_and_words_do_not_count() -> None:
     alt = sources["alt_text"]
     states = alt.states.masked_fill(~alt.mask.unsqueeze(2), float("inf"))
     words = words.masked_fill(~mask.unsqueeze(2), 7.0)
-    after = fusion(words, mask, sources | {"alt_text": Source(states, alt.mask)}).emissions
+    after = fusion(words, mask, sources | {"alt_text": ModalityStates(states, alt.mask)}).emissions
     assert torch.equal(before[mask], after[mask])
 
 

@@ -14,17 +14,17 @@ from torch.distributions import Categorical, kl_divergence  # noqa: E402
 from torch.distributions import Dirichlet as Reference  # noqa: E402
 
 from twofold.config import DirichletConfig, ModelConfig  # noqa: E402
-from twofold.fusion.contract import Source  # noqa: E402
+from twofold.fusion.contract import ModalityStates  # noqa: E402
 from twofold.fusion.dirichlet import (  # noqa: E402
     Dirichlet,
-    divergence_from_uniform,
     entropy_of_mean,
     expected_cross_entropy,
+    kl_to_uniform,
     mean_entropy,
     mutual_information,
     vacuity,
 )
-from twofold.models.build import FUSIONS, Plan  # noqa: E402
+from twofold.models.build import FUSIONS, FusionSpec  # noqa: E402
 
 WIDTHS = {"picture": 6, "alt_text": 8}
 
@@ -41,8 +41,8 @@ def alphas(rows: int = 40, outputs: int = 4) -> Tensor:
 def test_divergence_is_that_of_the_reference() -> None:
     alpha = alphas()
     expected = kl_divergence(Reference(alpha), Reference(torch.ones_like(alpha)))
-    torch.testing.assert_close(divergence_from_uniform(alpha), expected)
-    assert divergence_from_uniform(torch.ones(3)).item() == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(kl_to_uniform(alpha), expected)
+    assert kl_to_uniform(torch.ones(3)).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_expected_cross_entropy_is_the_integral() -> None:
@@ -80,7 +80,7 @@ def test_vacuity_is_one_without_evidence_and_falls_with_it() -> None:
 def make(places: int = 1, **options: float) -> Dirichlet:
     """As training might leave it: sources give evidence."""
     torch.manual_seed(0)
-    plan = Plan(ModelConfig(dirichlet=DirichletConfig(**options)), "ABCDE", 8, WIDTHS, places)
+    plan = FusionSpec(ModelConfig(dirichlet=DirichletConfig(**options)), "ABCDE", 8, WIDTHS, places)
     fusion = FUSIONS["dirichlet"](plan)
     assert isinstance(fusion, Dirichlet)
     for name in WIDTHS:
@@ -88,17 +88,17 @@ def make(places: int = 1, **options: float) -> Dirichlet:
     return fusion.eval()
 
 
-def inputs() -> tuple[Tensor, Tensor, dict[str, Source]]:
+def inputs() -> tuple[Tensor, Tensor, dict[str, ModalityStates]]:
     torch.manual_seed(1)
     mask = torch.ones(2, 7, dtype=torch.bool)
     mask[1, 4:] = False
-    picture = Source(torch.randn(2, 9, 6), torch.ones(2, 9, dtype=torch.bool))
-    alt = Source(torch.randn(2, 3, 8), torch.tensor([[True, True, False], [True, True, True]]))
+    picture = ModalityStates(torch.randn(2, 9, 6), torch.ones(2, 9, dtype=torch.bool))
+    alt = ModalityStates(torch.randn(2, 3, 8), torch.tensor([[True, True, False], [True, True, True]]))
     return torch.randn(2, 7, 8), mask, {"picture": picture, "alt_text": alt}
 
 
-def without(source: Source) -> Source:
-    return Source(source.states, torch.zeros_like(source.mask))
+def without(source: ModalityStates) -> ModalityStates:
+    return ModalityStates(source.states, torch.zeros_like(source.mask))
 
 
 @pytest.mark.parametrize("slots", [None, torch.tensor([[[0, 3]], [[2, 1]]])])
@@ -142,21 +142,21 @@ def test_masked_elements_and_words_do_not_count() -> None:
     alt = sources["alt_text"]
     states = alt.states.masked_fill(~alt.mask.unsqueeze(2), 9.0)
     words = words.masked_fill(~mask.unsqueeze(2), 7.0)
-    after = fusion(words, mask, sources | {"alt_text": Source(states, alt.mask)})
+    after = fusion(words, mask, sources | {"alt_text": ModalityStates(states, alt.mask)})
     torch.testing.assert_close(before.emissions[mask], after.emissions[mask])
     other = tags.masked_fill(~mask, 3)
     torch.testing.assert_close(fusion.loss(before, tags, mask), fusion.loss(after, other, mask))
 
 
 def test_the_loss_is_made_of_its_parts_and_the_divergence_rises() -> None:
-    fusion = make(weight=0.5, regulariser=2.0)
+    fusion = make(loss_weight=0.5, kl_weight=2.0)
     words, mask, sources = inputs()
     tags = torch.randint(0, 5, (2, 7))
     fused = fusion(words, mask, sources)
     alpha = fusion.concentrations(fused)[mask]
     gold = torch.nn.functional.one_hot(tags[mask], 5)
     known = expected_cross_entropy(alpha, gold)
-    wrong = divergence_from_uniform(torch.where(gold.bool(), torch.ones_like(alpha), alpha))
+    wrong = kl_to_uniform(torch.where(gold.bool(), torch.ones_like(alpha), alpha))
     for steps, part in ((0, 0.0), (100, 0.25), (400, 1.0), (900, 1.0)):
         fusion.steps.fill_(steps)
         expected = 0.5 * (known + 2 * part * wrong).mean()
@@ -201,7 +201,7 @@ def test_the_exported_graph_agrees(tmp_path: Path) -> None:
     export_fusion(model, list(WIDTHS.values()), tmp_path / "fusion.onnx")
     words, mask, sources = inputs()
     words, mask = words[:1, :5], mask[:1, :5]
-    given = {name: Source(x.states[:1], x.mask[:1]) for name, x in sources.items()}
+    given = {name: ModalityStates(x.states[:1], x.mask[:1]) for name, x in sources.items()}
     shapes = torch.ones(1, 5, dtype=torch.long)
     expected = model.fuse(words, shapes, mask, given).emissions.detach().numpy()
     feed = {"words": words, "shapes": shapes, "word_mask": mask}

@@ -1,15 +1,22 @@
-"""Evidential fusion: absent sources, shares, gradients."""
+"""Evidential fusion: absent modalities, shares, gradients, wrong pictures in training."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from twofold.fusion.contract import Fused, Source  # noqa: E402
-from twofold.fusion.evidential import BLANK_WEIGHT, Doubt, Evidential, Exchange  # noqa: E402
+from twofold.fusion.contract import FusionOutput, ModalityStates  # noqa: E402
+from twofold.fusion.evidential import (  # noqa: E402
+    BLANK_EVIDENCE_WEIGHT,
+    Evidential,
+    EvidentialSettings,
+    PicturePerturbation,
+    VarianceHead,
+)
 from twofold.fusion.nig import Discounted, LogLinear, MoNIG, Pooling, PriorCorrected, from_scores  # noqa: E402
 from twofold.fusion.text_only import TextOnly  # noqa: E402
 
@@ -18,20 +25,22 @@ POOLINGS = [MoNIG, PriorCorrected, Discounted, lambda: LogLinear(8, 3)]
 
 def make(pooling: Pooling) -> Evidential:
     torch.manual_seed(0)
-    return Evidential(8, 5, {"picture": 6, "alt_text": 8}, pooling, inner=4).eval()
+    return Evidential(
+        8, 5, {"picture": 6, "alt_text": 8}, pooling, settings=EvidentialSettings(hidden_size=4)
+    ).eval()
 
 
-def inputs() -> tuple[torch.Tensor, torch.Tensor, dict[str, Source]]:
+def inputs() -> tuple[torch.Tensor, torch.Tensor, dict[str, ModalityStates]]:
     torch.manual_seed(1)
     mask = torch.ones(2, 7, dtype=torch.bool)
     mask[1, 4:] = False
-    picture = Source(torch.randn(2, 9, 6), torch.ones(2, 9, dtype=torch.bool))
-    alt = Source(torch.randn(2, 3, 8), torch.ones(2, 3, dtype=torch.bool))
+    picture = ModalityStates(torch.randn(2, 9, 6), torch.ones(2, 9, dtype=torch.bool))
+    alt = ModalityStates(torch.randn(2, 3, 8), torch.ones(2, 3, dtype=torch.bool))
     return torch.randn(2, 7, 8), mask, {"picture": picture, "alt_text": alt}
 
 
-def without(source: Source) -> Source:
-    return Source(torch.zeros_like(source.states), torch.zeros_like(source.mask))
+def without(source: ModalityStates) -> ModalityStates:
+    return ModalityStates(torch.zeros_like(source.states), torch.zeros_like(source.mask))
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -41,9 +50,9 @@ def test_a_masked_source_is_the_same_as_none(pooling) -> None:  # type: ignore[n
     masked = fusion(words, mask, {name: without(s) for name, s in sources.items()})
     none = fusion(words, mask, {})
     torch.testing.assert_close(masked.emissions, none.emissions)
-    torch.testing.assert_close(masked.fused, none.fused)
+    torch.testing.assert_close(masked.pooled, none.pooled)
     text = none.evidence[:, 0]
-    torch.testing.assert_close(none.fused, text)  # the text-only limit is the text's own NIG
+    torch.testing.assert_close(none.pooled, text)  # the text-only limit is the text's own NIG
     assert (none.share[:, 0] == 1).all()
 
 
@@ -69,7 +78,7 @@ def test_finite_forward_and_backward_with_any_subset(given: tuple[str, ...]) -> 
 
 def test_no_source_elements_at_all_is_finite() -> None:
     words, mask, sources = inputs()
-    empty = Source(sources["picture"].states[:, :1] * 0, sources["picture"].mask[:, :1] & False)
+    empty = ModalityStates(sources["picture"].states[:, :1] * 0, sources["picture"].mask[:, :1] & False)
     assert torch.isfinite(make(MoNIG())(words, mask, {"picture": empty}).emissions).all()
 
 
@@ -102,7 +111,7 @@ def test_loss_falls_to_the_targets() -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    fused: Fused = fusion.eval()(words, mask, sources)
+    fused: FusionOutput = fusion.eval()(words, mask, sources)
     assert (fused.emissions.argmax(2) == tags)[mask].float().mean() > 0.9
 
 
@@ -119,13 +128,12 @@ BLANK = torch.stack([torch.full((4, 6), 3.0), torch.full((4, 6), -3.0)])
 """Two blank pictures of four elements."""
 
 
-def blanking(chance: float) -> Evidential:
+def blanking(probability: float) -> Evidential:
     torch.manual_seed(0)
-    fusion = Evidential(
-        8, 5, {"picture": 6, "alt_text": 8}, MoNIG(), inner=4, text_dropout=0, exchange=Exchange(chance)
-    )
+    settings = EvidentialSettings(4, text_dropout=0, pictures=PicturePerturbation(probability))
+    fusion = Evidential(8, 5, {"picture": 6, "alt_text": 8}, MoNIG(), settings=settings)
     fusion.drop = torch.nn.Dropout(0.0)
-    fusion.know_blanks({"picture": BLANK})
+    fusion.set_blank_pictures({"picture": BLANK})
     return fusion.train()
 
 
@@ -139,13 +147,13 @@ def test_pictures_are_shown_blank_in_training_only() -> None:
         for blank in BLANK:
             states = sources["picture"].states.clone()
             states[row] = torch.cat([blank, blank, blank])[:9]
-            given = {**sources, "picture": Source(states, sources["picture"].mask)}
+            given = {**sources, "picture": ModalityStates(states, sources["picture"].mask)}
             options.append(fusion.eval()(words, mask, given).evidence[row])
         by_hand.append(min((shown.evidence[row] - option).abs().max() for option in options))
     assert max(by_hand) < 1e-6
-    assert shown.internal[0].tolist() == [[False, True, False]] * 2
+    assert shown.loss_inputs.blank.tolist() == [[False, True, False]] * 2
     own = fusion.eval()(words, mask, sources)
-    assert own.internal == ()
+    assert own.loss_inputs is None
     assert (own.evidence - shown.evidence).abs().max() > 1e-3
 
 
@@ -154,58 +162,59 @@ def test_a_post_without_a_picture_is_shown_none() -> None:
     words, mask, sources = inputs()
     sources["picture"].mask[1] = False
     fused = fusion(words, mask, sources)
-    assert fused.internal[0].tolist() == [[False, True, False], [False, False, False]]
+    assert fused.loss_inputs.blank.tolist() == [[False, True, False], [False, False, False]]
     assert not fused.present[1, 1]
-    assert fusion(words, mask, {"alt_text": sources["alt_text"]}).internal == ()
+    assert fusion(words, mask, {"alt_text": sources["alt_text"]}).loss_inputs is None
 
 
 def test_evidence_claimed_for_a_blank_costs_its_mean_gamma() -> None:
     words, mask, sources = inputs()
     tags = torch.randint(0, 5, (2, 7))
     fusion = blanking(1.0)
-    fusion.warmup = 0
+    fusion.settings = replace(fusion.settings, warmup_steps=0)
     fused = fusion(words, mask, sources)
-    without = fused._replace(internal=())
+    without = fused._replace(loss_inputs=None)
     gamma = fused.evidence[:, 1, 1]  # (B, W, K)
-    expected = BLANK_WEIGHT * torch.cat([gamma[0], gamma[1, :4]]).mean()
+    expected = BLANK_EVIDENCE_WEIGHT * torch.cat([gamma[0], gamma[1, :4]]).mean()
     claimed = fusion.loss(fused, tags, mask) - fusion.loss(without, tags, mask)
     torch.testing.assert_close(claimed, expected, atol=1e-5, rtol=1e-4)
 
 
-def estranging(chance: float, blanks: float = 0.0) -> Evidential:
+def mismatching(probability: float, blank: float = 0.0) -> Evidential:
     torch.manual_seed(0)
-    fusion = Evidential(
-        8, 5, {"picture": 6, "whole": 6, "alt_text": 8}, MoNIG(), inner=4, text_dropout=0,
-        exchange=Exchange(blanks, chance),
-    )  # fmt: skip
+    pictures = PicturePerturbation(blank, probability)
+    settings = EvidentialSettings(4, text_dropout=0, pictures=pictures)
+    fusion = Evidential(8, 5, {"picture": 6, "whole": 6, "alt_text": 8}, MoNIG(), settings=settings)
     fusion.drop = torch.nn.Dropout(0.0)
-    fusion.know_blanks({"picture": BLANK, "whole": BLANK[:, :1]})
+    fusion.set_blank_pictures({"picture": BLANK, "whole": BLANK[:, :1]})
     return fusion.train()
 
 
-def pictured() -> tuple[torch.Tensor, torch.Tensor, dict[str, Source]]:
+def pictured() -> tuple[torch.Tensor, torch.Tensor, dict[str, ModalityStates]]:
     """Six posts, of which the last two have no picture."""
     torch.manual_seed(2)
     states = torch.randn(6, 9, 6)
     seen = torch.arange(9) < torch.tensor([9, 4, 9, 7, 0, 0]).unsqueeze(1)
-    whole = Source(states.mean(1, keepdim=True), seen[:, :1].clone())
-    captions = Source(torch.randn(6, 5, 8), torch.ones(6, 5, dtype=torch.bool))
-    sources = {"picture": Source(states, seen), "whole": whole, "alt_text": captions}
+    whole = ModalityStates(states.mean(1, keepdim=True), seen[:, :1].clone())
+    captions = ModalityStates(torch.randn(6, 5, 8), torch.ones(6, 5, dtype=torch.bool))
+    sources = {"picture": ModalityStates(states, seen), "whole": whole, "alt_text": captions}
     return torch.randn(6, 7, 8), torch.ones(6, 7, dtype=torch.bool), sources
 
 
-def test_strangers_pictures_are_those_of_one_post_in_all_sources() -> None:
-    fusion, (words, mask, sources) = estranging(1.0), pictured()
+def test_mismatched_pictures_are_those_of_one_post_in_all_modalities() -> None:
+    fusion, (words, mask, sources) = mismatching(1.0), pictured()
     drawn = set()
     for _ in range(30):
         shown = fusion.train()(words, mask, sources)
-        assert not shown.internal[0].any()  # none is blank, and none costs
+        assert not shown.loss_inputs.blank.any()  # none is blank, and none adds to the loss
         assert not shown.present[4:, 1:3].any()
         fusion.eval()
         for row in range(4):
             options = []
             for other in range(4):
-                given = {n: Source(s.states[[other] * 6], s.mask[[other] * 6]) for n, s in sources.items()}
+                given = {
+                    n: ModalityStates(s.states[[other] * 6], s.mask[[other] * 6]) for n, s in sources.items()
+                }
                 option = fusion(words, mask, given | {"alt_text": sources["alt_text"]})
                 options.append((shown.evidence[row] - option.evidence[row]).abs().max().item())
             assert min(options) < 1e-6
@@ -213,28 +222,31 @@ def test_strangers_pictures_are_those_of_one_post_in_all_sources() -> None:
     assert len(drawn) == 16
 
 
-def test_a_picture_is_blank_or_a_strangers_or_the_own() -> None:
-    fusion, (words, mask, sources) = estranging(0.3, blanks=0.3), pictured()
+def test_a_picture_is_blank_or_mismatched_or_the_own() -> None:
+    fusion, (words, mask, sources) = mismatching(0.3, blank=0.3), pictured()
     words, mask = words[:2].repeat(500, 1, 1), mask[:2].repeat(500, 1)
-    many = {n: Source(s.states[:2].repeat(500, 1, 1), s.mask[:2].repeat(500, 1)) for n, s in sources.items()}
+    many = {
+        n: ModalityStates(s.states[:2].repeat(500, 1, 1), s.mask[:2].repeat(500, 1))
+        for n, s in sources.items()
+    }
     own = fusion.eval()(words, mask, many).evidence[:, 1]
     shown = fusion.train()(words, mask, many)
-    blank = shown.internal[0][:, 1]
-    assert (shown.internal[0][:, 2] == blank).all()  # both sources are of one picture
+    blank = shown.loss_inputs.blank[:, 1]
+    assert (shown.loss_inputs.blank[:, 2] == blank).all()  # both sources are of one picture
     assert blank.float().mean() == pytest.approx(0.3, abs=0.05)
     changed = ((shown.evidence[:, 1] - own).abs() > 1e-6).flatten(1).any(1)
     assert changed[blank].all()
-    strange = (changed & ~blank).float().mean()
-    assert strange == pytest.approx(0.3 / 2, abs=0.04)  # half of the others have the same picture
+    mismatched = (changed & ~blank).float().mean()
+    assert mismatched == pytest.approx(0.3 / 2, abs=0.04)  # half of the others have the same picture
 
 
-@pytest.mark.parametrize(("blanks", "strangers"), [(0.0, 0.0), (0.1, 0.0), (0.0, 0.1)])
-def test_blanks_are_asked_for_only_where_pictures_are_exchanged(blanks: float, strangers: float) -> None:
-    assert estranging(strangers, blanks).exchanges_pictures == (blanks + strangers > 0)
+@pytest.mark.parametrize(("blank", "mismatched"), [(0.0, 0.0), (0.1, 0.0), (0.0, 0.1)])
+def test_blank_pictures_are_needed_only_where_pictures_are_replaced(blank: float, mismatched: float) -> None:
+    assert mismatching(mismatched, blank).perturbs_pictures == (blank + mismatched > 0)
 
 
 def test_blanks_leave_no_trace_in_what_is_saved() -> None:
-    plain = Evidential(8, 5, {"picture": 6, "alt_text": 8}, MoNIG(), inner=4)
+    plain = Evidential(8, 5, {"picture": 6, "alt_text": 8}, MoNIG(), settings=EvidentialSettings(4))
     assert blanking(0.5).state_dict().keys() == plain.state_dict().keys()
 
 
@@ -249,45 +261,47 @@ def test_a_blank_picture_learns_to_claim_less_than_a_real_one() -> None:
         loss.backward()
         optimiser.step()
     own = fusion.eval()(words, mask, sources).evidence[:, 1, 1][mask].mean()
-    grey = Source(torch.zeros(2, 9, 6), sources["picture"].mask)  # between the two blanks, seen by neither
-    blank = Source(BLANK[:1, :1].expand(2, 9, 6), sources["picture"].mask)
+    grey = ModalityStates(
+        torch.zeros(2, 9, 6), sources["picture"].mask
+    )  # between the two blanks, seen by neither
+    blank = ModalityStates(BLANK[:1, :1].expand(2, 9, 6), sources["picture"].mask)
     for picture in (grey, blank):
         claimed = fusion(words, mask, {**sources, "picture": picture}).evidence[:, 1, 1][mask].mean()
         assert claimed < 0.7 * own
 
 
 @pytest.mark.parametrize("name", ["text", "picture"])
-def test_a_reading_that_hesitates_doubts_and_one_that_does_not_is_sure(name: str) -> None:
+def test_the_variance_falls_as_the_probability_of_one_output_rises(name: str) -> None:
     lead = torch.linspace(1.4, 12, 9).view(9, 1, 1)  # of the first of five, more likely than not from 1.39 on
     logits = lead * torch.tensor([1.0, 0, 0, 0, 0])
     level = torch.ones(9, 1, 5, 1)
-    nig = from_scores(torch.cat([logits.unsqueeze(3), level, Doubt(name)(logits)], 3))
+    nig = from_scores(torch.cat([logits.unsqueeze(3), level, VarianceHead(name)(logits)], 3))
     assert (nig.aleatoric.diff(dim=0) < 0).all()
 
 
-def test_doubt_is_read_off_the_chances_and_their_entropy() -> None:
-    doubt = Doubt("text")
+def test_variance_scores_are_linear_in_the_log_variance_and_log_entropy_of_the_probabilities() -> None:
+    head = VarianceHead("text")
     logits = torch.tensor([[[2.0, 0.0, -1.0]]])
-    chances = [math.exp(x) for x in (2.0, 0.0, -1.0)]
-    chances = [x / sum(chances) for x in chances]
-    entropy = math.log(-sum(p * math.log(p) for p in chances) + 1e-3)
-    features = torch.tensor([[math.log(p * (1 - p) + 1e-4), entropy] for p in chances])
-    expected = features @ doubt.scores.weight.T + doubt.scores.bias
-    torch.testing.assert_close(doubt(logits)[0, 0], expected)
+    probabilities = [math.exp(x) for x in (2.0, 0.0, -1.0)]
+    probabilities = [x / sum(probabilities) for x in probabilities]
+    entropy = math.log(-sum(p * math.log(p) for p in probabilities) + 1e-3)
+    features = torch.tensor([[math.log(p * (1 - p) + 1e-4), entropy] for p in probabilities])
+    expected = features @ head.scores.weight.T + head.scores.bias
+    torch.testing.assert_close(head(logits)[0, 0], expected)
 
 
-def test_a_certain_reading_is_finite_forward_and_backward() -> None:
-    doubt = Doubt("text")
-    scores = doubt(torch.tensor([[[400.0, 0.0, -400.0]]]))
+def test_a_certain_prediction_is_finite_forward_and_backward() -> None:
+    head = VarianceHead("text")
+    scores = head(torch.tensor([[[400.0, 0.0, -400.0]]]))
     scores.sum().backward()
     assert torch.isfinite(scores).all()
-    assert torch.isfinite(doubt.scores.weight.grad).all()
+    assert torch.isfinite(head.scores.weight.grad).all()
 
 
-def test_the_shape_of_doubt_does_not_bend_the_reading() -> None:
+def test_alpha_and_beta_give_no_gradient_to_delta() -> None:
     fusion = make(MoNIG())
     words, mask, sources = inputs()
     alpha_and_beta = fusion(words, mask, sources).evidence[:, :, 2:].sum()
     alpha_and_beta.backward()
-    assert not fusion.means["text"].weight.grad.any()
-    assert fusion.doubts["picture"].scores.weight.grad.abs().sum() > 0
+    assert not fusion.delta_heads["text"].weight.grad.any()
+    assert fusion.variance_heads["picture"].scores.weight.grad.abs().sum() > 0

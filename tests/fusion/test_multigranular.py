@@ -1,4 +1,4 @@
-"""System B: its formulas by algebra, absent sources, masks, traps of the released form, the second task."""
+"""System B: its formulas by algebra, absent sources, masks, faults of the original, the auxiliary task."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from twofold.fusion import multigranular as corrected  # noqa: E402
-from twofold.fusion import multigranular_faithful as released  # noqa: E402
-from twofold.fusion.attention import Attention, hide_by_sum, hide_masked  # noqa: E402
-from twofold.fusion.contract import Source  # noqa: E402
-from twofold.fusion.multigranular import Multigranular, SecondTask  # noqa: E402
+from twofold.fusion import multigranular_faithful as faithful  # noqa: E402
+from twofold.fusion.attention import Attention, mask_by_addition, mask_by_value  # noqa: E402
+from twofold.fusion.contract import ModalityStates  # noqa: E402
+from twofold.fusion.multigranular import AuxiliaryTask, Multigranular, Sizes  # noqa: E402
 from twofold.models.span_task import SpanTask  # noqa: E402
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 WIDTHS = {"picture": 6, "objects": 8}
 NAMES = ("picture", "objects", "neighbours")
 D = 8
+SIZES = Sizes(D, 5, WIDTHS, 1)
 
 
-def second() -> SecondTask:
-    return SecondTask(SpanTask(D, LABELS), 0.5)
+def auxiliary() -> AuxiliaryTask:
+    return AuxiliaryTask(SpanTask(D, LABELS), 0.5)
 
 
 FORMS = {
-    "corrected, added": lambda: corrected.corrected(D, 5, WIDTHS, 1, 4, corrected.Added(D, 3), second()),
-    "corrected, gated": lambda: corrected.corrected(D, 5, WIDTHS, 1, 4, corrected.Gated(D, 3), second()),
-    "released, added": lambda: released.faithful(D, 5, WIDTHS, 1, released.ReleasedAdded(D, 3), second()),
-    "released, gated": lambda: released.faithful(D, 5, WIDTHS, 1, released.ReleasedGated(D, 3), second()),
+    "corrected, added": lambda: corrected.corrected(SIZES, 4, corrected.AddedNeighbours(D, 3), auxiliary()),
+    "corrected, gated": lambda: corrected.corrected(SIZES, 4, corrected.GatedNeighbours(D, 3), auxiliary()),
+    "faithful, added": lambda: faithful.faithful(SIZES, faithful.OriginalAddedNeighbours(D, 3), auxiliary()),
+    "faithful, gated": lambda: faithful.faithful(SIZES, faithful.OriginalGatedNeighbours(D, 3), auxiliary()),
 }
 forms = pytest.mark.parametrize("form", FORMS)
 CORRECTED = ["corrected, added", "corrected, gated"]
@@ -49,21 +50,21 @@ def make(form: str, *, trained: bool = True) -> Multigranular:
     return fusion
 
 
-def inputs() -> tuple[torch.Tensor, torch.Tensor, dict[str, Source]]:
+def inputs() -> tuple[torch.Tensor, torch.Tensor, dict[str, ModalityStates]]:
     """Two posts of seven and four words."""
     torch.manual_seed(1)
     mask = torch.ones(2, 7, dtype=torch.bool)
     mask[1, 4:] = False
     sources = {
-        "picture": Source(torch.randn(2, 9, 6) * 5, torch.ones(2, 9, dtype=torch.bool)),
-        "objects": Source(torch.randn(2, 4, 8), torch.arange(4) < torch.tensor([[4], [2]])),
-        "neighbours": Source(torch.randn(2, 7, 3), mask & (torch.arange(7) != 2)),
+        "picture": ModalityStates(torch.randn(2, 9, 6) * 5, torch.ones(2, 9, dtype=torch.bool)),
+        "objects": ModalityStates(torch.randn(2, 4, 8), torch.arange(4) < torch.tensor([[4], [2]])),
+        "neighbours": ModalityStates(torch.randn(2, 7, 3), mask & (torch.arange(7) != 2)),
     }
     return torch.randn(2, 7, D), mask, sources
 
 
-def without(source: Source) -> Source:
-    return Source(torch.full_like(source.states, torch.nan), torch.zeros_like(source.mask))
+def without(source: ModalityStates) -> ModalityStates:
+    return ModalityStates(torch.full_like(source.states, torch.nan), torch.zeros_like(source.mask))
 
 
 # --- no source ---------------------------------------------------------------------------------------
@@ -73,7 +74,7 @@ def without(source: Source) -> Source:
 def test_without_sources_it_is_self_attention_and_a_linear_map(form):
     fusion = make(form)
     words, mask, sources = inputs()
-    limit = fusion.score(fusion.read(words, mask))
+    limit = fusion.score(fusion.encode(words, mask))
     torch.testing.assert_close(fusion(words, mask, {}).emissions, limit)
     masked = fusion(words, mask, {name: without(source) for name, source in sources.items()})
     torch.testing.assert_close(masked.emissions, limit, rtol=0, atol=0)
@@ -89,7 +90,7 @@ def test_before_training_sources_add_nothing_to_a_linear_map_of_the_words(form):
 
 def test_added_neighbours_start_at_nothing_and_gated_ones_near_it():
     words, _, sources = inputs()
-    added, gated = corrected.Added(D, 3), corrected.Gated(D, 3)
+    added, gated = corrected.AddedNeighbours(D, 3), corrected.GatedNeighbours(D, 3)
     torch.testing.assert_close(added(words, sources["neighbours"]), words)
     assert (gated(words, sources["neighbours"]) - words).abs().max() < 0.15 * words.abs().max()
 
@@ -99,7 +100,7 @@ def test_a_post_without_a_source_is_the_same_beside_posts_that_have_it(form):
     fusion = make(form)
     words, mask, sources = inputs()
     here = torch.tensor([[True], [False]])
-    mixed = {name: Source(s.states, s.mask & here) for name, s in sources.items()}
+    mixed = {name: ModalityStates(s.states, s.mask & here) for name, s in sources.items()}
     limit = fusion(words, mask, {}).emissions
     together = fusion(words, mask, mixed).emissions
     torch.testing.assert_close(together[1], limit[1])
@@ -124,7 +125,7 @@ def test_masked_elements_never_count(form):
     before = fusion(words, mask, sources).emissions
     for name, source in sources.items():
         other = source.states.masked_fill(~source.mask.unsqueeze(2), torch.nan)
-        changed = sources | {name: Source(other, source.mask)}
+        changed = sources | {name: ModalityStates(other, source.mask)}
         torch.testing.assert_close(fusion(words, mask, changed).emissions, before)
 
 
@@ -134,12 +135,12 @@ def test_further_padding_and_another_order_change_nothing(form, name):
     fusion = make(form)
     words, mask, sources = inputs()
     states, real = sources[name]
-    longer = Source(
+    longer = ModalityStates(
         torch.cat([states, torch.randn(2, 3, states.shape[2])], 1),
         torch.cat([real, torch.zeros(2, 3, dtype=torch.bool)], 1),
     )
     order = torch.randperm(longer.states.shape[1])
-    shuffled = Source(longer.states[:, order], longer.mask[:, order])
+    shuffled = ModalityStates(longer.states[:, order], longer.mask[:, order])
     before = fusion(words, mask, sources).emissions
     for source in (longer, shuffled):
         torch.testing.assert_close(fusion(words, mask, sources | {name: source}).emissions, before)
@@ -197,12 +198,12 @@ def gate_of(first: torch.Tensor, second: torch.Tensor, gate: nn.Module) -> torch
 
 
 PATHS = [
-    (corrected.CoarsePaths(D, 6, 4), corrected.FinePaths(D, 6, 4), 4),
-    (released.ReleasedCoarsePaths(D, 6), released.ReleasedFinePaths(D, 6), D),
+    (corrected.CoarseInteraction(D, 6, 4), corrected.FineInteraction(D, 6, 4), 4),
+    (faithful.OriginalCoarseInteraction(D, 6), faithful.OriginalFineInteraction(D, 6), D),
 ]
 
 
-@pytest.mark.parametrize(("coarse", "fine", "width"), PATHS, ids=["corrected", "released"])
+@pytest.mark.parametrize(("coarse", "fine", "width"), PATHS, ids=["corrected", "faithful"])
 def test_the_two_gates_are_the_other_way_round(coarse, fine, width):
     """F₁ = g₁P₁ + (1−g₁)P₂ and F₂ = g₂P₄ + (1−g₂)P₃: P₁, P₃ are direct, P₂, P₄ lead back to the text."""
     torch.manual_seed(0)
@@ -218,50 +219,50 @@ def test_the_two_gates_are_the_other_way_round(coarse, fine, width):
 
 @forms
 def test_which_source_has_which_gate(form):
-    paths = make(form).paths
+    paths = make(form).interactions
     assert "Coarse" in type(paths["picture"]).__name__
     assert "Fine" in type(paths["objects"]).__name__
 
 
-@pytest.mark.parametrize("make_paths", [corrected.CoarsePaths, corrected.FinePaths])
+@pytest.mark.parametrize("make_paths", [corrected.CoarseInteraction, corrected.FineInteraction])
 def test_paths_are_those_of_the_paper(make_paths):
     torch.manual_seed(0)
     paths = make_paths(D, 6, 4).eval()
     read, mask, sources = inputs()
     x, real = sources["picture"]
-    asking, states = paths.ask(read), paths.norm(x)
+    asking, states = paths.query(read), paths.norm(x)
     first, last = paths.project(states).chunk(2, 2)
-    seen = paths.own(first, first, real)
-    eyes = paths.own_back(last, last, real)
-    direct = paths.look(asking, seen, real)  # C(S, X)
-    back = paths.again(asking, paths.back(eyes, asking, mask), real)  # C(S, C(X′, S))
+    seen = paths.self_direct(first, first, real)
+    eyes = paths.self_reverse(last, last, real)
+    direct = paths.direct(asking, seen, real)  # C(S, X)
+    back = paths.reverse(asking, paths.to_words(eyes, asking, mask), real)  # C(S, C(X′, S))
     torch.testing.assert_close(paths(read, mask, sources["picture"]), paths.mix(direct, back))
 
 
-def test_the_join_is_a_residual_of_what_sources_say():
+def test_the_merge_is_a_residual_of_the_views():
     torch.manual_seed(0)
-    join = corrected.Join(D, 4, 2).eval()
+    join = corrected.Merge(D, 4, 2).eval()
     nn.init.normal_(join.up.weight)
     read, seen = torch.randn(1, 3, D), [torch.randn(1, 3, 4), torch.zeros(1, 3, 4)]
-    merged = torch.relu(torch.cat(seen, 2) @ join.merge.weight.T + join.merge.bias)
+    merged = torch.relu(torch.cat(seen, 2) @ join.project.weight.T + join.project.bias)
     yes, no = torch.tensor([True]), torch.tensor([False])
     torch.testing.assert_close(join(read, seen, [yes, no]), read + merged @ join.up.weight.T)
     torch.testing.assert_close(join(read, seen, [no, no]), read)
 
 
-def test_the_released_join_is_a_map_of_both():
+def test_the_original_merge_is_a_map_of_both():
     torch.manual_seed(0)
-    join = released.ReleasedJoin(D, 2).eval()
+    join = faithful.OriginalMerge(D, 2).eval()
     read, seen = torch.randn(1, 3, D), [torch.randn(1, 3, D), torch.randn(1, 3, D)]
-    linear = join.merge[1]
+    linear = join.project[1]
     merged = torch.relu(torch.cat(seen, 2) @ linear.weight.T + linear.bias)
     expected = torch.cat([read, merged], 2) @ join.out.weight.T + join.out.bias
     torch.testing.assert_close(join(read, seen, []), expected)
 
 
-def test_the_released_join_takes_a_single_source_as_it_is():
+def test_the_original_merge_takes_a_single_source_as_it_is():
     torch.manual_seed(0)
-    join = released.ReleasedJoin(D, 1).train()  # no dropout either
+    join = faithful.OriginalMerge(D, 1).train()  # no dropout either
     read, seen = torch.randn(1, 3, D), torch.randn(1, 3, D)
     expected = torch.cat([read, seen], 2) @ join.out.weight.T + join.out.bias
     torch.testing.assert_close(join(read, [seen], []), expected)
@@ -271,7 +272,7 @@ def test_words_without_neighbours_stay_as_they_are():
     torch.manual_seed(0)
     words, _, sources = inputs()
     source = sources["neighbours"]
-    for augment in (corrected.Added(D, 3), corrected.Gated(D, 3)):
+    for augment in (corrected.AddedNeighbours(D, 3), corrected.GatedNeighbours(D, 3)):
         nn.init.normal_(augment.map.weight)
         nn.init.normal_(augment.map.bias)
         augmented = augment(words, source)
@@ -284,66 +285,68 @@ def test_the_gated_augmentation_is_that_of_the_code():
     words, _, sources = inputs()
     states, mask = sources["neighbours"]
     for augment, prepared in (
-        (corrected.Gated(D, 3), nn.functional.layer_norm(states, (3,))),
-        (released.ReleasedGated(D, 3).eval(), states),
+        (corrected.GatedNeighbours(D, 3), nn.functional.layer_norm(states, (3,))),
+        (faithful.OriginalGatedNeighbours(D, 3).eval(), states),
     ):
         mapped = prepared @ augment.map.weight.T + augment.map.bias
         expected = gate_of(words, mapped, augment.gate)
-        torch.testing.assert_close(augment(words, Source(states, mask))[mask], expected[mask])
+        torch.testing.assert_close(augment(words, ModalityStates(states, mask))[mask], expected[mask])
 
 
-# --- traps of the release ----------------------------------------------------------------------------
+# --- faults of the original ----------------------------------------------------------------------------
 
 
 def test_a_constant_added_to_all_keys_cancels_out_and_a_mask_does_not():
     torch.manual_seed(0)
     scores, none = torch.randn(1, 2, 3, 5), torch.zeros(1, 5, dtype=torch.bool)
-    by_sum = torch.softmax(hide_by_sum(scores, none), 3)
+    by_sum = torch.softmax(mask_by_addition(scores, none.unsqueeze(1)), 3)
     torch.testing.assert_close(by_sum, torch.softmax(scores, 3), atol=2e-3, rtol=2e-3)
-    torch.testing.assert_close(torch.softmax(hide_masked(scores, none), 3), torch.full((1, 2, 3, 5), 0.2))
+    torch.testing.assert_close(
+        torch.softmax(mask_by_value(scores, none.unsqueeze(1)), 3), torch.full((1, 2, 3, 5), 0.2)
+    )
 
 
 def test_one_real_key_hides_the_others_either_way():
     torch.manual_seed(0)
     scores, one = torch.randn(1, 2, 3, 5), torch.tensor([[False, True, False, False, False]])
-    for hide in (hide_by_sum, hide_masked):
-        assert (torch.softmax(hide(scores, one), 3) == one.float()).all()
+    for mask in (mask_by_addition, mask_by_value):
+        assert (torch.softmax(mask(scores, one.unsqueeze(1)), 3) == one.float()).all()
 
 
 def test_without_objects_words_attend_uniformly_to_a_dummy_row():
     torch.manual_seed(0)
-    paths = released.ReleasedFinePaths(D, 6).eval()
+    paths = faithful.OriginalFineInteraction(D, 6).eval()
     read, _, sources = inputs()
     absent = without(sources["picture"])
     states, real = paths.padded(read, absent)
     assert not real.any()
     assert (states == paths.dummy).all()
     own = paths.project(states)
-    own = paths.own(own, own, real)
-    weights = paths.look.attention.weights(read, own, real)
+    own = paths.self_direct(own, own, real)
+    weights = paths.direct.attention.weights(read, own, real.unsqueeze(1))
     torch.testing.assert_close(weights, torch.full_like(weights, 1 / states.shape[1]))
 
 
-def test_the_release_fuses_the_dummy_as_if_it_were_an_object():
-    fusion = make("released, added")
+def test_the_original_fuses_the_dummy_as_if_it_were_an_object():
+    fusion = make("faithful, added")
     words, mask, _ = inputs()
     before = fusion(words, mask, {}).emissions
     with torch.no_grad():
-        fusion.paths["objects"].dummy.add_(1)
+        fusion.interactions["objects"].dummy.add_(1)
     assert not torch.allclose(fusion(words, mask, {}).emissions, before)
 
 
 def test_the_dummy_is_not_looked_at_where_objects_are():
-    fusion = make("released, added")
+    fusion = make("faithful, added")
     words, mask, sources = inputs()
     before = fusion(words, mask, sources).emissions
     with torch.no_grad():
-        fusion.paths["objects"].dummy.add_(1)
+        fusion.interactions["objects"].dummy.add_(1)
     torch.testing.assert_close(fusion(words, mask, sources).emissions, before)
 
 
-def test_the_release_adds_the_bias_to_words_without_neighbours():
-    augment = released.ReleasedAdded(D, 3).eval()
+def test_the_original_adds_the_bias_to_words_without_neighbours():
+    augment = faithful.OriginalAddedNeighbours(D, 3).eval()
     words, _, sources = inputs()
     torch.testing.assert_close(augment(words, without(sources["neighbours"])), words + augment.map.bias)
 
@@ -351,20 +354,20 @@ def test_the_release_adds_the_bias_to_words_without_neighbours():
 # --- learning ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("build", [corrected.corrected, released.faithful])
+@pytest.mark.parametrize("build", [corrected.corrected, faithful.faithful])
 @pytest.mark.parametrize("name", ["picture", "objects"])
 def test_it_learns_what_only_a_source_tells(build, name):
     """The same words throughout; one element among others says which of two tags the second word has."""
     torch.manual_seed(0)
-    inner = (32,) if build is corrected.corrected else ()
-    fusion = build(32, 2, {name: 16}, 1, *inner, None, None)
+    hidden_size = (32,) if build is corrected.corrected else ()
+    fusion = build(Sizes(32, 2, {name: 16}, 1), *hidden_size, None, None)
     post = torch.randn(1, 4, 32)
 
-    def draw(count: int) -> tuple[torch.Tensor, torch.Tensor, dict[str, Source], torch.Tensor]:
+    def draw(count: int) -> tuple[torch.Tensor, torch.Tensor, dict[str, ModalityStates], torch.Tensor]:
         side = torch.randint(0, 2, (count,))
         states = torch.randn(count, 5, 16)
         states[:, 3, :4] += (6.0 * side - 3.0).unsqueeze(1)
-        source = Source(states, torch.ones(count, 5, dtype=torch.bool))
+        source = ModalityStates(states, torch.ones(count, 5, dtype=torch.bool))
         return post.expand(count, -1, -1), torch.ones(count, 4, dtype=torch.bool), {name: source}, side
 
     optimiser = torch.optim.Adam(fusion.parameters(), 0.002)
@@ -382,7 +385,7 @@ def test_it_learns_what_only_a_source_tells(build, name):
     assert (blind == blind[0]).all()
 
 
-# --- the second task ---------------------------------------------------------------------------------
+# --- the auxiliary task ---------------------------------------------------------------------------------
 
 
 def brute_force(task: SpanTask, states: torch.Tensor, spans: list[int]) -> float:
@@ -406,29 +409,29 @@ def test_its_loss_is_that_of_a_crf_over_tags_without_types(form):
     spans = [[1, 2, 0, 1, 2, 2, 0], [0, 1, 1, 2]]
     with torch.no_grad():
         loss = fusion.loss(fusion(words, mask, sources), tags, mask)
-        states = fusion.read_aux(fusion.augment(words, sources["neighbours"]), mask)
-        each = [brute_force(fusion.second, states[b, : len(x)], x) for b, x in enumerate(spans)]
+        states = fusion.encode_auxiliary(fusion.augment(words, sources["neighbours"]), mask)
+        each = [brute_force(fusion.auxiliary, states[b, : len(x)], x) for b, x in enumerate(spans)]
     assert float(loss) == pytest.approx(0.5 * sum(each) / 2, rel=1e-4)
 
 
-def test_without_a_second_task_there_is_no_second_reading_and_no_loss():
-    fusion = corrected.corrected(D, 5, WIDTHS, 1, 4, None, None)
+def test_without_an_auxiliary_task_there_are_no_auxiliary_states_and_no_loss():
+    fusion = corrected.corrected(SIZES, 4, None, None)
     words, mask, sources = inputs()
-    assert fusion.read_aux is None
-    assert fusion.sources == ("text", "picture", "objects")
+    assert fusion.encode_auxiliary is None
+    assert fusion.modalities == ("text", "picture", "objects")
     fused = fusion(words, mask, sources)
     assert fusion.loss(fused, torch.zeros(2, 7, dtype=torch.long), mask) == 0
 
 
-@pytest.mark.parametrize("build", [corrected.corrected, released.faithful])
+@pytest.mark.parametrize("build", [corrected.corrected, faithful.faithful])
 def test_a_slot_of_two_words_is_scored_from_both(build):
     torch.manual_seed(0)
-    inner = (4,) if build is corrected.corrected else ()
-    fusion = build(D, 5, {}, 2, *inner, None, None).eval()
+    hidden_size = (4,) if build is corrected.corrected else ()
+    fusion = build(Sizes(D, 5, {}, 2), *hidden_size, None, None).eval()
     words, mask, _ = inputs()
     slots = torch.tensor([[[1, 5]], [[3, 0]]])
     emissions = fusion(words, mask, {}, slots).emissions
-    joined = fusion.join(fusion.read(words, mask), [], [])
+    joined = fusion.merge(fusion.encode(words, mask), [], [])
     assert emissions.shape == (2, 1, 5)
     torch.testing.assert_close(emissions[0, 0], fusion.score(torch.cat([joined[0, 1], joined[0, 5]])))
     torch.testing.assert_close(emissions[1, 0], fusion.score(torch.cat([joined[1, 3], joined[1, 0]])))
@@ -439,7 +442,7 @@ def test_a_slot_of_two_words_is_scored_from_both(build):
 
 def test_attention_is_that_of_pytorch():
     torch.manual_seed(0)
-    ours = Attention(D, 2, 0.0, hide_masked)
+    ours = Attention(D, 2, 0.0, mask_by_value)
     theirs = nn.MultiheadAttention(D, 2, batch_first=True)
     with torch.no_grad():
         theirs.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key.weight, ours.value.weight]))
@@ -449,4 +452,4 @@ def test_attention_is_that_of_pytorch():
     asking, asked = torch.randn(2, 3, D), torch.randn(2, 5, D)
     mask = torch.tensor([[True] * 5, [True, False, True, False, False]])
     expected, _ = theirs(asking, asked, asked, key_padding_mask=~mask)
-    torch.testing.assert_close(ours(asking, asked, mask), expected)
+    torch.testing.assert_close(ours(asking, asked, mask.unsqueeze(1)), expected)

@@ -38,7 +38,7 @@ def pool(rule: Pooling, *sources: tuple[float, float, float, float], present: li
 
 def even_pool(count: int) -> LogLinear:
     rule = LogLinear(3, count).double()
-    torch.nn.init.zeros_(rule.weigh.bias)
+    torch.nn.init.zeros_(rule.weight_scores.bias)
     return rule
 
 
@@ -60,12 +60,12 @@ def test_loss_is_minus_log_density_of_student_t() -> None:
         assert nll(NIG(d, g, a, b), y).item() == pytest.approx(expected, abs=1e-9)
 
 
-def test_width_is_the_scale_of_the_student_t_whose_variance_is_the_sum_of_both_uncertainties() -> None:
+def test_the_scale_of_the_student_t_whose_variance_is_the_sum_of_both_uncertainties() -> None:
     nig = NIG(*(torch.rand(4, 50, dtype=torch.float64) + 0.2))
     nig = nig._replace(alpha=nig.alpha + 1)
-    variance = nig.width**2 * nig.alpha / (nig.alpha - 1)  # of a t with 2α degrees of freedom
+    variance = nig.student_t_scale**2 * nig.alpha / (nig.alpha - 1)  # of a t with 2α degrees of freedom
     torch.testing.assert_close(variance, nig.aleatoric + nig.epistemic)
-    torch.testing.assert_close(nig.ignorance**2 * nig.aleatoric, nig.epistemic)
+    torch.testing.assert_close(nig.epistemic_proxy**2 * nig.aleatoric, nig.epistemic)
     assert NIG(0.0, 0.5, 3.0, 1.0).evidence == 6.5  # type: ignore[arg-type]
 
 

@@ -10,25 +10,27 @@ torch = pytest.importorskip("torch")
 
 from torch.nn.functional import logsigmoid  # noqa: E402
 
-from twofold.fusion.contract import Source  # noqa: E402
-from twofold.fusion.variational import (  # noqa: E402
-    Additive,
-    Attention,
-    Product,
-    blanked_queries,
-    divergence,
+from twofold.fusion.bottleneck_faithful import (  # noqa: E402
+    ConcatenationCritic,
     first_element,
+    real_queries,
+    sample_always,
+)
+from twofold.fusion.contract import ModalityStates  # noqa: E402
+from twofold.fusion.variational import (  # noqa: E402
+    BilinearCritic,
+    ResidualAttention,
     infonce,
     jsd,
-    masked_keys,
+    kl_to_standard_normal,
     mean_element,
-    noise_always,
-    noise_in_training,
-    other_pictures,
-    quiet,
-    released,
-    released_jsd,
-    textbook,
+    mean_reduction,
+    negative_pairs,
+    real_keys,
+    rolled_jsd,
+    sample_in_training,
+    sum_mean_reduction,
+    with_initial_log_variance,
 )
 
 LN2 = math.log(2)
@@ -48,7 +50,7 @@ def everyone(posts: int) -> torch.Tensor:
 
 
 def test_attention_is_pytorchs_with_two_residuals() -> None:
-    ours = Attention(128, masked_keys).eval()
+    ours = ResidualAttention(128, real_keys).eval()
     theirs = torch.nn.MultiheadAttention(128, ours.heads, batch_first=True).eval()
     assert ours.heads == 2
     with torch.no_grad():
@@ -66,8 +68,8 @@ def test_attention_is_pytorchs_with_two_residuals() -> None:
 
 @pytest.mark.parametrize("width", [1, 7, 64, 96, 130, 384, 768])
 def test_heads_divide_any_width(width: int) -> None:
-    assert width % Attention(width, masked_keys).heads == 0
-    assert Attention(768, masked_keys).heads == 12
+    assert width % ResidualAttention(width, real_keys).heads == 0
+    assert ResidualAttention(768, real_keys).heads == 12
 
 
 def test_masking_keys_hides_them_and_blanking_queries_does_not() -> None:
@@ -75,19 +77,19 @@ def test_masking_keys_hides_them_and_blanking_queries_does_not() -> None:
     query_mask, key_mask = torch.tensor([[True, True, False]]), torch.tensor([[True, True, True, False]])
     other = keys.clone()
     other[0, 3] += 5
-    for masking, hidden in ((masked_keys, True), (blanked_queries, False)):
-        attention = Attention(8, masking).eval()
+    for masking, hidden in ((real_keys, True), (real_queries, False)):
+        attention = ResidualAttention(8, masking).eval()
         one, two = (attention(queries, x, query_mask, key_mask) for x in (keys, other))
         assert torch.allclose(one[0, 0], two[0, 0]) == hidden
     # A blanked query finds the plain mean of everything.
-    attention = Attention(8, blanked_queries).eval()
+    attention = ResidualAttention(8, real_queries).eval()
     joined = attention.norm(queries + attention.out(attention.value(keys).mean(1, keepdim=True)))
     expected = attention.out_norm(joined + attention.dense(joined))
     torch.testing.assert_close(attention(queries, keys, query_mask, key_mask)[0, 2], expected[0, 2])
 
 
 def test_nothing_to_attend_to_is_finite() -> None:
-    attention = Attention(8, masked_keys)
+    attention = ResidualAttention(8, real_keys)
     nothing = torch.zeros(1, 4, dtype=torch.bool)
     out = attention(torch.randn(1, 3, 8), torch.randn(1, 4, 8), torch.ones(1, 3, dtype=torch.bool), nothing)
     out.sum().backward()
@@ -99,51 +101,53 @@ def test_nothing_to_attend_to_is_finite() -> None:
 
 
 def test_divergence_is_pytorchs() -> None:
-    mean, spread = torch.randn(3, 4, 5, dtype=torch.float64), torch.randn(3, 4, 5, dtype=torch.float64)
-    ours = torch.distributions.Normal(mean, torch.exp(spread / 2))
+    mean, log_variance = torch.randn(3, 4, 5, dtype=torch.float64), torch.randn(3, 4, 5, dtype=torch.float64)
+    ours = torch.distributions.Normal(mean, torch.exp(log_variance / 2))
     unit = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
     expected = torch.distributions.kl_divergence(ours, unit)
-    torch.testing.assert_close(divergence(mean, spread), expected)
+    torch.testing.assert_close(kl_to_standard_normal(mean, log_variance), expected)
     whole = torch.distributions.kl_divergence(
         torch.distributions.Independent(ours, 1), torch.distributions.Independent(unit, 1)
-    )  # (B, N) of the vectors, which textbook averages over real elements
+    )  # (B, N) of the vectors, which sum_mean_reduction averages over real elements
     mask = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]).bool()
-    torch.testing.assert_close(textbook(divergence(mean, spread), mask), whole[mask].mean())
+    torch.testing.assert_close(
+        sum_mean_reduction(kl_to_standard_normal(mean, log_variance), mask), whole[mask].mean()
+    )
 
 
 def test_the_released_reduction_counts_padding_and_divides_by_the_width() -> None:
     each = torch.rand(2, 4, 5)
     whole = torch.ones(2, 4, dtype=torch.bool)
-    torch.testing.assert_close(released(each, whole) * 5, textbook(each, whole))
+    torch.testing.assert_close(mean_reduction(each, whole) * 5, sum_mean_reduction(each, whole))
     half = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0]]).bool()
-    assert released(each, half) == released(each, whole)
+    assert mean_reduction(each, half) == mean_reduction(each, whole)
     louder = each.masked_fill(~half.unsqueeze(2), 100.0)
-    assert released(louder, half) > released(each, half)
-    assert textbook(louder, half) == textbook(each, half)
-    assert textbook(each, ~whole) == 0
+    assert mean_reduction(louder, half) > mean_reduction(each, half)
+    assert sum_mean_reduction(louder, half) == sum_mean_reduction(each, half)
+    assert sum_mean_reduction(each, ~whole) == 0
 
 
 def test_draws_have_the_mean_and_the_variance_they_are_told() -> None:
-    mean, spread = torch.tensor([1.0, -2.0]), torch.tensor([0.0, -2.0])
-    drawn = noise_in_training(mean.expand(40000, 2), spread.expand(40000, 2), True)
+    mean, log_variance = torch.tensor([1.0, -2.0]), torch.tensor([0.0, -2.0])
+    drawn = sample_in_training(mean.expand(40000, 2), log_variance.expand(40000, 2), True)
     torch.testing.assert_close(drawn.mean(0), mean, atol=0.03, rtol=0)
-    torch.testing.assert_close(drawn.var(0), spread.exp(), atol=0.03, rtol=0)
+    torch.testing.assert_close(drawn.var(0), log_variance.exp(), atol=0.03, rtol=0)
 
 
 def test_only_the_released_slot_draws_in_use() -> None:
-    mean, spread = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4)
-    assert torch.equal(noise_in_training(mean, spread, False), mean)
-    one, two = (noise_always(mean, spread, False) for _ in range(2))
+    mean, log_variance = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4)
+    assert torch.equal(sample_in_training(mean, log_variance, False), mean)
+    one, two = (sample_always(mean, log_variance, False) for _ in range(2))
     assert not torch.equal(one, two)
 
 
 def test_a_quiet_start_is_quiet() -> None:
-    block = quiet(Attention(64, masked_keys)).eval()
+    block = with_initial_log_variance(ResidualAttention(64, real_keys)).eval()
     states, mask = torch.randn(2, 5, 64) * 10, torch.ones(2, 5, dtype=torch.bool)
     assert (torch.exp(block(states, states, mask, mask) / 2) < 0.2).all()
 
 
-# --- summaries and rivals
+# --- summaries and negatives
 
 
 def test_summaries() -> None:
@@ -161,23 +165,23 @@ def test_rivals_are_other_pictures_of_posts_that_have_one() -> None:
     mask[[0, 2], 2] = False
     mask[3] = False  # a post without a picture
     expected = [[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
-    assert other_pictures([Source(states, mask)]).int().tolist() == expected
+    assert negative_pairs([ModalityStates(states, mask)]).int().tolist() == expected
 
 
 def test_posts_that_share_one_source_are_no_rivals_though_another_differs() -> None:
     mask = torch.ones(3, 2, dtype=torch.bool)
     alt = torch.randn(3, 2, 4)
     alt[1] = alt[0]
-    rivals = other_pictures([Source(torch.randn(3, 2, 5), mask), Source(alt, mask)])
-    assert rivals.int().tolist() == [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
+    negatives = negative_pairs([ModalityStates(torch.randn(3, 2, 5), mask), ModalityStates(alt, mask)])
+    assert negatives.int().tolist() == [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
 
 
 def test_a_source_that_only_one_of_two_has_says_nothing_of_sameness() -> None:
     picture = torch.randn(2, 2, 5)
     picture[1] = picture[0]
     there = torch.tensor([[True, True], [False, False]])
-    alt = Source(torch.randn(2, 1, 4), torch.ones(2, 1, dtype=torch.bool))
-    assert other_pictures([Source(picture, there), alt]).int().tolist() == [[0, 1], [1, 0]]
+    alt = ModalityStates(torch.randn(2, 1, 4), torch.ones(2, 1, dtype=torch.bool))
+    assert negative_pairs([ModalityStates(picture, there), alt]).int().tolist() == [[0, 1], [1, 0]]
 
 
 # --- alignment
@@ -185,33 +189,33 @@ def test_a_source_that_only_one_of_two_has_says_nothing_of_sameness() -> None:
 
 def test_jsd_by_hand_takes_the_nearest_earlier_other_picture() -> None:
     s = torch.randn(4, 4)
-    rivals = everyone(4)
-    rivals[0, 2] = rivals[2, 0] = False  # posts 0 and 2 share a picture
-    rivals[3] = rivals[:, 3] = False  # post 3 has none
+    negatives = everyone(4)
+    negatives[0, 2] = negatives[2, 0] = False  # posts 0 and 2 share a picture
+    negatives[3] = negatives[:, 3] = False  # post 3 has none
     seen = torch.tensor([True, True, True, False])
     pairs = {0: 1, 1: 0, 2: 1}  # 0 would meet 3, which has none, and then 2, which is the same
     expected = sum(-logsigmoid(s[i, i]) - logsigmoid(-s[i, j]) for i, j in pairs.items()) / 3
-    torch.testing.assert_close(jsd(s.unsqueeze(2), rivals, seen), expected)
+    torch.testing.assert_close(jsd(s.unsqueeze(2), negatives, seen), expected)
 
 
 def test_where_all_pictures_differ_jsd_is_as_released() -> None:
     scores, seen = torch.randn(5, 5, 3), torch.ones(5, dtype=torch.bool)
-    torch.testing.assert_close(jsd(scores, everyone(5), seen), released_jsd(scores, everyone(5), seen))
+    torch.testing.assert_close(jsd(scores, everyone(5), seen), rolled_jsd(scores, everyone(5), seen))
 
 
 def test_as_released_the_same_picture_counts_against_itself() -> None:
     """Two posts with one picture: text goes with it and must not; corrected, there is nothing to learn."""
     s = torch.tensor([[[9.0], [9.0]], [[9.0], [9.0]]])
     nobody, seen = torch.zeros(2, 2, dtype=torch.bool), torch.ones(2, dtype=torch.bool)
-    assert released_jsd(s, nobody, seen) > 8
+    assert rolled_jsd(s, nobody, seen) > 8
     assert jsd(s, nobody, seen) == 0
     assert infonce(s, nobody, seen) == 0
 
 
 def test_infonce_by_hand() -> None:
     s = torch.randn(3, 3)
-    rivals = everyone(3)
-    rivals[0, 1] = rivals[1, 0] = False
+    negatives = everyone(3)
+    negatives[0, 1] = negatives[1, 0] = False
     expected = torch.stack(
         [
             torch.logsumexp(s[0, [0, 2]], 0) - s[0, 0],
@@ -219,7 +223,7 @@ def test_infonce_by_hand() -> None:
             torch.logsumexp(s[2], 0) - s[2, 2],
         ]
     ).mean()
-    torch.testing.assert_close(infonce(s.unsqueeze(2), rivals, torch.ones(3, dtype=torch.bool)), expected)
+    torch.testing.assert_close(infonce(s.unsqueeze(2), negatives, torch.ones(3, dtype=torch.bool)), expected)
 
 
 @pytest.mark.parametrize("rule", [jsd, infonce])
@@ -233,34 +237,34 @@ def test_no_rival_gives_zero_and_finite_gradients(rule, posts: int) -> None:  # 
     assert (scores.grad == 0).all()
 
 
-def test_the_product_scores_each_text_with_each_picture() -> None:
-    critic = Product(4)
+def test_the_bilinear_critic_scores_each_text_with_each_picture() -> None:
+    critic = BilinearCritic(4)
     torch.nn.init.constant_(critic.bias, 3)
     texts, pictures = torch.randn(3, 4), torch.randn(3, 4)
     scores = critic(texts, pictures)
     for i in range(3):
         for j in range(3):
-            torch.testing.assert_close(scores[i, j, 0], (critic.turn.weight @ texts[i]) @ pictures[j] / 2 + 3)
+            torch.testing.assert_close(scores[i, j, 0], (critic.map.weight @ texts[i]) @ pictures[j] / 2 + 3)
 
 
 def test_the_released_critic_is_linear_in_both_side_by_side() -> None:
-    critic = Additive(4)
+    critic = ConcatenationCritic(4)
     texts, pictures = torch.randn(3, 4), torch.randn(3, 4)
     expected = critic.score(torch.cat([texts[2], pictures[1]]))
     torch.testing.assert_close(critic(texts, pictures)[2, 1], expected)
 
 
 def test_the_released_critic_cannot_tell_pairs_whatever_its_weights() -> None:
-    """Additive scores: never below 2 log 2 over a batch and its roll, by convexity."""
+    """ConcatenationCritic scores: never below 2 log 2 over a batch and its roll, by convexity."""
     for scale in (0.1, 1.0, 10.0):
-        critic = Additive(6)
+        critic = ConcatenationCritic(6)
         torch.nn.init.normal_(critic.score.weight, std=scale)
         texts = torch.randn(8, 6)
-        loss = released_jsd(critic(texts, texts.clone()), everyone(8), torch.ones(8, dtype=torch.bool))
+        loss = rolled_jsd(critic(texts, texts.clone()), everyone(8), torch.ones(8, dtype=torch.bool))
         assert loss >= 2 * LN2 - 1e-6
 
 
-@pytest.mark.parametrize(("critic", "learns"), [(Product, True), (Additive, False)])
+@pytest.mark.parametrize(("critic", "learns"), [(BilinearCritic, True), (ConcatenationCritic, False)])
 def test_which_critic_learns_that_texts_match_their_pictures(critic, learns: bool) -> None:  # type: ignore[no-untyped-def]
     judge = critic(8)
     optimiser = torch.optim.Adam(judge.parameters(), 0.02)

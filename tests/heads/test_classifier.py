@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from twofold.heads.class_balance import Adjusted, Balance, Weighted  # noqa: E402
-from twofold.heads.classifier import Classes  # noqa: E402
+from twofold.heads.class_losses import ClassLoss, LogitAdjusted, Weighted  # noqa: E402
+from twofold.heads.classifier import SoftmaxClassifier  # noqa: E402
 
 COUNTS = [60, 30, 10]
 LABELS = ["None", "a", "b"]
@@ -19,20 +19,20 @@ def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return torch.randn(2, 2, 3), targets, torch.tensor([[True, True], [True, False]])
 
 
-@pytest.mark.parametrize("balance", [Balance(), Weighted(COUNTS, 0.5), Adjusted(COUNTS, 1.0)])
-def test_loss_is_the_sum_over_real_slots_and_does_not_see_the_others(balance: Balance) -> None:
+@pytest.mark.parametrize("balance", [ClassLoss(), Weighted(COUNTS, 0.5), LogitAdjusted(COUNTS, 1.0)])
+def test_loss_is_the_sum_over_real_slots_and_does_not_see_the_others(balance: ClassLoss) -> None:
     emissions, targets, mask = batch()
-    loss = Classes(LABELS, balance)(emissions, targets, mask)
+    loss = SoftmaxClassifier(LABELS, balance)(emissions, targets, mask)
     singles = [balance(emissions[b : b + 1, s : s + 1], targets[b : b + 1, s : s + 1]) for b, s in
                ((0, 0), (0, 1), (1, 0))]  # fmt: skip
     torch.testing.assert_close(loss, torch.stack([singles[0] + singles[1], singles[2]]).flatten())
     emissions[1, 1] = 1e6
-    torch.testing.assert_close(Classes(LABELS, balance)(emissions, targets, mask), loss)
+    torch.testing.assert_close(SoftmaxClassifier(LABELS, balance)(emissions, targets, mask), loss)
 
 
 def test_best_class_of_each_real_slot() -> None:
     emissions, _, mask = batch()
-    found = Classes(LABELS, Balance()).decode(emissions, mask)
+    found = SoftmaxClassifier(LABELS, ClassLoss()).decode(emissions, mask)
     assert found == [emissions[0].argmax(1).tolist(), [int(emissions[1, 0].argmax())]]
 
 
@@ -47,15 +47,15 @@ def test_weights_have_mean_one_over_the_examples_and_equal_parts_at_strength_one
 def test_strength_zero_is_plain_cross_entropy() -> None:
     emissions, targets, _ = batch()
     targets = targets.clamp(max=2)
-    for other in (Weighted(COUNTS, 0.0), Adjusted(COUNTS, 0.0)):
-        torch.testing.assert_close(other(emissions, targets), Balance()(emissions, targets))
+    for other in (Weighted(COUNTS, 0.0), LogitAdjusted(COUNTS, 0.0)):
+        torch.testing.assert_close(other(emissions, targets), ClassLoss()(emissions, targets))
 
 
 def test_adjusted_scores_learn_what_tells_classes_apart_and_not_how_frequent_they_are() -> None:
     """Without any feature the best plain scores are the log frequencies, the adjusted ones equal."""
     targets = torch.repeat_interleave(torch.arange(3), torch.tensor(COUNTS)).unsqueeze(0)
     best = {}
-    for name, balance in (("plain", Balance()), ("adjusted", Adjusted(COUNTS, 1.0))):
+    for name, balance in (("plain", ClassLoss()), ("adjusted", LogitAdjusted(COUNTS, 1.0))):
         scores = torch.zeros(3, requires_grad=True)
         optimiser = torch.optim.LBFGS([scores], max_iter=100, line_search_fn="strong_wolfe")
 

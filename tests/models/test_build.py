@@ -36,21 +36,21 @@ def options(**values: object) -> ModelConfig:
 @pytest.mark.parametrize("form", ["corrected", "faithful"])
 def test_the_whole_has_all_parts(form):
     whole = fusion(options(form=form))
-    assert whole.sources == ("text", "picture", "objects", "neighbours")
+    assert whole.modalities == ("text", "picture", "objects", "neighbours")
     assert whole.augment is not None
-    assert whole.second is not None
-    assert whole.second_weight == 0.5
+    assert whole.auxiliary is not None
+    assert whole.auxiliary_weight == 0.5
 
 
 @pytest.mark.parametrize("form", ["corrected", "faithful"])
 def test_each_ablation_leaves_one_part_out(form):
     assert fusion(options(form=form, augmentation="none")).augment is None
-    assert fusion(options(form=form, augmentation="none")).sources == ("text", "picture", "objects")
-    assert set(fusion(replace(options(form=form), modalities=("objects",))).paths) == {"objects"}
-    assert set(fusion(replace(options(form=form), modalities=("picture",))).paths) == {"picture"}
+    assert fusion(options(form=form, augmentation="none")).modalities == ("text", "picture", "objects")
+    assert set(fusion(replace(options(form=form), modalities=("objects",))).interactions) == {"objects"}
+    assert set(fusion(replace(options(form=form), modalities=("picture",))).interactions) == {"picture"}
     without = fusion(options(form=form, auxiliary_weight=0.0))
-    assert without.second is None
-    assert without.read_aux is None
+    assert without.auxiliary is None
+    assert without.encode_auxiliary is None
 
 
 def test_the_form_and_the_way_to_augment_are_other_modules():
@@ -66,7 +66,7 @@ def test_the_form_and_the_way_to_augment_are_other_modules():
 def test_relations_have_no_second_task(form):
     config = replace(options(form=form), task="relations")
     built = fusion(config, ["None", "/per/org/member_of"])
-    assert built.second is None
+    assert built.auxiliary is None
     assert built.score.in_features == 2 * 8
 
 

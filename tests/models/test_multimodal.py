@@ -77,7 +77,7 @@ def test_posts_that_link_are_joined_by_weights_of_their_own() -> None:
     plain = torch.tensor([[1, 2, 3]])
     before = join(states, plain, mask), join(states, plain + SHAPE_COUNT // 2, mask)
     with torch.no_grad():
-        join.join_linked[0].weight.add_(1)
+        join.combine_with_link[0].weight.add_(1)
     torch.testing.assert_close(join(states, plain, mask), before[0])
     assert not torch.allclose(join(states, plain + SHAPE_COUNT // 2, mask), before[1])
 

@@ -9,8 +9,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from twofold.config import read_config  # noqa: E402
-from twofold.fusion.contract import Source  # noqa: E402
-from twofold.models.build import build_model, sources_of  # noqa: E402
+from twofold.fusion.contract import ModalityStates  # noqa: E402
+from twofold.models.build import build_model, modalities_of  # noqa: E402
 
 PAPERS = sorted((Path(__file__).parents[2] / "configs" / "papers").glob("*.toml"))
 LABELS = {"entities": ["O", "B-PER", "I-PER"], "relations": ["None", "/per/org/member_of"]}
@@ -33,7 +33,8 @@ def test_the_model_is_built_and_scores(path):
     model = build_model(config, LABELS[config.task], Encoder(), Encoder(), neighbours=16).eval()
     words, mask = torch.randn(2, 5, 16), torch.ones(2, 5, dtype=torch.bool)
     sources = {
-        name: Source(torch.randn(2, 5, 16), torch.ones(2, 5, dtype=torch.bool)) for name in sources_of(config)
+        name: ModalityStates(torch.randn(2, 5, 16), torch.ones(2, 5, dtype=torch.bool))
+        for name in modalities_of(config)
     }
     slots = torch.tensor([[[0, 3]], [[4, 1]]]) if config.task == "relations" else None
     shapes = torch.ones(2, 5, dtype=torch.long)

@@ -28,7 +28,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(encoder: Path, corpus: Path) -> Config:
     return Config(
         DataConfig((str(corpus / "train.jsonl"),), (str(corpus / "dev.jsonl"),)),
-        ModelConfig(text_encoder=str(encoder), sources=("alt_text",), window_pieces=48, context_words=4,
+        ModelConfig(text_encoder=str(encoder), modalities=("alt_text",), window_pieces=48, context_words=4,
                     weights="float32"),
         TrainingConfig(
             epochs=3, patience=0, batch_size=6, encoder_lr=5e-3, head_lr=1e-2, crf_lr=1e-2, ema_decay=0.5,

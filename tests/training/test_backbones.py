@@ -86,8 +86,8 @@ def test_a_folder_says_what_the_network_says(
     config = Config(
         DataConfig((str(data / "train.jsonl"),), (str(data / "dev.jsonl"),)),
         ModelConfig(
-            text=str(save_text(text, tmp_path / "text")[0]),
-            image=str(save_vision(image, tmp_path / "image")[0]),
+            text_encoder=str(save_text(text, tmp_path / "text")[0]),
+            image_encoder=str(save_vision(image, tmp_path / "image")[0]),
             modalities=SOURCES, window_pieces=32, context_words=4, weights="float32", **model,
         ),
         TrainingConfig(**{
@@ -130,7 +130,7 @@ def test_a_frozen_encoder_comes_out_as_it_went_in(data: Path, tmp_path: Path) ->
     folder = save_text("bert", tmp_path / "text")[0]
     config = Config(
         DataConfig((str(data / "train.jsonl"),), (str(data / "dev.jsonl"),)),
-        ModelConfig(text_encoder=str(folder), sources=(), fusion="text_only", window_pieces=32),
+        ModelConfig(text_encoder=str(folder), modalities=(), fusion="text_only", window_pieces=32),
         TrainingConfig(epochs=1, encoder_lr=0.0, threads=1, device="cpu", ema_decay=0.0),
     )
     train(config, tmp_path / "model", silent)

@@ -234,7 +234,7 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: Path) -> N
     pairs = [[pair for pair in gold_pairs(post, segment_post(post)) if pair] for post in posts]
     for i, (reading,) in enumerate(RelationClassifier(folder, 1).encode(posts, pairs)):
         np.testing.assert_allclose(reading.emissions, fused.emissions[i, 0], atol=1e-4)
-        np.testing.assert_allclose(reading.fused, fused.fused[i, :, 0], atol=1e-4, rtol=1e-4)
+        np.testing.assert_allclose(reading.fused, fused.pooled[i, :, 0], atol=1e-4, rtol=1e-4)
         present = np.array(reading.present)
         np.testing.assert_allclose(
             reading.evidence[present], fused.evidence[i, present, :, 0], atol=1e-4, rtol=1e-4

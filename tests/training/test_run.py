@@ -119,7 +119,7 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, 
     for i, reading in enumerate(readings):
         width = len(reading.words)
         np.testing.assert_allclose(reading.emissions, fused.emissions[i, :width], atol=1e-4)
-        np.testing.assert_allclose(reading.fused, fused.fused[i, :, :width], atol=1e-4, rtol=1e-4)
+        np.testing.assert_allclose(reading.fused, fused.pooled[i, :, :width], atol=1e-4, rtol=1e-4)
         present = np.array(reading.present)
         shares = fused.share[i, :, :width].numpy()
         np.testing.assert_allclose(reading.share[present], shares[present], atol=1e-4)

@@ -20,8 +20,8 @@ import twofold  # noqa: E402
 from twofold.config import Config, ModelConfig, MultigranularConfig  # noqa: E402
 from twofold.encoders.text import TextEncoder, load_text_encoder  # noqa: E402
 from twofold.errors import ConfigError, DataError, ModelError  # noqa: E402
-from twofold.fusion.contract import Source  # noqa: E402
-from twofold.models.build import build_model, sources_of  # noqa: E402
+from twofold.fusion.contract import ModalityStates  # noqa: E402
+from twofold.models.build import build_model, modalities_of  # noqa: E402
 from twofold.preprocessing.semantic_augmentation import FILES, augmentation  # noqa: E402
 from twofold.preprocessing.word_pieces import Pieces  # noqa: E402
 from twofold.training.examples import collate, make_examples  # noqa: E402
@@ -134,13 +134,13 @@ def test_vectors_of_the_encoder_are_rows_of_its_table():
 
 
 def test_the_fusion_brings_its_augmentation_along_unless_told_not_to():
-    assert sources_of(ModelConfig(fusion="multigranular", modalities=("picture",))) == (
+    assert modalities_of(ModelConfig(fusion="multigranular", modalities=("picture",))) == (
         "picture",
         "neighbours",
     )
     off = MultigranularConfig(augmentation="none")
-    assert sources_of(ModelConfig(fusion="multigranular", multigranular=off, modalities=())) == ()
-    assert sources_of(ModelConfig(fusion="text_only", modalities=("picture",))) == ("picture",)
+    assert modalities_of(ModelConfig(fusion="multigranular", multigranular=off, modalities=())) == ()
+    assert modalities_of(ModelConfig(fusion="text_only", modalities=("picture",))) == ("picture",)
 
 
 def test_asked_for_from_nowhere_is_an_error():
@@ -254,7 +254,7 @@ def test_the_graph_of_the_fusion_gives_what_the_module_gives(
             given[f"{name}_mask"] = random.random((posts, count)) < (0 if posts == 1 else 0.6)
         if places == 2:
             given["slots"] = random.integers(0, words, (posts, 1, 2))
-        sources = {n: Source(*(torch.from_numpy(given[k]) for k in (n, f"{n}_mask"))) for n in counts}
+        sources = {n: ModalityStates(*(torch.from_numpy(given[k]) for k in (n, f"{n}_mask"))) for n in counts}
         own = [torch.from_numpy(given[name]) for name in ("words", "shapes", "word_mask")]
         slots = torch.from_numpy(given["slots"]) if places == 2 else None
         with torch.no_grad():

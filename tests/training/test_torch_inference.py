@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from torch import nn  # noqa: E402
 
 from twofold.config import Config  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
-from twofold.fusion.contract import Fused  # noqa: E402
+from twofold.fusion.contract import FusionOutput  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
 from twofold.posts import Post  # noqa: E402
 from twofold.preprocessing.segmentation import segment_post  # noqa: E402
@@ -34,11 +36,11 @@ def tagger(config: Config) -> Tagger:
     text = load_text_encoder(config.model.text_encoder)
     text.token_masking = 0.5
     model = build_model(config.model, LABELS, text, None)
-    nn.init.normal_(model.fusion.means["alt_text"].weight)
+    nn.init.normal_(model.fusion.delta_heads["alt_text"].weight)
     return Tagger(config, model, None)
 
 
-def emissions(fused: Fused) -> dict[str, torch.Tensor]:
+def emissions(fused: FusionOutput) -> dict[str, torch.Tensor]:
     return {"emissions": fused.emissions}
 
 
@@ -77,7 +79,9 @@ def test_dropout_is_all_that_is_on(tagger: Tagger) -> None:
     for part in tagger.model.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
-    tagger.model.source_dropout = tagger.model.fusion.text_dropout = 0.9
+    tagger.model.modality_dropout = 0.9
+    fusion = tagger.model.fusion
+    fusion.settings = dataclasses.replace(fusion.settings, text_dropout=0.9)
     prepared = tagger.prepare(POSTS, silent)
     plain, dropped = (tagger.read(prepared, emissions, dropout=x)["emissions"] for x in (None, 1))
     for a, b in zip(plain, dropped, strict=True):
@@ -106,7 +110,7 @@ def test_the_mean_of_many_passes_is_their_expectation(tagger: Tagger) -> None:
     model.fusion.drop.p = 0.4
     prepared = tagger.prepare([Post(1, "off to Rome now")] * 400, silent)
 
-    def reading(fused: Fused) -> dict[str, torch.Tensor]:
+    def reading(fused: FusionOutput) -> dict[str, torch.Tensor]:
         assert fused.evidence is not None
         return {"delta": fused.evidence[:, 0, 0]}  # δ of the text, linear in the dropped states
 

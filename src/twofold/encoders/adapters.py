@@ -1,27 +1,28 @@
-"""Low-rank adapters: a pretrained encoder stays as it is, and small products beside its weights are trained.
+"""Low-rank adapters: a pretrained encoder stays frozen, and low-rank products added to its weights are
+trained.
 
 LoRA (Hu et al., ICLR 2022): W x + (α/r) B A x with A (r, in), B (out, r), B = 0 at first, so that training
 begins at the pretrained encoder; here α = 2r, on every linear layer of the encoder. By the `peft` package.
-At export the products are added to the weights: a model folder does not know of adapters.
+At export the products are merged into the weights: a model folder has no adapters.
 """
 
 from __future__ import annotations
 
 import importlib.util
 
-from twofold.encoders.extended_embedding import ExtendedTable
+from twofold.encoders.extended_embedding import ExtendedEmbedding
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError, MissingExtraError
 
 
-def add_nothing(encoder: TextEncoder, rank: int) -> None:
+def no_adapters(encoder: TextEncoder, rank: int) -> None:
     """Leave the encoder as it is: all of it is trained, or none (``encoder_lr`` 0)."""
 
 
 def add_lora(encoder: TextEncoder, rank: int) -> None:
-    """Freeze an encoder in place and put trainable products of a rank beside its linear layers.
+    """Freeze an encoder in place and add trainable products of a rank to its linear layers.
 
-    Rows of tokens that were added to the tokenizer stay trainable: nothing was learned for them.
+    Embeddings of tokens that were added to the tokenizer stay trainable: they are not pretrained.
 
     Raises:
         ConfigError: the rank is below 1.
@@ -39,13 +40,13 @@ def add_lora(encoder: TextEncoder, rank: int) -> None:
 
     options = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
     encoder.backbone = get_peft_model(encoder.backbone, options)
-    table = encoder.word_embeddings
-    if isinstance(table, ExtendedTable):
-        table.added.requires_grad_(True)
+    embedding = encoder.word_embeddings
+    if isinstance(embedding, ExtendedEmbedding):
+        embedding.added.requires_grad_(True)
 
 
 def merge_adapters(encoder: TextEncoder) -> None:
-    """Add products to the weights they stand beside; an encoder without adapters stays as it is."""
+    """Merge the products into the weights; an encoder without adapters is unchanged."""
     merge = getattr(encoder.backbone, "merge_and_unload", None)
     if merge is not None:
         encoder.backbone = merge()

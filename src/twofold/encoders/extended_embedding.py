@@ -1,4 +1,4 @@
-"""A look-up table of word pieces with rows of its own for tokens that were added to a tokenizer.
+"""An embedding of word pieces with separate rows for tokens that were added to a tokenizer.
 
 The pretrained rows can then stay frozen while the new ones are trained.
 
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 
-class ExtendedTable(nn.Module):
-    """Two tables as one.
+class ExtendedEmbedding(nn.Module):
+    """Two embeddings as one.
 
     Args:
-        pretrained: the table as it was.
-        known: pieces with numbers below this have their row there; it may hold more rows than are used.
+        pretrained: the pretrained embedding.
+        known: pieces with numbers below this have their row there; it may have more rows than are used.
         added: number of new pieces, numbered from ``known`` on.
     """
 
@@ -24,7 +24,7 @@ class ExtendedTable(nn.Module):
         super().__init__()
         self.pretrained, self.known = pretrained, known
         self.added = nn.Embedding(added, pretrained.embedding_dim)
-        with torch.no_grad():  # like any other piece: their mean, and their spread
+        with torch.no_grad():  # like other pieces: their mean and standard deviation
             rows = pretrained.weight[:known]
             self.added.weight.copy_(rows.mean(0) + rows.std(0) * torch.randn_like(self.added.weight))
 

@@ -1,4 +1,5 @@
-"""Loading from the hub or from a folder saved as the hub saves: one kind of error, no chatter, no code.
+"""Loading from the hub or from a folder saved as the hub saves: one kind of error, no log output, no remote
+code.
 
 Code that a repository carries is never run (``trust_remote_code`` stays off).
 """
@@ -20,17 +21,17 @@ _LARGEST = 2**31
 
 @contextmanager
 def hub_errors(name: str, what: str, embedded: str) -> Iterator[None]:
-    """Tell what goes wrong inside in a message that can be acted on.
+    """Turn what `transformers` raises inside into a message that says what to do.
 
     Args:
         name: what was asked for.
-        what: the key of the configuration it was asked for by.
+        what: the key of the configuration that names it.
         embedded: what works without a hub.
 
     Raises:
-        ConfigError: for everything that `transformers` raises where a name, a file or a network is amiss.
+        ConfigError: the name, a file or the network is at fault.
     """
-    transformers_logging.set_verbosity_error()  # its load report tells of heads we have no use for
+    transformers_logging.set_verbosity_error()  # its load report names heads that are not used
     transformers_logging.disable_progress_bar()
     try:
         yield
@@ -45,7 +46,7 @@ def hub_errors(name: str, what: str, embedded: str) -> Iterator[None]:
 
 
 def check_size(module: nn.Module, name: str, what: str) -> None:
-    """See to it that an encoder can be written before it is trained for hours.
+    """Check, before training, that an encoder can be exported.
 
     Raises:
         ConfigError: its graph would be larger than one ONNX file can be.
@@ -61,7 +62,7 @@ def check_size(module: nn.Module, name: str, what: str) -> None:
 
 
 def fingerprint(weights: Mapping[str, Tensor], *facts: object) -> str:
-    """A hash of weights and of whatever else decides what comes out."""
+    """A hash of weights and of everything else that determines the output."""
     digest = hashlib.sha256(repr(facts).encode())
     for name, tensor in sorted(weights.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())

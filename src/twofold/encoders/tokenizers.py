@@ -1,9 +1,10 @@
-"""Fast tokenizers from the hub, made to read words that were cut beforehand.
+"""Fast tokenizers from the hub, changed to read words that are segmented beforehand.
 
-Words are cut by our own rule (`twofold.preprocessing.segmentation`), the same for corpora and for raw posts.
-Byte-level BPE (RoBERTa, DeBERTa) and SentencePiece (XLM-R, DeBERTa-v3) tell the beginning of a word by the
-space before it; a word handed over alone has none, and would be read as the middle of another. So every word
-is read as if a space stood before it. The change is in the tokenizer itself, and so in ``tokenizer.json``.
+Words are segmented by our own rule (`twofold.preprocessing.segmentation`), the same for corpora and for raw
+posts. Byte-level BPE (RoBERTa, DeBERTa) and SentencePiece (XLM-R, DeBERTa-v3) recognise the beginning of a
+word by the space before it; a word on its own has none, and would be read as the middle of another. So every
+word is read as if a space came before it. The change is in the tokenizer itself, and so in
+``tokenizer.json``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from twofold.errors import ConfigError
 
 
 def load_tokenizer(name: str) -> tuple[Any, Tokenizer]:
-    """The tokenizer of a model as `transformers` wraps it, and the one inside, made for words.
+    """The tokenizer of a model as `transformers` wraps it, and the one inside, changed to read words.
 
     Raises:
         ConfigError: there is none that the `tokenizers` library can run.
@@ -32,11 +33,11 @@ def load_tokenizer(name: str) -> tuple[Any, Tokenizer]:
             expected="a model whose tokenizer can be saved as one tokenizer.json, as nearly all can",
             do="use a model of the same kind that has one (for BERTweet, a RoBERTa trained on tweets)",
         )
-    return wrapper, for_words(inside)
+    return wrapper, with_prefix_space(inside)
 
 
-def for_words(tokenizer: Tokenizer) -> Tokenizer:
-    """The same tokenizer reading every word it is handed as one that follows a space."""
+def with_prefix_space(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer, which reads every word as one that follows a space."""
     raw = json.loads(tokenizer.to_str())
     spaced = _spaced(raw.get("pre_tokenizer"))
     if spaced == raw.get("pre_tokenizer"):
@@ -45,7 +46,7 @@ def for_words(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def _spaced(step: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A pre-tokenizer with its steps changed where they look at the space before a word."""
+    """A pre-tokenizer with its steps changed where they depend on the space before a word."""
     if step is None:
         return None
     if step["type"] == "Sequence":

@@ -1,12 +1,11 @@
-"""Attention, the transformer layer in which one sequence asks another, a gate between two states, and what
-each word sees in a source.
+"""Attention, a transformer layer, a gate between two states, and gated cross-attention to a modality.
 
-Vaswani et al. (2017), in the form of BERT's layers (Devlin et al., 2019): residual, then normalisation. How
-keys that are not real are hidden is handed in, since released code hides them in a way that fails where no
-key is real. It does not know what is made of it.
+Vaswani et al. (2017), in the form of BERT's layers (Devlin et al., 2019): residual, then normalisation. The
+rule that masks scores is handed in, since original implementations mask in a way that fails where no key is
+real. It does not know what the states mean.
 
-Shapes: B posts, Q queries, N keys, D width, h heads; of `SourceView` W slots, N elements of a source, V its
-width, H inner width.
+Shapes: B posts, Q queries, N keys, D width, h heads; of `GatedCrossAttention` W slots, N elements of a
+modality, V its width, H hidden size.
 """
 
 from __future__ import annotations
@@ -16,26 +15,54 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from twofold.fusion.contract import Source
+from twofold.fusion.contract import ModalityStates
 
-Hide = Callable[[Tensor, Tensor], Tensor]
-"""Scores (B, h, Q, N) and the mask (B, N) of the keys, True where one is real, to scores."""
+MASKED = -1e4
+"""Score of a masked key; finite, so that a row without any real key gives no NaN."""
+
+MaskScores = Callable[[Tensor, Tensor], Tensor]
+"""From scores (B, h, Q, N) and what is visible, (B, 1 or Q, 1 or N), True where a query may attend to a key,
+to scores."""
 
 
-def hide_masked(scores: Tensor, mask: Tensor) -> Tensor:
-    """Replace the scores (B, h, Q, N) of keys that are not real: their states never count.
+def mask_by_value(scores: Tensor, visible: Tensor) -> Tensor:
+    """Replace masked scores (B, h, Q, N): states of masked keys never count.
 
-    Where no key is real all weigh the same, and the caller must not look at what comes out.
+    Where nothing is visible all keys have the same weight, and the caller must ignore the result.
     """
-    return scores.masked_fill(~mask[:, None, None], -1e4)
+    return scores.masked_fill(~visible.unsqueeze(1), MASKED)
 
 
-def hide_by_sum(scores: Tensor, mask: Tensor) -> Tensor:
-    """Add −10000 to the scores (B, h, Q, N) of keys that are not real, as BERT's first release does.
+def mask_by_addition(scores: Tensor, visible: Tensor) -> Tensor:
+    """Add −10000 to masked scores (B, h, Q, N), as the first release of BERT does.
 
-    Where no key is real the constant cancels out in the softmax: the keys weigh as if all were.
+    Where nothing is visible the constant cancels out in the softmax: keys weigh as if all were visible.
     """
-    return scores + (~mask[:, None, None]).to(scores.dtype) * -1e4
+    return scores + (~visible.unsqueeze(1)).to(scores.dtype) * MASKED
+
+
+def split_heads(states: Tensor, heads: int) -> Tensor:
+    """(B, N, D) to (B, h, N, D/h)."""
+    split: Tensor = states.unflatten(2, (heads, -1)).transpose(1, 2)
+    return split
+
+
+def attention_weights(query: Tensor, key: Tensor, visible: Tensor, mask_scores: MaskScores) -> Tensor:
+    """Scaled dot-product weights (B, h, Q, N), which sum to 1 over N.
+
+    Args:
+        query: (B, h, Q, D/h).
+        key: (B, h, N, D/h).
+        visible: (B, 1 or Q, 1 or N), see `MaskScores`.
+        mask_scores: the rule that masks.
+    """
+    scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
+    return torch.softmax(mask_scores(scores, visible), -1)
+
+
+def heads_of_64(width: int) -> int:
+    """Number of heads of 64 numbers, as in BERT, or of more where 64 does not divide the width."""
+    return next(heads for heads in range(max(1, width // 64), 0, -1) if width % heads == 0)
 
 
 class Attention(nn.Module):
@@ -45,66 +72,65 @@ class Attention(nn.Module):
         width: D.
         heads: h, divides D.
         dropout: of the weights.
-        hide: how keys that are not real are hidden.
+        mask_scores: the rule that masks.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float, hide: Hide) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, mask_scores: MaskScores) -> None:
         super().__init__()
-        self.heads, self.hide = heads, hide
+        self.heads, self.mask_scores = heads, mask_scores
         self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
         self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, asking: Tensor, asked: Tensor, mask: Tensor) -> Tensor:
-        """Look from (B, Q, D) at (B, N, D) with mask (B, N). Returns (B, Q, D)."""
-        value = self._split(self.value(asked))
-        seen = self.drop(self.weights(asking, asked, mask)) @ value  # (B, h, Q, D/h)
-        out: Tensor = self.out(seen.transpose(1, 2).flatten(2))
+    def forward(self, queries: Tensor, keys: Tensor, visible: Tensor) -> Tensor:
+        """Attend from (B, Q, D) to (B, N, D); visible (B, 1 or Q, 1 or N). Returns (B, Q, D)."""
+        value = split_heads(self.value(keys), self.heads)
+        attended = self.drop(self.weights(queries, keys, visible)) @ value  # (B, h, Q, D/h)
+        out: Tensor = self.out(attended.transpose(1, 2).flatten(2))
         return out
 
-    def weights(self, asking: Tensor, asked: Tensor, mask: Tensor) -> Tensor:
+    def weights(self, queries: Tensor, keys: Tensor, visible: Tensor) -> Tensor:
         """Weights (B, h, Q, N), which sum to 1 over N; arguments as in `forward`."""
-        query, key = self._split(self.query(asking)), self._split(self.key(asked))
-        scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
-        return torch.softmax(self.hide(scores, mask), -1)
-
-    def _split(self, x: Tensor) -> Tensor:
-        split: Tensor = x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, N, D) -> (B, h, N, D/h)
-        return split
+        query, key = split_heads(self.query(queries), self.heads), split_heads(self.key(keys), self.heads)
+        return attention_weights(query, key, visible, self.mask_scores)
 
 
-class Layer(nn.Module):
-    """A transformer layer C(q, kv): q asks kv; with kv = q it is self-attention.
+class TransformerLayer(nn.Module):
+    """A transformer layer C(q, kv): queries q attend to kv; with kv = q it is self-attention.
 
     Args:
         width: D.
         heads: h, divides D.
-        middle: width between the two maps of the feed-forward part.
-        dropout: of what is added. weight_dropout: of the attention's weights.
-        hide: how keys that are not real are hidden.
+        feed_forward_size: width between the two maps of the feed-forward part.
+        dropout: of what is added to the residual.
+        attention_dropout: of the attention weights.
+        mask_scores: the rule that masks.
     """
 
     def __init__(
         self,
         width: int,
         heads: int,
-        middle: int,
+        feed_forward_size: int,
         *,
         dropout: float = 0.1,
-        weight_dropout: float = 0.1,
-        hide: Hide = hide_masked,
+        attention_dropout: float = 0.1,
+        mask_scores: MaskScores = mask_by_value,
     ) -> None:
         super().__init__()
-        self.attention = Attention(width, heads, weight_dropout, hide)
+        self.attention = Attention(width, heads, attention_dropout, mask_scores)
         self.attention_norm = nn.LayerNorm(width)
-        self.feed = nn.Sequential(nn.Linear(width, middle), nn.GELU(), nn.Linear(middle, width))
-        self.feed_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, feed_forward_size), nn.GELU(), nn.Linear(feed_forward_size, width)
+        )
+        self.feed_forward_norm = nn.LayerNorm(width)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, asking: Tensor, asked: Tensor, mask: Tensor) -> Tensor:
-        """Ask (B, N, D) with mask (B, N) from (B, Q, D). Returns (B, Q, D)."""
-        asking = self.attention_norm(asking + self.drop(self.attention(asking, asked, mask)))
-        out: Tensor = self.feed_norm(asking + self.drop(self.feed(asking)))
+    def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """Attend from (B, Q, D) to (B, N, D), of which mask (B, N) are real. Returns (B, Q, D)."""
+        attended = self.attention(queries, keys, mask.unsqueeze(1))
+        queries = self.attention_norm(queries + self.drop(attended))
+        out: Tensor = self.feed_forward_norm(queries + self.drop(self.feed_forward(queries)))
         return out
 
 
@@ -125,45 +151,40 @@ class Gate(nn.Module):
         return gate * first + (1 - gate) * second
 
 
-class SourceView(nn.Module):
-    """What each word sees in a source: cross-attention, multiplied with a projection of the word.
+class GatedCrossAttention(nn.Module):
+    """What each word sees in a modality: cross-attention, multiplied by a projection of the word.
 
-    The product, instead of the residual sum of a transformer layer, leaves no path on which the
-    word alone passes for evidence of the picture.
+    The product, instead of the residual sum of a transformer layer, leaves no path on which the word alone
+    passes for evidence of the picture.
 
     Args:
         width: D of the words.
-        source_width: V of the source.
-        inner: H, width of the view.
+        modality_width: V of the modality.
+        hidden_size: H of the result.
         heads: attention heads; divides H.
     """
 
-    def __init__(self, width: int, source_width: int, inner: int, heads: int = 4) -> None:
+    def __init__(self, width: int, modality_width: int, hidden_size: int, heads: int = 4) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = nn.LayerNorm(source_width)
-        self.query = nn.Linear(width, inner)
-        self.key = nn.Linear(source_width, inner)
-        self.value = nn.Linear(source_width, inner)
-        self.context = nn.Linear(width, inner)
-        self.out_norm = nn.LayerNorm(inner)
+        self.norm = nn.LayerNorm(modality_width)
+        self.query = nn.Linear(width, hidden_size)
+        self.key = nn.Linear(modality_width, hidden_size)
+        self.value = nn.Linear(modality_width, hidden_size)
+        self.context = nn.Linear(width, hidden_size)
+        self.out_norm = nn.LayerNorm(hidden_size)
 
-    def forward(self, words: Tensor, source: Source) -> Tensor:
-        """Look from words (B, W, D) at a source (B, N, V).
+    def forward(self, words: Tensor, modality: ModalityStates) -> Tensor:
+        """Attend from words (B, W, D) to a modality (B, N, V).
 
         Returns:
-            view (B, W, H), finite also where the source is wholly masked.
+            (B, W, H), finite also where the modality is wholly masked.
         """
-        words, states = words.detach(), self.norm(source.states.detach())
+        words, states = words.detach(), self.norm(modality.states.detach())
         query, key, value = (
-            self._split(x) for x in (self.query(words), self.key(states), self.value(states))
+            split_heads(x, self.heads) for x in (self.query(words), self.key(states), self.value(states))
         )
-        scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5  # (B, h, W, N)
-        weights = torch.softmax(scores.masked_fill(~source.mask[:, None, None], -1e4), -1)
-        seen = (weights @ value).transpose(1, 2).flatten(2)  # (B, W, H)
-        view: Tensor = self.out_norm(seen) * torch.tanh(self.context(words))
-        return view
-
-    def _split(self, x: Tensor) -> Tensor:
-        split: Tensor = x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, N, H) -> (B, h, N, H/h)
-        return split
+        weights = attention_weights(query, key, modality.mask.unsqueeze(1), mask_by_value)  # (B, h, W, N)
+        attended = (weights @ value).transpose(1, 2).flatten(2)  # (B, W, H)
+        gated: Tensor = self.out_norm(attended) * torch.tanh(self.context(words))
+        return gated

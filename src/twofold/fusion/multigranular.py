@@ -1,46 +1,50 @@
 """System B: multi-granularity cross-modality fusion (MGCMT), and its corrected parts.
 
 Liu et al., "Multi-Granularity Cross-Modality Representation Learning for Named Entity Recognition on Social
-Media" (arXiv 2210.14163), after the released code. With C(q, kv) a transformer layer in which q asks kv:
+Media" (arXiv 2210.14163), after the original implementation. With C(q, kv) a transformer layer in which
+q attends to kv:
 
     S  = C(H′, H′) over the words H′, H with its semantic augmentation; S_aux a second such layer
-    P  = C(S, X)            for each source X, after self-attention: what the words see in it
-    P′ = C(S, C(X′, S))     the same through the source's eyes: what of it is about the text
-    F  = gP + (1−g)P′ for the coarse source, g = σ(W₁P + W₂P′ + b); gP′ + (1−g)P for fine ones
+    P  = C(S, X)            for each modality X, after self-attention: what the words see in it
+    P′ = C(S, C(X′, S))     the words attend to the modality after it has attended to the text
+    F  = gP + (1−g)P′ for the coarse modality, g = σ(W₁P + W₂P′ + b); gP′ + (1−g)P for fine ones
     M  = ReLU(W[F₁; …; Fₙ]), dropout 0.5;   Z = W[S; M];   emissions from Z
 
-Loss: half that of a second task, where entities are and not of what type, on S_aux. It is handed in; for
-relations there is none. The paper has two sources, regions (coarse) and objects (fine); any set is taken.
+Loss: half that of an auxiliary task on S_aux, entity spans without types. It is handed in; relations have
+    none.
+The paper has two modalities, regions (coarse) and objects (fine); any set is possible here.
 
-`Multigranular` is the frame; its parts are handed in. Those here are the corrected ones, the default; in
-`multigranular_faithful` are the ones as released. Corrected: masks are true masks; what a source that is
-absent would contribute is exactly nothing; source states are normalised first; the layers work in a small
-inner width, and what they add to H and S starts at zero, so that training starts at `text_only`. Without
-any source Z = S, the text-only limit: self-attention over the words and a linear map.
+`Multigranular` is the frame; its parts are handed in. Those here are the corrected ones, the default; those
+of the original implementation are in `multigranular_faithful`. Corrected: masks hide what is masked; an
+absent modality contributes exactly nothing; states of modalities are normalised first; the layers work in a
+small hidden size, and what they add to H and S starts at zero, so that training starts at `text_only`.
+Without any modality Z = S: self-attention over the words and a linear map.
 
-Shapes: B posts, W words, D width, N elements of a source, V its width, H inner width, S slots, P words of a
-slot, K outputs, n sources besides text and augmentation.
+Shapes: B posts, W words, D width, N elements of a modality, V its width, H hidden size, S slots, P words in a
+slot, K outputs, n modalities besides text and augmentation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from twofold.fusion.attention import Gate, Layer
-from twofold.fusion.contract import Fused, Fusion, Source, at_slots
+from twofold.fusion.attention import Gate, TransformerLayer
+from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, ModalityStates, gather_slots
 
 AUGMENTATION = "neighbours"
-"""The source with a state a word, which augments the text instead of being looked at."""
+"""The modality with one state a word, which augments the text instead of being attended to."""
 COARSE = frozenset({"picture", "whole"})
-"""Sources of the coarse grain; the gates of all others are the other way round."""
+"""Modalities of the coarse grain; in the gates of all others the two paths are swapped."""
 HEADS = 4
+"""Attention heads of the corrected layers."""
 
 
-class SecondTask(NamedTuple):
+@dataclass(frozen=True)
+class AuxiliaryTask:
     """What trains S_aux.
 
     Attributes:
@@ -52,245 +56,288 @@ class SecondTask(NamedTuple):
     weight: float = 0.5
 
 
+@dataclass(frozen=True)
+class AuxiliaryStates(LossInputs):
+    """What the auxiliary task needs.
+
+    Attributes:
+        states: (B, W, D) S_aux.
+    """
+
+    states: Tensor
+
+
+@dataclass(frozen=True)
+class MultigranularParts:
+    """What a `Multigranular` is made of.
+
+    Attributes:
+        augment: words (B, W, D) and the augmentation (`ModalityStates` with N = W, or None) to words; None
+            for a model without augmentation.
+        encode: words (B, W, D) and mask (B, W) to S (B, W, D).
+        interactions: for each modality S, the mask of the words and the modality (or None) to F (B, W, H).
+        merge: S, and F and presence (B,) of each modality, to Z (B, W, D).
+        encode_auxiliary: as ``encode``, to S_aux.
+        auxiliary: the auxiliary task; None for a model without, which then has no S_aux either.
+    """
+
+    augment: nn.Module | None
+    encode: nn.Module
+    interactions: Mapping[str, nn.Module]
+    merge: nn.Module
+    encode_auxiliary: nn.Module
+    auxiliary: AuxiliaryTask | None
+
+
 class Multigranular(Fusion):
-    """The frame: what is read, seen and joined, in order.
+    """The frame.
 
     Args:
         width: D.
         outputs: K.
-        places: P.
-        augment: words (B, W, D), the augmentation (a `Source` with N = W, or None) to words; None for a
-            model without augmentation.
-        read: words (B, W, D) and mask (B, W) to S (B, W, D).
-        paths: for each source, S, the words' mask and the source (or None) to F (B, W, H).
-        join: S, and F and presence (B,) of each source, to Z (B, W, D).
-        read_aux: as ``read``, to S_aux. second: the second task; None for a model without, which then
-            has no S_aux either.
+        slot_size: P.
+        parts: what it is made of.
     """
 
-    def __init__(
-        self,
-        width: int,
-        outputs: int,
-        places: int,
-        *,
-        augment: nn.Module | None,
-        read: nn.Module,
-        paths: Mapping[str, nn.Module],
-        join: nn.Module,
-        read_aux: nn.Module,
-        second: SecondTask | None,
-    ) -> None:
+    def __init__(self, width: int, outputs: int, slot_size: int, parts: MultigranularParts) -> None:
         super().__init__()
-        self.sources = ("text", *paths, *([AUGMENTATION] if augment is not None else []))
-        self.augment, self.read, self.join = augment, read, join
-        self.paths = nn.ModuleDict(paths)
-        self.score = nn.Linear(width * places, outputs)
-        self.read_aux = read_aux if second else None
-        self.second = second.module if second else None
-        self.second_weight = second.weight if second else 0.0
+        augmentation = [AUGMENTATION] if parts.augment is not None else []
+        self.modalities = ("text", *parts.interactions, *augmentation)
+        self.augment, self.encode, self.merge = parts.augment, parts.encode, parts.merge
+        self.interactions = nn.ModuleDict(parts.interactions)
+        self.score = nn.Linear(width * slot_size, outputs)
+        auxiliary = parts.auxiliary
+        self.encode_auxiliary = parts.encode_auxiliary if auxiliary else None
+        self.auxiliary = auxiliary.module if auxiliary else None
+        self.auxiliary_weight = auxiliary.weight if auxiliary else 0.0
 
     def forward(
-        self, words: Tensor, mask: Tensor, sources: Mapping[str, Source], slots: Tensor | None = None
-    ) -> Fused:
+        self,
+        words: Tensor,
+        mask: Tensor,
+        modalities: Mapping[str, ModalityStates],
+        slots: Tensor | None = None,
+    ) -> FusionOutput:
         """Score slots to emissions (B, S, K); see `Fusion.forward`."""
         if self.augment is not None:
-            words = self.augment(words, sources.get(AUGMENTATION))
-        read = self.read(words, mask)
+            words = self.augment(words, modalities.get(AUGMENTATION))
+        encoded = self.encode(words, mask)
         absent = torch.zeros_like(mask[:, 0])
-        seen = [path(read, mask, sources.get(name)) for name, path in self.paths.items()]
-        there = [sources[name].mask.any(1) if name in sources else absent for name in self.paths]
-        joined = self.join(read, seen, there)  # (B, W, D)
-        internal = () if self.read_aux is None else (self.read_aux(words, mask),)
-        return Fused(self.score(at_slots(joined, slots)), internal=internal)
+        views = [
+            interact(encoded, mask, modalities.get(name)) for name, interact in self.interactions.items()
+        ]
+        present = [
+            modalities[name].mask.any(1) if name in modalities else absent for name in self.interactions
+        ]
+        merged = self.merge(encoded, views, present)  # (B, W, D)
+        encode = self.encode_auxiliary
+        auxiliary = None if encode is None else AuxiliaryStates(encode(words, mask))
+        return FusionOutput(self.score(gather_slots(merged, slots)), loss_inputs=auxiliary)
 
-    def loss(self, fused: Fused, targets: Tensor, mask: Tensor) -> Tensor:
-        """Weighted loss of the second task, mean over posts; 0 without one. See `Fusion.loss`."""
-        if self.second is None:
-            return fused.emissions.new_zeros(())
-        nats: Tensor = self.second(fused.internal[0], targets, mask)
-        return self.second_weight * nats.mean()
+    def loss(self, output: FusionOutput, targets: Tensor, mask: Tensor) -> Tensor:
+        """Weighted loss of the auxiliary task, mean over posts; 0 without one. See `Fusion.loss`."""
+        if self.auxiliary is None:
+            return output.emissions.new_zeros(())
+        assert isinstance(output.loss_inputs, AuxiliaryStates)
+        nats: Tensor = self.auxiliary(output.loss_inputs.states, targets, mask)
+        return self.auxiliary_weight * nats.mean()
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of the fusion.
+
+    Attributes:
+        width: D.
+        outputs: K.
+        modality_widths: V of each modality besides text and augmentation, by name.
+        slot_size: P.
+    """
+
+    width: int
+    outputs: int
+    modality_widths: Mapping[str, int]
+    slot_size: int
 
 
 def corrected(
-    width: int,
-    outputs: int,
-    source_widths: Mapping[str, int],
-    places: int,
-    inner: int,
-    augment: nn.Module | None,
-    second: SecondTask | None,
+    sizes: Sizes, hidden_size: int, augment: nn.Module | None, auxiliary: AuxiliaryTask | None
 ) -> Multigranular:
-    """The corrected form; its arguments are those of `Multigranular`, V of each source, and H."""
-    return Multigranular(
-        width,
-        outputs,
-        places,
+    """The corrected form with layers of size H; ``augment`` and ``auxiliary`` as in `MultigranularParts`."""
+    width = sizes.width
+    parts = MultigranularParts(
         augment=augment,
-        read=Reading(width, inner),
-        paths={
-            n: (CoarsePaths if n in COARSE else FinePaths)(width, v, inner) for n, v in source_widths.items()
+        encode=WordSelfAttention(width, hidden_size),
+        interactions={
+            n: (CoarseInteraction if n in COARSE else FineInteraction)(width, v, hidden_size)
+            for n, v in sizes.modality_widths.items()
         },
-        join=Join(width, inner, len(source_widths)),
-        read_aux=Reading(width, inner),
-        second=second,
+        merge=Merge(width, hidden_size, len(sizes.modality_widths)),
+        encode_auxiliary=WordSelfAttention(width, hidden_size),
+        auxiliary=auxiliary,
     )
+    return Multigranular(width, sizes.outputs, sizes.slot_size, parts)
 
 
 # --- augmentation of the words -----------------------------------------------------------------------
 
 
-class Added(nn.Module):
-    """H + W a: the neighbours' mean added; W starts at zero. A word without neighbours stays as it is.
+class AddedNeighbours(nn.Module):
+    """H + W a: a, the mean of the neighbours, is added; W starts at zero. A word without neighbours is
+    unchanged.
 
     Args:
         width: D.
-        source_width: V of the augmentation.
+        neighbour_width: V of the augmentation.
     """
 
-    def __init__(self, width: int, source_width: int) -> None:
+    def __init__(self, width: int, neighbour_width: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(source_width, elementwise_affine=False)
-        self.map = _closed(nn.Linear(source_width, width))
+        self.norm = nn.LayerNorm(neighbour_width, elementwise_affine=False)
+        self.map = _zeroed(nn.Linear(neighbour_width, width))
 
-    def forward(self, words: Tensor, neighbours: Source | None) -> Tensor:
+    def forward(self, words: Tensor, neighbours: ModalityStates | None) -> Tensor:
         """Augment words (B, W, D) with neighbours (B, W, V); returns (B, W, D)."""
         if neighbours is None:
             return words
-        added = self.map(self.norm(_real(neighbours))) * neighbours.mask.unsqueeze(2)
+        added = self.map(self.norm(_masked_states(neighbours))) * neighbours.mask.unsqueeze(2)
         augmented: Tensor = words + added
         return augmented
 
 
-class Gated(nn.Module):
-    """gH + (1−g)A with A = W a, g = σ(W₁H + W₂A + b); b starts where g is 0.98: nearly shut.
+class GatedNeighbours(nn.Module):
+    """gH + (1−g)A with A = W a, g = σ(W₁H + W₂A + b); b starts where g is 0.98, nearly H alone.
 
     Args:
         width: D.
-        source_width: V of the augmentation.
+        neighbour_width: V of the augmentation.
     """
 
-    def __init__(self, width: int, source_width: int) -> None:
+    def __init__(self, width: int, neighbour_width: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(source_width, elementwise_affine=False)
-        self.map = nn.Linear(source_width, width)
+        self.norm = nn.LayerNorm(neighbour_width, elementwise_affine=False)
+        self.map = nn.Linear(neighbour_width, width)
         self.gate = Gate(width)
         nn.init.constant_(self.gate.first.bias, 4.0)
 
-    def forward(self, words: Tensor, neighbours: Source | None) -> Tensor:
+    def forward(self, words: Tensor, neighbours: ModalityStates | None) -> Tensor:
         """Augment words (B, W, D) with neighbours (B, W, V); returns (B, W, D)."""
         if neighbours is None:
             return words
-        mixed = self.gate(words, self.map(self.norm(_real(neighbours))))
+        mixed = self.gate(words, self.map(self.norm(_masked_states(neighbours))))
         return torch.where(neighbours.mask.unsqueeze(2), mixed, words)
 
 
 # --- corrected parts ---------------------------------------------------------------------------------
 
 
-class Reading(nn.Module):
-    """S = H + W C(H, H): self-attention over the words in an inner width; W starts at zero.
+class WordSelfAttention(nn.Module):
+    """S = H + W C(H, H): self-attention over the words in a small hidden size; W starts at zero.
 
     Args:
         width: D.
-        inner: H.
+        hidden_size: H.
     """
 
-    def __init__(self, width: int, inner: int) -> None:
+    def __init__(self, width: int, hidden_size: int) -> None:
         super().__init__()
-        self.down, self.up = nn.Linear(width, inner), _closed(nn.Linear(inner, width))
-        self.layer = _small_layer(inner)
+        self.down, self.up = nn.Linear(width, hidden_size), _zeroed(nn.Linear(hidden_size, width))
+        self.layer = _small_layer(hidden_size)
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
-        """Read words (B, W, D) with mask (B, W); returns (B, W, D)."""
+        """Encode words (B, W, D) with mask (B, W); returns (B, W, D)."""
         small = self.down(words)
-        read: Tensor = words + self.up(self.layer(small, small, mask))
-        return read
+        encoded: Tensor = words + self.up(self.layer(small, small, mask))
+        return encoded
 
 
-class CoarsePaths(nn.Module):
-    """Both ways to a coarse source, regions of the picture: F = gP + (1−g)P′.
+class CoarseInteraction(nn.Module):
+    """Both paths between words and a coarse modality, regions of the picture: F = gP + (1−g)P′.
 
     Args:
         width: D.
-        source_width: V.
-        inner: H.
+        modality_width: V.
+        hidden_size: H.
     """
 
-    def __init__(self, width: int, source_width: int, inner: int) -> None:
+    def __init__(self, width: int, modality_width: int, hidden_size: int) -> None:
         super().__init__()
-        self.inner = inner
-        self.norm = nn.LayerNorm(source_width, elementwise_affine=False)
-        self.ask = nn.Linear(width, inner)
-        self.project = nn.Linear(source_width, 2 * inner)  # to X and to X′
-        self.own, self.own_back, self.look, self.back, self.again = (_small_layer(inner) for _ in range(5))
-        self.gate = Gate(inner)
+        self.hidden_size = hidden_size
+        self.norm = nn.LayerNorm(modality_width, elementwise_affine=False)
+        self.query = nn.Linear(width, hidden_size)
+        self.project = nn.Linear(modality_width, 2 * hidden_size)  # to X and to X′
+        self.self_direct, self.self_reverse, self.direct, self.to_words, self.reverse = (
+            _small_layer(hidden_size) for _ in range(5)
+        )
+        self.gate = Gate(hidden_size)
 
-    def forward(self, read: Tensor, mask: Tensor, source: Source | None) -> Tensor:
-        """Look from S (B, W, D), mask (B, W), at a source (B, N, V); F (B, W, H), 0 where it is absent."""
-        if source is None:
-            return read.new_zeros(*read.shape[:2], self.inner)
-        states, asking = self.norm(_real(source)), self.ask(read)
-        own, own_back = self.project(states).chunk(2, 2)  # (B, N, H) each
-        own, own_back = self.own(own, own, source.mask), self.own_back(own_back, own_back, source.mask)
-        direct = self.look(asking, own, source.mask)
-        back = self.again(asking, self.back(own_back, asking, mask), source.mask)
-        return self.mix(direct, back) * source.mask.any(1)[:, None, None]
+    def forward(self, encoded: Tensor, mask: Tensor, modality: ModalityStates | None) -> Tensor:
+        """F (B, W, H) of S (B, W, D), mask (B, W), and a modality (B, N, V); 0 where it is absent."""
+        if modality is None:
+            return encoded.new_zeros(*encoded.shape[:2], self.hidden_size)
+        states, queries = self.norm(_masked_states(modality)), self.query(encoded)
+        x, x_reverse = self.project(states).chunk(2, 2)  # (B, N, H) each
+        x = self.self_direct(x, x, modality.mask)
+        x_reverse = self.self_reverse(x_reverse, x_reverse, modality.mask)
+        direct = self.direct(queries, x, modality.mask)
+        reverse = self.reverse(queries, self.to_words(x_reverse, queries, mask), modality.mask)
+        return self.mix(direct, reverse) * modality.mask.any(1)[:, None, None]
 
-    def mix(self, direct: Tensor, back: Tensor) -> Tensor:
+    def mix(self, direct: Tensor, reverse: Tensor) -> Tensor:
         """F (B, W, H) of P and P′."""
-        mixed: Tensor = self.gate(direct, back)
+        mixed: Tensor = self.gate(direct, reverse)
         return mixed
 
 
-class FinePaths(CoarsePaths):
-    """Both ways to a fine source, objects or texts: F = gP′ + (1−g)P, in this order as released."""
+class FineInteraction(CoarseInteraction):
+    """Both paths between words and a fine modality, objects or texts: F = gP′ + (1−g)P, the order of the
+    original."""
 
-    def mix(self, direct: Tensor, back: Tensor) -> Tensor:
+    def mix(self, direct: Tensor, reverse: Tensor) -> Tensor:
         """F (B, W, H) of P and P′."""
-        mixed: Tensor = self.gate(back, direct)
+        mixed: Tensor = self.gate(reverse, direct)
         return mixed
 
 
-class Join(nn.Module):
-    """Z = S + W M, M = ReLU(W[F₁; …; Fₙ]) where any source is there; the outer W starts at zero.
+class Merge(nn.Module):
+    """Z = S + W M, M = ReLU(W[F₁; …; Fₙ]) where any modality is present; the outer W starts at zero.
 
-    The released Z = W[S; M] with its square block for S left out: the linear map to the emissions that
-    follows can hold it. A post without sources has M = 0, bias included, and so Z = S.
+    The original Z = W[S; M] without its square block for S: the linear map to the emissions that follows can
+    represent it. A post without modalities has M = 0, bias included, and so Z = S.
 
     Args:
         width: D.
-        inner: H.
+        hidden_size: H.
         count: n.
     """
 
-    def __init__(self, width: int, inner: int, count: int, dropout: float = 0.5) -> None:
+    def __init__(self, width: int, hidden_size: int, count: int, dropout: float = 0.5) -> None:
         super().__init__()
-        self.merge = nn.Linear(inner * max(1, count), inner)
+        self.project = nn.Linear(hidden_size * max(1, count), hidden_size)
         self.drop = nn.Dropout(dropout)
-        self.up = _closed(nn.Linear(inner, width, bias=False))
+        self.up = _zeroed(nn.Linear(hidden_size, width, bias=False))
 
-    def forward(self, read: Tensor, seen: Sequence[Tensor], there: Sequence[Tensor]) -> Tensor:
-        """Join S (B, W, D) with n F (B, W, H), there (B,) or not; returns Z (B, W, D)."""
-        if not seen:
-            return read
-        some = torch.stack(list(there), 1).any(1)[:, None, None]
-        merged = self.drop(torch.relu(self.merge(torch.cat(list(seen), 2)))) * some
-        joined: Tensor = read + self.up(merged)
+    def forward(self, encoded: Tensor, views: Sequence[Tensor], present: Sequence[Tensor]) -> Tensor:
+        """Merge S (B, W, D) with n F (B, W, H), present (B,) each; returns Z (B, W, D)."""
+        if not views:
+            return encoded
+        any_present = torch.stack(list(present), 1).any(1)[:, None, None]
+        merged = self.drop(torch.relu(self.project(torch.cat(list(views), 2)))) * any_present
+        joined: Tensor = encoded + self.up(merged)
         return joined
 
 
-def _small_layer(inner: int) -> Layer:
-    return Layer(inner, HEADS, inner, weight_dropout=0.0)
+def _small_layer(hidden_size: int) -> TransformerLayer:
+    return TransformerLayer(hidden_size, HEADS, hidden_size, attention_dropout=0.0)
 
 
-def _real(source: Source) -> Tensor:
-    """States (B, N, V) of a source, 0 where masked, whatever lay there; no gradient goes to its encoder."""
-    return source.states.detach().masked_fill(~source.mask.unsqueeze(2), 0)
+def _masked_states(modality: ModalityStates) -> Tensor:
+    """States (B, N, V) of a modality, 0 where masked; no gradient goes to its encoder."""
+    return modality.states.detach().masked_fill(~modality.mask.unsqueeze(2), 0)
 
 
-def _closed(linear: nn.Linear) -> nn.Linear:
-    """A map that gives nothing before training."""
+def _zeroed(linear: nn.Linear) -> nn.Linear:
+    """The same map with weights of zero: it gives 0 before training."""
     nn.init.zeros_(linear.weight)
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)

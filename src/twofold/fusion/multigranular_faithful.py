@@ -1,111 +1,101 @@
-"""System B as released: parts of `multigranular.Multigranular` with the traps that change its mathematics.
+"""System B as in the original implementation: parts of `multigranular.Multigranular`, faults included.
 
 LiuPeiP-CS/IIE4MNER, commit af42d98, the model that its shell script runs. What is kept although it is
 wrong or wasteful:
 
-- Keys that are not real are hidden by adding −10000, which cancels out in the softmax where none is real.
-  A post without an object then has five equal dummy rows, to which all words attend uniformly, and which
-  are fused like objects. (A picture that cannot be read was one fixed picture there; here too it is dummy
-  rows, of the source's own.)
+- Masked keys get −10000 added to their scores, which cancels out in the softmax where all are masked. A post
+  without an object then has five equal dummy rows, to which all words attend uniformly, and which are fused
+  like objects. (An unreadable picture is one fixed picture in the original; here it, too, is dummy rows.)
 - A word without neighbours adds the bias of the map all the same.
-- Every layer has the encoder's full width; nothing starts closed; states of sources come as they are.
-- With a single source M is F itself, as in the released ablations: no map, no ReLU, no dropout.
+- Every layer has the full width of the encoder; nothing starts at zero; states are not normalised.
+- With a single modality M is F itself, as in the ablations of the original: no map, no ReLU, no dropout.
 
-What is not as released, since the rest of this package is not: objects are read as labels by the text
-encoder, not by a table of 85 classes; layers see words, not word pieces; a word that has no vector has the
-vector 0, not a random one; the CRFs keep to BIO's grammar.
+What differs from the original, as the rest of this package does: labels of objects are encoded by the text
+encoder, not by a table of 85 classes; layers see words, not word pieces; a word without a vector has the
+vector 0, not a random one; the CRFs forbid transitions that break BIO.
 
-Without any source Z = W[S; M] with M of the dummy rows: the text-only limit.
+Without any modality Z = W[S; M] with M of the dummy rows: the text-only limit.
 
 Shapes: as in `multigranular`; here H = D.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from twofold.fusion.attention import Gate, Layer, hide_by_sum
-from twofold.fusion.contract import Source
-from twofold.fusion.multigranular import COARSE, Multigranular, SecondTask
+from twofold.fusion.attention import Gate, TransformerLayer, heads_of_64, mask_by_addition
+from twofold.fusion.contract import ModalityStates
+from twofold.fusion.multigranular import COARSE, AuxiliaryTask, Multigranular, MultigranularParts, Sizes
 
-DUMMIES = 5
-"""Rows that stand in for a source that is not there: the released number of objects."""
-
-
-def released_layer(width: int) -> Layer:
-    """A layer as BERT's: heads of 64 (or more, where 64 does not divide D), a feed-forward part of 4 D."""
-    heads = next(n for n in range(max(1, width // 64), 0, -1) if width % n == 0)
-    return Layer(width, heads, 4 * width, hide=hide_by_sum)
+DUMMY_ROWS = 5
+"""Rows that replace an absent modality: the number of objects in the original."""
 
 
-def faithful(
-    width: int,
-    outputs: int,
-    source_widths: Mapping[str, int],
-    places: int,
-    augment: nn.Module | None,
-    second: SecondTask | None,
-) -> Multigranular:
-    """The form as released; its arguments are those of `Multigranular`, and V of each source."""
-    paths = {
-        n: (ReleasedCoarsePaths if n in COARSE else ReleasedFinePaths)(width, v)
-        for n, v in source_widths.items()
+def bert_layer(width: int) -> TransformerLayer:
+    """A layer as BERT's: heads of 64, a feed-forward part of 4 D, masks by addition."""
+    return TransformerLayer(width, heads_of_64(width), 4 * width, mask_scores=mask_by_addition)
+
+
+def faithful(sizes: Sizes, augment: nn.Module | None, auxiliary: AuxiliaryTask | None) -> Multigranular:
+    """The form of the original; ``augment`` and ``auxiliary`` as in `MultigranularParts`."""
+    width = sizes.width
+    interactions = {
+        n: (OriginalCoarseInteraction if n in COARSE else OriginalFineInteraction)(width, v)
+        for n, v in sizes.modality_widths.items()
     }
-    return Multigranular(
-        width,
-        outputs,
-        places,
+    parts = MultigranularParts(
         augment=augment,
-        read=ReleasedReading(width),
-        paths=paths,
-        join=ReleasedJoin(width, len(source_widths)),
-        read_aux=ReleasedReading(width),
-        second=second,
+        encode=OriginalSelfAttention(width),
+        interactions=interactions,
+        merge=OriginalMerge(width, len(sizes.modality_widths)),
+        encode_auxiliary=OriginalSelfAttention(width),
+        auxiliary=auxiliary,
     )
+    return Multigranular(width, sizes.outputs, sizes.slot_size, parts)
 
 
-class ReleasedAdded(nn.Module):
+class OriginalAddedNeighbours(nn.Module):
     """H + W a, then dropout 0.1.
 
     Args:
         width: D.
-        source_width: V of the augmentation.
+        neighbour_width: V of the augmentation.
     """
 
-    def __init__(self, width: int, source_width: int) -> None:
+    def __init__(self, width: int, neighbour_width: int) -> None:
         super().__init__()
-        self.map, self.drop = nn.Linear(source_width, width), nn.Dropout(0.1)
+        self.map, self.drop = nn.Linear(neighbour_width, width), nn.Dropout(0.1)
 
-    def forward(self, words: Tensor, neighbours: Source | None) -> Tensor:
+    def forward(self, words: Tensor, neighbours: ModalityStates | None) -> Tensor:
         """Augment words (B, W, D) with neighbours (B, W, V); returns (B, W, D)."""
         added: Tensor = self.drop(words + self.map(_or_zero(words, neighbours, self.map.in_features)))
         return added
 
 
-class ReleasedGated(nn.Module):
-    """gH + (1−g)A with A = W a, g = σ(W₁H + W₂A + b), then dropout 0.1; switched off in the release.
+class OriginalGatedNeighbours(nn.Module):
+    """gH + (1−g)A with A = W a, g = σ(W₁H + W₂A + b), then dropout 0.1; switched off in the original.
 
     Args:
         width: D.
-        source_width: V of the augmentation.
+        neighbour_width: V of the augmentation.
     """
 
-    def __init__(self, width: int, source_width: int) -> None:
+    def __init__(self, width: int, neighbour_width: int) -> None:
         super().__init__()
-        self.map, self.drop = nn.Linear(source_width, width), nn.Dropout(0.1)
+        self.map, self.drop = nn.Linear(neighbour_width, width), nn.Dropout(0.1)
         self.gate = Gate(width)
 
-    def forward(self, words: Tensor, neighbours: Source | None) -> Tensor:
+    def forward(self, words: Tensor, neighbours: ModalityStates | None) -> Tensor:
         """Augment words (B, W, D) with neighbours (B, W, V); returns (B, W, D)."""
         mapped = self.map(_or_zero(words, neighbours, self.map.in_features))
         mixed: Tensor = self.drop(self.gate(words, mapped))
         return mixed
 
 
-class ReleasedReading(nn.Module):
+class OriginalSelfAttention(nn.Module):
     """S = C(H, H).
 
     Args:
@@ -114,64 +104,69 @@ class ReleasedReading(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.layer = released_layer(width)
+        self.layer = bert_layer(width)
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
-        """Read words (B, W, D) with mask (B, W); returns (B, W, D)."""
-        read: Tensor = self.layer(words, words, mask)
-        return read
+        """Encode words (B, W, D) with mask (B, W); returns (B, W, D)."""
+        encoded: Tensor = self.layer(words, words, mask)
+        return encoded
 
 
-class ReleasedCoarsePaths(nn.Module):
-    """F = gP + (1−g)P′, with dummy rows where a post has no source.
+class OriginalCoarseInteraction(nn.Module):
+    """F = gP + (1−g)P′, with dummy rows where a post lacks the modality.
 
     Args:
         width: D.
-        source_width: V.
+        modality_width: V.
     """
 
-    def __init__(self, width: int, source_width: int) -> None:
+    def __init__(self, width: int, modality_width: int) -> None:
         super().__init__()
-        self.dummy = nn.Parameter(torch.empty(source_width).normal_(std=source_width**-0.5))
-        self.project, self.project_back = nn.Linear(source_width, width), nn.Linear(source_width, width)
-        self.own, self.own_back, self.look, self.back, self.again = (released_layer(width) for _ in range(5))
+        self.dummy = nn.Parameter(torch.empty(modality_width).normal_(std=modality_width**-0.5))
+        self.project, self.project_reverse = (
+            nn.Linear(modality_width, width),
+            nn.Linear(modality_width, width),
+        )
+        self.self_direct, self.self_reverse, self.direct, self.to_words, self.reverse = (
+            bert_layer(width) for _ in range(5)
+        )
         self.gate = Gate(width)
 
-    def forward(self, read: Tensor, mask: Tensor, source: Source | None) -> Tensor:
-        """Look from S (B, W, D), mask (B, W), at a source (B, N, V) or at dummies; returns F (B, W, D)."""
-        states, real = self.padded(read, source)
-        own, own_back = self.project(states), self.project_back(states)  # (B, N, D)
-        own, own_back = self.own(own, own, real), self.own_back(own_back, own_back, real)
-        direct = self.look(read, own, real)
-        back = self.again(read, self.back(own_back, read, mask), real)
-        return self.mix(direct, back)
+    def forward(self, encoded: Tensor, mask: Tensor, modality: ModalityStates | None) -> Tensor:
+        """F (B, W, D) of S (B, W, D), mask (B, W), and a modality (B, N, V) or dummy rows."""
+        states, real = self.padded(encoded, modality)
+        x, x_reverse = self.project(states), self.project_reverse(states)  # (B, N, D)
+        x, x_reverse = self.self_direct(x, x, real), self.self_reverse(x_reverse, x_reverse, real)
+        direct = self.direct(encoded, x, real)
+        reverse = self.reverse(encoded, self.to_words(x_reverse, encoded, mask), real)
+        return self.mix(direct, reverse)
 
-    def padded(self, read: Tensor, source: Source | None) -> tuple[Tensor, Tensor]:
-        """States (B, N + 5, V) with the dummy wherever nothing is real, and which are real (B, N + 5)."""
-        dummies = self.dummy.expand(read.shape[0], DUMMIES, -1)
+    def padded(self, encoded: Tensor, modality: ModalityStates | None) -> tuple[Tensor, Tensor]:
+        """States (B, N + 5, V) with dummy rows wherever nothing is real, and which are real (B, N + 5)."""
+        dummies = self.dummy.expand(encoded.shape[0], DUMMY_ROWS, -1)
         none = torch.zeros_like(dummies[:, :, 0], dtype=torch.bool)
-        if source is None:
+        if modality is None:
             return dummies, none
-        states = torch.where(source.mask.unsqueeze(2), source.states.detach(), self.dummy)
-        return torch.cat([states, dummies], 1), torch.cat([source.mask, none], 1)
+        states = torch.where(modality.mask.unsqueeze(2), modality.states.detach(), self.dummy)
+        return torch.cat([states, dummies], 1), torch.cat([modality.mask, none], 1)
 
-    def mix(self, direct: Tensor, back: Tensor) -> Tensor:
+    def mix(self, direct: Tensor, reverse: Tensor) -> Tensor:
         """F (B, W, D) of P and P′."""
-        mixed: Tensor = self.gate(direct, back)
+        mixed: Tensor = self.gate(direct, reverse)
         return mixed
 
 
-class ReleasedFinePaths(ReleasedCoarsePaths):
+class OriginalFineInteraction(OriginalCoarseInteraction):
     """F = gP′ + (1−g)P."""
 
-    def mix(self, direct: Tensor, back: Tensor) -> Tensor:
+    def mix(self, direct: Tensor, reverse: Tensor) -> Tensor:
         """F (B, W, D) of P and P′."""
-        mixed: Tensor = self.gate(back, direct)
+        mixed: Tensor = self.gate(reverse, direct)
         return mixed
 
 
-class ReleasedJoin(nn.Module):
-    """Z = W[S; M], M = ReLU(W drop[F₁; …; Fₙ]); M = F₁ with a single source.
+class OriginalMerge(nn.Module):
+    """Z = W[S; M], M = ReLU(W drop[F₁; …; Fₙ]); M = F₁ with a single modality.
 
     Args:
         width: D.
@@ -181,17 +176,17 @@ class ReleasedJoin(nn.Module):
     def __init__(self, width: int, count: int, dropout: float = 0.5) -> None:
         super().__init__()
         many = [nn.Dropout(dropout), nn.Linear(width * count, width), nn.ReLU()] if count > 1 else []
-        self.merge = nn.Sequential(*many)
+        self.project = nn.Sequential(*many)
         self.out = nn.Linear(width * (1 + min(1, count)), width)
 
-    def forward(self, read: Tensor, seen: Sequence[Tensor], there: Sequence[Tensor]) -> Tensor:
-        """Join S (B, W, D) with n F (B, W, D); which sources are there is not asked. Returns Z (B, W, D)."""
-        merged = [self.merge(torch.cat(list(seen), 2))] if seen else []
-        joined: Tensor = self.out(torch.cat([read, *merged], 2))
+    def forward(self, encoded: Tensor, views: Sequence[Tensor], present: Sequence[Tensor]) -> Tensor:
+        """Merge S (B, W, D) with n F (B, W, D), whichever modalities are present. Returns Z (B, W, D)."""
+        merged = [self.project(torch.cat(list(views), 2))] if views else []
+        joined: Tensor = self.out(torch.cat([encoded, *merged], 2))
         return joined
 
 
-def _or_zero(words: Tensor, neighbours: Source | None, width: int) -> Tensor:
+def _or_zero(words: Tensor, neighbours: ModalityStates | None, width: int) -> Tensor:
     """Vectors (B, W, V) of the neighbours; 0 for a word that has none."""
     if neighbours is None:
         return words.new_zeros(*words.shape[:2], width)

@@ -2,9 +2,13 @@
 
 σ² ~ InvGamma(α, β), μ | σ² ~ N(δ, σ²/γ) with δ real, γ > 0, α > 1, β > 0.
 
-A stack of NIGs is one tensor with the four parameters on an axis of their own. Shapes: … any, M
-sources. Sources: Amini et al. (NeurIPS 2020) for head and loss; Ma et al., MoNIG (NeurIPS 2021,
-Eq. 9) for the summation. The other pools are derived here.
+After Amini et al., "Deep Evidential Regression" (NeurIPS 2020) for the parameters and the loss, Ma et al.,
+MoNIG (NeurIPS 2021, Eq. 9) for the summation; the other three pooling rules are derived here. The four
+parameters come from any scores (`from_scores`); where the scores come from is the business of `evidential`,
+where only γ is learned from the states, and α and β are a function of the predicted probabilities.
+
+Shapes: B posts, M modalities, W slots, D width of their states, K outputs, … any. A stack of NIGs is one
+tensor with the four parameters on an axis of their own.
 """
 
 from __future__ import annotations
@@ -19,13 +23,13 @@ from torch.nn.functional import softplus
 EVIDENCE_CAP = 20.0
 """γ and α stay below this: one-hot targets are deterministic, so nothing else bounds them."""
 ALPHA_FLOOR = 2.0
-"""α stays above this, where theory asks for 1: towards 1 the variance β/(α−1) grows without bound while
-the density hardly changes, and heavy tails would pass for noise."""
+"""α stays above this, where theory asks for 1: towards 1 the variance β/(α−1) grows without bound while the
+density hardly changes, so that heavy tails would be taken for noise."""
 BETA_FLOOR = 0.05
 """β stays above this: the loss has no floor when the scale may shrink to nothing."""
 
-TEXT_LEAD = 1.0
-"""Logit by which the text leads the other sources before training: they must earn their weight."""
+INITIAL_TEXT_LOGIT = 1.0
+"""Logit by which the text leads the other modalities before training."""
 
 
 class NIG(NamedTuple):
@@ -47,12 +51,12 @@ class NIG(NamedTuple):
         return self.beta / (self.gamma * (self.alpha - 1))
 
     @property
-    def width(self) -> Tensor:
+    def student_t_scale(self) -> Tensor:
         """Scale of the predicted Student-t, √(β(1+γ)/(αγ)): aleatoric by Meinert et al. (AAAI 2023)."""
         return (self.beta * (1 + self.gamma) / (self.alpha * self.gamma)) ** 0.5
 
     @property
-    def ignorance(self) -> Tensor:
+    def epistemic_proxy(self) -> Tensor:
         """1/√γ: epistemic by Meinert et al., since the loss does not tell γ from β."""
         return self.gamma**-0.5
 
@@ -72,10 +76,10 @@ def from_scores(scores: Tensor) -> NIG:
         Four tensors (…): δ = o₁, γ = softplus(o₂), α = floor + softplus(o₃), β = floor + softplus(o₄).
     """
     delta, gamma, alpha, beta = scores.unbind(-1)
-    tiny = 1e-4  # γ divides
+    smallest = 1e-4  # γ is a divisor
     return NIG(
         delta,
-        _capped(softplus(gamma) + tiny, EVIDENCE_CAP),
+        _capped(softplus(gamma) + smallest, EVIDENCE_CAP),
         ALPHA_FLOOR + _capped(softplus(alpha), EVIDENCE_CAP - ALPHA_FLOOR),
         BETA_FLOOR + softplus(beta),
     )
@@ -100,96 +104,96 @@ def nll(nig: NIG, target: Tensor) -> Tensor:
 
 
 def regulariser(nig: NIG, target: Tensor) -> Tensor:
-    """Evidence claimed where the prediction is wrong: |y−δ|(2γ+α)."""
+    """Penalty on evidence for wrong predictions: |y−δ|(2γ+α)."""
     return (target - nig.delta).abs() * (2 * nig.gamma + nig.alpha)
 
 
 class Pooling(nn.Module):
-    """Base of the rules that pool NIGs of several sources into one.
+    """Base of the rules that pool NIGs of several modalities into one.
 
-    A source that is masked is left out of every sum, counts included.
+    An absent modality is left out of every sum, counts included.
     """
 
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool.
 
         Args:
-            nig: parameters (B, M, W, K) of M sources.
-            present: (B, M, 1, 1) 1 where the source is there, 0 where not; at least one is.
+            nig: parameters (B, M, W, K) of M modalities.
+            present: (B, M, 1, 1) 1 where the modality is present, 0 where not; at least one is.
             words: (B, W, D) text states, for rules with learned weights.
 
         Returns:
-            The pooled NIG (B, W, K) and each source's share (B, M, W, K) of δ.
+            The pooled NIG (B, W, K) and the weight (B, M, W, K) of each modality in δ.
         """
         raise NotImplementedError
 
 
 def _weighted(nig: NIG, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """γ and δ of the weighted sum, each source's share, and the disagreement that enters β.
+    """γ and δ of the weighted sum, the weight of each modality in δ, and the disagreement that enters β.
 
-    Disagreement is measured and not trained: to be surer of what training has settled, a model would
-    bring its sources to say the same.
+    No gradient runs through the disagreement: a model would otherwise make its modalities agree in order to
+    be more confident on the training data.
     """
     gammas = weight * nig.gamma
     gamma = gammas.sum(1)
     share = gammas / gamma.unsqueeze(1)
     delta = (share * nig.delta).sum(1)
-    spread = 0.5 * (gammas * (nig.delta - delta.unsqueeze(1)) ** 2).sum(1)
-    return gamma, delta, share, spread.detach()
+    disagreement = 0.5 * (gammas * (nig.delta - delta.unsqueeze(1)) ** 2).sum(1)
+    return gamma, delta, share, disagreement.detach()
 
 
 class MoNIG(Pooling):
     """Summation of MoNIG (Eq. 9): γ = Σγₘ, α = Σαₘ + (M−1)/2, β = Σβₘ + ½Σγₘ(δₘ−δ)².
 
-    It is a product of posteriors under the reference prior 1/σ²: it takes the sources as
-    independent, and even a source that knows nothing makes it surer.
+    It is a product of posteriors under the reference prior 1/σ²: it assumes independent modalities, and even
+    a modality without evidence makes the result more confident.
     """
 
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
-        gamma, delta, share, spread = _weighted(nig, present)
+        gamma, delta, share, disagreement = _weighted(nig, present)
         alpha = (present * nig.alpha).sum(1) + (present.sum(1) - 1) / 2
-        beta = (present * nig.beta).sum(1) + spread
+        beta = (present * nig.beta).sum(1) + disagreement
         return NIG(delta, gamma, alpha, beta), share
 
 
 class PriorCorrected(Pooling):
-    """As MoNIG with α = 1 + Σ(αₘ−1): a source without evidence (γ→0, α→1, β→0) changes nothing."""
+    """As MoNIG with α = 1 + Σ(αₘ−1): a modality without evidence (γ→0, α→1, β→0) changes nothing."""
 
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
-        gamma, delta, share, spread = _weighted(nig, present)
-        counted = self.counted(nig, present)
-        alpha = 1 + (counted * (nig.alpha - 1)).sum(1)
-        beta = (counted * nig.beta).sum(1) + spread
+        gamma, delta, share, disagreement = _weighted(nig, present)
+        discount = self.discount(nig, present)
+        alpha = 1 + (discount * (nig.alpha - 1)).sum(1)
+        beta = (discount * nig.beta).sum(1) + disagreement
         return NIG(delta, gamma, alpha, beta), share
 
-    def counted(self, nig: NIG, present: Tensor) -> Tensor:
-        """How far α and β of each source count, 0 to 1, to be broadcast to (B, M, W, K)."""
+    def discount(self, nig: NIG, present: Tensor) -> Tensor:
+        """Weight, 0 to 1, of α and β of each modality, broadcastable to (B, M, W, K)."""
         return present
 
 
 class Discounted(PriorCorrected):
-    """As the prior-corrected sum, each source discounted by how little it knows of its own mean.
+    """As the prior-corrected sum, with each modality discounted by the uncertainty of its own mean.
 
-    α = 1 + Σcₘ(αₘ−1), β = Σcₘβₘ + ½Σγₘ(δₘ−δ)² with cₘ = rₘ / max r and rₘ = γₘ/(1+γₘ), the part of the
-    variance it predicts that is noise. In the sum that is not discounted a source with γ→0 still counts for α
-    and β, which have floors here; so discounted it is as good as absent. A source alone keeps its NIG, and
-    equally sure ones are summed in full.
+    α = 1 + Σcₘ(αₘ−1), β = Σcₘβₘ + ½Σγₘ(δₘ−δ)² with cₘ = rₘ / max r and rₘ = γₘ/(1+γₘ), the share of noise in
+    the variance that it predicts. In the sum without discount a modality with γ→0 still contributes to α and
+    β, which have floors here; with it, that modality counts as absent. A single modality keeps its NIG, and
+    modalities of equal γ are summed in full.
     """
 
-    def counted(self, nig: NIG, present: Tensor) -> Tensor:
-        """cₘ (B, M, W, K); γ does not learn from it."""
+    def discount(self, nig: NIG, present: Tensor) -> Tensor:
+        """cₘ (B, M, W, K); no gradient to γ."""
         gamma = nig.gamma.detach()
-        known = present * gamma / (1 + gamma)
-        return known / known.amax(1, keepdim=True)
+        noise_share = present * gamma / (1 + gamma)
+        return noise_share / noise_share.amax(1, keepdim=True)
 
 
 class LogLinear(Pooling):
-    """Log-linear pool with weights wₘ ≥ 0, Σw = 1, learned from the word: counts nothing twice.
+    """Log-linear pool with weights wₘ ≥ 0, Σw = 1, learned from the word: no evidence is counted twice.
 
-    γ = Σwₘγₘ, α = Σwₘαₘ, β = Σwₘβₘ + ½Σwₘγₘ(δₘ−δ)². Pooling equal NIGs gives them back. Weights learn
-    from what they do to δ alone: through α and β they would go to the source that is surest.
+    γ = Σwₘγₘ, α = Σwₘαₘ, β = Σwₘβₘ + ½Σwₘγₘ(δₘ−δ)². Pooling equal NIGs gives them back. Weights get a
+    gradient through δ alone: through α and β they would move to the most confident modality.
 
     Args:
         width: D of the words' states.
@@ -198,17 +202,17 @@ class LogLinear(Pooling):
 
     def __init__(self, width: int, count: int) -> None:
         super().__init__()
-        self.weigh = nn.Linear(width, count)
-        nn.init.zeros_(self.weigh.weight)
-        nn.init.zeros_(self.weigh.bias)
+        self.weight_scores = nn.Linear(width, count)
+        nn.init.zeros_(self.weight_scores.weight)
+        nn.init.zeros_(self.weight_scores.bias)
         with torch.no_grad():
-            self.weigh.bias[0] = TEXT_LEAD
+            self.weight_scores.bias[0] = INITIAL_TEXT_LOGIT
 
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
-        scores = self.weigh(words).transpose(1, 2).unsqueeze(3)  # (B, M, W, 1)
+        scores = self.weight_scores(words).transpose(1, 2).unsqueeze(3)  # (B, M, W, 1)
         weight = torch.softmax(scores.masked_fill(present == 0, -1e4), 1) * present
-        gamma, delta, share, spread = _weighted(nig, weight)
+        gamma, delta, share, disagreement = _weighted(nig, weight)
         fixed = weight.detach()
-        alpha, beta = (fixed * nig.alpha).sum(1), (fixed * nig.beta).sum(1) + spread
+        alpha, beta = (fixed * nig.alpha).sum(1), (fixed * nig.beta).sum(1) + disagreement
         return NIG(delta, gamma, alpha, beta), share

@@ -1,6 +1,6 @@
-"""The baseline every comparison needs: a linear layer on the text, no other source.
+"""The baseline of every comparison: a linear layer on the text, without any other modality.
 
-Shapes: B posts, W words, D width, S slots, P words of a slot, K outputs.
+Shapes: B posts, W words, D width, S slots, P words in a slot, K outputs.
 """
 
 from __future__ import annotations
@@ -9,25 +9,29 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from twofold.fusion.contract import Fused, Fusion, Source, at_slots
+from twofold.fusion.contract import Fusion, FusionOutput, ModalityStates, gather_slots
 
 
 class TextOnly(Fusion):
-    """Emissions are a linear map of the slots' states.
+    """Emissions are a linear map of the states of slots.
 
     Args:
         width: D.
         outputs: K.
-        places: P.
+        slot_size: P.
     """
 
-    def __init__(self, width: int, outputs: int, places: int = 1) -> None:
+    def __init__(self, width: int, outputs: int, slot_size: int = 1) -> None:
         super().__init__()
-        self.sources = ("text",)
-        self.score = nn.Linear(width * places, outputs)
+        self.modalities = ("text",)
+        self.score = nn.Linear(width * slot_size, outputs)
 
     def forward(
-        self, words: Tensor, mask: Tensor, sources: Mapping[str, Source], slots: Tensor | None = None
-    ) -> Fused:
-        """Score words (B, W, D) to emissions (B, S, K); the other sources are not looked at."""
-        return Fused(self.score(at_slots(words, slots)))
+        self,
+        words: Tensor,
+        mask: Tensor,
+        modalities: Mapping[str, ModalityStates],
+        slots: Tensor | None = None,
+    ) -> FusionOutput:
+        """Score words (B, W, D) to emissions (B, S, K); other modalities are ignored."""
+        return FusionOutput(self.score(gather_slots(words, slots)))

@@ -10,26 +10,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from twofold.heads.class_balance import Balance
+from twofold.heads.class_losses import ClassLoss
 from twofold.heads.contract import Head
 
 
-class Classes(Head):
+class SoftmaxClassifier(Head):
     """Softmax over classes.
 
     Args:
         labels: names of the K classes.
-        balance: the loss of a slot, which deals with classes of unlike size.
+        loss: the loss of a slot.
     """
 
-    def __init__(self, labels: Sequence[str], balance: Balance) -> None:
+    def __init__(self, labels: Sequence[str], loss: ClassLoss) -> None:
         super().__init__()
         self.labels = tuple(labels)
-        self.balance = balance
+        self.loss = loss
 
     def forward(self, emissions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         """Cross-entropy (B,); see `Head.forward`."""
-        each: Tensor = self.balance(emissions.float(), targets.masked_fill(~mask, 0))
+        each: Tensor = self.loss(emissions.float(), targets.masked_fill(~mask, 0))
         return (each * mask).sum(1)
 
     @torch.no_grad()

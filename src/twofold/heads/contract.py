@@ -33,5 +33,5 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
-        """Best outputs of each post, as many as the post has slots."""
+        """Best outputs of each post, one for each slot."""
         raise NotImplementedError

@@ -1,8 +1,8 @@
-"""Linear-chain conditional random field over BIO tags: loss and Viterbi, with forbidden moves.
+"""Linear-chain conditional random field over BIO tags: loss and Viterbi, with forbidden transitions.
 
 Shapes: B posts, W words, K tags. Lafferty, McCallum & Pereira (2001); the forward algorithm in log
-space, time-major. Span marginals and decoding in use live in `twofold.crf`; this class
-exists to train, and its parameters are read there.
+space, time-major. Span marginals and decoding at inference are in `twofold.crf`, which uses the parameters
+that this class has trained.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from torch import Tensor, nn
 from twofold.heads.contract import Head
 
 FORBIDDEN = -1e4
+"""Score of a transition that BIO does not allow."""
 
 
-def allowed_moves(labels: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """BIO's grammar: ``I-X`` only after ``B-X`` or ``I-X``.
+def allowed_transitions(labels: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """The transitions of BIO: ``I-X`` only after ``B-X`` or ``I-X``.
 
     Returns:
         transitions (K, K) True where tag i may be followed by tag j; starts (K,) True where a tag may open.
     """
-    moves = [[not b.startswith("I-") or (a[2:] == b[2:] and a != "O") for b in labels] for a in labels]
-    return torch.tensor(moves), torch.tensor([not tag.startswith("I-") for tag in labels])
+    transitions = [[not b.startswith("I-") or (a[2:] == b[2:] and a != "O") for b in labels] for a in labels]
+    return torch.tensor(transitions), torch.tensor([not tag.startswith("I-") for tag in labels])
 
 
 class CRF(Head):
@@ -38,8 +39,8 @@ class CRF(Head):
         super().__init__()
         self.labels = tuple(labels)
         count = len(labels)
-        moves, starts = allowed_moves(labels)
-        self.register_buffer("forbidden_moves", ~moves, persistent=False)
+        transitions, starts = allowed_transitions(labels)
+        self.register_buffer("forbidden_transitions", ~transitions, persistent=False)
         self.register_buffer("forbidden_starts", ~starts, persistent=False)
         self.transitions = nn.Parameter(torch.empty(count, count).uniform_(-0.1, 0.1))
         self.start = nn.Parameter(torch.empty(count).uniform_(-0.1, 0.1))
@@ -47,8 +48,8 @@ class CRF(Head):
 
     def potentials(self) -> tuple[Tensor, Tensor, Tensor]:
         """Transitions (K, K) from-to, start (K,) and end (K,), forbidden ones at `FORBIDDEN`."""
-        moves = self.transitions.masked_fill(self.get_buffer("forbidden_moves"), FORBIDDEN)
-        return moves, self.start.masked_fill(self.get_buffer("forbidden_starts"), FORBIDDEN), self.end
+        transitions = self.transitions.masked_fill(self.get_buffer("forbidden_transitions"), FORBIDDEN)
+        return transitions, self.start.masked_fill(self.get_buffer("forbidden_starts"), FORBIDDEN), self.end
 
     def forward(self, emissions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         """Negative log-likelihood of tag sequences.
@@ -65,18 +66,18 @@ class CRF(Head):
         return (self._partition(emissions, mask) - self._score(emissions, targets, mask)) * mask.any(1)
 
     def _score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
-        moves, start, end = self.potentials()
+        transitions, start, end = self.potentials()
         tags = tags.masked_fill(~mask, 0)
         local = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
-        steps = moves[tags[:, :-1], tags[:, 1:]] * mask[:, 1:]
+        steps = transitions[tags[:, :-1], tags[:, 1:]] * mask[:, 1:]
         last = tags.gather(1, (mask.sum(1, keepdim=True) - 1).clamp(min=0)).squeeze(1)
         return (local * mask).sum(1) + steps.sum(1) + start[tags[:, 0]] + end[last]
 
     def _partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        moves, start, end = self.potentials()
+        transitions, start, end = self.potentials()
         alpha = start + emissions[:, 0]  # (B, K)
         for t in range(1, emissions.shape[1]):
-            step = torch.logsumexp(alpha.unsqueeze(2) + moves, 1) + emissions[:, t]
+            step = torch.logsumexp(alpha.unsqueeze(2) + transitions, 1) + emissions[:, t]
             alpha = torch.where(mask[:, t, None], step, alpha)
         return torch.logsumexp(alpha + end, 1)
 
@@ -91,11 +92,11 @@ class CRF(Head):
         Returns:
             A list of tag numbers a post, as long as the post has words.
         """
-        moves, start, end = self.potentials()
+        transitions, start, end = self.potentials()
         score = start + emissions[:, 0].float()
         pointers = []
         for t in range(1, emissions.shape[1]):
-            best, pointer = (score.unsqueeze(2) + moves).max(1)
+            best, pointer = (score.unsqueeze(2) + transitions).max(1)
             score = torch.where(mask[:, t, None], best + emissions[:, t], score)
             pointers.append(pointer)
         last = (score + end).argmax(1)

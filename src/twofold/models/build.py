@@ -8,21 +8,20 @@ from typing import TypeVar
 
 from torch import nn
 
-from twofold.config import ModelConfig
-from twofold.encoders.adapters import add_lora, add_nothing
+from twofold.config import ModelConfig, MultigranularConfig
+from twofold.encoders.adapters import add_lora, no_adapters
 from twofold.encoders.image import ImageEncoder
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError
-from twofold.fusion import bottleneck, multigranular, variational
+from twofold.fusion import bottleneck, bottleneck_faithful, multigranular, multigranular_faithful, variational
 from twofold.fusion.concat import Concat
 from twofold.fusion.contract import Fusion
-from twofold.fusion.dirichlet import Dirichlet
-from twofold.fusion.evidential import Evidential, Exchange
-from twofold.fusion.multigranular_faithful import ReleasedAdded, ReleasedGated, faithful
+from twofold.fusion.dirichlet import Dirichlet, DirichletSettings
+from twofold.fusion.evidential import Evidential, EvidentialSettings, PicturePerturbation
 from twofold.fusion.nig import Discounted, LogLinear, MoNIG, Pooling, PriorCorrected
 from twofold.fusion.text_only import TextOnly
-from twofold.heads.class_balance import Adjusted, Balance, Weighted
-from twofold.heads.classifier import Classes
+from twofold.heads.class_losses import ClassLoss, LogitAdjusted, Weighted
+from twofold.heads.classifier import SoftmaxClassifier
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
 from twofold.models.multimodal import MultimodalModel
@@ -33,79 +32,75 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FusionSpec:
     """What a fusion is built from.
 
     Attributes:
         config: options by name.
         labels: names of the outputs.
         width: D of the words.
-        sources: V of each source besides the text, by name.
-        places: P, words that make up a slot: 1 for tags, 2 for relations.
+        modality_widths: V of each modality besides the text, by name.
+        slot_size: P, words in a slot: 1 for tags, 2 for relations.
     """
 
     config: ModelConfig
     labels: Sequence[str]
     width: int
-    sources: Mapping[str, int]
-    places: int
+    modality_widths: Mapping[str, int]
+    slot_size: int
 
 
-def _evidential(plan: Plan) -> Fusion:
-    options = plan.config.evidential
-    make = choose(POOLINGS, options.pooling, "pooling")
-    return Evidential(
-        plan.width,
-        len(plan.labels),
-        plan.sources,
-        make(plan.width * plan.places, 1 + len(plan.sources)),
-        places=plan.places,
+def _evidential(spec: FusionSpec) -> Fusion:
+    options = spec.config.evidential
+    make_pooling = choose(POOLINGS, options.pooling, "pooling")
+    settings = EvidentialSettings(
         evidence_weight=options.loss_weight,
         regulariser_weight=options.regulariser_weight,
-        exchange=Exchange(options.blank_pictures, options.mismatched_pictures),
+        pictures=PicturePerturbation(options.blank_pictures, options.mismatched_pictures),
     )
+    pooling = make_pooling(spec.width * spec.slot_size, 1 + len(spec.modality_widths))
+    return Evidential(spec.width, len(spec.labels), spec.modality_widths, pooling, spec.slot_size, settings)
 
 
-def _dirichlet(plan: Plan) -> Fusion:
-    options = plan.config.dirichlet
-    return Dirichlet(
-        plan.width,
-        len(plan.labels),
-        plan.sources,
-        places=plan.places,
-        weight=options.loss_weight,
-        divergence_weight=options.kl_weight,
-    )
+def _dirichlet(spec: FusionSpec) -> Fusion:
+    options = spec.config.dirichlet
+    settings = DirichletSettings(loss_weight=options.loss_weight, kl_weight=options.kl_weight)
+    return Dirichlet(spec.width, len(spec.labels), spec.modality_widths, spec.slot_size, settings)
 
 
-def _bottleneck(plan: Plan) -> Fusion:
-    options = plan.config.bottleneck
-    rule = bottleneck.Regularisers(
+def _bottleneck(spec: FusionSpec) -> Fusion:
+    options = spec.config.bottleneck
+    regularisers = bottleneck.Regularisers(
         choose(ALIGNMENTS, options.alignment, "alignment"),
-        choose(REDUCTIONS, options.kl_reduction, "kl_reduction"),
-        (options.alignment_weight, options.text_kl_weight, options.picture_kl_weight),
+        choose(KL_REDUCTIONS, options.kl_reduction, "kl_reduction"),
+        options.alignment_weight,
+        options.text_kl_weight,
+        options.picture_kl_weight,
     )
-    return choose(BOTTLENECKS, options.form, "form")(plan, rule)
+    return choose(BOTTLENECK_FORMS, options.form, "form")(spec, regularisers)
 
 
-def _multigranular(plan: Plan) -> Fusion:
-    options = plan.config.multigranular
+def _multigranular(spec: FusionSpec) -> Fusion:
+    options = spec.config.multigranular
     if options.hidden_size < 1 or options.hidden_size % multigranular.HEADS:
         raise ConfigError(
             f"hidden_size is {options.hidden_size}",
             where="[model.multigranular]",
             expected=f"a multiple of {multigranular.HEADS}, its heads",
         )
-    seen = dict(plan.sources)
-    vectors = seen.pop(multigranular.AUGMENTATION, 0)
-    augment = choose(choose(AUGMENTS, options.form, "form"), options.augmentation_mode, "augmentation_mode")
-    task = SPAN_TASKS.get(plan.config.task) if options.auxiliary_weight else None
-    return MULTIGRANULARS[options.form](
-        plan,
-        seen,
-        augment(plan.width, vectors) if vectors else None,
-        multigranular.SecondTask(task(plan.width, plan.labels), options.auxiliary_weight) if task else None,
+    widths = dict(spec.modality_widths)
+    neighbour_width = widths.pop(multigranular.AUGMENTATION, 0)
+    modes = choose(AUGMENTATION_MODES, options.form, "form")
+    make_augmentation = choose(modes, options.augmentation_mode, "augmentation_mode")
+    augment = make_augmentation(spec.width, neighbour_width) if neighbour_width else None
+    make_task = AUXILIARY_TASKS.get(spec.config.task) if options.auxiliary_weight else None
+    auxiliary = (
+        multigranular.AuxiliaryTask(make_task(spec.width, spec.labels), options.auxiliary_weight)
+        if make_task
+        else None
     )
+    sizes = multigranular.Sizes(spec.width, len(spec.labels), widths, spec.slot_size)
+    return MULTIGRANULAR_FORMS[options.form](sizes, options, augment, auxiliary)
 
 
 POOLINGS: dict[str, Callable[[int, int], Pooling]] = {
@@ -117,81 +112,98 @@ POOLINGS: dict[str, Callable[[int, int], Pooling]] = {
 ALIGNMENTS: dict[str, variational.Alignment] = {
     "jsd": variational.jsd,
     "infonce": variational.infonce,
-    "rolled_jsd": variational.released_jsd,
+    "rolled_jsd": variational.rolled_jsd,
 }
-REDUCTIONS: dict[str, variational.Reduction] = {
-    "sum_mean": variational.textbook,
-    "mean": variational.released,
+KL_REDUCTIONS: dict[str, variational.Reduction] = {
+    "sum_mean": variational.sum_mean_reduction,
+    "mean": variational.mean_reduction,
 }
-RELEASED_DRAWS: dict[str, variational.Draw] = {
-    "entities": variational.noise_in_training,
-    "relations": variational.noise_always,
+ORIGINAL_SAMPLING: dict[str, variational.Reparameterise] = {
+    "entities": variational.sample_in_training,
+    "relations": bottleneck_faithful.sample_always,
 }
-"""Where the released code adds noise, by task."""
-BOTTLENECKS: dict[str, Callable[[Plan, bottleneck.Regularisers], Fusion]] = {
-    "corrected": lambda plan, rule: bottleneck.corrected(
-        plan.width, len(plan.labels), plan.sources, plan.places, plan.config.bottleneck.hidden_size, rule
+"""When the original implementation adds noise, by task."""
+BOTTLENECK_FORMS: dict[str, Callable[[FusionSpec, bottleneck.Regularisers], Fusion]] = {
+    "corrected": lambda spec, regularisers: bottleneck.corrected(
+        spec.width,
+        len(spec.labels),
+        spec.modality_widths,
+        spec.slot_size,
+        spec.config.bottleneck.hidden_size,
+        regularisers,
     ),
-    "faithful": lambda plan, rule: bottleneck.faithful(
-        plan.width, len(plan.labels), plan.sources, plan.places, RELEASED_DRAWS[plan.config.task], rule
+    "faithful": lambda spec, regularisers: bottleneck_faithful.faithful(
+        spec.width,
+        len(spec.labels),
+        spec.modality_widths,
+        spec.slot_size,
+        ORIGINAL_SAMPLING[spec.config.task],
+        regularisers,
     ),
 }
-AUGMENTS: dict[str, dict[str, Callable[[int, int], nn.Module]]] = {
-    "corrected": {"add": multigranular.Added, "gate": multigranular.Gated},
-    "faithful": {"add": ReleasedAdded, "gate": ReleasedGated},
+AUGMENTATION_MODES: dict[str, dict[str, Callable[[int, int], nn.Module]]] = {
+    "corrected": {"add": multigranular.AddedNeighbours, "gate": multigranular.GatedNeighbours},
+    "faithful": {
+        "add": multigranular_faithful.OriginalAddedNeighbours,
+        "gate": multigranular_faithful.OriginalGatedNeighbours,
+    },
 }
-SPAN_TASKS: dict[str, Callable[[int, Sequence[str]], nn.Module]] = {"entities": SpanTask}
-"""The second task of `multigranular`, by task; relations have no spans to find."""
-MULTIGRANULARS: dict[
-    str, Callable[[Plan, Mapping[str, int], nn.Module | None, multigranular.SecondTask | None], Fusion]
+AUXILIARY_TASKS: dict[str, Callable[[int, Sequence[str]], nn.Module]] = {"entities": SpanTask}
+"""The auxiliary task of `multigranular`, by task; relations have none."""
+MULTIGRANULAR_FORMS: dict[
+    str,
+    Callable[
+        [
+            multigranular.Sizes,
+            MultigranularConfig,
+            nn.Module | None,
+            multigranular.AuxiliaryTask | None,
+        ],
+        Fusion,
+    ],
 ] = {
-    "corrected": lambda plan, seen, augment, second: multigranular.corrected(
-        plan.width,
-        len(plan.labels),
-        seen,
-        plan.places,
-        plan.config.multigranular.hidden_size,
-        augment,
-        second,
+    "corrected": lambda sizes, options, augment, auxiliary: multigranular.corrected(
+        sizes, options.hidden_size, augment, auxiliary
     ),
-    "faithful": lambda plan, seen, augment, second: faithful(
-        plan.width, len(plan.labels), seen, plan.places, augment, second
+    "faithful": lambda sizes, options, augment, auxiliary: multigranular_faithful.faithful(
+        sizes, augment, auxiliary
     ),
 }
-FUSIONS: dict[str, Callable[[Plan], Fusion]] = {
+FUSIONS: dict[str, Callable[[FusionSpec], Fusion]] = {
     "bottleneck": _bottleneck,
-    "concat": lambda plan: Concat(plan.width, len(plan.labels), plan.sources, plan.places),
+    "concat": lambda spec: Concat(spec.width, len(spec.labels), spec.modality_widths, spec.slot_size),
     "dirichlet": _dirichlet,
     "evidential": _evidential,
     "multigranular": _multigranular,
-    "text_only": lambda plan: TextOnly(plan.width, len(plan.labels), plan.places),
+    "text_only": lambda spec: TextOnly(spec.width, len(spec.labels), spec.slot_size),
 }
-BROUGHT: dict[str, Callable[[ModelConfig], tuple[str, ...]]] = {
+IMPLIED_MODALITIES: dict[str, Callable[[ModelConfig], tuple[str, ...]]] = {
     "multigranular": lambda config: (
         () if config.multigranular.augmentation == "none" else (multigranular.AUGMENTATION,)
     )
 }
-"""Sources that a fusion brings along unasked."""
-BALANCES: dict[str, Callable[[Sequence[int], float], Balance]] = {
-    "none": lambda counts, strength: Balance(),
+"""Modalities that a fusion adds to those of the configuration."""
+CLASS_LOSSES: dict[str, Callable[[Sequence[int], float], ClassLoss]] = {
+    "none": lambda counts, strength: ClassLoss(),
     "weights": Weighted,
-    "logit_adjustment": Adjusted,
+    "logit_adjustment": LogitAdjusted,
 }
 
 
-def _classes(config: ModelConfig, labels: Sequence[str], counts: Sequence[int]) -> Head:
-    balance = choose(BALANCES, config.relations.imbalance, "imbalance")
-    return Classes(labels, balance(counts or [1] * len(labels), config.relations.imbalance_strength))
+def _softmax(config: ModelConfig, labels: Sequence[str], counts: Sequence[int]) -> Head:
+    make_loss = choose(CLASS_LOSSES, config.relations.imbalance, "imbalance")
+    loss = make_loss(counts or [1] * len(labels), config.relations.imbalance_strength)
+    return SoftmaxClassifier(labels, loss)
 
 
 TASKS: dict[str, tuple[int, Callable[[ModelConfig, Sequence[str], Sequence[int]], Head]]] = {
     "entities": (1, lambda config, labels, counts: CRF(labels)),
-    "relations": (2, _classes),
+    "relations": (2, _softmax),
 }
-"""Words that make up a slot, and the head, of each task."""
+"""Slot size (words in a slot) and head of each task."""
 
 
-ADAPTERS: dict[str, Callable[[TextEncoder, int], None]] = {"none": add_nothing, "lora": add_lora}
+ADAPTERS: dict[str, Callable[[TextEncoder, int], None]] = {"none": no_adapters, "lora": add_lora}
 
 
 def choose(table: Mapping[str, T], name: str, what: str) -> T:
@@ -205,14 +217,14 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
     return table[name]
 
 
-def sources_of(config: ModelConfig) -> tuple[str, ...]:
-    """Sources besides the text: those asked for, and what the fusion brings along."""
-    brought = BROUGHT[config.fusion](config) if config.fusion in BROUGHT else ()
-    return tuple(dict.fromkeys((*config.modalities, *brought)))
+def modalities_of(config: ModelConfig) -> tuple[str, ...]:
+    """Modalities besides the text: those of the configuration, and those that the fusion adds."""
+    implied = IMPLIED_MODALITIES[config.fusion](config) if config.fusion in IMPLIED_MODALITIES else ()
+    return tuple(dict.fromkeys((*config.modalities, *implied)))
 
 
-def source_widths(text: TextEncoder, image: ImageEncoder | None) -> dict[str, int]:
-    """V of every source that the encoders can read, by name."""
+def modality_widths(text: TextEncoder, image: ImageEncoder | None) -> dict[str, int]:
+    """V of every modality that the encoders can encode, by name."""
     return dict.fromkeys(TEXTS, text.width) | (dict.fromkeys(VISUAL, image.width) if image else {})
 
 
@@ -224,20 +236,21 @@ def build_model(
     counts: Sequence[int] = (),
     neighbours: int = 0,
 ) -> MultimodalModel:
-    """Put a model together.
+    """Build a model.
 
     Args:
-        config: what is built.
+        config: what to build.
         labels: BIO tags, or relation classes.
-        text: text encoder. image: picture encoder, where a source is read by it.
-        counts: how often each label was seen in training, for heads that look at it; () for alike.
-        neighbours: V of the words' augmentation, where ``neighbours`` is among the sources.
+        text: text encoder.
+        image: picture encoder, where a modality needs it.
+        counts: number of training examples of each label, for heads that use it; () for equal numbers.
+        neighbours: V of the words' augmentation, where ``neighbours`` is among the modalities.
     """
     choose(ADAPTERS, config.adapters, "adapters")(text, config.adapter_rank)
-    widths = source_widths(text, image)
+    widths = modality_widths(text, image)
     widths |= {multigranular.AUGMENTATION: neighbours} if neighbours else {}
-    sources = {name: choose(widths, name, "source") for name in sources_of(config)}
-    places, head = choose(TASKS, config.task, "task")
-    plan = Plan(config, labels, text.width, sources, places)
-    fusion = choose(FUSIONS, config.fusion, "fusion")(plan)
-    return MultimodalModel(text, fusion, head(config, labels, counts), config.modality_dropout)
+    chosen = {name: choose(widths, name, "modality") for name in modalities_of(config)}
+    slot_size, make_head = choose(TASKS, config.task, "task")
+    spec = FusionSpec(config, labels, text.width, chosen, slot_size)
+    fusion = choose(FUSIONS, config.fusion, "fusion")(spec)
+    return MultimodalModel(text, fusion, make_head(config, labels, counts), config.modality_dropout)

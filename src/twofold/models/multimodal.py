@@ -1,10 +1,10 @@
-"""A model: text encoder, case shapes, fusion, head. What varies is handed in.
+"""A model: text encoder, case features, fusion, head. What varies is handed in.
 
-With a CRF and a slot a word it is a tagger; with a softmax over classes and one slot a marked pair, a
+With a CRF and one slot a word it is a tagger; with a softmax over classes and one slot a marked pair, a
 relation classifier.
 
-Shapes: B posts, T word pieces, W words, D width, S slots, P words of a slot, N elements of a source,
-V its width.
+Shapes: B posts, T word pieces, W words, D width, S slots, P words in a slot, N elements of a modality, V its
+width.
 """
 
 from __future__ import annotations
@@ -16,162 +16,166 @@ import torch
 from torch import Tensor, nn
 
 from twofold.encoders.text import TextEncoder
-from twofold.fusion.contract import Fused, Fusion, Source
+from twofold.fusion.contract import Fusion, FusionOutput, ModalityStates
 from twofold.heads.contract import Head
 from twofold.preprocessing.segmentation import SHAPE_COUNT
 
 WORDS = "words"
-"""Name by which a batch may hold the states of its words."""
+"""Name under which a batch may hold precomputed states of its words."""
 
 
 class Batch(NamedTuple):
     """Posts as tensors.
 
     Attributes:
-        input_ids: (B, T). attention_mask: (B, T).
-        first: (B, W) position in T of the first piece of each word.
-        shapes: (B, W) case shapes.
+        input_ids: (B, T).
+        attention_mask: (B, T).
+        first_pieces: (B, W) position in T of the first piece of each word.
+        case_features: (B, W) number of the case feature of each word.
         word_mask: (B, W) True where a word is real.
-        targets: (B, S) gold tags or classes. target_mask: (B, S) True where a slot is real.
-        slots: (B, S, P) words of each slot; None for a slot a word.
-        texts: sources that the text encoder reads, by name: pieces (B, A) and their mask (B, A), 0
-            throughout for a post without the source.
-        arrays: sources that come as states, by name; and, by `WORDS`, the words themselves where the
-            text encoder is not trained and its states were computed beforehand.
+        targets: (B, S) gold tags or classes.
+        target_mask: (B, S) True where a slot is real.
+        slots: (B, S, P) words in each slot; None for one slot a word.
+        texts: modalities that the text encoder encodes, by name: pieces (B, A) and their mask (B, A), all 0
+            for a post without the modality.
+        states: modalities that are encoded beforehand, by name; and, as `WORDS`, the words themselves where
+            the text encoder is frozen.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
-    first: Tensor
-    shapes: Tensor
+    first_pieces: Tensor
+    case_features: Tensor
     word_mask: Tensor
     targets: Tensor
     target_mask: Tensor
     slots: Tensor | None
     texts: Mapping[str, tuple[Tensor, Tensor]]
-    arrays: Mapping[str, Source]
+    states: Mapping[str, ModalityStates]
 
     def to(self, device: torch.device) -> Batch:
         """Move all tensors."""
         return Batch(
             self.input_ids.to(device),
             self.attention_mask.to(device),
-            self.first.to(device),
-            self.shapes.to(device),
+            self.first_pieces.to(device),
+            self.case_features.to(device),
             self.word_mask.to(device),
             self.targets.to(device),
             self.target_mask.to(device),
             None if self.slots is None else self.slots.to(device),
             {name: (ids.to(device), mask.to(device)) for name, (ids, mask) in self.texts.items()},
-            {name: Source(x.states.to(device), x.mask.to(device)) for name, x in self.arrays.items()},
+            {name: ModalityStates(x.states.to(device), x.mask.to(device)) for name, x in self.states.items()},
         )
 
 
 class WordStates(nn.Module):
-    """States of words: the encoder's at their first pieces, joined with how words are written.
+    """States of words: those of the encoder at their first pieces, combined with case features.
 
-    An uncased encoder cannot tell "Apple" from "apple"; the case shapes of a word and of its
-    neighbours can. Posts that link and posts that do not are joined by weights of their own: the
-    public corpora were annotated by different rules, and this is what tells them apart.
+    An uncased encoder cannot distinguish "Apple" from "apple"; the case features of a word and of its
+    neighbours can. Posts with a web link and posts without are combined by different weights: the public
+    corpora follow different annotation guidelines, and links distinguish them.
 
     Args:
         width: D.
-        inner: width of the embedding of case shapes.
-        reach: words that a shape's convolution spans.
+        hidden_size: size of the embedding of case features.
+        kernel_size: words that the convolution over case features spans.
+        dropout: of the encoder's states and of the result.
     """
 
-    def __init__(self, width: int, inner: int = 64, reach: int = 5, dropout: float = 0.2) -> None:
+    def __init__(self, width: int, hidden_size: int = 64, kernel_size: int = 5, dropout: float = 0.2) -> None:
         super().__init__()
-        self.embed = nn.Embedding(SHAPE_COUNT, inner)
-        self.around = nn.Conv1d(inner, inner, reach, padding=reach // 2)
-        self.join = nn.Sequential(nn.Linear(width + inner, width), nn.GELU())
-        self.join_linked = nn.Sequential(nn.Linear(width + inner, width), nn.GELU())
+        self.embed = nn.Embedding(SHAPE_COUNT, hidden_size)
+        self.convolution = nn.Conv1d(hidden_size, hidden_size, kernel_size, padding=kernel_size // 2)
+        self.combine = nn.Sequential(nn.Linear(width + hidden_size, width), nn.GELU())
+        self.combine_with_link = nn.Sequential(nn.Linear(width + hidden_size, width), nn.GELU())
         self.norm = nn.LayerNorm(width)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, states: Tensor, shapes: Tensor, mask: Tensor) -> Tensor:
-        """Join states (B, W, D) with shapes (B, W); mask (B, W). Returns (B, W, D)."""
-        written = self.embed(shapes) * mask.unsqueeze(2)
-        written = written + torch.relu(self.around(written.transpose(1, 2))).transpose(1, 2)
-        both = torch.cat([self.drop(states), written], 2)
-        linked = (shapes >= SHAPE_COUNT // 2).unsqueeze(2)  # (B, W, 1)
-        added = torch.where(linked, self.join_linked(both), self.join(both))
+    def forward(self, states: Tensor, case_features: Tensor, mask: Tensor) -> Tensor:
+        """Combine states (B, W, D) with case features (B, W); mask (B, W). Returns (B, W, D)."""
+        case = self.embed(case_features) * mask.unsqueeze(2)
+        case = case + torch.relu(self.convolution(case.transpose(1, 2))).transpose(1, 2)
+        both = torch.cat([self.drop(states), case], 2)
+        has_link = (case_features >= SHAPE_COUNT // 2).unsqueeze(2)  # (B, W, 1)
+        added = torch.where(has_link, self.combine_with_link(both), self.combine(both))
         joined: Tensor = self.drop(self.norm(states + added))
         return joined
 
 
 class MultimodalModel(nn.Module):
-    """Tagger or relation classifier over any sources.
+    """Tagger or relation classifier over any modalities.
 
     Args:
         text: text encoder.
-        fusion: fusion over the text and further sources.
-        head: CRF or classes; its labels are the model's.
-        source_dropout: chance that a source of a post is left out in training, so that every subset
-            of the sources is learned.
+        fusion: fusion of the text and further modalities.
+        head: CRF or softmax classifier; its labels are the model's.
+        modality_dropout: probability that a modality of a post is left out in training, so that every subset
+            of the modalities is learned.
     """
 
-    def __init__(self, text: TextEncoder, fusion: Fusion, head: Head, source_dropout: float = 0.0) -> None:
+    def __init__(self, text: TextEncoder, fusion: Fusion, head: Head, modality_dropout: float = 0.0) -> None:
         super().__init__()
-        self.source_dropout = source_dropout
+        self.modality_dropout = modality_dropout
         self.text, self.fusion, self.head = text, fusion, head
         self.words = WordStates(text.width)
 
-    def forward(self, batch: Batch) -> Fused:
-        """Read a batch; see `Fused`."""
+    def forward(self, batch: Batch) -> FusionOutput:
+        """Encode and fuse a batch; see `FusionOutput`."""
         words = self._word_states(batch) * batch.word_mask.unsqueeze(2)  # (B, W, D)
-        sources = self._sources(batch)
-        with torch.autocast(words.device.type, enabled=False):  # small, and evidence wants full precision
-            return self.fuse(words, batch.shapes, batch.word_mask, sources, batch.slots)
+        modalities = self._modalities(batch)
+        with torch.autocast(words.device.type, enabled=False):  # evidence needs full precision
+            return self.fuse(words, batch.case_features, batch.word_mask, modalities, batch.slots)
 
     def _word_states(self, batch: Batch) -> Tensor:
         """State of each word's first piece, (B, W, D), anything where masked."""
-        if WORDS in batch.arrays:
-            return batch.arrays[WORDS].states
+        if WORDS in batch.states:
+            return batch.states[WORDS].states
         states = self.text(batch.input_ids, batch.attention_mask).float()  # (B, T, D)
-        index = batch.first.unsqueeze(2).expand(-1, -1, states.shape[2])
+        index = batch.first_pieces.unsqueeze(2).expand(-1, -1, states.shape[2])
         words: Tensor = states.gather(1, index)
         return words
 
     def fuse(
         self,
         words: Tensor,
-        shapes: Tensor,
+        case_features: Tensor,
         mask: Tensor,
-        sources: Mapping[str, Source],
+        modalities: Mapping[str, ModalityStates],
         slots: Tensor | None = None,
-    ) -> Fused:
-        """The part behind the encoders, as it is exported; shapes as in `Fusion.forward`."""
-        fused: Fused = self.fusion(self.words(words, shapes, mask), mask, sources, slots)
-        return fused
+    ) -> FusionOutput:
+        """The part after the encoders, as it is exported; arguments as in `Fusion.forward`."""
+        output: FusionOutput = self.fusion(self.words(words, case_features, mask), mask, modalities, slots)
+        return output
 
-    def _sources(self, batch: Batch) -> dict[str, Source]:
-        """Sources of a batch, some left out in training: before they are read, which is then saved."""
-        wanted = self.fusion.sources
-        texts = {name: (ids, self._kept(mask)) for name, (ids, mask) in batch.texts.items() if name in wanted}
-        arrays = {
-            name: Source(x.states, self._kept(x.mask)) for name, x in batch.arrays.items() if name in wanted
+    def _modalities(self, batch: Batch) -> dict[str, ModalityStates]:
+        """Modalities of a batch, some left out in training, before texts are encoded."""
+        wanted = self.fusion.modalities
+        texts = {n: (ids, self._some(mask)) for n, (ids, mask) in batch.texts.items() if n in wanted}
+        states = {
+            n: ModalityStates(x.states, self._some(x.mask)) for n, x in batch.states.items() if n in wanted
         }
-        return {name: self._read(*text) for name, text in texts.items()} | arrays
+        return {name: self._encoded(*text) for name, text in texts.items()} | states
 
-    def _kept(self, mask: Tensor) -> Tensor:
+    def _some(self, mask: Tensor) -> Tensor:
+        """The mask (B, ·), in training with some posts all False."""
         if not self.training:
             return mask
-        return mask * (torch.rand(mask.shape[0], 1, device=mask.device) >= self.source_dropout)
+        return mask * (torch.rand(mask.shape[0], 1, device=mask.device) >= self.modality_dropout)
 
     @torch.no_grad()
-    def _read(self, ids: Tensor, mask: Tensor) -> Source:
-        """States (B, A, D) of a source that is text, encoded for the posts that have it."""
+    def _encoded(self, ids: Tensor, mask: Tensor) -> ModalityStates:
+        """States (B, A, D) of a modality that is text, encoded for the posts that have it."""
         rows = mask.any(1)
         states = ids.new_zeros((*ids.shape, self.text.width), dtype=torch.float32)
-        if rows.any():  # no gradient and no dropout: fusions take these states as they are in use
+        if rows.any():  # no gradient and no dropout: fusions get the states of inference
             self.text.eval()
-            read: Tensor = self.text(ids[rows], mask[rows]).float()
+            encoded: Tensor = self.text(ids[rows], mask[rows]).float()
             self.text.train(self.training)
-            states = states.index_copy(0, rows.nonzero().squeeze(1), read)
-        return Source(states, mask.bool())
+            states = states.index_copy(0, rows.nonzero().squeeze(1), encoded)
+        return ModalityStates(states, mask.bool())
 
-    def loss(self, fused: Fused, batch: Batch) -> Tensor:
-        """Mean loss of the head a post plus the fusion's own auxiliary loss, a scalar."""
-        likelihood: Tensor = self.head(fused.emissions, batch.targets, batch.target_mask)
-        return likelihood.mean() + self.fusion.loss(fused, batch.targets, batch.target_mask)
+    def loss(self, output: FusionOutput, batch: Batch) -> Tensor:
+        """Mean loss of the head over posts plus the auxiliary loss of the fusion, a scalar."""
+        nll: Tensor = self.head(output.emissions, batch.targets, batch.target_mask)
+        return nll.mean() + self.fusion.loss(output, batch.targets, batch.target_mask)

@@ -1,6 +1,6 @@
-"""System B's second task: where entities are, whatever their type. A CRF over tags without types.
+"""The auxiliary task of system B: entity spans without types. A CRF over tags without types.
 
-It belongs to a fusion, which hands it states; the fusion does not know heads, so it is put together here.
+It belongs to a fusion, which gives it states; fusions do not know heads, so it is built here.
 
 Shapes: B posts, W words, D width, K tags with types.
 """
@@ -18,7 +18,7 @@ SPANS = ("O", "B-SPAN", "I-SPAN")
 
 
 class SpanTask(nn.Module):
-    """Finds spans.
+    """Predicts spans.
 
     Args:
         width: D.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from twofold.fusion.contract import Source
+from twofold.fusion.contract import ModalityStates
 from twofold.models.multimodal import Batch
 from twofold.posts import Entity, Post
 from twofold.preprocessing.modalities import TEXTS
@@ -157,16 +157,16 @@ def _slots(examples: Sequence[Example]) -> torch.Tensor | None:
     return torch.from_numpy(filled)
 
 
-def _states(examples: Sequence[Example], name: str, table: Table) -> Source:
+def _states(examples: Sequence[Example], name: str, table: Table) -> ModalityStates:
     """States of one source for a batch: of each post, or of each word."""
     if any(name in e.aligned for e in examples):
         rows, real = pad([e.aligned.get(name, []) for e in examples], -1)  # (B, W)
         states = table.states[np.maximum(rows, 0), 0].astype(np.float32)  # (B, W, V)
-        return Source(torch.from_numpy(states), torch.from_numpy((rows >= 0) & (real > 0)))
+        return ModalityStates(torch.from_numpy(states), torch.from_numpy((rows >= 0) & (real > 0)))
     rows = np.array([e.rows.get(name, -1) for e in examples])
     states = np.zeros((len(examples), *table.states.shape[1:]), np.float32)
     states[rows >= 0] = table.states[rows[rows >= 0]]
     counts = np.zeros(len(examples), np.int64)
     counts[rows >= 0] = table.counts[rows[rows >= 0]]
     mask = np.arange(states.shape[1])[None] < counts[:, None]
-    return Source(torch.from_numpy(states), torch.from_numpy(mask))
+    return ModalityStates(torch.from_numpy(states), torch.from_numpy(mask))

@@ -18,7 +18,7 @@ from torch.export import Dim
 
 from twofold.encoders.image import ImageEncoder
 from twofold.encoders.text import TextEncoder
-from twofold.fusion.contract import Source
+from twofold.fusion.contract import ModalityStates
 from twofold.models.multimodal import MultimodalModel
 from twofold.preprocessing.semantic_augmentation import MODALITY as ALIGNED
 
@@ -34,7 +34,7 @@ class _FusionGraph(nn.Module):
     def __init__(self, model: MultimodalModel) -> None:
         super().__init__()
         self.model = model
-        self.names = list(model.fusion.sources[1:])
+        self.names = list(model.fusion.modalities[1:])
 
     def forward(self, words: Tensor, shapes: Tensor, word_mask: Tensor, *flat: Tensor) -> tuple[Tensor, ...]:
         """Give emissions (B, W, K); and evidence, fused and share where the fusion has them."""
@@ -43,11 +43,11 @@ class _FusionGraph(nn.Module):
     def _fuse(
         self, words: Tensor, shapes: Tensor, mask: Tensor, flat: Sequence[Tensor], slots: Tensor | None
     ) -> tuple[Tensor, ...]:
-        sources = {n: Source(flat[2 * i], flat[2 * i + 1]) for i, n in enumerate(self.names)}
+        sources = {n: ModalityStates(flat[2 * i], flat[2 * i + 1]) for i, n in enumerate(self.names)}
         out = self.model.fuse(words, shapes, mask, sources, slots)
-        if out.evidence is None or out.fused is None or out.share is None:
+        if out.evidence is None or out.pooled is None or out.share is None:
             return (out.emissions,)
-        return out.emissions, out.evidence, out.fused, out.share
+        return out.emissions, out.evidence, out.pooled, out.share
 
 
 class _SlotGraph(_FusionGraph):
@@ -94,7 +94,7 @@ def export_fusion(model: MultimodalModel, widths: Sequence[int], path: Path, pla
         inputs.append(torch.arange(2 * places).remainder(6).view(2, 1, places))
         names.append("slots")
         axes.append({0: posts})
-    for n, (name, width) in enumerate(zip(model.fusion.sources[1:], widths, strict=True)):
+    for n, (name, width) in enumerate(zip(model.fusion.modalities[1:], widths, strict=True)):
         size, count = (6, words) if name == ALIGNED else (7 + n, Dim(f"elements_{name}"))
         inputs += [torch.randn(2, size, width), torch.ones(2, size, dtype=torch.bool)]
         names += [name, f"{name}_mask"]

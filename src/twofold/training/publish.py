@@ -19,7 +19,7 @@ from twofold.config import Config, to_toml
 from twofold.encoders.image import ImageEncoder
 from twofold.model_folder.card import write_card
 from twofold.model_folder.folder import FORMAT, open_folder, publish, seal
-from twofold.models.build import TASKS, source_widths
+from twofold.models.build import TASKS, modality_widths
 from twofold.models.multimodal import MultimodalModel
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
@@ -69,9 +69,9 @@ def publish_model(
     part.mkdir(parents=True)
     train = [post for corpus in facts.train for post in corpus.posts]
     dev = {corpus.name: corpus.posts for corpus in facts.dev}
-    looks = any(name in VISUAL for name in model.fusion.sources)
-    widths = source_widths(model.text, image) | ({MODALITY: neighbours.width} if neighbours else {})
-    others = [widths[name] for name in model.fusion.sources[1:]]
+    looks = any(name in VISUAL for name in model.fusion.modalities)
+    widths = modality_widths(model.text, image) | ({MODALITY: neighbours.width} if neighbours else {})
+    others = [widths[name] for name in model.fusion.modalities[1:]]
     _write_graphs(model, image if looks else None, others, part, TASKS[facts.config.model.task][0])
     if neighbours is not None:
         neighbours.save(part)
@@ -126,7 +126,7 @@ def _folder_config(model: MultimodalModel, image: ImageEncoder | None, config: C
         "task": config.model.task,
         "labels": list(model.head.labels),
         "fusion": config.model.fusion,
-        "sources": list(model.fusion.sources),
+        "sources": list(model.fusion.modalities),
         "text": {
             "window_pieces": min(config.model.window_pieces, model.text.max_pieces),
             "context_words": config.model.context_words,

@@ -125,12 +125,12 @@ def make_ready(config: Config, tell: Tell) -> Ready:
     vectors = neighbours.width if neighbours else 0
     model = build_model(config.model, labels, text, image, task.counts(posts, labels), vectors)
     features = _features(train_sets + dev_sets, image, config, tell)
-    if image is not None and model.fusion.exchanges_pictures:
-        model.fusion.know_blanks(_maker(image, config, tell).blanks(config.model.modalities))
+    if image is not None and model.fusion.perturbs_pictures:
+        model.fusion.set_blank_pictures(_maker(image, config, tell).blanks(config.model.modalities))
     material = with_neighbours(_material(model, task, train_sets, dev_sets, features, config), neighbours)
     if config.training.encoder_lr == 0:
         device = choose_device(config.training)
-        material = with_text_states(material, text, model.fusion.sources, device, tell)
+        material = with_text_states(material, text, model.fusion.modalities, device, tell)
     return Ready(task, train_sets, dev_sets, model, image, neighbours, material, features.unreadable)
 
 
@@ -185,7 +185,7 @@ def _material(
         done += len(posts)
         return task.examples(posts, rows, pieces, model.head.labels)
 
-    tables = {name: table for name, table in features.tables.items() if name in model.fusion.sources}
+    tables = {name: table for name, table in features.tables.items() if name in model.fusion.modalities}
     train_examples = [example for corpus in train_sets for example in examples(task.lessons(corpus.posts))]
     return Material(train_examples, {c.name: examples(c.posts) for c in dev_sets}, tables, task.score)
 

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from twofold.config import ModelConfig, MultigranularConfig
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError
-from twofold.models.build import sources_of
+from twofold.models.build import modalities_of
 from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
 from twofold.preprocessing.word_vectors import Vectors, read_vectors
 from twofold.training.examples import Example, Table
@@ -34,7 +34,7 @@ def load_neighbours(config: ModelConfig, text: TextEncoder, tell: Callable[[str]
         ConfigError: they are wanted and the configuration says from nowhere.
         DataError: the file of word vectors cannot be read.
     """
-    if MODALITY not in sources_of(config):
+    if MODALITY not in modalities_of(config):
         return None
     name = config.multigranular.augmentation
     vectors = _vectors(config.multigranular, text)

@@ -24,10 +24,10 @@ from twofold.config import Config
 from twofold.crf import ChainDecoder
 from twofold.encoders.image import ImageEncoder, load_image_encoder
 from twofold.encoders.text import load_text_encoder
-from twofold.fusion.contract import Fused
+from twofold.fusion.contract import FusionOutput
 from twofold.heads.crf import CRF
 from twofold.model_folder.folder import open_folder
-from twofold.models.build import build_model, sources_of
+from twofold.models.build import build_model, modalities_of
 from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
 from twofold.preprocessing.images import FeatureCache
@@ -38,7 +38,7 @@ from twofold.training.loop import Tell, choose_device
 from twofold.training.picture_features import FeatureMaker, cache_folder, no_features
 
 Floats = NDArray[np.float32]
-Pick = Callable[[Fused], Mapping[str, Tensor]]
+Pick = Callable[[FusionOutput], Mapping[str, Tensor]]
 """What is wanted of a pass, by name: tensors (B, …, W, last)."""
 Potentials = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 """Transitions (K, K), start (K,) and end (K,) of a CRF."""
@@ -133,7 +133,7 @@ def load_tagger(config: Config, out: Path) -> Tagger:
         config: of the training. Word vectors of ``multigranular`` are not read: leave its augmentation out.
         out: its model folder; the weights lie beside it.
     """
-    looks = any(name in VISUAL for name in sources_of(config.model))
+    looks = any(name in VISUAL for name in modalities_of(config.model))
     image = load_image_encoder(config.model.image_encoder) if looks else None
     model = build_model(
         config.model, open_folder(out).config.labels, load_text_encoder(config.model.text_encoder), image
