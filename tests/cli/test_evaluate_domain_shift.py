@@ -68,7 +68,7 @@ def test_typos(model, files, capsys):
     assert found["name"] == "typos in 100 % of the longer words"
     assert found["in_domain"]["items"] == found["ood"]["items"] == 2
     assert found["ood"]["predicted"] < found["in_domain"]["predicted"]  # paris is not written like that
-    assert "word doubt max" in capsys.readouterr().out
+    assert "word 1 − confidence max" in capsys.readouterr().out
 
 
 def test_entities_never_seen(model, files):
@@ -121,7 +121,7 @@ def test_the_page(model, files, capsys):
     assert "data.jsonl" in page
     assert "train.txt" in page
     assert 'id="entities"' in page
-    assert 'id="foreign"' in page
+    assert 'id="out-of-distribution"' in page
 
 
 @pytest.mark.parametrize(
@@ -154,6 +154,6 @@ def test_the_page_of_a_model_with_relations(tmp_path, capsys):
     )
     page = target.read_text(encoding="utf-8")
     told = json.loads(figures.read_text(encoding="utf-8"))["trust"]
-    assert set(told) == {"relations", "relations_either_way", "relations_end_to_end"}
-    for name in ("relations", "relations-between-given-ends", "relations-end-to-end"):
+    assert set(told) == {"relations", "relations_gold_arguments", "relations_end_to_end"}
+    for name in ("relations", "relations-between-gold-arguments", "relations-end-to-end"):
         assert f'<section class="part" id="{name}"' in page

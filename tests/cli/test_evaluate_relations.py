@@ -31,7 +31,7 @@ def line(text: str, head: str, relation: str, tail: str) -> str:
 
 
 ANNA = "Anna Smith joined NASA in paris"
-# Of given pairs the tiny model says "member of" unless there is a 0: types are the tagger's guesses there and
+# Of gold pairs the tiny model says "member of" unless there is a 0: types are the tagger's guesses there and
 # forbid nothing. End to end, types are told with the relation, and it must fit them.
 LINES = [
     line(ANNA, "Anna Smith", "/per/org/member_of", "NASA"),  # found
@@ -52,12 +52,12 @@ def test_figures_by_hand(models, data, capsys):
     assert main(["evaluate", str(models / "both"), str(data)]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[-6:] == [
-        "given pairs P 50.00 R 50.00 F1 50.00 accuracy 40.00 of 5 pairs in 4 posts",
+        "gold pairs P 50.00 R 50.00 F1 50.00 accuracy 40.00 of 5 pairs in 4 posts",
         "end to end, strict (boundaries and types): P 40.00 R 50.00 F1 44.44",
         "end to end, boundaries only: P 40.00 R 50.00 F1 44.44",
         "end to end, strict, annotated pairs only: P 50.00 R 50.00 F1 50.00",
         "end to end, boundaries only, annotated pairs only: P 50.00 R 50.00 F1 50.00",
-        "end to end, 4 of 4 gold triples have both ends among the entities found",
+        "end to end, 4 of 4 gold triples have both arguments among the entities found",
     ]
     rows = {row.split()[0]: row.split()[1:] for row in out if row.startswith("/")}
     assert rows == {
@@ -75,7 +75,7 @@ def test_figures_in_a_file(models, data, tmp_path, capsys):
     figures = json.loads(target.read_text(encoding="utf-8"))
     assert "lenient" not in figures
     assert figures["relations"]["posts"] == 4
-    pairs = figures["relations"]["given_pairs"]
+    pairs = figures["relations"]["gold_pairs"]
     assert (pairs["pairs"], pairs["accuracy"]) == (5, 0.4)
     assert pairs["overall"] == {
         "precision": 0.5, "recall": 0.5, "f1": 0.5, "correct": 2, "predicted": 4, "gold": 4,
@@ -100,10 +100,10 @@ def test_two_folders_score_as_one(models, data, capsys):
     assert capsys.readouterr().out.splitlines()[1:] == one
 
 
-def test_a_relation_model_alone_is_scored_on_given_pairs(models, data, capsys):
+def test_a_relation_model_alone_is_scored_on_gold_pairs(models, data, capsys):
     assert main(["evaluate", str(models / "relations"), str(data)]) == 0
     out = capsys.readouterr().out
-    assert out.splitlines()[-1].startswith("given pairs P")
+    assert out.splitlines()[-1].startswith("gold pairs P")
     assert "end to end" not in out
 
 
@@ -132,14 +132,14 @@ def test_posts_with_both_are_scored_for_both(models, tmp_path, capsys):
     assert main(["evaluate", str(models / "both"), str(tmp_path / "posts.jsonl"), "--trust"]) == 0
     out = capsys.readouterr().out
     assert "lenient P 100.00 R 100.00 F1 100.00" in out
-    assert "given pairs P 100.00 R 100.00 F1 100.00 accuracy 100.00 of 1 pairs in 1 posts" in out
+    assert "gold pairs P 100.00 R 100.00 F1 100.00 accuracy 100.00 of 1 pairs in 1 posts" in out
     assert "end to end, strict (boundaries and types): P 100.00 R 100.00 F1 100.00" in out
     assert "2 labelled, 0 rejected, 1 without labels" in out
 
 
 def test_trust_without_gold_entities(models, data, capsys):
     assert main(["evaluate", str(models / "both"), str(data), "--trust"]) == 0
-    assert "given pairs P 50.00" in capsys.readouterr().out
+    assert "gold pairs P 50.00" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -160,14 +160,14 @@ def test_a_relation_model_alone_has_nothing_to_say_of_entities(models, tmp_path,
     assert "expected posts with gold relations;" in capsys.readouterr().err
 
 
-def test_trust_in_relations_between_given_pairs(models, data, tmp_path, capsys):
+def test_trust_in_relations_between_gold_pairs(models, data, tmp_path, capsys):
     target = tmp_path / "figures.json"
     assert main(["evaluate", str(models / "both"), str(data), "--trust", "--json", str(target)]) == 0
     trust = json.loads(target.read_text(encoding="utf-8"))["trust"]
     # No gold entities, no trust in entities.
-    assert list(trust) == ["relations", "relations_either_way", "relations_end_to_end"]
+    assert list(trust) == ["relations", "relations_gold_arguments", "relations_end_to_end"]
     assert trust["relations"]["error_types"] == {"right": 2, "spurious": 1, "wrong_relation": 1}
     assert trust["relations"]["calibration"]["all"]["missed"] == 2
     out = capsys.readouterr().out
     assert "2 right, 1 spurious, 1 wrong relation; 2 gold relations missed" in out
-    assert "given pairs P 50.00" in out
+    assert "gold pairs P 50.00" in out

@@ -1,4 +1,4 @@
-"""``twofold evaluate --pictures`` with tiny models: of whom what is said, and that `extract` says so too."""
+"""``twofold evaluate --pictures`` with tiny models, compared with what `extract` predicts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import twofold
 from twofold.cli.main import main
 from twofold.pipeline import Extractor
 
-NAMES = ["own", "swapped", "blank", "noisy", "blurred", "occluded", "missing", "corrupt", "text"]
+NAMES = ["original", "mismatched", "blank", "noisy", "blurred", "occluded", "missing", "corrupt", "text_only"]
 
 
 @pytest.fixture(scope="module")
@@ -60,33 +60,33 @@ def data(tmp_path):
 def figures(model, data, *options):
     target = data.parent / "figures.json"
     assert main(["evaluate", str(model), str(data), "--pictures", *options, "--json", str(target)]) == 0
-    return json.loads(target.read_text(encoding="utf-8"))["witness"]
+    return json.loads(target.read_text(encoding="utf-8"))["robustness"]
 
 
 def test_entities_under_all_conditions(models, data, capsys):
-    witness = figures(models / "tagger", data)
-    assert witness["posts"] == {"witnesses": 4, "without_picture": 1, "unreadable": 1, "not_in_sample": 0}
-    entities = witness["entities"]
+    robustness = figures(models / "tagger", data)
+    assert robustness["posts"] == {"evaluated": 4, "without_picture": 1, "unreadable": 1, "not_in_sample": 0}
+    entities = robustness["entities"]
     assert list(entities["conditions"]) == NAMES
-    assert "relations" not in witness
+    assert "relations" not in robustness
     status = {name: c["pictures"] for name, c in entities["conditions"].items()}
     assert status["corrupt"] == {"read": 0, "none": 0, "unreadable": 4}
-    assert status["missing"] == status["text"] == {"read": 0, "none": 4, "unreadable": 0}
+    assert status["missing"] == status["text_only"] == {"read": 0, "none": 4, "unreadable": 0}
     assert all(status[name]["read"] == 4 for name in NAMES[:6])
-    own = entities["conditions"]["own"]
+    own = entities["conditions"]["original"]
     assert own["f1"] == own["strict_f1"] == 1
     assert own["share"]["value"] > 0 == entities["conditions"]["corrupt"]["share"]["value"]
-    assert entities["verdicts"]["corrupt_is_missing"]["holds"] is True
+    assert entities["checks"]["corrupt_is_missing"]["holds"] is True
     assert entities["conditions"]["corrupt"] | {"pictures": 0} == entities["conditions"]["missing"] | {
         "pictures": 0
     }
     shown = capsys.readouterr()
-    assert "pictures on the witness stand: 4 posts" in shown.out
-    assert "not called: 1 without a picture, 1 with an unreadable one, 0 not in the sample" in shown.out
+    assert "robustness to pictures: 4 posts" in shown.out
+    assert "left out: 1 without a picture, 1 with an unreadable one, 0 not in the sample" in shown.out
     assert "holds: a corrupt picture is reported unreadable" in shown.out
     rows = [line.split()[0] for line in shown.out.splitlines() if line.split()]
     assert [rows.count(name) for name in NAMES[:-1]] == [3] * (len(NAMES) - 1)
-    assert "pictures: 4 posts, each under 9 conditions: own, swapped" in shown.err
+    assert "robustness: 4 posts, each under 9 conditions: original, mismatched" in shown.err
     assert shown.out.splitlines()[-1].startswith("strict P")  # the usual figures come last
 
 
@@ -114,30 +114,30 @@ def test_it_is_what_extract_says_of_such_posts(models, data):
     own = mean(lambda line: str(data.parent / line["image"]))
     grey = mean(lambda line: str(data.parent / "grey.bmp"))
     for name in own:
-        assert entities["own"]["found"][name]["value"] == pytest.approx(own[name], abs=2e-6)
-        change = entities["blank"]["found"][name]["change"]["value"]
+        assert entities["original"]["predicted"][name]["value"] == pytest.approx(own[name], abs=2e-6)
+        change = entities["blank"]["predicted"][name]["change"]["value"]
         assert change == pytest.approx(grey[name] - own[name], abs=2e-6)
         assert abs(change) > 1e-5  # the tiny model does look at its picture
 
 
-def test_relations_of_given_pairs(models, data, capsys):
-    witness = figures(models / "both", data)
-    assert list(witness) == ["posts", "seed", "alt_text", "entities", "relations"]
-    relations = witness["relations"]
+def test_relations_of_gold_pairs(models, data, capsys):
+    robustness = figures(models / "both", data)
+    assert list(robustness) == ["posts", "seed", "alt_text", "entities", "relations"]
+    relations = robustness["relations"]
     assert relations["posts"] == 2
-    usual = json.loads((data.parent / "figures.json").read_text(encoding="utf-8"))["relations"]["given_pairs"]
-    assert relations["conditions"]["own"]["f1"] == usual["overall"]["f1"]
-    assert relations["conditions"]["own"]["strict_f1"] is None
+    usual = json.loads((data.parent / "figures.json").read_text(encoding="utf-8"))["relations"]["gold_pairs"]
+    assert relations["conditions"]["original"]["f1"] == usual["overall"]["f1"]
+    assert relations["conditions"]["original"]["strict_f1"] is None
     assert relations["conditions"]["corrupt"]["pictures"]["unreadable"] == 2
-    assert relations["verdicts"]["corrupt_is_missing"]["holds"] is True
-    assert relations["conditions"]["blank"]["asked"]["epistemic"]["posts"] == 2
-    assert "relations of given pairs, 2 posts" in capsys.readouterr().out
+    assert relations["checks"]["corrupt_is_missing"]["holds"] is True
+    assert relations["conditions"]["blank"]["same_items"]["epistemic"]["posts"] == 2
+    assert "relations of gold pairs, 2 posts" in capsys.readouterr().out
 
 
 def test_a_relation_folder_alone(models, data):
-    witness = figures(models / "relations", data)
-    assert witness["relations"]["verdicts"]["corrupt_is_missing"]["holds"] is True
-    assert witness["relations"]["conditions"]["own"]["pictures"]["read"] == 2
+    robustness = figures(models / "relations", data)
+    assert robustness["relations"]["checks"]["corrupt_is_missing"]["holds"] is True
+    assert robustness["relations"]["conditions"]["original"]["pictures"]["read"] == 2
 
 
 def test_alt_texts_may_be_hidden(models, data):
@@ -145,35 +145,35 @@ def test_alt_texts_may_be_hidden(models, data):
     assert (seen["alt_text"], hidden["alt_text"]) == (True, False)
     assert list(hidden["entities"]["conditions"]) == NAMES[:-1]
     # With the alt text gone, no picture is what the text alone was.
-    missing, text = hidden["entities"]["conditions"]["missing"], seen["entities"]["conditions"]["text"]
-    assert missing["found"]["epistemic"]["value"] == text["found"]["epistemic"]["value"]
+    missing, text = hidden["entities"]["conditions"]["missing"], seen["entities"]["conditions"]["text_only"]
+    assert missing["predicted"]["epistemic"]["value"] == text["predicted"]["epistemic"]["value"]
 
 
 def test_a_sample_is_fixed_by_the_seed(models, data):
     one = figures(models / "tagger", data, "--sample", "3", "--seed", "1")
     assert one == figures(models / "tagger", data, "--sample", "3", "--seed", "1")
-    assert one["posts"]["witnesses"] == 3
+    assert one["posts"]["evaluated"] == 3
     assert one["posts"]["not_in_sample"] == 1
 
 
 def test_a_model_without_evidence(models, data, capsys):
     entities = figures(models / "plain", data)["entities"]
-    assert entities["verdicts"]["uncertainty_never_falls"]["holds"] is None
-    assert entities["conditions"]["blank"]["asked"]["aleatoric"]["change"]["value"] is None
-    assert entities["conditions"]["blank"]["asked"]["confidence"]["change"]["value"] is not None
-    assert "cannot be told: fused uncertainty" in capsys.readouterr().out
+    assert entities["checks"]["uncertainty_never_falls"]["holds"] is None
+    assert entities["conditions"]["blank"]["same_items"]["aleatoric"]["change"]["value"] is None
+    assert entities["conditions"]["blank"]["same_items"]["confidence"]["change"]["value"] is not None
+    assert "not decided by these data: fused uncertainty" in capsys.readouterr().out
 
 
 def test_a_model_that_looks_at_no_pictures(models, data):
     entities = figures(models / "blind", data)["entities"]
-    assert entities["verdicts"]["corrupt_is_missing"]["holds"] is None
+    assert entities["checks"]["corrupt_is_missing"]["holds"] is None
     assert {c["flipped"]["value"] for c in entities["conditions"].values()} == {0}
 
 
 def test_every_text_is_encoded_once_for_all_conditions(models, data, monkeypatch):
     from twofold.corpora import open_corpus
-    from twofold.robustness.conditions import call
-    from twofold.robustness.evaluation import examine
+    from twofold.robustness.conditions import sample_posts
+    from twofold.robustness.evaluation import evaluate_conditions
 
     extractor = Extractor(twofold.model_folder.folder.open_folder(models / "tagger"))
     rows = []
@@ -183,7 +183,7 @@ def test_every_text_is_encoded_once_for_all_conditions(models, data, monkeypatch
         "text",
         lambda self, ids, mask: rows.append(len(ids)) or text(self, ids, mask),
     )
-    examine(extractor, call(list(open_corpus(data))).witnesses)
+    evaluate_conditions(extractor, sample_posts(list(open_corpus(data))).posts)
     assert sum(rows) == 2  # the one text of all posts, and the one alt text
 
 
@@ -219,5 +219,5 @@ def test_there_must_be_two_pictures_to_exchange(models, tmp_path, capsys):
 def test_without_it_there_is_none_of_it(models, data, capsys, tmp_path):
     target = tmp_path / "x.json"
     assert main(["evaluate", str(models / "tagger"), str(data), "--json", str(target)]) == 0
-    assert "witness" not in json.loads(target.read_text(encoding="utf-8"))
-    assert "witness" not in capsys.readouterr().out
+    assert "robustness" not in json.loads(target.read_text(encoding="utf-8"))
+    assert "robustness" not in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Spoiled pictures: the same each time, spoiled as much as is said, and torn ones that nothing can read."""
+"""Perturbed pictures: the same each time, by as much as stated; truncated ones cannot be read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from twofold.errors import PictureError
 from twofold.preprocessing.blank_pictures import GREY, blank
 from twofold.preprocessing.images import FORMATS, PictureSettings, read_picture
-from twofold.robustness.perturbations import COVERED, NOISE, SPOILED, readable, spoiled, torn
+from twofold.robustness.perturbations import NOISE, OCCLUDED_AREA, PERTURBATIONS, perturb, readable, truncated
 
 
 def picture(size=(120, 80), colour=(255, 0, 0), kind="PNG"):
@@ -24,21 +24,21 @@ def pixels(data):
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), np.float64)
 
 
-@pytest.mark.parametrize("how", SPOILED)
-def test_the_same_key_spoils_alike(how, tmp_path):
+@pytest.mark.parametrize("how", PERTURBATIONS)
+def test_the_same_key_perturbs_alike(how, tmp_path):
     (tmp_path / "a.png").write_bytes(picture())
-    assert spoiled(how, picture(), "1") == spoiled(how, tmp_path / "a.png", "1")
-    assert pixels(spoiled(how, picture((900, 300)), "1")).shape == (171, 512, 3)
+    assert perturb(how, picture(), "1") == perturb(how, tmp_path / "a.png", "1")
+    assert pixels(perturb(how, picture((900, 300)), "1")).shape == (171, 512, 3)
 
 
 @pytest.mark.parametrize("how", ["noisy", "occluded"])
-def test_another_key_spoils_otherwise(how):
-    assert spoiled(how, picture(), "1") != spoiled(how, picture(), "2")
+def test_another_key_perturbs_otherwise(how):
+    assert perturb(how, picture(), "1") != perturb(how, picture(), "2")
 
 
 def test_noise_has_the_spread_that_is_said():
     # Of a mid-grey picture half of the values are cut at neither end up to 0.5 / 0.38 standard deviations.
-    values = pixels(spoiled("noisy", picture(colour=(128, 128, 128)), "1"))
+    values = pixels(perturb("noisy", picture(colour=(128, 128, 128)), "1"))
     middle = np.abs(values - 128) < 60
     part = {0.38: 0.464}[NOISE]  # P(|z| < 60 / (255 · 0.38)), normal
     assert middle.mean() == pytest.approx(part, abs=0.01)
@@ -48,15 +48,15 @@ def test_blur_keeps_the_mean_and_takes_detail():
     board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
     out = io.BytesIO()
     Image.fromarray(board).convert("RGB").save(out, "PNG")
-    values = pixels(spoiled("blurred", out.getvalue(), "1"))
+    values = pixels(perturb("blurred", out.getvalue(), "1"))
     assert values.mean() == pytest.approx(127.5, abs=2)
     assert values.std() < 20 < board.std()
 
 
 def test_the_covered_part_is_as_large_as_is_said():
-    values = pixels(spoiled("occluded", picture((200, 100)), "1"))
+    values = pixels(perturb("occluded", picture((200, 100)), "1"))
     covered = (values == GREY).all(2)
-    assert covered.mean() == pytest.approx(COVERED, abs=0.01)
+    assert covered.mean() == pytest.approx(OCCLUDED_AREA, abs=0.01)
     assert (values[~covered] == (255, 0, 0)).all()
 
 
@@ -69,22 +69,22 @@ def test_a_blank_picture_is_read_and_holds_one_colour():
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("size", [(1, 1), (60, 90)])
-def test_a_torn_file_of_any_format_cannot_be_read(kind, size, tmp_path):
+def test_a_truncated_file_of_any_format_cannot_be_read(kind, size, tmp_path):
     data = picture(size, kind=kind)
     (tmp_path / "a").write_bytes(data)
     assert readable(data)
-    assert torn(data) == torn(tmp_path / "a") == data[: len(data) // 2]
-    assert not readable(torn(data))
+    assert truncated(data) == truncated(tmp_path / "a") == data[: len(data) // 2]
+    assert not readable(truncated(data))
     with pytest.raises(PictureError):
-        read_picture(torn(data), PictureSettings())
+        read_picture(truncated(data), PictureSettings())
 
 
-def test_more_is_torn_off_where_the_picture_is_in_the_first_half():
+def test_more_is_cut_off_where_the_picture_is_in_the_first_half():
     data = picture() + b"\0" * 100_000
     assert readable(data[: len(data) // 2])
-    assert not readable(torn(data))
+    assert not readable(truncated(data))
 
 
-def test_what_cannot_be_read_cannot_be_spoiled():
+def test_what_cannot_be_read_cannot_be_perturbed():
     with pytest.raises(PictureError):
-        spoiled("noisy", b"no picture", "1")
+        perturb("noisy", b"no picture", "1")

@@ -54,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
     parser.add_argument("--report", type=Path, metavar="HTML", help="with --trust: also a page to look at")
     _add_shift_options(parser.add_argument_group("foreign data (with --trust): does the model notice?"))
-    _add_robustness_options(parser.add_argument_group("sources on the witness stand"))
+    _add_robustness_options(parser.add_argument_group("robustness to pictures"))
     add_model_options(parser, model=False)
 
 
@@ -258,7 +258,7 @@ class _Evaluated:
             "seconds": round(seconds, 2),
             **({"trust": self._result.trust_record()} if self._trust else {}),
             **({"domain_shift": [item.record() for item in self.shifts]} if self.shifts else {}),
-            **({"witness": self._robustness.record()} if self._robustness else {}),
+            **({"robustness": self._robustness.record()} if self._robustness else {}),
         }
 
     def show(self) -> None:

@@ -14,5 +14,5 @@ def relation_trust_lines(reports: Sequence[RelationTrustReport]) -> Iterator[str
     for item in reports:
         yield from trust_lines(item.report, item.title, [ALL])
         if item.not_annotated:
-            yield f"not judged, for nothing was annotated of the pair: {item.not_annotated} more"
+            yield f"not scored: {item.not_annotated} more, whose pairs are not annotated"
         yield ""

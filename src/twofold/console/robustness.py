@@ -7,72 +7,74 @@ from collections.abc import Iterator, Mapping
 
 from twofold.evaluation.bootstrap import Interval
 from twofold.evaluation.paired_bootstrap import Difference
-from twofold.robustness.report import OWN, Change, ConditionFigures, Verdict, WitnessReport
+from twofold.robustness.condition_results import ORIGINAL
+from twofold.robustness.report import Change, Check, ConditionMetrics, RobustnessReport
 from twofold.scoring.robustness import RobustnessResult
 
-_HOLDS = {True: "holds", False: "DOES NOT HOLD", None: "cannot be told"}
+_HOLDS = {True: "holds", False: "DOES NOT HOLD", None: "not decided by these data"}
 
 
 def robustness_lines(result: RobustnessResult) -> Iterator[str]:
     """Everything a person should look at first, per cent."""
-    called = result.sample
-    left = (called.without, called.unreadable, called.passed_over)
-    yield f"pictures on the witness stand: {len(called.witnesses)} posts"
-    yield "not called: {} without a picture, {} with an unreadable one, {} not in the sample".format(*left)
-    yield "changes are from the own picture; [95 % over posts]; what the figures mean: docs/confidence.md"
+    sample = result.sample
+    left = (sample.without_picture, sample.unreadable, sample.not_in_sample)
+    yield f"robustness to pictures: {len(sample.posts)} posts"
+    yield "left out: {} without a picture, {} with an unreadable one, {} not in the sample".format(*left)
+    yield "changes are from the original picture; [95 % over posts]; terms: docs/confidence.md"
     for what, report in result.reports.items():
         yield ""
         yield from _report(what, report)
     yield ""
 
 
-def _report(what: str, report: WitnessReport) -> Iterator[str]:
-    figures = report.conditions
-    told = "entities" if what == "entities" else "relations of given pairs"
-    yield f"{told}, {report.posts} posts, per cent"
-    yield f"{'picture':10} {'F1':>5} {'change':20}  {'strict':8} {'flipped':17} {'own changed':12} its share"
-    yield from (f"{name:10} {_outcome(name, figures[name])}" for name in figures)
+def _report(what: str, report: RobustnessReport) -> Iterator[str]:
+    metrics = report.conditions
+    title = "entities" if what == "entities" else "relations of gold pairs"
+    yield f"{title}, {report.posts} posts, per cent"
+    yield f"{'picture':11} {'F1':>5} {'change':20}  {'strict':8} {'flipped':17} {'changed':12} its share"
+    yield from (f"{name:11} {_outcome(name, metrics[name])}" for name in metrics)
     yield ""
-    yield f"uncertainty of the same {_SAME[what]}, mean over posts, times 1000"
-    yield from _uncertainties({name: condition.asked for name, condition in figures.items()})
+    yield f"uncertainty of the same items ({_SAME[what]}), mean over posts, times 1000"
+    yield from _uncertainties({name: condition.same_items for name, condition in metrics.items()})
     yield ""
-    yield f"uncertainty of the {what} that are found, times 1000"
-    yield from _uncertainties({name: condition.found for name, condition in figures.items()})
+    yield f"uncertainty of the {what} predicted under each condition, times 1000"
+    yield from _uncertainties({name: condition.predicted for name, condition in metrics.items()})
     yield ""
-    apart = (f"{name} {_percent(value)}" for name, value in report.told_apart.items())
-    yield f"AUROC of the picture's own uncertainty, another's against the own: {', '.join(apart)}"
-    for verdict in report.verdicts.values():
-        yield from _verdict(verdict)
+    apart = (f"{name} {_percent(value)}" for name, value in report.mismatch_auroc.items())
+    yield f"AUROC of the picture's own uncertainty as a detector of mismatched pictures: {', '.join(apart)}"
+    for check in report.checks.values():
+        yield from _check(check)
 
 
 _SAME = {
-    "entities": "questions (entities found with the own picture)",
-    "relations": "questions (every given pair)",
+    "entities": "entities predicted with the original picture",
+    "relations": "every gold pair",
 }
 
 
-def _outcome(name: str, figures: ConditionFigures) -> str:
-    own = "–" if figures.strict_f1 is None else f"{100 * figures.strict_f1:.2f}"
+def _outcome(name: str, metrics: ConditionMetrics) -> str:
+    own = "–" if metrics.strict_f1 is None else f"{100 * metrics.strict_f1:.2f}"
     cells = [f"{'–':20} ", f"{own:8}", f"{'–':17}", f"{'–':12}"]
-    if name != OWN:
-        strict = figures.strict_f1_change
+    if name != ORIGINAL:
+        strict = metrics.strict_f1_change
         cells = [
-            f"{_signed(figures.f1_change):20} ",
+            f"{_signed(metrics.f1_change):20} ",
             f"{'–' if strict is None else f'{100 * strict.value:+.2f}':8}",
-            f"{_percent(figures.flipped):17}",
-            f"{_number(figures.changed.value):12}",
+            f"{_percent(metrics.flipped):17}",
+            f"{_number(metrics.changed.value):12}",
         ]
-    return " ".join([f"{100 * figures.f1:5.2f}", *cells, _number(figures.share.value)])
+    return " ".join([f"{100 * metrics.f1:5.2f}", *cells, _number(metrics.share.value)])
 
 
 def _uncertainties(rows: Mapping[str, Mapping[str, Change]]) -> Iterator[str]:
     measures = ("aleatoric", "epistemic", "confidence")
-    yield f"{'picture':10} " + " ".join(f"{name:28}" for name in measures) + " posts"
+    yield f"{'picture':11} " + " ".join(f"{name:28}" for name in measures) + " posts"
     for name, row in rows.items():
         cells = [
-            f"{1000 * row[m].value:.1f}" if name == OWN else _thousandths(row[m].change) for m in measures
+            f"{1000 * row[m].value:.1f}" if name == ORIGINAL else _thousandths(row[m].change)
+            for m in measures
         ]
-        yield f"{name:10} " + " ".join(f"{cell:28}" for cell in cells) + f" {row['confidence'].posts}"
+        yield f"{name:11} " + " ".join(f"{cell:28}" for cell in cells) + f" {row['confidence'].posts}"
 
 
 def _thousandths(change: Interval) -> str:
@@ -82,12 +84,12 @@ def _thousandths(change: Interval) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def _verdict(verdict: Verdict) -> Iterator[str]:
-    yield f"{_HOLDS[verdict.holds]}: {verdict.claim}"
-    yield from (f"    {name:28} {_figure(value)}" for name, value in verdict.figures.items())
+def _check(check: Check) -> Iterator[str]:
+    yield f"{_HOLDS[check.holds]}: {check.claim}"
+    yield from (f"    {name:28} {_interval(value)}" for name, value in check.metrics.items())
 
 
-def _figure(value: Interval) -> str:
+def _interval(value: Interval) -> str:
     if not math.isfinite(value.value):
         return "–"
     if not math.isfinite(value.low):

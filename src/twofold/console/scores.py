@@ -61,19 +61,19 @@ def _entity_lines(scores: EntityScorer) -> Iterator[str]:
 def _relation_lines(found: RelationScorer) -> Iterator[str]:
     scores, error = found.gold_pairs, found.calibration_error()
     width = max([12, *map(len, scores.relations)])
-    yield f"{'given pairs':{width}}      P      R     F1   gold  found"
+    yield f"{'gold pairs':{width}}      P      R     F1   gold  found"
     for name, score in scores.relations.items():
         yield f"{name:{width}} {_columns(score)} {score.gold:6} {score.predicted:6}"
     yield ""
     if error is not None:
         yield f"calibration error of the confidences of relations {100 * error:.2f}"
     accuracy = f"accuracy {100 * scores.accuracy:.2f} of {scores.pairs} pairs in {found.posts} posts"
-    yield f"given pairs {_named(scores.overall)} {accuracy}"
+    yield f"gold pairs {_named(scores.overall)} {accuracy}"
     if found.end_to_end is not None:
         for way, score in found.end_to_end._asdict().items():
             yield f"end to end, {_COUNTED[way]}: {_named(score)}"
         reach, total = found.both_arguments_found, found.end_to_end.boundaries.gold
-        yield f"end to end, {reach} of {total} gold triples have both ends among the entities found"
+        yield f"end to end, {reach} of {total} gold triples have both arguments among the entities found"
 
 
 def _columns(score: SpanScore) -> str:

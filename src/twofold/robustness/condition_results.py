@@ -1,9 +1,9 @@
-"""What a model said of posts under one condition of their pictures, as arrays, gathered post by post.
+"""Predictions for posts under one condition of their pictures, as arrays, collected post by post.
 
-Two ways to look at uncertainty. ``found``: of what was predicted under the condition, as a user sees it;
-what is predicted may be something else than with the post's own picture. ``asked``: of the same question each
-time; for entities, of those found with the own picture, judged again; for relations, of every given pair. The
-picture's share and its own uncertainty are those of the same questions.
+Uncertainty is measured on two sets of items. ``predicted``: what the model predicts under the condition, as a
+user sees it, which may differ from the predictions with the original picture. ``same_items``: the same items
+under every condition; entities predicted with the original picture, scored again, and every gold pair of
+relations. The picture's share and the uncertainty of its own distribution are those of the same items.
 
 It does not know models or pictures. Shape letters: N posts.
 """
@@ -23,26 +23,29 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Item = Entity | Relation
 
-PICTURE_SOURCES = ("picture", "whole", "crops", "objects", "ocr")
-"""Sources that come from a picture."""
-SPREADS = ("aleatoric", "epistemic", "total")
+CONDITIONS = ("original", "mismatched", "blank", "missing", "corrupt", "text_only")
+ORIGINAL, MISMATCHED, BLANK, MISSING, CORRUPT, TEXT_ONLY = CONDITIONS
+"""Names of conditions; those of perturbations are in `perturbations`."""
+PICTURE_MODALITIES = ("picture", "whole", "crops", "objects", "ocr")
+"""Modalities that come from the picture."""
+UNCERTAINTIES = ("aleatoric", "epistemic", "total")
 """Uncertainties; ``total`` is the sum of the two."""
-MEASURES = ("confidence", *SPREADS)
+MEASURES = ("confidence", *UNCERTAINTIES)
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
+class ConditionResults:
     """N posts under one condition.
 
     Attributes:
         status: (N,) what became of the picture.
-        counts: (3, N) right, predicted, gold; every gold span counts.
+        counts: (3, N) correct, predicted, gold; every gold span counts.
         strict: (3, N) likewise with well-formed gold only; None for relations.
-        overlap: (3, N) predictions made with the own picture and here, with the own one only, here only.
-        found: (N,) by measure, mean over what was predicted in a post; nan where there is nothing.
-        asked: (N,) by measure, mean over the same questions.
-        share: (N,) part of the evidence that came from the picture; 0 where it took no part, nan where
-            nothing was asked or the model has no evidence.
+        overlap: (3, N) predictions with the original picture and here, with the original only, here only.
+        predicted: (N,) by measure, mean over what is predicted in a post; nan where nothing is.
+        same_items: (N,) by measure, mean over the same items.
+        share: (N,) share of the picture in the score; 0 where it took no part, nan where there are no items
+            or the model has no evidence.
         picture: (N,) by uncertainty, that of the picture's own distribution; nan where it took no part.
     """
 
@@ -50,14 +53,14 @@ class Stand:
     counts: Counts
     strict: Counts | None
     overlap: Counts
-    found: Mapping[str, Floats]
-    asked: Mapping[str, Floats]
+    predicted: Mapping[str, Floats]
+    same_items: Mapping[str, Floats]
     share: Floats
     picture: Mapping[str, Floats]
 
 
-class StandCollector:
-    """Gathers posts of one condition."""
+class ConditionCollector:
+    """Collects posts of one condition."""
 
     def __init__(self) -> None:
         self._rows: list[_Row] = []
@@ -65,21 +68,21 @@ class StandCollector:
     def add(
         self,
         gold: Mapping[Hashable, bool],
-        own: Collection[Hashable],
-        found: Mapping[Hashable, Item],
-        asked: Sequence[Item],
+        original: Collection[Hashable],
+        predicted: Mapping[Hashable, Item],
+        same_items: Sequence[Item],
         status: PictureStatus,
     ) -> None:
         """Take in one post.
 
         Args:
-            gold: what is right, and whether it is well formed.
-            own: what was predicted with the own picture.
-            found: what was predicted here.
-            asked: what is said here of the same questions.
+            gold: gold items, and whether each is well formed.
+            original: predicted with the original picture.
+            predicted: predicted under the condition.
+            same_items: the same items, with their confidence and uncertainty under the condition.
             status: what became of the picture.
         """
-        here, before = set(found), set(own)
+        here, before = set(predicted), set(original)
         strict = {key for key, well_formed in gold.items() if well_formed}
         self._rows.append(
             _Row(
@@ -87,25 +90,25 @@ class StandCollector:
                 (len(here & gold.keys()), len(here), len(gold)),
                 (len(here & strict), len(here), len(strict)),
                 (len(here & before), len(before - here), len(here - before)),
-                _means(list(found.values())),
-                _means(asked),
-                _mean([_share(item) for item in asked if item.sources]),
-                _pictured(asked),
+                _means(list(predicted.values())),
+                _means(same_items),
+                _mean([_share(item) for item in same_items if item.sources]),
+                _pictured(same_items),
             )
         )
 
-    def stand(self, strict: bool = True) -> Stand:
-        """All that was gathered; ``strict`` whether being well formed means anything."""
+    def results(self, strict: bool = True) -> ConditionResults:
+        """Everything collected so far; ``strict`` whether to count well-formed gold apart."""
         rows = self._rows
-        return Stand(
+        return ConditionResults(
             np.array([row.status for row in rows], np.str_),
             _columns([row.counts for row in rows]),
             _columns([row.strict for row in rows]) if strict else None,
             _columns([row.overlap for row in rows]),
-            _by_name(MEASURES, [row.found for row in rows]),
-            _by_name(MEASURES, [row.asked for row in rows]),
+            _by_name(MEASURES, [row.predicted for row in rows]),
+            _by_name(MEASURES, [row.same_items for row in rows]),
             np.array([row.share for row in rows], np.float64),
-            _by_name(SPREADS, [row.picture for row in rows]),
+            _by_name(UNCERTAINTIES, [row.picture for row in rows]),
         )
 
 
@@ -115,8 +118,8 @@ class _Row:
     counts: tuple[int, int, int]
     strict: tuple[int, int, int]
     overlap: tuple[int, int, int]
-    found: tuple[float, ...]
-    asked: tuple[float, ...]
+    predicted: tuple[float, ...]
+    same_items: tuple[float, ...]
     share: float
     picture: tuple[float, ...]
 
@@ -131,25 +134,25 @@ def _by_name(names: Sequence[str], rows: Sequence[tuple[float, ...]]) -> dict[st
 
 
 def _means(items: Sequence[Item]) -> tuple[float, ...]:
-    """Mean of each of `MEASURES`; nan of those that nothing has."""
+    """Mean of each of `MEASURES`; nan where no item has it."""
     sure = _mean([item.confidence for item in items if item.confidence is not None])
-    return sure, *_spreads([item.uncertainty for item in items if item.uncertainty is not None])
+    return sure, *_uncertainty_means([item.uncertainty for item in items if item.uncertainty is not None])
 
 
-def _spreads(parts: Sequence[Uncertainty | SourceEvidence]) -> tuple[float, float, float]:
+def _uncertainty_means(parts: Sequence[Uncertainty | SourceEvidence]) -> tuple[float, float, float]:
     aleatoric, epistemic = _mean([p.aleatoric for p in parts]), _mean([p.epistemic for p in parts])
     return aleatoric, epistemic, aleatoric + epistemic
 
 
 def _pictured(items: Sequence[Item]) -> tuple[float, ...]:
-    return _spreads(
-        [item.sources[name] for item in items for name in PICTURE_SOURCES if name in item.sources]
+    return _uncertainty_means(
+        [item.sources[name] for item in items for name in PICTURE_MODALITIES if name in item.sources]
     )
 
 
 def _share(item: Item) -> float:
-    """Part of all sources that come from the picture."""
-    return sum(item.sources[name].share for name in PICTURE_SOURCES if name in item.sources)
+    """Share of all modalities that come from the picture."""
+    return sum(item.sources[name].share for name in PICTURE_MODALITIES if name in item.sources)
 
 
 def _mean(values: Sequence[float]) -> float:

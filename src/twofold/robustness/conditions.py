@@ -1,8 +1,8 @@
-"""The conditions that a post is read under: with its own picture, with a wrong one, a spoiled one, with none.
+"""Conditions of a post's picture: the original, a mismatched, blank, perturbed, missing or corrupt one.
 
-Text and, unless hidden, alt text stay. What was found in a picture beforehand (`Post.regions`) goes with the
-picture: another post's has that post's, a spoiled one keeps its own, where there is nothing to be seen there
-is none. All is fixed by a seed and the posts. It does not know models.
+Text and, unless hidden, alt text stay. Regions (`Post.regions`) go with the picture: a mismatched picture
+brings those of its own post, a perturbed one keeps its regions, blank, corrupt and missing ones have none. A
+seed and the posts determine everything. It does not know models.
 """
 
 from __future__ import annotations
@@ -16,49 +16,55 @@ from twofold.errors import DataError, PictureError
 from twofold.posts import Post
 from twofold.preprocessing.blank_pictures import blank
 from twofold.preprocessing.images import content_hash
-from twofold.robustness.perturbations import SPOILED, readable, spoiled, torn
+from twofold.robustness.condition_results import (
+    BLANK,
+    CORRUPT,
+    MISMATCHED,
+    MISSING,
+    ORIGINAL,
+    TEXT_ONLY,
+)
+from twofold.robustness.perturbations import PERTURBATIONS, perturb, readable, truncated
 
-OWN, SWAPPED, BLANK, MISSING, CORRUPT, TEXT = "own", "swapped", "blank", "missing", "corrupt", "text"
 
-
-class Witness(NamedTuple):
+class SampledPost(NamedTuple):
     """A post with a picture that can be read.
 
     Attributes:
         post: the post.
-        other: the post whose picture it gets in exchange; never of the same content.
+        other: the post whose picture it gets where pictures are mismatched; never the same picture.
     """
 
     post: Post
     other: Post
 
 
-class Called(NamedTuple):
-    """Posts called to the stand, and why the others were not.
+class Sample(NamedTuple):
+    """Posts to evaluate, and why others are left out.
 
     Attributes:
-        witnesses: in the order of their posts.
-        without: posts that have no picture.
+        posts: in the order of the data.
+        without_picture: posts that have no picture.
         unreadable: posts whose own picture cannot be read.
-        passed_over: posts that were not drawn into the sample.
+        not_in_sample: posts that were not drawn into the sample.
     """
 
-    witnesses: list[Witness]
-    without: int
+    posts: list[SampledPost]
+    without_picture: int
     unreadable: int
-    passed_over: int
+    not_in_sample: int
 
 
-def call(posts: Sequence[Post], seed: int = 0, sample: int | None = None) -> Called:
-    """Choose posts and who exchanges pictures with whom.
+def sample_posts(posts: Sequence[Post], seed: int = 0, sample: int | None = None) -> Sample:
+    """Choose posts, and the mismatched picture of each.
 
     Args:
         posts: any.
-        seed: of the exchange, and of the sample.
+        seed: of both choices.
         sample: posts to choose at most, drawn from those whose pictures can be read; None for all.
 
     Raises:
-        DataError: no two different pictures are there to be exchanged.
+        DataError: there are no two different pictures.
     """
     pictured = [post for post in posts if post.image is not None]
     seen = [(post, key) for post in pictured if (key := _key(post)) is not None]
@@ -67,9 +73,9 @@ def call(posts: Sequence[Post], seed: int = 0, sample: int | None = None) -> Cal
         numbers = sorted(Random(f"sample {seed}").sample(range(len(seen)), sample))
         chosen = [seen[i] for i in numbers]
     others = derangement([key for _, key in chosen], seed)
-    witnesses = [Witness(post, chosen[other][0]) for (post, _), other in zip(chosen, others, strict=True)]
+    sampled = [SampledPost(post, chosen[other][0]) for (post, _), other in zip(chosen, others, strict=True)]
     left = len(posts) - len(pictured), len(pictured) - len(seen), len(seen) - len(chosen)
-    return Called(witnesses, *left)
+    return Sample(sampled, *left)
 
 
 def derangement(keys: Sequence[str], seed: int = 0) -> list[int]:
@@ -87,12 +93,12 @@ def derangement(keys: Sequence[str], seed: int = 0) -> list[int]:
     if len(groups) < 2:
         raise DataError(
             f"{len(keys)} posts with a picture that can be read, {len(groups)} of them different",
-            expected="two different pictures at least, to exchange",
+            expected="two different pictures at least, to mismatch them",
             do="give the folder of the pictures with --images",
         )
     line = [i for group in groups.values() for i in group]
     largest = max(groups.values(), key=len)
-    if 2 * len(largest) > len(line):  # too many of one kind for all to be exchanged one to one
+    if 2 * len(largest) > len(line):  # too many of one kind for one-to-one swaps
         rest = [i for i in line if keys[i] != keys[largest[0]]]
         return [(rest if key == keys[largest[0]] else largest)[i % len(rest)] for i, key in enumerate(keys)]
     # Equal ones lie together, so that as many places on as the longest run, there is always another.
@@ -101,39 +107,49 @@ def derangement(keys: Sequence[str], seed: int = 0) -> list[int]:
 
 
 def conditions(posts: Sequence[Post]) -> tuple[str, ...]:
-    """Names of the conditions for these posts, ``own`` first; ``text`` only where any has an alt text."""
+    """Names of the conditions for these posts, ``original`` first; ``text_only`` where one has alt text."""
     described = any(post.alt_text for post in posts)
-    return (OWN, SWAPPED, BLANK, *SPOILED, MISSING, CORRUPT, *((TEXT,) if described else ()))
+    return (
+        ORIGINAL,
+        MISMATCHED,
+        BLANK,
+        *PERTURBATIONS,
+        MISSING,
+        CORRUPT,
+        *((TEXT_ONLY,) if described else ()),
+    )
 
 
-def placed(witness: Witness, condition: str) -> Post:
+def under_condition(sampled: SampledPost, condition: str) -> Post:
     """A post under a condition.
 
     Raises:
         PictureError: its picture could be read before and can no longer.
     """
-    post = witness.post
-    if condition in SPOILED and post.image is not None:
-        return replace(post, image=spoiled(condition, post.image, str(post.id)))
-    return _PLACED[condition](witness)
+    post = sampled.post
+    if condition in PERTURBATIONS and post.image is not None:
+        return replace(post, image=perturb(condition, post.image, str(post.id)))
+    return _CONDITIONS[condition](sampled)
 
 
-def _bare(witness: Witness) -> Post:
-    return replace(witness.post, image=None, regions=None)
+def _without_picture(sampled: SampledPost) -> Post:
+    return replace(sampled.post, image=None, regions=None)
 
 
-def _torn(witness: Witness) -> Post:
-    image = witness.post.image
-    return replace(witness.post, image=torn(image) if image is not None else None, regions=None)
+def _truncated(sampled: SampledPost) -> Post:
+    image = sampled.post.image
+    return replace(sampled.post, image=truncated(image) if image is not None else None, regions=None)
 
 
-_PLACED: dict[str, Callable[[Witness], Post]] = {
-    OWN: lambda witness: witness.post,
-    SWAPPED: lambda witness: replace(witness.post, image=witness.other.image, regions=witness.other.regions),
-    BLANK: lambda witness: replace(witness.post, image=blank(), regions=None),
-    MISSING: _bare,
-    CORRUPT: _torn,
-    TEXT: lambda witness: replace(_bare(witness), alt_text=None),
+_CONDITIONS: dict[str, Callable[[SampledPost], Post]] = {
+    ORIGINAL: lambda sampled: sampled.post,
+    MISMATCHED: lambda sampled: replace(
+        sampled.post, image=sampled.other.image, regions=sampled.other.regions
+    ),
+    BLANK: lambda sampled: replace(sampled.post, image=blank(), regions=None),
+    MISSING: _without_picture,
+    CORRUPT: _truncated,
+    TEXT_ONLY: lambda sampled: replace(_without_picture(sampled), alt_text=None),
 }
 
 

@@ -1,7 +1,7 @@
-"""Reads posts under every condition and compares what is said of them.
+"""Predicts posts under every condition of their pictures, and collects the predictions.
 
-All conditions of a post are read together, so that a text is encoded once for all of them, on the path that
-all use of a model goes through. It does not know figures.
+All conditions of a post are predicted together, so that its text is encoded once, on the path that every use
+of the model takes. It does not know metrics.
 """
 
 from __future__ import annotations
@@ -16,35 +16,45 @@ from numpy.typing import NDArray
 from twofold.evaluation.relations import NONE
 from twofold.pipeline import Extractor
 from twofold.posts import PictureStatus, Post
-from twofold.robustness.condition_results import Item, Stand, StandCollector
-from twofold.robustness.conditions import CORRUPT, MISSING, OWN, Witness, conditions, placed
+from twofold.robustness.condition_results import (
+    CORRUPT,
+    MISSING,
+    ORIGINAL,
+    ConditionCollector,
+    ConditionResults,
+    Item,
+)
+from twofold.robustness.conditions import SampledPost, conditions, under_condition
 
 
-class Testimony(NamedTuple):
-    """What was said of entities, or of relations between given pairs.
+class TaskResults(NamedTuple):
+    """Predictions of entities, or of relations of gold pairs.
 
     Attributes:
-        stands: by condition.
-        alike: (N,) True where the same was said with a corrupt picture as with none, see `alike`.
+        conditions: results by condition.
+        same_as_missing: (N,) True where the predictions with a corrupt picture equal those with none.
     """
 
-    stands: dict[str, Stand]
-    alike: NDArray[np.bool_]
+    conditions: dict[str, ConditionResults]
+    same_as_missing: NDArray[np.bool_]
 
 
-class Said(NamedTuple):
-    """Of one post under one condition; see `StandCollector.add`."""
+class ConditionPredictions(NamedTuple):
+    """Predictions for one post under one condition; see `ConditionCollector.add`."""
 
-    found: dict[Hashable, Item]
-    asked: Sequence[Item]
+    predicted: dict[Hashable, Item]
+    same_items: Sequence[Item]
     status: PictureStatus
 
 
-def alike(one: Said, other: Said) -> bool:
-    """Whether the same was found and every number is the same but for `ROUNDING`."""
-    if one.found.keys() != other.found.keys() or len(one.asked) != len(other.asked):
+def equal_predictions(one: ConditionPredictions, other: ConditionPredictions) -> bool:
+    """Whether the same is predicted and every number is the same but for `ROUNDING`."""
+    if one.predicted.keys() != other.predicted.keys() or len(one.same_items) != len(other.same_items):
         return False
-    pairs = [*zip(one.asked, other.asked, strict=True), *((one.found[k], other.found[k]) for k in one.found)]
+    pairs = [
+        *zip(one.same_items, other.same_items, strict=True),
+        *((one.predicted[k], other.predicted[k]) for k in one.predicted),
+    ]
     return all(
         len(a) == len(b) and all(map(_close, a, b)) for a, b in ((_numbers(a), _numbers(b)) for a, b in pairs)
     )
@@ -55,7 +65,7 @@ def _close(a: float, b: float) -> bool:
 
 
 def _numbers(item: Item) -> list[float]:
-    """All that is told of a prediction."""
+    """Every number of a prediction."""
     parts = [item.sources[name] for name in sorted(item.sources)]
     numbers = [value for part in parts for value in (part.share, part.aleatoric, part.epistemic)]
     if item.uncertainty is not None:
@@ -64,107 +74,107 @@ def _numbers(item: Item) -> list[float]:
 
 
 ROUNDING = 1e-5
-"""What the place in a batch may change: sums of float32 are taken in another order there."""
-Speaker = Callable[[Sequence[Sequence[Post]], int], list[list[Said]]]
-"""From posts, each under all conditions (its own picture first), and a batch size to what is said of them."""
+"""What the position in a batch may change: sums of float32 are taken in another order."""
+Predictor = Callable[[Sequence[Sequence[Post]], int], list[list[ConditionPredictions]]]
+"""Predicts posts, each under all conditions (the original picture first), given a batch size."""
 
 
-def examine(
+def evaluate_conditions(
     extractor: Extractor,
-    witnesses: Sequence[Witness],
+    posts: Sequence[SampledPost],
     batch_size: int = 32,
     step: Callable[[int], None] = lambda done: None,
-) -> dict[str, Testimony]:
-    """Examine a model.
+) -> dict[str, TaskResults]:
+    """Predict posts under every condition.
 
     Args:
         extractor: the model.
-        witnesses: posts with gold entities, gold relations, or both.
-        batch_size: posts whose conditions are read together.
-        step: is told how many posts are done.
+        posts: posts with gold entities, gold relations, or both.
+        batch_size: posts whose conditions are predicted together.
+        step: is called with the number of posts done.
 
     Returns:
         ``entities`` and ``relations``, as far as the model finds them and there are posts with gold ones.
     """
-    names = conditions([witness.post for witness in witnesses])
+    names = conditions([item.post for item in posts])
     tasks = {
         "entities": _Task(names, _entities_of(extractor), _gold_entities, strict=True),
         "relations": _Task(names, _relations_of(extractor), _gold_relations, strict=False),
     }
     wanted = {"entities": bool(extractor.types), "relations": bool(extractor.relations)}
-    for begin in range(0, len(witnesses), batch_size):
-        group = witnesses[begin : begin + batch_size]
-        bench = [[placed(witness, name) for name in names] for witness in group]
+    for begin in range(0, len(posts), batch_size):
+        group = posts[begin : begin + batch_size]
+        batch = [[under_condition(item, name) for name in names] for item in group]
         for name, task in tasks.items():
-            task.hear(
-                [row for row in bench if wanted[name] and getattr(row[0], name) is not None], batch_size
-            )
+            task.add([row for row in batch if wanted[name] and getattr(row[0], name) is not None], batch_size)
         step(begin + len(group))
-    return {name: task.testimony() for name, task in tasks.items() if task.posts}
+    return {name: task.results() for name, task in tasks.items() if task.posts}
 
 
 class _Task:
     def __init__(
         self,
         names: Sequence[str],
-        speaker: Speaker,
+        predictor: Predictor,
         gold: Callable[[Post], Mapping[Hashable, bool]],
         strict: bool,
     ) -> None:
-        self._speaker, self._gold, self._strict = speaker, gold, strict
-        self._collectors = {name: StandCollector() for name in names}
-        self._alike: list[bool] = []
+        self._predictor, self._gold, self._strict = predictor, gold, strict
+        self._collectors = {name: ConditionCollector() for name in names}
+        self._same: list[bool] = []
 
     @property
     def posts(self) -> int:
-        return len(self._alike)
+        return len(self._same)
 
-    def hear(self, bench: Sequence[Sequence[Post]], batch_size: int) -> None:
-        """Take in posts, each under all conditions."""
-        if not bench:
+    def add(self, batch: Sequence[Sequence[Post]], batch_size: int) -> None:
+        """Predict posts, each under all conditions."""
+        if not batch:
             return
-        for row, said in zip(bench, self._speaker(bench, batch_size), strict=True):
-            by_name = dict(zip(self._collectors, said, strict=True))
-            gold, own = self._gold(row[0]), by_name[OWN].found.keys()
+        for row, predictions in zip(batch, self._predictor(batch, batch_size), strict=True):
+            by_name = dict(zip(self._collectors, predictions, strict=True))
+            gold, original = self._gold(row[0]), by_name[ORIGINAL].predicted.keys()
             for name, one in by_name.items():
-                self._collectors[name].add(gold, own, *one)
-            self._alike.append(alike(by_name[CORRUPT], by_name[MISSING]))
+                self._collectors[name].add(gold, original, *one)
+            self._same.append(equal_predictions(by_name[CORRUPT], by_name[MISSING]))
 
-    def testimony(self) -> Testimony:
-        stands = {name: collector.stand(self._strict) for name, collector in self._collectors.items()}
-        return Testimony(stands, np.array(self._alike, bool))
+    def results(self) -> TaskResults:
+        conditions = {name: collector.results(self._strict) for name, collector in self._collectors.items()}
+        return TaskResults(conditions, np.array(self._same, bool))
 
 
-def _entities_of(extractor: Extractor) -> Speaker:
-    def speak(bench: Sequence[Sequence[Post]], batch_size: int) -> list[list[Said]]:
-        width = len(bench[0])
-        posts = [post for row in bench for post in row]
-        readings = list(extractor.encode(posts, batch_size=batch_size * width))
-        found = [extraction.entities for extraction in extractor.decode(readings)]
-        own = [found[i - i % width] for i in range(len(posts))]
-        asked = extractor.score_entities(readings, own)
-        said = [
-            Said({(e.start, e.end, e.type): e for e in here}, same, reading.picture.status)
-            for here, same, reading in zip(found, asked, readings, strict=True)
+def _entities_of(extractor: Extractor) -> Predictor:
+    def predict(batch: Sequence[Sequence[Post]], batch_size: int) -> list[list[ConditionPredictions]]:
+        width = len(batch[0])
+        posts = [post for row in batch for post in row]
+        encoded = list(extractor.encode(posts, batch_size=batch_size * width))
+        predicted = [extraction.entities for extraction in extractor.decode(encoded)]
+        original = [predicted[i - i % width] for i in range(len(posts))]
+        same_items = extractor.score_entities(encoded, original)
+        predictions = [
+            ConditionPredictions({(e.start, e.end, e.type): e for e in here}, same, item.picture.status)
+            for here, same, item in zip(predicted, same_items, encoded, strict=True)
         ]
-        return [said[i : i + width] for i in range(0, len(said), width)]
+        return [predictions[i : i + width] for i in range(0, len(predictions), width)]
 
-    return speak
+    return predict
 
 
-def _relations_of(extractor: Extractor) -> Speaker:
-    def speak(bench: Sequence[Sequence[Post]], batch_size: int) -> list[list[Said]]:
-        width = len(bench[0])
-        posts = [post for row in bench for post in row]
-        said = []
+def _relations_of(extractor: Extractor) -> Predictor:
+    def predict(batch: Sequence[Sequence[Post]], batch_size: int) -> list[list[ConditionPredictions]]:
+        width = len(batch[0])
+        posts = [post for row in batch for post in row]
+        predictions = []
         for row in extractor.classify_gold_pairs(posts, batch_size=batch_size * width):
             found: dict[Hashable, Item] = {
                 (i, pair.type): pair for i, pair in enumerate(row.relations) if pair.type != NONE
             }
-            said.append(Said(found, row.relations, row.picture.status if row.picture else "none"))
-        return [said[i : i + width] for i in range(0, len(said), width)]
+            predictions.append(
+                ConditionPredictions(found, row.relations, row.picture.status if row.picture else "none")
+            )
+        return [predictions[i : i + width] for i in range(0, len(predictions), width)]
 
-    return speak
+    return predict
 
 
 def _gold_entities(post: Post) -> Mapping[Hashable, bool]:

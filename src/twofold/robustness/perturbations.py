@@ -1,8 +1,8 @@
-"""Pictures that say nothing, or less than they did: one colour, noise, blur, a covered part, half a file.
+"""Perturbed pictures: noise, blur, an occluded part; and truncated files, which cannot be read.
 
-The same picture under the same key is always spoiled alike. Strengths follow the severest step of
-ImageNet-C (Hendrycks & Dietterich 2019) for noise and blur; whatever the size, what they do to a picture is
-the same. It does not know posts.
+The same picture under the same key is always perturbed alike. Strengths follow the severest step of
+ImageNet-C (Hendrycks & Dietterich 2019) for noise and blur; their effect does not depend on
+the size of the picture. It does not know posts.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from twofold.preprocessing.images import file_bytes, read_thumbnail
 Random = np.random.Generator
 
 LONGEST = 512
-"""Pixels of the longer side of what is spoiled, at most."""
+"""Pixels of the longer side of a perturbed picture, at most."""
 NOISE = 0.38
 """Standard deviation of what is added to each channel, which goes from 0 to 1."""
 BLUR = 6 / 224
-"""Standard deviation of the blur, in parts of the shorter side."""
-COVERED = 0.5
-"""Part of the area that is covered."""
+"""Standard deviation of the blur, as a fraction of the shorter side."""
+OCCLUDED_AREA = 0.5
+"""Fraction of the area that is occluded."""
 _SMALL = 64
 
 
-def spoiled(how: str, image: Source, key: str) -> bytes:
-    """A picture that was spoiled.
+def perturb(how: str, image: Source, key: str) -> bytes:
+    """Perturb a picture.
 
     Args:
-        how: a name in `SPOILED`.
+        how: a name in `PERTURBATIONS`.
         image: a file, or the file's bytes.
         key: of the post; what is drawn at random depends on it and on ``how``.
 
@@ -45,10 +45,10 @@ def spoiled(how: str, image: Source, key: str) -> bytes:
     """
     seed = hashlib.sha256(f"{how} {key}".encode("utf-8", "surrogatepass")).digest()
     random = np.random.default_rng(list(seed))
-    return _written(SPOILED[how](read_thumbnail(image, LONGEST), random))
+    return _written(PERTURBATIONS[how](read_thumbnail(image, LONGEST), random))
 
 
-def torn(image: Source) -> bytes:
+def truncated(image: Source) -> bytes:
     """The first half of the file, as a broken download leaves it: nothing that can be read."""
     data = file_bytes(image)
     rest = data[: len(data) // 2]
@@ -78,19 +78,19 @@ def _blurred(picture: Image.Image, random: Random) -> Image.Image:
 
 def _occluded(picture: Image.Image, random: Random) -> Image.Image:
     """A grey patch of the picture's shape, anywhere inside."""
-    size = [max(1, round(side * COVERED**0.5)) for side in picture.size]
+    size = [max(1, round(side * OCCLUDED_AREA**0.5)) for side in picture.size]
     corner = [int(random.integers(0, side - part + 1)) for side, part in zip(picture.size, size, strict=True)]
     covered = picture.copy()
     covered.paste(GREY, (corner[0], corner[1], corner[0] + size[0], corner[1] + size[1]))
     return covered
 
 
-SPOILED: dict[str, Callable[[Image.Image, Random], Image.Image]] = {
+PERTURBATIONS: dict[str, Callable[[Image.Image, Random], Image.Image]] = {
     "noisy": _noisy,
     "blurred": _blurred,
     "occluded": _occluded,
 }
-"""Ways to spoil a picture, by name."""
+"""Ways to perturb a picture, by name."""
 
 
 def _written(picture: Image.Image) -> bytes:

@@ -1,7 +1,7 @@
-"""What wrong, spoiled and missing pictures do to predictions: figures, and what is required of them.
+"""What mismatched, perturbed and missing pictures do to predictions: metrics, and checks of what is required.
 
-Everything is compared with the same posts and their own pictures. Intervals draw posts, and the same ones for
-both sides. It does not know models or pictures.
+Everything is compared with the same posts and their original pictures. Intervals are of a bootstrap over
+posts, the same posts for both sides. It does not know models or pictures.
 
 Shape letters: N posts, R draws.
 """
@@ -19,13 +19,23 @@ from numpy.typing import NDArray
 from twofold.evaluation.bootstrap import RESAMPLES, Interval, bootstrap_metrics, percentile_interval
 from twofold.evaluation.detection import detection_metrics
 from twofold.evaluation.paired_bootstrap import Difference, compare, mean_f1
-from twofold.robustness.condition_results import MEASURES, SPREADS, Counts, Stand
+from twofold.robustness.condition_results import (
+    BLANK,
+    CORRUPT,
+    MEASURES,
+    MISMATCHED,
+    MISSING,
+    ORIGINAL,
+    TEXT_ONLY,
+    UNCERTAINTIES,
+    ConditionResults,
+    Counts,
+)
 
 Floats = NDArray[np.float64]
 
-OWN, SWAPPED, BLANK, MISSING, CORRUPT, TEXT = "own", "swapped", "blank", "missing", "corrupt", "text"
 F1_LOSS = 0.005
-"""F1 that a wrong picture may cost against no picture."""
+"""F1 that a mismatched picture may cost against no picture."""
 NOISE = 1e-9
 """What rounding may take from a mean that did not change."""
 
@@ -35,7 +45,7 @@ class Change(NamedTuple):
 
     Attributes:
         value: its mean.
-        change: its mean change from the own picture, in posts that have it both times.
+        change: its mean change from the original picture, in posts that have it both times.
         posts: how many those are.
     """
 
@@ -45,18 +55,18 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ConditionFigures:
-    """One condition against the own picture.
+class ConditionMetrics:
+    """One condition against the original picture.
 
     Attributes:
-        pictures: posts by what became of the picture.
-        f1: lenient; of relations micro-F1 of given pairs. f1_change: its change.
+        pictures: posts by the status of the picture.
+        f1: lenient; of relations micro-F1 of gold pairs. f1_change: its change.
         strict_f1: strict; None for relations. strict_f1_change: its change.
         flipped: predictions made with one of the two pictures only, of those made with either.
-        changed: predictions of the own picture that are not made here, of all of those.
-        found: change of each measure, of what was predicted (see `stands`).
-        asked: change of each measure, of the same questions.
-        share: part of the evidence that came from the picture.
+        changed: predictions with the original picture that are not made here, of all of those.
+        predicted: change of each measure, of what is predicted (see `condition_results`).
+        same_items: change of each measure, of the same items.
+        share: share of the picture in the score.
         picture: mean uncertainties of the picture's own distribution.
     """
 
@@ -67,87 +77,95 @@ class ConditionFigures:
     strict_f1_change: Difference | None
     flipped: Interval
     changed: Interval
-    found: Mapping[str, Change]
-    asked: Mapping[str, Change]
+    predicted: Mapping[str, Change]
+    same_items: Mapping[str, Change]
     share: Change
     picture: Mapping[str, float]
 
 
-class Verdict(NamedTuple):
-    """Something that is required.
+class Check(NamedTuple):
+    """A requirement.
 
     Attributes:
-        claim: what.
-        holds: whether it is so; None where it cannot be told.
-        figures: by name, what it was judged by.
+        claim: what is required.
+        holds: whether it holds; None where the data do not show it.
+        metrics: by name, what decides.
     """
 
     claim: str
     holds: bool | None
-    figures: Mapping[str, Interval]
+    metrics: Mapping[str, Interval]
 
 
 @dataclass(frozen=True, slots=True)
-class WitnessReport:
-    """All figures, as plain data.
+class RobustnessReport:
+    """All metrics, as plain data.
 
     Attributes:
         posts: N.
-        conditions: by name, ``own`` first.
-        told_apart: AUROC by uncertainty of the picture's own distribution: how often another's picture gets
-            the larger value than a post's own, over all pairs of posts; 0.5 is a coin.
-        verdicts: by name.
+        conditions: by name, ``original`` first.
+        mismatch_auroc: AUROC of each uncertainty of the picture's own distribution as a detector of
+            mismatched pictures, over all pairs of posts; 0.5 is no better than chance.
+        checks: by name.
     """
 
     posts: int
-    conditions: Mapping[str, ConditionFigures]
-    told_apart: Mapping[str, Interval]
-    verdicts: Mapping[str, Verdict]
+    conditions: Mapping[str, ConditionMetrics]
+    mismatch_auroc: Mapping[str, Interval]
+    checks: Mapping[str, Check]
 
 
-def witness_report(
-    stands: Mapping[str, Stand], alike: NDArray[np.bool_], *, draws: int = RESAMPLES, seed: int = 0
-) -> WitnessReport:
+def robustness_report(
+    conditions: Mapping[str, ConditionResults],
+    same_as_missing: NDArray[np.bool_],
+    *,
+    draws: int = RESAMPLES,
+    seed: int = 0,
+) -> RobustnessReport:
     """Compute everything.
 
     Args:
-        stands: by condition, of the same N posts in the same order.
-        alike: (N,) True where the same was said with a corrupt picture as with none.
+        conditions: by condition, of the same N posts in the same order.
+        same_as_missing: (N,) True where the predictions with a corrupt picture equal those with none.
         draws: R.
         seed: of the draws.
     """
-    own = stands[OWN]
-    found = {name: _condition(stand, own, draws, seed) for name, stand in stands.items()}
-    verdicts = {
+    own = conditions[ORIGINAL]
+    found = {name: _condition(results, own, draws, seed) for name, results in conditions.items()}
+    checks = {
         "uncertainty_never_falls": _never_falls(found),
-        "wrong_picture_f1": _wrong_picture(stands, draws, seed),
-        "corrupt_is_missing": _corrupt(stands, alike),
+        "mismatched_picture_f1": _mismatched_picture(conditions, draws, seed),
+        "corrupt_is_missing": _corrupt(conditions, same_as_missing),
     }
-    return WitnessReport(len(own.status), found, _told_apart(stands, draws, seed), verdicts)
+    return RobustnessReport(len(own.status), found, _mismatch_auroc(conditions, draws, seed), checks)
 
 
-# --- figures -----------------------------------------------------------------------------------------
+# --- metrics -----------------------------------------------------------------------------------------
 
 
-def _condition(stand: Stand, own: Stand, draws: int, seed: int) -> ConditionFigures:
-    posts = len(stand.status)
-    drawn = bootstrap_metrics(lambda w: _flips(stand.overlap, w), posts, resamples=draws, seed=seed)
+def _condition(results: ConditionResults, own: ConditionResults, draws: int, seed: int) -> ConditionMetrics:
+    posts = len(results.status)
+    drawn = bootstrap_metrics(lambda w: _flips(results.overlap, w), posts, resamples=draws, seed=seed)
     flips = {
         name: percentile_interval(value, drawn[name])
-        for name, value in _flips(stand.overlap, np.ones(posts)).items()
+        for name, value in _flips(results.overlap, np.ones(posts)).items()
     }
-    return ConditionFigures(
-        pictures={name: int((stand.status == name).sum()) for name in ("read", "none", "unreadable")},
-        f1=_f1(stand.counts),
-        f1_change=_difference(stand.counts, own.counts, draws, seed),
-        strict_f1=None if stand.strict is None else _f1(stand.strict),
-        strict_f1_change=_strictly(stand, own, draws, seed),
+    return ConditionMetrics(
+        pictures={name: int((results.status == name).sum()) for name in ("read", "none", "unreadable")},
+        f1=_f1(results.counts),
+        f1_change=_difference(results.counts, own.counts, draws, seed),
+        strict_f1=None if results.strict is None else _f1(results.strict),
+        strict_f1_change=_strictly(results, own, draws, seed),
         flipped=flips["flipped"],
         changed=flips["changed"],
-        found={name: _change(stand.found[name], own.found[name], draws, seed) for name in MEASURES},
-        asked={name: _change(stand.asked[name], own.asked[name], draws, seed) for name in MEASURES},
-        share=_change(stand.share, own.share, draws, seed),
-        picture={name: _mean(stand.picture[name]) for name in SPREADS},
+        predicted={
+            name: _change(results.predicted[name], own.predicted[name], draws, seed) for name in MEASURES
+        },
+        same_items={
+            name: _change(results.same_items[name], own.same_items[name], draws, seed) for name in MEASURES
+        },
+        share=_change(results.share, own.share, draws, seed),
+        picture={name: _mean(results.picture[name]) for name in UNCERTAINTIES},
     )
 
 
@@ -159,10 +177,10 @@ def _difference(here: Counts, there: Counts, draws: int, seed: int) -> Differenc
     return compare(here[None], there[None], resamples=draws, seed=seed)
 
 
-def _strictly(stand: Stand, own: Stand, draws: int, seed: int) -> Difference | None:
-    if stand.strict is None or own.strict is None:
+def _strictly(results: ConditionResults, own: ConditionResults, draws: int, seed: int) -> Difference | None:
+    if results.strict is None or own.strict is None:
         return None
-    return _difference(stand.strict, own.strict, draws, seed)
+    return _difference(results.strict, own.strict, draws, seed)
 
 
 def _flips(overlap: Counts, weight: Floats) -> dict[str, float]:
@@ -194,16 +212,16 @@ def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else math.nan
 
 
-def _told_apart(stands: Mapping[str, Stand], draws: int, seed: int) -> dict[str, Interval]:
-    own, other = stands[OWN].picture, stands[SWAPPED].picture
+def _mismatch_auroc(conditions: Mapping[str, ConditionResults], draws: int, seed: int) -> dict[str, Interval]:
+    own, other = conditions[ORIGINAL].picture, conditions[MISMATCHED].picture
 
-    def figures(weights: Floats) -> dict[str, float]:
-        return {name: _auroc(own[name], other[name], weights) for name in SPREADS}
+    def auroc(weights: Floats) -> dict[str, float]:
+        return {name: _auroc(own[name], other[name], weights) for name in UNCERTAINTIES}
 
-    posts = len(stands[OWN].status)
-    drawn = bootstrap_metrics(figures, posts, resamples=draws, seed=seed)
-    values = figures(np.ones(posts))
-    return {name: percentile_interval(values[name], drawn[name]) for name in SPREADS}
+    posts = len(conditions[ORIGINAL].status)
+    drawn = bootstrap_metrics(auroc, posts, resamples=draws, seed=seed)
+    values = auroc(np.ones(posts))
+    return {name: percentile_interval(values[name], drawn[name]) for name in UNCERTAINTIES}
 
 
 def _auroc(own: Floats, other: Floats, weights: Floats) -> float:
@@ -212,26 +230,26 @@ def _auroc(own: Floats, other: Floats, weights: Floats) -> float:
     return detection_metrics(score[known], foreign[known], np.tile(weights, 2)[known]).auroc
 
 
-# --- verdicts ----------------------------------------------------------------------------------------
+# --- checks ----------------------------------------------------------------------------------------
 
 
-def _never_falls(found: Mapping[str, ConditionFigures]) -> Verdict:
-    """Judged by the same questions: that a doubtful entity is no longer found would pass for less doubt."""
-    figures = {
-        f"{measure}, {name}": found[name].asked[measure].change
-        for name in (BLANK, SWAPPED)
-        for measure in SPREADS
+def _never_falls(found: Mapping[str, ConditionMetrics]) -> Check:
+    """On the same items: that an uncertain entity is no longer predicted would pass for less uncertainty."""
+    metrics = {
+        f"{measure}, {name}": found[name].same_items[measure].change
+        for name in (BLANK, MISMATCHED)
+        for measure in UNCERTAINTIES
     }
-    return Verdict(
-        "fused uncertainty never falls when a picture is replaced by a blank or another post's "
+    return Check(
+        "fused uncertainty never falls when a picture is replaced by a blank or a mismatched one "
         "(mean over posts)",
-        _falls_nowhere(list(figures.values())),
-        figures,
+        _falls_nowhere(list(metrics.values())),
+        metrics,
     )
 
 
 def _falls_nowhere(changes: Sequence[Interval]) -> bool | None:
-    """False where one falls by more than the draw of posts explains; None where one may have."""
+    """False where one falls by more than sampling noise explains; None where one may have."""
     values = [change.value for change in changes]
     if not all(map(math.isfinite, values)):
         return None
@@ -240,26 +258,26 @@ def _falls_nowhere(changes: Sequence[Interval]) -> bool | None:
     return False if any(change.high < -NOISE for change in changes) else None
 
 
-def _wrong_picture(stands: Mapping[str, Stand], draws: int, seed: int) -> Verdict:
+def _mismatched_picture(conditions: Mapping[str, ConditionResults], draws: int, seed: int) -> Check:
     """Against no picture, and against the text alone where there was an alt text besides."""
-    figures = {}
-    for name in (MISSING, TEXT):
-        if name in stands:
-            gap = _difference(stands[SWAPPED].counts, stands[name].counts, draws, seed)
-            figures[f"F1, swapped less {name}"] = Interval(gap.value, gap.low, gap.high)
-    return Verdict(
-        f"F1 with a wrong picture >= text-only - {100 * F1_LOSS:g}",
-        min(figure.value for figure in figures.values()) >= -F1_LOSS,
-        figures,
+    metrics = {}
+    for name in (MISSING, TEXT_ONLY):
+        if name in conditions:
+            gap = _difference(conditions[MISMATCHED].counts, conditions[name].counts, draws, seed)
+            metrics[f"F1, {MISMATCHED} less {name}"] = Interval(gap.value, gap.low, gap.high)
+    return Check(
+        f"F1 with a mismatched picture >= text-only - {100 * F1_LOSS:g}",
+        min(metric.value for metric in metrics.values()) >= -F1_LOSS,
+        metrics,
     )
 
 
-def _corrupt(stands: Mapping[str, Stand], alike: NDArray[np.bool_]) -> Verdict:
-    looked = stands[OWN].status == "read"
-    told = stands[CORRUPT].status[looked] == "unreadable"
-    figures = {"reported unreadable": told, "same result as missing": alike}
-    return Verdict(
+def _corrupt(conditions: Mapping[str, ConditionResults], same_as_missing: NDArray[np.bool_]) -> Check:
+    read = conditions[ORIGINAL].status == "read"
+    reported = conditions[CORRUPT].status[read] == "unreadable"
+    metrics = {"reported unreadable": reported, "same result as missing": same_as_missing}
+    return Check(
         "a corrupt picture is reported unreadable and gives exactly the result of a missing one",
-        bool(told.all() and alike.all()) if looked.any() else None,
-        {name: Interval(_mean(x.astype(np.float64)), math.nan, math.nan) for name, x in figures.items()},
+        bool(reported.all() and same_as_missing.all()) if read.any() else None,
+        {name: Interval(_mean(x.astype(np.float64)), math.nan, math.nan) for name, x in metrics.items()},
     )

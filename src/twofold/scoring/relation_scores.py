@@ -81,7 +81,7 @@ class RelationScorer:
             "pairs": scores.pairs,
             "calibration_error": None if error is None else round(error, 6),
         }
-        record: dict[str, Any] = {"posts": self.posts, "given_pairs": pairs}
+        record: dict[str, Any] = {"posts": self.posts, "gold_pairs": pairs}
         if self.end_to_end is not None:
             ways = self.end_to_end._asdict().items()
             record["end_to_end"] = {way: score_record(score) for way, score in ways}

@@ -69,7 +69,7 @@ class RelationTrustScorer:
         shown = {item.key: to_json(item.report) for item in self.reports}
         for item in self.reports:
             if item.key == "relations_end_to_end":
-                shown[item.key]["not_judged"] = item.not_annotated
+                shown[item.key]["not_annotated"] = item.not_annotated
         return shown
 
     @cached_property
@@ -79,7 +79,7 @@ class RelationTrustScorer:
             return []
         self._predict()
         between = trust_report(self._between_gold.predictions())
-        made = [RelationTrustReport("relations_either_way", "relations between given ends", between)]
+        made = [RelationTrustReport("relations_gold_arguments", "relations between gold arguments", between)]
         if self._end_to_end is not None:
             whole = trust_report(self._end_to_end.predictions())
             title = "relations end to end"

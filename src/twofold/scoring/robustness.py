@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from twofold.errors import ConfigError
 from twofold.evaluation.trust_report import to_json
 from twofold.posts import Post
-from twofold.robustness.conditions import Called, call, conditions
-from twofold.robustness.evaluation import examine
-from twofold.robustness.report import WitnessReport, witness_report
+from twofold.robustness.conditions import Sample, conditions, sample_posts
+from twofold.robustness.evaluation import evaluate_conditions
+from twofold.robustness.report import RobustnessReport, robustness_report
 from twofold.scoring.listener import Listener
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class RobustnessOptions:
 
     def __post_init__(self) -> None:
         if self.sample is not None and self.sample < 2:
-            raise ConfigError(f"--sample is {self.sample}", expected="2 or more posts, to exchange pictures")
+            raise ConfigError(f"--sample is {self.sample}", expected="2 or more posts, to mismatch pictures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +53,17 @@ class RobustnessResult:
         reports: by what was predicted, ``entities`` and ``relations``.
     """
 
-    sample: Called
+    sample: Sample
     options: RobustnessOptions
-    reports: dict[str, WitnessReport]
+    reports: dict[str, RobustnessReport]
 
     def record(self) -> dict[str, Any]:
         """As plain data for JSON."""
         posts = {
-            "witnesses": len(self.sample.witnesses),
-            "without_picture": self.sample.without,
+            "evaluated": len(self.sample.posts),
+            "without_picture": self.sample.without_picture,
             "unreadable": self.sample.unreadable,
-            "not_in_sample": self.sample.passed_over,
+            "not_in_sample": self.sample.not_in_sample,
         }
         options = {"seed": self.options.seed, "alt_text": not self.options.hide_alt_text}
         return {"posts": posts, **options, **to_json(self.reports)}
@@ -87,17 +87,18 @@ def evaluate_robustness(
         listener: hears of progress.
 
     Raises:
-        DataError: no two different pictures are there to be exchanged.
+        DataError: there are no two different pictures.
     """
     if options.hide_alt_text:
         posts = [replace(post, alt_text=None) for post in posts]
-    sample = call(posts, options.seed, options.sample)
-    names = conditions([witness.post for witness in sample.witnesses])
-    count = len(sample.witnesses)
-    listener.tell(f"pictures: {count:,} posts, each under {len(names)} conditions: {', '.join(names)}")
-    found = examine(extractor, sample.witnesses, batch_size, _Steps(count, listener))
+    sample = sample_posts(posts, options.seed, options.sample)
+    names = conditions([item.post for item in sample.posts])
+    count = len(sample.posts)
+    listener.tell(f"robustness: {count:,} posts, each under {len(names)} conditions: {', '.join(names)}")
+    found = evaluate_conditions(extractor, sample.posts, batch_size, _Steps(count, listener))
     reports = {
-        name: witness_report(said.stands, said.alike, seed=options.seed) for name, said in found.items()
+        name: robustness_report(item.conditions, item.same_as_missing, seed=options.seed)
+        for name, item in found.items()
     }
     return RobustnessResult(sample, options, reports)
 
@@ -114,4 +115,4 @@ class _Steps:
         if now - self._last >= _EVERY_S:
             self._last = now
             left = (now - self._begin) * (self._total - done) / done
-            self._listener.tell(f"pictures: {done:,} of {self._total:,} posts, about {left:.0f} s left")
+            self._listener.tell(f"robustness: {done:,} of {self._total:,} posts, about {left:.0f} s left")
