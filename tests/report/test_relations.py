@@ -1,8 +1,7 @@
-"""Relations on the page and in the table: readable, safe with any text, counted and never lost."""
+"""Relations on the page: readable, safe with any text, counted and never lost."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Collection
@@ -11,9 +10,7 @@ from pathlib import Path
 
 import pytest
 from report_page import EVIDENCE, NASTY, Page, entity, found
-from rich.console import Console
 
-from twofold.console.extraction_table import ExtractionTable
 from twofold.posts import Entity, Extraction, PictureReport, Post, Relation, Uncertainty
 from twofold.report import write_report
 from twofold.report.post_view import RELATION_LIMIT
@@ -157,37 +154,6 @@ def test_many_relations_are_cut_and_it_is_said(page) -> None:
     assert f"{RELATION_LIMIT + 5} relations" in built.text
 
 
-# --- the table ---------------------------------------------------------------------------------------
-
-
-def table(*relations: Relation, width: int) -> list[str]:
-    console = Console(width=width, file=io.StringIO(), color_system=None)
-    ExtractionTable(console).add(related(1, *relations)[1])
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
-
-
-def test_the_table_shows_a_relation_in_one_line_where_it_fits() -> None:
-    (line,) = [line for line in table(WORKS, width=120) if "member of" in line]
-    assert line.split() == [
-        "Ada", "member", "of", "→", "NASA", "0.73", "0.25/0.03",
-        "text", "50%", "·", "picture", "30%", "·", "alt", "20%",
-    ]  # fmt: skip
-    entity_line = next(line for line in table(WORKS, width=120) if " PER " in line)
-    assert line.index("0.73") == entity_line.index("0.90")
-
-
-def test_the_table_gives_long_arguments_a_line_of_their_own() -> None:
-    lines = table(LIVES, width=80)
-    place = next(i for i, line in enumerate(lines) if "place of residence" in line)
-    assert "0.41" in lines[place]
-    assert lines[place + 1].strip() == "Ada → Bonn"
-
-
-def test_the_table_shows_no_control_characters() -> None:
-    odd = Entity(0, 3, "A\x1b[31m", "PER", 0.5)
-    assert "\x1b" not in "".join(table(Relation(odd, NASA, "x\x1b[31my", 0.5), width=120))
-
-
 def test_what_to_review_and_the_other_candidates(page) -> None:
     unsure = replace(LIVES, review=True, candidates=(LIVES.type, "/per/loc/place_of_birth", "None"))
     who = replace(ADA, review=False, candidates=("PER", "org/firm"))
@@ -199,9 +165,3 @@ def test_what_to_review_and_the_other_candidates(page) -> None:
     assert "or org/firm" in built.text
     assert "To review" in built.text  # the guide says what it is
     assert "To review" not in page(related(1, WORKS)).text
-    console = Console(file=io.StringIO(), width=120)
-    ExtractionTable(console).add(extraction)
-    rows = [line.split() for line in console.file.getvalue().splitlines()]
-    assert [row[:3] for row in rows if row[:1] == ["?"]] == [["?", "Ada", "place"]]
-    assert ["or", "place", "of", "birth,", "None"] in rows
-    assert ["or", "org/firm"] in rows

@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         )
         summary = ExtractionSummary(progress, rejected, related=bool(extractor.relations))
         pairs = paired(extractor, _accepted(items, summary.rejected), args.batch_size)
-        passed = _through(pairs, [*_sinks(destinations), summary.add])
+        passed = _through(pairs, [*_sinks(destinations, extractor.symmetric), summary.add])
         _consume(_then(passed, lambda: destinations.finish(summary)), destinations, extractor, rejected)
     summary.end()
     if args.text is None:
@@ -259,7 +259,9 @@ class _Destinations:
             self.outputs.finish(self.rejects)
 
 
-def _sinks(destinations: _Destinations) -> list[Callable[[Post, Extraction], None]]:
+def _sinks(
+    destinations: _Destinations, symmetric: Collection[str]
+) -> list[Callable[[Post, Extraction], None]]:
     from twofold.records import to_line
 
     sinks: list[Callable[[Post, Extraction], None]] = []
@@ -271,7 +273,7 @@ def _sinks(destinations: _Destinations) -> list[Callable[[Post, Extraction], Non
 
         from twofold.console.extraction_table import ExtractionTable
 
-        printed = ExtractionTable(Console())
+        printed = ExtractionTable(Console(), symmetric)
         sinks.append(lambda post, extraction: printed.add(extraction))
     return sinks
 

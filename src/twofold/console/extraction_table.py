@@ -1,10 +1,14 @@
 """Extractions as a table for a person at a terminal, printed post by post as they come.
 
-Under the entities of a post stand its relations, head and tail in the colours of their types. A "?" stands
-before what a person should review, and under an entity or relation what else its set of types holds.
+Under the entities of a post stand its relations, head and tail in the colours of their types; an arrow points
+to the tail unless the relation holds in both directions. A "?" marks what a person should review; the other
+candidates stand below. A narrow terminal leaves out the evidence, then the uncertainty, but never type or
+confidence.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from rich.console import Console
 from rich.table import Table
@@ -15,8 +19,13 @@ from twofold.posts import Entity, Extraction, Relation, in_words
 
 _TYPE_COLOURS = {"PER": "magenta", "LOC": "green", "ORG": "cyan", "MISC": "yellow"}
 _STATUS = {"read": "picture read", "none": "no picture", "unreadable": "picture unreadable"}
-_SOURCES = {"alt_text": "alt"}
+_MODALITIES = {"alt_text": "alt"}
 _TYPE_WIDTH = 6
+_CONFIDENCE_WIDTH = 5
+_OPTIONAL = {"uncertainty": 13, "evidence": 33}
+"""Columns that a narrow terminal leaves out, the last one first."""
+_NAME_WIDTH = 16
+"""Columns of a name, at least, before an optional column is shown."""
 
 
 class ExtractionTable:
@@ -24,11 +33,14 @@ class ExtractionTable:
 
     Args:
         console: where to.
+        symmetric: types of relations that hold in both directions.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, symmetric: Collection[str] = ()) -> None:
         self._console = console
+        self._symmetric = symmetric
         self._begun = False
+        self._name_width, self._optional = _fit(console.width)
 
     def add(self, extraction: Extraction) -> None:
         """Print one post."""
@@ -45,7 +57,7 @@ class ExtractionTable:
         self._console.print(Text(printable(extraction.text)), soft_wrap=True)
         grid = self._grid()
         for entity in extraction.entities:
-            grid.add_row(*_cells(entity))
+            grid.add_row(_mark(entity), _name(entity), _type(entity), *self._values(entity))
             if others := _others(entity):
                 grid.add_row("", others)
         if not extraction.entities:
@@ -56,63 +68,75 @@ class ExtractionTable:
         self._console.print()
 
     def _print_relation(self, relation: Relation) -> None:
-        """In one line where it fits beside the figures; else its ends have the next line to themselves."""
-        grid, width = Table.grid(padding=(0, 1)), self._width + 1 + _TYPE_WIDTH
+        """In one line where it fits beside the numbers; else its arguments stand in the next line."""
+        grid, width = Table.grid(padding=(0, 1)), self._name_width + 1 + _TYPE_WIDTH
         grid.add_column(width=2)
         grid.add_column(width=width, overflow="ellipsis", no_wrap=True)
-        self._add_figures(grid)
-        whole = _arrow(relation)
+        self._add_values(grid)
+        joint = " " if relation.type in self._symmetric else " → "
+        head, tail = _name(relation.head), _name(relation.tail)
+        whole = Text.assemble(head, f" {printable(relation.words)}{joint}", tail)
         fits = whole.cell_len <= width
-        grid.add_row(_mark(relation), whole if fits else printable(relation.words), *_figures(relation))
+        first = whole if fits else printable(relation.words)
+        grid.add_row(_mark(relation), first, *self._values(relation))
         if others := _others(relation):
             grid.add_row("", others)
         self._console.print(grid)
         if not fits:
-            ends = Text.assemble("     ", _name(relation.head), " → ", _name(relation.tail))
-            self._console.print(ends, soft_wrap=True)
-
-    @property
-    def _width(self) -> int:
-        return max(16, self._console.width - 64)
+            joint = ", " if relation.type in self._symmetric else joint
+            self._console.print(Text.assemble("     ", head, joint, tail), soft_wrap=True)
 
     def _grid(self, header: bool = False) -> Table:
         # Widths are fixed, so that the columns of one post stand under those of the last.
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=2)
-        for width in (self._width, _TYPE_WIDTH):
+        for width in (self._name_width, _TYPE_WIDTH):
             grid.add_column(width=width, overflow="ellipsis", no_wrap=True)
-        self._add_figures(grid)
+        self._add_values(grid)
         if header:
-            names = ("entity", "type", "conf.", "noise/doubt", "evidence")
+            names = ("entity", "type", "conf.", *self._optional)
             grid.add_row("", *(Text(name, "bold underline") for name in names))
         return grid
 
-    def _add_figures(self, grid: Table) -> None:
-        for width in (5, 13, 33):
+    def _add_values(self, grid: Table) -> None:
+        for width in (_CONFIDENCE_WIDTH, *(_OPTIONAL[name] for name in self._optional)):
             grid.add_column(width=width, overflow="ellipsis", no_wrap=True)
+
+    def _values(self, item: Entity | Relation) -> tuple[str | Text, ...]:
+        cells: dict[str, str | Text] = {"uncertainty": _uncertainty(item), "evidence": _evidence(item)}
+        confidence = "" if item.confidence is None else f"{item.confidence:.2f}"
+        return confidence, *(cells[name] for name in self._optional)
+
+
+def _fit(width: int) -> tuple[int, list[str]]:
+    """Columns that a name may take in a terminal of this width, and the optional columns shown."""
+    left = width - (2 + 1 + 1 + _TYPE_WIDTH + 1 + _CONFIDENCE_WIDTH)
+    shown = []
+    for name, columns in _OPTIONAL.items():
+        if left - (columns + 1) < _NAME_WIDTH:
+            break
+        shown.append(name)
+        left -= columns + 1
+    return max(left, 8), shown
 
 
 def _bad(extraction: Extraction) -> bool:
     return extraction.picture.status == "unreadable"
 
 
-def _cells(entity: Entity) -> tuple[str | Text, ...]:
-    return _mark(entity), _name(entity), Text(printable(entity.type), _colour(entity)), *_figures(entity)
+def _type(entity: Entity) -> Text:
+    return Text(printable(entity.type), _colour(entity))
 
 
-def _mark(of: Entity | Relation) -> str | Text:
-    return Text("?", "bold red") if of.review else ""
+def _mark(item: Entity | Relation) -> str | Text:
+    return Text("?", "bold red") if item.review else ""
 
 
-def _others(of: Entity | Relation) -> Text | None:
-    """What else the set of types holds."""
-    named = in_words if isinstance(of, Relation) else str
-    others = [named(kind) for kind in of.candidates or () if kind != of.type]
+def _others(item: Entity | Relation) -> Text | None:
+    """The other candidates of its prediction set."""
+    named = in_words if isinstance(item, Relation) else str
+    others = [named(kind) for kind in item.candidates or () if kind != item.type]
     return Text(f"  or {printable(', '.join(others))}", "dim") if others else None
-
-
-def _arrow(relation: Relation) -> Text:
-    return Text.assemble(_name(relation.head), f" {printable(relation.words)} → ", _name(relation.tail))
 
 
 def _name(entity: Entity) -> Text:
@@ -123,11 +147,12 @@ def _colour(entity: Entity) -> str:
     return _TYPE_COLOURS.get(entity.type, "blue")
 
 
-def _figures(of: Entity | Relation) -> tuple[str | Text, ...]:
-    unsure = of.uncertainty
-    sources = (f"{_SOURCES.get(name, name)} {100 * source.share:.0f}%" for name, source in of.sources.items())
-    return (
-        "" if of.confidence is None else f"{of.confidence:.2f}",
-        "" if unsure is None else f"{unsure.aleatoric:.2f}/{unsure.epistemic:.2f}",
-        Text(" · ".join(sources)),
-    )
+def _uncertainty(item: Entity | Relation) -> str:
+    """Aleatoric/epistemic."""
+    known = item.uncertainty
+    return "" if known is None else f"{known.aleatoric:.2f}/{known.epistemic:.2f}"
+
+
+def _evidence(item: Entity | Relation) -> Text:
+    shares = (f"{_MODALITIES.get(name, name)} {100 * e.share:.0f}%" for name, e in item.sources.items())
+    return Text(" · ".join(shares))
