@@ -120,7 +120,7 @@ def test_options_named_in_prose_exist(path: Path):
         return
     page = cut(path)
     text = "\n".join(line for _, line in page.prose + page.rows)
-    known = "\n".join(map(_help, COMMANDS)) + _makers()
+    known = build_parser([]).format_help() + "\n".join(map(_help, COMMANDS)) + _makers()
     named = set(re.findall(r"`(--[a-z][a-z-]*)", text))
     assert sorted(option for option in named if not re.search(rf"{option}\b(?!-)", known)) == []
 
