@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import chain
+import cold_start
+import crf_speed
 import extraction
-import start
-import steps
+import training_steps
 from timing import Ratio
 
 HERE = Path(__file__).parent
@@ -72,12 +72,14 @@ def measure(args: argparse.Namespace, parts: list[str]) -> Results:
         if "memory" in parts:
             results.ratios += extraction.memory(args.model, work, args.posts, args.threads)
     if "crf" in parts:
-        results.ratios += chain.compare(4 * args.rounds, results.leave_out)
+        results.ratios += crf_speed.compare(4 * args.rounds, results.leave_out)
     if "start" in parts:
-        results.ratios += start.compare(args.model, args.rounds)
+        results.ratios += cold_start.compare(args.model, args.rounds)
     if "steps" in parts:
         with tempfile.TemporaryDirectory() as folder:
-            results.ratios += steps.compare(Path(folder), 2 * args.rounds, args.threads, results.leave_out)
+            results.ratios += training_steps.compare(
+                Path(folder), 2 * args.rounds, args.threads, results.leave_out
+            )
     return results
 
 

@@ -32,7 +32,7 @@ from twofold.records import to_line
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 Call = tuple[str, dict[str, Any]]
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def write_posts(folder: Path, count: int, pictures: bool) -> Path:
@@ -86,7 +86,7 @@ def replay(sessions: Sessions, calls: list[Call]) -> None:
 
 
 def compare(
-    folder: Path | None, work: Path, count: int, rounds: int, threads: int, tell: Tell
+    folder: Path | None, work: Path, count: int, rounds: int, threads: int, report: Report
 ) -> tuple[list[Ratio], dict[str, float]]:
     """Time extraction with and without pictures against (a) and (b).
 
@@ -94,7 +94,7 @@ def compare(
         folder: model folder; None for the default.
         work: folder for the posts, of their own.
         count: posts. rounds: rounds. threads: threads of graphs and of PyTorch.
-        tell: gets a line where something is left out.
+        report: gets a line where something is left out.
 
     Returns:
         Ratios, and posts per second by scenario.
@@ -113,7 +113,7 @@ def compare(
             ours: partial(extract, model, posts),
             encoders: partial(replay, sessions, calls),
         }
-        eager = torch_work(model, calls, threads, tell)
+        eager = torch_work(model, calls, threads, report)
         if eager is not None:
             works[torch_name] = eager
         seconds = interleave(works, rounds)
@@ -127,12 +127,12 @@ def compare(
 # --- PyTorch -----------------------------------------------------------------------------------------
 
 
-def torch_work(model: twofold.Extractor, calls: list[Call], threads: int, tell: Tell) -> Work | None:
+def torch_work(model: twofold.Extractor, calls: list[Call], threads: int, report: Report) -> Work | None:
     """The recorded calls in PyTorch, with the same architecture; None where it cannot be had."""
     try:
         return _torch_work(model, calls, threads)
     except (ImportError, MissingExtraError, ValueError) as error:
-        tell(f"PyTorch left out: {error}")
+        report(f"PyTorch left out: {error}")
         return None
 
 

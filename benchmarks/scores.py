@@ -39,7 +39,7 @@ SETTINGS = {
     "text only": (),
     "text, alt text": ("alt_text",),
     "text, picture": ("picture",),
-    "all sources": ("picture", "alt_text"),
+    "all modalities": ("picture", "alt_text"),
 }
 OUT = Path(__file__).parent / "results" / "default.json"
 

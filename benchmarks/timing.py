@@ -1,6 +1,6 @@
-"""Timing of rivals side by side: round by round, in turn, so that a busy machine is busy for all.
+"""Timing of alternatives side by side: round by round, in turn, so that a busy machine slows all of them.
 
-A ratio is taken within each round; its median and quartiles are reported. What is timed it does not know.
+A ratio is computed within each round; its median and quartiles are reported. It does not know what it times.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@
 
 DATA holds twitter2017/, captions/captions.tsv and pictures/standins/. Trains by `twofold.training.run.train`
 what is not in OUT yet (killed, it goes on), with the options of configs/comparison.toml: evidential fusion
-with the log-linear pool in as many seeds as the ensemble has members, the other pools (all these are shown
-no blank picture in training), the fusion as that file has it, a Dirichlet, and `concat`, which has no loss
-of evidence. Then reads posts with the networks in PyTorch, since one method wants dropout
-on, after a check that they give what the exported folders give. Temperatures are fitted on the first half of
-dev, figures are of the second half, or (``--on``) of another file. The epoch was chosen on the whole of dev,
+with the log-linear pool in as many seeds as the ensemble has members, the other pools (all these are trained
+without blank pictures), the fusion as configured there, a Dirichlet, and `concat`, which has no evidential
+loss. Then runs the networks in PyTorch on the posts, since one method needs dropout on, after a check that
+their confidences are those of the exported folders. Temperatures are fitted on the first half of
+dev, metrics are of the second half, or (``--on``) of another file. The epoch was chosen on the whole of dev,
 for all alike.
 
 Writes results/uncertainty.json and uncertainty.md. What the rows are: docs/reproduce.md.
@@ -30,8 +30,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from comparing import Judged, Row, Scene, common_table, measured, over_seeds, own_table, rows_of, seeds_table
-from measures import Chain, View, alone, evidential, of_words, together
+from span_comparison import (
+    EvaluationPosts,
+    Row,
+    ScoredSpans,
+    common_table,
+    mean_over_seeds,
+    measures_of,
+    metrics_with_intervals,
+    own_table,
+    seeds_table,
+)
+from span_uncertainty import CRFOutputs, MethodOutputs, ensemble, mean_over_words, nig_measures, single_pass
 
 import twofold
 from twofold.calibration.splits import first_half
@@ -72,13 +82,13 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Read:
-    """What one network said of all posts: alone, and in passes with dropout on where they were asked for."""
+class NetworkOutputs:
+    """Outputs of one network on all posts: of a single pass, and of passes with dropout if asked for."""
 
     job: Job
-    chain: Chain
+    chain: CRFOutputs
     tables: Mapping[str, Sequence[Any]]
-    dropped: Sequence[Chain]
+    dropout_passes: Sequence[CRFOutputs]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -88,15 +98,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not args.collect:
         for job in jobs:
             if not finished(job):
-                train(job.config, job.out, partial(_tell, job.name))
+                train(job.config, job.out, partial(_print_line, job.name))
     jobs = [job for job in jobs if finished(job)]
     if args.train_only:
         return
     if not jobs:
         raise DataError("no model is trained yet", where=str(args.out), do="leave --collect away")
-    scene = read_scene(jobs[0].config.data, args.on)
-    reads = read_all(jobs, scene.posts, args.passes)
-    write(args.json, compared(reads, scene, args))
+    evaluation_posts = read_posts(jobs[0].config.data, args.on)
+    reads = run_networks(jobs, evaluation_posts.posts, args.passes)
+    write(args.json, compare(reads, evaluation_posts, args))
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -108,18 +118,18 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--members", type=int, default=5, help="of the ensemble")
     parser.add_argument("--passes", type=int, default=10, help="with dropout on")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=RESAMPLES, help="of posts, for intervals")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of posts, for intervals")
     parser.add_argument(
         "--only", nargs="+", default=["*"], metavar="PATTERN", help="models, as monig-1 or log*"
     )
     parser.add_argument("--train-only", action="store_true", help="measure nothing")
     parser.add_argument("--collect", action="store_true", help="train nothing")
     parser.add_argument("--on", type=Path, help="file to report on instead of the second half of dev")
-    parser.add_argument("--json", type=Path, default=RESULT, help="where figures go; the table beside it")
+    parser.add_argument("--json", type=Path, default=RESULT, help="where metrics go; the table beside it")
     return parser.parse_args(arguments)
 
 
-def _tell(name: str, line: str) -> None:
+def _print_line(name: str, line: str) -> None:
     print(f"{name}: {line}", file=sys.stderr, flush=True)
 
 
@@ -187,31 +197,33 @@ def _files(data: DataConfig) -> Iterable[str]:
 # --- reading ---------------------------------------------------------------------------------------------
 
 
-def read_scene(data: DataConfig, on: Path | None) -> Scene:
+def read_posts(data: DataConfig, on: Path | None) -> EvaluationPosts:
     """Dev in halves; or the first half of dev, and all posts of another file."""
     (dev,) = read_corpora(data.dev, data)
-    fits = first_half(post.id for post in dev.posts)
+    is_calibration = first_half(post.id for post in dev.posts)
     if on is None:
-        return Scene(dev.posts, fits)
+        return EvaluationPosts(dev.posts, is_calibration)
     (other,) = read_corpora([str(on)], data)
-    fitted = [post for post, mine in zip(dev.posts, fits, strict=True) if mine]
-    return Scene([*fitted, *other.posts], np.arange(len(fitted) + len(other.posts)) < len(fitted))
+    fitted = [post for post, mine in zip(dev.posts, is_calibration, strict=True) if mine]
+    return EvaluationPosts([*fitted, *other.posts], np.arange(len(fitted) + len(other.posts)) < len(fitted))
 
 
-def read_all(jobs: Sequence[Job], posts: Sequence[Post], passes: int) -> list[Read]:
+def run_networks(jobs: Sequence[Job], posts: Sequence[Post], passes: int) -> list[NetworkOutputs]:
     """Every network over all posts, one after another; pictures and windows are prepared once."""
-    reads: list[Read] = []
+    reads: list[NetworkOutputs] = []
     prepared: Prepared | None = None
     for job in jobs:
         tagger = load_tagger(job.config, job.out)
         if job.config.training.threads:
             torch.set_num_threads(job.config.training.threads)
-        prepared = prepared or tagger.prepare(posts, partial(_tell, job.name))
+        prepared = prepared or tagger.prepare(posts, partial(_print_line, job.name))
         found = tagger.read(prepared, PICKS.get(job.config.model.fusion, _emissions)(tagger.model))
-        chain = Chain(tagger.labels, tagger.potentials(), found.pop("emissions"))
-        dropped = passes_of(tagger, prepared, passes if job.name == jobs[0].name else 0)
-        _tell(job.name, f"read; confidences differ from the folder's by {agreement(job, chain, posts):.1e}")
-        reads.append(Read(job, chain, found, dropped))
+        chain = CRFOutputs(tagger.labels, tagger.potentials(), found.pop("emissions"))
+        dropout_passes = passes_of(tagger, prepared, passes if job.name == jobs[0].name else 0)
+        _print_line(
+            job.name, f"read; confidences differ from the folder's by {agreement(job, chain, posts):.1e}"
+        )
+        reads.append(NetworkOutputs(job, chain, found, dropout_passes))
         del tagger
         gc.collect()
     return reads
@@ -244,16 +256,16 @@ def _dirichlet(model: MultimodalModel) -> Pick:
 PICKS: Mapping[str, Callable[[MultimodalModel], Pick]] = {"evidential": _evidence, "dirichlet": _dirichlet}
 
 
-def passes_of(tagger: Tagger, prepared: Prepared, passes: int) -> list[Chain]:
+def passes_of(tagger: Tagger, prepared: Prepared, passes: int) -> list[CRFOutputs]:
     """Passes with dropout on, each with a seed of its own."""
     pick, potentials = _emissions(tagger.model), tagger.potentials()
     return [
-        Chain(tagger.labels, potentials, tagger.read(prepared, pick, dropout=seed)["emissions"])
+        CRFOutputs(tagger.labels, potentials, tagger.read(prepared, pick, dropout=seed)["emissions"])
         for seed in range(1, passes + 1)
     ]
 
 
-def agreement(job: Job, chain: Chain, posts: Sequence[Post]) -> float:
+def agreement(job: Job, chain: CRFOutputs, posts: Sequence[Post]) -> float:
     """Largest difference of span confidences between the network and its exported folder, on some posts.
 
     Raises:
@@ -264,96 +276,105 @@ def agreement(job: Job, chain: Chain, posts: Sequence[Post]) -> float:
     spans = extractor.decoder.decode(emissions)
     exported = extractor.decoder.confidences(emissions, spans)
     here = chain.decoder.confidences(chain.emissions[:CHECKED], spans)
-    apart = max(float(np.abs(a - b).max(initial=0)) for a, b in zip(exported, here, strict=True))
-    if apart > TOLERANCE:
+    difference = max(float(np.abs(a - b).max(initial=0)) for a, b in zip(exported, here, strict=True))
+    if difference > TOLERANCE:
         raise DataError(
-            f"the network's confidences and those of the exported folder differ by {apart:.4f}",
+            f"the network's confidences and those of the exported folder differ by {difference:.4f}",
             where=str(job.out),
             expected=f"{TOLERANCE} at most",
             do="delete the folder and what lies beside it, and train again",
         )
-    return apart
+    return difference
 
 
-# --- comparing -------------------------------------------------------------------------------------------
+# --- comparison ------------------------------------------------------------------------------------------
 
 
-def views_of(reads: Sequence[Read], members: int) -> list[View]:
+def outputs_of_methods(reads: Sequence[NetworkOutputs], members: int) -> list[MethodOutputs]:
     """All methods that these networks give; the first is the first network alone."""
     first, names = reads[0], _seeds(reads)
-    views = [_alone(first)]
-    if first.dropped:
-        views.append(together(f"{first.job.name}, MC dropout", first.dropped, 1))
+    methods_outputs = [_single_pass(first)]
+    if first.dropout_passes:
+        methods_outputs.append(ensemble(f"{first.job.name}, MC dropout", first.dropout_passes, 1))
     if len(names) == members > 1:
         chains = [read.chain for read in reads if read.job.name in names]
-        views.append(together(f"{ENSEMBLE}, ensemble of {members}", chains, members))
-    return views + [_alone(read) for read in reads[1:] if read.job.name not in names]
+        methods_outputs.append(ensemble(f"{ENSEMBLE}, ensemble of {members}", chains, members))
+    return methods_outputs + [_single_pass(read) for read in reads[1:] if read.job.name not in names]
 
 
-def _seeds(reads: Sequence[Read]) -> list[str]:
+def _seeds(reads: Sequence[NetworkOutputs]) -> list[str]:
     return [read.job.name for read in reads if read.job.name.startswith(f"{ENSEMBLE}-")]
 
 
-def _alone(read: Read) -> View:
+def _single_pass(read: NetworkOutputs) -> MethodOutputs:
     if "nig" in read.tables:
-        return alone(read.job.name, read.chain, evidential(read.chain.decoder, read.tables["nig"]))
+        return single_pass(read.job.name, read.chain, nig_measures(read.chain.decoder, read.tables["nig"]))
     tables = read.tables.get("dirichlet", [])
     names = DIRICHLET if len(tables) else ()
-    measures = {name: of_words([x[:, i] for x in tables]) for i, name in enumerate(names)}
-    return alone(read.job.name, read.chain, measures)
+    measures = {name: mean_over_words([x[:, i] for x in tables]) for i, name in enumerate(names)}
+    return single_pass(read.job.name, read.chain, measures)
 
 
-def compared(reads: Sequence[Read], scene: Scene, args: argparse.Namespace) -> dict[str, Any]:
-    """All figures, as they are written."""
-    views = views_of(reads, args.members)
+def compare(
+    reads: Sequence[NetworkOutputs], evaluation_posts: EvaluationPosts, args: argparse.Namespace
+) -> dict[str, Any]:
+    """All metrics, as they are written."""
+    methods_outputs = outputs_of_methods(reads, args.members)
     methods, own = {}, []
-    for view in views:
-        said = scene.judge(view.spans)
-        counts = {"predictions": int(said.told.sum()), "right": int(said.right[said.told].sum())}
-        methods[view.method] = {"f1": said.f1(args.draws), **counts}
-        own += measured(list(rows_of(view, said)), said, args.draws)
-    first = scene.judge(views[0].spans)
-    common: list[Row] = [row for view in views for row in rows_of(view, first)]
-    seeds = [_alone(read) for read in reads if read.job.name in _seeds(reads)]
-    judged: list[Judged] = [scene.judge(view.spans) for view in seeds]
+    for outputs in methods_outputs:
+        scored_spans = evaluation_posts.score(outputs.spans)
+        counts = {
+            "predictions": int(scored_spans.evaluated.sum()),
+            "correct": int(scored_spans.correct[scored_spans.evaluated].sum()),
+        }
+        methods[outputs.method] = {"f1": scored_spans.f1(args.resamples), **counts}
+        own += metrics_with_intervals(list(measures_of(outputs, scored_spans)), scored_spans, args.resamples)
+    first = evaluation_posts.score(methods_outputs[0].spans)
+    common: list[Row] = [row for outputs in methods_outputs for row in measures_of(outputs, first)]
+    seeds = [_single_pass(read) for read in reads if read.job.name in _seeds(reads)]
+    scored: list[ScoredSpans] = [evaluation_posts.score(outputs.spans) for outputs in seeds]
     return {
-        "reported_on": f"{args.on.parent.name}/{args.on.name}"
+        "evaluated_on": f"{args.on.parent.name}/{args.on.name}"
         if args.on
         else "second half of twitter2017/valid.txt",
-        "posts": scene.reported,
-        "posts_fitted_on": int(scene.fits.sum()),
+        "posts": evaluation_posts.evaluated,
+        "calibration_posts": int(evaluation_posts.is_calibration.sum()),
         "epochs": reads[0].job.config.training.epochs,
-        "draws": args.draws,
+        "resamples": args.resamples,
         "methods": methods,
         "own": own,
-        "common": measured(common, first, args.draws, against=0),
-        "seeds": over_seeds([list(rows_of(v, j)) for v, j in zip(seeds, judged, strict=True)], judged),
+        "common": metrics_with_intervals(common, first, args.resamples, against=0),
+        "seeds": mean_over_seeds(
+            [list(measures_of(v, j)) for v, j in zip(seeds, scored, strict=True)], scored
+        ),
     }
 
 
 def write(path: Path, found: Mapping[str, Any]) -> None:
-    """The figures, and the tables made from them."""
-    told = to_json(found)
+    """The metrics, and the tables made from them."""
+    record = to_json(found)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-    first, count = told["common"][0], len(told["seeds"] and told["seeds"][0]["figures"]["aurc"]["values"])
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+    first = record["common"][0]
+    count = len(record["seeds"] and record["seeds"][0]["metrics"]["aurc"]["values"])
     lines = [
         "<!-- written by benchmarks/uncertainty.py -->",
-        f"On {told['reported_on']}, {told['posts']} posts; temperatures fitted on {told['posts_fitted_on']}",
-        f"posts of dev; {told['epochs']} epochs. In per cent, with 95 % intervals over posts. Smaller is",
-        "better but for F1 and AUROC, where 50 is a coin. What the rows are: docs/reproduce.md.",
+        f"Evaluated on {record['evaluated_on']}, {record['posts']} posts; temperatures fitted on",
+        f"{record['calibration_posts']} posts of dev; {record['epochs']} epochs. In per cent, with 95 %",
+        "intervals over posts. Smaller is better except for F1 and AUROC (random: 50).",
+        "The rows are explained in docs/reproduce.md.",
         "",
         "## Each method on the spans it predicts itself",
         "",
-        *own_table(told["methods"], told["own"]),
+        *own_table(record["methods"], record["own"]),
         "",
         f"## All on the spans of {first['method']}, with differences from its {first['measure']}",
         "",
-        *common_table(told["common"]),
+        *common_table(record["common"]),
     ]
     if count > 1:
         lines += ["", f"## {ENSEMBLE}, mean ± standard deviation over {count} seeds, own spans", ""]
-        lines += seeds_table(told["seeds"])
+        lines += seeds_table(record["seeds"])
     path.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 

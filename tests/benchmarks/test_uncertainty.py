@@ -76,7 +76,9 @@ def command(place: Path, *options: str) -> dict:
         "--json",
         place / "u.json",
     ]
-    main([*map(str, paths), "--members", "2", "--passes", "3", "--draws", "20", "--epochs", "3", *options])
+    main(
+        [*map(str, paths), "--members", "2", "--passes", "3", "--resamples", "20", "--epochs", "3", *options]
+    )
     file = place / "u.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
@@ -105,22 +107,22 @@ def test_every_method_is_there_with_its_cost(found: dict) -> None:
 
 
 def test_figures_are_of_one_half_and_temperatures_of_the_other(found: dict) -> None:
-    assert found["posts"] + found["posts_fitted_on"] == 40
-    assert found["reported_on"].startswith("second half")
+    assert found["posts"] + found["calibration_posts"] == 40
+    assert found["evaluated_on"].startswith("second half")
     more = ", temperature"
     for rows in (found["own"], found["common"]):
         scaled = {row["measure"].removesuffix(more) for row in rows if row["measure"].endswith(more)}
         for row in rows:
             assert (row["temperature"] is not None) == row["measure"].endswith(more)
-            assert ("ece" in row["figures"]) == (row["measure"].removesuffix(more) in scaled)
-    assert len(found["seeds"][0]["figures"]["aurc"]["values"]) == 2
+            assert ("ece" in row["metrics"]) == (row["measure"].removesuffix(more) in scaled)
+    assert len(found["seeds"][0]["metrics"]["aurc"]["values"]) == 2
 
 
 def test_the_first_model_s_own_spans_are_the_common_ones(found: dict) -> None:
     own = [row for row in found["own"] if row["method"] == "log_linear-1"]
     common = [row for row in found["common"] if row["method"] == "log_linear-1"]
     for a, b in zip(own, common, strict=True):
-        assert {k: b["figures"][k] for k in a["figures"]} == a["figures"]
+        assert {k: b["metrics"][k] for k in a["metrics"]} == a["metrics"]
 
 
 def test_the_table_has_a_line_for_every_row(place: Path, found: dict) -> None:
@@ -137,8 +139,8 @@ def test_nothing_is_trained_again_and_other_settings_are_refused(
     other = command(
         place, "--collect", "--only", "concat-1", "--on", str(place / "twitter2017" / "train.txt")
     )
-    assert (other["posts"], other["reported_on"]) == (24, "twitter2017/train.txt")
-    assert other["posts_fitted_on"] == found["posts_fitted_on"]
+    assert (other["posts"], other["evaluated_on"]) == (24, "twitter2017/train.txt")
+    assert other["calibration_posts"] == found["calibration_posts"]
     assert list(other["methods"]) == ["concat-1", "concat-1, MC dropout"]
     text = (place / "tiny.toml").read_text(encoding="utf-8")
     (place / "tiny.toml").write_text(text.replace("encoder_lr = 5e-3", "encoder_lr = 1e-3"), encoding="utf-8")

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from extraction import Tell, write_posts
+from extraction import Report, write_posts
 from timing import Ratio, Work, interleave, ratio
 
 from twofold.config import DataConfig, read_config
@@ -28,28 +28,28 @@ POSTS, STEPS = 96, 6
 TYPES = ("PER", "LOC", "ORG", "MISC")
 
 
-def compare(work: Path, rounds: int, threads: int, tell: Tell) -> list[Ratio]:
+def compare(work: Path, rounds: int, threads: int, report: Report) -> list[Ratio]:
     """Time some steps of each fusion in turn.
 
     Args:
         work: folder for posts and logs.
         rounds: rounds. threads: of PyTorch.
-        tell: gets a line where it cannot be measured.
+        report: gets a line where it cannot be measured.
     """
     posts = _labelled(write_posts(work / "steps", POSTS, pictures=True))
     with ExitStack() as stack:
         try:
             works = {name: _steps(name, posts, work, threads, stack) for name in (BASELINE, *FUSIONS)}
         except (ImportError, MissingExtraError) as error:
-            tell(f"steps of training left out: {error}")
+            report(f"steps of training left out: {error}")
             return []
         seconds = interleave(works, rounds)
     return [_against(seconds, name) for name in FUSIONS]
 
 
 def _against(seconds: dict[str, list[float]], name: str) -> Ratio:
-    told = ratio(seconds, name, BASELINE, "all sources; aim: at most 1.6")
-    return told._replace(what=f"step of training, {name}", against=BASELINE)
+    compared = ratio(seconds, name, BASELINE, "all modalities; aim: at most 1.6")
+    return compared._replace(what=f"step of training, {name}", against=BASELINE)
 
 
 def _labelled(posts: Path) -> Path:

@@ -1,8 +1,8 @@
-"""What each method says of spans: confidences at any temperature, and uncertainties.
+"""Confidences and uncertainties of spans by each method.
 
-A span's confidence is the probability that exactly this span with exactly this type is there; an uncertainty
-is the mean over its words, at the tags it was given where a measure has a value for each tag. It does not
-know which spans are right.
+A confidence is the probability of exactly this span with exactly this type, at any temperature; an
+uncertainty is the mean over the words of the span, of their predicted tags where a measure has a value for
+each tag. It does not know which spans are correct.
 
 Shapes: W words of a post, K tags, S spans of all posts one after another, R members of an ensemble.
 """
@@ -28,7 +28,7 @@ Uncertainty = Callable[[Spans], Floats]
 
 
 @dataclass(frozen=True)
-class Chain:
+class CRFOutputs:
     """One pass over some posts.
 
     Attributes:
@@ -48,13 +48,13 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class View:
-    """What a method says of some posts.
+class MethodOutputs:
+    """Predicted spans of some posts by one method, and its measures of any spans.
 
     Attributes:
         method: its name. passes: forward passes a post. trainings: networks trained for it.
-        spans: those it predicts.
-        confidences: by name, probabilities. uncertainties: by name, larger for less sure.
+        spans: the predicted ones.
+        confidences: by name, probabilities. uncertainties: by name, larger is less certain.
     """
 
     method: str
@@ -65,44 +65,46 @@ class View:
     uncertainties: Mapping[str, Uncertainty]
 
 
-def alone(method: str, chain: Chain, uncertainties: Mapping[str, Uncertainty] | None = None) -> View:
+def single_pass(
+    method: str, outputs: CRFOutputs, uncertainties: Mapping[str, Uncertainty] | None = None
+) -> MethodOutputs:
     """A method of one pass."""
-    decoder = chain.decoder
-    return View(
+    decoder = outputs.decoder
+    return MethodOutputs(
         method,
         1,
         1,
-        decoder.decode(chain.emissions),
+        decoder.decode(outputs.emissions),
         {
-            "CRF marginal": lambda spans, t: _flat(decoder.confidences(chain.emissions, spans, t)),
-            "softmax of emissions": lambda spans, t: softmax_product(chain, spans, t),
+            "CRF marginal": lambda spans, t: _flat(decoder.confidences(outputs.emissions, spans, t)),
+            "softmax of emissions": lambda spans, t: softmax_product(outputs, spans, t),
         },
         uncertainties or {},
     )
 
 
-def together(method: str, chains: Sequence[Chain], trainings: int) -> View:
+def ensemble(method: str, members: Sequence[CRFOutputs], trainings: int) -> MethodOutputs:
     """Several passes as one method.
 
-    A mixture of CRFs is none, and has no Viterbi. Spans are those of the CRF with the mean of all scores,
-    which is the normalised geometric mean of the members' distributions over tag sequences; its marginal is
-    one confidence. The other is the mean of the members' marginals of these spans, which is the exact
-    probability under the mixture, as deep ensembles and dropout have it.
+    A mixture of CRFs is no CRF and has no Viterbi decoding. Spans are those of the CRF with the mean of all
+    scores, which is the normalised geometric mean of the members' distributions over tag sequences; its
+    marginal is one confidence. The other is the mean of the members' marginals of these spans, which is the
+    exact probability under the mixture, as deep ensembles and dropout have it.
     """
-    mean = mean_chain(chains)
-    decoders = [chain.decoder for chain in chains]
+    mean = mean_outputs(members)
+    decoders = [outputs.decoder for outputs in members]
 
     def marginals(spans: Spans, temperature: float) -> Floats:
         """(R, S)."""
-        pairs = zip(decoders, chains, strict=True)
+        pairs = zip(decoders, members, strict=True)
         return np.stack([_flat(d.confidences(c.emissions, spans, temperature)) for d, c in pairs])
 
     uncertainties = [
-        ensemble_uncertainty(np.stack(tables)) for tables in zip(*map(tag_marginals, chains), strict=True)
+        ensemble_uncertainty(np.stack(tables)) for tables in zip(*map(tag_marginals, members), strict=True)
     ]
-    return View(
+    return MethodOutputs(
         method,
-        len(chains),
+        len(members),
         trainings,
         mean.decoder.decode(mean.emissions),
         {
@@ -112,9 +114,9 @@ def together(method: str, chains: Sequence[Chain], trainings: int) -> View:
             ),
         },
         {
-            "entropy of tags (total)": of_words([x.total for x in uncertainties]),
-            "mean entropy of tags (aleatoric)": of_words([x.aleatoric for x in uncertainties]),
-            "mutual information of tags (epistemic)": of_words([x.epistemic for x in uncertainties]),
+            "entropy of tags (total)": mean_over_words([x.total for x in uncertainties]),
+            "mean entropy of tags (aleatoric)": mean_over_words([x.aleatoric for x in uncertainties]),
+            "mutual information of tags (epistemic)": mean_over_words([x.epistemic for x in uncertainties]),
             "mutual information of the span (epistemic)": lambda spans: (
                 binary_ensemble_uncertainty(marginals(spans, 1.0)).epistemic
             ),
@@ -122,36 +124,38 @@ def together(method: str, chains: Sequence[Chain], trainings: int) -> View:
     )
 
 
-def mean_chain(chains: Sequence[Chain]) -> Chain:
+def mean_outputs(members: Sequence[CRFOutputs]) -> CRFOutputs:
     """The CRF whose scores are the mean of all: its distribution is their normalised geometric mean."""
-    potentials = [np.mean(parts, 0) for parts in zip(*(chain.potentials for chain in chains), strict=True)]
-    emissions = [np.mean(rows, 0) for rows in zip(*(chain.emissions for chain in chains), strict=True)]
-    return Chain(chains[0].labels, potentials, emissions)
+    potentials = [
+        np.mean(parts, 0) for parts in zip(*(outputs.potentials for outputs in members), strict=True)
+    ]
+    emissions = [np.mean(rows, 0) for rows in zip(*(outputs.emissions for outputs in members), strict=True)]
+    return CRFOutputs(members[0].labels, potentials, emissions)
 
 
-def tag_marginals(chain: Chain) -> list[Floats]:
+def tag_marginals(outputs: CRFOutputs) -> list[Floats]:
     """Probability of each tag at each word, (W, K) a post."""
-    lengths = np.array([len(x) for x in chain.emissions])
-    padded = np.zeros((len(lengths), int(lengths.max(initial=1)), len(chain.labels)))
-    for row, values in zip(padded, chain.emissions, strict=True):
+    lengths = np.array([len(x) for x in outputs.emissions])
+    padded = np.zeros((len(lengths), int(lengths.max(initial=1)), len(outputs.labels)))
+    for row, values in zip(padded, outputs.emissions, strict=True):
         row[: len(values)] = values
-    found = chain.decoder.tag_marginals(padded, np.arange(padded.shape[1]) < lengths[:, None])
+    found = outputs.decoder.tag_marginals(padded, np.arange(padded.shape[1]) < lengths[:, None])
     return [row[:length] for row, length in zip(found, lengths, strict=True)]
 
 
-def softmax_product(chain: Chain, spans: Spans, temperature: float) -> Floats:
+def softmax_product(outputs: CRFOutputs, spans: Spans, temperature: float) -> Floats:
     """Softmax over the tags of each word alone, transitions left out: product over a span's words (S,)."""
     values = []
-    for scores, row in zip(chain.emissions, spans, strict=True):
+    for scores, row in zip(outputs.emissions, spans, strict=True):
         logits = np.asarray(scores, np.float64) / temperature
         logits = logits - logits.max(1, keepdims=True, initial=0.0)
-        chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-        values += [float(chances[_places(chain.decoder, span)].prod()) for span in row]
+        probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        values += [float(probabilities[_positions(outputs.decoder, span)].prod()) for span in row]
     return np.array(values)
 
 
-def evidential(decoder: ChainDecoder, nigs: Sequence[NDArray[np.floating]]) -> dict[str, Uncertainty]:
-    """Measures of pooled Normal-Inverse-Gammas (4, W, K): sums over all tags, and at the tags given.
+def nig_measures(decoder: ChainDecoder, nigs: Sequence[NDArray[np.floating]]) -> dict[str, Uncertainty]:
+    """Measures of pooled Normal-Inverse-Gammas (4, W, K): sums over all tags, and at the predicted tags.
 
     The first three are the classical ones; then the proxies of Meinert et al. (AAAI 2023).
     """
@@ -160,27 +164,27 @@ def evidential(decoder: ChainDecoder, nigs: Sequence[NDArray[np.floating]]) -> d
         "aleatoric": [x.aleatoric for x in each],
         "epistemic": [x.epistemic for x in each],
         "total": [x.aleatoric + x.epistemic for x in each],
-        "width √(β(1+γ)/(αγ))": [x.student_t_scale for x in each],
+        "Student-t scale √(β(1+γ)/(αγ))": [x.student_t_scale for x in each],
         "1/√γ": [x.epistemic_proxy for x in each],
         "−(γ+2α)": [-x.evidence for x in each],
     }
     tables = {name: [x.numpy() for x in table] for name, table in found.items()}
-    over = {name: of_words([x.sum(1) for x in table]) for name, table in tables.items()}
-    given = {f"{name}, tags given": at_tags(decoder, table) for name, table in tables.items()}
+    over = {name: mean_over_words([x.sum(1) for x in table]) for name, table in tables.items()}
+    given = {f"{name}, predicted tags": mean_at_tags(decoder, table) for name, table in tables.items()}
     return over | given
 
 
-def at_tags(decoder: ChainDecoder, tables: Sequence[Floats]) -> Uncertainty:
+def mean_at_tags(decoder: ChainDecoder, tables: Sequence[Floats]) -> Uncertainty:
     """Mean over a span's words of (W, K) at its tags."""
 
     def measure(spans: Spans) -> Floats:
         pairs = [(table, span) for table, row in zip(tables, spans, strict=True) for span in row]
-        return np.array([table[_places(decoder, span)].mean() for table, span in pairs])
+        return np.array([table[_positions(decoder, span)].mean() for table, span in pairs])
 
     return measure
 
 
-def of_words(values: Sequence[Floats]) -> Uncertainty:
+def mean_over_words(values: Sequence[Floats]) -> Uncertainty:
     """Mean over a span's words of (W,)."""
 
     def measure(spans: Spans) -> Floats:
@@ -190,7 +194,7 @@ def of_words(values: Sequence[Floats]) -> Uncertainty:
     return measure
 
 
-def _places(decoder: ChainDecoder, span: TagSpan) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _positions(decoder: ChainDecoder, span: TagSpan) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.arange(span.start, span.end), decoder.tags_of(span)
 
 

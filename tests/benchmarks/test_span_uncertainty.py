@@ -1,4 +1,4 @@
-"""What methods say of spans, against sums over all tag sequences; figures against `twofold.evaluation`."""
+"""What methods say of spans, against sums over all tag sequences; metrics against `twofold.evaluation`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,17 @@ import pytest
 
 pytest.importorskip("torch")
 
-from comparing import Row, Scene, measured, over_seeds, rows_of
-from measures import Chain, View, alone, evidential, mean_chain, of_words, tag_marginals, together
+from span_comparison import EvaluationPosts, Row, mean_over_seeds, measures_of, metrics_with_intervals
+from span_uncertainty import (
+    CRFOutputs,
+    MethodOutputs,
+    ensemble,
+    mean_outputs,
+    mean_over_words,
+    nig_measures,
+    single_pass,
+    tag_marginals,
+)
 
 from twofold.crf import TagSpan, allowed_moves
 from twofold.evaluation.calibration_error import brier_score
@@ -27,10 +36,10 @@ LABELS = ("O", "B-X", "I-X")
 WORDS = 4
 
 
-def chains(count: int = 3, posts: int = 2) -> list[Chain]:
+def chains(count: int = 3, posts: int = 2) -> list[CRFOutputs]:
     random = np.random.default_rng(5)
     return [
-        Chain(
+        CRFOutputs(
             LABELS,
             (random.normal(size=(3, 3)), random.normal(size=3), random.normal(size=3)),
             [random.normal(size=(WORDS, 3)) * 2 for _ in range(posts)],
@@ -46,7 +55,7 @@ def sequences() -> Iterator[tuple[int, ...]]:
             yield tags
 
 
-def distribution(chain: Chain, post: int = 0) -> dict[tuple[int, ...], float]:
+def distribution(chain: CRFOutputs, post: int = 0) -> dict[tuple[int, ...], float]:
     """Probability of every valid tag sequence."""
     moves, start, end = chain.potentials
     weights = {}
@@ -66,14 +75,14 @@ SPANS = [[TagSpan(1, 3, "X"), TagSpan(3, 4, "X")], [TagSpan(0, 2, "X")]]
 FLAT = [(post, span) for post, row in enumerate(SPANS) for span in row]
 
 
-def chance(chain: Chain, post: int, span: TagSpan) -> float:
+def probability(chain: CRFOutputs, post: int, span: TagSpan) -> float:
     return sum(p for tags, p in distribution(chain, post).items() if holds(tags, span))
 
 
 def test_one_pass_gives_the_marginal_and_the_product_of_softmaxes() -> None:
     (chain,) = chains(1)
-    view = alone("one", chain)
-    expected = [chance(chain, post, span) for post, span in FLAT]
+    view = single_pass("one", chain)
+    expected = [probability(chain, post, span) for post, span in FLAT]
     np.testing.assert_allclose(view.confidences["CRF marginal"](SPANS, 1.0), expected)
     scores = np.exp(chain.emissions[0] / 2.5)
     scores /= scores.sum(1, keepdims=True)
@@ -84,8 +93,8 @@ def test_one_pass_gives_the_marginal_and_the_product_of_softmaxes() -> None:
 
 def test_an_ensemble_gives_the_mixture_and_the_geometric_mean() -> None:
     members = chains()
-    view = together("all", members, 3)
-    mixture = [np.mean([chance(chain, post, span) for chain in members]) for post, span in FLAT]
+    view = ensemble("all", members, 3)
+    mixture = [np.mean([probability(chain, post, span) for chain in members]) for post, span in FLAT]
     np.testing.assert_allclose(view.confidences["mean of CRF marginals"](SPANS, 1.0), mixture)
     pooled = view.confidences["CRF marginal of mean scores"](SPANS, 1.0)
     best = {}
@@ -98,13 +107,13 @@ def test_an_ensemble_gives_the_mixture_and_the_geometric_mean() -> None:
                 expected = sum(p for tags, p in geometric.items() if holds(tags, span)) / total
                 assert pooled[i] == pytest.approx(expected)
         best[post] = max(geometric, key=lambda tags: geometric[tags])
-    decoder = mean_chain(members).decoder
+    decoder = mean_outputs(members).decoder
     assert list(view.spans) == [decoder.spans_of(np.array(best[post])) for post in range(2)]
 
 
 def test_uncertainties_of_an_ensemble_are_those_of_its_enumerated_marginals() -> None:
     members = chains()
-    view = together("all", members, 3)
+    view = ensemble("all", members, 3)
     tables = np.zeros((3, 2, WORDS, 3))
     for m, post in itertools.product(range(3), range(2)):
         for tags, p in distribution(members[m], post).items():
@@ -116,7 +125,7 @@ def test_uncertainties_of_an_ensemble_are_those_of_its_enumerated_marginals() ->
     for name, values in names.items():
         expected = [values[post, span.start : span.end].mean() for post, span in FLAT]
         np.testing.assert_allclose(view.uncertainties[name](SPANS), expected)
-    each = np.array([[chance(chain, post, span) for post, span in FLAT] for chain in members])
+    each = np.array([[probability(chain, post, span) for post, span in FLAT] for chain in members])
     expected = ensemble_uncertainty(np.stack([each, 1 - each], 2)).epistemic
     np.testing.assert_allclose(
         view.uncertainties["mutual information of the span (epistemic)"](SPANS), expected
@@ -125,10 +134,10 @@ def test_uncertainties_of_an_ensemble_are_those_of_its_enumerated_marginals() ->
 
 def test_members_that_agree_have_no_epistemic_uncertainty() -> None:
     (chain,) = chains(1)
-    view = together("all", [chain, chain], 1)
+    view = ensemble("all", [chain, chain], 1)
     for name, measure in view.uncertainties.items():
         assert name.endswith("(epistemic)") == (np.abs(measure(SPANS)).max() < 1e-12)
-    one = alone("one", chain)
+    one = single_pass("one", chain)
     assert list(view.spans) == list(one.spans)
     for confidence in view.confidences.values():
         np.testing.assert_allclose(confidence(SPANS, 0.7), one.confidences["CRF marginal"](SPANS, 0.7))
@@ -137,35 +146,37 @@ def test_members_that_agree_have_no_epistemic_uncertainty() -> None:
 def test_evidence_is_read_over_all_tags_and_at_those_given() -> None:
     (chain,) = chains(1)
     nigs = [np.random.default_rng(post).uniform(1.5, 4, (4, WORDS, 3)) for post in range(2)]
-    found = evidential(chain.decoder, nigs)
+    found = nig_measures(chain.decoder, nigs)
     _, gamma, alpha, beta = nigs[0]
     at = ([1, 2], [1, 2])  # words 1 and 2 as B-X, I-X
     expected = {
         "aleatoric": beta / (alpha - 1),
         "epistemic": beta / (alpha - 1) / gamma,
         "total": beta / (alpha - 1) * (1 + 1 / gamma),
-        "width √(β(1+γ)/(αγ))": np.sqrt(beta * (1 + gamma) / (alpha * gamma)),
+        "Student-t scale √(β(1+γ)/(αγ))": np.sqrt(beta * (1 + gamma) / (alpha * gamma)),
         "1/√γ": 1 / np.sqrt(gamma),
         "−(γ+2α)": -gamma - 2 * alpha,
     }
     assert len(found) == 2 * len(expected)
     for name, table in expected.items():
         assert found[name](SPANS)[0] == pytest.approx(table[[1, 2]].sum(1).mean())
-        assert found[f"{name}, tags given"](SPANS)[0] == pytest.approx(table[at].mean())
-    told = uncertainty(nigs[0][:, [1, 2]].astype(np.float32))  # what the product tells of the first span
-    assert [found[name](SPANS)[0] for name in ("aleatoric", "epistemic")] == pytest.approx(told)
+        assert found[f"{name}, predicted tags"](SPANS)[0] == pytest.approx(table[at].mean())
+    evaluated = uncertainty(nigs[0][:, [1, 2]].astype(np.float32))  # what the product tells of the first span
+    assert [found[name](SPANS)[0] for name in ("aleatoric", "epistemic")] == pytest.approx(evaluated)
 
 
-# --- figures ---------------------------------------------------------------------------------------------
+# --- metrics ---------------------------------------------------------------------------------------------
 
 
-def scene(posts: int = 40) -> Scene:
+def evaluation_posts(posts: int = 40) -> EvaluationPosts:
     """Posts "a b c d" whose one entity is "b c"; odd ones are fitted on."""
     gold = (Entity(2, 5, "b c", "X"),)
-    return Scene([Post(i, "a b c d", entities=gold) for i in range(posts)], np.arange(posts) % 2 == 1)
+    return EvaluationPosts(
+        [Post(i, "a b c d", entities=gold) for i in range(posts)], np.arange(posts) % 2 == 1
+    )
 
 
-def view(posts: int = 40, temperature: float = 2.0) -> View:
+def view(posts: int = 40, temperature: float = 2.0) -> MethodOutputs:
     """Right in half of the posts; its true confidences are those at this temperature."""
     spans = [[TagSpan(1, 3, "X")] if i % 4 < 2 else [TagSpan(0, 1, "X")] for i in range(posts)]
     logits = np.array([[2.0, 1.0, -1.0, 0.5][i % 4] * (1 + i / posts) for i in range(posts)])
@@ -174,61 +185,61 @@ def view(posts: int = 40, temperature: float = 2.0) -> View:
         mine = np.array([len(row) > 0 for row in asked])
         return 1 / (1 + np.exp(-logits[mine] * temperature / t))
 
-    uncertainties = of_words([np.array([0.1, 0.2, 0.4, 0.0]) * (i + 1) for i in range(posts)])
-    return View("m", 1, 1, spans, {"p": confidence}, {"u": uncertainties})
+    uncertainties = mean_over_words([np.array([0.1, 0.2, 0.4, 0.0]) * (i + 1) for i in range(posts)])
+    return MethodOutputs("m", 1, 1, spans, {"p": confidence}, {"u": uncertainties})
 
 
 def test_rows_hold_the_part_reported_on_and_the_temperature_comes_from_the_other() -> None:
-    place, said = scene(), view()
-    judged = place.judge(said.spans)
-    assert judged.right.tolist() == [i % 4 < 2 for i in range(40)]
-    rows = list(rows_of(said, judged))
-    assert [(row.key, row.chance, len(row.values)) for row in rows] == [
+    place, outputs = evaluation_posts(), view()
+    scored = place.score(outputs.spans)
+    assert scored.correct.tolist() == [i % 4 < 2 for i in range(40)]
+    rows = list(measures_of(outputs, scored))
+    assert [(row.key, row.is_probability, len(row.values)) for row in rows] == [
         ("p", True, 20), ("p, temperature", True, 20), ("u", False, 20),
     ]  # fmt: skip
     np.testing.assert_allclose(rows[2].values[:2], [-0.3, -0.1 * 3])  # posts 0 and 2
-    # What is reported on may be labelled as it likes: the temperature stays.
+    # What is evaluated on may be labelled as it likes: the temperature stays.
     other = [
         post if fit else dataclasses.replace(post, entities=())
-        for post, fit in zip(place.posts, place.fits, strict=True)
+        for post, fit in zip(place.posts, place.is_calibration, strict=True)
     ]
-    again = rows_of(said, Scene(other, place.fits).judge(said.spans))
+    again = measures_of(outputs, EvaluationPosts(other, place.is_calibration).score(outputs.spans))
     assert [row.temperature for row in again] == [row.temperature for row in rows]
 
 
 def test_figures_are_those_of_the_evaluation() -> None:
-    said = view()
-    judged = scene().judge(said.spans)
-    rows = list(rows_of(said, judged))
-    found = measured(rows, judged, 20, against=0)
-    right = judged.right[judged.told]
-    for row, told in zip(rows, found, strict=True):
-        values = {name: interval.value for name, interval in told["figures"].items()}
-        assert values["aurc"] == pytest.approx(aurc(risk_coverage_curve(row.values, right)))
-        assert values["auroc"] == pytest.approx(detection_metrics(-row.values, ~right).auroc)
-        assert ("brier" in values) == row.chance
+    outputs = view()
+    scored = evaluation_posts().score(outputs.spans)
+    rows = list(measures_of(outputs, scored))
+    found = metrics_with_intervals(rows, scored, 20, against=0)
+    correct = scored.correct[scored.evaluated]
+    for row, evaluated in zip(rows, found, strict=True):
+        values = {name: interval.value for name, interval in evaluated["metrics"].items()}
+        assert values["aurc"] == pytest.approx(aurc(risk_coverage_curve(row.values, correct)))
+        assert values["auroc"] == pytest.approx(detection_metrics(-row.values, ~correct).auroc)
+        assert ("brier" in values) == row.is_probability
         for name in ("aurc", "auroc"):
-            first = found[0]["figures"][name].value
+            first = found[0]["metrics"][name].value
             assert values[f"{name}_difference"] == pytest.approx(values[name] - first)
-    assert found[0]["figures"]["brier"].value == pytest.approx(brier_score(rows[0].values, right))
-    same = found[0]["figures"]["aurc_difference"]
+    assert found[0]["metrics"]["brier"].value == pytest.approx(brier_score(rows[0].values, correct))
+    same = found[0]["metrics"]["aurc_difference"]
     assert (same.value, same.low, same.high) == (0, 0, 0)
-    other = found[2]["figures"]["aurc_difference"]
+    other = found[2]["metrics"]["aurc_difference"]
     assert other.low <= other.value <= other.high
 
 
 def test_f1_counts_what_was_missed() -> None:
-    judged = scene().judge(view().spans)  # 20 posts: 10 of 20 right, 20 gold
-    interval = judged.f1(200)
+    scored = evaluation_posts().score(view().spans)  # 20 posts: 10 of 20 correct, 20 gold
+    interval = scored.f1(200)
     assert interval.value == pytest.approx(0.5)
     assert 0.2 < interval.low < 0.4 < 0.6 < interval.high < 0.8  # of 20 coins
 
 
 def test_seeds_are_summed_up() -> None:
-    judged = scene().judge(view().spans)
+    scored = evaluation_posts().score(view().spans)
     runs = [[Row("m", "u", 1, 1, sign * np.arange(20.0), False)] for sign in (1, -1)]
-    (found,) = over_seeds(runs, [judged, judged])
-    values = found["figures"]["auroc"]["values"]
+    (found,) = mean_over_seeds(runs, [scored, scored])
+    values = found["metrics"]["auroc"]["values"]
     assert sum(values) == pytest.approx(1)  # turned round
-    assert found["figures"]["auroc"]["mean"] == pytest.approx(0.5)
-    assert found["figures"]["auroc"]["deviation"] == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2))
+    assert found["metrics"]["auroc"]["mean"] == pytest.approx(0.5)
+    assert found["metrics"]["auroc"]["sd"] == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2))

@@ -19,12 +19,12 @@ REPEATS = 5
 """Calls that are timed as one: a single one is over too soon."""
 
 
-def compare(rounds: int, tell: Callable[[str], None]) -> list[Ratio]:
+def compare(rounds: int, report: Callable[[str], None]) -> list[Ratio]:
     """Time loss and decoding; empty, with a line of explanation, where a package is missing."""
     try:
         return _compare(rounds)
     except ImportError as error:
-        tell(f"CRF left out: {error}")
+        report(f"CRF left out: {error}")
         return []
 
 
@@ -106,7 +106,7 @@ def _scores() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_agreement(ours: Any, theirs: Any, inputs: tuple[Any, ...], best: list[list[int]]) -> None:
-    """A race counts only where both get to the same place."""
+    """Both must compute the same, or their times cannot be compared."""
     import torch
 
     emissions, tags, mask = inputs
