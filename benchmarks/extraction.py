@@ -148,9 +148,9 @@ def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Wo
     config, built = model.folder.config, _model_config(model)
     text = load_text_encoder(built.text_encoder)
     image = load_image_encoder(built.image_encoder) if "picture" in config.sources else None
-    if text.width != config.text.width:
+    if text.width != config.text.hidden_size:
         raise ValueError(
-            f"the model's text states have width {config.text.width}, {built.text_encoder} has {text.width}"
+            f"text states have width {config.text.hidden_size}, {built.text_encoder} has {text.width}"
         )
     tagger = build_model(built, config.labels, text, image).eval()  # weights of the head do not matter
     tensors = [(name, {k: torch.from_numpy(np.array(v)) for k, v in x.items()}) for name, x in calls]

@@ -271,7 +271,7 @@ def test_no_default_model(monkeypatch, tmp_path):
 def test_unknown_modalities(tmp_path):
     folder = tiny_model.build(tmp_path / "model")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config["sources"] = ["text", "picture", "smell"]
+    config["modalities"] = ["text", "picture", "smell"]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     from twofold.model_folder.folder import seal
 

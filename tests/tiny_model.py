@@ -18,7 +18,7 @@ import onnx.parser
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from twofold.model_folder.folder import seal
+from twofold.model_folder.folder import FORMAT, seal
 from twofold.preprocessing.entity_markers import TypedMarkers
 from twofold.preprocessing.modalities import TEXTS, VISUAL
 from twofold.preprocessing.segmentation import CONTEXTS, SHAPE_COUNT, SHAPES
@@ -58,7 +58,7 @@ def build_relations(
     graph = _fusion_graph(RELATIONS, _pair_steps(), _pair_weights(), sources, evidence, slots=True)
     _write_common(folder, graph, sources)
     config = {
-        "name": "tiny-relations", "task": "relations", "labels": RELATIONS, "arguments": ARGUMENTS,
+        "name": "tiny-relations", "task": "relations", "labels": RELATIONS, "argument_types": ARGUMENTS,
         "markers": TypedMarkers().record(),
     }  # fmt: skip
     _write(folder / "config.json", config | _config(evidence, sources, window_pieces))
@@ -80,12 +80,12 @@ def _write_common(folder: Path, graph: onnx.ModelProto, sources: tuple[str, ...]
 def _config(evidence: bool, sources: tuple[str, ...], window_pieces: int) -> dict[str, object]:
     picture = {
         "resize": 256, "crop": 224, "mean": [127, 127, 127], "std": [128, 128, 128],
-        "regions": REGIONS, "width": REGION_WIDTH,
+        "fit": "crop", "resample": "bicubic", "regions": REGIONS, "hidden_size": REGION_WIDTH, "max_crops": 4,
     }  # fmt: skip
     return {
-        "format": 1, "twofold": "0.1.0",
-        "fusion": "evidential" if evidence else "text_only", "sources": list(sources),
-        "text": {"window_pieces": window_pieces, "context_words": 4, "pad_id": 0, "width": WIDTH},
+        "format": FORMAT, "twofold_version": "0.1.0",
+        "fusion": "evidential" if evidence else "text_only", "modalities": list(sources),
+        "text": {"window_pieces": window_pieces, "context_words": 4, "pad_token_id": 0, "hidden_size": WIDTH},
         "picture": picture if any(name in VISUAL for name in sources) else None,
     }  # fmt: skip
 

@@ -46,7 +46,7 @@ def test_what_is_the_same_lies_there_once(whole):
     assert {file.name for file in (whole / "relations").iterdir()} == {
         "config.json", "calibration.json", "fusion.onnx", MANIFEST,
     }  # fmt: skip
-    assert open_folder(whole).relations.config.shared == ("text.onnx", "picture.onnx", "tokenizer.json")
+    assert open_folder(whole).relations.config.shared_files == ("text.onnx", "picture.onnx", "tokenizer.json")
     assert json.loads((whole / "config.json").read_text(encoding="utf-8"))["format"] == FORMAT
 
 
@@ -58,14 +58,14 @@ def test_neighbours_that_both_have_lie_there_once(parts, tmp_path):
         seal(folder)
     combine(*copies, tmp_path / "whole")
     inner = open_folder(tmp_path / "whole").relations
-    assert set(FILES) < set(inner.config.shared)
+    assert set(FILES) < set(inner.config.shared_files)
     assert all(inner.file(name).read_bytes() == b"the same" for name in FILES)
 
 
 def test_what_differs_lies_there_twice(parts, tmp_path):
     blind = tiny_model.build(tmp_path / "blind", sources=("text",), evidence=False)
     both = combine(blind, parts[1], tmp_path / "whole")
-    assert both.relations.config.shared == ("text.onnx", "tokenizer.json")
+    assert both.relations.config.shared_files == ("text.onnx", "tokenizer.json")
     assert (tmp_path / "whole" / "relations" / "picture.onnx").is_file()
 
 
@@ -76,7 +76,7 @@ def test_models_with_nothing_in_common(parts, tmp_path):
             stream.write(b"\n")
     seal(other)
     both = combine(parts[0], other, tmp_path / "whole")
-    assert both.relations.config.shared == ()
+    assert both.relations.config.shared_files == ()
     assert both.relations.hashes["text.onnx"] != both.hashes["text.onnx"]
 
 
@@ -160,16 +160,16 @@ def test_what_is_said_to_be_shared_must_be_in_the_manifest(whole):
     [
         ({"task": "summaries"}, "the model is for the task 'summaries'"),
         ({"labels": ["/per/org/member_of"]}, "'None' among them"),
-        ({"labels": ["None", "None"]}, "different ones"),
+        ({"labels": ["None", "None"]}, "distinct labels"),
         ({"labels": "None"}, "labels"),
-        ({"arguments": None}, "arguments is missing"),
-        ({"arguments": {"/per/pet/owner_of": [["PER", "PET"]]}}, "name /per/pet/owner_of"),
-        ({"arguments": {"/per/per/peer": [["PER"]]}}, r"hold \['PER'\]; expected a type of the head"),
-        ({"arguments": {"/per/per/peer": "PER"}}, "arguments of /per/per/peer are 'PER'"),
-        ({"arguments": {"/per/per/peer": [["PER", 3]]}}, "hold"),
+        ({"argument_types": None}, "argument_types is missing"),
+        ({"argument_types": {"/per/pet/owner_of": [["PER", "PET"]]}}, "name /per/pet/owner_of"),
+        ({"argument_types": {"/per/per/peer": [["PER"]]}}, r"hold \['PER'\]; expected a type of the head"),
+        ({"argument_types": {"/per/per/peer": "PER"}}, "argument_types of /per/per/peer are 'PER'"),
+        ({"argument_types": {"/per/per/peer": [["PER", 3]]}}, "hold"),
         ({"markers": None}, "markers are None"),
         ({"markers": {"style": "loud"}}, "expected markers of style"),
-        ({"shared": "text.onnx"}, "shared"),
+        ({"shared_files": "text.onnx"}, "shared_files"),
     ],
 )
 def test_a_relation_model_with_something_wrong(parts, tmp_path, values, message):

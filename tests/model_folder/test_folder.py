@@ -68,10 +68,19 @@ def test_a_file_that_is_gone(folder, name):
 
 
 def test_a_newer_format_comes_before_all_other_complaints(folder):
-    change(folder, "config.json", format=FORMAT + 1, twofold="9.0")
+    change(folder, "config.json", format=FORMAT + 1, twofold_version="9.0")
     (folder / "text.onnx").unlink()
     newer = rf"format {FORMAT + 1}, written by Twofold 9\.0.*install a newer Twofold"
     with pytest.raises(ModelError, match=newer):
+        open_folder(folder)
+
+
+@pytest.mark.parametrize("number", [1, 2, None])
+def test_an_older_format_is_refused_before_all_other_complaints(folder, number):
+    change(folder, "config.json", format=number, twofold_version=None, twofold="0.1.0")
+    (folder / "text.onnx").unlink()
+    older = rf"has format {number}, .*expected format {FORMAT}; train and calibrate the model again"
+    with pytest.raises(ModelError, match=older):
         open_folder(folder)
 
 
@@ -103,7 +112,7 @@ def test_a_manifest_that_is_none(folder, manifest):
 @pytest.mark.parametrize(
     "values",
     [
-        {"labels": []}, {"labels": [1]}, {"text": {}}, {"sources": ["text"]}, {"picture": None},
+        {"labels": []}, {"labels": [1]}, {"text": {}}, {"modalities": ["text"]}, {"picture": None},
         {"picture": {"mean": []}}, {"name": None}, {"text": {"window_pieces": True}},
     ],
 )  # fmt: skip
@@ -187,28 +196,25 @@ def change_picture(folder, **values):
     change(folder, "config.json", picture=raw["picture"] | values)
 
 
-def test_a_folder_from_before_there_were_other_picture_encoders(folder):
-    picture = open_folder(folder).config.picture  # the tiny model names neither fit, filter nor crops
-    assert (picture.settings.fit, picture.settings.filter, picture.crops) == ("crop", "bicubic", 4)
-
-
 def test_how_pictures_are_prepared_is_read(folder):
     before = open_folder(folder).picture_fingerprint
-    change_picture(folder, fit="squeeze", filter="bilinear", crops=2)
+    change_picture(folder, fit="squeeze", resample="bilinear", max_crops=2)
     picture = open_folder(folder).config.picture
-    assert (picture.settings.fit, picture.settings.filter, picture.crops) == ("squeeze", "bilinear", 2)
+    assert (picture.settings.fit, picture.settings.filter, picture.max_crops) == ("squeeze", "bilinear", 2)
     assert open_folder(folder).picture_fingerprint != before
 
 
-@pytest.mark.parametrize(("key", "value"), [("fit", "stretch"), ("filter", "nearest"), ("crops", "many")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("fit", "stretch"), ("resample", "nearest"), ("max_crops", "many")]
+)
 def test_a_preparation_that_is_not_known(folder, key, value):
     change_picture(folder, **{key: value})
     with pytest.raises(ModelError, match=key):
         open_folder(folder)
 
 
-@pytest.mark.parametrize("source", ["picture", "whole", "crops"])
-def test_a_source_that_needs_a_picture_encoder_where_there_is_none(folder, source):
-    change(folder, "config.json", sources=["text", source], picture=None)
-    with pytest.raises(ModelError, match="sources and picture do not agree"):
+@pytest.mark.parametrize("modality", ["picture", "whole", "crops"])
+def test_a_modality_that_needs_a_picture_encoder_where_there_is_none(folder, modality):
+    change(folder, "config.json", modalities=["text", modality], picture=None)
+    with pytest.raises(ModelError, match="modalities and picture do not agree"):
         open_folder(folder)

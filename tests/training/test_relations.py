@@ -203,7 +203,7 @@ def test_trains_to_a_folder_that_relates(done: Path, tagger: Path) -> None:
     folder = open_folder(done)
     assert folder.config.labels == ("None", "lives_in", "member_of")
     assert folder.config.relation is not None
-    assert folder.config.relation.arguments["member_of"] == {("PER", "ORG")}
+    assert folder.config.relation.argument_types["member_of"] == {("PER", "ORG")}
     assert not (done / "decoder.safetensors").exists()
     page = (done / "README.md").read_text(encoding="utf-8")
     assert "Relations between pairs" in page

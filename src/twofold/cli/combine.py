@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from twofold.pipeline import combine
 
     folder = combine(None if args.tagger == "default" else args.tagger, args.relations, args.out)
-    shared = folder.relations.config.shared if folder.relations else ()
+    shared = folder.relations.config.shared_files if folder.relations else ()
     size = sum(file.stat().st_size for file in args.out.rglob("*") if file.is_file())
     print(f"model folder: {args.out}, {size / 1e6:.1f} MB; in common: {', '.join(shared) or 'nothing'}")
     return 0

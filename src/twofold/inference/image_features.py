@@ -84,7 +84,7 @@ class PictureEncoder:
         if self._cache is None:
             return {}
         found = {key: self._cache.get(key) for key in keys}
-        shape = (self._expected.regions, self._expected.width)
+        shape = (self._expected.regions, self._expected.hidden_size)
         return {
             key: EncodedPicture(PictureReport("read"), regions, key)
             for key, regions in found.items()

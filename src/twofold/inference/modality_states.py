@@ -101,7 +101,7 @@ class ModalityEncoder:
     def width(self, modality: str) -> int:
         """V of a modality."""
         picture = self._config.picture
-        return picture.width if modality in VISUAL and picture else self._config.text.width
+        return picture.hidden_size if modality in VISUAL and picture else self._config.text.hidden_size
 
     def _states(
         self, modality: str, posts: Sequence[Post], pictures: Sequence[EncodedPicture], batch_size: int
@@ -137,8 +137,8 @@ class _PostCropEncoder:
     """Encodes crops of the pictures that were read."""
 
     def __init__(self, sessions: Sessions, expected: PictureInput, cache: FeatureCache | None) -> None:
-        self._max_crops = expected.crops
-        self._encoder = CropEncoder(sessions.picture, expected.settings, expected.width, cache)
+        self._max_crops = expected.max_crops
+        self._encoder = CropEncoder(sessions.picture, expected.settings, expected.hidden_size, cache)
 
     def encode(
         self, posts: Sequence[Post], pictures: Sequence[EncodedPicture]

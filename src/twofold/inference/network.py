@@ -178,7 +178,7 @@ def _check_modalities(folder: ModelFolder) -> None:
 
 def _pieces(folder: ModelFolder) -> Pieces:
     text = folder.config.text
-    return Pieces(folder.file("tokenizer.json"), text.window_pieces, text.context_words, text.pad_id)
+    return Pieces(folder.file("tokenizer.json"), text.window_pieces, text.context_words, text.pad_token_id)
 
 
 def _neighbours(folder: ModelFolder) -> Neighbours | None:

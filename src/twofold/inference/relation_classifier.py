@@ -102,7 +102,7 @@ class RelationClassifier:
             )
         self.folder = folder
         self.labels = folder.config.labels
-        self.constraints = TypeConstraints(self.labels, relation.arguments)
+        self.constraints = TypeConstraints(self.labels, relation.argument_types)
         self.network = Network(folder, threads, cache, shared)
         self._pairs = PairPieces(self.network.pieces, relation.markers)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.errors import ModelError
-from twofold.model_folder.folder import FORMAT, RELATIONS, ModelFolder, open_folder, publish, seal
+from twofold.model_folder.folder import RELATIONS, ModelFolder, open_folder, publish, seal
 from twofold.model_folder.place import part_of, reserved
 from twofold.preprocessing import semantic_augmentation as neighbours
 
@@ -56,8 +56,7 @@ def _write(tagger: ModelFolder, relations: ModelFolder, part: Path) -> None:
     shared = [name for name in _SHARED if name in tagger.hashes and _same(tagger, relations, name)]
     _copy(tagger, part, [name for name in tagger.hashes if Path(name).name == name])
     _copy(relations, inner, [name for name in relations.hashes if name not in shared])
-    _change(part / "config.json", format=FORMAT)
-    _change(inner / "config.json", format=FORMAT, shared=shared)
+    _change(inner / "config.json", shared_files=shared)
     seal(inner)
     seal(part)
 

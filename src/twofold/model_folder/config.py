@@ -1,6 +1,6 @@
-"""What a model says of itself: ``config.json`` of its folder, checked when read.
+"""The configuration of a model folder: ``config.json``, checked when read.
 
-It does not know the other files, but for which of them a task needs.
+Of the other files it knows only which ones a task needs.
 """
 
 from __future__ import annotations
@@ -17,60 +17,60 @@ from twofold.preprocessing.images import FILTERS, FITS, PictureSettings
 from twofold.preprocessing.modalities import VISUAL
 
 NO_RELATION = "None"
-"""The class of pairs that stand in no relation."""
+"""The class of pairs without a relation."""
 TASK_FILES: Mapping[str, tuple[str, ...]] = {"entities": ("decoder.safetensors",), "relations": ()}
-"""Files that only folders of this task hold."""
+"""Files that only folders of this task need."""
 RENEW = "get the folder again, or train the model again"
-"""What to do about a folder that is not what it was."""
+"""What to do about a damaged folder."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class TextInput:
-    """What the text encoder takes and gives.
+    """Input and output of the text encoder.
 
     Attributes:
         window_pieces: longest input in word pieces, special pieces included.
-        context_words: words of context either side of a window of a long post.
-        pad_id: piece that fills short rows.
-        width: D, width of its states.
+        context_words: words of context on either side of a window of a long post.
+        pad_token_id: piece that pads short rows.
+        hidden_size: D, width of its states.
     """
 
     window_pieces: int
     context_words: int
-    pad_id: int
-    width: int
+    pad_token_id: int
+    hidden_size: int
 
 
 @dataclass(frozen=True, slots=True)
 class PictureInput:
-    """What the picture encoder takes and gives.
+    """Input and output of the picture encoder.
 
     Attributes:
-        settings: how a picture becomes numbers.
+        settings: how a picture is resized, cropped and normalised.
         regions: R, number of regions.
-        width: V, width of a region.
-        crops: crops of a picture at most, for models that look at crops.
+        hidden_size: V, width of a region.
+        max_crops: crops of a picture, at most, for models that use crops.
     """
 
     settings: PictureSettings
     regions: int
-    width: int
-    crops: int = 4
+    hidden_size: int
+    max_crops: int
 
 
 @dataclass(frozen=True, slots=True)
 class RelationInput:
-    """What a relation model takes.
+    """Input and labels of a relation model.
 
     Attributes:
-        arguments: types (head, tail) that each relation was seen between.
-        markers: what is put round head and tail.
-        symmetric: relations that hold both ways, so that either end may be told as the head.
+        argument_types: types (head, tail) that each relation was seen with in training.
+        markers: entity markers put around head and tail.
+        symmetric: symmetric relations, for which either argument may be predicted as the head.
     """
 
-    arguments: Mapping[str, frozenset[tuple[str, str]]]
+    argument_types: Mapping[str, frozenset[tuple[str, str]]]
     markers: Markers
     symmetric: frozenset[str] = frozenset()
 
@@ -80,16 +80,16 @@ class FolderConfig:
     """``config.json``.
 
     Attributes:
-        name: the model's name, printed with each extraction.
+        name: the model's name, written with each extraction.
         task: "entities" or "relations".
         labels: the K tags, or the K relations, "None" among them.
         fusion: name of the fusion it was trained with.
         modalities: M modalities in the order of the graph's output, "text" first.
         text: see `TextInput`.
-        picture: see `PictureInput`; None for a model that looks at no picture.
-        twofold: version that wrote it.
+        picture: see `PictureInput`; None for a model that does not use pictures.
+        twofold_version: version that wrote it.
         relation: see `RelationInput`; None for a tagger.
-        shared: files that lie in the folder above, a tagger's.
+        shared_files: files that are in the folder above, a tagger's.
     """
 
     name: str
@@ -99,9 +99,9 @@ class FolderConfig:
     modalities: tuple[str, ...]
     text: TextInput
     picture: PictureInput | None
-    twofold: str
+    twofold_version: str
     relation: RelationInput | None = None
-    shared: tuple[str, ...] = ()
+    shared_files: tuple[str, ...] = ()
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -140,8 +140,8 @@ def _strings(raw: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     return tuple(map(str, items))
 
 
-def describe(raw: Mapping[str, Any], where: str) -> FolderConfig:
-    """What ``config.json`` says.
+def parse_config(raw: Mapping[str, Any], where: str) -> FolderConfig:
+    """The configuration in a parsed ``config.json``.
 
     Raises:
         ModelError: something is missing, of the wrong type, or unknown to this version.
@@ -161,15 +161,15 @@ def describe(raw: Mapping[str, Any], where: str) -> FolderConfig:
         task=task,
         labels=_strings(raw, "labels", where),
         fusion=get(raw, "fusion", str, where),
-        modalities=_strings(raw, "sources", where),
+        modalities=_strings(raw, "modalities", where),
         text=TextInput(*numbers),
         picture=_picture(raw["picture"], where) if raw.get("picture") is not None else None,
-        twofold=get(raw, "twofold", str, where),
+        twofold_version=get(raw, "twofold_version", str, where),
         relation=_relation(raw, where) if task == "relations" else None,
-        shared=_strings(raw, "shared", where) if raw.get("shared") else (),
+        shared_files=_strings(raw, "shared_files", where) if raw.get("shared_files") else (),
     )
     if any(name in VISUAL for name in config.modalities) != (config.picture is not None):
-        raise ModelError("sources and picture do not agree", where=where, do=RENEW)
+        raise ModelError("modalities and picture do not agree", where=where, do=RENEW)
     return config
 
 
@@ -179,12 +179,12 @@ def _relation(raw: Mapping[str, Any], where: str) -> RelationInput:
         raise ModelError(
             f"labels are {', '.join(labels)}"[:200],
             where=where,
-            expected=f"different ones, {NO_RELATION!r} among them",
+            expected=f"distinct labels, {NO_RELATION!r} among them",
             do=RENEW,
         )
-    arguments = get(raw, "arguments", dict, where)
+    argument_types = get(raw, "argument_types", dict, where)
     symmetric = _strings(raw, "symmetric", where) if raw.get("symmetric") else ()
-    for what, names in (("arguments", set(arguments)), ("symmetric", set(symmetric))):
+    for what, names in (("argument_types", set(argument_types)), ("symmetric", set(symmetric))):
         if unknown := names - set(labels):
             raise ModelError(
                 f"{what} name {', '.join(sorted(unknown))}"[:200],
@@ -192,20 +192,20 @@ def _relation(raw: Mapping[str, Any], where: str) -> RelationInput:
                 expected="relations among the labels",
                 do=RENEW,
             )
-    types = {name: frozenset(_types(name, pairs, where)) for name, pairs in arguments.items()}
+    types = {name: frozenset(_types(name, pairs, where)) for name, pairs in argument_types.items()}
     return RelationInput(types, read_markers(raw.get("markers"), where), frozenset(symmetric))
 
 
 def _types(relation: str, pairs: object, where: str) -> Iterator[tuple[str, str]]:
     if not isinstance(pairs, list):
-        raise ModelError(f"arguments of {relation} are {pairs!r}"[:200], where=where, do=RENEW)
+        raise ModelError(f"argument_types of {relation} are {pairs!r}"[:200], where=where, do=RENEW)
     for pair in pairs:
         match pair:
             case [str(head), str(tail)]:
                 yield head, tail
             case _:
                 raise ModelError(
-                    f"arguments of {relation} hold {pair!r}"[:200],
+                    f"argument_types of {relation} hold {pair!r}"[:200],
                     where=where,
                     expected="a type of the head and one of the tail",
                     do=RENEW,
@@ -221,15 +221,14 @@ def _picture(raw: object, where: str) -> PictureInput:
         mean,
         std,
         fit=_choice(raw, "fit", FITS, where),
-        filter=_choice(raw, "filter", tuple(FILTERS), where),
+        filter=_choice(raw, "resample", tuple(FILTERS), where),
     )
-    crops = get({"crops": 4} | dict(raw), "crops", int, where)
-    return PictureInput(settings, get(raw, "regions", int, where), get(raw, "width", int, where), crops)
+    sizes = [get(raw, key, int, where) for key in ("regions", "hidden_size", "max_crops")]
+    return PictureInput(settings, *sizes)
 
 
 def _choice(raw: Mapping[str, Any], key: str, known: Sequence[str], where: str) -> str:
-    """One of a few names; the first where the key is absent, as in folders of before it came up."""
-    value: str = raw.get(key, known[0])
+    value = get(raw, key, str, where)
     if value not in known:
         raise ModelError(f"{key} is {value!r}", where=where, expected=f"one of {', '.join(known)}", do=RENEW)
     return value

@@ -7,8 +7,8 @@ one was never finished. The hashes find damage and mix-ups; they are no signatur
 change a file can change the manifest too.
 
 A tagger's folder may hold a relation model in ``relations/``, a folder of the same kind. Files that the two
-have in common lie in the tagger's folder only; the relation model's configuration names them as ``shared``
-and its manifest holds their hashes all the same. The tagger's manifest lists that manifest.
+have in common lie in the tagger's folder only; the relation model's configuration names them as
+``shared_files`` and its manifest holds their hashes all the same. The tagger's manifest lists that manifest.
 
 It does not know what the graphs compute.
 """
@@ -29,12 +29,12 @@ from safetensors.numpy import load_file
 
 from twofold.crf import ChainDecoder, DecisionRule
 from twofold.errors import ModelError
-from twofold.model_folder.config import RENEW, TASK_FILES, FolderConfig, describe, get, read_json
+from twofold.model_folder.config import RENEW, TASK_FILES, FolderConfig, get, parse_config, read_json
 from twofold.model_folder.place import MANIFEST, check_place
 from twofold.preprocessing import semantic_augmentation as neighbours
 
-FORMAT = 2
-"""The newest format this version reads; it writes no other. 1 knew no relations."""
+FORMAT = 3
+"""The only format this version reads and writes; 1 and 2 named their keys differently."""
 RELATIONS = "relations"
 """Where a tagger's folder holds a relation model."""
 _REQUIRED = ("config.json", "tokenizer.json", "text.onnx", "fusion.onnx", "calibration.json")
@@ -62,7 +62,7 @@ class ModelFolder:
 
     def file(self, name: str) -> Path:
         """Where a file lies: a shared one in the folder above."""
-        return (self.path.parent if name in self.config.shared else self.path) / name
+        return (self.path.parent if name in self.config.shared_files else self.path) / name
 
     def decoder(self) -> ChainDecoder:
         """The CRF of ``decoder.safetensors``.
@@ -127,8 +127,8 @@ def _open(path: Path, above: Mapping[str, str]) -> ModelFolder:
         )
     _check_format(path)
     hashes = _check_files(path, above)
-    config = describe(read_json(path / "config.json"), str(path / "config.json"))
-    missing = [name for name in (*_needed(config), *config.shared) if name not in hashes]
+    config = parse_config(read_json(path / "config.json"), str(path / "config.json"))
+    missing = [name for name in (*_needed(config), *config.shared_files) if name not in hashes]
     if missing:
         raise ModelError(f"the model folder lacks {', '.join(missing)}", where=str(path), do=RENEW)
     calibration = path / "calibration.json"
@@ -159,19 +159,24 @@ def _needed(config: FolderConfig) -> tuple[str, ...]:
 
 
 def _check_format(path: Path) -> None:
-    """Look at the format before anything else: in a newer one, anything else may be different."""
+    """Check the format before anything else: in another one, anything else may be different."""
     try:
         raw = read_json(path / "config.json")
     except ModelError:
-        return  # the manifest will tell whether it is missing or altered
-    number = raw.get("format", FORMAT)
-    if isinstance(number, int) and number > FORMAT:
-        raise ModelError(
-            f"the model folder has format {number}, written by Twofold {raw.get('twofold', '(unknown)')}",
-            where=str(path),
-            expected=f"format {FORMAT} or older",
-            do="install a newer Twofold: pip install --upgrade twofold",
-        )
+        return  # the check of the manifest says whether it is missing or altered
+    number = raw.get("format")
+    if number == FORMAT:
+        return
+    version = raw.get("twofold_version", raw.get("twofold", "(unknown)"))
+    newer = isinstance(number, int) and number > FORMAT
+    raise ModelError(
+        f"the model folder has format {number}, written by Twofold {version}",
+        where=str(path),
+        expected=f"format {FORMAT}",
+        do="install a newer Twofold: pip install --upgrade twofold"
+        if newer
+        else "train and calibrate the model again with this version, or use the version that wrote it",
+    )
 
 
 def _check_files(path: Path, above: Mapping[str, str]) -> dict[str, str]:
@@ -222,7 +227,7 @@ def _check_file(path: Path, name: str, expected: str, size: object) -> None:
 def _shared(path: Path) -> list[str]:
     """Files that lie in the folder above; looked at before it is known that the file is unaltered."""
     try:
-        names = read_json(path / "config.json").get("shared", [])
+        names = read_json(path / "config.json").get("shared_files", [])
     except ModelError:
         return []  # the manifest will tell
     return [str(name) for name in names] if isinstance(names, list) else []

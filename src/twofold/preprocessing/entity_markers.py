@@ -82,11 +82,11 @@ class TypedMarkers:
     """Punctuation, and the type's word between further punctuation; without a type the former alone.
 
     Attributes:
-        names: word for each type; a type that is not named stands for itself, in lower case.
-        head_signs: round the head, and round its type. tail_signs: the same of the tail.
+        type_names: word for each type; a type without one is its own name in lower case.
+        head_symbols: round the head, and round its type. tail_symbols: the same of the tail.
     """
 
-    names: Mapping[str, str] = field(
+    type_names: Mapping[str, str] = field(
         default_factory=lambda: {
             "PER": "person",
             "LOC": "location",
@@ -94,8 +94,8 @@ class TypedMarkers:
             "MISC": "miscellaneous",
         }
     )
-    head_signs: tuple[str, str] = ("@", "*")
-    tail_signs: tuple[str, str] = ("#", "^")
+    head_symbols: tuple[str, str] = ("@", "*")
+    tail_symbols: tuple[str, str] = ("#", "^")
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -104,21 +104,21 @@ class TypedMarkers:
 
     def head(self, type_: str) -> tuple[list[str], list[str]]:
         """See `Markers`."""
-        return self._round(self.head_signs, type_)
+        return self._round(self.head_symbols, type_)
 
     def tail(self, type_: str) -> tuple[list[str], list[str]]:
         """See `Markers`."""
-        return self._round(self.tail_signs, type_)
+        return self._round(self.tail_symbols, type_)
 
-    def _round(self, signs: tuple[str, str], type_: str) -> tuple[list[str], list[str]]:
-        outer, inner = signs
-        name = self.names.get(type_, type_.lower())
+    def _round(self, symbols: tuple[str, str], type_: str) -> tuple[list[str], list[str]]:
+        outer, inner = symbols
+        name = self.type_names.get(type_, type_.lower())
         return [outer, *([inner, name, inner] if name else [])], [outer]
 
     def record(self) -> dict[str, Any]:
         """See `Markers`."""
-        signs = {"head_signs": list(self.head_signs), "tail_signs": list(self.tail_signs)}
-        return {"style": "typed", "names": dict(self.names)} | signs
+        symbols = {"head_symbols": list(self.head_symbols), "tail_symbols": list(self.tail_symbols)}
+        return {"style": "typed", "type_names": dict(self.type_names)} | symbols
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,11 @@ class UntypedMarkers:
     """The outer punctuation of `TypedMarkers` alone, whatever the type.
 
     Attributes:
-        head_sign: round the head. tail_sign: round the tail.
+        head_symbol: round the head. tail_symbol: round the tail.
     """
 
-    head_sign: str = "@"
-    tail_sign: str = "#"
+    head_symbol: str = "@"
+    tail_symbol: str = "#"
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -139,15 +139,15 @@ class UntypedMarkers:
 
     def head(self, type_: str) -> tuple[list[str], list[str]]:
         """See `Markers`."""
-        return [self.head_sign], [self.head_sign]
+        return [self.head_symbol], [self.head_symbol]
 
     def tail(self, type_: str) -> tuple[list[str], list[str]]:
         """See `Markers`."""
-        return [self.tail_sign], [self.tail_sign]
+        return [self.tail_symbol], [self.tail_symbol]
 
     def record(self) -> dict[str, Any]:
         """See `Markers`."""
-        return {"style": "untyped", "head_sign": self.head_sign, "tail_sign": self.tail_sign}
+        return {"style": "untyped", "head_symbol": self.head_symbol, "tail_symbol": self.tail_symbol}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +182,13 @@ def read_markers(raw: object, where: str) -> Markers:
     match raw:
         case {"style": "plain", "tokens": [str(a), str(b), str(c), str(d)]}:
             return PlainMarkers((a, b, c, d))
-        case {"style": "untyped", "head_sign": str(a), "tail_sign": str(b)}:
+        case {"style": "untyped", "head_symbol": str(a), "tail_symbol": str(b)}:
             return UntypedMarkers(a, b)
         case {
             "style": "typed",
-            "names": dict(names),
-            "head_signs": [str(a), str(b)],
-            "tail_signs": [str(c), str(d)],
+            "type_names": dict(names),
+            "head_symbols": [str(a), str(b)],
+            "tail_symbols": [str(c), str(d)],
         } if all(isinstance(name, str) for name in names.values()):
             return TypedMarkers(names, (a, b), (c, d))
     raise ModelError(

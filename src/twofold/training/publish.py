@@ -117,21 +117,21 @@ def _folder_config(model: MultimodalModel, image: ImageEncoder | None, config: C
     if image is not None:
         s = image.settings
         picture = {"resize": s.resize, "crop": s.crop, "mean": list(s.mean), "std": list(s.std)}
-        picture |= {"fit": s.fit, "filter": s.filter}
-        picture |= {"regions": image.regions, "width": image.width, "crops": config.model.max_crops}
+        picture |= {"fit": s.fit, "resample": s.filter}
+        picture |= {"regions": image.regions, "hidden_size": image.width, "max_crops": config.model.max_crops}
     return {
         "format": FORMAT,
-        "twofold": twofold.__version__,
+        "twofold_version": twofold.__version__,
         "name": config.model.name,
         "task": config.model.task,
         "labels": list(model.head.labels),
         "fusion": config.model.fusion,
-        "sources": list(model.fusion.modalities),
+        "modalities": list(model.fusion.modalities),
         "text": {
             "window_pieces": min(config.model.window_pieces, model.text.max_pieces),
             "context_words": config.model.context_words,
-            "pad_id": model.text.pad_id,
-            "width": model.text.width,
+            "pad_token_id": model.text.pad_id,
+            "hidden_size": model.text.width,
         },
         "picture": picture,
     }

@@ -151,7 +151,7 @@ class Relations:
         own = {name: [list(pair) for pair in sorted(pairs)] for name, pairs in self._own.items()}
         types = argument_types(posts)
         return {
-            "arguments": {name: own.get(name, types[name]) for name in types},
+            "argument_types": {name: own.get(name, types[name]) for name in types},
             "markers": self.markers.record(),
             "symmetric": sorted(set(self.options.symmetric) & set(types)),
         }
