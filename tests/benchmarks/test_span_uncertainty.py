@@ -24,7 +24,7 @@ from span_uncertainty import (
     tag_marginals,
 )
 
-from twofold.crf import TagSpan, allowed_moves
+from twofold.crf import TagSpan, allowed_transitions
 from twofold.evaluation.calibration_error import brier_score
 from twofold.evaluation.detection import detection_metrics
 from twofold.evaluation.ensemble_uncertainty import ensemble_uncertainty
@@ -49,7 +49,7 @@ def chains(count: int = 3, posts: int = 2) -> list[CRFOutputs]:
 
 
 def sequences() -> Iterator[tuple[int, ...]]:
-    moves, starts = allowed_moves(LABELS)
+    moves, starts = allowed_transitions(LABELS)
     for tags in itertools.product(range(3), repeat=WORDS):
         if starts[tags[0]] and all(moves[a, b] for a, b in itertools.pairwise(tags)):
             yield tags

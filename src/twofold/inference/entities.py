@@ -93,7 +93,7 @@ class PredictedEntities:
         arguments = [a for r in encoded.post.relations or () for a in (r.head, r.tail)]
         spans = [word_span(encoded.words, a.start, a.end) for a in arguments]
         distinct = list({span for span in spans if span is not None})
-        (types,) = self._tagger.decoder.type_of_span([encoded.emissions], [distinct])
+        (types,) = self._tagger.decoder.most_probable_types([encoded.emissions], [distinct])
         type_of = dict(zip(distinct, types, strict=True))
         typed = [
             _with_type(argument, type_of[span] if span else "")

@@ -10,14 +10,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from twofold.crf import (
-    EMISSION_CUT,
-    TRANSITION_CUT,
     ChainDecoder,
     DecisionRule,
     TagSpan,
-    allowed_moves,
+    allowed_transitions,
     best_disjoint_spans,
 )
+from twofold.crf.forward_backward import EMISSION_CUT, TRANSITION_CUT
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
@@ -32,13 +31,13 @@ def make_decoder(seed: int, labels=LABELS, size: float = 1.0) -> ChainDecoder:
 
 def score_of(decoder: ChainDecoder, emissions, tags) -> float:
     """Score of one tag sequence by the definition; −inf where BIO forbids it."""
-    moves, starts = allowed_moves(decoder.labels)
+    moves, starts = allowed_transitions(decoder.labels)
     valid = starts[tags[0]] and all(moves[a, b] for a, b in itertools.pairwise(tags))
     if not valid:
         return -np.inf
-    score = decoder._start[tags[0]] + decoder._end[tags[-1]]
+    score = decoder.parameters.start[tags[0]] + decoder.parameters.end[tags[-1]]
     score += sum(emissions[t, tag] for t, tag in enumerate(tags))
-    return score + sum(decoder._transitions[a, b] for a, b in itertools.pairwise(tags))
+    return score + sum(decoder.parameters.transitions[a, b] for a, b in itertools.pairwise(tags))
 
 
 def enumerate_all(decoder: ChainDecoder, emissions, temperature: float):
@@ -68,8 +67,9 @@ def cases(draw):
     rows = [size * random.standard_normal((n, len(LABELS))) for n in lengths]
     decoder = make_decoder(seed, size=size / 2)
     assume(all(np.ptp(row, axis=1).max() / temperature <= EMISSION_CUT for row in rows))
-    moves = (decoder._transitions, decoder._start, decoder._end)
-    assume(all(np.ptp(scores[scores > -1e3]) / temperature <= TRANSITION_CUT for scores in moves))
+    assume(
+        all(np.ptp(scores[scores > -1e3]) / temperature <= TRANSITION_CUT for scores in decoder.parameters)
+    )
     return decoder, rows, temperature
 
 
@@ -114,48 +114,48 @@ def check_spans(decoder, where, sequences, probabilities):
         assert value == pytest.approx(probabilities[holding].sum(), abs=1e-9)
 
 
-def span_chances(decoder, sequences, probabilities):
+def span_probabilities(decoder, sequences, probabilities):
     """Probability of every labelled span, by adding up the sequences that hold it."""
-    chances: dict[TagSpan, float] = {}
+    probabilities_of: dict[TagSpan, float] = {}
     for tags, p in zip(sequences, probabilities, strict=True):
         if p:
             for span in decoder.spans_of(np.array(tags)):
-                chances[span] = chances.get(span, 0.0) + p
-    return chances
+                probabilities_of[span] = probabilities_of.get(span, 0.0) + p
+    return probabilities_of
 
 
-def largest_sum(chances, threshold):
-    """The most that any set of spans without overlap is worth."""
-    spans, best = list(chances), 0.0
+def largest_sum(probabilities_of, threshold):
+    """The largest sum that any set of spans without overlap has."""
+    spans, best = list(probabilities_of), 0.0
     for count in range(len(spans) + 1):
         for chosen in itertools.combinations(spans, count):
             apart = all(a.end <= b.start or b.end <= a.start for a, b in itertools.combinations(chosen, 2))
-            best = max(best, sum(chances[span] - threshold for span in chosen)) if apart else best
+            best = max(best, sum(probabilities_of[span] - threshold for span in chosen)) if apart else best
     return best
 
 
 @settings(max_examples=25, deadline=None)
 @given(cases(), st.sampled_from([0.1, 0.25, 0.4, 0.6]))
-def test_chosen_spans_are_worth_most_of_all_sets(case, threshold):
+def test_predicted_spans_have_the_largest_sum_of_all_sets(case, threshold):
     decoder, rows, temperature = case
     rows = [row[:3] for row in rows]
     emissions, mask = padded(rows)
     decision_rule = DecisionRule(threshold, temperature)
     above = decoder.spans_above(emissions, mask, decision_rule)
-    told = decoder.with_decision_rule(decision_rule).decode(rows)
-    for row, found, spans in zip(rows, above, told, strict=True):
+    predicted = decoder.with_decision_rule(decision_rule).decode(rows)
+    for row, found, spans in zip(rows, above, predicted, strict=True):
         sequences, probabilities, _ = enumerate_all(decoder, row, temperature)
-        chances = span_chances(decoder, sequences, probabilities)
-        near = {span for span, p in chances.items() if abs(p - threshold) < 1e-9}
-        wanted = {span: p for span, p in chances.items() if p > threshold}
+        probabilities_of = span_probabilities(decoder, sequences, probabilities)
+        near = {span for span, p in probabilities_of.items() if abs(p - threshold) < 1e-9}
+        wanted = {span: p for span, p in probabilities_of.items() if p > threshold}
         assert {span for span, _ in found} - near == set(wanted) - near
-        assert [p for _, p in found] == pytest.approx([chances[span] for span, _ in found], abs=1e-9)
-        value = sum(chances[span] - threshold for span in spans)
+        assert [p for _, p in found] == pytest.approx([probabilities_of[span] for span, _ in found], abs=1e-9)
+        value = sum(probabilities_of[span] - threshold for span in spans)
         assert value == pytest.approx(largest_sum(wanted, threshold), abs=1e-9)
         assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
 
 
-def test_a_chosen_span_need_not_be_in_the_best_sequence():
+def test_a_predicted_span_need_not_be_in_the_best_sequence():
     decoder = ChainDecoder(LABELS[:3], np.zeros((3, 3)), np.zeros(3), np.zeros(3))
     word = np.log([[0.5, 0.45, 0.05]])  # I-PER cannot come first
     assert decoder.decode([word]) == [[]]
@@ -165,7 +165,7 @@ def test_a_chosen_span_need_not_be_in_the_best_sequence():
 
 
 @pytest.mark.parametrize(
-    ("spans", "told"),
+    ("spans", "best"),
     [
         ([], []),
         ([((0, 2), 0.45), ((1, 3), 0.5)], [(1, 3)]),
@@ -174,9 +174,9 @@ def test_a_chosen_span_need_not_be_in_the_best_sequence():
         ([((4, 5), 0.9), ((0, 1), 0.9)], [(0, 1), (4, 5)]),
     ],
 )
-def test_overlapping_spans_give_way_to_what_is_worth_more(spans, told):
-    of_type = [(TagSpan(*place, "X"), chance) for place, chance in spans]
-    assert best_disjoint_spans(of_type, 0.4) == [TagSpan(*place, "X") for place in told]
+def test_of_overlapping_spans_those_with_the_largest_sum_stay(spans, best):
+    of_type = [(TagSpan(*place, "X"), p) for place, p in spans]
+    assert best_disjoint_spans(of_type, 0.4) == [TagSpan(*place, "X") for place in best]
 
 
 def test_spans_that_begin_at_a_word_sum_to_its_begin_tag():
@@ -196,7 +196,7 @@ def test_forbidden_moves_are_imposed_whatever_the_scores():
     emissions = np.zeros((1, 6, 5))
     emissions[:, :, 2] = 1e4  # I-PER everywhere
     tags = decoder.viterbi(emissions, np.ones((1, 6), bool))[0]
-    moves, starts = allowed_moves(LABELS)
+    moves, starts = allowed_transitions(LABELS)
     assert starts[tags[0]]
     assert all(moves[a, b] for a, b in itertools.pairwise(tags))
     marginals = decoder.tag_marginals(emissions, np.ones((1, 6), bool))
@@ -259,33 +259,35 @@ def test_labels_without_an_inside_tag():
 def test_type_of_a_span_is_that_of_most_probability(case):
     decoder, rows, _ = case
     places = [list(itertools.combinations(range(len(row) + 1), 2)) for row in rows]
-    found = decoder.type_of_span(rows, places)
+    found = decoder.most_probable_types(rows, places)
     for row, asked, kinds in zip(rows, places, found, strict=True):
         sequences, probabilities, _ = enumerate_all(decoder, row, 1.0)
         spans = [set(decoder.spans_of(np.array(tags))) for tags in sequences]
         for place, kind in zip(asked, kinds, strict=True):
-            chance = {k: probabilities[[TagSpan(*place, k) in s for s in spans]].sum() for k in decoder.types}
-            assert chance[kind] == pytest.approx(max(chance.values()), abs=1e-9)
+            by_type = {
+                k: probabilities[[TagSpan(*place, k) in s for s in spans]].sum() for k in decoder.types
+            }
+            assert by_type[kind] == pytest.approx(max(by_type.values()), abs=1e-9)
 
 
 @settings(max_examples=15, deadline=None)
 @given(cases())
-def test_chances_of_the_types_of_a_span_agree_with_brute_force(case):
+def test_probabilities_of_of_the_types_of_a_span_agree_with_brute_force(case):
     decoder, rows, temperature = case
     places = [list(itertools.combinations(range(len(row) + 1), 2)) for row in rows]
     tables = decoder.type_probabilities(rows, places, temperature)
     for row, asked, table in zip(rows, places, tables, strict=True):
         sequences, probabilities, _ = enumerate_all(decoder, row, temperature)
         spans = [set(decoder.spans_of(np.array(tags))) for tags in sequences]
-        for place, chances in zip(asked, table, strict=True):
+        for place, probabilities_of in zip(asked, table, strict=True):
             expected = [
                 probabilities[[TagSpan(*place, k) in s for s in spans]].sum() for k in decoder.types
             ]  # fmt: skip
-            assert chances == pytest.approx(expected, abs=1e-9)
-            assert chances.sum() <= 1 + 1e-9
+            assert probabilities_of == pytest.approx(expected, abs=1e-9)
+            assert probabilities_of.sum() <= 1 + 1e-9
 
 
-def test_chances_of_a_type_that_cannot_take_the_span_are_nought():
+def test_probabilities_of_of_a_type_that_cannot_take_the_span_are_nought():
     decoder = make_decoder(6, ("O", "B-PER", "B-LOC", "I-LOC"))
     table, empty, none = decoder.type_probabilities(
         [np.zeros((2, 4)), np.zeros((0, 4)), np.zeros((3, 4))], [[(0, 2), (1, 2)], [], []]
@@ -298,9 +300,9 @@ def test_chances_of_a_type_that_cannot_take_the_span_are_nought():
 def test_type_of_a_span_that_no_type_can_take():
     decoder = make_decoder(6, ("O", "B-PER", "B-LOC", "I-LOC"))
     emissions = [np.array([[0.0, 9.0, 0.0, 0.0], [0.0, 9.0, 0.0, 0.0]]), np.zeros((0, 4))]
-    assert decoder.type_of_span(emissions, [[(0, 1), (0, 2)], []]) == [["PER", "LOC"], []]
+    assert decoder.most_probable_types(emissions, [[(0, 1), (0, 2)], []]) == [["PER", "LOC"], []]
     only = make_decoder(6, ("O", "B-PER"))
-    assert only.type_of_span([np.zeros((2, 2))], [[(0, 2), (1, 2)]]) == [["", "PER"]]
+    assert only.most_probable_types([np.zeros((2, 2))], [[(0, 2), (1, 2)]]) == [["", "PER"]]
 
 
 def test_order_of_posts_does_not_matter():
@@ -318,9 +320,9 @@ def test_agrees_with_pytorch_crf():
     decoder, random = make_decoder(9), np.random.default_rng(9)
     crf = torchcrf.CRF(5, batch_first=True).double()
     with torch.no_grad():
-        crf.transitions.copy_(torch.from_numpy(np.maximum(decoder._transitions, -1e4)))
-        crf.start_transitions.copy_(torch.from_numpy(np.maximum(decoder._start, -1e4)))
-        crf.end_transitions.copy_(torch.from_numpy(decoder._end))
+        crf.transitions.copy_(torch.from_numpy(np.maximum(decoder.parameters.transitions, -1e4)))
+        crf.start_transitions.copy_(torch.from_numpy(np.maximum(decoder.parameters.start, -1e4)))
+        crf.end_transitions.copy_(torch.from_numpy(decoder.parameters.end))
         emissions, mask = padded([2 * random.standard_normal((n, 5)) for n in (12, 3, 25, 1)])
         tensor, real = torch.from_numpy(emissions), torch.from_numpy(mask)
         theirs = crf.decode(tensor, real)
