@@ -80,6 +80,15 @@ def test_every_page_of_docs_is_linked():
     assert [name(page) for page in PAGES if page.parent != ROOT and page not in linked] == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/systems").glob("*.md")), ids=name)
+def test_names_beside_the_equations_are_in_the_code(path: Path):
+    code = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "src/twofold/fusion").glob("*.py"))
+    named = [text for _, row in cut(path).rows for text in re.findall(r"`([A-Za-z_.]+)`", cells(row)[-1])]
+    assert named
+    parts = {part for text in named for part in text.split(".")}
+    assert sorted(part for part in parts if not re.search(rf"\b{part}\b", code)) == []
+
+
 @cache
 def _help(command: str) -> str:
     return "".join(parser.format_help() for parser in _parsers(build_parser([command]), command))
@@ -95,7 +104,7 @@ def _parsers(parser: argparse.ArgumentParser, command: str) -> list[argparse.Arg
     return found
 
 
-PLACEHOLDERS = {"N": "1", "NUMBER": "1"}
+PLACEHOLDERS = {"N": "1", "NUMBER": "1", "FORMAT": "jsonl"}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
@@ -128,7 +137,7 @@ def test_options_named_in_prose_exist(path: Path):
 def _makers() -> str:
     """Options of scripts beside the command line, and of tools that the pages name."""
     scripts = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "docs").glob("*.py")]
-    return "--no-deps " + "".join(path.read_text(encoding="utf-8") for path in scripts)
+    return "--no-deps --index-url " + "".join(path.read_text(encoding="utf-8") for path in scripts)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
