@@ -7,7 +7,7 @@ code points into ``text``, start inclusive, end exclusive, exactly as Python sli
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -229,3 +229,23 @@ class Extraction:
     model: str
     warnings: tuple[str, ...] = ()
     relations: tuple[Relation, ...] = ()
+
+    def with_confidence(self, minimum: float) -> Extraction:
+        """The same without entities and relations of a lower confidence, and relations of entities left out.
+
+        Args:
+            minimum: in [0, 1]; what has no confidence is kept.
+        """
+        entities = tuple(entity for entity in self.entities if _confident(entity, minimum))
+        kept = {(entity.start, entity.end, entity.type) for entity in entities}
+        relations = tuple(
+            relation
+            for relation in self.relations
+            if _confident(relation, minimum)
+            and {(end.start, end.end, end.type) for end in (relation.head, relation.tail)} <= kept
+        )
+        return replace(self, entities=entities, relations=relations)
+
+
+def _confident(of: Entity | Relation, minimum: float) -> bool:
+    return of.confidence is None or of.confidence >= minimum

@@ -159,12 +159,12 @@ def test_what_is_too_unsure_is_marked_for_review(calibrated, capsys):
 
 
 def test_sets_hold_more_types_the_less_is_known(calibrated, capsys):
-    found, _ = extract(calibrated, capsys, "--sets", "0.8")
+    found, _ = extract(calibrated, capsys, "--coverage", "0.8")
     assert {kind: entity["candidates"] for kind, entity in found.items()} == {
         "PER": ["PER"], "ORG": ["ORG"], "LOC": ["LOC", "none"],
     }  # fmt: skip
     assert "review" not in found["LOC"]
-    found, _ = extract(calibrated, capsys, "--sets", "0.9")
+    found, _ = extract(calibrated, capsys, "--coverage", "0.9")
     assert found["PER"]["candidates"] == ["PER", "none"]
     found, _ = extract(calibrated, capsys)
     assert "candidates" not in found["LOC"]
@@ -175,7 +175,7 @@ def test_lines_with_marks_and_sets_fit_the_schema(calibrated, data, tmp_path):
     schema = json.loads(
         (Path(twofold.__file__).parent / "schemas" / "extraction.schema.json").read_text(encoding="utf-8")
     )
-    options = ["--max-error", "0.2", "--sets", "0.9", "-o", str(tmp_path / "out.jsonl")]
+    options = ["--max-error", "0.2", "--coverage", "0.9", "-o", str(tmp_path / "out.jsonl")]
     assert main(["extract", str(data), "--model", str(calibrated), *options]) == 0
     lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
     jsonschema.validate(json.loads(lines[0]), schema)
@@ -184,7 +184,7 @@ def test_lines_with_marks_and_sets_fit_the_schema(calibrated, data, tmp_path):
 
 def test_table_shows_marks_and_sets(calibrated, capsys):
     arguments = ["extract", "--model", str(calibrated), "--text", "Anna left NASA , paris", "--table"]
-    assert main([*arguments, "--max-error", "0.1", "--sets", "0.8"]) == 0
+    assert main([*arguments, "--max-error", "0.1", "--coverage", "0.8"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[:3] for row in rows if row[:1] == ["?"]] == [["?", "Anna", "PER"], ["?", "paris", "LOC"]]
     assert ["or", "none"] in rows
@@ -199,11 +199,11 @@ def test_a_promise_that_cannot_be_made_is_refused_with_figures(calibrated, capsy
     assert "times as many labelled posts" in told
     assert main([*arguments, "--max-error", "1.5"]) == 2
     assert "between 0 and 1" in capsys.readouterr().err
-    assert main([*arguments, "--sets", "0.3"]) == 2
+    assert main([*arguments, "--coverage", "0.3"]) == 2
     assert "from 0.5 to 0.99" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", [["--max-error", "0.1"], ["--sets", "0.9"]])
+@pytest.mark.parametrize("options", [["--max-error", "0.1"], ["--coverage", "0.9"]])
 def test_a_model_that_was_not_calibrated_says_so(model, capsys, options):
     assert main(["extract", "--model", str(model), "--text", "Anna", *options]) == 2
     assert "twofold calibrate MODEL DATA -o OUT" in capsys.readouterr().err

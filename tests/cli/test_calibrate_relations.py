@@ -136,7 +136,7 @@ def test_a_relation_model_alone(place, whole, pairs, tmp_path, capsys):
     assert main(["calibrate", str(place / "relations"), str(whole), "-o", str(out)]) == 0
     assert "end to end" not in capsys.readouterr().out  # it finds no entities
     arguments = ["extract", str(whole), "--model", str(out), "-o", str(tmp_path / "out.jsonl")]
-    assert main([*arguments, "--max-error", "0.55", "--sets", "0.9"]) == 0
+    assert main([*arguments, "--max-error", "0.55", "--coverage", "0.9"]) == 0
     record = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert {"review", "candidates"} <= set(record["relations"][0])
     assert "review" not in record["entities"][0]  # which the post gave
@@ -170,7 +170,7 @@ def test_relations_alone_may_have_a_limit(calibrated, capsys):
 
 
 def test_sets_hold_more_relations_the_less_is_known(calibrated, capsys):
-    found, _ = extract(calibrated, capsys, "--sets", "0.9")
+    found, _ = extract(calibrated, capsys, "--coverage", "0.9")
     assert found[SEAT]["candidates"] == [SEAT]
     assert set(found[LIVES]["candidates"]) == {LIVES, "None"}
     found, _ = extract(calibrated, capsys)
@@ -182,7 +182,7 @@ def test_lines_fit_the_schema(calibrated, whole, tmp_path, capsys):
     schema = json.loads(
         (Path(twofold.__file__).parent / "schemas" / "extraction.schema.json").read_text(encoding="utf-8")
     )
-    options = ["--max-error", "0.2", "--sets", "0.9", "-o", str(tmp_path / "out.jsonl")]
+    options = ["--max-error", "0.2", "--coverage", "0.9", "-o", str(tmp_path / "out.jsonl")]
     assert main(["extract", str(whole), "--model", str(calibrated), *options]) == 0
     lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
     record = json.loads(lines[0])
@@ -216,7 +216,7 @@ def test_a_promise_that_cannot_be_made_is_refused_with_figures(calibrated, capsy
     assert "--max-relation-error" in told
 
 
-@pytest.mark.parametrize("options", [["--max-relation-error", "0.1"], ["--sets", "0.9"]])
+@pytest.mark.parametrize("options", [["--max-relation-error", "0.1"], ["--coverage", "0.9"]])
 def test_relations_that_were_not_calibrated(place, tmp_path, capsys, options):
     gold = [end(word, True) for word in ENDS]
     lines = [json.dumps({"id": i, "text": TEXT, "entities": gold}) for i in range(80)]
@@ -228,7 +228,7 @@ def test_relations_that_were_not_calibrated(place, tmp_path, capsys, options):
     told = capsys.readouterr().err
     assert "for relations" in told
     assert "--no-relations" in told
-    if options[0] == "--sets":
+    if options[0] == "--coverage":
         assert main(["extract", "--model", str(out), "--text", TEXT, "--no-relations", *options]) == 0
 
 
@@ -240,7 +240,7 @@ def test_a_tagger_has_no_limit_for_relations(place, capsys):
 
 def test_two_folders_are_joined_first(place, pairs, tmp_path, capsys):
     arguments = ["calibrate", str(place / "tagger"), str(pairs), "-o", str(tmp_path / "out")]
-    assert main([*arguments, "--relations", str(place / "relations")]) == 2
+    assert main([*arguments, "--relation-model", str(place / "relations")]) == 2
     assert "twofold combine" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

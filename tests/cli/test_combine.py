@@ -59,7 +59,7 @@ def test_both_in_one_folder(run, place):
 
 def test_two_folders_and_none(run, place):
     code, out, err = run(
-        "extract", "posts.jsonl", "--model", place / "tagger", "--relations", place / "relations"
+        "extract", "posts.jsonl", "--model", place / "tagger", "--relation-model", place / "relations"
     )
     assert code == 0
     assert relations(out) == EXPECTED
@@ -94,11 +94,11 @@ def test_a_relation_model_alone_relates_the_entities_that_posts_give(run, place,
         (["combine", "T", "gone", "-o", "x"], "no such folder"),
         (["combine", "T", "R", "-o", "taken"], "the place is taken by something that is not a model"),
         (
-            ["extract", "posts.jsonl", "--model", "R", "--relations", "T"],
+            ["extract", "posts.jsonl", "--model", "R", "--relation-model", "T"],
             "is for relations; expected a tagger",
         ),
-        (["extract", "posts.jsonl", "--model", "T", "--relations", "T"], "expected a relation model"),
-        (["extract", "posts.jsonl", "--model", "T", "--relations", "gone"], "no such folder"),
+        (["extract", "posts.jsonl", "--model", "T", "--relation-model", "T"], "expected a relation model"),
+        (["extract", "posts.jsonl", "--model", "T", "--relation-model", "gone"], "no such folder"),
     ],
 )
 def test_mistakes(run, place, tmp_path, arguments, message):
@@ -114,4 +114,4 @@ def test_mistakes(run, place, tmp_path, arguments, message):
 
 def test_relations_and_no_relations_do_not_go_together(run, place):
     with pytest.raises(SystemExit):
-        run("extract", "posts.jsonl", "--relations", place / "relations", "--no-relations")
+        run("extract", "posts.jsonl", "--relation-model", place / "relations", "--no-relations")

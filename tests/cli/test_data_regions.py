@@ -61,7 +61,7 @@ def test_posts_come_out_with_regions_and_what_is_wrong_is_named(data, finder, ca
     ("options", "part"),
     [
         (["--phrases", "dog, cat"], "cannot look for phrases"),
-        (["--most", "0"], "--most"),
+        (["--max-regions", "0"], "--max-regions"),
         (["--images", "nowhere"], "nowhere"),
     ],
 )

@@ -68,7 +68,7 @@ def test_json_says_which_data_it_was(model, data, tmp_path, capsys):
 
 def test_alt_texts_change_the_figures_of_their_posts_only(model, data, tmp_path, capsys):
     (tmp_path / "alt.tsv").write_text("image\tcaption\n1.jpg\ta rocket\n", encoding="utf-8")
-    assert main(["evaluate", model, str(data), "--alt-text", str(tmp_path / "alt.tsv")]) == 0
+    assert main(["evaluate", model, str(data), "--alt-text-file", str(tmp_path / "alt.tsv")]) == 0
     assert "lenient P" in capsys.readouterr().out
 
 

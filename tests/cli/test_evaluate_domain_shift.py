@@ -1,4 +1,4 @@
-"""``twofold evaluate --trust --against/--shift``: what is compared with what, and what is told."""
+"""``twofold evaluate --trust --other-domain/--shift``: what is compared with what, and what is reported."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def evaluate(model, files, *arguments):
 
 def test_other_posts_labelled_or_not(model, files, capsys):
     other = str(files / "foreign.jsonl")
-    code, (found,) = evaluate(model, files, "--against", other)
+    code, (found,) = evaluate(model, files, "--other-domain", other)
     assert code == 1  # a line was rejected
     assert "foreign.jsonl:2: rejected" in capsys.readouterr().err
     assert (found["name"], found["items"], found["from"]["path"]) == ("foreign.jsonl", "posts", other)
@@ -55,10 +55,10 @@ def test_other_posts_labelled_or_not(model, files, capsys):
 
 
 def test_the_same_posts_are_not_foreign(model, files):
-    code, (found,) = evaluate(model, files, "--against", str(files / "train.txt"), "--no-relations")
+    code, (found,) = evaluate(model, files, "--other-domain", str(files / "train.txt"), "--no-relations")
     assert code == 0
     assert found["ood"]["f1"] == 0.666667  # anna is not found
-    _, (same,) = evaluate(model, files, "--against", str(files / "data.jsonl"))
+    _, (same,) = evaluate(model, files, "--other-domain", str(files / "data.jsonl"))
     assert same["ood"]["items"] == 3  # Bob's post needs no label there
 
 
@@ -72,7 +72,9 @@ def test_typos(model, files, capsys):
 
 
 def test_entities_never_seen(model, files):
-    code, (found,) = evaluate(model, files, "--shift", "unseen", "--seen", str(files / "train.txt"))
+    code, (found,) = evaluate(
+        model, files, "--shift", "new-entities", "--training-data", str(files / "train.txt")
+    )
     assert code == 0
     assert found["items"] == "entities"
     assert (found["in_domain"]["items"], found["ood"]["items"]) == (
@@ -88,12 +90,12 @@ def test_entities_never_seen(model, files):
     ("arguments", "message"),
     [
         (["--shift", "typos"], "add --trust"),
-        (["--trust", "--shift", "unseen"], "--seen"),
-        (["--trust", "--seen", "train.txt"], "--shift unseen"),
+        (["--trust", "--shift", "new-entities"], "--training-data"),
+        (["--trust", "--training-data", "train.txt"], "--shift new-entities"),
         (["--trust", "--shift", "typos", "--typo-rate", "0"], "typo-rate is 0"),
-        (["--trust", "--shift", "unseen", "--seen", "foreign.jsonl"], "no labelled post"),
-        (["--trust", "--against", "empty.jsonl"], "no post"),
-        (["--trust", "--against", "gone.txt"], "gone.txt"),
+        (["--trust", "--shift", "new-entities", "--training-data", "foreign.jsonl"], "no labelled post"),
+        (["--trust", "--other-domain", "empty.jsonl"], "no post"),
+        (["--trust", "--other-domain", "gone.txt"], "gone.txt"),
     ],
 )
 def test_mistakes(model, files, capsys, monkeypatch, arguments, message):
@@ -114,8 +116,10 @@ def test_a_model_that_finds_no_entities(files, capsys):
 
 
 def test_the_page(model, files, capsys):
-    target = files / "out" / "trust.html"
-    code, _ = evaluate(model, files, "--report", str(target), "--against", str(files / "train.txt"))
+    target = files / "trust.html"
+    code, _ = evaluate(
+        model, files, "--trust-report", str(target), "--other-domain", str(files / "train.txt")
+    )
     assert code == 0
     page = target.read_text(encoding="utf-8")
     assert "data.jsonl" in page
@@ -127,9 +131,9 @@ def test_the_page(model, files, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--report", "t.html"], "add --trust"),
-        (["--trust", "--report", "data.jsonl"], "is the same file as one that is read"),
-        (["--trust", "--report", "x.json"], "is another output of the same command"),
+        (["--trust-report", "t.html"], "add --trust"),
+        (["--trust", "--trust-report", "data.jsonl"], "is the same file as one that is read"),
+        (["--trust", "--trust-report", "x.json"], "is another output of the same command"),
     ],
 )
 def test_mistakes_with_the_page(model, files, capsys, monkeypatch, arguments, message):
@@ -148,9 +152,10 @@ def test_the_page_of_a_model_with_relations(tmp_path, capsys):
     line = {"id": 1, "text": "Anna left NASA", "relations": [{**ends, "type": "/per/org/member_of"}]}
     (tmp_path / "pairs.jsonl").write_text(json.dumps(line), encoding="utf-8")
     model = [str(tmp_path / "tagger"), str(tmp_path / "pairs.jsonl")]
-    related = ["--relations", str(tmp_path / "relations")]
+    related = ["--relation-model", str(tmp_path / "relations")]
     assert (
-        main(["evaluate", *model, *related, "--trust", "--report", str(target), "--json", str(figures)]) == 0
+        main(["evaluate", *model, *related, "--trust", "--trust-report", str(target), "--json", str(figures)])
+        == 0
     )
     page = target.read_text(encoding="utf-8")
     told = json.loads(figures.read_text(encoding="utf-8"))["trust"]

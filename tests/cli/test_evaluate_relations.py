@@ -95,7 +95,7 @@ def test_figures_in_a_file(models, data, tmp_path, capsys):
 def test_two_folders_score_as_one(models, data, capsys):
     main(["evaluate", str(models / "both"), str(data)])
     one = capsys.readouterr().out.splitlines()[1:]
-    arguments = ["--relations", str(models / "relations")]
+    arguments = ["--relation-model", str(models / "relations")]
     assert main(["evaluate", str(models / "tagger"), str(data), *arguments]) == 0
     assert capsys.readouterr().out.splitlines()[1:] == one
 

@@ -1,4 +1,4 @@
-"""``twofold evaluate --pictures`` with tiny models, compared with what `extract` predicts."""
+"""``twofold evaluate --robustness`` with tiny models, compared with what `extract` predicts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def data(tmp_path):
 
 def figures(model, data, *options):
     target = data.parent / "figures.json"
-    assert main(["evaluate", str(model), str(data), "--pictures", *options, "--json", str(target)]) == 0
+    assert main(["evaluate", str(model), str(data), "--robustness", *options, "--json", str(target)]) == 0
     return json.loads(target.read_text(encoding="utf-8"))["robustness"]
 
 
@@ -190,9 +190,9 @@ def test_every_text_is_encoded_once_for_all_conditions(models, data, monkeypatch
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--sample", "5"], "belong to --pictures"),
-        (["--hide-alt-text"], "belong to --pictures"),
-        (["--pictures", "--sample", "1"], "2 or more posts"),
+        (["--sample", "5"], "belong to --robustness"),
+        (["--hide-alt-text"], "belong to --robustness"),
+        (["--robustness", "--sample", "1"], "2 or more posts"),
     ],
 )
 def test_mistakes(models, data, capsys, options, message):
@@ -207,7 +207,7 @@ def test_there_must_be_two_pictures_to_exchange(models, tmp_path, capsys):
         "evaluate",
         str(models / "tagger"),
         str(tmp_path / "posts.jsonl"),
-        "--pictures",
+        "--robustness",
         "--json",
         str(target),
     ]

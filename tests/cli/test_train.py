@@ -20,12 +20,16 @@ def option(key: str) -> str:
     return "--" + key.partition(".")[2].replace("_", "-").replace(".", "-")
 
 
+def present(key: str) -> str:
+    return option(key).replace("--relations-", "--relation-")
+
+
 @pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
 def test_an_old_name_sets_the_same_and_says_so(capsys, old, new):
-    assert vars(parsed(option(old), "3")) == vars(parsed(option(new), "3"))
+    assert vars(parsed(option(old), "3")) == vars(parsed(present(new), "3"))
     notice = capsys.readouterr().err
     assert notice.count("\n") == 1
-    assert f"{option(old)} is now {option(new)}" in notice
+    assert f"{option(old)} is now {present(new)}" in notice
 
 
 def test_old_names_are_not_in_the_help(capsys):
@@ -34,3 +38,18 @@ def test_old_names_are_not_in_the_help(capsys):
     shown = capsys.readouterr().out
     assert "--token-masking" in shown
     assert "--piece-dropout" not in shown
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("--alt-text", "--alt-text-file"), ("--relations-markers", "--relation-markers")]
+)
+def test_names_that_meant_something_else_elsewhere_are_read_too(capsys, old, new):
+    assert vars(parsed(old, "x")) == vars(parsed(new, "x"))
+    assert f"{old} is now {new}" in capsys.readouterr().err
+
+
+def test_old_values_are_read_too(capsys):
+    assert vars(parsed("--bottleneck-alignment", "released")) == vars(
+        parsed("--bottleneck-alignment", "rolled_jsd")
+    )
+    assert capsys.readouterr().err.count("\n") == 1

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from twofold.calibration.conformal import SCORES
 from twofold.calibration.fit import DECODERS, Fitted
 from twofold.calibration.methods import METHODS
-from twofold.cli.model_options import add_allow_outside, add_model_options, load_model
+from twofold.cli.deprecated import add_old_name
+from twofold.cli.model_options import add_model_options, add_picture_options, load_model
 from twofold.console.calibration import calibration_lines, decision_rule_lines, end_to_end_lines
 from twofold.console.outputs import RejectLog
 from twofold.console.progress import Progress, watch
@@ -31,26 +32,32 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "calibrate",
-        help="fit a model's confidences on your own labelled posts",
-        description="Write a copy of a model whose confidences, thresholds (extract --max-error) and sets "
-        "(extract --sets) are fitted on labelled posts: one half fits, the other tests. Some hundreds "
-        "of posts do. Entities are fitted where DATA has gold entities, relations where it has gold "
-        "relations; what DATA says nothing of stays as it is, and so does the network.",
-        epilog="Exit codes: 0 all well; 1 some records were rejected and not used; 2 nothing was done.",
+        help="calibrate the confidences of a model on labelled posts",
+        description="Write a copy of a model with confidences, thresholds (extract --max-error) and "
+        "prediction "
+        "sets (extract --coverage) calibrated on labelled posts: one half of the posts fits temperatures, "
+        "the "
+        "other half fits thresholds and sets. A few hundred posts suffice. Entities are calibrated on "
+        "posts with "
+        "gold entities, relations on posts with gold relations. The weights of the model do not change.",
+        epilog="Exit codes: 0 success; 1 some records were rejected and not used; 2 nothing was done.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a model folder, or default")
     parser.add_argument(
-        "data", metavar="DATA", type=Path, nargs="+", help="labelled posts in any known format"
+        "model", metavar="MODEL", help="model folder, or default for the model in the package"
     )
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="model folder to make")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures")
-    parser.add_argument("--alt-text", type=Path, metavar="FILE", help="table of alternative texts")
-    add_allow_outside(parser)
+    parser.add_argument(
+        "data", metavar="DATA", type=Path, nargs="+", help="labelled posts in any format that Twofold reads"
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="model folder to write")
+    add_picture_options(parser.add_argument_group("pictures"))
+    add_old_name(parser, "--alt-text", "--alt-text-file")
     parser.add_argument(
         "--method",
         choices=list(METHODS),
         default="temperature",
-        help="one temperature (default), one a type, or a temperature and an isotonic map after it",
+        help="one temperature (the default), a temperature for each type, or a temperature followed by "
+        "isotonic "
+        "regression",
     )
     parser.add_argument(
         "--tell",
@@ -58,8 +65,16 @@ def add_parser(subparsers: Any) -> None:
         help="entities to tell from now on: those of the best tag sequence, or those with the largest F1 to "
         "be expected; without it, as the model does",
     )
-    parser.add_argument("--score", choices=list(SCORES), default="lac", help="score of the sets (lac)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the halves (0)")
+    parser.add_argument(
+        "--conformal-score",
+        choices=list(SCORES),
+        default="lac",
+        help="score that conformal prediction sets are built on (default: lac)",
+    )
+    add_old_name(parser, "--score", "--conformal-score")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="random seed of the split (default: 0)"
+    )
     add_model_options(parser, model=False)
 
 
@@ -67,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
     """Calibrate; the exit code is as the epilog says."""
     from twofold.calibration.write import write_calibrated
 
-    if args.relations is not None:
+    if args.relation_model is not None:
         raise ConfigError(
-            "--relations names a second folder, and one is written",
+            "--relation-model names a second folder, and one is written",
             do="join the two first (twofold combine), or calibrate the relation model alone",
         )
     with reserved(args.out) as place, watch(None, bar=True) as progress:
@@ -104,7 +119,7 @@ def _labelled(
     for name, path in zip(_names(args.data), args.data, strict=True):
         found = []
         for item in open_corpus(
-            path, images=args.images, alt_text=args.alt_text, allow_outside=args.allow_outside
+            path, images=args.images, alt_text=args.alt_text_file, allow_outside=args.allow_outside
         ):
             if isinstance(item, Rejected):
                 rejected.add(item)
@@ -144,7 +159,12 @@ def _entities(
         for name, posts in groups.items()
     }
     fitted = fit_entities(
-        extractor.tagger, readings, tell=args.tell, method=args.method, score=args.score, seed=args.seed
+        extractor.tagger,
+        readings,
+        tell=args.tell,
+        method=args.method,
+        score=args.conformal_score,
+        seed=args.seed,
     )
     assert fitted.measured is not None
     told = list(calibration_lines("entities", fitted.measured, fitted.calibration.temperature))
@@ -179,7 +199,7 @@ def _relations(
         found=told(extractor.extract_relations) if extractor.types else None,
         symmetric=extractor.symmetric,
         method=args.method,
-        score=args.score,
+        score=args.conformal_score,
         seed=args.seed,
     )
     assert fitted.measured is not None

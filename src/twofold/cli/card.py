@@ -15,14 +15,19 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "card",
-        help="print a model's card",
-        description="Print the card of a model: its data, its scores, its calibration, thresholds and sets. "
-        "Of a folder with a relation model, both cards.",
-        epilog="Exit codes: 0 all well; 2 nothing was done.",
+        help="print the card of a model",
+        description="Print the card of a model: training data, scores, calibration, thresholds and "
+        "prediction sets. "
+        "A folder with a relation model has two cards.",
+        epilog="Exit codes: 0 success; 2 nothing was done.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a model folder, or default")
-    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="also write it here, as Markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all of it here, as JSON")
+    parser.add_argument(
+        "model", metavar="MODEL", help="model folder, or default for the model in the package"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", help="also write the card here, as Markdown"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything here, as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,15 +11,16 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "combine",
-        help="join a tagger and a relation model in one folder",
-        description="Write a model folder that holds both, encoders that are the same only once. "
-        "Neither of the two is changed.",
+        help="combine an entity model and a relation model in one folder",
+        description="Write a model folder with an entity model and a relation model. Encoders that both "
+        "use are "
+        "stored once. The two folders stay as they are.",
     )
-    parser.add_argument("tagger", metavar="TAGGER", help="folder of a model for entities, or default")
-    parser.add_argument("relations", metavar="RELATIONS", type=Path, help="folder of a model for relations")
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="DIR", help="the model folder to make"
+        "tagger", metavar="TAGGER", help="folder of an entity model, or default for the model in the package"
     )
+    parser.add_argument("relations", metavar="RELATIONS", type=Path, help="folder of a relation model")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="model folder to write")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from twofold.cli import data_regions
 from twofold.cli.deprecated import add_old_name
-from twofold.cli.model_options import add_allow_outside
+from twofold.cli.model_options import add_picture_options
 from twofold.console.conversion import show_conversion
 from twofold.console.data_check import show
 from twofold.corpora import WNUT_TYPES, open_corpus
@@ -29,8 +29,8 @@ _CONDITIONS = "the matching, no, a blank and a mismatched picture"
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``data`` and its actions to the command line."""
-    summary = "check data before trusting it, convert it, find what its pictures show, or draw a test"
-    parser = subparsers.add_parser("data", help=summary)
+    summary = "check and convert data sets, detect regions in pictures, write synthetic data"
+    parser = subparsers.add_parser("data", help=summary, description=f"{summary.capitalize()}.")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_check(actions)
     _add_convert(actions)
@@ -41,51 +41,63 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = actions.add_parser(
         "check",
-        help="release, counts, broken labels, repeated texts, unreadable pictures",
-        epilog="exit codes: 0 all can be used; 1 records or pictures cannot be read; 2 nothing can",
+        help="check a data set: known release, counts, broken labels, duplicate texts, unreadable pictures",
+        description="Check a data set before training or evaluation: which published release it is, "
+        "counts of "
+        "posts and labels, broken labels, duplicate texts within and between splits, unreadable pictures.",
+        epilog="Exit codes: 0 everything can be used; 1 some records or pictures cannot be read; 2 "
+        "nothing can.",
     )
-    parser.add_argument("path", metavar="PATH", type=Path, help="a data file, or a folder of splits")
+    parser.add_argument("path", metavar="PATH", type=Path, help="data file, or folder of splits")
     _add_attachments(parser)
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the whole report here")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything here, as JSON")
 
 
 def _add_convert(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = actions.add_parser(
         "convert",
-        help="from one format to another",
-        epilog="exit codes: 0 every record was written; 1 some could not be; 2 none was",
+        help="convert a data file to another format",
+        description="Convert a data file of any format that Twofold reads to another format.",
+        epilog="Exit codes: 0 every record was written; 1 some were not; 2 none was.",
     )
-    parser.add_argument("source", metavar="IN", type=Path, help="a data file of any known format")
-    parser.add_argument("target", metavar="OUT", type=Path, help="the file to write")
+    parser.add_argument("source", metavar="IN", type=Path, help="data file in any format that Twofold reads")
+    parser.add_argument("target", metavar="OUT", type=Path, help="file to write")
     parser.add_argument("--to", required=True, choices=FORMATS, help="format of OUT")
     _add_attachments(parser)
     parser.add_argument(
-        "--wnut-types", action="store_true", help="name WNUT-17's six types PER, LOC, ORG and MISC"
+        "--wnut-types",
+        action="store_true",
+        help="map the six entity types of WNUT-17 to PER, LOC, ORG and MISC",
     )
     parser.add_argument(
-        "--rejects", metavar="FILE", type=Path, help="write records that cannot be read here, with reasons"
+        "--rejects",
+        metavar="FILE",
+        type=Path,
+        help="write rejected records and the reasons here, as JSON Lines",
     )
 
 
 def _add_draw(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = actions.add_parser(
-        "draw", help="write a synthetic set of ambiguous texts, to test whether a model uses its pictures"
+        "draw",
+        help="write a synthetic data set that tests whether a model uses pictures",
+        description="Write a synthetic data set of ambiguous texts, where only the drawn picture decides the "
+        "type. A model that uses its pictures solves it; a model of the text alone cannot.",
     )
-    parser.add_argument("target", metavar="DIR", type=Path, help="a new folder for the set")
-    parser.add_argument("--task", choices=TASKS, default="entities", help="default: entities")
+    parser.add_argument("target", metavar="DIR", type=Path, help="new folder for the data set")
     parser.add_argument(
-        "--pairs", metavar="N", type=int, default=150, help="ambiguous pairs to train on (default: 150)"
+        "--task", choices=TASKS, default="entities", help="what is ambiguous (default: entities)"
+    )
+    parser.add_argument(
+        "--pairs", metavar="N", type=int, default=150, help="pairs of training posts (default: 150)"
     )
     add_old_name(parser, "--twins", "--pairs")
-    parser.add_argument("--seed", metavar="N", type=int, default=1, help="default: 1")
+    parser.add_argument("--seed", metavar="N", type=int, default=1, help="random seed (default: 1)")
 
 
 def _add_attachments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--images", metavar="DIR", type=Path, help="folder of the pictures")
-    parser.add_argument(
-        "--alt-text", metavar="FILE", type=Path, help="table (TSV) with the columns image and caption"
-    )
-    add_allow_outside(parser)
+    add_picture_options(parser.add_argument_group("pictures"))
+    add_old_name(parser, "--alt-text", "--alt-text-file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -105,7 +117,7 @@ def _check(args: argparse.Namespace) -> int:
             report = check(
                 args.path,
                 images=args.images,
-                alt_text=args.alt_text,
+                alt_text=args.alt_text_file,
                 allow_outside=args.allow_outside,
                 tick=lambda name, posts: status.update(f"{name}: {posts:,} posts"),
             )
@@ -118,7 +130,7 @@ def _check(args: argparse.Namespace) -> int:
 def _convert(args: argparse.Namespace) -> int:
     types = WNUT_TYPES if args.wnut_types else {}
     items = open_corpus(
-        args.source, images=args.images, alt_text=args.alt_text, types=types, allow_outside=True
+        args.source, images=args.images, alt_text=args.alt_text_file, types=types, allow_outside=True
     )  # no picture is opened
     inputs = [args.source, *_tables(args)]
     with Outputs(inputs) as outputs:
@@ -131,7 +143,7 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _tables(args: argparse.Namespace) -> list[Path]:
-    return [args.alt_text] if args.alt_text else []
+    return [args.alt_text_file] if args.alt_text_file else []
 
 
 def _draw(args: argparse.Namespace) -> int:

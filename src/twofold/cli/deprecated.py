@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -34,6 +34,22 @@ def add_old_name(
     )
 
 
+def with_old_values(option: str, values: Mapping[str, str]) -> Callable[[str], str]:
+    """The ``type`` of an option with renamed values: old ones become new ones, with a notice."""
+
+    def present(value: str) -> str:
+        if value not in values:
+            return value
+        _notice(f"{option} {value}", f"{option} {values[value]}")
+        return values[value]
+
+    return present
+
+
+def _notice(old: str, new: str) -> None:
+    print(f"twofold: {old} is now {new}; the old name will go with the next version", file=sys.stderr)
+
+
 class _OldName(argparse.Action):
     """Does what the option under its present name does, and says so."""
 
@@ -46,10 +62,7 @@ class _OldName(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, args: argparse.Namespace, values: Any, given: str | None = None
     ) -> None:
-        print(
-            f"twofold: {given} is now {self._new}; the old name will go with the next version",
-            file=sys.stderr,
-        )
+        _notice(str(given), self._new)
         if isinstance(values, str):
             values = self._present(values)
         elif isinstance(values, list):

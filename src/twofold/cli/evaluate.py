@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.model_options import add_allow_outside, add_model_options, load_model
+from twofold.cli.deprecated import add_old_name, with_old_values
+from twofold.cli.model_options import add_model_options, add_picture_options, load_model
 from twofold.console.domain_shift import shift_lines
 from twofold.console.outputs import RejectLog, line_writer, to_stdout
 from twofold.console.progress import Progress, watch
@@ -38,73 +39,94 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "evaluate",
         help="score a model on labelled posts",
-        description="Score a model on labelled posts by exact spans: lenient (every run of tags is an "
-        "entity, as conlleval and the published figures count) and strict (it must begin with B-). A model "
-        "that knows relations is scored on posts with gold relations too: on their pairs, and end to end.",
-        epilog="Exit codes: 0 all well; 1 some records were rejected and not counted; 2 nothing was done.",
+        description="Score a model on labelled posts: precision, recall and F1 of entities with exact "
+        "boundaries and type. The lenient score counts every run of tags as a gold entity, as conlleval and "
+        "published results do; the strict score counts only those that begin with B-. Relations are "
+        "scored on "
+        "posts with gold relations: for gold pairs of entities, and end to end.",
+        epilog="Exit codes: 0 success; 1 some records were rejected and not counted; 2 nothing was done.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a model folder, or default")
-    parser.add_argument("data", metavar="DATA", type=Path, help="labelled posts in any known format")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures")
-    parser.add_argument("--alt-text", type=Path, metavar="FILE", help="table of alternative texts")
-    add_allow_outside(parser)
     parser.add_argument(
-        "--trust", action="store_true", help="also calibration, risk against coverage, detection of errors"
+        "model", metavar="MODEL", help="model folder, or default for the model in the package"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
-    parser.add_argument("--report", type=Path, metavar="HTML", help="with --trust: also a page to look at")
-    _add_shift_options(parser.add_argument_group("foreign data (with --trust): does the model notice?"))
+    parser.add_argument(
+        "data", metavar="DATA", type=Path, help="labelled posts in any format that Twofold reads"
+    )
+    add_picture_options(parser.add_argument_group("pictures"))
+    _add_outputs(parser.add_argument_group("output"))
+    _add_shift_options(parser.add_argument_group("domain shift (with --trust)"))
     _add_robustness_options(parser.add_argument_group("robustness to pictures"))
     add_model_options(parser, model=False)
+    add_old_name(parser, "--alt-text", "--alt-text-file")
+
+
+def _add_outputs(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--trust",
+        action="store_true",
+        help="also report how far confidences can be trusted: calibration, selective prediction (error rate "
+        "against coverage), and detection of errors by the uncertainties",
+    )
+    group.add_argument("--json", type=Path, metavar="FILE", help="also write all metrics here, as JSON")
+    group.add_argument(
+        "--trust-report", type=Path, metavar="HTML", help="with --trust: write a report for the browser"
+    )
+    add_old_name(group, "--report", "--trust-report")
 
 
 def _add_shift_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--against",
+        "--other-domain",
         type=Path,
         nargs="+",
         metavar="FILE",
         default=[],
-        help="posts from elsewhere, labelled or not, in any known format",
+        help="posts of another domain, labelled or not: does the model report higher uncertainty on them?",
     )
+    add_old_name(group, "--against", "--other-domain")
     group.add_argument(
         "--shift",
         nargs="+",
         action="extend",
+        type=with_old_values("--shift", {"unseen": "new-entities"}),
         choices=SHIFTS,
         default=[],
-        help="typos: DATA with mistyped words; unseen: entities found in DATA that --seen does not name",
+        help="shifts made from DATA: typos, or new-entities (entities that are not in --training-data)",
     )
     group.add_argument(
         "--typo-rate",
         type=float,
         default=RATE,
-        metavar="PART",
-        help=f"part of the words of four characters and more that are mistyped ({RATE})",
+        metavar="FRACTION",
+        help=f"fraction of the words of four or more characters that get a typo (default: {RATE})",
     )
     group.add_argument(
-        "--seen", type=Path, nargs="+", metavar="FILE", default=[], help="labelled posts of the training"
+        "--training-data",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        default=[],
+        help="labelled posts that the model was trained on, for --shift new-entities",
     )
+    add_old_name(group, "--seen", "--training-data")
 
 
 def _add_robustness_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--pictures",
+        "--robustness",
         action="store_true",
-        help="also read each post with another post's picture, a blank, noisy, blurred, occluded, missing "
-        "and corrupt one, and say what that does to predictions and uncertainties",
+        help="also predict each post with the picture of another post, and with a blank, noisy, blurred, "
+        "occluded, missing and corrupt picture; compare predictions and uncertainties",
+    )
+    add_old_name(group, "--pictures", "--robustness")
+    group.add_argument(
+        "--sample", type=int, metavar="N", help="with --robustness: use N random posts (default: all)"
     )
     group.add_argument(
-        "--sample",
-        type=int,
-        metavar="N",
-        help="with --pictures: N posts, drawn at random (all that have one)",
+        "--seed", type=int, default=0, metavar="N", help="with --robustness: random seed (default: 0)"
     )
     group.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="with --pictures: of what is drawn (0)"
-    )
-    group.add_argument(
-        "--hide-alt-text", action="store_true", help="with --pictures: the picture alone, without alt texts"
+        "--hide-alt-text", action="store_true", help="with --robustness: leave out the alt texts"
     )
 
 
@@ -116,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
     source = args.data if args.data.is_file() else None
     with Outputs(_inputs(args)) as outputs, watch(source, bar=True) as progress:
         record = None if to_stdout(args.json) else outputs.open(args.json)
-        page = outputs.open(args.report) if args.report else None
+        page = outputs.open(args.trust_report) if args.trust_report else None
         extractor = load_model(args.model, args)
         begin = time.monotonic()
         rejected = RejectLog(None, progress.tell)
@@ -143,41 +165,48 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _inputs(args: argparse.Namespace) -> list[Input]:
-    return [args.data, *([args.alt_text] if args.alt_text else []), *args.against, *args.seen]
+    return [
+        args.data,
+        *([args.alt_text_file] if args.alt_text_file else []),
+        *args.other_domain,
+        *args.training_data,
+    ]
 
 
 def _open(args: argparse.Namespace, path: Path) -> Iterable[Post | Rejected]:
     from twofold.corpora import open_corpus
 
-    return open_corpus(path, images=args.images, alt_text=args.alt_text, allow_outside=args.allow_outside)
+    return open_corpus(
+        path, images=args.images, alt_text=args.alt_text_file, allow_outside=args.allow_outside
+    )
 
 
 # --- options that belong together --------------------------------------------------------------------
 
 
 def _shift_options(args: argparse.Namespace) -> ShiftOptions:
-    if (args.against or args.shift) and not args.trust:
-        raise ConfigError("--against and --shift are part of --trust", do="add --trust")
-    if ("unseen" in args.shift) != bool(args.seen):
+    if (args.other_domain or args.shift) and not args.trust:
+        raise ConfigError("--other-domain and --shift are part of --trust", do="add --trust")
+    if ("new-entities" in args.shift) != bool(args.training_data):
         raise ConfigError(
-            "--shift unseen and --seen go together",
-            do="give the training file as --seen, and --shift unseen",
+            "--shift new-entities and --training-data go together",
+            do="give the training file as --training-data, and --shift new-entities",
         )
     if not 0 < args.typo_rate <= 1:
-        raise ConfigError(f"--typo-rate is {args.typo_rate}", expected="a part above 0, at most 1")
-    return ShiftOptions(args.against, args.shift, args.seen, args.typo_rate)
+        raise ConfigError(f"--typo-rate is {args.typo_rate}", expected="a fraction above 0, at most 1")
+    return ShiftOptions(args.other_domain, args.shift, args.training_data, args.typo_rate)
 
 
 def _robustness_options(args: argparse.Namespace) -> RobustnessOptions | None:
-    if not args.pictures and (args.sample is not None or args.hide_alt_text):
-        raise ConfigError("--sample and --hide-alt-text belong to --pictures", do="add --pictures")
-    return RobustnessOptions(args.sample, args.seed, args.hide_alt_text) if args.pictures else None
+    if not args.robustness and (args.sample is not None or args.hide_alt_text):
+        raise ConfigError("--sample and --hide-alt-text belong to --robustness", do="add --robustness")
+    return RobustnessOptions(args.sample, args.seed, args.hide_alt_text) if args.robustness else None
 
 
 def _check_page(args: argparse.Namespace) -> None:
     """Complain, before anything is read, of a page with nothing on it."""
-    if args.report is not None and not args.trust:
-        raise ConfigError("--report is the page of --trust", do="add --trust")
+    if args.trust_report is not None and not args.trust:
+        raise ConfigError("--trust-report is the report of --trust", do="add --trust")
 
 
 def _check(result: EvaluationResult, path: Path, extractor: Extractor, progress: Progress) -> None:

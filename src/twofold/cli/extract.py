@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twofold.cli.deprecated import add_old_name
 from twofold.cli.main import NOTHING_DONE
-from twofold.cli.model_options import add_allow_outside, add_model_options, load_model
+from twofold.cli.model_options import add_model_options, add_picture_options, load_model
 from twofold.console.extraction_summary import ExtractionSummary
 from twofold.console.outputs import RejectLog, line_writer, to_stdout
 from twofold.console.progress import watch
@@ -36,76 +37,92 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "extract",
-        help="find the entities in posts and the relations between them",
-        description="Find the entities in the posts of FILE, or in one post given with --text, and the "
-        "relations between them.",
-        epilog="Files are written as NAME.part and renamed at the end. Exit codes: 0 all well (a picture "
-        "that cannot be read is a warning); 1 some lines were rejected; 2 nothing was done.",
+        help="extract entities and relations from posts",
+        description="Extract named entities and the relations between them from the posts of FILE, or "
+        "from one "
+        "post given with --text. Each entity and relation has a confidence, the estimated probability "
+        "that it "
+        "is right.",
+        epilog="Exit codes: 0 success (a picture that cannot be read is a warning); 1 some lines were "
+        "rejected; "
+        "2 nothing was done.",
     )
     parser.add_argument(
         "file",
         nargs="?",
         type=Path,
         metavar="FILE",
-        help="posts: JSON Lines or another known format; - for stdin",
+        help="file of posts, as JSON Lines or in another format that Twofold reads; - for standard input",
     )
     _add_single(parser.add_argument_group("one post instead of a file"))
-    beside = parser.add_argument_group("what lies beside the file")
-    beside.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures")
-    beside.add_argument("--alt-text-file", type=Path, metavar="TSV", help="table of alternative texts")
-    add_allow_outside(beside)
+    add_picture_options(parser.add_argument_group("pictures of the file"))
     _add_outputs(parser.add_argument_group("output"))
-    _add_trust(parser.add_argument_group("trust"))
+    _add_confidence(parser.add_argument_group("confidence"))
     add_model_options(parser)
 
 
 def _add_single(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--text", help="what the post says")
-    group.add_argument("--image", type=Path, metavar="PICTURE", help="its picture")
-    group.add_argument("--alt-text", metavar="TEXT", help="a description of the picture")
+    group.add_argument("--text", help="text of the post")
+    group.add_argument("--image", type=Path, metavar="FILE", help="picture of the post")
+    group.add_argument("--alt-text", metavar="TEXT", help="description of the picture")
 
 
 def _add_outputs(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("-o", "--output", type=Path, metavar="OUT", help="JSON Lines file to write")
-    group.add_argument("--report", type=Path, metavar="HTML", help="also write a report to look at")
     group.add_argument(
-        "--rejects", type=Path, metavar="FILE", help="write rejected lines and why, as JSON Lines"
+        "-o", "--output", type=Path, metavar="FILE", help="write JSON Lines here (default: standard output)"
+    )
+    group.add_argument("--report", type=Path, metavar="HTML", help="also write a report for the browser")
+    group.add_argument(
+        "--rejects",
+        type=Path,
+        metavar="FILE",
+        help="write rejected lines and the reasons here, as JSON Lines",
     )
     group.add_argument(
-        "--table", action="store_true", help="print a table (done anyway on a terminal without -o)"
+        "--table", action="store_true", help="print a table (the default on a terminal without --output)"
     )
 
 
-def _add_trust(group: argparse._ArgumentGroup) -> None:
+def _add_confidence(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--min-confidence",
+        type=float,
+        metavar="FRACTION",
+        help="leave out entities and relations with a lower confidence, and relations of entities left out",
+    )
     group.add_argument(
         "--max-error",
         type=float,
-        metavar="PART",
-        help="mark for review what must be set aside so that at most this part of the rest is wrong (0.05), "
-        "of entities and of relations",
+        metavar="FRACTION",
+        help="mark uncertain entities and relations for review, so that the error rate of the others "
+        "is at most this fraction, such as 0.05",
     )
     group.add_argument(
         "--max-relation-error",
         type=float,
-        metavar="PART",
-        help="the same of relations alone, where it shall be another part",
+        metavar="FRACTION",
+        help="error rate for relations, where it differs from --max-error",
     )
     group.add_argument(
-        "--sets",
+        "--coverage",
         type=float,
-        metavar="LEVEL",
-        help="give with each entity and relation the types that hold the truth this often (0.9)",
+        metavar="FRACTION",
+        help="list the possible types of each entity and relation: sets that cover the true type at this "
+        "rate, "
+        "such as 0.9",
     )
+    add_old_name(group, "--sets", "--coverage")
 
 
 def run(args: argparse.Namespace) -> int:
     """Extract; the exit code is as the epilog says."""
+    _check_fractions(args)
     items, source = _open(args)
     table = args.table or (args.output is None and sys.stdout.isatty())
     begin = time.monotonic()
     with Outputs(_inputs(args, source)) as outputs, watch(source, bar=not table) as progress:
         destinations = _Destinations.open(args, outputs, table)
-        extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.sets)
+        extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.coverage)
         if extractor.entity_risk is not None:
             progress.tell(risk_line(extractor.entity_risk, "entities"))
         if extractor.relation_risk is not None:
@@ -115,12 +132,19 @@ def run(args: argparse.Namespace) -> int:
         )
         summary = ExtractionSummary(progress, rejected, related=bool(extractor.relations))
         pairs = paired(extractor, _accepted(items, summary.rejected), args.batch_size)
+        if args.min_confidence is not None:
+            pairs = ((post, found.with_confidence(args.min_confidence)) for post, found in pairs)
         passed = _through(pairs, [*_sinks(destinations, extractor.symmetric), summary.add])
         _consume(_then(passed, lambda: destinations.finish(summary)), destinations, extractor, rejected)
     summary.end()
     if args.text is None:
         progress.tell(_summary_line(summary, args, time.monotonic() - begin))
     return _exit_code(summary)
+
+
+def _check_fractions(args: argparse.Namespace) -> None:
+    if args.min_confidence is not None and not 0 <= args.min_confidence <= 1:
+        raise ConfigError(f"--min-confidence is {args.min_confidence}", expected="a fraction from 0 to 1")
 
 
 def _summary_line(summary: ExtractionSummary, args: argparse.Namespace, seconds: float) -> str:

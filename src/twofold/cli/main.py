@@ -17,14 +17,14 @@ from twofold.console.text import printable
 from twofold.errors import TwofoldError
 
 COMMANDS = {
-    "extract": "find the entities in posts and the relations between them",
+    "extract": "extract entities and relations from posts",
     "evaluate": "score a model on labelled posts",
-    "calibrate": "fit a model's confidences on your own labelled posts",
-    "card": "print a model's card: data, scores, how far it can be trusted",
-    "train": "train a model on your own labelled posts",
-    "combine": "join a tagger and a relation model in one folder",
-    "reproduce": "run a table of methods, data sets and seeds",
-    "data": "check data before trusting it, convert it, or find what its pictures show",
+    "calibrate": "calibrate the confidences of a model on labelled posts",
+    "card": "print the card of a model: data, scores, calibration",
+    "train": "train a model on labelled posts",
+    "combine": "combine an entity model and a relation model in one folder",
+    "reproduce": "compare methods on data sets with several seeds",
+    "data": "check and convert data sets, detect regions in pictures, write synthetic data",
 }
 """Each command and what it does; its module is ``twofold.cli.<command>``."""
 
@@ -79,12 +79,12 @@ def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, complete for the commands named in ``arguments``; of the others it knows the name."""
     parser = argparse.ArgumentParser(
         prog="twofold",
-        description="Entities and relations from social-media posts with their pictures, each with a "
-        "confidence.",
-        epilog="twofold COMMAND --help tells more about a command.",
+        description="Extract entities and relations from social-media posts and their pictures, each with a "
+        "calibrated confidence.",
+        epilog="twofold COMMAND --help explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"twofold {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show a traceback where something goes wrong")
+    parser.add_argument("--debug", action="store_true", help="show a traceback when an error occurs")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for command, summary in COMMANDS.items():
         if command in arguments:

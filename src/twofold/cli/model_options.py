@@ -1,4 +1,4 @@
-"""Options of every command that runs a model: which one, with which relation model, on how many threads."""
+"""Options that several commands share: the files beside the posts, and the model and how it runs."""
 
 from __future__ import annotations
 
@@ -6,40 +6,58 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twofold.cli.deprecated import add_old_name
 from twofold.errors import ConfigError
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
 
 
-def add_allow_outside(group: argparse._ActionsContainer) -> None:
-    """The option that lifts the confinement of pictures to one folder."""
+def add_picture_options(group: argparse._ActionsContainer) -> None:
+    """Options for the pictures of a file of posts and their descriptions."""
+    group.add_argument(
+        "--images", type=Path, metavar="DIR", help="folder with the pictures (default: that of the posts)"
+    )
+    group.add_argument(
+        "--alt-text-file",
+        type=Path,
+        metavar="TSV",
+        help="descriptions of the pictures: a table with the columns image and caption, separated by tabs",
+    )
     group.add_argument(
         "--allow-outside",
         action="store_true",
-        help="read pictures outside of --images (without it, of the file's folder) too, wherever paths and "
-        "links lead; only for data that you trust",
+        help="also read pictures outside that folder, wherever paths and links lead; only for data you trust",
     )
 
 
 def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> None:
-    """Options that say how a model is run; ``model`` to include which."""
+    """Options that say how a model runs; ``model`` to include which one."""
     group = parser.add_argument_group("model")
     if model:
         group.add_argument(
-            "--model", metavar="DIR", default="default", help="model folder (default: the shipped one)"
+            "--model",
+            metavar="DIR",
+            default="default",
+            help="model folder (default: the model in the package)",
         )
-    related = group.add_mutually_exclusive_group()
-    related.add_argument(
-        "--relations", metavar="DIR", type=Path, help="folder of a relation model to go with the model"
+    relations = group.add_mutually_exclusive_group()
+    relations.add_argument(
+        "--relation-model",
+        metavar="DIR",
+        type=Path,
+        help="folder of another model for the relations (default: the one in the model folder)",
     )
-    related.add_argument("--no-relations", action="store_true", help="look for entities only")
-    group.add_argument(
-        "--batch-size", type=int, default=32, metavar="N", help="windows of text read at once (32)"
+    add_old_name(relations, "--relations", "--relation-model")
+    relations.add_argument(
+        "--no-relations", action="store_true", help="extract entities only, which is faster"
     )
-    group.add_argument("--threads", type=int, metavar="N", help="threads of the model (default: all cores)")
     group.add_argument(
-        "--cache", type=Path, metavar="DIR", help="keep features of pictures here between runs"
+        "--batch-size", type=int, default=32, metavar="N", help="texts encoded together (default: 32)"
+    )
+    group.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    group.add_argument(
+        "--cache", type=Path, metavar="DIR", help="keep picture features in this folder between runs"
     )
 
 
@@ -48,19 +66,19 @@ def load_model(
     args: argparse.Namespace,
     max_error: float | None = None,
     max_relation_error: float | None = None,
-    sets: float | None = None,
+    coverage: float | None = None,
 ) -> Extractor:
     """The model of this name or folder, run as the options say; limits as in `twofold.load`."""
-    from twofold.pipeline import load  # after the cheap checks: it brings ONNX Runtime's helpers
+    from twofold.pipeline import load  # after the cheap checks: it imports what ONNX Runtime needs
 
     if args.batch_size < 1:
         raise ConfigError(f"--batch-size is {args.batch_size}", expected="a number above 0")
     return load(
         None if name == "default" else name,
-        relation_model=False if args.no_relations else args.relations,
+        relation_model=False if args.no_relations else args.relation_model,
         threads=args.threads,
         cache=args.cache,
         max_error=max_error,
         max_relation_error=max_relation_error,
-        coverage=sets,
+        coverage=coverage,
     )

@@ -22,32 +22,52 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "reproduce",
-        help="run a table of methods, data sets and seeds",
+        help="compare methods on data sets with several seeds",
         description="Train and evaluate every method on every data set with every seed of TABLE.toml. "
-        "Killed at any moment, the same command goes on; finished runs are kept. With --render, make "
-        "a page of tables from JSON files instead.",
-        epilog="Exit codes: 0 all runs are there; 1 some failed or are missing; 2 nothing was done.",
-    )
-    parser.add_argument("tables", nargs="+", type=Path, metavar="TABLE.toml", help="see docs/reproduce.md")
-    parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="OUT", help="folder of the runs, or the page"
+        "An interrupted command continues when it is started again; finished runs are kept. With --render, "
+        "write tables from JSON files instead.",
+        epilog="Exit codes: 0 all runs are finished; 1 some failed or are missing; 2 nothing was done.",
     )
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="where the data are, instead of the table's folder"
+        "tables",
+        nargs="+",
+        type=Path,
+        metavar="TABLE.toml",
+        help="table of methods, data sets and seeds; see docs/reproduce.md",
     )
-    parser.add_argument("--only", nargs="+", default=[], metavar="PATTERN",
-                        help="only these runs: data/method/seed or one of the three, * allowed")  # fmt: skip
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: 1)")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of each (default: 1)")
-    parser.add_argument("--keep-models", action="store_true", help="keep the model folders")
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="where the figures go (default: OUT/TABLE.json)"
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="folder for the runs; with --render, the file to write",
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder of the data (default: that of the table)"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="PATTERN",
+        help="only these runs: data/method/seed, or one of the three; * matches anything",
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time (default: 1)")
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="CPU threads per run (default: 1)"
+    )
+    parser.add_argument("--keep-models", action="store_true", help="keep the model folders of the runs")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="JSON file of the results (default: OUT/TABLE.json)"
     )
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--list", action="store_true", help="only say which runs there are and which are done")
-    mode.add_argument("--collect", action="store_true", help="train nothing; make the table of what is done")
+    mode.add_argument("--list", action="store_true", help="only list the runs and which are finished")
     mode.add_argument(
-        "--render", action="store_true", help="the files are JSON of tables; write one page to OUT"
+        "--collect", action="store_true", help="train nothing; write the tables of the finished runs"
+    )
+    mode.add_argument(
+        "--render", action="store_true", help="read JSON files of tables and write one Markdown file to OUT"
     )
 
 

@@ -5,11 +5,23 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
+import inspect
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from twofold.cli.deprecated import add_old_name
-from twofold.config import RENAMED_KEYS, Config, DataConfig, ModelConfig, TrainingConfig, read_config
+from twofold.cli.deprecated import add_old_name, with_old_values
+from twofold.config import (
+    RENAMED_KEYS,
+    RENAMED_VALUES,
+    Config,
+    DataConfig,
+    ModelConfig,
+    RelationsConfig,
+    TrainingConfig,
+    read_config,
+)
 from twofold.console.training_progress import TrainingProgress
 from twofold.errors import ConfigError, MissingExtraError
 
@@ -20,57 +32,111 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "train",
-        help="train a model on your own labelled posts",
-        description="Train on CONFIG.toml, or on --train and --dev; options win over the file. "
-        "A training that was killed goes on from its last finished epoch when run again.",
+        help="train a model on labelled posts",
+        description="Train a model with the settings of CONFIG.toml, or with --train and --dev. Options "
+        "override "
+        "the file. An interrupted training continues from its last finished epoch when it is started again.",
+        usage="%(prog)s [options] -o DIR [CONFIG.toml]",
+        epilog="Exit codes: 0 the model folder is written; 2 nothing was done.",
     )
-    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.toml", help="see docs/training.md")
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="DIR", help="the model folder to make"
+        "config", nargs="?", type=Path, metavar="CONFIG.toml", help="settings; see docs/training.md"
     )
-    parser.add_argument("--fresh", action="store_true", help="start anew even where a checkpoint is")
-    _add_options(parser.add_argument_group("data"), DataConfig)
-    _add_options(parser.add_argument_group("model"), ModelConfig)
-    _add_options(parser.add_argument_group("training"), TrainingConfig)
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="model folder to write")
+    parser.add_argument("--fresh", action="store_true", help="start again instead of continuing a training")
+    for section, kind in (("data", DataConfig), ("model", ModelConfig)):
+        _add_options(parser, section, kind, f"{section}.")
+    for field in dataclasses.fields(ModelConfig):
+        if nested := _nested(field):
+            _add_options(parser, _GROUPS[field.name], nested, f"model.{field.name}.")
+    _add_options(parser, "training", TrainingConfig, "training.")
     _add_old_names(parser)
 
 
-def _add_options(group: argparse._ArgumentGroup, kind: Any, prefix: str = "") -> None:
-    """One option a field of a configuration class, absent unless given; options of a fusion bear its name."""
+_GROUPS = {
+    "evidential": "fusion evidential",
+    "bottleneck": "fusion bottleneck",
+    "multigranular": "fusion multigranular",
+    "dirichlet": "fusion dirichlet",
+    "relations": "relation models (--task relations)",
+}
+
+
+def _nested(field: dataclasses.Field[Any]) -> Any:
+    """The class of a field that is a table of its own; None of others."""
+    return field.default_factory if dataclasses.is_dataclass(field.default_factory) else None
+
+
+def _add_options(parser: argparse.ArgumentParser, title: str, kind: Any, prefix: str) -> None:
+    """One option a field of a configuration class, absent unless given, with the text of its docstring."""
+    group, texts = parser.add_argument_group(title), attribute_texts(kind)
     for field in dataclasses.fields(kind):
-        nested = getattr(field.default_factory, "__dataclass_fields__", None)
-        if nested is not None:
-            _add_options(group, field.default_factory, f"{field.name}.")
-            continue
-        dest = prefix + field.name
-        many = isinstance(field.default, tuple)
-        default: Any = field.default
-        default = " ".join(default) if many else default
-        name = "--" + dest.replace("_", "-").replace(".", "-")
-        if isinstance(default, bool):
-            switch = argparse.BooleanOptionalAction
-            group.add_argument(
-                name, dest=dest, action=switch, default=argparse.SUPPRESS, help=f"default: {default}"
-            )
-            continue
-        group.add_argument(
-            name,
-            dest=dest,
-            nargs="*" if many else None,
-            type=str if many else type(field.default),
-            default=argparse.SUPPRESS,
-            help=f"default: {default if default != '' else 'none'}",
-            metavar=field.name.upper(),
-        )
+        if _nested(field) is None:
+            _add_option(group, field, prefix + field.name, texts[field.name])
+
+
+def _add_option(group: Any, field: dataclasses.Field[Any], key: str, text: str) -> None:
+    default: Any = field.default
+    many = isinstance(default, tuple)
+    common = {
+        "dest": key.partition(".")[2],
+        "default": argparse.SUPPRESS,
+        "help": f"{text} (default: {_shown(default)})".replace("%", "%%"),
+    }
+    if isinstance(default, bool):
+        group.add_argument(_option(key), action=argparse.BooleanOptionalAction, **common)
+        return
+    kind: Callable[[str], Any] = str if many else type(default)
+    if renamed := RENAMED_VALUES.get(key):
+        kind = with_old_values(_option(key), renamed)
+    group.add_argument(
+        _option(key), nargs="*" if many else None, type=kind, metavar=_metavar(field), **common
+    )
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return " ".join(default) or "none" if isinstance(default, tuple) else str(default) or "none"
+
+
+def _metavar(field: dataclasses.Field[Any]) -> str:
+    """What kind of value an option takes."""
+    files = {"train": "FILE", "dev": "FILE", "images": "DIR", "alt_text": "TSV"}
+    kinds = {tuple: "NAME", int: "N", float: "NUMBER"}
+    by_default = (name for kind, name in kinds.items() if isinstance(field.default, kind))
+    return files.get(field.name) or next(by_default, "VALUE")
+
+
+def attribute_texts(kind: type) -> dict[str, str]:
+    """The text of each field in the section ``Attributes`` of a class's docstring, on one line."""
+    section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE)
+    return {name: " ".join(text.replace("``", "").split()).rstrip(".") for name, text in entries}
 
 
 def _add_old_names(parser: argparse.ArgumentParser) -> None:
-    for old, new in RENAMED_KEYS.items():
-        add_old_name(parser, _option(old), _option(new))
+    names = {_old_option(key): _option(key) for key in _keys()}
+    names |= {_old_option(old): _option(new) for old, new in RENAMED_KEYS.items()}
+    for old, new in names.items():
+        if old not in parser._option_string_actions:
+            add_old_name(parser, old, new)
+
+
+def _keys() -> Iterator[str]:
+    """Keys whose option has a name of its own."""
+    yield "data.alt_text"
+    yield from (f"model.relations.{field.name}" for field in dataclasses.fields(RelationsConfig))
 
 
 def _option(key: str) -> str:
     """The option of a key of the configuration, its section left out."""
+    if key == "data.alt_text":
+        return "--alt-text-file"
+    return _old_option(key).replace("--relations-", "--relation-")
+
+
+def _old_option(key: str) -> str:
     return "--" + key.partition(".")[2].replace("_", "-").replace(".", "-")
 
 

@@ -34,7 +34,7 @@ from twofold.synthetic.typos import RATE, with_typos
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
 
-SHIFTS = ("typos", "unseen")
+SHIFTS = ("typos", "new-entities")
 """Shifts that are made from the evaluated posts themselves."""
 
 
@@ -45,7 +45,7 @@ class ShiftOptions:
     Attributes:
         files: posts from elsewhere, labelled or not.
         shifts: names in `SHIFTS`.
-        training_files: labelled posts of the training, for the shift ``unseen``.
+        training_files: labelled posts of the training, for the shift ``new-entities``.
         typo_rate: fraction of the longer words that get a typo, in (0, 1].
     """
 
@@ -134,7 +134,7 @@ class DomainShiftEvaluation:
         shift = DomainShift(name, "posts", own.metrics(), other.metrics(), measures)
         return ShiftResult(shift, {"rate": options.typo_rate, "seed": 0})
 
-    def _unseen(self, data: Path, options: ShiftOptions, own: _Predicted) -> ShiftResult:
+    def _new_entities(self, data: Path, options: ShiftOptions, own: _Predicted) -> ShiftResult:
         names = {name for path in options.training_files for name in self._names(path)}
         new = np.array([name not in names for name in own.names], bool)
         facts = [_facts(path) for path in options.training_files]
@@ -173,7 +173,7 @@ class DomainShiftEvaluation:
 
 _MADE: dict[str, Callable[[DomainShiftEvaluation, Path, ShiftOptions, _Predicted], ShiftResult]] = {
     "typos": DomainShiftEvaluation._typos,
-    "unseen": DomainShiftEvaluation._unseen,
+    "new-entities": DomainShiftEvaluation._new_entities,
 }
 
 
