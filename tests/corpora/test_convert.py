@@ -101,7 +101,7 @@ def test_raw_text_is_cut_into_words_and_that_is_said(tmp_path):
     assert (tmp_path / "out").read_text(encoding="utf-8") == "IMGID:1\n#\tO\nAda\tO\nrocks\tO\n\n"
     assert set(result.losses) == {
         "white space and invisible characters between the words",
-        "being unlabelled: no labels come back as no entities",
+        "that a post is unlabelled: it is read back as labelled without entities",
     }
 
 
@@ -133,7 +133,7 @@ def test_a_post_that_the_target_cannot_hold_is_named_and_the_others_are_written(
     good = dataclasses.replace(FULL, id="good.jpg#1")
     result = convert([good, post, good], tmp_path / "out", to)
     assert (result.written, result.exit_code) == (2, 1)
-    assert reason in result.not_written[0]
+    assert reason in result.unsupported[0]
 
 
 def test_nothing_to_write_leaves_the_target_alone(tmp_path):

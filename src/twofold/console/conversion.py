@@ -21,7 +21,7 @@ def show_conversion(result: Conversion, target: Path, to: str) -> None:
         print(f"{named}: give --images DIR here, or where {target.name} is read", file=sys.stderr)
     for what, count in sorted(result.losses.items()):
         print(f"not held by {to}: {what} ({count})", file=sys.stderr)
-    _list("cannot be held", result.not_written)
+    _list("cannot be held", result.unsupported)
     _list("rejected", [f"{item.origin}: {item.reason}" for item in result.rejected])
 
 

@@ -13,7 +13,7 @@ from twofold.corpora.check import CheckReport, Finding, SplitReport
 
 PICTURES_SHOWN = 20
 _NO_RELATION = "None"
-_APART = 0.1
+_LARGE_DIFFERENCE = 0.1
 
 
 def show(report: CheckReport, console: Console) -> None:
@@ -26,7 +26,7 @@ def show(report: CheckReport, console: Console) -> None:
         _finding(console, "surfaces with more than one entity type", report.ambiguous, style="dim")
     for skipped in report.skipped:
         console.print(f"skipped {escape(skipped)}", style="dim", soft_wrap=True)
-    console.print(_verdict(report), soft_wrap=True)
+    console.print(_conclusion(report), soft_wrap=True)
 
 
 def _show_split(split: SplitReport, console: Console) -> None:
@@ -103,10 +103,10 @@ def _show_order(split: SplitReport, console: Console) -> None:
         return
     first = split.head_first[_NO_RELATION]
     others = split.head_first.total() - first
-    told = f"the head comes first in {first:,} of {none:,} pairs in no relation"
-    told += f", and in {others:,} of {related:,} in one"
-    apart = abs(first / none - others / related) > _APART
-    _line(console, f"[yellow]{told}: the order gives them away[/yellow]" if apart else told)
+    order = f"the head comes first in {first:,} of {none:,} pairs in no relation"
+    order += f", and in {others:,} of {related:,} in one"
+    differs = abs(first / none - others / related) > _LARGE_DIFFERENCE
+    _line(console, f"[yellow]{order}: the order alone reveals the class None[/yellow]" if differs else order)
 
 
 def _show_pictures(split: SplitReport, console: Console) -> None:
@@ -150,7 +150,7 @@ def _line(console: Console, text: str, indent: str = "  ") -> None:
     console.print(f"{indent}{text}", soft_wrap=True, highlight=False)
 
 
-def _verdict(report: CheckReport) -> str:
+def _conclusion(report: CheckReport) -> str:
     if report.exit_code == 2:
         return "[red]nothing could be read[/red]"
     rejected = sum(split.rejected.count for split in report.splits)

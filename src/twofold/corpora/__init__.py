@@ -40,7 +40,7 @@ def open_corpus(
     types: Mapping[str, str] | None = None,
     allow_outside: bool = False,
 ) -> Iterator[Post | Rejected]:
-    """Read a data file of any known format, told from its content.
+    """Read a data file of any known format, recognised by its content.
 
     Args:
         path: JSON Lines, IMGID blocks, CoNLL columns or MNRE lines.

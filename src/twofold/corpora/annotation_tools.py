@@ -57,8 +57,8 @@ def relation_record(item: object, entities: object) -> object:
     """
     if not isinstance(item, Mapping) or "head_span" in item or "from_id" not in item:
         return _of_prodigy(item)
-    ends = [_by_id(item, key, entities) for key in ("from_id", "to_id")]
-    return {"head": ends[0], "tail": ends[1], "type": item.get("type")}
+    arguments = [_by_id(item, key, entities) for key in ("from_id", "to_id")]
+    return {"head": arguments[0], "tail": arguments[1], "type": item.get("type")}
 
 
 def token_texts(tokens: object) -> object:

@@ -71,7 +71,7 @@ def tags_of(length: int, spans: Iterable[tuple[int, int, str] | TagSpan]) -> lis
     Args:
         length: number of tokens.
         spans: (start, end, type, …) each, not overlapping, within the tokens; what follows the type
-            is not looked at, so that spans which were not well formed come out well formed.
+            is ignored, so that spans which were not well formed become well formed.
     """
     tags = ["O"] * length
     for span in spans:
@@ -102,17 +102,19 @@ def join(tokens: Sequence[str]) -> tuple[str, tuple[TokenSpan, ...]]:
 
 
 def entities_of(
-    text: str, places: Sequence[TokenSpan], spans: Iterable[TagSpan], types: Mapping[str, str]
+    text: str, token_spans: Sequence[TokenSpan], spans: Iterable[TagSpan], types: Mapping[str, str]
 ) -> tuple[Entity, ...]:
     """Entities of a text from spans over its tokens.
 
     Args:
         text: the text.
-        places: where each token lies in it.
+        token_spans: where each token lies in it.
         spans: over the tokens.
         types: new name of a type; one that is not in it keeps its own.
     """
-    return tuple(_entity(text, places[span.start][0], places[span.end - 1][1], span, types) for span in spans)
+    return tuple(
+        _entity(text, token_spans[span.start][0], token_spans[span.end - 1][1], span, types) for span in spans
+    )
 
 
 def _entity(text: str, start: int, end: int, span: TagSpan, types: Mapping[str, str]) -> Entity:

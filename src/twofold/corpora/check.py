@@ -1,8 +1,8 @@
-"""What a data set is and what is wrong with it, before anyone trusts a score on it.
+"""Check of a data set before anyone trusts a score on it.
 
-Release and label version by hash, counts per split, broken label runs, repeated texts within and
-across splits, records and pictures that cannot be read. It changes nothing, and it does not know
-whether labels are right.
+Release and version of the labels by hash, counts per split, invalid BIO labels, entities that cut words,
+repeated texts within and across splits, records and pictures that cannot be read. It changes nothing and
+does not know whether labels are correct.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Digest = bytes
 
 @dataclass(slots=True)
 class Finding:
-    """Something found, how often, and the first places.
+    """One kind of problem: how often it occurs, and the first examples.
 
     Attributes:
         count: how often in all.
@@ -300,7 +300,7 @@ class _Checker:
             report.entities_strict += 1
             report.types_strict[entity.type] += 1
         else:
-            report.ill_formed.add(f"{_place(post, entity, report.format)}: {entity.text!r} begins with I-")
+            report.ill_formed.add(f"{_location(post, entity, report.format)}: {entity.text!r} begins with I-")
 
     def _count_misaligned(self, post: Post) -> None:
         if not post.entities:
@@ -370,7 +370,7 @@ def _digest(text: str) -> Digest:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _place(post: Post, entity: Entity, format_: Format) -> str:
+def _location(post: Post, entity: Entity, format_: Format) -> str:
     """Line of the entity's first token in an IMGID file; elsewhere the post's."""
     file, _, line = _short(post.origin).rpartition(":")
     if format_ == "imgid" and post.tokens:

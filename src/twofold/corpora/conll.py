@@ -89,15 +89,15 @@ def _post(
     if not rows and not _KNOWN_COMMENTS & comments.keys():
         return None
     pairs = [_token_and_tag(row, origin) for row in rows]
-    text, places = join([token for token, _ in pairs])
+    text, token_spans = join([token for token, _ in pairs])
     name = str(comments.get("image", ""))
     return Post(
         id=comments.get("id", f"{shown(Path(path.name))}#{block.number}"),
         text=text,
-        tokens=places,
+        tokens=token_spans,
         image=(attachments.picture(name) if attachments.images else path.parent / name) if name else None,
         alt_text=str(comments.get("alt_text", "")).strip() or attachments.alt_text(name),
-        entities=entities_of(text, places, spans_of([tag for _, tag in pairs], scheme), types),
+        entities=entities_of(text, token_spans, spans_of([tag for _, tag in pairs], scheme), types),
         origin=origin,
     )
 

@@ -1,4 +1,4 @@
-"""From one format to another, saying what the target cannot hold.
+"""Conversion of posts from one format to another, with a count of what the target cannot hold.
 
 JSON Lines holds a post whole. IMGID blocks hold tokens, labels and an id that names the picture;
 CoNLL columns the same, with id, picture and alternative text in ``# name = value`` lines; MNRE one
@@ -27,8 +27,8 @@ from twofold.posts import Entity, Image, Post, RefusedPicture, Rejected, Relatio
 from twofold.preprocessing.segmentation import segment_post
 
 _MNRE_ID = re.compile(r"(.+)#\d+", re.DOTALL)
-_ENDS_A_FIELD = re.compile(r"[\t\n]|\r\Z")
-_ENDS_A_TAG = re.compile(r"[\t\n\r]")
+_FIELD_SEPARATOR = re.compile(r"[\t\n]|\r\Z")
+_TAG_SEPARATOR = re.compile(r"[\t\n\r]")
 
 
 @dataclass(slots=True)
@@ -38,14 +38,14 @@ class Conversion:
     Attributes:
         written: posts written.
         rejected: records of the source that could not be read.
-        not_written: "origin: reason" of posts that the target cannot hold at all.
-        losses: how many posts (or labels) lost what, in words.
+        unsupported: "origin: reason" of posts that the target format cannot hold at all.
+        losses: how many posts (or labels) lost what.
         without_picture: posts whose picture is written as a name alone, since its folder was not given.
     """
 
     written: int = 0
     rejected: list[Rejected] = field(default_factory=list)
-    not_written: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
     losses: Counter[str] = field(default_factory=Counter)
     without_picture: int = 0
 
@@ -54,7 +54,7 @@ class Conversion:
         """0 every record was written, 1 some were not, 2 none was."""
         if not self.written:
             return 2
-        return int(bool(self.rejected or self.not_written))
+        return int(bool(self.rejected or self.unsupported))
 
 
 Losses = Counter[str]
@@ -89,7 +89,7 @@ def convert(
                 result.written += 1
                 result.without_picture += item.image is None and bool(item.picture_name)
             except InputError as error:
-                result.not_written.append(str(error))
+                result.unsupported.append(str(error))
     return result
 
 
@@ -122,11 +122,11 @@ def _image(image: Image | str, folder: Path) -> str | dict[str, str]:
     if isinstance(image, bytes):
         return {"base64": base64.b64encode(image).decode("ascii")}
     image = image.path if isinstance(image, RefusedPicture) else image
-    place = image.parent.resolve() / image.name  # ".." goes wrong across links that are not resolved
+    absolute = image.parent.resolve() / image.name  # ".." goes wrong across links that are not resolved
     try:
-        return Path(os.path.relpath(place, folder.resolve())).as_posix()
+        return Path(os.path.relpath(absolute, folder.resolve())).as_posix()
     except ValueError:  # another drive on Windows
-        return place.as_posix()
+        return absolute.as_posix()
 
 
 def _span(entity: Entity) -> dict[str, Any]:
@@ -150,11 +150,11 @@ def _to_jsonl(post: Post, folder: Path, losses: Losses) -> str:
 def _to_imgid(post: Post, folder: Path, losses: Losses) -> str:
     name = _field(str(post.id), "id", post)
     if not name or "\0" in name:
-        raise _cannot(post, "the id cannot stand as the name of a picture")
-    _lose(losses, isinstance(post.id, int), "whole-number ids, which come back as text")
-    _lose(losses, post.alt_text is not None, "alternative texts")
-    _lose(losses, bool(post.regions), "regions of pictures")
-    _lose(losses, _named_otherwise(post, f"{name}.jpg"), "pictures that are not named <id>.jpg")
+        raise _unsupported(post, "the id cannot stand as the name of a picture")
+    _count_loss(losses, isinstance(post.id, int), "whole-number ids, which come back as text")
+    _count_loss(losses, post.alt_text is not None, "alternative texts")
+    _count_loss(losses, bool(post.regions), "regions of pictures")
+    _count_loss(losses, _named_otherwise(post, f"{name}.jpg"), "pictures that are not named <id>.jpg")
     return f"IMGID:{name}\n{_rows(post, losses)}\n"
 
 
@@ -162,8 +162,8 @@ def _to_conll(post: Post, folder: Path, losses: Losses) -> str:
     comments = {"id": post.id, "alt_text": post.alt_text}
     if not isinstance(post.image, bytes) and (post.image or post.picture_name):
         comments["image"] = str(_image(post.image or post.picture_name, folder))
-    _lose(losses, isinstance(post.image, bytes), "pictures given as bytes")
-    _lose(losses, bool(post.regions), "regions of pictures")
+    _count_loss(losses, isinstance(post.image, bytes), "pictures given as bytes")
+    _count_loss(losses, bool(post.regions), "regions of pictures")
     lines = (f"# {name} = {json.dumps(value)}\n" for name, value in comments.items() if value is not None)
     return f"{''.join(lines)}{_rows(post, losses)}\n"
 
@@ -178,59 +178,63 @@ def _picture_name(post: Post, default: str) -> str:
 
 
 def _rows(post: Post, losses: Losses) -> str:
-    _lose(losses, bool(post.relations), "relations")
-    _lose(losses, post.entities is None, "being unlabelled: no labels come back as no entities")
-    places = _places(post, losses)
-    tags = tags_as_written(len(places), _token_spans(post, places, losses))
-    tokens = (_field(post.text[start:end], "token", post) for start, end in places)
+    _count_loss(losses, bool(post.relations), "relations")
+    _count_loss(
+        losses,
+        post.entities is None,
+        "that a post is unlabelled: it is read back as labelled without entities",
+    )
+    token_spans = _token_spans(post, losses)
+    tags = tags_as_written(len(token_spans), _tag_spans(post, token_spans, losses))
+    tokens = (_field(post.text[start:end], "token", post) for start, end in token_spans)
     return "".join(f"{token}\t{tag}\n" for token, tag in zip(tokens, tags, strict=True))
 
 
-def _places(post: Post, losses: Losses) -> list[TokenSpan]:
+def _token_spans(post: Post, losses: Losses) -> list[TokenSpan]:
     """Tokens of the post, or its words where it is raw text."""
-    places = segment_post(post) if post.tokens is None else list(post.tokens)
-    words = " ".join(post.text[start:end] for start, end in places)
-    _lose(losses, words != post.text, "white space and invisible characters between the words")
-    return places
+    token_spans = segment_post(post) if post.tokens is None else list(post.tokens)
+    words = " ".join(post.text[start:end] for start, end in token_spans)
+    _count_loss(losses, words != post.text, "white space and invisible characters between the words")
+    return token_spans
 
 
-def _token_spans(post: Post, places: list[TokenSpan], losses: Losses) -> list[TagSpan]:
+def _tag_spans(post: Post, token_spans: list[TokenSpan], losses: Losses) -> list[TagSpan]:
     spans: list[TagSpan] = []
     for entity in post.entities or ():
-        first, last = _tokens_of(entity, places)
+        first, last = _tokens_of(entity, token_spans)
         if first < 0:
             losses["entities that begin or end inside a token"] += 1
         elif spans and first < spans[-1].end:
             losses["entities that overlap one before them"] += 1
         else:
-            type_ = _field(entity.type, "entity type", post, _ENDS_A_TAG)
+            type_ = _field(entity.type, "entity type", post, _TAG_SEPARATOR)
             spans.append(TagSpan(first, last, type_, entity.well_formed))
     return spans
 
 
-def _tokens_of(entity: Entity, places: list[TokenSpan]) -> tuple[int, int]:
-    """First token and one past the last; (−1, −1) where the entity's ends are no tokens' ends."""
-    first = next((i for i, (start, _) in enumerate(places) if start == entity.start), -1)
-    last = next((i for i, (_, end) in enumerate(places) if end == entity.end), -1)
+def _tokens_of(entity: Entity, token_spans: list[TokenSpan]) -> tuple[int, int]:
+    """First token and one past the last; (−1, −1) where the entity does not begin and end with a token."""
+    first = next((i for i, (start, _) in enumerate(token_spans) if start == entity.start), -1)
+    last = next((i for i, (_, end) in enumerate(token_spans) if end == entity.end), -1)
     return (first, last + 1) if 0 <= first <= last else (-1, -1)
 
 
 def _to_mnre(post: Post, folder: Path, losses: Losses) -> str:
     if not post.relations:
-        raise _cannot(post, "it has no relation, and MNRE holds nothing else")
-    _lose(losses, bool(post.entities), "entities")
-    _lose(losses, post.alt_text is not None, "alternative texts")
-    _lose(losses, bool(post.regions), "regions of pictures")
+        raise _unsupported(post, "it has no relation, and MNRE holds nothing else")
+    _count_loss(losses, bool(post.entities), "entities")
+    _count_loss(losses, post.alt_text is not None, "alternative texts")
+    _count_loss(losses, bool(post.regions), "regions of pictures")
     name = _mnre_picture(post)
-    _lose(losses, _named_otherwise(post, name), "paths of pictures; only their names are held")
-    places = _places(post, losses)
-    tokens = [post.text[start:end] for start, end in places]
+    _count_loss(losses, _named_otherwise(post, name), "paths of pictures; only their names are held")
+    token_spans = _token_spans(post, losses)
+    tokens = [post.text[start:end] for start, end in token_spans]
     return "".join(
         repr(
             {
                 "token": tokens,
-                "h": _argument(relation.head, tokens, places, post),
-                "t": _argument(relation.tail, tokens, places, post),
+                "h": _argument(relation.head, tokens, token_spans, post),
+                "t": _argument(relation.tail, tokens, token_spans, post),
                 "img_id": name,
                 "relation": relation.type,
             }
@@ -247,24 +251,26 @@ def _mnre_picture(post: Post) -> str:
     return _picture_name(post, f"{post.id}.jpg")
 
 
-def _argument(entity: Entity, tokens: list[str], places: list[TokenSpan], post: Post) -> Mapping[str, object]:
-    first, last = _tokens_of(entity, places)
+def _argument(
+    entity: Entity, tokens: list[str], token_spans: list[TokenSpan], post: Post
+) -> Mapping[str, object]:
+    first, last = _tokens_of(entity, token_spans)
     if first < 0:
-        raise _cannot(post, f"{entity.text!r} begins or ends inside a token")
+        raise _unsupported(post, f"{entity.text!r} begins or ends inside a token")
     return {"name": " ".join(tokens[first:last]), "pos": [first, last]}
 
 
-def _field(value: str, what: str, post: Post, ends: re.Pattern[str] = _ENDS_A_FIELD) -> str:
-    if ends.search(value):
-        raise _cannot(post, f"the {what} {value[:40]!r} holds a TAB or a line end")
+def _field(value: str, what: str, post: Post, separator: re.Pattern[str] = _FIELD_SEPARATOR) -> str:
+    if separator.search(value):
+        raise _unsupported(post, f"the {what} {value[:40]!r} holds a TAB or a line end")
     return value
 
 
-def _cannot(post: Post, reason: str) -> InputError:
+def _unsupported(post: Post, reason: str) -> InputError:
     return InputError(f"cannot be written: {reason}", where=post.origin or f"post {post.id}")
 
 
-def _lose(losses: Losses, lost: bool, what: str) -> None:
+def _count_loss(losses: Losses, lost: bool, what: str) -> None:
     if lost:
         losses[what] += 1
 

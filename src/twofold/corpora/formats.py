@@ -1,7 +1,4 @@
-"""Which format a data file has, told from its beginning.
-
-It looks at the first lines only and promises nothing about the others.
-"""
+"""The format of a data file, recognised by its first lines. It does not read the others."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from twofold.errors import DataError
 Format = Literal["imgid", "conll", "jsonl", "mnre"]
 FORMATS: tuple[Format, ...] = ("jsonl", "imgid", "conll", "mnre")
 
-_LOOKED_AT = 1 << 16
+_READ_BYTES = 1 << 16
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff", b"{\0", b"\0{")
 _COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf")
 _BINARY = (b"PAR1", b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"SQLite format", b"\xd0\xcf\x11\xe0")
@@ -55,7 +52,7 @@ def _format_of_line(line: bytes) -> Format | None:
     if line.lstrip().startswith(b"{"):
         if _MNRE.match(line.lstrip()):
             return "mnre"
-        return "jsonl" if line.rstrip().endswith(b"}") or len(line) >= _LOOKED_AT // 2 else None
+        return "jsonl" if line.rstrip().endswith(b"}") or len(line) >= _READ_BYTES // 2 else None
     columns = columns_of(line.decode("utf-8", "replace"))
     return "conll" if len(columns) > 1 and columns[0] and is_tag(tag_of(columns)) else None
 
@@ -64,7 +61,7 @@ def _beginning(path: Path) -> bytes:
     try:
         _check_kind(path)
         with path.open("rb") as stream:
-            beginning = stream.read(_LOOKED_AT)
+            beginning = stream.read(_READ_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(

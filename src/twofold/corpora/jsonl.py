@@ -131,7 +131,7 @@ def _parse(record: Record, origin: str, folder: Path, attachments: Attachments |
     if attachments is not None and name:
         alt_text = alt_text or attachments.alt_text(name) or attachments.alt_text(Path(name).name)
     if isinstance(image, Path):
-        image = _place(image, folder, attachments)
+        image = _picture_path(image, folder, attachments)
     entities, relations = _entities(record, text, origin), _relations(record, text, origin)
     return Post(
         id=_id(record, origin),
@@ -146,7 +146,7 @@ def _parse(record: Record, origin: str, folder: Path, attachments: Attachments |
     )
 
 
-def _place(image: Path, folder: Path, attachments: Attachments | None) -> Path | None:
+def _picture_path(image: Path, folder: Path, attachments: Attachments | None) -> Path | None:
     if attachments is None or attachments.images is None:
         return folder / image
     if attachments.photos is not None:
@@ -208,9 +208,9 @@ def _text(record: Record, origin: str) -> tuple[str, tuple[TokenSpan, ...] | Non
                 do="give the words of the post as text",
             )
         return text, None
-    joined, places = join(tokens)
+    joined, token_spans = join(tokens)
     if text is None or text == joined:
-        return joined, places
+        return joined, token_spans
     return text, _align(tokens, text, origin)
 
 
@@ -232,7 +232,7 @@ def _tokens(record: Record, origin: str) -> list[str] | None:
 
 def _align(tokens: list[str], text: str, origin: str) -> tuple[TokenSpan, ...]:
     """Where each token lies in a text that has other white space between them than one space."""
-    places: list[TokenSpan] = []
+    token_spans: list[TokenSpan] = []
     position = 0
     for i, token in enumerate(tokens):
         start = text.find(token, position)
@@ -244,7 +244,7 @@ def _align(tokens: list[str], text: str, origin: str) -> tuple[TokenSpan, ...]:
                 do="leave out either text or tokens",
             )
         position = start + len(token)
-        places.append((start, position))
+        token_spans.append((start, position))
     if text[position:].strip():
         raise InputError(
             f"the text goes on after the last token: {text[position:][:40]!r}",
@@ -252,7 +252,7 @@ def _align(tokens: list[str], text: str, origin: str) -> tuple[TokenSpan, ...]:
             expected="tokens that cover the text",
             do="leave out either text or tokens",
         )
-    return tuple(places)
+    return tuple(token_spans)
 
 
 def _optional_string(record: Record, key: str, origin: str) -> str | None:

@@ -75,7 +75,7 @@ def read_blocks(
     Args:
         lines: as `read_lines` gives them.
         starts: True for a line that begins a block even without a blank line before it.
-        limit: bytes after which the rest of a block is passed over.
+        limit: bytes after which the rest of a block is skipped, and the block is not whole.
     """
     block, size, whole = list[Line](), 0, True
     for line in lines:

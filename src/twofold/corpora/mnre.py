@@ -87,15 +87,15 @@ def _depth(plain: str) -> int:
 
 def _post(record: dict[object, object], number: int, origin: str, attachments: Attachments) -> Post:
     tokens = _tokens(record, origin)
-    text, places = join(tokens)
+    text, token_spans = join(tokens)
     type_, picture = _string(record, "relation", origin), _string(record, "img_id", origin)
     head_type, tail_type = _types(type_)
-    head = _argument(record, "h", head_type, text, places, origin)
-    tail = _argument(record, "t", tail_type, text, places, origin)
+    head = _argument(record, "h", head_type, text, token_spans, origin)
+    tail = _argument(record, "t", tail_type, text, token_spans, origin)
     return Post(
         id=f"{picture}#{number}",
         text=text,
-        tokens=places,
+        tokens=token_spans,
         image=attachments.picture(picture),
         alt_text=attachments.alt_text(picture),
         relations=(Relation(head, tail, type_),),
@@ -137,13 +137,13 @@ def _argument(
     key: str,
     type_: str,
     text: str,
-    places: tuple[TokenSpan, ...],
+    token_spans: tuple[TokenSpan, ...],
     origin: str,
 ) -> Entity:
     argument = record.get(key)
     position = argument.get("pos") if isinstance(argument, dict) else None
-    first, last = _position(position, key, len(places), origin)
-    start, end = places[first][0], places[last - 1][1]
+    first, last = _position(position, key, len(token_spans), origin)
+    start, end = token_spans[first][0], token_spans[last - 1][1]
     name = argument.get("name", text[start:end]) if isinstance(argument, dict) else ""
     if name != text[start:end]:
         raise InputError(

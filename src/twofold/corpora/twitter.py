@@ -50,15 +50,15 @@ def _post(block: Block, origin: str, scheme: Scheme, attachments: Attachments) -
     header, *rows = block.lines
     name = _name(header, origin)
     pairs = [_token_and_tag(row, origin) for row in rows]
-    text, places = join([token for token, _ in pairs])
+    text, token_spans = join([token for token, _ in pairs])
     picture = f"{name}.jpg"
     return Post(
         id=name,
         text=text,
-        tokens=places,
+        tokens=token_spans,
         image=attachments.picture(picture),
         alt_text=attachments.alt_text(picture),
-        entities=entities_of(text, places, spans_of([tag for _, tag in pairs], scheme), TYPES),
+        entities=entities_of(text, token_spans, spans_of([tag for _, tag in pairs], scheme), TYPES),
         origin=origin,
         picture_name="" if attachments.images else picture,
     )
