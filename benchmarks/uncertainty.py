@@ -55,7 +55,7 @@ from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
 from twofold.training.datasets import read_corpora
 from twofold.training.run import train
-from twofold.training.torch_inference import Pick, Prepared, Tagger, load_tagger
+from twofold.training.torch_inference import Pick, PreparedPosts, Tagger, load_tagger
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "uncertainty.json"
@@ -211,13 +211,13 @@ def read_posts(data: DataConfig, on: Path | None) -> EvaluationPosts:
 def run_networks(jobs: Sequence[Job], posts: Sequence[Post], passes: int) -> list[NetworkOutputs]:
     """Every network over all posts, one after another; pictures and windows are prepared once."""
     reads: list[NetworkOutputs] = []
-    prepared: Prepared | None = None
+    prepared: PreparedPosts | None = None
     for job in jobs:
         tagger = load_tagger(job.config, job.out)
         if job.config.training.threads:
             torch.set_num_threads(job.config.training.threads)
         prepared = prepared or tagger.prepare(posts, partial(_print_line, job.name))
-        found = tagger.read(prepared, PICKS.get(job.config.model.fusion, _emissions)(tagger.model))
+        found = tagger.predict(prepared, PICKS.get(job.config.model.fusion, _emissions)(tagger.model))
         chain = CRFOutputs(tagger.labels, tagger.potentials(), found.pop("emissions"))
         dropout_passes = passes_of(tagger, prepared, passes if job.name == jobs[0].name else 0)
         _print_line(
@@ -256,11 +256,11 @@ def _dirichlet(model: MultimodalModel) -> Pick:
 PICKS: Mapping[str, Callable[[MultimodalModel], Pick]] = {"evidential": _evidence, "dirichlet": _dirichlet}
 
 
-def passes_of(tagger: Tagger, prepared: Prepared, passes: int) -> list[CRFOutputs]:
+def passes_of(tagger: Tagger, prepared: PreparedPosts, passes: int) -> list[CRFOutputs]:
     """Passes with dropout on, each with a seed of its own."""
     pick, potentials = _emissions(tagger.model), tagger.potentials()
     return [
-        CRFOutputs(tagger.labels, potentials, tagger.read(prepared, pick, dropout=seed)["emissions"])
+        CRFOutputs(tagger.labels, potentials, tagger.predict(prepared, pick, dropout=seed)["emissions"])
         for seed in range(1, passes + 1)
     ]
 
