@@ -55,7 +55,7 @@ from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
 from twofold.training.datasets import read_corpora
 from twofold.training.run import train
-from twofold.training.torch_inference import Pick, PreparedPosts, Tagger, load_tagger
+from twofold.training.torch_inference import PreparedPosts, Select, TorchTagger, load_tagger
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "uncertainty.json"
@@ -229,11 +229,11 @@ def run_networks(jobs: Sequence[Job], posts: Sequence[Post], passes: int) -> lis
     return reads
 
 
-def _emissions(model: MultimodalModel) -> Pick:
+def _emissions(model: MultimodalModel) -> Select:
     return lambda fused: {"emissions": fused.emissions}
 
 
-def _evidence(model: MultimodalModel) -> Pick:
+def _evidence(model: MultimodalModel) -> Select:
     def pick(fused: FusionOutput) -> dict[str, torch.Tensor]:
         assert fused.pooled is not None
         return {"emissions": fused.emissions, "nig": fused.pooled}
@@ -241,7 +241,7 @@ def _evidence(model: MultimodalModel) -> Pick:
     return pick
 
 
-def _dirichlet(model: MultimodalModel) -> Pick:
+def _dirichlet(model: MultimodalModel) -> Select:
     fusion = model.fusion
     assert isinstance(fusion, Dirichlet)
 
@@ -253,10 +253,10 @@ def _dirichlet(model: MultimodalModel) -> Pick:
     return pick
 
 
-PICKS: Mapping[str, Callable[[MultimodalModel], Pick]] = {"evidential": _evidence, "dirichlet": _dirichlet}
+PICKS: Mapping[str, Callable[[MultimodalModel], Select]] = {"evidential": _evidence, "dirichlet": _dirichlet}
 
 
-def passes_of(tagger: Tagger, prepared: PreparedPosts, passes: int) -> list[CRFOutputs]:
+def passes_of(tagger: TorchTagger, prepared: PreparedPosts, passes: int) -> list[CRFOutputs]:
     """Passes with dropout on, each with a seed of its own."""
     pick, potentials = _emissions(tagger.model), tagger.potentials()
     return [
