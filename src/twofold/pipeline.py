@@ -37,7 +37,7 @@ from twofold.model_folder.combine import combine as combine_folders
 from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import ModelFolder, open_folder
 from twofold.posts import Entity, Extraction, PictureReport, Post, Rejected
-from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.feature_cache import FeatureCache
 
 
 def default_folder() -> Path:

@@ -176,7 +176,7 @@ def test_rescaled_to_minus_one_to_one() -> None:
 
 def test_squeezing_and_cropping_as_pillow_does() -> None:
     data = photograph((120, 48))
-    settings = PictureSettings(40, 32, (0, 0, 0), (1, 1, 1), fit="squeeze", filter="bilinear")
+    settings = PictureSettings(40, 32, (0, 0, 0), (1, 1, 1), fit="squeeze", resample="bilinear")
     ours = read_picture(data, settings)[0]
     whole = Image.open(io.BytesIO(data)).resize((40, 40), Image.Resampling.BILINEAR)
     theirs = np.asarray(whole.crop((4, 4, 36, 36)), np.float32).transpose(2, 0, 1)

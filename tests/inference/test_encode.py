@@ -15,7 +15,7 @@ from twofold.inference.encode import PostEncoder
 from twofold.inference.modality_states import batches
 from twofold.model_folder.folder import open_folder
 from twofold.posts import Post
-from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.feature_cache import FeatureCache
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from twofold.inference.relation_extractor import TemperatureScaledSoftmax
 from twofold.model_folder.folder import open_folder, seal
 from twofold.posts import Post
 from twofold.preprocessing.entity_markers import Argument
-from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.segmentation import segment
 
 

@@ -200,7 +200,7 @@ def test_how_pictures_are_prepared_is_read(folder):
     before = open_folder(folder).picture_fingerprint
     change_picture(folder, fit="squeeze", resample="bilinear", max_crops=2)
     picture = open_folder(folder).config.picture
-    assert (picture.settings.fit, picture.settings.filter, picture.max_crops) == ("squeeze", "bilinear", 2)
+    assert (picture.settings.fit, picture.settings.resample, picture.max_crops) == ("squeeze", "bilinear", 2)
     assert open_folder(folder).picture_fingerprint != before
 
 

@@ -14,8 +14,10 @@ from twofold.inference.encode import PostEncoder
 from twofold.model_folder.folder import open_folder
 from twofold.posts import Post, Region
 from twofold.preprocessing.crops import CropEncoder, CropRequest
-from twofold.preprocessing.images import FeatureCache, PictureSettings, content_hash, read_crops
+from twofold.preprocessing.feature_cache import FeatureCache
+from twofold.preprocessing.images import PictureSettings, read_crops
 from twofold.preprocessing.modalities import cells, crop_boxes, pooled
+from twofold.preprocessing.picture_files import content_hash
 
 PLAIN = PictureSettings(resize=8, crop=8, mean=(0, 0, 0), std=(1, 1, 1))
 QUARTERS = cells(4)

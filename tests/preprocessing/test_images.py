@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import multiprocessing
 import os
 import random
 import re
@@ -21,16 +20,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twofold.errors import DataError, PictureError
+from twofold.errors import PictureError
 from twofold.posts import RefusedPicture
-from twofold.preprocessing import images as pictures
-from twofold.preprocessing.images import (
-    FeatureCache,
-    PictureSettings,
-    content_hash,
-    read_picture,
-    read_thumbnail,
-)
+from twofold.preprocessing import picture_decoding, picture_files
+from twofold.preprocessing.images import PictureSettings, read_picture, read_thumbnail
+from twofold.preprocessing.picture_files import content_hash
 
 SETTINGS = PictureSettings()
 PLAIN = PictureSettings(resize=224, crop=224, mean=(0, 0, 0), std=(1, 1, 1))
@@ -60,7 +54,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that promises a size and carries next to nothing."""
+    """A PNG whose header says a size and whose content is almost nothing."""
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -212,7 +206,7 @@ def test_heic_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         read_picture(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), SETTINGS)
 
 
-@pytest.mark.skipif("AVIF" not in pictures.FORMATS, reason="Pillow before 11.3")
+@pytest.mark.skipif("AVIF" not in picture_decoding.FORMATS, reason="Pillow before 11.3")
 def test_avif_is_read() -> None:
     found, _ = read_picture(encode(Image.fromarray(scene()), "AVIF"), SETTINGS)
     assert found.shape == (3, SETTINGS.crop, SETTINGS.crop)
@@ -226,7 +220,7 @@ def test_any_error_of_the_disk_is_this_picture_s(number: int, read: Callable, tm
             raise OSError(number, os.strerror(number))
 
     (tmp_path / "a.jpg").write_bytes(b"x")
-    monkeypatch.setattr(pictures, "_open_file", lambda path: Bad(b"x"))
+    monkeypatch.setattr(picture_files, "_open_file", lambda path: Bad(b"x"))
     with pytest.raises(PictureError, match="the file cannot be read"):
         read(tmp_path / "a.jpg")
 
@@ -330,7 +324,7 @@ def test_flipped_bytes_raise_nothing_else(format: str, capfd: pytest.CaptureFixt
 
 @pytest.mark.parametrize("side", [8_100, 10_000, 30_000])
 def test_too_many_pixels_are_refused_by_the_header(side: int) -> None:
-    with pytest.raises(PictureError, match="too large: its header promises more than 64,000,000 pixels"):
+    with pytest.raises(PictureError, match="too large: its header says more than 64,000,000 pixels"):
         read_picture(png_header(side, side), SETTINGS)
 
 
@@ -436,7 +430,7 @@ def test_scaling_by_stripes_is_scaling_at_once(mode: str, monkeypatch: pytest.Mo
     picture = Image.fromarray(values.astype({"F": np.float32, "I": np.int32, "I;16": np.uint16}[mode]))
     data = encode(picture, "TIFF")
     whole = read_picture(data, SETTINGS)
-    monkeypatch.setattr(pictures, "_STRIPE", 5 * 37)
+    monkeypatch.setattr(picture_decoding, "_STRIPE", 5 * 37)
     parts = read_picture(data, SETTINGS)
     assert np.array_equal(whole[0], parts[0])
     assert whole[1] == parts[1]
@@ -562,15 +556,15 @@ def test_warnings_of_pillow_stay_inside_and_others_come_out() -> None:
     with pytest.raises(PictureError):
         read_picture(data, PictureSettings(max_pixels=10))
     assert warnings.filters == filters
-    with pytest.warns(UserWarning, match="mine"), pictures._PILLOW_QUIET:
+    with pytest.warns(UserWarning, match="mine"), picture_decoding.PILLOW_WARNINGS_OFF:
         warnings.warn("mine", UserWarning, stacklevel=1)
 
 
 def test_the_last_one_out_ends_the_silence() -> None:
     filters = list(warnings.filters)
-    with pictures._PILLOW_QUIET:
+    with picture_decoding.PILLOW_WARNINGS_OFF:
         silent = list(warnings.filters)
-        with pictures._PILLOW_QUIET:
+        with picture_decoding.PILLOW_WARNINGS_OFF:
             pass
         assert warnings.filters == silent != filters
     assert warnings.filters == filters
@@ -597,102 +591,3 @@ def test_thumbnail() -> None:
     assert (small.mode, small.size) == ("RGB", (640, 320))
     assert read_thumbnail(encode(Image.fromarray(scene(30, 20))), 640).size == (30, 20)
     assert read_thumbnail(encode(Image.new("L", (1, 5000))), 640).size == (1, 640)
-
-
-# --- cache -------------------------------------------------------------------------------------------
-
-KEY = "ab" * 32
-
-
-def test_cache_returns_what_was_put(tmp_path: Path) -> None:
-    cache, array = FeatureCache(tmp_path, "weights 1"), np.random.default_rng(0).normal(size=(49, 8))
-    assert cache.get(KEY) is None
-    cache.put(KEY, array)
-    stored = cache.get(KEY)
-    assert stored is not None
-    assert stored.dtype == np.float16
-    np.testing.assert_array_equal(stored, array.astype(np.float16))
-    assert FeatureCache(tmp_path, "weights 2").get(KEY) is None
-    assert not list(tmp_path.rglob(".part-*"))
-
-
-def test_cache_cuts_what_float16_cannot_hold(tmp_path: Path) -> None:
-    cache = FeatureCache(tmp_path, "w")
-    cache.put(KEY, np.array([1e9, -1e9, 1.0], np.float32))
-    np.testing.assert_array_equal(cache.get(KEY), np.array([65504, -65504, 1], np.float16))
-
-
-def write_zip(path: Path) -> None:
-    with path.open("wb") as file:
-        np.savez(file, a=np.zeros(3))
-
-
-DAMAGE = {
-    "cut": lambda path: path.write_bytes(path.read_bytes()[:-7]),
-    "header only": lambda path: path.write_bytes(path.read_bytes()[:40]),
-    "empty": lambda path: path.write_bytes(b""),
-    "garbage": lambda path: path.write_bytes(bytes(range(256)) * 9),
-    "pickle": lambda path: np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True),
-    "another type": lambda path: np.save(path, np.zeros(3, np.float64)),
-    "an archive": write_zip,
-    "huge promise": lambda path: path.write_bytes(path.read_bytes().replace(b"(49, 8)", b"(9999999999, 8)")),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_corrupt_file_is_a_miss_and_goes_away(damage: str, tmp_path: Path) -> None:
-    cache = FeatureCache(tmp_path, "w")
-    cache.put(KEY, np.ones((49, 8)))
-    (path,) = tmp_path.rglob("*.npy")
-    DAMAGE[damage](path)
-    assert cache.get(KEY) is None
-    assert not path.exists()
-    cache.put(KEY, np.ones((49, 8)))
-    assert cache.get(KEY) is not None
-
-
-def test_keys_cannot_leave_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="content hash"):
-        FeatureCache(tmp_path, "w").get("../../etc/passwd")
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"x")
-    with pytest.raises(DataError, match="cache of picture features cannot be written"):
-        FeatureCache(tmp_path / "file" / "cache", "w")
-
-
-def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = FeatureCache(tmp_path, "w")
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(DataError, match="No space left"):
-        cache.put(KEY, np.ones(3))
-    assert not list(tmp_path.rglob(".part-*"))
-    assert cache.get(KEY) is None
-
-
-def put_many(folder: str, value: int) -> None:
-    cache = FeatureCache(Path(folder), "w")
-    for _ in range(100):
-        cache.put(KEY, np.full((49, 64), value))
-
-
-def test_two_processes_write_the_same_picture(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=put_many, args=(str(tmp_path), value)) for value in (1, 2)]
-    for writer in writers:
-        writer.start()
-    cache, seen = FeatureCache(tmp_path, "w"), 0
-    while any(writer.is_alive() for writer in writers):
-        stored = cache.get(KEY)
-        if stored is not None:
-            seen += 1
-            assert stored.shape == (49, 64)
-            assert stored.min() == stored.max()
-    assert [writer.exitcode for writer in writers] == [0, 0]
-    assert seen
-    assert not list(tmp_path.rglob(".part-*"))

@@ -10,7 +10,8 @@ from PIL import Image
 
 from twofold.errors import PictureError
 from twofold.preprocessing.blank_pictures import GREY, blank
-from twofold.preprocessing.images import FORMATS, PictureSettings, read_picture
+from twofold.preprocessing.images import PictureSettings, read_picture
+from twofold.preprocessing.picture_decoding import FORMATS
 from twofold.robustness.perturbations import NOISE, OCCLUDED_AREA, PERTURBATIONS, perturb, readable, truncated
 
 

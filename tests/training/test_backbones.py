@@ -26,7 +26,7 @@ from twofold.encoders.adapters import merge_adapters  # noqa: E402
 from twofold.encoders.image import load_image_encoder  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
-from twofold.preprocessing.images import FeatureCache  # noqa: E402
+from twofold.preprocessing.feature_cache import FeatureCache  # noqa: E402
 from twofold.preprocessing.word_pieces import Pieces  # noqa: E402
 from twofold.training.examples import collate, make_examples  # noqa: E402
 from twofold.training.picture_features import PictureFeatureExtractor  # noqa: E402

@@ -23,7 +23,8 @@ from twofold.errors import DataError, PictureError
 from twofold.files import OutputFile
 from twofold.locks import lock_place
 from twofold.posts import Post, Region, Rejected
-from twofold.preprocessing.images import content_hash, read_thumbnail
+from twofold.preprocessing.images import read_thumbnail
+from twofold.preprocessing.picture_files import content_hash
 
 Log = Callable[[str], None]
 

@@ -137,7 +137,7 @@ def picture_settings(processor: Mapping[str, Any], name: str = "") -> PictureSet
             where="image",
             expected=", ".join(f"{n} ({filter_})" for n, filter_ in _FILTERS.items()),
         )
-    return PictureSettings(resize, crop, mean, std, fit=fit, filter=_FILTERS[number])
+    return PictureSettings(resize, crop, mean, std, fit=fit, resample=_FILTERS[number])
 
 
 def _sizes(processor: Mapping[str, Any], name: str) -> tuple[int, int, str]:

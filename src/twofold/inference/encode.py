@@ -19,7 +19,7 @@ from twofold.inference.onnx_sessions import FusionOutput
 from twofold.model_folder.config import FolderConfig
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post
-from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.segmentation import Span, segment_post
 from twofold.preprocessing.word_pieces import Window
 

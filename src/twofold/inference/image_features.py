@@ -20,7 +20,9 @@ from twofold.errors import PictureError
 from twofold.inference.onnx_sessions import Sessions
 from twofold.model_folder.config import PictureInput
 from twofold.posts import Image, PictureReport
-from twofold.preprocessing.images import FeatureCache, content_hash, read_picture
+from twofold.preprocessing.feature_cache import FeatureCache
+from twofold.preprocessing.images import read_picture
+from twofold.preprocessing.picture_files import content_hash
 
 Pixels = NDArray[np.float32]
 Regions = NDArray[np.float16]

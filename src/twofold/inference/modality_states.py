@@ -19,7 +19,7 @@ from twofold.inference.onnx_sessions import Sessions
 from twofold.model_folder.config import FolderConfig, PictureInput
 from twofold.posts import Image, PictureReport, Post
 from twofold.preprocessing.crops import CropEncoder, CropRequest
-from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.modalities import TEXTS, VISUAL, crop_boxes, pooled
 from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
 from twofold.preprocessing.word_pieces import Pieces, pad

@@ -24,7 +24,7 @@ from twofold.inference.modality_states import ModalityEncoder, ModalityStates, b
 from twofold.inference.onnx_sessions import FusionOutput, Sessions
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import Post
-from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.modalities import TEXTS, VISUAL
 from twofold.preprocessing.semantic_augmentation import FILES, MODALITY, Neighbours
 from twofold.preprocessing.word_pieces import Pieces, Window, pad

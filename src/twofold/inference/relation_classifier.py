@@ -24,7 +24,7 @@ from twofold.inference.type_constraints import TypeConstraints
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post
 from twofold.preprocessing.entity_markers import Argument, PairPieces
-from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.segmentation import segment_post
 
 Floats = NDArray[np.float32]

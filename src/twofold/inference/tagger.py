@@ -21,7 +21,7 @@ from twofold.inference.uncertainty import prediction_evidence
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import Entity
 from twofold.preprocessing.entity_markers import word_span
-from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.feature_cache import FeatureCache
 
 Floats = NDArray[np.float32]
 

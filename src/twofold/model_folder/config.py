@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from twofold.errors import ModelError
 from twofold.preprocessing.entity_markers import Markers, read_markers
-from twofold.preprocessing.images import FILTERS, FITS, PictureSettings
+from twofold.preprocessing.images import FITS, RESAMPLING, PictureSettings
 from twofold.preprocessing.modalities import VISUAL
 
 NO_RELATION = "None"
@@ -221,7 +221,7 @@ def _picture(raw: object, where: str) -> PictureInput:
         mean,
         std,
         fit=_choice(raw, "fit", FITS, where),
-        filter=_choice(raw, "resample", tuple(FILTERS), where),
+        resample=_choice(raw, "resample", tuple(RESAMPLING), where),
     )
     sizes = [get(raw, key, int, where) for key in ("regions", "hidden_size", "max_crops")]
     return PictureInput(settings, *sizes)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from twofold.errors import PictureError
 from twofold.posts import Image
-from twofold.preprocessing.images import FeatureCache, PictureSettings, read_crops
+from twofold.preprocessing.feature_cache import FeatureCache
+from twofold.preprocessing.images import PictureSettings, read_crops
 from twofold.preprocessing.modalities import Box, pooled
 
 Pixels = NDArray[np.float32]

@@ -1,16 +1,16 @@
-"""What a file is that is no picture we read, told from its first bytes.
+"""The kind of a file that is not a picture we read, by its first bytes.
 
-It names kinds and never quotes what is in the file, which may be anybody's.
+Messages name the kind and never quote the file, whose content may be private.
 """
 
 from __future__ import annotations
 
-LOOKED_AT = 32
-"""Bytes of the beginning that are looked at."""
+HEAD_BYTES = 32
+"""Bytes of the beginning that are needed."""
 
 _HEIC = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _AVIF = {b"avif", b"avis"}
-_BEGINNINGS = {
+_SIGNATURES = {
     b"%PDF": "a PDF document",
     b"PK\x03\x04": "a ZIP archive or an office document",
     b"\x1f\x8b": "a gzip archive",
@@ -25,17 +25,17 @@ HEIC, AVIF = "a HEIC picture", "an AVIF picture"
 
 
 def kind_of(head: bytes) -> str:
-    """What a file is, with its article; "" where that is not known.
+    """The kind of a file, with its article; "" where it is not known.
 
     Args:
-        head: the first `LOOKED_AT` bytes.
+        head: the first `HEAD_BYTES` bytes.
     """
     if head[4:8] == b"ftyp":
         brands = {head[8:12], *(head[i : i + 4] for i in range(16, len(head) - 3, 4))}
         if brands & _AVIF:
             return AVIF
         return HEIC if brands & _HEIC else "a video"
-    for beginning, kind in _BEGINNINGS.items():
+    for beginning, kind in _SIGNATURES.items():
         if head.startswith(beginning):
             return kind
     return "a web page or XML" if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<") else ""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from twofold.errors import DataError, PictureError
 from twofold.posts import Post
 from twofold.preprocessing.blank_pictures import blank
-from twofold.preprocessing.images import content_hash
+from twofold.preprocessing.picture_files import content_hash
 from twofold.robustness.condition_results import (
     BLANK,
     CORRUPT,

@@ -17,7 +17,8 @@ from PIL import Image, ImageFilter
 from twofold.errors import PictureError
 from twofold.posts import Image as Source
 from twofold.preprocessing.blank_pictures import GREY
-from twofold.preprocessing.images import file_bytes, read_thumbnail
+from twofold.preprocessing.images import read_thumbnail
+from twofold.preprocessing.picture_files import file_bytes
 
 Random = np.random.Generator
 

@@ -23,9 +23,11 @@ from twofold.errors import DataError, PictureError
 from twofold.posts import Image, Post
 from twofold.preprocessing.blank_pictures import BLANKS, blank
 from twofold.preprocessing.crops import CropEncoder, CropRequest
-from twofold.preprocessing.images import FeatureCache, content_hash, read_picture
+from twofold.preprocessing.feature_cache import FeatureCache
+from twofold.preprocessing.images import read_picture
 from twofold.preprocessing.modalities import VISUAL, crop_boxes, pooled
 from twofold.training.examples import Features, FeatureTable
+from twofold.preprocessing.picture_files import content_hash
 
 Half = NDArray[np.float16]
 Key = str

@@ -127,7 +127,7 @@ def _folder_config(model: MultimodalModel, image: ImageEncoder | None, config: C
     if image is not None:
         s = image.settings
         picture = {"resize": s.resize, "crop": s.crop, "mean": list(s.mean), "std": list(s.std)}
-        picture |= {"fit": s.fit, "resample": s.filter}
+        picture |= {"fit": s.fit, "resample": s.resample}
         picture |= {"regions": image.regions, "hidden_size": image.width, "max_crops": config.model.max_crops}
     return {
         "format": FORMAT,

@@ -38,7 +38,7 @@ from twofold.preprocessing.entity_markers import (
     TypedMarkers,
     UntypedMarkers,
 )
-from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.segmentation import segment_post
 from twofold.preprocessing.word_pieces import Pieces
 from twofold.training.argument_order import ARGUMENT_ORDERS, both_orders

@@ -23,7 +23,7 @@ from twofold.model_folder.place import reserved
 from twofold.models.build import build_model, choose
 from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
-from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import Neighbours
 from twofold.preprocessing.word_pieces import Pieces

@@ -30,7 +30,7 @@ from twofold.model_folder.folder import open_folder
 from twofold.models.build import build_model, modalities_of
 from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
-from twofold.preprocessing.images import FeatureCache
+from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.word_pieces import Pieces
 from twofold.training.examples import Example, FeatureTable, collate, make_examples

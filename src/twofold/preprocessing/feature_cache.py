@@ -1,0 +1,92 @@
+"""Features of pictures on disk, found by the content of the picture.
+
+It does not know how features are computed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twofold.errors import DataError
+
+
+class FeatureCache:
+    """A folder with one file of features for each picture.
+
+    Any number of processes may share a folder: a file is written under another name and then
+    renamed. A file that cannot be read counts as absent and is deleted.
+
+    Args:
+        folder: holds the files; made where it is absent.
+        fingerprint: everything the features depend on besides the picture (weights, sizes,
+            normalisation); another fingerprint never finds the same files.
+
+    Raises:
+        DataError: where the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder = folder / hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+        with self._writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+
+    def get(self, key: str) -> NDArray[np.float16] | None:
+        """Features stored under a content hash, in the shape they were stored; None where there are none."""
+        path = self._path(key)
+        try:
+            array: object = np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError, MemoryError):  # a truncated file
+            array = None
+        if isinstance(array, np.ndarray) and array.dtype == np.float16:
+            return array
+        path.unlink(missing_ok=True)
+        return None
+
+    def put(self, key: str, array: NDArray[np.floating]) -> None:
+        """Store features under a content hash, as float16 (values beyond ±65504 are clipped).
+
+        Raises:
+            DataError: where the file cannot be written.
+        """
+        path = self._path(key)
+        with self._writing(path):
+            path.parent.mkdir(exist_ok=True)
+            _write_whole(path, np.clip(array, -65504, 65504).astype(np.float16))
+
+    def _path(self, key: str) -> Path:
+        if not key.isalnum():
+            raise ValueError(f"a content hash is letters and digits, not {key!r}")
+        return self._folder / key[:2] / f"{key}.npy"
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _writing(path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(
+                f"the cache of picture features cannot be written: {error.strerror}",
+                where=str(path),
+                do="choose another folder, or free some space",
+            ) from error
+
+
+def _write_whole(path: Path, array: NDArray[np.float16]) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
