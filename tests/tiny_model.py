@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from twofold.model_folder.folder import FORMAT, seal
 from twofold.preprocessing.entity_markers import TypedMarkers
 from twofold.preprocessing.modalities import TEXTS, VISUAL
-from twofold.preprocessing.segmentation import CONTEXTS, SHAPE_COUNT, SHAPES
+from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT, CONTEXTS, WORD_SHAPES
 
 LABELS = ["O", *(f"{p}-{t}" for t in ("LOC", "MISC", "ORG", "PER") for p in "BI")]
 RELATIONS = [
@@ -212,8 +212,8 @@ def _pair_weights() -> dict[str, np.ndarray]:
 
 
 def _shape_scores() -> np.ndarray:
-    scores = np.zeros((SHAPE_COUNT, len(LABELS)), np.float32)
-    for number, shape in enumerate(SHAPES):
+    scores = np.zeros((CASE_FEATURE_COUNT, len(LABELS)), np.float32)
+    for number, shape in enumerate(WORD_SHAPES):
         rows = slice(number * len(CONTEXTS), (number + 1) * len(CONTEXTS))
         kind = {"Capital": "PER", "UPPER": "ORG"}.get(shape)
         scores[rows, 0] = 0.0 if kind else 3.0

@@ -18,7 +18,7 @@ from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.encoders.tokenizers import with_prefix_space  # noqa: E402
 from twofold.errors import ConfigError  # noqa: E402
 from twofold.preprocessing.segmentation import segment  # noqa: E402
-from twofold.preprocessing.word_pieces import Pieces, pad  # noqa: E402
+from twofold.preprocessing.word_pieces import WindowTokenizer, pad  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SENTENCE = "ada in # paris . x"
@@ -31,8 +31,8 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return request.param, load_text_encoder(str(folder)).eval(), model, wrapper
 
 
-def pieces_of(encoder: object, **options: int) -> Pieces:
-    return Pieces(encoder.tokenizer, encoder.max_pieces, 4, encoder.pad_id)
+def pieces_of(encoder: object, **options: int) -> WindowTokenizer:
+    return WindowTokenizer(encoder.tokenizer, encoder.max_pieces, 4, encoder.pad_id)
 
 
 def test_states_are_the_models_own(family: tuple) -> None:
@@ -144,7 +144,7 @@ def test_a_tokenizer_that_looks_at_no_space_stays_as_it_is() -> None:
 def test_the_saved_tokenizer_reads_the_same(family: tuple, tmp_path: Path) -> None:
     _, encoder, *_ = family
     encoder.tokenizer.save(str(tmp_path / "tokenizer.json"))
-    saved = Pieces(tmp_path / "tokenizer.json", encoder.max_pieces, 4, encoder.pad_id)
+    saved = WindowTokenizer(tmp_path / "tokenizer.json", encoder.max_pieces, 4, encoder.pad_id)
     words = segment(SENTENCE)
     assert saved.windows(SENTENCE, words) == pieces_of(encoder).windows(SENTENCE, words)
 

@@ -12,7 +12,7 @@ from twofold.config import ModelConfig  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
 from twofold.models.multimodal import MultimodalModel, WordStates  # noqa: E402
 from twofold.posts import Entity, Post  # noqa: E402
-from twofold.preprocessing.segmentation import SHAPE_COUNT  # noqa: E402
+from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT  # noqa: E402
 from twofold.preprocessing.word_pieces import Window  # noqa: E402
 from twofold.training.examples import Example, collate, labels_of, tag_words  # noqa: E402
 
@@ -75,11 +75,11 @@ def test_posts_that_link_are_joined_by_weights_of_their_own() -> None:
     join = WordStates(12).eval()
     states, mask = torch.randn(1, 3, 12), torch.ones(1, 3, dtype=torch.bool)
     plain = torch.tensor([[1, 2, 3]])
-    before = join(states, plain, mask), join(states, plain + SHAPE_COUNT // 2, mask)
+    before = join(states, plain, mask), join(states, plain + CASE_FEATURE_COUNT // 2, mask)
     with torch.no_grad():
         join.combine_with_link[0].weight.add_(1)
     torch.testing.assert_close(join(states, plain, mask), before[0])
-    assert not torch.allclose(join(states, plain + SHAPE_COUNT // 2, mask), before[1])
+    assert not torch.allclose(join(states, plain + CASE_FEATURE_COUNT // 2, mask), before[1])
 
 
 def test_words_take_the_tags_of_the_spans_that_cover_them() -> None:

@@ -16,11 +16,11 @@ from twofold.posts import Post, Region
 from twofold.preprocessing.crops import CropEncoder, CropRequest
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.images import PictureSettings, read_crops
-from twofold.preprocessing.modalities import cells, crop_boxes, pooled
+from twofold.preprocessing.modalities import crop_boxes, grid_boxes, pooled
 from twofold.preprocessing.picture_files import content_hash
 
 PLAIN = PictureSettings(resize=8, crop=8, mean=(0, 0, 0), std=(1, 1, 1))
-QUARTERS = cells(4)
+QUARTERS = grid_boxes(4)
 COLOURS = ("red", "lime", "blue", "white")
 
 

@@ -13,15 +13,15 @@ from twofold.errors import ModelError
 from twofold.preprocessing.entity_markers import (
     Argument,
     MarkedPair,
-    PairPieces,
+    PairTokenizer,
     PlainMarkers,
     TypedMarkers,
     UntypedMarkers,
     read_markers,
     word_span,
 )
-from twofold.preprocessing.segmentation import SHAPE_COUNT, segment, shapes
-from twofold.preprocessing.word_pieces import Pieces
+from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT, case_features, segment
+from twofold.preprocessing.word_pieces import WindowTokenizer
 
 MARKS = {"PER": ["@", "*", "person", "*"], "": ["@"]}
 
@@ -38,15 +38,15 @@ def tokenizer() -> Tokenizer:
     return made
 
 
-def pairs(window: int = 64, markers: TypedMarkers | PlainMarkers | None = None) -> PairPieces:
-    return PairPieces(Pieces(tokenizer(), window, 4), markers or TypedMarkers())
+def pairs(window: int = 64, markers: TypedMarkers | PlainMarkers | None = None) -> PairTokenizer:
+    return PairTokenizer(WindowTokenizer(tokenizer(), window, 4), markers or TypedMarkers())
 
 
-def read(made: PairPieces, pair: MarkedPair) -> list[str]:
+def read(made: PairTokenizer, pair: MarkedPair) -> list[str]:
     """What stands at each place of the window: the word's own pieces joined, without ##."""
     ends = [*pair.window.first[1:], len(pair.window.ids) - 1]
     names = [
-        [made.pieces.tokenizer.id_to_token(i) for i in pair.window.ids[a:b]]
+        [made.tokenizer.tokenizer.id_to_token(i) for i in pair.window.ids[a:b]]
         for a, b in zip(pair.window.first, ends, strict=True)
     ]
     return ["".join(name.removeprefix("##") for name in row) for row in names]
@@ -105,27 +105,30 @@ def test_what_survives(case: tuple[str, Argument, Argument, int, TypedMarkers | 
     assert len(window.ids) <= limit
     assert window.ids[0] == 2
     assert window.ids[-1] == 3
-    assert len(window.first) == len(window.shapes) == len(pair.words) == len(places)
+    assert len(window.first) == len(window.case_features) == len(pair.words) == len(places)
     # All four markers are there, and what stands between them is the text's own, in order.
     signs = ("@", "@", "#", "#") if isinstance(markers, TypedMarkers) else ("<s>", "</s>", "<o>", "</o>")
     between = [place for place, word in enumerate(pair.words) if word < 0]
     assert sorted(places[i][: len(signs[0])] for i in between) == sorted(s[: len(signs[0])] for s in signs)
     kept = [word for word in pair.words if word >= 0]
     assert kept == sorted(set(kept))
-    assert (window.lo, window.hi) == ((kept[0], kept[-1] + 1) if kept else (window.lo, window.hi))
+    assert (window.start, window.end) == ((kept[0], kept[-1] + 1) if kept else (window.start, window.end))
     for place, word in enumerate(pair.words):
         if word >= 0:
             start, end = words[word]
             assert places[place] == text[start:end]
     # The slot is the opening markers of head and tail in that order.
-    assert [places[i][: len(signs[0])] for i in pair.slot] == [signs[0], signs[2]]
-    for argument, place, closing in ((head, pair.slot[0], signs[1]), (tail, pair.slot[1], signs[3])):
-        inside = [w for w in kept if argument.lo <= w < argument.hi]
+    assert [places[i][: len(signs[0])] for i in pair.marker_positions] == [signs[0], signs[2]]
+    for argument, place, closing in (
+        (head, pair.marker_positions[0], signs[1]),
+        (tail, pair.marker_positions[1], signs[3]),
+    ):
+        inside = [w for w in kept if argument.start <= w < argument.end]
         after = next(i for i in between if i > place and places[i] == closing and closes(pair, i, argument))
         assert [w for w in pair.words[place:after] if w >= 0] == inside
     # Words of the arguments are there where they can be, and no word of theirs is given up for another's.
-    own = sorted({*range(head.lo, head.hi), *range(tail.lo, tail.hi)})
-    sizes = [len(row) for row in made.pieces.word_pieces(text, words)]
+    own = sorted({*range(head.start, head.end), *range(tail.start, tail.end)})
+    sizes = [len(row) for row in made.tokenizer.word_pieces(text, words)]
     room = limit - 2 - sum(len(made._ids(m)) for x, y in ((head, 0), (tail, 1)) for m in both(markers, x, y))
     if sum(sizes[w] for w in own) <= room:
         assert set(own) <= set(kept)
@@ -142,7 +145,7 @@ def both(markers: TypedMarkers | PlainMarkers, argument: Argument, side: int) ->
 
 def closes(pair: MarkedPair, place: int, argument: Argument) -> bool:
     """Whether all words after this place lie behind the argument."""
-    return all(word >= argument.hi for word in pair.words[place:] if word >= 0)
+    return all(word >= argument.end for word in pair.words[place:] if word >= 0)
 
 
 def test_far_apart_keeps_the_surroundings_of_each_and_drops_the_middle() -> None:
@@ -156,10 +159,10 @@ def test_words_have_their_own_shape_and_markers_that_of_a_mark() -> None:
     for text in ("Ab cd", "Ab cd http://x.de"):
         words = segment(text)
         pair = pairs().window(text, words, Argument(0, 1), Argument(1, 2))
-        own = shapes(text, words)
-        linked = SHAPE_COUNT // 2 if "http" in text else 0
-        mark = shapes("a .", segment("a ."))[1]
-        for word, shape in zip(pair.words, pair.window.shapes, strict=True):
+        own = case_features(text, words)
+        linked = CASE_FEATURE_COUNT // 2 if "http" in text else 0
+        mark = case_features("a .", segment("a ."))[1]
+        for word, shape in zip(pair.words, pair.window.case_features, strict=True):
             assert shape == (own[word] if word >= 0 else mark + linked)
 
 

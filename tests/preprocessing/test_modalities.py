@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twofold.posts import Post, Region
-from twofold.preprocessing.modalities import TEXTS, cells, crop_boxes, objects, ocr, pooled
+from twofold.preprocessing.modalities import TEXTS, crop_boxes, grid_boxes, objects, ocr, pooled
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
@@ -60,7 +60,7 @@ def test_without_regions_crops_are_quarters(regions) -> None:
 
 @given(st.integers(1, 40))
 def test_cells_cover_the_picture_without_overlap(most: int) -> None:
-    found = cells(most)
+    found = grid_boxes(most)
     assert 0 < len(found) <= most
     assert sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in found) == pytest.approx(1)
     assert all(0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1 for x0, y0, x1, y1 in found)
@@ -70,8 +70,8 @@ def test_cells_cover_the_picture_without_overlap(most: int) -> None:
 
 
 def test_three_crops_are_strips_and_one_is_the_whole() -> None:
-    assert cells(1) == (WHOLE,)
-    assert [box[0] for box in cells(3)] == pytest.approx([0, 1 / 3, 2 / 3])
+    assert grid_boxes(1) == (WHOLE,)
+    assert [box[0] for box in grid_boxes(3)] == pytest.approx([0, 1 / 3, 2 / 3])
 
 
 def test_pooling_is_the_mean_over_regions() -> None:

@@ -10,12 +10,12 @@ from hypothesis import given
 
 from twofold.posts import Post
 from twofold.preprocessing.segmentation import (
+    CASE_FEATURE_COUNT,
     CONTEXTS,
-    SHAPE_COUNT,
-    SHAPES,
+    WORD_SHAPES,
+    case_features,
     segment,
     segment_post,
-    shapes,
     surface,
 )
 
@@ -59,7 +59,7 @@ def test_spaces_beside_marks_do_not_matter(tokens: list[str]) -> None:
         tight = tight.replace(f" {mark}", mark).replace(f"{mark} ", mark)
     assert words(spaced) == words(tight)
     spans, close = segment(spaced), segment(tight)
-    assert shapes(spaced, spans) == shapes(tight, close)
+    assert case_features(spaced, spans) == case_features(tight, close)
 
 
 def test_no_word_crosses_a_token() -> None:
@@ -70,9 +70,9 @@ def test_no_word_crosses_a_token() -> None:
 def test_shapes_tell_case_and_what_stands_before() -> None:
     text = "RT @Bob: #NBA iPhone6 Paris http://x.co 42"
     spans = segment(text)
-    numbers = [n - SHAPE_COUNT // 2 for n in shapes(text, spans)]  # the text links
+    numbers = [n - CASE_FEATURE_COUNT // 2 for n in case_features(text, spans)]  # the text links
     names = [
-        (SHAPES[n // len(CONTEXTS)], CONTEXTS[n % len(CONTEXTS)]) for n in numbers
+        (WORD_SHAPES[n // len(CONTEXTS)], CONTEXTS[n % len(CONTEXTS)]) for n in numbers
     ]  # fmt: skip
     assert names == [
         ("UPPER", "first"), ("@", "plain"), ("Capital", "after @"), ("mark", "plain"), ("#", "after mark"),
@@ -83,7 +83,7 @@ def test_shapes_tell_case_and_what_stands_before() -> None:
 
 @given(st.text())
 def test_shapes_are_in_range(text: str) -> None:
-    assert all(0 <= n < SHAPE_COUNT for n in shapes(text, segment(text)))
+    assert all(0 <= n < CASE_FEATURE_COUNT for n in case_features(text, segment(text)))
 
 
 def test_surface_hides_what_does_not_show() -> None:

@@ -31,9 +31,9 @@ def by_hand(states: np.ndarray, word: int, count: int = 4) -> np.ndarray:
     return sum(part / sum(parts) * states[i] for part, i in zip(parts, chosen, strict=True))
 
 
-@pytest.mark.parametrize("cells", [7, 1 << 23], ids=["a word at a time", "all at once"])
-def test_means_of_the_four_nearest_are_those_of_brute_force(monkeypatch, cells):
-    monkeypatch.setattr(neighbours, "_CELLS", cells)
+@pytest.mark.parametrize("at_once", [7, 1 << 23], ids=["a word at a time", "all at once"])
+def test_means_of_the_four_nearest_are_those_of_brute_force(monkeypatch, at_once):
+    monkeypatch.setattr(neighbours, "_MAX_SIMILARITIES", at_once)
     states = np.random.default_rng(0).standard_normal((40, 6)).astype(np.float32)
     found = augmentation(states)
     for word in range(40):
@@ -134,5 +134,5 @@ def test_a_missing_or_damaged_file_is_told(tmp_path, file):
 
 @pytest.mark.parametrize("words", [["one"], ["a_b", "c_d"]])
 def test_too_few_words_are_an_error(words):
-    with pytest.raises(DataError, match="such as posts have"):
+    with pytest.raises(DataError, match="can occur in posts"):
         make(words)

@@ -9,7 +9,7 @@ from hypothesis import given
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from twofold.preprocessing.segmentation import segment
-from twofold.preprocessing.word_pieces import MAX_WORD_PIECES, Pieces, pad
+from twofold.preprocessing.word_pieces import MAX_WORD_PIECES, WindowTokenizer, pad
 
 
 def tokenizer() -> Tokenizer:
@@ -22,8 +22,8 @@ def tokenizer() -> Tokenizer:
     return made
 
 
-def pieces(window: int = 20, context: int = 2) -> Pieces:
-    return Pieces(tokenizer(), window, context)
+def pieces(window: int = 20, context: int = 2) -> WindowTokenizer:
+    return WindowTokenizer(tokenizer(), window, context)
 
 
 @given(
@@ -37,11 +37,11 @@ def test_cores_tile_the_words_and_windows_hold_their_limit(
     text = " ".join(names)
     words = segment(text)
     windows = pieces(window, context).windows(text, words)
-    kept = [word for w in windows for word in range(w.keep_lo, w.keep_hi)]
+    kept = [word for w in windows for word in range(w.core_start, w.core_end)]
     assert kept == list(range(len(words)))
     for w in windows:
-        assert w.lo <= w.keep_lo < w.keep_hi <= w.hi
-        assert len(w.first) == len(w.shapes) == w.hi - w.lo
+        assert w.start <= w.core_start < w.core_end <= w.end
+        assert len(w.first) == len(w.case_features) == w.end - w.start
         assert w.ids[0] == 2
         assert w.ids[-1] == 3
         assert all(0 < position < len(w.ids) - 1 for position in w.first)
@@ -79,7 +79,7 @@ def test_no_words_no_window() -> None:
 
 
 def test_plain_is_cut_to_a_window() -> None:
-    assert len(pieces(10).plain("a " * 99)) == 10
+    assert len(pieces(10).encode_text("a " * 99)) == 10
 
 
 def test_white_space_beside_marks_changes_no_piece() -> None:

@@ -27,7 +27,7 @@ from twofold.encoders.image import load_image_encoder  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
 from twofold.preprocessing.feature_cache import FeatureCache  # noqa: E402
-from twofold.preprocessing.word_pieces import Pieces  # noqa: E402
+from twofold.preprocessing.word_pieces import WindowTokenizer  # noqa: E402
 from twofold.training.examples import collate, make_examples  # noqa: E402
 from twofold.training.picture_features import PictureFeatureExtractor  # noqa: E402
 from twofold.training.run import train  # noqa: E402
@@ -103,7 +103,7 @@ def test_a_folder_says_what_the_network_says(
     assert sum(map(sum, (r.present for r in readings))) > 40
     network, features = _network(config, extractor, posts, tmp_path)
     window = min(32, network.text.max_pieces)
-    pieces = Pieces(network.text.tokenizer, window, 4, network.text.pad_id)
+    pieces = WindowTokenizer(network.text.tokenizer, window, 4, network.text.pad_id)
     examples = make_examples(posts, features.rows, pieces, network.head.labels)
     assert len(examples) == len(posts)
     with torch.no_grad():

@@ -18,7 +18,7 @@ from twofold.encoders.image import load_image_encoder  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.inference.onnx_sessions import Sessions  # noqa: E402
 from twofold.preprocessing.segmentation import segment  # noqa: E402
-from twofold.preprocessing.word_pieces import Pieces, pad  # noqa: E402
+from twofold.preprocessing.word_pieces import WindowTokenizer, pad  # noqa: E402
 from twofold.training.export import export_image, export_text  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -29,7 +29,10 @@ SENTENCES = (["ada in # paris . x", "hi"], ["a b c d e f g h i j k l m n o"], ["
 def test_text(name: str, tmp_path: Path) -> None:
     encoder = load_text_encoder(str(save_text(name, tmp_path)[0])).eval()
     export_text(encoder, tmp_path / "text.onnx")
-    sessions, pieces = Sessions(tmp_path, 1), Pieces(encoder.tokenizer, encoder.max_pieces, 4, encoder.pad_id)
+    sessions, pieces = (
+        Sessions(tmp_path, 1),
+        WindowTokenizer(encoder.tokenizer, encoder.max_pieces, 4, encoder.pad_id),
+    )
     for texts in SENTENCES:  # other lengths than it was exported with, the longest included
         ids, mask = pad([pieces.windows(t, segment(t))[0].ids for t in texts], encoder.pad_id)
         with torch.no_grad():

@@ -14,7 +14,7 @@ from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
 from twofold.models.multimodal import WORDS  # noqa: E402
 from twofold.posts import Post, Region  # noqa: E402
-from twofold.preprocessing.word_pieces import Pieces  # noqa: E402
+from twofold.preprocessing.word_pieces import WindowTokenizer  # noqa: E402
 from twofold.training.dev_scores import span_f1  # noqa: E402
 from twofold.training.examples import Example, collate, make_examples  # noqa: E402
 from twofold.training.frozen_text import with_precomputed_text  # noqa: E402
@@ -35,7 +35,7 @@ def made(config: Config) -> tuple:
     text = load_text_encoder(config.model.text_encoder)
     torch.manual_seed(0)
     model = build_model(config.model, LABELS, text, None).eval()
-    pieces = Pieces(text.tokenizer, 48, 4, text.pad_id)
+    pieces = WindowTokenizer(text.tokenizer, 48, 4, text.pad_id)
     examples = make_examples(POSTS, [{}] * len(POSTS), pieces, LABELS)
     material = TrainingData(examples, {"dev": examples[:2]}, {}, span_f1)
     return model, material

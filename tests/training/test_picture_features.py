@@ -14,9 +14,9 @@ from PIL import Image  # noqa: E402
 from twofold.encoders.image import ImageEncoder, load_image_encoder  # noqa: E402
 from twofold.errors import ConfigError  # noqa: E402
 from twofold.posts import Post, Region  # noqa: E402
-from twofold.training.picture_features import PictureFeatureExtractor  # noqa: E402
 from twofold.preprocessing.feature_cache import FeatureCache  # noqa: E402
 from twofold.preprocessing.images import PictureSettings  # noqa: E402
+from twofold.training.picture_features import PictureFeatureExtractor  # noqa: E402
 
 
 class Means(ImageEncoder):

@@ -25,9 +25,9 @@ from twofold.inference.relation_classifier import RelationClassifier
 from twofold.model_folder.folder import open_folder
 from twofold.models.build import FUSIONS, TASKS, build_model
 from twofold.posts import Entity, Post, Relation
-from twofold.preprocessing.entity_markers import PairPieces, TypedMarkers
+from twofold.preprocessing.entity_markers import PairTokenizer, TypedMarkers
 from twofold.preprocessing.segmentation import segment_post
-from twofold.preprocessing.word_pieces import Pieces
+from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training import run
 from twofold.training.examples import collate
 from twofold.training.gold_pairs import gold_pairs
@@ -130,7 +130,7 @@ def test_mnre_lines_become_examples_also_reversed_and_overlapping(encoder: Path,
     assert labels == ["None", "/org/org/alternate_names", member]
     assert task.counts(posts, labels) == [1, 1, 2]
     text = load_text_encoder(str(encoder))
-    pieces = PairPieces(Pieces(text.tokenizer, 64, 4, text.pad_id), task.markers)
+    pieces = PairTokenizer(WindowTokenizer(text.tokenizer, 64, 4, text.pad_id), task.markers)
     examples = pair_examples(posts, [{}] * 4, pieces, labels)
     assert [example.targets for example in examples] == [[2], [0], [1], [2]]
     assert [example.slots for example in examples] == [[(0, 4)], [(4, 0)], [(2, 3)], [(0, 3)]]
@@ -143,7 +143,7 @@ def test_a_pair_without_words_gives_no_example_and_an_unknown_class_is_never_rig
     post = Post(1, text, relations=(Relation(ada, nothing, "a"), Relation(ada, acme, "new")))
     assert next(gold_pairs(post, segment_post(post))) is None
     loaded = load_text_encoder(str(encoder))
-    pieces = PairPieces(Pieces(loaded.tokenizer, 64, 4, loaded.pad_id), TypedMarkers())
+    pieces = PairTokenizer(WindowTokenizer(loaded.tokenizer, 64, 4, loaded.pad_id), TypedMarkers())
     (example,) = pair_examples([post], [{}], pieces, ["None", "a"])
     assert example.targets == [-1]
 
@@ -227,7 +227,9 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: Path) -> N
         [post for post in open_corpus(Path(config.data.dev[0])) if isinstance(post, Post)][:5]
     )
     assert folder.config.relation is not None
-    pieces = PairPieces(Pieces(text.tokenizer, 64, 4, text.pad_id), folder.config.relation.markers)
+    pieces = PairTokenizer(
+        WindowTokenizer(text.tokenizer, 64, 4, text.pad_id), folder.config.relation.markers
+    )
     examples = pair_examples(posts, [{}] * 5, pieces, folder.config.labels)
     with torch.no_grad():
         fused = model(collate(examples, {}, text.pad_id))
@@ -280,7 +282,7 @@ def test_real_files_give_an_example_a_line(shared: Path, encoder: Path) -> None:
     labels = task.labels(posts)
     assert len(labels) in (22, 23)  # with None; dev need not hold every one
     text = load_text_encoder(str(encoder))
-    pieces = PairPieces(Pieces(text.tokenizer, 512, 32, text.pad_id), task.markers)
+    pieces = PairTokenizer(WindowTokenizer(text.tokenizer, 512, 32, text.pad_id), task.markers)
     examples = pair_examples(posts, [{}] * len(posts), pieces, labels)
     assert len(examples) == 1624
     assert task.counts(posts, labels)[0] == 1000

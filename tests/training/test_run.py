@@ -21,7 +21,7 @@ from twofold.config import Config, ModelConfig  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.errors import ConfigError, DataError, ModelError  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
-from twofold.preprocessing.word_pieces import Pieces  # noqa: E402
+from twofold.preprocessing.word_pieces import WindowTokenizer  # noqa: E402
 from twofold.training.examples import batches, collate, make_examples  # noqa: E402
 from twofold.training.run import train  # noqa: E402
 
@@ -101,7 +101,7 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, 
         twofold.Post(2, "hi"),
         twofold.Post(3, "lunch in Rome. " * 3),
     ]
-    pieces = Pieces(text.tokenizer, 48, 4, text.pad_id)
+    pieces = WindowTokenizer(text.tokenizer, 48, 4, text.pad_id)
     examples = make_examples(posts, [{}] * 3, pieces, extractor.folder.config.labels)
     with torch.no_grad():
         fused = model(collate(examples, {}, text.pad_id))
@@ -182,7 +182,7 @@ def test_no_dev_file_is_an_error(config: Config, tmp_path: Path) -> None:
 def test_batches_are_the_same_for_a_seed_and_cover_all(config: Config) -> None:
     text = load_text_encoder(config.model.text_encoder)
     posts = [twofold.Post(i, "word " * (i % 7 + 1)) for i in range(50)]
-    examples = make_examples(posts, [{}] * 50, Pieces(text.tokenizer, 48, 4, 0), ["O"])
+    examples = make_examples(posts, [{}] * 50, WindowTokenizer(text.tokenizer, 48, 4, 0), ["O"])
     first, again, next_epoch = (
         [[e.post for e in group] for group in batches(examples, 8, 3, epoch)] for epoch in (0, 0, 1)
     )

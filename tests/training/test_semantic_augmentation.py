@@ -23,7 +23,7 @@ from twofold.errors import ConfigError, DataError, ModelError  # noqa: E402
 from twofold.fusion.contract import ModalityStates  # noqa: E402
 from twofold.models.build import build_model, modalities_of  # noqa: E402
 from twofold.preprocessing.semantic_augmentation import FILES, augmentation  # noqa: E402
-from twofold.preprocessing.word_pieces import Pieces  # noqa: E402
+from twofold.preprocessing.word_pieces import WindowTokenizer  # noqa: E402
 from twofold.training.examples import collate, make_examples  # noqa: E402
 from twofold.training.export import export_fusion  # noqa: E402
 from twofold.training.loop import TrainingData  # noqa: E402
@@ -96,7 +96,7 @@ def test_whole_words_of_sentence_pieces_follow_the_mark_of_a_space():
 
 @pytest.mark.parametrize("tokenizer", [word_piece(), byte_level(False), byte_level(True), sentence_piece()])
 def test_each_whole_word_is_its_piece_as_the_encoder_will_read_it(tokenizer):
-    pieces = Pieces(tokenizer)
+    pieces = WindowTokenizer(tokenizer)
     for word, number in whole_words(tokenizer).items():
         assert pieces.word_pieces(word, [(0, len(word))]) == [[number]]
 
@@ -194,7 +194,7 @@ def test_exported_graphs_agree_with_the_network(
         twofold.Post(2, "zzz"),
         twofold.Post(3, "lunch in Rome. " * 12),
     ]
-    pieces = Pieces(text.tokenizer, 48, 4, text.pad_id)
+    pieces = WindowTokenizer(text.tokenizer, 48, 4, text.pad_id)
     examples = make_examples(posts, [{}] * 3, pieces, extractor.folder.config.labels)
     material = with_neighbours(TrainingData(examples, {}, {}, None), neighbours)
     assert any(-1 in e.aligned["neighbours"] for e in material.train)
@@ -206,8 +206,8 @@ def test_exported_graphs_agree_with_the_network(
     ]  # fmt: skip
     for i, example in enumerate(examples):
         window = example.window
-        kept = slice(window.keep_lo - window.lo, window.keep_hi - window.lo)
-        found = readings[example.post].emissions[window.keep_lo : window.keep_hi]
+        kept = slice(window.core_start - window.start, window.core_end - window.start)
+        found = readings[example.post].emissions[window.core_start : window.core_end]
         np.testing.assert_allclose(found, fused.emissions[i, kept].numpy(), atol=1e-4)
 
 

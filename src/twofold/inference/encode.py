@@ -82,7 +82,7 @@ class PostEncoder:
         inputs = [
             NetworkInput(i, window)
             for i, post in enumerate(posts)
-            for window in self.network.pieces.windows(post.text, words[i])
+            for window in self.network.tokenizer.windows(post.text, words[i])
         ]
         cores = {
             number: _core(output, inputs[number].window)
@@ -111,7 +111,7 @@ class PostEncoder:
 
 
 def _core(output: FusionOutput, window: Window) -> FusionOutput:
-    keep = slice(window.keep_lo - window.lo, window.keep_hi - window.lo)
+    keep = slice(window.core_start - window.start, window.core_end - window.start)
     # A copy, so that the whole batch can be freed.
     return FusionOutput(*(None if x is None else x[..., keep, :].copy() for x in output))  # type: ignore[arg-type]
 

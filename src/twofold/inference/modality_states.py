@@ -22,7 +22,7 @@ from twofold.preprocessing.crops import CropEncoder, CropRequest
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.modalities import TEXTS, VISUAL, crop_boxes, pooled
 from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
-from twofold.preprocessing.word_pieces import Pieces, pad
+from twofold.preprocessing.word_pieces import WindowTokenizer, pad
 
 Floats = NDArray[np.float32]
 
@@ -58,7 +58,7 @@ class ModalityEncoder:
     Args:
         sessions: the model's graphs.
         config: names the modalities, and the inputs and outputs of their encoders.
-        pieces: the tokenizer.
+        tokenizer: of the text encoder.
         cache: keeps picture features between runs; None for no cache.
         neighbours: nearest neighbours of words, for a model that uses them. Their states belong to the words
             of a window; here they only show which posts have any.
@@ -68,11 +68,11 @@ class ModalityEncoder:
         self,
         sessions: Sessions,
         config: FolderConfig,
-        pieces: Pieces,
+        tokenizer: WindowTokenizer,
         cache: FeatureCache | None,
         neighbours: Neighbours | None = None,
     ) -> None:
-        self._sessions, self._config, self._pieces = sessions, config, pieces
+        self._sessions, self._config, self._tokenizer = sessions, config, tokenizer
         self._neighbours = neighbours
         self._picture_encoder, self._crops = None, None
         if config.picture:
@@ -125,10 +125,10 @@ class ModalityEncoder:
     def _texts(self, texts: Sequence[str | None], batch_size: int) -> list[Floats | None]:
         """States (T, D) of texts by the text encoder, each distinct one encoded once; "" counts as none."""
         distinct = list({text: None for text in texts if text})
-        ids = [self._pieces.plain(text) for text in distinct]
+        ids = [self._tokenizer.encode_text(text) for text in distinct]
         states: dict[str | None, Floats] = {}
         for batch in batches([len(row) for row in ids], batch_size):
-            output = self._sessions.text(*pad([ids[i] for i in batch], self._pieces.pad_id))
+            output = self._sessions.text(*pad([ids[i] for i in batch], self._tokenizer.pad_id))
             states |= {distinct[i]: row[: len(ids[i])].copy() for i, row in zip(batch, output, strict=True)}
         return [states.get(text) for text in texts]
 

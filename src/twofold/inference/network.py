@@ -27,7 +27,7 @@ from twofold.posts import Post
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.modalities import TEXTS, VISUAL
 from twofold.preprocessing.semantic_augmentation import FILES, MODALITY, Neighbours
-from twofold.preprocessing.word_pieces import Pieces, Window, pad
+from twofold.preprocessing.word_pieces import Window, WindowTokenizer, pad
 
 Floats = NDArray[np.float32]
 
@@ -77,10 +77,12 @@ class Network:
         graphs = same_graphs(folder, shared.folder) if shared else frozenset()
         sessions = {name: shared.sessions for name in graphs if shared}
         self.sessions: Sessions = Sessions(folder.path, threads, sessions)
-        self.pieces: Pieces = shared.pieces if shared and "text" in encoders else _pieces(folder)
+        self.tokenizer: WindowTokenizer = (
+            shared.tokenizer if shared and "text" in encoders else _tokenizer(folder)
+        )
         self._neighbours = _neighbours(folder)
         self.modality_encoder = ModalityEncoder(
-            self.sessions, folder.config, self.pieces, cache, self._neighbours
+            self.sessions, folder.config, self.tokenizer, cache, self._neighbours
         )
         further = folder.config.modalities[1:]
         self._shared_modalities = [name for name in further if _ENCODED_BY.get(name) in encoders]
@@ -119,10 +121,10 @@ class Network:
         self, inputs: Sequence[NetworkInput], modalities: Mapping[str, Sequence[NDArray[Any] | None]]
     ) -> FusionOutput:
         windows = [item.window for item in inputs]
-        shapes, mask = pad([window.shapes for window in windows], 0)
+        features, mask = pad([window.case_features for window in windows], 0)
         tensors: dict[str, NDArray[Any]] = {
             "words": self._word_states(windows),
-            "shapes": shapes,
+            "shapes": features,
             "word_mask": mask.astype(bool),
         }
         for name, states in modalities.items():
@@ -141,7 +143,7 @@ class Network:
         """State of each word's first piece, (B, W, D); 0 where padded."""
         number: dict[tuple[int, ...], int] = {}
         copies = [number.setdefault(tuple(window.ids), len(number)) for window in windows]
-        states = self.sessions.text(*pad(list(number), self.pieces.pad_id))  # (distinct, T, D)
+        states = self.sessions.text(*pad(list(number), self.tokenizer.pad_id))  # (distinct, T, D)
         first, mask = pad([window.first for window in windows], 0)
         words: Floats = states[np.array(copies)[:, None], first] * mask[:, :, None].astype(np.float32)
         return words
@@ -176,9 +178,11 @@ def _check_modalities(folder: ModelFolder) -> None:
         )
 
 
-def _pieces(folder: ModelFolder) -> Pieces:
+def _tokenizer(folder: ModelFolder) -> WindowTokenizer:
     text = folder.config.text
-    return Pieces(folder.file("tokenizer.json"), text.window_pieces, text.context_words, text.pad_token_id)
+    return WindowTokenizer(
+        folder.file("tokenizer.json"), text.window_pieces, text.context_words, text.pad_token_id
+    )
 
 
 def _neighbours(folder: ModelFolder) -> Neighbours | None:

@@ -23,7 +23,7 @@ from twofold.inference.onnx_sessions import FusionOutput
 from twofold.inference.type_constraints import TypeConstraints
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post
-from twofold.preprocessing.entity_markers import Argument, PairPieces
+from twofold.preprocessing.entity_markers import Argument, PairTokenizer
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.segmentation import segment_post
 
@@ -104,7 +104,7 @@ class RelationClassifier:
         self.labels = folder.config.labels
         self.constraints = TypeConstraints(self.labels, relation.argument_types)
         self.network = Network(folder, threads, cache, shared)
-        self._pairs = PairPieces(self.network.pieces, relation.markers)
+        self._pair_tokenizer = PairTokenizer(self.network.tokenizer, relation.markers)
 
     def encode(
         self,
@@ -141,8 +141,8 @@ class RelationClassifier:
         return result
 
     def _inputs(self, number: int, post: Post, pairs: Sequence[Pair]) -> list[NetworkInput]:
-        marked = self._pairs.windows(post.text, segment_post(post), pairs)
-        return [NetworkInput(number, pair.window, pair.slot) for pair in marked]
+        marked = self._pair_tokenizer.windows(post.text, segment_post(post), pairs)
+        return [NetworkInput(number, pair.window, pair.marker_positions) for pair in marked]
 
     def predict_unconstrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
         """The most probable relation of each pair, whatever the types of its arguments.

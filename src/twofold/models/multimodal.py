@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from twofold.encoders.text import TextEncoder
 from twofold.fusion.contract import Fusion, FusionOutput, ModalityStates
 from twofold.heads.contract import Head
-from twofold.preprocessing.segmentation import SHAPE_COUNT
+from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT
 
 WORDS = "words"
 """Name under which a batch may hold precomputed states of its words."""
@@ -85,7 +85,7 @@ class WordStates(nn.Module):
 
     def __init__(self, width: int, hidden_size: int = 64, kernel_size: int = 5, dropout: float = 0.2) -> None:
         super().__init__()
-        self.embed = nn.Embedding(SHAPE_COUNT, hidden_size)
+        self.embed = nn.Embedding(CASE_FEATURE_COUNT, hidden_size)
         self.convolution = nn.Conv1d(hidden_size, hidden_size, kernel_size, padding=kernel_size // 2)
         self.combine = nn.Sequential(nn.Linear(width + hidden_size, width), nn.GELU())
         self.combine_with_link = nn.Sequential(nn.Linear(width + hidden_size, width), nn.GELU())
@@ -97,7 +97,7 @@ class WordStates(nn.Module):
         case = self.embed(case_features) * mask.unsqueeze(2)
         case = case + torch.relu(self.convolution(case.transpose(1, 2))).transpose(1, 2)
         both = torch.cat([self.drop(states), case], 2)
-        has_link = (case_features >= SHAPE_COUNT // 2).unsqueeze(2)  # (B, W, 1)
+        has_link = (case_features >= CASE_FEATURE_COUNT // 2).unsqueeze(2)  # (B, W, 1)
         added = torch.where(has_link, self.combine_with_link(both), self.combine(both))
         joined: Tensor = self.drop(self.norm(states + added))
         return joined

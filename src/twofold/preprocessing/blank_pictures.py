@@ -1,4 +1,4 @@
-"""Pictures of one colour, which say nothing: for training, and for trials of a trained model."""
+"""Blank pictures, of one colour: for training and for robustness evaluation."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import itertools
 from PIL import Image
 
 GREY = (128, 128, 128)
-BLANKS = [(red, green, blue) for red, green, blue in itertools.product((0, 128, 255), repeat=3)]
-BLANKS += [(grey, grey, grey) for grey in range(8, 256, 8) if grey != 128]
-"""Colours of blank pictures in training. Greys are many because those near the middle are all but the zero
-that encoders are fed with, and look like no other colour to them."""
+BLANK_COLOURS = [(red, green, blue) for red, green, blue in itertools.product((0, 128, 255), repeat=3)]
+BLANK_COLOURS += [(grey, grey, grey) for grey in range(8, 256, 8) if grey != 128]
+"""Colours of blank pictures in training. Many of them are greys, because after normalisation greys near the
+middle are almost zero, unlike any other colour."""
 
 
 def blank(colour: tuple[int, int, int] = GREY) -> bytes:

@@ -1,7 +1,7 @@
-"""Crops of pictures as vectors: cut out, encoded as a picture is, pooled; equal ones once.
+"""Crops of pictures as vectors: cropped, encoded like pictures, mean-pooled; equal crops once.
 
-Training hands in the encoder it trains beside, use the exported graph; all else is the same code. A
-picture that cannot be read has no crops. It does not know posts.
+Training passes in its picture encoder, inference the exported graph; the rest is shared. A picture that
+cannot be read has no crops. It does not know posts.
 
 Shape letters: C crops, R regions, V their width, S side of the encoder's input.
 """
@@ -26,12 +26,12 @@ from twofold.preprocessing.modalities import Box, pooled
 Pixels = NDArray[np.float32]
 Crops = NDArray[np.float16]
 
-_PICTURES_AT_ONCE = 8
+_BATCH_SIZE = 8
 _THREADS = min(4, os.cpu_count() or 1)
 
 
 class CropRequest(NamedTuple):
-    """What to cut.
+    """Crops to encode.
 
     Attributes:
         content: hash of the picture's content.
@@ -45,18 +45,18 @@ class CropRequest(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Names picture and boxes."""
+        """A hash of picture and boxes."""
         return hashlib.sha256(f"{self.content} {self.boxes!r}".encode()).hexdigest()
 
 
 class CropEncoder:
-    """The picture encoder over crops.
+    """The picture encoder, applied to crops.
 
     Args:
         encode: pixels (C, 3, S, S) to regions (C, R, V).
-        settings: how pictures must be prepared.
+        settings: how pictures are prepared.
         width: V.
-        cache: where vectors are kept between runs; None to keep none.
+        cache: keeps vectors between runs; None for no cache.
     """
 
     def __init__(
@@ -68,41 +68,47 @@ class CropEncoder:
     ) -> None:
         self._encode, self._settings, self._width, self._cache = encode, settings, width, cache
 
-    def encode(self, jobs: Sequence[CropRequest | None]) -> list[Crops | None]:
-        """Vectors (C, V) of each job, in order; None where there is none or the picture is broken."""
-        keys = [None if job is None else job.key for job in jobs]
-        distinct = {key: job for key, job in zip(keys, jobs, strict=True) if key and job and job.boxes}
+    def encode(self, requests: Sequence[CropRequest | None]) -> list[Crops | None]:
+        """Vectors (C, V) of each request, in order; None for no request or an unreadable picture."""
+        keys = [None if request is None else request.key for request in requests]
+        distinct = {
+            key: request
+            for key, request in zip(keys, requests, strict=True)
+            if key and request and request.boxes
+        }
         known = self._cached(distinct)
-        known |= self._encoded({key: job for key, job in distinct.items() if key not in known})
+        known |= self._encoded({key: request for key, request in distinct.items() if key not in known})
         return [known.get(key) if key else None for key in keys]
 
-    def _cached(self, jobs: Mapping[str, CropRequest]) -> dict[str, Crops]:
+    def _cached(self, requests: Mapping[str, CropRequest]) -> dict[str, Crops]:
         if self._cache is None:
             return {}
-        found = {key: self._cache.get(key) for key in jobs}
+        found = {key: self._cache.get(key) for key in requests}
         return {
             key: crops
             for key, crops in found.items()
-            if crops is not None and crops.shape == (len(jobs[key].boxes), self._width)
+            if crops is not None and crops.shape == (len(requests[key].boxes), self._width)
         }
 
-    def _encoded(self, jobs: Mapping[str, CropRequest]) -> dict[str, Crops]:
+    def _encoded(self, requests: Mapping[str, CropRequest]) -> dict[str, Crops]:
         crops: dict[str, Crops] = {}
-        if not jobs:
+        if not requests:
             return crops
         with ThreadPoolExecutor(_THREADS) as pool:
-            for keys in _groups(list(jobs)):
-                read = pool.map(lambda key: self._cut(jobs[key]), keys)
-                good = [(key, pixels) for key, pixels in zip(keys, read, strict=True) if pixels is not None]
-                if good:
-                    crops |= self._pooled(good)
+            for keys in _batches(list(requests)):
+                read = pool.map(lambda key: self._pixels(requests[key]), keys)
+                readable = [
+                    (key, pixels) for key, pixels in zip(keys, read, strict=True) if pixels is not None
+                ]
+                if readable:
+                    crops |= self._pooled(readable)
         return crops
 
-    def _cut(self, job: CropRequest) -> Pixels | None:
+    def _pixels(self, request: CropRequest) -> Pixels | None:
         try:
-            return read_crops(job.image, job.boxes, self._settings)
+            return read_crops(request.image, request.boxes, self._settings)
         except PictureError:
-            return None  # reported by those who read the whole picture
+            return None  # reported where the whole picture is read
 
     def _pooled(self, cut: Sequence[tuple[str, Pixels]]) -> dict[str, Crops]:
         regions = self._encode(np.concatenate([pixels for _, pixels in cut]))  # (ΣC, R, V)
@@ -116,6 +122,6 @@ class CropEncoder:
         return crops
 
 
-def _groups(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    for begin in range(0, len(keys), _PICTURES_AT_ONCE):
-        yield keys[begin : begin + _PICTURES_AT_ONCE]
+def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    for begin in range(0, len(keys), _BATCH_SIZE):
+        yield keys[begin : begin + _BATCH_SIZE]

@@ -1,15 +1,15 @@
-"""From a pair of arguments to the word pieces a relation model reads: one window, head and tail marked.
+"""Entity markers: a pair of arguments to the word pieces of one window, with head and tail marked.
 
-Markers stand in the window as further words. They survive whatever has to be left out: words are kept by
-how near they are to an argument, so that a post too long for one window keeps the arguments and what
-stands round each, and loses what lies between and at the ends. The head may follow the tail, and the two
-may overlap, hold one another, or be the same words.
+Markers are further words of the window and never truncated. Words are kept by their distance to an argument,
+so that a post too long for one window keeps the arguments and the words around them, and loses those between
+and at both ends. The head may follow the tail, and the two may overlap, contain one another, or be the same
+words.
 
 Three styles. Typed (default): punctuation and the type as a plain word, "@ * person * Ada @" and
 "# ^ location ^ Paris #" (typed entity marker (punct), Zhou & Chen, "An Improved Baseline for
-Sentence-level Relation Extraction", 2022), which any tokenizer and a frozen embedding table know. Untyped:
-the same without the types. Plain: the released ``<s> </s>`` and ``<o> </o>`` of MMIB, tokens of their own
-that the tokenizer must have got.
+Sentence-level Relation Extraction", 2022), which are in any tokenizer and in a frozen embedding table.
+Untyped: the same without the types. Plain: ``<s> </s>`` and ``<o> </o>`` as in the original implementation of
+MMIB, which have to be added to the tokenizer as tokens.
 
 It does not know models, nor where arguments and their types come from.
 """
@@ -25,65 +25,65 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
-from twofold.preprocessing.segmentation import CONTEXTS, SHAPE_COUNT, SHAPES, Span, shapes
-from twofold.preprocessing.word_pieces import Pieces, Window, surfaces
+from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT, CONTEXTS, WORD_SHAPES, Span, case_features
+from twofold.preprocessing.word_pieces import Window, WindowTokenizer, surfaces
 
-_LINKED = SHAPE_COUNT // 2
-_MARKER_SHAPE = SHAPES.index("mark") * len(CONTEXTS) + CONTEXTS.index("plain")
-_CLOSING, _OPENING, _WORD = range(3)  # the order of what stands at the same place
+_WITH_LINK = CASE_FEATURE_COUNT // 2
+_MARKER_SHAPE = WORD_SHAPES.index("mark") * len(CONTEXTS) + CONTEXTS.index("plain")
+_CLOSING, _OPENING, _WORD = range(3)  # their order at the same position
 
 
 class Argument(NamedTuple):
-    """One side of a relation.
+    """An argument of a relation.
 
     Attributes:
-        lo: first word. hi: one past the last.
+        start: first word. end: one past the last.
         type: entity type; "" where it is not known.
     """
 
-    lo: int
-    hi: int
+    start: int
+    end: int
     type: str = ""
 
 
 class MarkedPair(NamedTuple):
-    """A pair as the encoder reads it.
+    """A pair as input of the encoder.
 
     Attributes:
-        window: words and markers in order; from ``lo`` to ``hi`` words may be left out.
-        slot: places in the window (as of ``window.first``) of the opening markers of head and tail.
-        words: word of the post at each place of the window, −1 for a marker.
+        window: words and markers in order; of the words from ``start`` to ``end`` some may be left out.
+        marker_positions: positions (in ``window.first``) of the opening markers of head and tail.
+        words: number of the word at each position of the window, −1 for a marker.
     """
 
     window: Window
-    slot: tuple[int, int]
+    marker_positions: tuple[int, int]
     words: list[int]
 
 
 class Markers(Protocol):
-    """What is put round arguments."""
+    """The markers around arguments."""
 
     def head(self, type_: str) -> tuple[list[str], list[str]]:
         """Words of the opening and of the closing marker of a head of this type ("" for unknown)."""
 
     def tail(self, type_: str) -> tuple[list[str], list[str]]:
-        """The same of a tail."""
+        """The same for a tail."""
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """Tokens that a tokenizer must have got for them."""
+        """Tokens that have to be added to a tokenizer."""
 
     def record(self) -> dict[str, Any]:
-        """As `read_markers` reads it back."""
+        """As plain data, see `read_markers`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypedMarkers:
-    """Punctuation, and the type's word between further punctuation; without a type the former alone.
+    """Punctuation, and the type as a word between further punctuation; without a type punctuation alone.
 
     Attributes:
         type_names: word for each type; a type without one is its own name in lower case.
-        head_symbols: round the head, and round its type. tail_symbols: the same of the tail.
+        head_symbols: around the head, and around its type. tail_symbols: the same for the tail.
     """
 
     type_names: Mapping[str, str] = field(
@@ -104,13 +104,13 @@ class TypedMarkers:
 
     def head(self, type_: str) -> tuple[list[str], list[str]]:
         """See `Markers`."""
-        return self._round(self.head_symbols, type_)
+        return self._markers(self.head_symbols, type_)
 
     def tail(self, type_: str) -> tuple[list[str], list[str]]:
         """See `Markers`."""
-        return self._round(self.tail_symbols, type_)
+        return self._markers(self.tail_symbols, type_)
 
-    def _round(self, symbols: tuple[str, str], type_: str) -> tuple[list[str], list[str]]:
+    def _markers(self, symbols: tuple[str, str], type_: str) -> tuple[list[str], list[str]]:
         outer, inner = symbols
         name = self.type_names.get(type_, type_.lower())
         return [outer, *([inner, name, inner] if name else [])], [outer]
@@ -126,7 +126,7 @@ class UntypedMarkers:
     """The outer punctuation of `TypedMarkers` alone, whatever the type.
 
     Attributes:
-        head_symbol: round the head. tail_symbol: round the tail.
+        head_symbol: around the head. tail_symbol: around the tail.
     """
 
     head_symbol: str = "@"
@@ -152,7 +152,7 @@ class UntypedMarkers:
 
 @dataclass(frozen=True, slots=True)
 class PlainMarkers:
-    """Tokens of their own, blind to types.
+    """Added tokens, the same for all types.
 
     Attributes:
         tokens: opening and closing token of the head, then of the tail.
@@ -174,10 +174,10 @@ class PlainMarkers:
 
 
 def read_markers(raw: object, where: str) -> Markers:
-    """Markers as a model folder's config.json tells them.
+    """Markers from a model folder's config.json.
 
     Raises:
-        ModelError: they are of no style this version knows, or incomplete.
+        ModelError: their style is unknown to this version, or they are incomplete.
     """
     match raw:
         case {"style": "plain", "tokens": [str(a), str(b), str(c), str(d)]}:
@@ -200,19 +200,24 @@ def read_markers(raw: object, where: str) -> Markers:
 
 
 def word_span(words: Sequence[Span], start: int, end: int) -> tuple[int, int] | None:
-    """The words (lo, hi), of those in order, that a span of the text touches; None where it touches none."""
-    lo = bisect_right(words, start, key=lambda word: word[1])
-    hi = bisect_left(words, end, key=lambda word: word[0])
-    return (lo, hi) if lo < hi else None
+    """First word and end of the words that a span of the text touches; None where it touches none.
+
+    Args:
+        words: (start, end) of each word, in order.
+        start: first code point. end: one past the last.
+    """
+    first = bisect_right(words, start, key=lambda word: word[1])
+    beyond = bisect_left(words, end, key=lambda word: word[0])
+    return (first, beyond) if first < beyond else None
 
 
 class _Item(NamedTuple):
-    """Something that stands in a window.
+    """A word or marker of a window.
 
     Attributes:
-        key: sorts items as they stand: place (in words of the post), kind, nesting, side.
+        key: sorts items: position (in words of the post), kind, nesting, side.
         word: number of the word, −1 for a marker.
-        ids: its pieces.
+        ids: its word pieces.
     """
 
     key: tuple[int, int, int, int]
@@ -220,18 +225,20 @@ class _Item(NamedTuple):
     ids: list[int]
 
 
-class PairPieces:
-    """Marks pairs and cuts them into pieces.
+class PairTokenizer:
+    """Marks pairs and tokenizes them.
 
     Args:
-        pieces: the tokenizer with its limits.
-        markers: what is put round head and tail.
+        tokenizer: of the text encoder.
+        markers: around head and tail.
     """
 
-    def __init__(self, pieces: Pieces, markers: Markers) -> None:
-        self.pieces, self.markers = pieces, markers
-        self._longest = max(1, pieces.budget // 8)  # four markers leave half of the window to words
-        self._known: dict[tuple[str, ...], list[int]] = {}
+    def __init__(self, tokenizer: WindowTokenizer, markers: Markers) -> None:
+        self.tokenizer, self.markers = tokenizer, markers
+        self._longest = max(
+            1, tokenizer.budget // 8
+        )  # so that four markers leave half of the window to words
+        self._marker_ids: dict[tuple[str, ...], list[int]] = {}
 
     def window(self, text: str, words: Sequence[Span], head: Argument, tail: Argument) -> MarkedPair:
         """The window of one pair; see `windows`."""
@@ -247,24 +254,29 @@ class PairPieces:
             words: of the text.
             pairs: head and tail, each of at least one of the words.
         """
-        pieces, forms = self.pieces.word_pieces(text, words), shapes(text, list(words))
-        spelt = surfaces(text, words)
-        return [self._marked(pieces, forms, spelt, head, tail) for head, tail in pairs]
+        pieces, features = self.tokenizer.word_pieces(text, words), case_features(text, list(words))
+        surface_forms = surfaces(text, words)
+        return [self._marked(pieces, features, surface_forms, head, tail) for head, tail in pairs]
 
     def _marked(
-        self, pieces: list[list[int]], forms: list[int], spelt: list[str], head: Argument, tail: Argument
+        self,
+        pieces: list[list[int]],
+        features: list[int],
+        surface_forms: list[str],
+        head: Argument,
+        tail: Argument,
     ) -> MarkedPair:
         heads, tails = self._items(head, 0), self._items(tail, 1)
-        room = self.pieces.budget - sum(len(item.ids) for item in (*heads, *tails))
-        kept = _nearest([len(row) for row in pieces], head, tail, room)
+        space = self.tokenizer.budget - sum(len(item.ids) for item in (*heads, *tails))
+        kept = _nearest([len(row) for row in pieces], head, tail, space)
         words = [_Item((w, _WORD, 0, 0), w, pieces[w]) for w in kept]
         items = sorted([*words, *heads, *tails], key=lambda item: item.key)
-        ids, first = self.pieces.joined([item.ids for item in items])
-        marker = _MARKER_SHAPE + (_LINKED if max(forms, default=0) >= _LINKED else 0)
-        written = [marker if item.word < 0 else forms[item.word] for item in items]
-        lo, hi = min(kept, default=head.lo), max(kept, default=head.lo) + 1
-        read = tuple("" if item.word < 0 else spelt[item.word] for item in items)
-        window = Window(ids, first, written, lo, hi, lo, hi, read)
+        ids, first = self.tokenizer.with_special_tokens([item.ids for item in items])
+        marker = _MARKER_SHAPE + (_WITH_LINK if max(features, default=0) >= _WITH_LINK else 0)
+        numbers = [marker if item.word < 0 else features[item.word] for item in items]
+        start, end = min(kept, default=head.start), max(kept, default=head.start) + 1
+        forms = tuple("" if item.word < 0 else surface_forms[item.word] for item in items)
+        window = Window(ids, first, numbers, start, end, start, end, forms)
         return MarkedPair(
             window, (items.index(heads[0]), items.index(tails[0])), [item.word for item in items]
         )
@@ -272,48 +284,50 @@ class PairPieces:
     def _items(self, argument: Argument, side: int) -> tuple[_Item, _Item]:
         """Opening and closing marker; side is 0 for the head, 1 for the tail.
 
-        What opens first closes last; of two that open (close) together the longer is the outer one, and of
-        two over the same words the head.
+        The first to open is the last to close; of two that open (or close) together the longer is the outer
+        one, and of two over the same words the head.
         """
-        lo, hi = argument.lo, argument.hi
+        start, end = argument.start, argument.end
         opening, closing = (self.markers.tail if side else self.markers.head)(argument.type)
         return (
-            _Item((lo, _OPENING, -hi, side), -1, self._ids(opening)),
-            _Item((hi, _CLOSING, -lo, -side), -1, self._ids(closing)),
+            _Item((start, _OPENING, -end, side), -1, self._ids(opening)),
+            _Item((end, _CLOSING, -start, -side), -1, self._ids(closing)),
         )
 
     def _ids(self, marker: list[str]) -> list[int]:
         key = tuple(marker)
-        if key not in self._known:
-            encoded = self.pieces.tokenizer.encode(marker, is_pretokenized=True, add_special_tokens=False)
-            self._known[key] = encoded.ids[: self._longest] or [self.pieces.pad_id]
-        return self._known[key]
+        if key not in self._marker_ids:
+            encoded = self.tokenizer.tokenizer.encode(marker, is_pretokenized=True, add_special_tokens=False)
+            self._marker_ids[key] = encoded.ids[: self._longest] or [self.tokenizer.pad_id]
+        return self._marker_ids[key]
 
 
-def _nearest(sizes: Sequence[int], head: Argument, tail: Argument, room: int) -> list[int]:
-    """Words kept, in order: those of the arguments, then the nearer before the farther, while there is room.
+def _nearest(sizes: Sequence[int], head: Argument, tail: Argument, space: int) -> list[int]:
+    """Words kept, in order: those of the arguments, then the nearest others, as far as they fit.
 
-    Of an argument too long for its window the words at its edges stay.
+    Of an argument too long for its window, the words at its borders are kept.
 
     Args:
         sizes: pieces of each word.
         head: an argument. tail: the other.
-        room: pieces the words may take.
+        space: pieces that words may take.
     """
-    place = np.arange(len(sizes))
-    away, depth = (np.min([measure(place, x) for x in (head, tail)], 0) for measure in (_away, _depth))
-    order = np.lexsort((depth, away))
-    fitting = np.cumsum(np.array(sizes, np.int64)[order]) <= room
+    position = np.arange(len(sizes))
+    distance, depth = (
+        np.min([measure(position, x) for x in (head, tail)], 0) for measure in (_distance, _depth)
+    )
+    order = np.lexsort((depth, distance))
+    fitting = np.cumsum(np.array(sizes, np.int64)[order]) <= space
     kept: list[int] = np.sort(order[fitting]).tolist()
     return kept
 
 
-def _away(place: NDArray[np.int64], argument: Argument) -> NDArray[np.int64]:
-    """Words between each place and the argument, 0 within."""
-    return np.maximum(np.maximum(argument.lo - place, place - argument.hi + 1), 0)
+def _distance(position: NDArray[np.int64], argument: Argument) -> NDArray[np.int64]:
+    """Words between each position and the argument, 0 inside."""
+    return np.maximum(np.maximum(argument.start - position, position - argument.end + 1), 0)
 
 
-def _depth(place: NDArray[np.int64], argument: Argument) -> NDArray[np.int64]:
-    """Words between each place within the argument and its nearer edge; a large number outside."""
-    inner = np.minimum(place - argument.lo, argument.hi - 1 - place)
-    return np.where(inner >= 0, inner, len(place))
+def _depth(position: NDArray[np.int64], argument: Argument) -> NDArray[np.int64]:
+    """Words between each position in the argument and its nearer border; a large number outside."""
+    inner = np.minimum(position - argument.start, argument.end - 1 - position)
+    return np.where(inner >= 0, inner, len(position))

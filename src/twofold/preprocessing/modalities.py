@@ -1,7 +1,7 @@
-"""What is read of a post's picture besides the grid of its regions: crops, labels and words found in it.
+"""Modalities of a post, and what each is made of: crops, labels of objects, text in the picture, alt text.
 
-Training and use both come through here. What was found beforehand stands in ``Post.regions``; a post
-without any still has crops, the cells of an even grid, which need no detector. It opens no pictures.
+Training and inference share it. Detected regions are in ``Post.regions``; a post without any has crops too,
+those of an even grid, which need no detector. It opens no pictures.
 
 Shape letters: R regions, V their width.
 """
@@ -20,20 +20,20 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of the upright picture."""
 
 VISUAL = ("picture", "whole", "crops")
-"""Sources that the picture encoder reads."""
-MOST_OBJECTS = 5
-"""Labels of a picture that are read, as in MGCMT."""
+"""Modalities that the picture encoder encodes."""
+MAX_OBJECTS = 5
+"""Labels of a picture that are used, as in MGCMT."""
 
 
 def objects(post: Post) -> str | None:
-    """Distinct labels of the objects, the surest first, as one text; None where there is none."""
+    """Distinct labels of the objects, highest scores first, as one text; None where there is none."""
     found = sorted((r for r in post.regions or () if r.kind == "object"), key=lambda r: -r.score)
     labels = list(dict.fromkeys(label for region in found if (label := region.label.strip())))
-    return ", ".join(labels[:MOST_OBJECTS]) or None
+    return ", ".join(labels[:MAX_OBJECTS]) or None
 
 
 def ocr(post: Post) -> str | None:
-    """Text that was read in the picture, in the order it came; None where there is none."""
+    """Text recognised in the picture, in its order; None where there is none."""
     return " ".join(r.label.strip() for r in post.regions or () if r.kind == "text").strip() or None
 
 
@@ -42,18 +42,17 @@ TEXTS: Mapping[str, Callable[[Post], str | None]] = {
     "objects": objects,
     "ocr": ocr,
 }
-"""Sources that the text encoder reads."""
+"""Modalities that the text encoder encodes."""
 
 
-def crop_boxes(post: Post, most: int) -> tuple[Box, ...]:
-    """What is cut out of the post's picture: objects and phrases, the surest first, else `cells`.
+def crop_boxes(post: Post, max_crops: int) -> tuple[Box, ...]:
+    """Boxes of the crops of a post's picture: objects and phrases, highest scores first, else `grid_boxes`.
 
-    Of several boxes with the same label the surest goes before the second of another, so that no
-    phrase takes all the places.
+    The best box of each label comes before the second of any, so that one phrase cannot take all crops.
 
     Args:
-        post: its regions need not have been looked for.
-        most: boxes at most.
+        post: with or without regions.
+        max_crops: boxes, at most.
     """
     found = sorted((r for r in post.regions or () if r.kind != "text"), key=lambda r: -r.score)
     seen: dict[str, int] = {}
@@ -62,13 +61,13 @@ def crop_boxes(post: Post, most: int) -> tuple[Box, ...]:
         ranks.append(seen.get(region.label, 0))
         seen[region.label] = ranks[-1] + 1
     order = sorted(range(len(found)), key=ranks.__getitem__)  # stable: by score within a rank
-    return tuple(found[i].box for i in order[:most]) or cells(most)
+    return tuple(found[i].box for i in order[:max_crops]) or grid_boxes(max_crops)
 
 
-def cells(most: int) -> tuple[Box, ...]:
-    """An even grid of at most so many cells that cover the picture: 4 give its quarters."""
-    rows = math.isqrt(most)
-    columns = most // max(rows, 1)
+def grid_boxes(count: int) -> tuple[Box, ...]:
+    """An even grid of at most so many boxes that cover the picture: 4 give its quarters."""
+    rows = math.isqrt(count)
+    columns = count // max(rows, 1)
     return tuple(
         (column / columns, row / rows, (column + 1) / columns, (row + 1) / rows)
         for row in range(rows)
@@ -77,6 +76,6 @@ def cells(most: int) -> tuple[Box, ...]:
 
 
 def pooled(regions: NDArray[np.float16]) -> NDArray[np.float16]:
-    """One vector (V,) for a picture or a crop: the mean of its regions (R, V)."""
+    """Mean pooling: one vector (V,) for a picture or a crop from its regions (R, V)."""
     mean: NDArray[np.float16] = regions.astype(np.float32).mean(0).astype(np.float16)
     return mean

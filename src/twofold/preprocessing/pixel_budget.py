@@ -1,4 +1,4 @@
-"""A bound on the pixels that are decoded at one time, however many threads and pictures there are.
+"""A limit on the pixels decoded at one time, for any number of threads and pictures.
 
 It does not know pictures.
 """
@@ -12,33 +12,38 @@ from contextlib import contextmanager
 
 
 class PixelBudget:
-    """Threads wait here, in the order they came, until there is room for their picture.
+    """A semaphore over pixels: threads wait, in the order they came, until their picture fits.
 
     Args:
-        pixels: in all; a picture of more has to be alone.
+        pixels: in total; a larger picture is decoded alone.
     """
 
     def __init__(self, pixels: int) -> None:
         self.pixels = pixels
         self._reset()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset)  # the threads that held a part are not there
+            os.register_at_fork(
+                after_in_child=self._reset
+            )  # a child has none of the threads that held pixels
 
     def _reset(self) -> None:
         self.used = 0
-        self._door = threading.Lock()
-        self._room = threading.Condition()
+        self._queue = threading.Lock()
+        self._freed = threading.Condition()
 
     @contextmanager
     def room_for(self, pixels: int) -> Iterator[None]:
         """Hold so many pixels while the block runs."""
         pixels = min(pixels, self.pixels)
-        with self._door, self._room:  # one waits at the door, so that small ones cannot starve a large one
-            self._room.wait_for(lambda: self.used + pixels <= self.pixels)
+        with (
+            self._queue,
+            self._freed,
+        ):  # one thread at a time waits for space, so that small pictures cannot starve a large one
+            self._freed.wait_for(lambda: self.used + pixels <= self.pixels)
             self.used += pixels
         try:
             yield
         finally:
-            with self._room:
+            with self._freed:
                 self.used -= pixels
-                self._room.notify()
+                self._freed.notify()

@@ -2,10 +2,10 @@
 
 A word is a URL, a maximal run of letters and digits, or one punctuation mark or symbol. Because no
 word depends on white space beside a mark, a corpus whose tokens were split ("# Paris", "I ' m") and
-the post as it was typed ("#Paris", "I'm") give the same words: training and use see the same thing.
+the post as it was typed ("#Paris", "I'm") give the same words: training and inference see the same words.
 
-It does not know languages: scripts written without spaces come out one character a word for Han and
-Kana (as BERT's basic tokenizer does), and as whole runs otherwise.
+It does not know languages: scripts written without spaces give one word per character for Han and
+Kana (as in BERT's basic tokenizer), and one word per run otherwise.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Span = tuple[int, int]
 _URL = re.compile(r"(?:https?://|www\.)[^\s\"'“”‘’<>]*|\b(?:t|pic)\.(?:co|twitter\.com)/\w+", re.IGNORECASE)
 _SPACE, _MARK, _LETTER, _IGNORED = range(4)
 
-SHAPES = (
+WORD_SHAPES = (
     "none", "url", "mark", "#", "@", "digits", "lower", "Capital", "X", "UPPER", "mixed",
     "digits+lower", "digits+upper", "digits+mixed", "other",
 )  # fmt: skip
-"""Case shapes of a word; the position is the number the model embeds, 0 is padding."""
-_REMEMBERED = 40
-"""Longest word whose shape is kept: memory must not grow with what strangers write."""
+"""Shapes of a word; the model embeds the position in this list, 0 is padding."""
+_CACHED_LENGTH = 40
+"""Longest word whose shape is cached: memory must not grow with hostile input."""
 CONTEXTS = ("plain", "after #", "after @", "after mark", "first")
-"""What stands before a word."""
-SHAPE_COUNT = 2 * len(SHAPES) * len(CONTEXTS)
+"""What precedes a word."""
+CASE_FEATURE_COUNT = 2 * len(WORD_SHAPES) * len(CONTEXTS)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -54,7 +54,7 @@ def segment(text: str) -> list[Span]:
     """Split a text into words.
 
     Control, zero-width and bidirectional characters belong to no word of their own: inside a run of
-    letters they stay with it, elsewhere they are passed over.
+    letters they stay with it, elsewhere they are skipped.
 
     Returns:
         Spans in order, never empty, never overlapping.
@@ -70,7 +70,7 @@ def segment(text: str) -> list[Span]:
 
 
 def _runs(text: str, start: int, end: int, words: list[Span]) -> None:
-    begin, last = -1, -1  # of the run of letters under way
+    begin, last = -1, -1  # of the current run of letters
     for i in range(start, end):
         kind = _kind(text[i])
         if kind == _LETTER:
@@ -87,7 +87,7 @@ def _runs(text: str, start: int, end: int, words: list[Span]) -> None:
 
 
 def segment_post(post: Post) -> list[Span]:
-    """Words of a post; where it carries tokens no word crosses a token's border."""
+    """Words of a post; where it has tokens, no word crosses the border of a token."""
     if post.tokens is None:
         return segment(post.text)
     return [
@@ -98,7 +98,7 @@ def segment_post(post: Post) -> list[Span]:
 
 
 def surface(text: str) -> str:
-    """The word as the text encoder reads it: URLs are one word, invisible characters are gone."""
+    """The surface form that the text encoder reads: the same for all URLs, without invisible characters."""
     if len(text) > 3 and _URL.match(text):
         return "http"
     if text.isascii():
@@ -106,22 +106,21 @@ def surface(text: str) -> str:
     return "".join(c for c in text if _kind(c) != _IGNORED)
 
 
-def shapes(text: str, words: list[Span]) -> list[int]:
-    """Case shape of each word, what stands before it, and whether the text links, as one number.
+def case_features(text: str, words: list[Span]) -> list[int]:
+    """Case features of each word, one number: its shape, what precedes it, whether the text has a link.
 
     Returns:
-        One number in [0, SHAPE_COUNT) a word: ``shape * len(CONTEXTS) + context``, and half of
-        SHAPE_COUNT more where the text holds a URL: posts that link are written, and were annotated,
-        in another manner than posts that do not. White space is not looked at, for the reason given
-        at the top.
+        For each word ``shape * len(CONTEXTS) + context``, and half of CASE_FEATURE_COUNT more where the
+        text has a URL: posts with links are written and annotated in another way than posts without.
+        White space has no influence, for the reason given at the top.
     """
-    linked = SHAPE_COUNT // 2 if _URL.search(text) else 0
+    with_link = CASE_FEATURE_COUNT // 2 if _URL.search(text) else 0
     numbers: list[int] = []
     before = "first"
     for start, end in words:
         word = text[start:end]
-        shape = _shape(word) if len(word) <= _REMEMBERED else _shape.__wrapped__(word)
-        numbers.append(linked + SHAPES.index(shape) * len(CONTEXTS) + CONTEXTS.index(before))
+        shape = _shape(word) if len(word) <= _CACHED_LENGTH else _shape.__wrapped__(word)
+        numbers.append(with_link + WORD_SHAPES.index(shape) * len(CONTEXTS) + CONTEXTS.index(before))
         before = f"after {shape}" if shape in ("#", "@", "mark") else "plain"
     return numbers
 

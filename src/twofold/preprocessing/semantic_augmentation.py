@@ -1,11 +1,11 @@
-"""Semantic augmentation: for each word, the mean of the words most like it, kept with a model.
+"""Semantic augmentation: for each word, the weighted mean of its nearest neighbours, stored with a model.
 
-System B, after the released code: a_w = Σ softmax(s)_j e_j over the four words j nearest to w by cosine s,
-the word itself left out, e_j their vectors as they are. (The release asks gensim's `most_similar`, which
-leaves the word out; a word that has no vector gets a random one there, here none.) The vocabulary is that
-of the word vectors, never that of a corpus.
+System B, after the original implementation: a_w = Σ softmax(s)_j e_j over the four words j nearest to w by
+cosine s, the word itself left out, e_j their vectors as they are. (It uses gensim's `most_similar`, which
+leaves the word out; a word without a vector gets a random one there, here none.) The vocabulary is that of
+the word vectors, never that of a corpus.
 
-A model folder keeps the means of all words as rows of 8 bits with a scale each. It does not know fusions.
+A model folder stores the means of all words as rows of 8 bits with a scale each. It does not know fusions.
 
 Shape letters: N words of the vocabulary, V width, B windows, W words of a window.
 """
@@ -32,15 +32,15 @@ MODALITY = "neighbours"
 """Name of the modality: one element a word."""
 FILES = ("neighbours.safetensors", "neighbours.txt")
 COUNT = 4
-_CELLS = 1 << 23  # similarities that are held at once
+_MAX_SIMILARITIES = 1 << 23  # in memory at once
 
 
 def nearest(states: Floats, count: int = COUNT) -> tuple[NDArray[np.int64], Floats]:
-    """The words most like each word, by cosine, the word itself left out.
+    """The nearest neighbours of each word by cosine similarity, without the word itself.
 
     Args:
         states: (N, V).
-        count: how many; fewer where there are fewer others.
+        count: of neighbours; fewer where there are fewer other words.
 
     Returns:
         Their numbers (N, count) and cosines (N, count), the nearest first.
@@ -48,15 +48,15 @@ def nearest(states: Floats, count: int = COUNT) -> tuple[NDArray[np.int64], Floa
     count = min(count, len(states) - 1)
     unit = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-12)
     numbers, cosines = np.empty((len(states), count), np.int64), np.empty((len(states), count), np.float32)
-    step = max(1, _CELLS // len(states))
+    step = max(1, _MAX_SIMILARITIES // len(states))
     for lo in range(0, len(states), step):
         block = slice(lo, min(lo + step, len(states)))
-        alike = unit[block] @ unit.T
-        np.fill_diagonal(alike[:, lo:], -np.inf)
-        best = np.argpartition(alike, -count, axis=1)[:, -count:]
-        order = np.argsort(-np.take_along_axis(alike, best, 1), axis=1, kind="stable")
+        similarity = unit[block] @ unit.T
+        np.fill_diagonal(similarity[:, lo:], -np.inf)
+        best = np.argpartition(similarity, -count, axis=1)[:, -count:]
+        order = np.argsort(-np.take_along_axis(similarity, best, 1), axis=1, kind="stable")
         numbers[block] = np.take_along_axis(best, order, 1)
-        cosines[block] = np.take_along_axis(alike, numbers[block], 1)
+        cosines[block] = np.take_along_axis(similarity, numbers[block], 1)
     return numbers, cosines
 
 
@@ -72,12 +72,12 @@ def augmentation(states: Floats) -> Floats:
 
 
 class Neighbours:
-    """Means of neighbours by word.
+    """Weighted means of the nearest neighbours, by word.
 
     Args:
         words: N distinct words.
         rows: (N, V) in 8 bits.
-        scales: (N, 1) what a row is multiplied with.
+        scales: (N, 1) factor of each row.
     """
 
     def __init__(self, words: Sequence[str], rows: NDArray[np.int8], scales: Floats) -> None:
@@ -92,30 +92,30 @@ class Neighbours:
 
     @classmethod
     def of(cls, vectors: Vectors, where: str) -> Neighbours:
-        """Find the neighbours of all words, and keep the means of those that the segmentation can meet.
+        """Find the neighbours of all words, and keep the means of words that segmentation can produce.
 
         Raises:
             DataError: too few words.
         """
-        met = [i for i, word in enumerate(vectors.words) if segment(word) == [(0, len(word))]]
-        if len(vectors.words) < 2 or not met:
+        usable = [i for i, word in enumerate(vectors.words) if segment(word) == [(0, len(word))]]
+        if len(vectors.words) < 2 or not usable:
             raise DataError(
-                f"{len(vectors.words)} words, {len(met)} of them such as posts have",
+                f"{len(vectors.words)} words, of which {len(usable)} can occur in posts",
                 where=where,
                 expected="a vocabulary",
             )
-        means = augmentation(vectors.states)[met]
+        means = augmentation(vectors.states)[usable]
         scales = np.maximum(np.abs(means).max(1, keepdims=True), 1e-12) / np.float32(127)
         rows = np.rint(means / scales).astype(np.int8)
-        return cls([vectors.words[i] for i in met], rows, scales)
+        return cls([vectors.words[i] for i in usable], rows, scales)
 
-    def rows_of(self, written: Sequence[str]) -> list[int]:
-        """Row of each word as it is written, −1 for none; lower-cased where the whole vocabulary is."""
-        spelt = (word.lower() for word in written) if self._lower else written
-        return [self._number.get(word, -1) for word in spelt]
+    def rows_of(self, words: Sequence[str]) -> list[int]:
+        """Row of each word, −1 for none; words are lower-cased where the whole vocabulary is."""
+        forms = (word.lower() for word in words) if self._lower else words
+        return [self._number.get(word, -1) for word in forms]
 
     def of_posts(self, posts: Sequence[Post]) -> list[NDArray[np.int64] | None]:
-        """Rows of the words of each post, those without one left out; None for a post that has none."""
+        """Rows of the words of each post that have one; None for a post without any."""
         found = [self.rows_of(surfaces(post.text, segment_post(post))) for post in posts]
         return [
             np.array([i for i in rows if i >= 0]) if max(rows, default=-1) >= 0 else None for rows in found

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from twofold.preprocessing.segmentation import Span, shapes, surface
+from twofold.preprocessing.segmentation import Span, case_features, surface
 
 MAX_WORD_PIECES = 16
 """Pieces of one word beyond these are dropped: a tagger reads the first piece of a word."""
@@ -25,33 +25,33 @@ class Window:
     """A stretch of a post as the encoder reads it.
 
     Attributes:
-        ids: word pieces with the encoder's special pieces round them.
-        first: position in ``ids`` of the first piece of each word ``lo … hi``.
-        shapes: case shape of each of these words.
-        lo: first word read. hi: one past the last.
-        keep_lo: first word whose emissions count. keep_hi: one past the last.
-        surfaces: each of these words as the encoder reads it, for sources with a state a word; "" where
-            something else than a word of the post stands.
+        ids: word pieces, between the encoder's special tokens.
+        first: position in ``ids`` of the first piece of each word from ``start`` to ``end``.
+        case_features: of each of these words, see `twofold.preprocessing.segmentation.case_features`.
+        start: first word. end: one past the last.
+        core_start: first word whose emissions are kept. core_end: one past the last.
+        surfaces: surface form of each of these words, for modalities with a state for each word; "" for an
+            entity marker.
     """
 
     ids: list[int]
     first: list[int]
-    shapes: list[int]
-    lo: int
-    hi: int
-    keep_lo: int
-    keep_hi: int
+    case_features: list[int]
+    start: int
+    end: int
+    core_start: int
+    core_end: int
     surfaces: tuple[str, ...] = ()
 
 
-class Pieces:
-    """A fast tokenizer together with the limits of the encoder it feeds.
+class WindowTokenizer:
+    """A fast tokenizer with the input length of its encoder.
 
     Args:
         tokenizer: path of a ``tokenizer.json``, or the tokenizer itself.
-        window_pieces: longest input of the encoder, special pieces included.
-        context_words: words of context a window carries on either side of its core.
-        pad_id: piece that fills short rows of a batch.
+        window_pieces: longest input of the encoder, special tokens included.
+        context_words: words of context on either side of a window's core.
+        pad_id: piece that pads short rows of a batch.
     """
 
     def __init__(
@@ -67,24 +67,24 @@ class Pieces:
         self._prefix, self._suffix = probe.ids[: letters[0]], probe.ids[letters[-1] + 1 :]
         self._unknown = self._unknown_id(pad_id)
         self.budget = window_pieces - len(self._prefix) - len(self._suffix)
-        self._longest = max(1, min(MAX_WORD_PIECES, self.budget // 2))  # a word fits beside its context
+        self._longest = max(1, min(MAX_WORD_PIECES, self.budget // 2))  # so that a word and its context fit
         self.context_words, self.pad_id = context_words, pad_id
 
     def _unknown_id(self, fallback: int) -> int:
-        """Piece of a word that has none: an invisible one, or one the tokenizer drops."""
+        """Piece for a word without pieces: an invisible one, or one that the tokenizer drops."""
         names = (getattr(self.tokenizer.model, "unk_token", None), "<unk>", "[UNK]")
         numbers = (self.tokenizer.token_to_id(name) for name in names if name)
         return next((number for number in numbers if number is not None), fallback)
 
     def word_pieces(self, text: str, words: Sequence[Span]) -> list[list[int]]:
         """Pieces of each word: at least one, at most `MAX_WORD_PIECES`."""
-        return self._encoded(surfaces(text, words))
+        return self._tokenized(surfaces(text, words))
 
-    def _encoded(self, written: list[str]) -> list[list[int]]:
-        pieces: list[list[int]] = [[] for _ in written]
-        if not written:
+    def _tokenized(self, surface_forms: list[str]) -> list[list[int]]:
+        pieces: list[list[int]] = [[] for _ in surface_forms]
+        if not surface_forms:
             return pieces
-        encoding = self.tokenizer.encode(written, is_pretokenized=True, add_special_tokens=False)
+        encoding = self.tokenizer.encode(surface_forms, is_pretokenized=True, add_special_tokens=False)
         for piece, word in zip(encoding.ids, encoding.word_ids, strict=True):
             if word is not None and len(pieces[word]) < self._longest:
                 pieces[word].append(piece)
@@ -92,54 +92,56 @@ class Pieces:
 
     def windows(self, text: str, words: Sequence[Span]) -> list[Window]:
         """Windows whose cores tile the words; none where there is no word."""
-        written = surfaces(text, words)
-        pieces = self._encoded(written)
-        forms = shapes(text, list(words))
+        surface_forms = surfaces(text, words)
+        pieces = self._tokenized(surface_forms)
+        features = case_features(text, list(words))
         ends = np.cumsum([0, *map(len, pieces)])
         windows: list[Window] = []
-        keep_lo = 0
-        while keep_lo < len(words):
-            lo, hi, keep_hi = self._stretch(ends, keep_lo)
-            ids, first = self.joined(pieces[lo:hi])
-            spelt = tuple(written[lo:hi])
-            windows.append(Window(ids, first, forms[lo:hi], lo, hi, keep_lo, keep_hi, spelt))
-            keep_lo = keep_hi
+        core_start = 0
+        while core_start < len(words):
+            start, end, core_end = self._window_words(ends, core_start)
+            ids, first = self.with_special_tokens(pieces[start:end])
+            forms = tuple(surface_forms[start:end])
+            windows.append(Window(ids, first, features[start:end], start, end, core_start, core_end, forms))
+            core_start = core_end
         return windows
 
-    def _stretch(self, ends: NDArray[np.int64], keep_lo: int) -> tuple[int, int, int]:
-        """Words read (lo, hi) and the end of the core, for a core that starts at ``keep_lo``."""
+    def _window_words(self, ends: NDArray[np.int64], core_start: int) -> tuple[int, int, int]:
+        """First word and end of a window, and the end of its core, by the start of its core."""
         count, quarter = len(ends) - 1, self.budget // 4
-        lo = max(0, keep_lo - self.context_words, int(np.searchsorted(ends, ends[keep_lo] - quarter)))
-        hi = int(np.searchsorted(ends, ends[lo] + self.budget, side="right")) - 1
-        if hi >= count:
-            return lo, count, count
-        context = max(hi - self.context_words, int(np.searchsorted(ends, ends[hi] - quarter)))
-        return lo, hi, max(keep_lo + 1, context)
+        start = max(
+            0, core_start - self.context_words, int(np.searchsorted(ends, ends[core_start] - quarter))
+        )
+        end = int(np.searchsorted(ends, ends[start] + self.budget, side="right")) - 1
+        if end >= count:
+            return start, count, count
+        context = max(end - self.context_words, int(np.searchsorted(ends, ends[end] - quarter)))
+        return start, end, max(core_start + 1, context)
 
-    def joined(self, rows: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
-        """Rows of pieces one after the other, with the special pieces round them; where each begins."""
+    def with_special_tokens(self, rows: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+        """Rows of pieces joined, between the special tokens; and the position of each row."""
         ids, first = list(self._prefix), []
         for row in rows:
             first.append(len(ids))
             ids.extend(row)
         return [*ids, *self._suffix], first
 
-    def plain(self, text: str) -> list[int]:
-        """Pieces of a text read whole (alt text), special pieces included, cut to one window."""
+    def encode_text(self, text: str) -> list[int]:
+        """Pieces of a whole text (such as an alt text), special tokens included, truncated to one window."""
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.budget]
-        return self.joined([ids])[0]
+        return self.with_special_tokens([ids])[0]
 
 
 def surfaces(text: str, words: Sequence[Span]) -> list[str]:
-    """Words as the text encoder reads them; see `surface`."""
+    """Surface forms of words, see `surface`."""
     return [surface(text[start:end]) for start, end in words]
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Fill short rows.
+    """Pad short rows.
 
     Returns:
-        values (B, T) and mask (B, T), 1 where something real is.
+        Values (B, T) and mask (B, T), 1 where a value is not padding.
     """
     width = max(map(len, rows), default=0)
     values = np.full((len(rows), width), value, np.int64)

@@ -1,7 +1,7 @@
 """Word vectors from a file: word2vec's binary and text formats, GloVe's text, each also gzipped.
 
-Read as a stream and only as far as asked for: such files list frequent words first and may be larger than
-memory. Pickles are not read. It does not know what the vectors are for.
+Read as a stream and only up to a limit: such files list frequent words first and may be larger than memory.
+Pickles are not read. It does not know what the vectors are for.
 
 Shape letters: N words, V width.
 """
@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 Entry = tuple[bytes, Floats]
 
 _EXPECTED = "word vectors in word2vec's binary or text format, or GloVe's text format"
-_LINE = 1 << 20  # a longer line, or word, is none
+_LINE = 1 << 20  # a longer line or word is not valid
 _BLOCK = 1 << 20
 _NOT_VECTORS = {
     b"\x80": ("a pickle, which could hold code", "write it with gensim's save_word2vec_format"),
@@ -46,11 +46,11 @@ class Vectors(NamedTuple):
 
 
 def read_vectors(path: Path, limit: int = 0) -> Vectors:
-    """Read the first words of a file. Of a word that stands there twice the first vector counts.
+    """Read the first words of a file. Of a word that occurs twice, the first vector counts.
 
     Args:
-        path: the file; its format is told from its content.
-        limit: most words that are read; 0 for all.
+        path: the file; its content shows the format.
+        limit: number of words to read, at most; 0 for all.
 
     Raises:
         DataError: it cannot be read, is cut off, or is not of a known format; with line or word number.
@@ -58,9 +58,9 @@ def read_vectors(path: Path, limit: int = 0) -> Vectors:
     found: dict[str, Floats] = {}
     try:
         with path.open("rb") as raw:
-            for word, vector in _entries(_plain(raw, path), str(path)):
+            for word, vector in _entries(_unzipped(raw, path), str(path)):
                 name = word.decode("utf-8", "replace")
-                if name.strip() and "�" not in name and "\n" not in name:  # others stand in no post
+                if name.strip() and "�" not in name and "\n" not in name:  # others cannot occur in a post
                     found.setdefault(name, vector)
                 if limit and len(found) >= limit:
                     break
@@ -71,7 +71,7 @@ def read_vectors(path: Path, limit: int = 0) -> Vectors:
     return Vectors(list(found), np.stack(list(found.values())))
 
 
-def _plain(raw: io.BufferedReader, path: Path) -> io.BufferedReader:
+def _unzipped(raw: io.BufferedReader, path: Path) -> io.BufferedReader:
     """The stream, unzipped where it is gzipped."""
     start = raw.peek(4)
     for sign, (what, do) in _NOT_VECTORS.items():
@@ -83,7 +83,7 @@ def _plain(raw: io.BufferedReader, path: Path) -> io.BufferedReader:
 
 
 def _entries(stream: io.BufferedReader, where: str) -> Iterator[Entry]:
-    """Words with their vectors, by the format that the beginning shows."""
+    """Words with their vectors, in the format that the first lines show."""
     first = stream.readline(_LINE)
     header = first.split()
     if len(header) == 2 and all(item.isdigit() for item in header):
@@ -96,17 +96,17 @@ def _entries(stream: io.BufferedReader, where: str) -> Iterator[Entry]:
             return _counted(_text(_lines(stream), width, where, 2), count, where)
         return _counted(_binary(stream, count, width, where), count, where)
     if not _is_text(first) or len(header) < 2:
-        raise DataError("it does not begin like one", where=where, expected=_EXPECTED)
+        raise DataError("its first line is not of a known format", where=where, expected=_EXPECTED)
     return _text(chain([first], _lines(stream)), len(header) - 1, where, 1)
 
 
 def _is_text(start: bytes) -> bool:
-    """Whether bytes look like text: no control characters, of which vectors in binary are full."""
+    """Whether bytes look like text: without control characters, which binary vectors are full of."""
     return bool(start) and all(byte >= 32 or byte in b"\n\r\t" for byte in start)
 
 
 def _counted(entries: Iterator[Entry], count: int, where: str) -> Iterator[Entry]:
-    """At most as many entries as the first line promised, and at least."""
+    """Exactly as many entries as the first line says."""
     number = 0
     for number, entry in enumerate(entries, 1):
         if number > count:
@@ -114,7 +114,7 @@ def _counted(entries: Iterator[Entry], count: int, where: str) -> Iterator[Entry
         yield entry
     if number < count:
         raise DataError(
-            f"it ends after {number} of the {count} words that its first line promises",
+            f"it ends after {number} of the {count} words that its first line says",
             where=where,
             expected="the whole file",
             do="get it again: it was cut off on its way",
@@ -133,8 +133,8 @@ def _text(lines: Iterator[bytes], width: int, where: str, first: int) -> Iterato
         at = f"{where}:{number}"
         # A word may hold spaces, in some files of GloVe; but not one that ends in numbers.
         if len(fields) <= width or (b" " in fields[0] and _numbers(fields[0].split(b" ")[1:]) is not None):
-            told = len(line.split()) - 1
-            raise DataError(f"the line has {told} numbers", where=at, expected=f"a word and {width} numbers")
+            count = len(line.split()) - 1
+            raise DataError(f"the line has {count} numbers", where=at, expected=f"a word and {width} numbers")
         vector = _numbers(fields[1:])
         if vector is None:
             raise DataError(
@@ -146,7 +146,7 @@ def _text(lines: Iterator[bytes], width: int, where: str, first: int) -> Iterato
 
 
 def _numbers(fields: list[bytes]) -> Floats | None:
-    """The finite numbers that the fields spell; None where one does not, or where there is none."""
+    """The finite numbers in the fields; None where a field is not one, or there is none."""
     try:
         values = np.array(fields, dtype=np.bytes_).astype(np.float32)
     except ValueError:

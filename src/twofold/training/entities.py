@@ -21,7 +21,7 @@ from twofold.heads.crf import CRF
 from twofold.inference.encode import EncodedPost
 from twofold.pipeline import Extractor
 from twofold.posts import Post
-from twofold.preprocessing.word_pieces import Pieces
+from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training.dev_scores import Score, span_f1
 from twofold.training.examples import Example, labels_of, make_examples, tag_words
 from twofold.training.loop import Log
@@ -68,7 +68,7 @@ class EntityTask:
         self,
         posts: Sequence[Post],
         rows: Sequence[Mapping[str, int]],
-        pieces: Pieces,
+        pieces: WindowTokenizer,
         labels: Sequence[str],
     ) -> list[Example]:
         """See `Task`."""

@@ -19,7 +19,7 @@ from twofold.models.multimodal import Batch
 from twofold.posts import Entity, Post
 from twofold.preprocessing.modalities import TEXTS
 from twofold.preprocessing.segmentation import Span, segment_post
-from twofold.preprocessing.word_pieces import Pieces, Window, pad
+from twofold.preprocessing.word_pieces import Window, WindowTokenizer, pad
 
 
 class Example(NamedTuple):
@@ -90,14 +90,14 @@ def tag_words(words: Sequence[Span], entities: Sequence[Entity], labels: Sequenc
     return tags
 
 
-def text_modalities(post: Post, pieces: Pieces) -> dict[str, list[int]]:
-    """Pieces of each modality of a post that the text encoder encodes."""
+def text_modalities(post: Post, pieces: WindowTokenizer) -> dict[str, list[int]]:
+    """WindowTokenizer of each modality of a post that the text encoder encodes."""
     found = {name: read(post) for name, read in TEXTS.items()}
-    return {name: pieces.plain(text) for name, text in found.items() if text}
+    return {name: pieces.encode_text(text) for name, text in found.items() if text}
 
 
 def make_examples(
-    posts: Sequence[Post], rows: Sequence[Mapping[str, int]], pieces: Pieces, labels: Sequence[str]
+    posts: Sequence[Post], rows: Sequence[Mapping[str, int]], pieces: WindowTokenizer, labels: Sequence[str]
 ) -> list[Example]:
     """Examples of all posts; a post without a word gives none. ``rows`` are those of `Features`."""
     examples = []
@@ -106,7 +106,7 @@ def make_examples(
         tags = tag_words(words, post.entities or (), labels)
         texts = text_modalities(post, pieces)
         for window in pieces.windows(post.text, words):
-            tagged = tags[window.lo : window.hi]
+            tagged = tags[window.start : window.end]
             examples.append(Example(number, window, tagged, texts=texts, rows=rows[number]))
     return examples
 
@@ -134,7 +134,7 @@ def collate(examples: Sequence[Example], tables: Mapping[str, FeatureTable], pad
     """
     ids, mask = _padded([e.window.ids for e in examples], pad_id)
     first, words = _padded([e.window.first for e in examples], 0)
-    case, _ = _padded([e.window.shapes for e in examples], 0)
+    case, _ = _padded([e.window.case_features for e in examples], 0)
     targets, real = _padded([e.targets for e in examples], 0)
     names = sorted({name for e in examples for name in e.texts})
     texts = {name: _padded([e.texts.get(name, []) for e in examples], pad_id) for name in names}

@@ -21,13 +21,13 @@ from torch import Tensor
 from twofold.encoders.image import ImageEncoder
 from twofold.errors import DataError, PictureError
 from twofold.posts import Image, Post
-from twofold.preprocessing.blank_pictures import BLANKS, blank
+from twofold.preprocessing.blank_pictures import BLANK_COLOURS, blank
 from twofold.preprocessing.crops import CropEncoder, CropRequest
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.images import read_picture
 from twofold.preprocessing.modalities import VISUAL, crop_boxes, pooled
-from twofold.training.examples import Features, FeatureTable
 from twofold.preprocessing.picture_files import content_hash
+from twofold.training.examples import Features, FeatureTable
 
 Half = NDArray[np.float16]
 Key = str
@@ -90,7 +90,7 @@ class PictureFeatureExtractor:
 
     def blank_features(self, modalities: Sequence[str]) -> dict[str, Tensor]:
         """Features (C, N, V) of C pictures of one colour each, by modality."""
-        posts = [Post(f"blank {colour}", "", image=blank(colour)) for colour in BLANKS]
+        posts = [Post(f"blank {colour}", "", image=blank(colour)) for colour in BLANK_COLOURS]
         tables = self.features(posts, modalities).tables
         return {name: torch.from_numpy(table.states.astype(np.float32)) for name, table in tables.items()}
 

@@ -33,14 +33,14 @@ from twofold.pipeline import default_folder
 from twofold.posts import Post, Relation
 from twofold.preprocessing.entity_markers import (
     Markers,
-    PairPieces,
+    PairTokenizer,
     PlainMarkers,
     TypedMarkers,
     UntypedMarkers,
 )
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.segmentation import segment_post
-from twofold.preprocessing.word_pieces import Pieces
+from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training.argument_order import ARGUMENT_ORDERS, both_orders
 from twofold.training.dev_scores import Score, class_f1
 from twofold.training.examples import Example, text_modalities
@@ -133,11 +133,11 @@ class RelationTask:
         self,
         posts: Sequence[Post],
         rows: Sequence[Mapping[str, int]],
-        pieces: Pieces,
+        pieces: WindowTokenizer,
         labels: Sequence[str],
     ) -> list[Example]:
         """Examples of all relations; see `pair_examples`."""
-        return pair_examples(posts, rows, PairPieces(pieces, self.markers), labels)
+        return pair_examples(posts, rows, PairTokenizer(pieces, self.markers), labels)
 
     def training_instances(self, posts: Sequence[Post]) -> list[Post]:
         """The posts with the pairs to learn from; see `twofold.training.argument_order`."""
@@ -216,7 +216,7 @@ def argument_types(posts: Sequence[Post]) -> dict[str, list[list[str]]]:
 
 
 def pair_examples(
-    posts: Sequence[Post], rows: Sequence[Mapping[str, int]], pieces: PairPieces, labels: Sequence[str]
+    posts: Sequence[Post], rows: Sequence[Mapping[str, int]], pieces: PairTokenizer, labels: Sequence[str]
 ) -> list[Example]:
     """Examples of all relations; one whose arguments hold no word gives none.
 
@@ -226,7 +226,7 @@ def pair_examples(
     examples = []
     for place, post in enumerate(posts):
         words = segment_post(post)
-        texts = text_modalities(post, pieces.pieces)
+        texts = text_modalities(post, pieces.tokenizer)
         relations = zip(post.relations or (), gold_pairs(post, words), strict=True)
         usable = [(number.get(relation.type, -1), pair) for relation, pair in relations if pair]
         marked = pieces.windows(post.text, words, [pair for _, pair in usable])

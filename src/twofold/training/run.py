@@ -26,7 +26,7 @@ from twofold.posts import Post
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import Neighbours
-from twofold.preprocessing.word_pieces import Pieces
+from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training.datasets import Corpus, read_corpora
 from twofold.training.entities import EntityTask
 from twofold.training.examples import Example, Features
@@ -183,7 +183,7 @@ def _training_data(
     config: Config,
 ) -> TrainingData:
     window = min(config.model.window_pieces, model.text.max_pieces)
-    pieces = Pieces(model.text.tokenizer, window, config.model.context_words, model.text.pad_id)
+    pieces = WindowTokenizer(model.text.tokenizer, window, config.model.context_words, model.text.pad_id)
     done = 0
 
     def examples(posts: Sequence[Post]) -> list[Example]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from twofold.encoders.text import TextEncoder
 from twofold.heads.contract import Head
 from twofold.posts import Post
-from twofold.preprocessing.word_pieces import Pieces
+from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training.dev_scores import Score
 from twofold.training.examples import Example
 
@@ -47,7 +47,7 @@ class Task(Protocol):
         self,
         posts: Sequence[Post],
         rows: Sequence[Mapping[str, int]],
-        pieces: Pieces,
+        pieces: WindowTokenizer,
         labels: Sequence[str],
     ) -> list[Example]:
         """Examples of posts; ``rows`` are those of `Features`."""

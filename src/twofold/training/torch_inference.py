@@ -32,7 +32,7 @@ from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.modalities import VISUAL
-from twofold.preprocessing.word_pieces import Pieces
+from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training.examples import Example, FeatureTable, collate, make_examples
 from twofold.training.loop import Log, choose_device
 from twofold.training.picture_features import PictureFeatureExtractor, cache_folder, no_features
@@ -99,7 +99,7 @@ class TorchTagger:
             features = maker.features(posts, self.config.model.modalities)
         text, options = self.model.text, self.config.model
         window = min(options.window_pieces, text.max_pieces)
-        pieces = Pieces(text.tokenizer, window, options.context_words, text.pad_id)
+        pieces = WindowTokenizer(text.tokenizer, window, options.context_words, text.pad_id)
         return PreparedPosts(
             len(posts), make_examples(posts, features.rows, pieces, self.labels), features.tables
         )
@@ -166,7 +166,7 @@ def _batches(examples: Sequence[Example]) -> list[list[int]]:
 
 def _core(values: Floats, example: Example) -> Floats:
     window = example.window
-    return values[..., window.keep_lo - window.lo : window.keep_hi - window.lo, :].copy()
+    return values[..., window.core_start - window.start : window.core_end - window.start, :].copy()
 
 
 def _by_post(prepared: PreparedPosts, done: Mapping[int, Mapping[str, Floats]]) -> dict[str, list[Floats]]:
