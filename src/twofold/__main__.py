@@ -1,6 +1,18 @@
-"""``python -m twofold``: the command line where its script is not on the path."""
+"""The program ``twofold``, and ``python -m twofold`` where its script is not on the path."""
 
-from twofold.cli.main import entry
+from __future__ import annotations
+
+import sys
+
+
+def entry() -> None:
+    """Run the command line; an interrupt while it is imported is no traceback."""
+    try:
+        from twofold.cli import main
+    except KeyboardInterrupt:
+        sys.exit(130)
+    main.entry()
+
 
 if __name__ == "__main__":
     entry()

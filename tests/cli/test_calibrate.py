@@ -88,11 +88,11 @@ def test_what_is_told_travels_from_copy_to_copy(model, data, tmp_path, capsys):
     assert read_calibration(again / "calibration.json").decision_rule == decision_rule
     assert types_told(again) == ["PER", "LOC"]
     assert "largest F1 to be expected" in (again / "README.md").read_text(encoding="utf-8")
-    assert main(["calibrate", str(mine), str(data), "-o", str(back), "--tell", "sequence"]) == 0
+    assert main(["calibrate", str(mine), str(data), "-o", str(back), "--decode", "viterbi"]) == 0
     assert read_calibration(back / "calibration.json").decision_rule is None
     assert types_told(back) == ["PER", "ORG", "LOC"]
     capsys.readouterr()
-    assert main(["calibrate", str(mine), str(data), "-o", str(back), "--tell", "f1"]) == 0
+    assert main(["calibrate", str(mine), str(data), "-o", str(back), "--decode", "f1"]) == 0
     # What it is surest of is wrong most often, so that no threshold is better.
     assert "told is the best tag sequence" in capsys.readouterr().out
     assert types_told(back) == ["PER", "ORG", "LOC"]

@@ -347,3 +347,23 @@ def test_the_input_is_known_through_standard_input_too(model, tmp_path):
     assert done.returncode == 2
     assert "is being read" in done.stderr
     assert Path(posts).read_bytes() == before
+
+
+def test_low_confidences_are_left_out(extract, tmp_path):
+    posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna left paris"})
+    assert extract(posts, "-o", "all.jsonl") == 0
+    (everything,) = read("all.jsonl")
+    confidences = sorted(entity["confidence"] for entity in everything["entities"])
+    assert len(set(confidences)) == 2
+    assert extract(posts, "-o", "some.jsonl", "--min-confidence", str(sum(confidences) / 2)) == 0
+    (some,) = read("some.jsonl")
+    assert [entity["confidence"] for entity in some["entities"]] == confidences[1:]
+    assert extract(posts, "-o", "none.jsonl", "--min-confidence", "1") == 0
+    assert read("none.jsonl")[0]["entities"] == []
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.5", "nan"])
+def test_a_confidence_is_a_fraction(extract, tmp_path, capsys, value):
+    write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})
+    assert extract("posts.jsonl", f"--min-confidence={value}") == 2
+    assert "expected a fraction from 0 to 1" in capsys.readouterr().err

@@ -56,3 +56,20 @@ def test_a_bar_where_a_person_watches(tmp_path, monkeypatch, capsys):
 )
 def test_durations(seconds, text):
     assert progress._duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "text"),
+    [(0, 20.0, ""), (1, 0.5, ""), (1, 20.0, ", 20 s per post"), (30, 20.0, ", 1.5 posts/s")],
+)
+def test_no_speed_before_it_can_be_known(count, seconds, text):
+    assert progress._rate(count, seconds) == text
+
+
+def test_one_post_is_one_post():
+    assert [progress._posts(count) for count in (0, 1, 2, 1000)] == [
+        "0 posts",
+        "1 post",
+        "2 posts",
+        "1,000 posts",
+    ]

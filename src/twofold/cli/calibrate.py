@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.calibration.conformal import SCORES
-from twofold.calibration.fit import DECODERS, Fitted
+from twofold.calibration.fit import Fitted
 from twofold.calibration.methods import METHODS
 from twofold.cli.deprecated import add_old_name
 from twofold.cli.model_options import add_model_options, add_picture_options, load_model
@@ -34,12 +34,9 @@ def add_parser(subparsers: Any) -> None:
         "calibrate",
         help="calibrate the confidences of a model on labelled posts",
         description="Write a copy of a model with confidences, thresholds (extract --max-error) and "
-        "prediction "
-        "sets (extract --coverage) calibrated on labelled posts: one half of the posts fits temperatures, "
-        "the "
-        "other half fits thresholds and sets. A few hundred posts suffice. Entities are calibrated on "
-        "posts with "
-        "gold entities, relations on posts with gold relations. The weights of the model do not change.",
+        "prediction sets (extract --coverage) calibrated on labelled posts: one half of the posts fits the "
+        "confidences, the other half thresholds and sets. A few hundred posts suffice. Entities are "
+        "calibrated on posts with gold entities, relations on posts with gold relations. The weights do not change.",
         epilog="Exit codes: 0 success; 1 some records were rejected and not used; 2 nothing was done.",
     )
     parser.add_argument(
@@ -56,15 +53,15 @@ def add_parser(subparsers: Any) -> None:
         choices=list(METHODS),
         default="temperature",
         help="one temperature (the default), a temperature for each type, or a temperature followed by "
-        "isotonic "
-        "regression",
+        "isotonic regression",
     )
     parser.add_argument(
-        "--tell",
-        choices=list(DECODERS),
-        help="entities to tell from now on: those of the best tag sequence, or those with the largest F1 to "
-        "be expected; without it, as the model does",
+        "--decode",
+        choices=["viterbi", "f1"],
+        help="decoding of entities: viterbi, the most probable tag sequence, or f1, the entities with the "
+        "largest expected F1; without it, as the model decodes now",
     )
+    add_old_name(parser, "--tell", "--decode", {"sequence": "viterbi"})
     parser.add_argument(
         "--conformal-score",
         choices=list(SCORES),
@@ -161,7 +158,7 @@ def _entities(
     fitted = fit_entities(
         extractor.tagger,
         readings,
-        tell=args.tell,
+        tell="sequence" if args.decode == "viterbi" else args.decode,
         method=args.method,
         score=args.conformal_score,
         seed=args.seed,

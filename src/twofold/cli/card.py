@@ -17,8 +17,7 @@ def add_parser(subparsers: Any) -> None:
         "card",
         help="print the card of a model",
         description="Print the card of a model: training data, scores, calibration, thresholds and "
-        "prediction sets. "
-        "A folder with a relation model has two cards.",
+        "prediction sets. A folder with a relation model has two cards.",
         epilog="Exit codes: 0 success; 2 nothing was done.",
     )
     parser.add_argument(

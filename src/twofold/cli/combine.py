@@ -13,8 +13,7 @@ def add_parser(subparsers: Any) -> None:
         "combine",
         help="combine an entity model and a relation model in one folder",
         description="Write a model folder with an entity model and a relation model. Encoders that both "
-        "use are "
-        "stored once. The two folders stay as they are.",
+        "use are stored once. The two folders stay as they are.",
     )
     parser.add_argument(
         "tagger", metavar="TAGGER", help="folder of an entity model, or default for the model in the package"

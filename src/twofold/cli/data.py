@@ -8,13 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-
 from twofold.cli import data_regions
 from twofold.cli.deprecated import add_old_name
 from twofold.cli.model_options import add_picture_options
 from twofold.console.conversion import show_conversion
 from twofold.console.data_check import show
+from twofold.console.streams import console
 from twofold.corpora import WNUT_TYPES, open_corpus
 from twofold.corpora.check import check, data_files, to_dict
 from twofold.corpora.convert import convert
@@ -42,11 +41,11 @@ def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser = actions.add_parser(
         "check",
         help="check a data set: known release, counts, broken labels, duplicate texts, unreadable pictures",
-        description="Check a data set before training or evaluation: which published release it is, "
-        "counts of "
-        "posts and labels, broken labels, duplicate texts within and between splits, unreadable pictures.",
-        epilog="Exit codes: 0 everything can be used; 1 some records or pictures cannot be read; 2 "
-        "nothing can.",
+        description="Check a data set before training or evaluation: which published release it is, counts "
+        "of posts and labels, broken labels, duplicate texts within and between splits, unreadable "
+        "pictures.",
+        epilog="Exit codes: 0 everything can be used; 1 some records or pictures cannot be read; 2 nothing "
+        "can.",
     )
     parser.add_argument("path", metavar="PATH", type=Path, help="data file, or folder of splits")
     _add_attachments(parser)
@@ -81,8 +80,8 @@ def _add_draw(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = actions.add_parser(
         "draw",
         help="write a synthetic data set that tests whether a model uses pictures",
-        description="Write a synthetic data set of ambiguous texts, where only the drawn picture decides the "
-        "type. A model that uses its pictures solves it; a model of the text alone cannot.",
+        description="Write a synthetic data set of ambiguous texts, where only the drawn picture decides "
+        "the type. A model that uses its pictures solves it; a model of the text alone cannot.",
     )
     parser.add_argument("target", metavar="DIR", type=Path, help="new folder for the data set")
     parser.add_argument(
@@ -113,7 +112,7 @@ def _check(args: argparse.Namespace) -> int:
     files, _ = data_files(args.path)
     with Outputs([*files, *_tables(args)]) as outputs:
         output = outputs.open(args.json) if args.json else None
-        with Console(stderr=True).status("reading") as status:
+        with console(stderr=True).status("reading") as status:
             report = check(
                 args.path,
                 images=args.images,
@@ -121,7 +120,7 @@ def _check(args: argparse.Namespace) -> int:
                 allow_outside=args.allow_outside,
                 tick=lambda name, posts: status.update(f"{name}: {posts:,} posts"),
             )
-        show(report, Console(soft_wrap=True))
+        show(report, console(soft_wrap=True))
         if output is not None:
             output.write(json.dumps(to_dict(report), ensure_ascii=False, indent=1).encode("utf-8"))
     return report.exit_code

@@ -24,9 +24,8 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser = actions.add_parser(
         "regions",
         help="detect objects, phrases and text in the pictures of posts",
-        description="Detect objects, phrases or text in the pictures of posts, and write the posts as "
-        "JSON Lines "
-        "with the key regions. An interrupted run continues when it is started again.",
+        description="Detect objects, phrases or text in the pictures of posts, and write the posts as JSON "
+        "Lines with the key regions. An interrupted run continues when it is started again.",
         epilog="Exit codes: 0 success; 1 some records or pictures cannot be read; 2 nothing was written.",
     )
     parser.add_argument(
@@ -40,16 +39,15 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="NAME",
         action="append",
         required=True,
-        help="detector: coco (objects) or ocr (text), which are packaged, a model folder, or a model of the "
-        "Hugging Face hub (DETR, Grounding DINO, OWL-ViT, …); may be given several times",
+        help="detector: coco (objects) or ocr (text), which are packaged, a model folder, or a model of "
+        "the Hugging Face hub (DETR, Grounding DINO, OWL-ViT, …); may be given several times",
     )
     parser.add_argument(
         "--phrases",
         metavar="LIST",
         default="",
         help="phrases that a zero-shot detector searches for, separated by commas (default: person, "
-        "location, "
-        "organization, miscellaneous)",
+        "location, organization, miscellaneous)",
     )
     parser.add_argument(
         "--min-score",

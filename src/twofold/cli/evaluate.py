@@ -40,10 +40,9 @@ def add_parser(subparsers: Any) -> None:
         "evaluate",
         help="score a model on labelled posts",
         description="Score a model on labelled posts: precision, recall and F1 of entities with exact "
-        "boundaries and type. The lenient score counts every run of tags as a gold entity, as conlleval and "
-        "published results do; the strict score counts only those that begin with B-. Relations are "
-        "scored on "
-        "posts with gold relations: for gold pairs of entities, and end to end.",
+        "boundaries and type. The lenient score counts every run of tags as a gold entity, as conlleval "
+        "and published results do; the strict score counts only those that begin with B-. Relations are "
+        "scored on posts with gold relations: for gold pairs of entities, and end to end.",
         epilog="Exit codes: 0 success; 1 some records were rejected and not counted; 2 nothing was done.",
     )
     parser.add_argument(
@@ -64,8 +63,8 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--trust",
         action="store_true",
-        help="also report how far confidences can be trusted: calibration, selective prediction (error rate "
-        "against coverage), and detection of errors by the uncertainties",
+        help="also report how far confidences can be trusted: calibration, selective prediction (error "
+        "rate against coverage), and detection of errors by the uncertainties",
     )
     group.add_argument("--json", type=Path, metavar="FILE", help="also write all metrics here, as JSON")
     group.add_argument(

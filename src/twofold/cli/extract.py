@@ -22,6 +22,7 @@ from twofold.console.extraction_summary import ExtractionSummary
 from twofold.console.outputs import RejectLog, line_writer, to_stdout
 from twofold.console.progress import watch
 from twofold.console.risk import risk_line
+from twofold.console.streams import console
 from twofold.errors import ConfigError
 from twofold.files import Input, OutputFile, Outputs
 from twofold.posts import Extraction, Post, Rejected
@@ -38,14 +39,11 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "extract",
         help="extract entities and relations from posts",
-        description="Extract named entities and the relations between them from the posts of FILE, or "
-        "from one "
-        "post given with --text. Each entity and relation has a confidence, the estimated probability "
-        "that it "
-        "is right.",
+        description="Extract named entities and the relations between them from the posts of FILE, or from "
+        "one post given with --text. Each entity and relation has a confidence, the estimated probability "
+        "that it is right.",
         epilog="Exit codes: 0 success (a picture that cannot be read is a warning); 1 some lines were "
-        "rejected; "
-        "2 nothing was done.",
+        "rejected; 2 nothing was done.",
     )
     parser.add_argument(
         "file",
@@ -94,8 +92,8 @@ def _add_confidence(group: argparse._ArgumentGroup) -> None:
         "--max-error",
         type=float,
         metavar="FRACTION",
-        help="mark uncertain entities and relations for review, so that the error rate of the others "
-        "is at most this fraction, such as 0.05",
+        help="mark uncertain entities and relations for review, so that the error rate of the others is at "
+        "most this fraction, such as 0.05",
     )
     group.add_argument(
         "--max-relation-error",
@@ -108,8 +106,7 @@ def _add_confidence(group: argparse._ArgumentGroup) -> None:
         type=float,
         metavar="FRACTION",
         help="list the possible types of each entity and relation: sets that cover the true type at this "
-        "rate, "
-        "such as 0.9",
+        "rate, such as 0.9",
     )
     add_old_name(group, "--sets", "--coverage")
 
@@ -293,11 +290,9 @@ def _sinks(
         write = line_writer(destinations.output)
         sinks.append(lambda post, extraction: write(to_line(extraction)))
     if destinations.table:
-        from rich.console import Console
-
         from twofold.console.extraction_table import ExtractionTable
 
-        printed = ExtractionTable(Console(), symmetric)
+        printed = ExtractionTable(console(), symmetric)
         sinks.append(lambda post, extraction: printed.add(extraction))
     return sinks
 

@@ -7,12 +7,13 @@ module of the command that was asked for is imported.
 from __future__ import annotations
 
 import argparse
-import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from twofold import __version__
+from twofold.console.streams import discard_output, prepare_streams, say
 from twofold.console.text import printable
 from twofold.errors import TwofoldError
 
@@ -31,9 +32,21 @@ COMMANDS = {
 NOTHING_DONE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 
 
+_interrupted: list[int] = []
+"""Signals that came; libraries may turn the exception of an interrupt into one of their own."""
+
+
 def entry() -> None:
     """Run as a program."""
+    prepare_streams()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     sys.exit(main(sys.argv[1:]))
+
+
+def _interrupt(number: int, frame: object) -> None:
+    _interrupted.append(number)
+    raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,16 +59,19 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt:
-        print("twofold: interrupted", file=sys.stderr)
+        say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left; without this, Python complains when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of the output has left, as `head` does
+        discard_output()
         return PIPE_CLOSED
-    except (TwofoldError, OSError) as error:
-        if debug:
+    except Exception as error:
+        if _interrupted:
+            say("interrupted")
+            return INTERRUPTED
+        if debug or not isinstance(error, (TwofoldError, OSError)):
             raise
-        print(f"twofold: {printable(str(error))}", file=sys.stderr)
+        say(printable(str(error)))
+        discard_output()
         return NOTHING_DONE
 
 
@@ -79,8 +95,8 @@ def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, complete for the commands named in ``arguments``; of the others it knows the name."""
     parser = argparse.ArgumentParser(
         prog="twofold",
-        description="Extract entities and relations from social-media posts and their pictures, each with a "
-        "calibrated confidence.",
+        description="Extract entities and relations from social-media posts and their pictures, each with "
+        "a calibrated confidence.",
         epilog="twofold COMMAND --help explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"twofold {__version__}")

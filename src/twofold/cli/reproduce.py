@@ -23,8 +23,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "reproduce",
         help="compare methods on data sets with several seeds",
-        description="Train and evaluate every method on every data set with every seed of TABLE.toml. "
-        "An interrupted command continues when it is started again; finished runs are kept. With --render, "
+        description="Train and evaluate every method on every data set with every seed of TABLE.toml. An "
+        "interrupted command continues when it is started again; finished runs are kept. With --render, "
         "write tables from JSON files instead.",
         epilog="Exit codes: 0 all runs are finished; 1 some failed or are missing; 2 nothing was done.",
     )

@@ -34,8 +34,8 @@ def add_parser(subparsers: Any) -> None:
         "train",
         help="train a model on labelled posts",
         description="Train a model with the settings of CONFIG.toml, or with --train and --dev. Options "
-        "override "
-        "the file. An interrupted training continues from its last finished epoch when it is started again.",
+        "override the file. An interrupted training continues from its last finished epoch when it is "
+        "started again.",
         usage="%(prog)s [options] -o DIR [CONFIG.toml]",
         epilog="Exit codes: 0 the model folder is written; 2 nothing was done.",
     )

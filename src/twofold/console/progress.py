@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+from twofold.console.streams import console
 from twofold.console.text import printable
 from twofold.posts import Post
 
@@ -81,11 +82,23 @@ class _Lines(AbstractContextManager[Progress]):
             self.tell(self._status(_line_of(post), now - self._begin))
 
     def _status(self, line: int, elapsed: float) -> str:
-        status = f"{self._count:,} posts, {self._count / elapsed:.1f} posts/s"
+        status = f"{_posts(self._count)}{_rate(self._count, elapsed)}"
         if self._total is None or not line:
             return status
         left = elapsed * (self._total - line) / line
         return f"{status}, {100 * line / self._total:.0f} %, about {_duration(left)} left"
+
+
+def _posts(count: int) -> str:
+    return f"{count:,} {'post' if count == 1 else 'posts'}"
+
+
+def _rate(count: int, elapsed: float) -> str:
+    """The speed, once it can be known: after a second, and a post."""
+    if elapsed < 1 or not count:
+        return ""
+    rate = count / elapsed
+    return f", {rate:.1f} posts/s" if rate >= 0.1 else f", {_duration(1 / rate)} per post"
 
 
 def _duration(seconds: float) -> str:
@@ -99,7 +112,7 @@ def _duration(seconds: float) -> str:
 class _Bar(AbstractContextManager[Progress]):
     def __init__(self, total: int | None) -> None:
         self._bar = _rich_bar()
-        self._task = self._bar.add_task("", total=total, posts=0, rate=0.0)
+        self._task = self._bar.add_task("", total=total, posts=_posts(0), rate="")
         self._count = 0
         self._begin = time.monotonic()
 
@@ -119,20 +132,19 @@ class _Bar(AbstractContextManager[Progress]):
 
     def step(self, post: Post) -> None:
         self._count += 1
-        rate = self._count / max(time.monotonic() - self._begin, 1e-9)
-        self._bar.update(self._task, completed=_line_of(post), posts=self._count, rate=rate)
+        rate = _rate(self._count, time.monotonic() - self._begin).lstrip(", ")
+        self._bar.update(self._task, completed=_line_of(post), posts=_posts(self._count), rate=rate)
 
 
 def _rich_bar() -> RichProgress:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.fields[posts]:,} posts"),
+        TextColumn("{task.fields[posts]}"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rate]:.1f} posts/s"),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    return Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=120)
+    return Progress(*columns, console=console(stderr=True), transient=True, speed_estimate_period=120)

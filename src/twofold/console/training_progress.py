@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import time
 
-from rich.console import Console
+from twofold.console.streams import console
 
 
 class TrainingProgress:
     """Prints each message: a line that renews itself where a person watches, else plain lines."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = console(stderr=True, highlight=False)
         self.last = 0.0
 
     def __call__(self, line: str) -> None:

@@ -69,4 +69,5 @@ def _read(path: Path, data: DataConfig, gold: str) -> Corpus:
     release = release_of(path)
     named = f"{release.title} {release.split}, {release.labels}" if release else ""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Corpus(f"{path.parent.name}/{path.name}", posts, rejected, digest, named)
+    name = f"{path.parent.name}/{path.name}" if path.parent.name else path.name
+    return Corpus(name, posts, rejected, digest, named)
