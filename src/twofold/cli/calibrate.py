@@ -36,7 +36,8 @@ def add_parser(subparsers: Any) -> None:
         description="Write a copy of a model with confidences, thresholds (extract --max-error) and "
         "prediction sets (extract --coverage) calibrated on labelled posts: one half of the posts fits the "
         "confidences, the other half thresholds and sets. A few hundred posts suffice. Entities are "
-        "calibrated on posts with gold entities, relations on posts with gold relations. The weights do not change.",
+        "calibrated on posts with gold entities, relations on posts with gold relations. The weights of "
+        "the model do not change.",
         epilog="Exit codes: 0 success; 1 some records were rejected and not used; 2 nothing was done.",
     )
     parser.add_argument(
