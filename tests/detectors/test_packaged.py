@@ -80,5 +80,5 @@ def test_the_reader_reads_what_was_drawn() -> None:
 @pytest.mark.parametrize(("name", "extra"), [("coco", "detect"), ("ocr", "ocr"), ("facebook/detr", "train")])
 def test_what_is_not_installed_is_told(name: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda module: None)
-    with pytest.raises(MissingExtraError, match=rf"twofold\[{extra}\]"):
+    with pytest.raises(MissingExtraError, match=rf"pip install -e .\.\[{extra}\]"):
         load_detector(name)

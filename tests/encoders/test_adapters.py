@@ -79,7 +79,7 @@ def test_without_peft_the_message_says_what_to_install(
 ) -> None:
     encoder = load_text_encoder(str(save_text("bert", tmp_path)[0]))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"twofold\[train,adapters\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e .\.\[train,adapters\]"):
         add_lora(encoder, 8)
 
 

@@ -104,7 +104,7 @@ def test_a_hidden_piece_is_the_mask_and_a_filling_one_the_padding(family: tuple)
 def test_a_word_without_pieces_is_unknown_not_padding(family: tuple) -> None:
     _, encoder, _, wrapper = family
     pieces = pieces_of(encoder)
-    (row,) = pieces._encoded([""])
+    (row,) = pieces._tokenized([""])
     if row == [pieces._unknown]:  # byte-level BPE and SentencePiece read the space of the word
         assert row == [wrapper.unk_token_id]
     else:
