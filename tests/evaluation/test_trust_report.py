@@ -121,7 +121,7 @@ def test_nothing_found_and_nothing_there():
     report = to_json(trust_report(collector.predictions(), resamples=5))
     assert report["calibration"]["all"]["missed"] == 1
     assert report["calibration"]["all"]["metrics"]["ece"]["value"] is None
-    assert report["errors"]["confidence"]["all"]["auroc"] is None
+    assert report["error_detection"]["confidence"]["all"]["auroc"] is None
     assert report["selective"]["curve"] == []
     nothing = to_json(trust_report(PredictionCollector().predictions(), resamples=5))
     assert nothing["posts"] == 0
@@ -165,11 +165,11 @@ def test_relations_whichever_end_is_the_head_by_hand():
     told = [Relation(one, two, "works", 0.9), Relation(one, three, "peer", 0.8)]
     unknown = Relation(two, entity(7, 8, "LOC"), "seat", 0.7)
     left_out = collector.add_triples(
-        [*told, unknown], gold, complete=False, symmetric={"peer"}, before=[0.99, 0.98, 0.97]
+        [*told, unknown], gold, complete=False, symmetric={"peer"}, uncalibrated=[0.99, 0.98, 0.97]
     )
     assert left_out == 1
     assert collector.add_triples([], gold[:1], complete=False) == 0
-    assert collector.add_triples([unknown], gold[:1], complete=True, before=[0.6]) == 0
+    assert collector.add_triples([unknown], gold[:1], complete=True, uncalibrated=[0.6]) == 0
     found = collector.predictions()
     assert found.error_type.tolist() == ["right", "right", "spurious"]
     assert found.post.tolist() == [0, 0, 2]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from twofold.calibration.fit import Fitted, fit_entities
+from twofold.calibration.fit import CalibrationFit, fit_entities
 from twofold.calibration.temperature import TemperatureFit, fit_on_spans
+from twofold.calibration.write import card_record
 from twofold.config import Config
 from twofold.crf import TagSpan
 from twofold.encoders.text import TextEncoder
@@ -29,7 +30,6 @@ from twofold.training.metrics import (
     figures,
     open_uncalibrated,
     temperature_alone,
-    trust_figures,
     write_calibration,
 )
 from twofold.training.task import Figures
@@ -94,7 +94,7 @@ class Entities:
         fitted = _fitted(extractor, readings)
         write_calibration(folder, fitted)
         scores = {name: score_readings(extractor, group) for name, group in readings.items()}
-        return {"dev": scores, **trust_figures(fitted)}
+        return {"dev": scores, **card_record(fitted)}
 
     def headlines(self, dev: Figures) -> Iterator[str]:
         """See `Task`."""
@@ -102,7 +102,7 @@ class Entities:
             yield f"dev {name}: lenient F1 {score['lenient']['all']['f1']:.2f}"
 
 
-def _fitted(extractor: Extractor, readings: Mapping[str, Sequence[EncodedPost]]) -> Fitted:
+def _fitted(extractor: Extractor, readings: Mapping[str, Sequence[EncodedPost]]) -> CalibrationFit:
     """Everything, or where dev is too small for halves a temperature on all of it; a training is not lost."""
     try:
         return fit_entities(extractor.tagger, readings)

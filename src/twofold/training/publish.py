@@ -99,8 +99,9 @@ def publish_model(
     (work / "checkpoint.pt").unlink(missing_ok=True)
     for line in task.headlines(measured["dev"]):
         tell(line)
-    if "note" in measured["trust"]:
-        tell(f"calibration: a temperature only, no thresholds and no sets: {measured['trust']['note']}")
+    if "note" in measured["calibration"]:
+        note = measured["calibration"]["note"]
+        tell(f"calibration: a temperature only, no thresholds and no prediction sets: {note}")
 
 
 def _write_graphs(
@@ -181,8 +182,9 @@ def _card(facts: Facts, measured: Figures, in_full: Figures) -> dict[str, Any]:
         "parameters": dict(facts.parameters),
         "epochs": len(facts.rows),
         "chosen_epoch": max(facts.rows, key=lambda row: float(row["score"]))["epoch"],
+        **({"scores_decoder": "viterbi"} if facts.config.model.task == "entities" else {}),
         "scores": measured["dev"],
         "scores_full_precision": in_full["dev"],
+        "calibration_summary": measured["calibration_summary"],
         "calibration": measured["calibration"],
-        "trust": measured["trust"],
     }

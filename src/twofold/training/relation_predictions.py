@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from twofold.calibration.card_metrics import Told
+from twofold.calibration.relations import RelationPredictions
 from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.post_stream import groups
 from twofold.inference.relation_classifier import RelationClassifier
@@ -20,7 +20,7 @@ _TOGETHER = 256  # posts read at once
 _BATCH = 32
 
 
-def told(reader: RelationClassifier, posts: Sequence[Post], typed: bool) -> Told:
+def told(reader: RelationClassifier, posts: Sequence[Post], typed: bool) -> RelationPredictions:
     """Relations told between the ends of gold pairs; lines of one post become one.
 
     Args:
@@ -39,7 +39,7 @@ def told(reader: RelationClassifier, posts: Sequence[Post], typed: bool) -> Told
             _BATCH,
         )
     ]
-    return Told(whole, predicted)
+    return RelationPredictions(whole, predicted)
 
 
 def _ends(post: Post, typed: bool) -> Iterator[EntityPair]:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.calibration.fit import Fitted, fit_relations
+from twofold.calibration.fit import CalibrationFit, fit_relations
 from twofold.calibration.temperature import TemperatureFit, fit_on_classes
+from twofold.calibration.write import card_record
 from twofold.config import DEFAULT_TAGGER, Config, RelationsConfig
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError, DataError
@@ -50,7 +51,6 @@ from twofold.training.metrics import (
     figures,
     open_uncalibrated,
     temperature_alone,
-    trust_figures,
     write_calibration,
 )
 from twofold.training.picture_features import cache_folder
@@ -170,9 +170,9 @@ class Relations:
         for name, posts in dev.items():
             both = _read(reader, both_ways(posts, self.options.symmetric))
             found[name] = {**found[name], "model, pairs both ways": _model(both, reader.labels)}
-        return {"dev": found, **trust_figures(fitted)}
+        return {"dev": found, **card_record(fitted)}
 
-    def _fitted(self, reader: RelationClassifier, dev: Mapping[str, Sequence[Post]]) -> Fitted:
+    def _fitted(self, reader: RelationClassifier, dev: Mapping[str, Sequence[Post]]) -> CalibrationFit:
         """All, for relations as they are told in use; where dev is too small for halves, a temperature."""
         groups = {name: told(reader, posts, typed=bool(self.options.tagger)) for name, posts in dev.items()}
         try:

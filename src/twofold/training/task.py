@@ -65,8 +65,7 @@ class Task(Protocol):
 
         Returns:
             ``dev``: figures by name of the file, way of counting and kind, ``all`` for all kinds together.
-            ``trust``: how confidences, thresholds and sets were fitted and what they are worth
-            (`twofold.calibration.write.trust_record`). ``calibration``: its main figures.
+            ``calibration`` and ``calibration_summary``: see `twofold.calibration.write.card_record`.
         """
 
     def headlines(self, dev: Figures) -> Iterator[str]:
