@@ -48,5 +48,9 @@ class ModelError(TwofoldError):
     """A model folder is missing, half-written, newer than this version, or altered."""
 
 
+class TrainingError(TwofoldError):
+    """A training came to numbers that are none; what it learned is of no use."""
+
+
 class MissingExtraError(TwofoldError):
     """A feature needs packages that the light core does not install."""

@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
+from twofold.inference.graph_shapes import expected_shapes
 from twofold.inference.modality_states import ModalityEncoder, ModalityStates, batches, stack
 from twofold.inference.onnx_sessions import FusionOutput, Sessions
+from twofold.model_folder.config import RENEW
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import Post
 from twofold.preprocessing.images import FeatureCache
@@ -76,7 +78,7 @@ class Network:
         encoders = same_encoders(folder, shared.folder) if shared else frozenset()
         graphs = same_graphs(folder, shared.folder) if shared else frozenset()
         sessions = {name: shared.sessions for name in graphs if shared}
-        self.sessions: Sessions = Sessions(folder.path, threads, sessions)
+        self.sessions: Sessions = Sessions(folder.path, threads, sessions, expected_shapes(folder.config))
         self.pieces: Pieces = shared.pieces if shared and "text" in encoders else _pieces(folder)
         self._neighbours = _neighbours(folder)
         self.modality_encoder = ModalityEncoder(
@@ -113,7 +115,20 @@ class Network:
         for batch in batches([len(inputs[i].window.ids) for i in order], batch_size):
             numbers = [order[i] for i in batch]
             output = self._fuse([inputs[i] for i in numbers], modalities.states)
-            yield from ((number, _row(output, i)) for i, number in enumerate(numbers))
+            for i, number in enumerate(numbers):
+                yield number, self._checked(_row(output, i), inputs[number])
+
+    def _checked(self, output: FusionOutput, given: NetworkInput) -> FusionOutput:
+        """The output, if its scores are numbers: decoded, others would say that there is nothing to find."""
+        words = len(given.window.first)
+        real = output.emissions[:words] if given.target is None else output.emissions
+        if not np.isfinite(real).all():
+            raise ModelError(
+                "the graph gives scores that are no numbers (NaN or infinite)",
+                where=str(self.folder.file("fusion.onnx")),
+                do="get the model folder again, or train the model again with lower learning rates",
+            )
+        return output
 
     def _fuse(
         self, inputs: Sequence[NetworkInput], modalities: Mapping[str, Sequence[NDArray[Any] | None]]
@@ -177,8 +192,25 @@ def _check_modalities(folder: ModelFolder) -> None:
 
 
 def _pieces(folder: ModelFolder) -> Pieces:
-    text = folder.config.text
-    return Pieces(folder.file("tokenizer.json"), text.window_pieces, text.context_words, text.pad_token_id)
+    text, path = folder.config.text, folder.file("tokenizer.json")
+    try:
+        pieces = Pieces(path, text.window_pieces, text.context_words, text.pad_token_id)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the tokenizer's own, which share no base, and its panics
+        raise ModelError(
+            f"the tokenizer cannot be used: {str(error)[:200]}", where=str(path), do=RENEW
+        ) from error
+    size = pieces.tokenizer.get_vocab_size()
+    for what, value, low, high in (("pad_token_id", text.pad_token_id, 0, size - 1), ("budget", pieces.budget, 2, 10**6)):
+        if not low <= value <= high:
+            raise ModelError(
+                f"text.{what} is {value}",
+                where=str(folder.path / "config.json"),
+                expected=f"{low} to {high} with the tokenizer of {size} pieces",
+                do=RENEW,
+            )
+    return pieces
 
 
 def _neighbours(folder: ModelFolder) -> Neighbours | None:

@@ -469,7 +469,7 @@ class FeatureCache:
     """Features of pictures on disk, one file a picture, found by the content of the picture.
 
     Any number of processes may share a folder: a file is written beside its place and then renamed.
-    A file that cannot be read counts as absent and is deleted.
+    A file that cannot be read, or holds what is no number, counts as absent and is deleted.
 
     Args:
         folder: where the files lie; made where it is absent.
@@ -494,7 +494,7 @@ class FeatureCache:
             return None
         except (OSError, ValueError, EOFError, MemoryError):  # half a file
             array = None
-        if isinstance(array, np.ndarray) and array.dtype == np.float16:
+        if isinstance(array, np.ndarray) and array.dtype == np.float16 and np.isfinite(array).all():
             return array
         path.unlink(missing_ok=True)
         return None
@@ -503,9 +503,15 @@ class FeatureCache:
         """Store features under a content hash, as float16 (values beyond ±65504 are cut to that).
 
         Raises:
-            DataError: where the file cannot be written.
+            DataError: where the file cannot be written, or an encoder gave features that are no numbers.
         """
         path = self._path(key)
+        if not np.isfinite(array).all():
+            raise DataError(
+                "features of a picture are no numbers (NaN or infinite)",
+                where=str(path),
+                do="the picture encoder is damaged: get its weights again",
+            )
         with self._trouble(path):
             path.parent.mkdir(exist_ok=True)
             _write_whole(path, np.clip(array, -65504, 65504).astype(np.float16))

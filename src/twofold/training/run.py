@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from twofold.config import Config
+from twofold.config_limits import check_limits
 from twofold.encoders.adapters import merge_adapters
 from twofold.encoders.image import ImageEncoder, load_image_encoder
 from twofold.encoders.text import load_text_encoder
@@ -57,12 +58,14 @@ def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path
         ``out``.
 
     Raises:
-        ConfigError: no training or dev file, or a name that is not known.
+        ConfigError: no training or dev file, a name that is not known, or a number outside of its limits.
+        TrainingError: the training came to NaN or infinite numbers.
         DataError: a file cannot be read, a checkpoint there belongs to another training, or another
             training has the same ``out``.
         ModelError: something that is not a model is in the place.
         MissingExtraError: a package with embedded weights is not installed.
     """
+    check_limits(config)
     with reserved(out) as place:
         _train(config, place, tell, fresh)
     return out
@@ -106,6 +109,7 @@ class Ready:
 
 def make_ready(config: Config, tell: Tell) -> Ready:
     """Read the data, build the model, compute what is computed once. Arguments and errors as of `train`."""
+    check_limits(config)
     if not config.data.train or not config.data.dev:
         raise ConfigError("no training or no dev file", where="[data]", expected="train and dev files")
     seed_everything(config.training.seed, config.training.threads)
