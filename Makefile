@@ -3,6 +3,7 @@ PYTHON ?= python3
 LIGHT := .venv
 DEV := .venv-dev
 CLEAN := .venv-wheel
+TORCH_INDEX ?=
 QUIET := --quiet --disable-pip-version-check
 RUN := $(DEV)/bin/python -m
 PARALLEL := -n auto --dist loadfile
@@ -51,10 +52,12 @@ $(LIGHT)/ready: pyproject.toml | python
 	$(LIGHT)/bin/pip install $(QUIET) --no-compile -e .
 	@touch $@
 
-# torch comes first and pinned: a range asked for before it is there may fetch gigabytes of CUDA packages.
+# torch comes first and pinned. Where the index that pip asks holds no CPU build of it, this fetches 5.7 GB of
+# torch and CUDA packages. For the CPU build (0.2 GB) say where it is: make test TORCH_INDEX=ADDRESS, with the
+# address that the installation page of pytorch.org shows after --index-url for "CPU".
 $(DEV)/ready: pyproject.toml constraints.txt | python
 	$(PYTHON) -m venv $(DEV)
-	$(DEV)/bin/pip install $(QUIET) -c constraints.txt torch
+	$(DEV)/bin/pip install $(QUIET) -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	$(DEV)/bin/pip install $(QUIET) -c constraints.txt -e '.[train,dev]'
 	$(DEV)/bin/pip install $(QUIET) --no-deps $(EMBEDDED)
 	@touch $@

@@ -92,7 +92,8 @@ def need_extra() -> None:
         raise MissingExtraError(
             f"training needs {', '.join(missing)}",
             expected="the train extra",
-            do="run: pip install 'twofold[train]' (see CONTRIBUTING.md for a CPU-only PyTorch)",
+            do="run in a checkout of Twofold: pip install -e '.[train]' (CONTRIBUTING.md tells how to get "
+            "PyTorch for the CPU only, and the encoders' weights)",
         )
 
 

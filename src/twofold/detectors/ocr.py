@@ -32,7 +32,7 @@ class OcrDetector:
             raise MissingExtraError(
                 "reading text in pictures needs rapidocr",
                 expected="the ocr extra",
-                do="run: pip install 'twofold[ocr]'",
+                do="run in a checkout of Twofold: pip install -e '.[ocr]'",
             )
         from rapidocr import RapidOCR
 

@@ -34,7 +34,7 @@ def add_lora(encoder: TextEncoder, rank: int) -> None:
         raise MissingExtraError(
             "low-rank adapters need peft",
             expected="the adapters extra",
-            do="run: pip install 'twofold[train,adapters]', or set adapters = \"none\"",
+            do="run in a checkout of Twofold: pip install -e '.[train,adapters]', or set adapters = \"none\"",
         )
     from peft import LoraConfig, get_peft_model
 

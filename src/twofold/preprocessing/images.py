@@ -312,7 +312,7 @@ def _not_a_picture(stream: BinaryIO, where: str) -> PictureError:
     stream.seek(0)
     kind = kind_of(stream.read(LOOKED_AT))
     if kind == HEIC:
-        do = "install the package that reads it: pip install pi-heif (the extra heif), or save it as JPEG"
+        do = "run: pip install pi-heif (it is the extra heif of Twofold), or save the picture as JPEG"
         return PictureError(f"{kind}, which needs a package of its own", where=where, do=do)
     if kind == AVIF:
         do = "install Pillow 11.3 or newer, or save it as JPEG"
