@@ -58,15 +58,15 @@ def test_features_of_no_numbers_are_named_by_their_modality(
     def broken(group, tables, pad_id):
         batch = collate(group, tables, pad_id)
         states = torch.full((len(batch.input_ids), 1, 3), math.nan)
-        source = sys.modules["twofold.fusion.contract"].Source(
+        source = sys.modules["twofold.fusion.contract"].ModalityStates(
             states, torch.ones(states.shape[:2], dtype=bool)
         )
-        return batch._replace(arrays={"picture": source})
+        return batch._replace(states={"picture": source})
 
     monkeypatch.setattr("twofold.training.loop.collate", broken)
     monkeypatch.setattr(training.model, "loss", lambda fused, batch: fused.emissions.sum() * math.nan)
     monkeypatch.setattr(training.model, "forward", lambda batch, call=training.model.forward: call(
-        batch._replace(arrays={})))  # fmt: skip
+        batch._replace(states={})))  # fmt: skip
     with pytest.raises(TrainingError, match="features of the modality picture hold NaN"):
         training.run()
 

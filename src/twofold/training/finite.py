@@ -48,5 +48,5 @@ def first_broken(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _broken_inputs(batch: Batch) -> Iterator[str]:
-    sources: Iterable[tuple[str, Tensor]] = ((name, s.states[s.mask]) for name, s in batch.arrays.items())
-    return (name for name, states in sources if not torch.isfinite(states).all())
+    modalities: Iterable[tuple[str, Tensor]] = ((name, s.states[s.mask]) for name, s in batch.states.items())
+    return (name for name, states in modalities if not torch.isfinite(states).all())
