@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 PictureStatus = Literal["read", "none", "unreadable"]
+MAX_CHARACTERS = 200_000
+"""Of a post that is read, by default: its text, alternative text and labels of regions."""
 RegionKind = Literal["object", "phrase", "text"]
 
 

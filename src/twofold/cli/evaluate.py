@@ -149,7 +149,13 @@ def _inputs(args: argparse.Namespace) -> list[Input]:
 def _open(args: argparse.Namespace, path: Path) -> Iterable[Post | Rejected]:
     from twofold.corpora import open_corpus
 
-    return open_corpus(path, images=args.images, alt_text=args.alt_text, allow_outside=args.allow_outside)
+    return open_corpus(
+        path,
+        images=args.images,
+        alt_text=args.alt_text,
+        allow_outside=args.allow_outside,
+        max_characters=args.max_characters,
+    )
 
 
 # --- options that belong together --------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twofold.errors import ConfigError
+from twofold.posts import MAX_CHARACTERS
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
@@ -20,6 +21,24 @@ def add_allow_outside(group: argparse._ActionsContainer) -> None:
         help="read pictures outside of --images (without it, of the file's folder) too, wherever paths and "
         "links lead; only for data that you trust",
     )
+
+
+def add_max_characters(group: argparse._ActionsContainer) -> None:
+    """The option that says how long a post may be."""
+    group.add_argument(
+        "--max-characters",
+        type=_positive,
+        metavar="N",
+        default=MAX_CHARACTERS,
+        help=f"reject posts of more characters; memory grows with the longest ({MAX_CHARACTERS:,})",
+    )
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> None:
@@ -37,6 +56,7 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
     group.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="windows of text read at once (32)"
     )
+    add_max_characters(group)
     group.add_argument("--threads", type=int, metavar="N", help="threads of the model (default: all cores)")
     group.add_argument(
         "--cache", type=Path, metavar="DIR", help="keep features of pictures here between runs"
@@ -63,4 +83,5 @@ def load_model(
         max_error=max_error,
         max_relation_error=max_relation_error,
         coverage=sets,
+        max_characters=args.max_characters,
     )

@@ -38,7 +38,9 @@ def expected_shapes(config: FolderConfig) -> dict[str, GraphShapes]:
     """By graph ("text", "picture", "fusion"), what it must take and give."""
     text, picture = config.text, config.picture
     rows: Shape = (None, None)
-    shapes = {"text": GraphShapes({"input_ids": rows, "attention_mask": rows}, (None, None, text.hidden_size))}
+    shapes = {
+        "text": GraphShapes({"input_ids": rows, "attention_mask": rows}, (None, None, text.hidden_size))
+    }
     if picture is not None:
         side = picture.settings.crop
         shapes["picture"] = GraphShapes(

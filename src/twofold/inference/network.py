@@ -202,7 +202,10 @@ def _pieces(folder: ModelFolder) -> Pieces:
             f"the tokenizer cannot be used: {str(error)[:200]}", where=str(path), do=RENEW
         ) from error
     size = pieces.tokenizer.get_vocab_size()
-    for what, value, low, high in (("pad_token_id", text.pad_token_id, 0, size - 1), ("budget", pieces.budget, 2, 10**6)):
+    for what, value, low, high in (
+        ("pad_token_id", text.pad_token_id, 0, size - 1),
+        ("budget", pieces.budget, 2, 10**6),
+    ):
         if not low <= value <= high:
             raise ModelError(
                 f"text.{what} is {value}",
