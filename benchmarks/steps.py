@@ -63,10 +63,10 @@ def _labelled(posts: Path) -> Path:
 
 
 def _steps(fusion: str, posts: Path, work: Path, threads: int, stack: ExitStack) -> Work:
-    from twofold.training.cpu import quickened
+    from twofold.training.cpu import cpu_optimised
     from twofold.training.examples import batches, collate
     from twofold.training.loop import Trainer
-    from twofold.training.run import make_ready
+    from twofold.training.run import set_up_training
 
     base = read_config(BASE)
     sources = () if fusion == BASELINE else base.model.modalities
@@ -76,9 +76,9 @@ def _steps(fusion: str, posts: Path, work: Path, threads: int, stack: ExitStack)
         model=replace(base.model, fusion=fusion, modalities=sources),
         training=replace(base.training, threads=threads),
     )
-    ready = make_ready(config, _silent)
+    ready = set_up_training(config, _silent)
     trainer = Trainer(ready.model, ready.material, config.training, work / fusion, fusion, _silent)
-    stack.enter_context(quickened(ready.model, trainer.device))
+    stack.enter_context(cpu_optimised(ready.model, trainer.device))
     ready.model.train()
     groups = islice(batches(ready.material.train, config.training.batch_size, seed=1, epoch=0), STEPS)
     return partial(

@@ -45,7 +45,7 @@ from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
 from twofold.training.datasets import read_corpora
 from twofold.training.run import train
-from twofold.training.torch_inference import Pick, Prepared, Tagger, load_tagger
+from twofold.training.torch_inference import PreparedPosts, Select, TorchTagger, load_tagger
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "uncertainty.json"
@@ -201,13 +201,13 @@ def read_scene(data: DataConfig, on: Path | None) -> Scene:
 def read_all(jobs: Sequence[Job], posts: Sequence[Post], passes: int) -> list[Read]:
     """Every network over all posts, one after another; pictures and windows are prepared once."""
     reads: list[Read] = []
-    prepared: Prepared | None = None
+    prepared: PreparedPosts | None = None
     for job in jobs:
         tagger = load_tagger(job.config, job.out)
         if job.config.training.threads:
             torch.set_num_threads(job.config.training.threads)
         prepared = prepared or tagger.prepare(posts, partial(_tell, job.name))
-        found = tagger.read(prepared, PICKS.get(job.config.model.fusion, _emissions)(tagger.model))
+        found = tagger.predict(prepared, PICKS.get(job.config.model.fusion, _emissions)(tagger.model))
         chain = Chain(tagger.labels, tagger.potentials(), found.pop("emissions"))
         dropped = passes_of(tagger, prepared, passes if job.name == jobs[0].name else 0)
         _tell(job.name, f"read; confidences differ from the folder's by {agreement(job, chain, posts):.1e}")
@@ -217,38 +217,38 @@ def read_all(jobs: Sequence[Job], posts: Sequence[Post], passes: int) -> list[Re
     return reads
 
 
-def _emissions(model: MultimodalModel) -> Pick:
+def _emissions(model: MultimodalModel) -> Select:
     return lambda fused: {"emissions": fused.emissions}
 
 
-def _evidence(model: MultimodalModel) -> Pick:
-    def pick(fused: FusionOutput) -> dict[str, torch.Tensor]:
+def _evidence(model: MultimodalModel) -> Select:
+    def select(fused: FusionOutput) -> dict[str, torch.Tensor]:
         assert fused.pooled is not None
         return {"emissions": fused.emissions, "nig": fused.pooled}
 
-    return pick
+    return select
 
 
-def _dirichlet(model: MultimodalModel) -> Pick:
+def _dirichlet(model: MultimodalModel) -> Select:
     fusion = model.fusion
     assert isinstance(fusion, Dirichlet)
 
-    def pick(fused: FusionOutput) -> dict[str, torch.Tensor]:
+    def select(fused: FusionOutput) -> dict[str, torch.Tensor]:
         alpha = fusion.concentrations(fused).double()
         parts = [vacuity(alpha), entropy_of_mean(alpha), mean_entropy(alpha), mutual_information(alpha)]
         return {"emissions": fused.emissions, "dirichlet": torch.stack(parts, -1)}
 
-    return pick
+    return select
 
 
-PICKS: Mapping[str, Callable[[MultimodalModel], Pick]] = {"evidential": _evidence, "dirichlet": _dirichlet}
+PICKS: Mapping[str, Callable[[MultimodalModel], Select]] = {"evidential": _evidence, "dirichlet": _dirichlet}
 
 
-def passes_of(tagger: Tagger, prepared: Prepared, passes: int) -> list[Chain]:
+def passes_of(tagger: TorchTagger, prepared: PreparedPosts, passes: int) -> list[Chain]:
     """Passes with dropout on, each with a seed of its own."""
-    pick, potentials = _emissions(tagger.model), tagger.potentials()
+    select, potentials = _emissions(tagger.model), tagger.potentials()
     return [
-        Chain(tagger.labels, potentials, tagger.read(prepared, pick, dropout=seed)["emissions"])
+        Chain(tagger.labels, potentials, tagger.predict(prepared, select, dropout=seed)["emissions"])
         for seed in range(1, passes + 1)
     ]
 

@@ -178,5 +178,5 @@ def test_killed_it_goes_on(place: Path, tmp_path: Path, monkeypatch: pytest.Monk
     lines: list[str] = []
     monkeypatch.setattr(uncertainty, "_tell", lambda name, line: lines.append(line))
     command(place, *options)
-    assert any(line.startswith("going on after epoch") for line in lines)
+    assert any(line.startswith("resuming after epoch") for line in lines)
     assert run.WORK in {path.suffix[1:] for path in tmp_path.iterdir()}

@@ -22,7 +22,7 @@ class Finder:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def find(self, pictures: list) -> list[list[Region]]:
+    def detect(self, pictures: list) -> list[list[Region]]:
         return [[RED] for _ in pictures]
 
 

@@ -52,7 +52,7 @@ def check(found: list, kind: str, labels: set[str]) -> None:
 
 def test_classes(of_classes: ClassDetector) -> None:
     assert isinstance(of_classes, ClassDetector)
-    found = of_classes.find(pictures())
+    found = of_classes.detect(pictures())
     assert len(found) == 3
     assert sum(map(len, found)) > 0
     check(found, "object", {"dog", "cup"})  # N/A is no label
@@ -69,7 +69,7 @@ def test_classes_are_what_the_model_says(of_classes: ClassDetector) -> None:
         for score, number in zip(*best, strict=True)
         if int(number) < 2
     }
-    (found,) = of_classes.find([picture])
+    (found,) = of_classes.detect([picture])
     assert {(region.score, region.label) for region in found} == expected
     for region in found:
         centres = output.pred_boxes[0, :, :2]
@@ -79,17 +79,17 @@ def test_classes_are_what_the_model_says(of_classes: ClassDetector) -> None:
 
 def test_phrases(of_phrases: PhraseDetector) -> None:
     assert isinstance(of_phrases, PhraseDetector)
-    found = of_phrases.find(pictures())
+    found = of_phrases.detect(pictures())
     assert len(found) == 3
     assert sum(map(len, found)) > 0
     check(found, "phrase", set(ASKED))
 
 
 def test_a_threshold_leaves_out_what_is_less_sure(of_classes: ClassDetector) -> None:
-    (everything,) = of_classes.find(pictures()[:1])
+    (everything,) = of_classes.detect(pictures()[:1])
     middle = everything[len(everything) // 2].score
     of_classes.threshold, before = middle - 1e-6, of_classes.threshold
-    (sure,) = of_classes.find(pictures()[:1])
+    (sure,) = of_classes.detect(pictures()[:1])
     of_classes.threshold = before
     assert sure
     assert min(region.score for region in sure) >= middle - 1e-3

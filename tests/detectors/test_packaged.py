@@ -53,7 +53,7 @@ def test_the_coco_detector_sees_people_and_nothing_in_nothing() -> None:
     detector = load_detector("coco")
     assert isinstance(detector, CocoDetector)
     picture = Image.open(PHOTOS / "astronaut.jpg").convert("RGB")
-    found, nothing = detector.find([picture, Image.new("RGB", (300, 200), "grey")])
+    found, nothing = detector.detect([picture, Image.new("RGB", (300, 200), "grey")])
     assert nothing == []
     assert found[0].label == "person"
     assert found[0].kind == "object"
@@ -70,7 +70,7 @@ def test_the_reader_reads_what_was_drawn() -> None:
     font = ImageFont.load_default(40)
     ImageDraw.Draw(sign).text((30, 20), "STOP HERE 42", fill="black", font=font)
     ImageDraw.Draw(sign).text((30, 130), "now", fill="black", font=font)
-    found, nothing = detector.find([sign, Image.new("RGB", (200, 200), "grey")])
+    found, nothing = detector.detect([sign, Image.new("RGB", (200, 200), "grey")])
     assert nothing == []
     assert [region.label.replace(" ", "") for region in found] == ["STOPHERE42", "now"]
     assert all(region.kind == "text" for region in found)

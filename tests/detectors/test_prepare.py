@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from twofold.corpora import open_corpus
-from twofold.detectors.prepare import Findings, prepare
+from twofold.detectors.prepare import DetectionCache, prepare
 from twofold.errors import DataError
 from twofold.posts import Post, Region, Rejected
 
@@ -23,7 +23,7 @@ class Brightness:
         self.name, self.kind, self.fails_after = name, kind, fails_after
         self.seen = 0
 
-    def find(self, pictures: list[Image.Image]) -> list[list[Region]]:
+    def detect(self, pictures: list[Image.Image]) -> list[list[Region]]:
         found = []
         for picture in pictures:
             if self.seen >= self.fails_after:
@@ -139,8 +139,8 @@ def test_posts_are_taken_as_they_are_needed(tmp_path: Path) -> None:
 def test_findings_come_back_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "f"
     region = Region((0.1, 0.2, 0.3, 0.4), "naïve \n dog", 0.25, "phrase")
-    Findings(path, ["a"]).add({"k": [region], "l": []})
-    again = Findings(path, ["a"])
+    DetectionCache(path, ["a"]).add({"k": [region], "l": []})
+    again = DetectionCache(path, ["a"])
     assert (again.regions("k"), again.regions("l"), again.regions("m")) == ([region], [], None)
     assert json.loads(path.read_text("utf-8").split("\n")[0]) == {"detectors": ["a"]}
     again.remove()

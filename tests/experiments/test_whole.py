@@ -138,7 +138,7 @@ def test_killed_and_gone_on_with(table: Path, whole: Path, tmp_path: Path) -> No
     assert again["outcomes"] == before["outcomes"]
     assert [row["loss"] for row in again["epochs"]] == [row["loss"] for row in before["epochs"]]
     log = next(tmp_path.glob("runs/*/log.txt")).read_text(encoding="utf-8")
-    assert log.count("going on after epoch") == 1
+    assert log.count("resuming after epoch") == 1
     model = next(tmp_path.glob("runs/*/model"))
     assert (model / "manifest.json").exists()
     # Killed after the model was there and before the result was: it is evaluated, not trained again.

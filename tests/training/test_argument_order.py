@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from twofold.posts import Entity, Post, Relation
-from twofold.training.argument_order import as_given, both_ways
+from twofold.training.argument_order import both_orders, given_order
 
 A, B, C = (Entity(i, i + 1, "abc"[i], kind) for i, kind in enumerate(("PER", "ORG", "PER")))
 WORKS, PEER, NONE = Relation(A, B, "works_for"), Relation(A, C, "peer"), Relation(B, C, "None")
@@ -23,32 +23,32 @@ def said(posts: list[Post]) -> list[tuple[str, str, str]]:
 
 def test_as_given_changes_nothing():
     posts = [post(WORKS, PEER, NONE), Post(2, "unlabelled")]
-    assert as_given(posts, ()) == posts
+    assert given_order(posts, ()) == posts
 
 
 def test_the_other_way_round_only_symmetric_relations_stay():
-    assert said(both_ways([post(WORKS, PEER, NONE)], {"peer"})) == [
+    assert said(both_orders([post(WORKS, PEER, NONE)], {"peer"})) == [
         ("a", "works_for", "b"), ("a", "peer", "c"), ("b", "None", "c"),
         ("b", "None", "a"), ("c", "peer", "a"), ("c", "None", "b"),
     ]  # fmt: skip
     # Types of the ends turn with them.
-    assert both_ways([post(WORKS)], ())[0].relations[1].head.type == "ORG"
+    assert both_orders([post(WORKS)], ())[0].relations[1].head.type == "ORG"
 
 
 def test_what_is_given_both_ways_stays_as_it_is_given():
     back = Relation(B, A, "employs")
-    assert said(both_ways([post(WORKS, back)], ())) == [("a", "works_for", "b"), ("b", "employs", "a")]
+    assert said(both_orders([post(WORKS, back)], ())) == [("a", "works_for", "b"), ("b", "employs", "a")]
 
 
 def test_posts_without_gold_stay_and_keep_their_places():
     posts = [Post(1, "abc"), post(), post(NONE)]
-    assert [p.relations and len(p.relations) for p in both_ways(posts, ())] == [None, (), 2]
+    assert [p.relations and len(p.relations) for p in both_orders(posts, ())] == [None, (), 2]
 
 
 def test_the_order_tells_nothing_of_none():
     posts = [post(NONE), post(WORKS), post(Relation(C, A, "works_for"))]
     counts = Counter(
-        (r.type, r.head.start < r.tail.start) for p in both_ways(posts, ()) for r in p.relations or ()
+        (r.type, r.head.start < r.tail.start) for p in both_orders(posts, ()) for r in p.relations or ()
     )
     assert counts["None", True] == counts["None", False] == 2
 
@@ -67,10 +67,10 @@ def test_the_real_files_give_it_away(shared):
 def test_classes_are_counted_as_they_are_learned() -> None:
     pytest.importorskip("torch")
     from twofold.config import Config, ModelConfig, RelationsConfig
-    from twofold.training.relations import Relations
+    from twofold.training.relations import RelationTask
 
     posts = [post(WORKS, PEER, NONE)]
     for orders, expected in (("given", [1, 1, 1]), ("both", [3, 2, 1])):
         options = RelationsConfig("untyped", "", argument_order=orders, symmetric=("peer",))
-        task = Relations(Config(model=ModelConfig(relations=options)), lambda line: None)
+        task = RelationTask(Config(model=ModelConfig(relations=options)), lambda line: None)
         assert task.counts(posts, ["None", "peer", "works_for"]) == expected

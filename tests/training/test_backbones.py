@@ -29,7 +29,7 @@ from twofold.models.build import build_model  # noqa: E402
 from twofold.preprocessing.images import FeatureCache  # noqa: E402
 from twofold.preprocessing.word_pieces import Pieces  # noqa: E402
 from twofold.training.examples import collate, make_examples  # noqa: E402
-from twofold.training.picture_features import FeatureMaker  # noqa: E402
+from twofold.training.picture_features import PictureFeatureExtractor  # noqa: E402
 from twofold.training.run import train  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -122,7 +122,7 @@ def _network(config: Config, extractor: twofold.Extractor, posts: list, folder: 
     network.load_state_dict(load_file(f"{folder / 'model'}.training/weights.safetensors"))
     merge_adapters(network.text)
     cache = FeatureCache(folder / "new", image.fingerprint)
-    maker = FeatureMaker(image, cache, torch.device("cpu"), silent, config.model.max_crops)
+    maker = PictureFeatureExtractor(image, cache, torch.device("cpu"), silent, config.model.max_crops)
     return network, maker.features(posts, SOURCES)
 
 

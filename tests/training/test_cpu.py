@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 from torch import nn  # noqa: E402
 
 from twofold.encoders.text import load_text_encoder  # noqa: E402
-from twofold.training.cpu import ByteDropout, quickened  # noqa: E402
+from twofold.training.cpu import ByteDropout, cpu_optimised  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -64,7 +64,7 @@ def test_an_encoder_says_the_same_within_and_is_afterwards_what_it_was(encoder: 
     mask = torch.ones_like(ids)
     mask[1, 4:] = 0
     before, parts = text(ids, mask), [type(module) for module in text.modules()]
-    with quickened(text, CPU):
+    with cpu_optimised(text, CPU):
         assert torch.allclose(text(ids, mask)[mask.bool()], before[mask.bool()], atol=1e-5)
         assert not any(type(module) is nn.Dropout for module in text.modules())
         assert text.backbone.config._attn_implementation == "eager"
@@ -78,5 +78,5 @@ def test_an_encoder_says_the_same_within_and_is_afterwards_what_it_was(encoder: 
 
 def test_a_gpu_is_left_alone(encoder: Path) -> None:
     text = load_text_encoder(str(encoder))
-    with quickened(text, torch.device("cuda")):
+    with cpu_optimised(text, torch.device("cuda")):
         assert any(type(module) is nn.Dropout for module in text.modules())

@@ -17,8 +17,8 @@ from twofold.posts import Post, Region  # noqa: E402
 from twofold.preprocessing.word_pieces import Pieces  # noqa: E402
 from twofold.training.dev_scores import span_f1  # noqa: E402
 from twofold.training.examples import Example, collate, make_examples  # noqa: E402
-from twofold.training.frozen_text import with_text_states  # noqa: E402
-from twofold.training.loop import Material  # noqa: E402
+from twofold.training.frozen_text import with_precomputed_text  # noqa: E402
+from twofold.training.loop import TrainingData  # noqa: E402
 
 LABELS = ["O", "B-LOC", "I-LOC"]
 SIGN = Region((0, 0, 1, 1), "welcome to rome", kind="text")
@@ -37,12 +37,12 @@ def made(config: Config) -> tuple:
     model = build_model(config.model, LABELS, text, None).eval()
     pieces = Pieces(text.tokenizer, 48, 4, text.pad_id)
     examples = make_examples(POSTS, [{}] * len(POSTS), pieces, LABELS)
-    material = Material(examples, {"dev": examples[:2]}, {}, span_f1)
+    material = TrainingData(examples, {"dev": examples[:2]}, {}, span_f1)
     return model, material
 
 
-def frozen(model: object, material: Material, sources: tuple[str, ...] = ("alt_text",)) -> Material:
-    return with_text_states(material, model.text, sources, torch.device("cpu"), lambda line: None)
+def frozen(model: object, material: TrainingData, sources: tuple[str, ...] = ("alt_text",)) -> TrainingData:
+    return with_precomputed_text(material, model.text, sources, torch.device("cpu"), lambda line: None)
 
 
 def same(one: list[Example], other: list[Example], made: tuple, tables: dict) -> None:
@@ -90,7 +90,7 @@ def test_equal_rows_of_pieces_are_encoded_once(made: tuple, monkeypatch: pytest.
 def test_only_sources_of_the_model_are_kept_and_others_stay(made: tuple) -> None:
     model, material = made
     before = [e._replace(aligned={"neighbours": [0] * len(e.targets)}) for e in material.train]
-    known = frozen(model, Material(before, {}, {"neighbours": "table"}, span_f1))  # type: ignore[arg-type]
+    known = frozen(model, TrainingData(before, {}, {"neighbours": "table"}, span_f1))  # type: ignore[arg-type]
     assert set(known.tables) == {"neighbours", WORDS, "alt_text"}
     assert all(not e.texts and "neighbours" in e.aligned for e in known.train)
     everything = frozen(model, material, ("alt_text", "ocr"))
@@ -107,6 +107,6 @@ def test_the_mode_of_the_encoder_is_left_as_it_was(made: tuple) -> None:
 def test_progress_is_told(made: tuple, tmp_path: Path) -> None:
     model, material = made
     lines: list[str] = []
-    with_text_states(material, model.text, (), torch.device("cpu"), lines.append)
+    with_precomputed_text(material, model.text, (), torch.device("cpu"), lines.append)
     count = len({tuple(e.window.ids) for e in material.train})
     assert lines[-1] == f"texts encoded: {count} of {count}"

@@ -15,7 +15,7 @@ from twofold.encoders.image import ImageEncoder, load_image_encoder  # noqa: E40
 from twofold.errors import ConfigError  # noqa: E402
 from twofold.posts import Post, Region  # noqa: E402
 from twofold.preprocessing.images import FeatureCache, PictureSettings  # noqa: E402
-from twofold.training.picture_features import FeatureMaker  # noqa: E402
+from twofold.training.picture_features import PictureFeatureExtractor  # noqa: E402
 
 
 class Means(ImageEncoder):
@@ -46,7 +46,7 @@ def test_each_picture_once_and_unreadable_ones_named(tmp_path: Path) -> None:
         Post("5", "", image=tmp_path / "c.png"), Post("6", "", image=tmp_path / "gone.png"),
     ]  # fmt: skip
     encoder, cache = Means(), FeatureCache(tmp_path / "cache", "means")
-    maker = FeatureMaker(encoder, cache, torch.device("cpu"), lambda line: None)
+    maker = PictureFeatureExtractor(encoder, cache, torch.device("cpu"), lambda line: None)
     found = maker.features(posts, ["picture", "whole", "alt_text"])
     assert encoder.calls == 2
     assert list(found.tables) == ["picture", "whole"]
@@ -80,7 +80,7 @@ def test_crops_are_cut_encoded_and_pooled_once_for_the_same_boxes(tmp_path: Path
         Post("5", "", image=tmp_path / "gone.png", regions=(light,)),
     ]
     encoder, cache = Means(), FeatureCache(tmp_path / "cache", "means")
-    maker = FeatureMaker(encoder, cache, torch.device("cpu"), lambda line: None)
+    maker = PictureFeatureExtractor(encoder, cache, torch.device("cpu"), lambda line: None)
     found = maker.features(posts, ["crops"])
     assert encoder.calls == 1 + 2 + 1 + 4
     rows = [row.get("crops", -1) for row in found.rows]
@@ -93,14 +93,18 @@ def test_crops_are_cut_encoded_and_pooled_once_for_the_same_boxes(tmp_path: Path
     white, black = 1.0, -127 / 128
     for row, expected in ((rows[0], [black, white]), (rows[2], [white]), (rows[3], [white, black] * 2)):
         np.testing.assert_allclose(table.states[row, : len(expected), 0], expected, atol=2e-2)
-    again = FeatureMaker(encoder, cache, torch.device("cpu"), lambda line: None).features(posts, ["crops"])
+    again = PictureFeatureExtractor(encoder, cache, torch.device("cpu"), lambda line: None).features(
+        posts, ["crops"]
+    )
     assert encoder.calls == 8
     np.testing.assert_array_equal(again.tables["crops"].states, table.states)
 
 
 def test_blank_pictures_have_states_for_every_source_that_looks(tmp_path: Path) -> None:
-    maker = FeatureMaker(Means(), FeatureCache(tmp_path, "means"), torch.device("cpu"), lambda line: None, 4)
-    blanks = maker.blanks(["picture", "whole", "crops", "alt_text"])
+    maker = PictureFeatureExtractor(
+        Means(), FeatureCache(tmp_path, "means"), torch.device("cpu"), lambda line: None, 4
+    )
+    blanks = maker.blank_features(["picture", "whole", "crops", "alt_text"])
     shapes = {name: tuple(states.shape) for name, states in blanks.items()}
     assert shapes == {"picture": (57, 2, 3), "whole": (57, 1, 3), "crops": (57, 4, 3)}
     assert (blanks["picture"].diff(dim=1).abs() < 1e-3).all()  # both halves of one colour are alike

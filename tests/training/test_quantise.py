@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 pytest.importorskip("torch")
 
-from twofold.training.quantise import compress
+from twofold.training.quantise import quantise_graph
 
 SIZE = 512
 
@@ -52,7 +52,7 @@ def run(path: Path, ids: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
 
 def test_a_third_of_the_size_and_nearly_the_same(graph: Path, tmp_path: Path) -> None:
     small = tmp_path / "small.onnx"
-    compress(graph, small)
+    quantise_graph(graph, small)
     assert small.stat().st_size < graph.stat().st_size / 2.5
     ids = np.random.default_rng(1).integers(0, 200, (2, 3))
     full, eight = run(graph, ids), run(small, ids)
@@ -61,7 +61,7 @@ def test_a_third_of_the_size_and_nearly_the_same(graph: Path, tmp_path: Path) ->
 
 def test_a_row_does_not_depend_on_the_others(graph: Path, tmp_path: Path) -> None:
     small = tmp_path / "small.onnx"
-    compress(graph, small)
+    quantise_graph(graph, small)
     ids = np.random.default_rng(2).integers(0, 200, (4, 3))
     rows = SIZE * 3 // (SIZE // 2)
     together, alone = run(small, ids), run(small, ids[1:2])
@@ -70,5 +70,5 @@ def test_a_row_does_not_depend_on_the_others(graph: Path, tmp_path: Path) -> Non
 
 def test_may_replace_its_source(graph: Path) -> None:
     before = graph.stat().st_size
-    compress(graph, graph)
+    quantise_graph(graph, graph)
     assert graph.stat().st_size < before

@@ -31,7 +31,7 @@ from twofold.preprocessing.word_pieces import Pieces
 from twofold.training import run
 from twofold.training.examples import collate
 from twofold.training.gold_pairs import gold_pairs
-from twofold.training.relations import Relations, argument_types, pair_examples
+from twofold.training.relations import RelationTask, argument_types, pair_examples
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns of its own internals
 
@@ -125,7 +125,7 @@ def test_mnre_lines_become_examples_also_reversed_and_overlapping(encoder: Path,
         encoding="utf-8",
     )
     posts = [post for post in open_corpus(tmp_path / "mnre.txt") if isinstance(post, Post)]
-    task = Relations(Config(model=ModelConfig(relations=RelationsConfig("untyped", ""))), silent)
+    task = RelationTask(Config(model=ModelConfig(relations=RelationsConfig("untyped", ""))), silent)
     labels = task.labels(posts)
     assert labels == ["None", "/org/org/alternate_names", member]
     assert task.counts(posts, labels) == [1, 1, 2]
@@ -165,23 +165,23 @@ def test_types_between_which_relations_were_seen() -> None:
 
 def test_types_are_the_taggers(config: Config) -> None:
     posts = [post for post in open_corpus(Path(config.data.dev[0])) if isinstance(post, Post)]
-    typed = Relations(config, silent).prepare(posts)
+    typed = RelationTask(config, silent).prepare_posts(posts)
     types = [(r.head.type, r.tail.type) for post in typed for r in post.relations or ()]
     assert types == [("PER", "LOC" if "paris" in post.text else "ORG") for post in posts]
 
 
 def test_typed_markers_want_a_tagger(config: Config) -> None:
     with pytest.raises(ConfigError, match="no tagger"):
-        Relations(with_options(config, tagger=""), silent)
+        RelationTask(with_options(config, tagger=""), silent)
     with pytest.raises(ConfigError, match="typed, untyped, plain"):
-        Relations(with_options(config, markers="round"), silent)
+        RelationTask(with_options(config, markers="round"), silent)
 
 
 def test_pairs_without_any_relation_are_nothing_to_learn(config: Config) -> None:
     none = Post(1, "a b", relations=(Relation(Entity(0, 1, "a", ""), Entity(2, 3, "b", ""), "None"),))
     for posts in ([none], [Post(1, "a", relations=())]):
         with pytest.raises(DataError, match="pairs in relations"):
-            Relations(config, silent).labels(posts)
+            RelationTask(config, silent).labels(posts)
 
 
 def test_posts_without_relations_are_no_training_data(config: Config, corpus: Path, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: Path) -> N
     text = load_text_encoder(config.model.text_encoder)
     model = build_model(config.model, folder.config.labels, text, None).eval()
     model.load_state_dict(load_file(done.parent / "model.training" / "weights.safetensors"))
-    posts = Relations(config, silent).prepare(
+    posts = RelationTask(config, silent).prepare_posts(
         [post for post in open_corpus(Path(config.data.dev[0])) if isinstance(post, Post)][:5]
     )
     assert folder.config.relation is not None
@@ -260,7 +260,9 @@ def test_every_fusion_trains_a_step(
 ) -> None:
     """The classes are learned from the pair: the first epoch already lowers the loss of the second."""
     trained: list[object] = []
-    monkeypatch.setattr(run, "publish_model", lambda model, *rest: trained.append(model))
+    monkeypatch.setattr(
+        run, "publish_model", lambda trained_model, *rest: trained.append(trained_model.model)
+    )
     model = dataclasses.replace(config.model, fusion=fusion)
     training = dataclasses.replace(config.training, epochs=2)
     run.train(dataclasses.replace(config, model=model, training=training), tmp_path / "model", silent)
@@ -274,7 +276,7 @@ def test_every_fusion_trains_a_step(
 
 def test_real_files_give_an_example_a_line(shared: Path, encoder: Path) -> None:
     posts = [p for p in open_corpus(shared / "data" / "mnre" / "mnre_val.txt") if isinstance(p, Post)]
-    task = Relations(Config(model=ModelConfig(relations=RelationsConfig("untyped", ""))), silent)
+    task = RelationTask(Config(model=ModelConfig(relations=RelationsConfig("untyped", ""))), silent)
     labels = task.labels(posts)
     assert len(labels) in (22, 23)  # with None; dev need not hold every one
     text = load_text_encoder(str(encoder))

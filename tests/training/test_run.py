@@ -141,7 +141,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(config: Config, tmp_path:
     assert not (tmp_path / "cut").exists()
     lines: list[str] = []
     cut = train(config, tmp_path / "cut", lines.append)
-    assert any("going on after epoch" in line for line in lines)
+    assert any("resuming after epoch" in line for line in lines)
     one, other = (load_file(f"{x}.training/weights.safetensors") for x in (whole, cut))
     assert all(torch.equal(one[name], other[name]) for name in one)
     for file in ("text.onnx", "fusion.onnx", "decoder.safetensors"):

@@ -26,7 +26,7 @@ from twofold.preprocessing.semantic_augmentation import FILES, augmentation  # n
 from twofold.preprocessing.word_pieces import Pieces  # noqa: E402
 from twofold.training.examples import collate, make_examples  # noqa: E402
 from twofold.training.export import export_fusion  # noqa: E402
-from twofold.training.loop import Material  # noqa: E402
+from twofold.training.loop import TrainingData  # noqa: E402
 from twofold.training.run import train  # noqa: E402
 from twofold.training.semantic_augmentation import (  # noqa: E402
     encoder_vectors,
@@ -196,7 +196,7 @@ def test_exported_graphs_agree_with_the_network(
     ]
     pieces = Pieces(text.tokenizer, 48, 4, text.pad_id)
     examples = make_examples(posts, [{}] * 3, pieces, extractor.folder.config.labels)
-    material = with_neighbours(Material(examples, {}, {}, None), neighbours)
+    material = with_neighbours(TrainingData(examples, {}, {}, None), neighbours)
     assert any(-1 in e.aligned["neighbours"] for e in material.train)
     with torch.no_grad():
         fused = model(collate(material.train, material.tables, text.pad_id))

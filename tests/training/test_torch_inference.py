@@ -18,7 +18,7 @@ from twofold.models.build import build_model  # noqa: E402
 from twofold.posts import Post  # noqa: E402
 from twofold.preprocessing.segmentation import segment_post  # noqa: E402
 from twofold.training.examples import collate  # noqa: E402
-from twofold.training.torch_inference import Tagger, set_dropout  # noqa: E402
+from twofold.training.torch_inference import TorchTagger, set_dropout  # noqa: E402
 
 LABELS = ["O", "B-PER", "I-PER"]
 POSTS = [
@@ -31,13 +31,13 @@ POSTS = [
 
 
 @pytest.fixture
-def tagger(config: Config) -> Tagger:
+def tagger(config: Config) -> TorchTagger:
     torch.manual_seed(0)
     text = load_text_encoder(config.model.text_encoder)
     text.token_masking = 0.5
     model = build_model(config.model, LABELS, text, None)
     nn.init.normal_(model.fusion.delta_heads["alt_text"].weight)
-    return Tagger(config, model, None)
+    return TorchTagger(config, model, None)
 
 
 def emissions(fused: FusionOutput) -> dict[str, torch.Tensor]:
@@ -48,9 +48,9 @@ def silent(line: str) -> None:
     pass
 
 
-def test_without_dropout_it_is_the_model_in_use(tagger: Tagger) -> None:
+def test_without_dropout_it_is_the_model_in_use(tagger: TorchTagger) -> None:
     prepared = tagger.prepare(POSTS, silent)
-    found = tagger.read(prepared, emissions)["emissions"]
+    found = tagger.predict(prepared, emissions)["emissions"]
     assert [len(x) for x in found] == [len(segment_post(post)) for post in POSTS]
     assert sum(example.post == 3 for example in prepared.examples) > 1
     with torch.no_grad():
@@ -60,21 +60,21 @@ def test_without_dropout_it_is_the_model_in_use(tagger: Tagger) -> None:
     np.testing.assert_allclose(found[2], expected[1, : len(found[2])], atol=1e-5)
 
 
-def test_a_pass_with_dropout_is_its_seed_s_and_no_other_s(tagger: Tagger) -> None:
+def test_a_pass_with_dropout_is_its_seed_s_and_no_other_s(tagger: TorchTagger) -> None:
     prepared = tagger.prepare(POSTS, silent)
     state = torch.get_rng_state()
     first, again, other = (
-        tagger.read(prepared, emissions, dropout=seed)["emissions"] for seed in (1, 1, 2)
+        tagger.predict(prepared, emissions, dropout=seed)["emissions"] for seed in (1, 1, 2)
     )  # fmt: skip
     assert torch.equal(torch.get_rng_state(), state)  # nobody else's chance is touched
     for a, b, c in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(a, b)
         assert not len(a) or np.abs(a - c).max() > 1e-3  # in the last batches too
-    plain = tagger.read(prepared, emissions)["emissions"]
-    np.testing.assert_allclose(plain[0], tagger.read(prepared, emissions)["emissions"][0])
+    plain = tagger.predict(prepared, emissions)["emissions"]
+    np.testing.assert_allclose(plain[0], tagger.predict(prepared, emissions)["emissions"][0])
 
 
-def test_dropout_is_all_that_is_on(tagger: Tagger) -> None:
+def test_dropout_is_all_that_is_on(tagger: TorchTagger) -> None:
     """With every dropout at 0 nothing else is drawn: no hidden piece, no source or text left out."""
     for part in tagger.model.modules():
         if isinstance(part, nn.Dropout):
@@ -83,12 +83,12 @@ def test_dropout_is_all_that_is_on(tagger: Tagger) -> None:
     fusion = tagger.model.fusion
     fusion.settings = dataclasses.replace(fusion.settings, text_dropout=0.9)
     prepared = tagger.prepare(POSTS, silent)
-    plain, dropped = (tagger.read(prepared, emissions, dropout=x)["emissions"] for x in (None, 1))
+    plain, dropped = (tagger.predict(prepared, emissions, dropout=x)["emissions"] for x in (None, 1))
     for a, b in zip(plain, dropped, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_the_switch_turns_every_dropout_on_and_off(tagger: Tagger) -> None:
+def test_the_switch_turns_every_dropout_on_and_off(tagger: TorchTagger) -> None:
     model = tagger.model
     for on in (True, False):
         set_dropout(model, on)
@@ -101,7 +101,7 @@ def test_the_switch_turns_every_dropout_on_and_off(tagger: Tagger) -> None:
         assert model.text.backbone.training == on
 
 
-def test_the_mean_of_many_passes_is_their_expectation(tagger: Tagger) -> None:
+def test_the_mean_of_many_passes_is_their_expectation(tagger: TorchTagger) -> None:
     """Only the fusion's dropout is on, and δ is linear in what it drops: the mean pass is the plain one."""
     model = tagger.model
     for part in model.modules():
@@ -114,8 +114,8 @@ def test_the_mean_of_many_passes_is_their_expectation(tagger: Tagger) -> None:
         assert fused.evidence is not None
         return {"delta": fused.evidence[:, 0, 0]}  # δ of the text, linear in the dropped states
 
-    plain = np.stack(tagger.read(prepared, reading)["delta"])
-    drawn = np.stack([np.stack(tagger.read(prepared, reading, dropout=i)["delta"]) for i in range(4)])
+    plain = np.stack(tagger.predict(prepared, reading)["delta"])
+    drawn = np.stack([np.stack(tagger.predict(prepared, reading, dropout=i)["delta"]) for i in range(4)])
     assert drawn.std() > 0
     error = drawn.std((0, 1)) / np.sqrt(4 * 400)
     assert (np.abs(drawn.mean((0, 1)) - plain[0]) < 5 * error + 1e-6).all()

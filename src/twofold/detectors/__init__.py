@@ -1,1 +1,1 @@
-"""Finders of regions in pictures, for preparing data: too heavy for a model folder, so run beforehand."""
+"""Detectors of regions in pictures, run on data beforehand: they are too large for a model folder."""

@@ -1,7 +1,7 @@
 """The COCO detector that comes inside an ordinary package: SSD-MobileNet-v2, run by OpenCV.
 
-80 kinds of everyday things, no names of people or places. The package's own code is not imported: only its
-files are read (they are a TensorFlow graph, which holds numbers and operations, no code of ours).
+80 classes of everyday objects, no names of people or places. The package's own code is not imported: only its
+files are read (a TensorFlow graph, which holds numbers and operations).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class CocoDetector:
     """The packaged detector.
 
     Args:
-        threshold: regions less sure than this are left out; None for 0.4.
+        threshold: regions with a lower score are left out; None for 0.4.
 
     Raises:
         MissingExtraError: OpenCV or the package with the graph is not installed.
@@ -52,7 +52,7 @@ class CocoDetector:
         self.name = f"coco ssd-mobilenet-v2 {self.threshold}"
         self._net = _network()
 
-    def find(self, pictures: Sequence[Image]) -> list[list[Region]]:
+    def detect(self, pictures: Sequence[Image]) -> list[list[Region]]:
         """Regions of each picture."""
         return [self._found(picture) for picture in pictures]
 

@@ -14,18 +14,18 @@ _SMALLEST = 10.0**-_DIGITS
 
 
 class Detector(Protocol):
-    """Finds regions.
+    """Detects regions.
 
     Attributes:
-        name: says all that its findings depend on; findings of another name are not taken for its own.
-        kind: of the regions it finds.
+        name: identifies everything that the result depends on; cached results of another name are not used.
+        kind: of its regions.
     """
 
     name: str
     kind: RegionKind
 
-    def find(self, pictures: Sequence[Image]) -> list[list[Region]]:
-        """Regions of each picture (RGB, upright), the surest first."""
+    def detect(self, pictures: Sequence[Image]) -> list[list[Region]]:
+        """Regions of each picture (RGB, upright), by descending score."""
 
 
 def region_of(
@@ -34,9 +34,11 @@ def region_of(
     """A region from a box in pixels; None where nothing of the box lies in the picture.
 
     Args:
-        box: left, top, right, bottom; may stand out of the picture.
+        box: left, top, right, bottom; may exceed the picture.
         size: width and height of the picture.
-        label: as in `Region`. score: as in `Region`. kind: as in `Region`.
+        label: as in `Region`.
+        score: as in `Region`.
+        kind: as in `Region`.
     """
     width, height = size
     x0, x1 = (round(min(max(x / width, 0.0), 1.0), _DIGITS) for x in (box[0], box[2]))

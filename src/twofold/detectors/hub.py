@@ -1,8 +1,8 @@
-"""Detectors from the hub: of known classes (DETR and its kin), or of any phrases (Grounding DINO, OWL-ViT).
+"""Detectors from the hub: of known classes (DETR and similar models), or of any phrases (Grounding DINO,
+OWL-ViT).
 
-They run in PyTorch, on a GPU where there is one. A phrase detector finds what it is asked for, so its
-regions say where a phrase is best seen and not that anything of the kind is there; MMIB asks for the types
-of entities.
+They run in PyTorch, on a GPU where there is one. A phrase detector returns the region that matches a phrase
+best, whether or not the picture shows anything of the kind; MMIB uses the types of entities as phrases.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from twofold.errors import ConfigError
 from twofold.posts import Region, RegionKind
 
 PHRASES = ("person", "location", "organization", "miscellaneous")
-"""What a phrase detector looks for unless told otherwise: the entity types in words, as MMIB's crops."""
+"""Phrases to detect by default: the entity types in words, as MMIB's crops."""
 
 _NOTHING = ("", "N/A")
 """Labels of classes that a model has a number for and no name."""
@@ -38,8 +38,9 @@ class ClassDetector:
 
     Args:
         name: of the model.
-        model: of `transformers`. processor: its image processor.
-        threshold: regions less sure than this are left out; None for 0.5.
+        model: of `transformers`.
+        processor: its image processor.
+        threshold: regions with a lower score are left out; None for 0.5.
         device: where it runs.
     """
 
@@ -53,7 +54,7 @@ class ClassDetector:
         self._model, self._processor, self._device = model.to(device).eval(), processor, device
 
     @torch.inference_mode()
-    def find(self, pictures: Sequence[Image]) -> list[list[Region]]:
+    def detect(self, pictures: Sequence[Image]) -> list[list[Region]]:
         """Regions of each picture."""
         inputs = self._processor(images=list(pictures), return_tensors="pt").to(self._device)
         found = self._processor.post_process_object_detection(
@@ -65,13 +66,14 @@ class ClassDetector:
 
 
 class PhraseDetector:
-    """A detector of whatever it is asked for.
+    """A detector of given phrases.
 
     Args:
         name: of the model.
-        model: of `transformers`. processor: its processor of texts and pictures.
-        phrases: what to look for.
-        threshold: regions less sure than this are left out; None for the model's usual one.
+        model: of `transformers`.
+        processor: its processor of texts and pictures.
+        phrases: what to detect.
+        threshold: regions with a lower score are left out; None for the model's usual one.
         device: where it runs.
     """
 
@@ -91,7 +93,7 @@ class PhraseDetector:
         self._model, self._processor, self._device = model.to(device).eval(), processor, device
 
     @torch.inference_mode()
-    def find(self, pictures: Sequence[Image]) -> list[list[Region]]:
+    def detect(self, pictures: Sequence[Image]) -> list[list[Region]]:
         """Regions of each picture."""
         asked = [self.phrases] * len(pictures)
         inputs = self._processor(images=list(pictures), text=asked, return_tensors="pt", padding=True)
@@ -107,7 +109,7 @@ class PhraseDetector:
 
 
 def phrase_of(label: str, phrases: Sequence[str]) -> str:
-    """The phrase that was meant: some models tell the words that fit, not the phrase; "" for none."""
+    """The phrase that was meant: some models return the words that match, not the phrase; "" for none."""
     words = _words(label)
     shared = {phrase: len(words & _words(phrase)) + (phrase == label) for phrase in phrases}
     best = max(phrases, key=shared.__getitem__)
@@ -141,8 +143,8 @@ def load_hub_detector(
 
     Args:
         name: a local folder, or a model's name on the hub.
-        phrases: what a phrase detector looks for; () for `PHRASES`.
-        threshold: regions less sure than this are left out; None for the detector's own.
+        phrases: what a phrase detector detects; () for `PHRASES`.
+        threshold: regions with a lower score are left out; None for the detector's own.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         packaged: what works without a hub, for messages.
 

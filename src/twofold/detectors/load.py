@@ -32,8 +32,8 @@ def load_detector(
 
     Args:
         name: ``coco``, ``ocr``, a local folder, or a model's name on the hub.
-        phrases: what a phrase detector looks for; others take none.
-        threshold: regions less sure than this are left out; None for the detector's own.
+        phrases: what a phrase detector detects; others take none.
+        threshold: regions with a lower score are left out; None for the detector's own.
         device: of a hub's detector: ``auto``, ``cpu``, ``cuda``, ``mps``.
 
     Raises:

@@ -19,7 +19,7 @@ class OcrDetector:
     """A reader of text in pictures.
 
     Args:
-        threshold: lines less sure than this are left out; None for 0.5.
+        threshold: lines with a lower score are left out; None for 0.5.
 
     Raises:
         MissingExtraError: RapidOCR is not installed.
@@ -42,7 +42,7 @@ class OcrDetector:
         self._engine: Any = RapidOCR()
         logging.getLogger("RapidOCR").setLevel(logging.ERROR)  # it sets its own when it is made
 
-    def find(self, pictures: Sequence[Image]) -> list[list[Region]]:
+    def detect(self, pictures: Sequence[Image]) -> list[list[Region]]:
         """Lines of text of each picture, in reading order."""
         return [self._read(picture) for picture in pictures]
 

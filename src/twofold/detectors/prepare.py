@@ -1,7 +1,7 @@
-"""From posts with pictures to the same posts with regions: resumable, each distinct picture looked at once.
+"""From posts with pictures to the same posts with regions: resumable, each distinct picture processed once.
 
-Findings are kept by the content of the picture in a file beside the result while the work lasts, so that a
-run that was killed goes on where it was. It knows detectors by their contract only.
+Regions are cached by the content of the picture in a file beside the result until the run ends, so that an
+interrupted run can be resumed. Detectors are used only through their interface.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from twofold.locks import lock_place
 from twofold.posts import Post, Region, Rejected
 from twofold.preprocessing.images import content_hash, read_thumbnail
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 LONGEST = 1333
 """Pixels of the longer side at which pictures are looked at, as DETR was trained."""
@@ -33,12 +33,12 @@ _AT_ONCE = 8
 
 
 @dataclass(slots=True)
-class Preparation:
-    """What became of it.
+class DetectionResult:
+    """What was done.
 
     Attributes:
         posts: posts written.
-        pictures: distinct pictures that were looked at, in this run or before.
+        pictures: distinct pictures processed, in this run or before.
         regions: regions of all posts, those of before included.
         unreadable: "post id: reason" of each picture that could not be read.
         rejected: records of the source that could not be read.
@@ -62,23 +62,23 @@ def prepare(
     items: Callable[[], Iterable[Post | Rejected]],
     detectors: Sequence[Detector],
     target: Path,
-    tell: Tell,
+    log: Log,
     *,
     most: int = 10,
     fresh: bool = False,
     inputs: Sequence[Path] = (),
-) -> Preparation:
+) -> DetectionResult:
     """Write posts with the regions of their pictures; the file appears whole at the end.
 
-    Regions of a kind that a detector finds are new; those of other kinds stay as they were.
+    Regions of the kinds of the detectors are replaced; those of other kinds are kept.
 
     Args:
-        items: gives the posts, twice.
-        detectors: what looks at the pictures.
+        items: returns the posts; called twice.
+        detectors: to run on the pictures.
         target: the JSON Lines file.
-        tell: gets a line of progress now and then.
+        log: called with a line of progress now and then.
         most: regions of a picture and detector at most, the first ones.
-        fresh: forget what a run that was cut off had found.
+        fresh: ignore the cache of an interrupted run.
         inputs: files that the posts are read from; none of them may be the target.
 
     Raises:
@@ -87,26 +87,26 @@ def prepare(
     """
     OutputFile(target, inputs).abandon()  # whether it can be written is known before the work
     with lock_place(target):
-        return _prepared(items, detectors, target, tell, most, fresh)
+        return _prepared(items, detectors, target, log, most, fresh)
 
 
 def _prepared(
     items: Callable[[], Iterable[Post | Rejected]],
     detectors: Sequence[Detector],
     target: Path,
-    tell: Tell,
+    log: Log,
     most: int,
     fresh: bool,
-) -> Preparation:
+) -> DetectionResult:
     names = [f"{detector.name} {most}" for detector in detectors]
-    findings = Findings(target.with_name(f"{target.name}.regions"), names, fresh)
-    result = Preparation()
-    keys = _look(items(), detectors, findings, most, tell, result)
+    cache = DetectionCache(target.with_name(f"{target.name}.regions"), names, fresh)
+    result = DetectionResult()
+    keys = _look(items(), detectors, cache, most, log, result)
     kinds = {detector.kind for detector in detectors}
 
     def found(numbered: tuple[int, Post]) -> Post:
         number, post = numbered
-        regions = findings.regions(keys[number])
+        regions = cache.regions(keys[number])
         if regions is None:
             return post
         kept = [region for region in post.regions or () if region.kind not in kinds]
@@ -115,35 +115,35 @@ def _prepared(
 
     posts = (item for item in items() if isinstance(item, Post))
     result.posts = convert(map(found, enumerate(posts)), target, "jsonl").written
-    result.pictures = len(findings)
-    findings.remove()
+    result.pictures = len(cache)
+    cache.remove()
     return result
 
 
 def _look(
     items: Iterable[Post | Rejected],
     detectors: Sequence[Detector],
-    findings: Findings,
+    cache: DetectionCache,
     most: int,
-    tell: Tell,
-    result: Preparation,
+    log: Log,
+    result: DetectionResult,
 ) -> list[str]:
     """Look at every picture that was not looked at; the key of each post's picture, "" for none."""
     keys: list[str] = []
     with ThreadPoolExecutor(2) as pool:
         for group in _groups(items, result):
-            read = list(pool.map(lambda post: _read(post, findings), group))
+            read = list(pool.map(lambda post: _read(post, cache), group))
             fresh = {key: picture for key, picture, _ in read if picture is not None}
             if fresh:
-                findings.add(_found(fresh, detectors, most))
+                cache.add(_found(fresh, detectors, most))
             for post, (key, _, trouble) in zip(group, read, strict=True):
                 keys.append("" if trouble else key)
                 result.unreadable += [f"{post.id}: {trouble}"] if trouble else []
-            tell(f"{len(keys)} posts, {len(findings)} pictures looked at")
+            log(f"{len(keys)} posts, {len(cache)} pictures looked at")
     return keys
 
 
-def _groups(items: Iterable[Post | Rejected], result: Preparation) -> Iterator[list[Post]]:
+def _groups(items: Iterable[Post | Rejected], result: DetectionResult) -> Iterator[list[Post]]:
     group: list[Post] = []
     for item in items:
         if isinstance(item, Rejected):
@@ -157,13 +157,13 @@ def _groups(items: Iterable[Post | Rejected], result: Preparation) -> Iterator[l
         yield group
 
 
-def _read(post: Post, findings: Findings) -> tuple[str, Image | None, str]:
+def _read(post: Post, cache: DetectionCache) -> tuple[str, Image | None, str]:
     """Key of the post's picture, the picture if it must be looked at, and what is wrong with it."""
     if post.image is None:
         return "", None, ""
     try:
         key = content_hash(post.image)
-        return key, None if key in findings else read_thumbnail(post.image, LONGEST), ""
+        return key, None if key in cache else read_thumbnail(post.image, LONGEST), ""
     except PictureError as error:
         return "", None, str(error)
 
@@ -173,18 +173,18 @@ def _found(
 ) -> dict[str, list[Region]]:
     found: dict[str, list[Region]] = {key: [] for key in pictures}
     for detector in detectors:
-        for key, regions in zip(pictures, detector.find(list(pictures.values())), strict=True):
+        for key, regions in zip(pictures, detector.detect(list(pictures.values())), strict=True):
             found[key] += regions[:most]
     return found
 
 
-class Findings:
+class DetectionCache:
     """Regions by content of picture, in a file that grows as they are found.
 
     Args:
-        path: the file; one that is there is gone on with, up to its last whole line.
-        names: of the detectors with all that their findings depend on.
-        fresh: begin anew.
+        path: the file; one that exists is continued, up to its last whole line.
+        names: of the detectors and options, with everything that the regions depend on.
+        fresh: start from scratch.
 
     Raises:
         DataError: the file there is of other detectors.
@@ -206,11 +206,11 @@ class Findings:
         return len(self._found)
 
     def regions(self, key: str) -> list[Region] | None:
-        """What was found in a picture; None where nobody looked."""
+        """Regions of a picture; None where it was not processed."""
         return self._found.get(key)
 
     def add(self, found: Mapping[str, Sequence[Region]]) -> None:
-        """Keep what was found."""
+        """Store regions of pictures."""
         with self._path.open("a", encoding="utf-8", newline="\n") as file:
             for key, regions in found.items():
                 record = {"picture": key, "regions": [region_record(region) for region in regions]}
@@ -218,7 +218,7 @@ class Findings:
         self._found.update({key: list(regions) for key, regions in found.items()})
 
     def remove(self) -> None:
-        """The work is done."""
+        """Delete the file, at the end of the run."""
         self._path.unlink(missing_ok=True)
 
     def _start(self, head: Mapping[str, Any]) -> None:

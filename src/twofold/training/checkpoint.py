@@ -1,7 +1,6 @@
-"""Checkpoints: everything a killed training needs to go on to the same weights.
+"""Checkpoints: everything that an interrupted training needs to resume.
 
-Written whole or not at all, after each epoch. Read with ``weights_only``: a checkpoint can carry
-numbers, not code.
+Written atomically after each epoch. Read with ``weights_only``: a checkpoint can hold numbers, not code.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Checkpoint:
 
     Args:
         path: the file.
-        identity: says which training it belongs to; another one's checkpoint is refused.
+        identity: of the training; a checkpoint of another training is refused.
     """
 
     def __init__(self, path: Path, identity: str) -> None:

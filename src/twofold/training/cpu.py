@@ -1,10 +1,10 @@
-"""What makes training on a CPU faster and leaves what is learned alone: cheaper chance, plain attention.
+"""Optimisations of training on a CPU that do not change what is learned: cheaper dropout, eager attention.
 
-PyTorch draws a dropout mask on a CPU number by number; here eight bytes come of one draw, and a chance is a
-whole number of 256ths (0.1 becomes 26/256). Attention over the short texts of posts is faster as plain
-products than by the fused kernels that long texts want. On a GPU both are left as they are.
+PyTorch draws a dropout mask on a CPU number by number; here one draw gives eight bytes, and a probability is
+a whole number of 256ths (0.1 becomes 26/256). For the short texts of posts eager attention is faster than
+fused kernels, which are made for long texts. On a GPU neither is used.
 
-Measured on the embedded encoder, 16 posts a step: docs/log.md. It does not know what the model is.
+Measured on the embedded encoder, 16 posts a step: docs/log.md. It works for any model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ByteDropout(nn.Dropout):
     """Dropout with a mask of random bytes.
 
     Args:
-        p: chance to be dropped, rounded to 256ths.
+        p: probability of zero, rounded to 256ths.
     """
 
     def __init__(self, p: float) -> None:
@@ -31,7 +31,7 @@ class ByteDropout(nn.Dropout):
         self.cut = min(255, round(256 * p))
 
     def forward(self, input: Tensor) -> Tensor:
-        """Drop parts of a tensor of any shape in training; the rest is scaled so that the mean stays."""
+        """Zero random elements of a tensor of any shape in training; the rest is scaled to keep the mean."""
         if not self.training or not self.cut:
             return input
         count = input.numel()
@@ -41,12 +41,12 @@ class ByteDropout(nn.Dropout):
 
 
 @contextmanager
-def quickened(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Train within; afterwards the model is made of the parts it was made of before."""
+def cpu_optimised(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Train inside; afterwards the model has its own modules again."""
     if device.type != "cpu":
         yield
         return
-    places = [
+    dropouts = [
         (parent, name, child)
         for parent in model.modules()
         for name, child in parent.named_children()
@@ -54,14 +54,14 @@ def quickened(model: nn.Module, device: torch.device) -> Iterator[None]:
     ]
     encoders = [module for module in model.modules() if isinstance(module, PreTrainedModel)]
     attention = [encoder.config._attn_implementation for encoder in encoders]
-    for parent, name, child in places:
+    for parent, name, child in dropouts:
         setattr(parent, name, ByteDropout(child.p).train(child.training))
     for encoder in encoders:
         encoder.set_attn_implementation("eager")
     try:
         yield
     finally:
-        for parent, name, child in places:
+        for parent, name, child in dropouts:
             setattr(parent, name, child.train(parent.training))
         for encoder, kind in zip(encoders, attention, strict=True):
             encoder.set_attn_implementation(kind)

@@ -1,4 +1,4 @@
-"""What a training reads: posts of its files, with everything lost on the way named."""
+"""The posts of the files of a training, and what could not be read of them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def read_corpora(files: Sequence[str], data: DataConfig, gold: str = "entities")
     """Read labelled files.
 
     Args:
-        files: paths. data: where pictures and alternative texts are.
-        gold: field of `Post` that labelled posts carry.
+        files: paths.
+        data: where pictures and alternative texts are.
+        gold: field of `Post` with the gold labels.
 
     Raises:
         DataError: a file is missing, holds no labelled post, or is named twice.

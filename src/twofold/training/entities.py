@@ -24,31 +24,32 @@ from twofold.posts import Post
 from twofold.preprocessing.word_pieces import Pieces
 from twofold.training.dev_scores import Score, span_f1
 from twofold.training.examples import Example, labels_of, make_examples, tag_words
-from twofold.training.loop import Tell
+from twofold.training.loop import Log
 from twofold.training.metrics import (
-    figures,
     open_uncalibrated,
-    temperature_alone,
-    trust_figures,
+    percentages,
+    temperature_only,
+    trust_metrics,
     write_calibration,
 )
-from twofold.training.task import Figures
+from twofold.training.task import Metrics
 
 
-class Entities:
+class EntityTask:
     """See `Task`.
 
     Args:
-        config: of the training. tell: gets lines of progress.
+        config: of the training.
+        log: called with lines of progress.
     """
 
     gold = "entities"
     score: Score = staticmethod(span_f1)
 
-    def __init__(self, config: Config, tell: Tell) -> None:
+    def __init__(self, config: Config, log: Log) -> None:
         pass  # a tagger has no options of its own
 
-    def prepare(self, posts: Sequence[Post]) -> list[Post]:
+    def prepare_posts(self, posts: Sequence[Post]) -> list[Post]:
         """See `Task`."""
         return list(posts)
 
@@ -57,10 +58,10 @@ class Entities:
         return labels_of(posts)
 
     def counts(self, posts: Sequence[Post], labels: Sequence[str]) -> list[int]:
-        """See `Task`; a CRF does not look at them."""
+        """See `Task`; a CRF does not use them."""
         return []
 
-    def equip(self, text: TextEncoder) -> None:
+    def prepare_encoder(self, text: TextEncoder) -> None:
         """See `Task`; nothing is needed."""
 
     def examples(
@@ -73,65 +74,65 @@ class Entities:
         """See `Task`."""
         return make_examples(posts, rows, pieces, labels)
 
-    def lessons(self, posts: Sequence[Post]) -> list[Post]:
-        """See `Task`; nothing beyond the gold."""
+    def training_instances(self, posts: Sequence[Post]) -> list[Post]:
+        """See `Task`; the posts themselves."""
         return list(posts)
 
     def describe(self, posts: Sequence[Post]) -> dict[str, Any]:
-        """See `Task`; the labels say it all."""
+        """See `Task`; none besides the labels."""
         return {}
 
     def write_head(self, head: Head, folder: Path) -> None:
         """Write ``decoder.safetensors``."""
         assert isinstance(head, CRF)
-        moves, start, end = (x.detach().cpu().contiguous().numpy() for x in head.potentials())
-        save_file({"transitions": moves, "start": start, "end": end}, folder / "decoder.safetensors")
+        transitions, start, end = (x.detach().cpu().contiguous().numpy() for x in head.potentials())
+        save_file({"transitions": transitions, "start": start, "end": end}, folder / "decoder.safetensors")
 
-    def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Figures:
+    def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Metrics:
         """See `Task`."""
         extractor = Extractor(open_uncalibrated(folder))
-        readings = {name: list(extractor.encode(posts)) for name, posts in dev.items()}
-        fitted = _fitted(extractor, readings)
+        encoded = {name: list(extractor.encode(posts)) for name, posts in dev.items()}
+        fitted = _fitted(extractor, encoded)
         write_calibration(folder, fitted)
-        scores = {name: score_readings(extractor, group) for name, group in readings.items()}
-        return {"dev": scores, **trust_figures(fitted)}
+        scores = {name: score_posts(extractor, group) for name, group in encoded.items()}
+        return {"dev": scores, **trust_metrics(fitted)}
 
-    def headlines(self, dev: Figures) -> Iterator[str]:
+    def headlines(self, dev: Metrics) -> Iterator[str]:
         """See `Task`."""
         for name, score in dev.items():
             yield f"dev {name}: lenient F1 {score['lenient']['all']['f1']:.2f}"
 
 
-def _fitted(extractor: Extractor, readings: Mapping[str, Sequence[EncodedPost]]) -> Fitted:
-    """Everything, or where dev is too small for halves a temperature on all of it; a training is not lost."""
+def _fitted(extractor: Extractor, encoded: Mapping[str, Sequence[EncodedPost]]) -> Fitted:
+    """Full calibration; or a temperature only, where dev is too small to be split."""
     try:
-        return fit_entities(extractor.tagger, readings)
+        return fit_entities(extractor.tagger, encoded)
     except DataError as error:
-        every = [reading for group in readings.values() for reading in group]
-        return temperature_alone(_fit(extractor, every), readings, error.what)
+        every = [post for group in encoded.values() for post in group]
+        return temperature_only(_fit(extractor, every), encoded, error.what)
 
 
-def _fit(extractor: Extractor, readings: Sequence[EncodedPost]) -> TemperatureFit | None:
-    emissions = [reading.emissions for reading in readings]
+def _fit(extractor: Extractor, encoded: Sequence[EncodedPost]) -> TemperatureFit | None:
+    emissions = [post.emissions for post in encoded]
     if not any(extractor.decoder.decode(emissions)):
         return None
-    return fit_on_spans(extractor.decoder, emissions, [_gold(extractor, reading) for reading in readings])
+    return fit_on_spans(extractor.decoder, emissions, [_gold(extractor, post) for post in encoded])
 
 
-def _gold(extractor: Extractor, reading: EncodedPost) -> list[TagSpan]:
+def _gold(extractor: Extractor, post: EncodedPost) -> list[TagSpan]:
     labels = extractor.folder.config.labels
-    tags = tag_words(reading.words, reading.post.entities or (), labels)
+    tags = tag_words(post.words, post.post.entities or (), labels)
     return extractor.decoder.spans_of(np.array(tags))
 
 
-def score_readings(extractor: Extractor, readings: Sequence[EncodedPost]) -> Figures:
+def score_posts(extractor: Extractor, encoded: Sequence[EncodedPost]) -> Metrics:
     """Lenient and strict scores, in per cent, overall (``all``) and by type."""
     counts = LenientAndStrictCounter()
-    for begin in range(0, len(readings), 256):
-        group = readings[begin : begin + 256]
-        for reading, extraction in zip(group, extractor.decode(group), strict=True):
+    for begin in range(0, len(encoded), 256):
+        group = encoded[begin : begin + 256]
+        for post, extraction in zip(group, extractor.decode(group), strict=True):
             found = [(e.start, e.end, e.type) for e in extraction.entities]
-            counts.add(_gold_spans(reading.post), found)
+            counts.add(_gold_spans(post.post), found)
     return {"lenient": _by_type(counts.lenient.scores()), "strict": _by_type(counts.strict.scores())}
 
 
@@ -140,4 +141,6 @@ def _gold_spans(post: Post) -> list[tuple[tuple[int, int, str], bool]]:
 
 
 def _by_type(scores: SpanScores) -> dict[str, dict[str, float]]:
-    return {"all": figures(scores.overall)} | {kind: figures(row) for kind, row in scores.types.items()}
+    return {"all": percentages(scores.overall)} | {
+        kind: percentages(row) for kind, row in scores.types.items()
+    }

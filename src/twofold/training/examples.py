@@ -1,7 +1,7 @@
 """From posts to batches.
 
-A post longer than a window gives several examples. Gold spans are tagged over the model's own words;
-a word belongs to a span that covers any of it, and spans whose borders fall inside a word are counted.
+A post longer than a window gives several examples. Gold spans become tags of the words of our segmentation; a
+word belongs to a span that covers any part of it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ class Example(NamedTuple):
     """One window of one post.
 
     Attributes:
-        post: number of the post. window: its pieces.
+        post: number of the post.
+        window: its pieces.
         targets: gold tag of each word of the window, or gold class of each slot.
-        slots: words that make up each slot; None for a slot a word.
-        texts: pieces of each source that the text encoder reads; a source the post lacks is not named.
-        rows: row in its table of each source that comes as states; likewise.
-        aligned: for sources with a state a word, the row of each word of the window, −1 for none.
+        slots: words in each slot; None for one slot a word.
+        texts: pieces of each modality that the text encoder encodes; one that the post lacks is not named.
+        rows: row in its table of each modality with precomputed features; likewise.
+        aligned: for modalities with one state a word, the row of each word of the window, −1 for none.
     """
 
     post: int
@@ -43,8 +44,8 @@ class Example(NamedTuple):
     aligned: Mapping[str, list[int]] = {}
 
 
-class Table(NamedTuple):
-    """States of one source for many posts.
+class FeatureTable(NamedTuple):
+    """Precomputed features of one modality for many posts.
 
     Attributes:
         states: (P, N, V) float16.
@@ -60,12 +61,12 @@ class Features:
     """Features of distinct pictures.
 
     Attributes:
-        tables: of each source that the picture encoder reads, by name.
-        rows: for each post, its row in each of these tables; a source it lacks is not named.
+        tables: of each modality that the picture encoder encodes, by name.
+        rows: for each post, its row in each of these tables; a modality that it lacks is not named.
         unreadable: "post id: reason" of each picture that could not be read.
     """
 
-    tables: Mapping[str, Table]
+    tables: Mapping[str, FeatureTable]
     rows: list[Mapping[str, int]]
     unreadable: list[str]
 
@@ -77,7 +78,7 @@ def labels_of(posts: Sequence[Post]) -> list[str]:
 
 
 def tag_words(words: Sequence[Span], entities: Sequence[Entity], labels: Sequence[str]) -> list[int]:
-    """Gold tags of words; types the labels do not know stay ``O``."""
+    """Gold tags of words; an entity of an unknown type is ``O``."""
     number = {label: i for i, label in enumerate(labels)}
     tags = [0] * len(words)
     for entity in entities:
@@ -89,8 +90,8 @@ def tag_words(words: Sequence[Span], entities: Sequence[Entity], labels: Sequenc
     return tags
 
 
-def text_sources(post: Post, pieces: Pieces) -> dict[str, list[int]]:
-    """Pieces of each source of a post that the text encoder reads."""
+def text_modalities(post: Post, pieces: Pieces) -> dict[str, list[int]]:
+    """Pieces of each modality of a post that the text encoder encodes."""
     found = {name: read(post) for name, read in TEXTS.items()}
     return {name: pieces.plain(text) for name, text in found.items() if text}
 
@@ -103,7 +104,7 @@ def make_examples(
     for number, post in enumerate(posts):
         words = segment_post(post)
         tags = tag_words(words, post.entities or (), labels)
-        texts = text_sources(post, pieces)
+        texts = text_modalities(post, pieces)
         for window in pieces.windows(post.text, words):
             tagged = tags[window.lo : window.hi]
             examples.append(Example(number, window, tagged, texts=texts, rows=rows[number]))
@@ -123,23 +124,23 @@ def batches(examples: Sequence[Example], size: int, seed: int, epoch: int) -> It
         yield [examples[i] for i in groups[group]]
 
 
-def collate(examples: Sequence[Example], tables: Mapping[str, Table], pad_id: int) -> Batch:
+def collate(examples: Sequence[Example], tables: Mapping[str, FeatureTable], pad_id: int) -> Batch:
     """Tensors of a batch; see `Batch`.
 
     Args:
         examples: posts of the batch.
-        tables: states of each source that comes as states, by name.
+        tables: features of each modality that is encoded beforehand, by name.
         pad_id: piece that fills short rows.
     """
     ids, mask = _padded([e.window.ids for e in examples], pad_id)
     first, words = _padded([e.window.first for e in examples], 0)
-    forms, _ = _padded([e.window.shapes for e in examples], 0)
+    case, _ = _padded([e.window.shapes for e in examples], 0)
     targets, real = _padded([e.targets for e in examples], 0)
     names = sorted({name for e in examples for name in e.texts})
     texts = {name: _padded([e.texts.get(name, []) for e in examples], pad_id) for name in names}
-    arrays = {name: _states(examples, name, table) for name, table in tables.items()}
+    states = {name: _states(examples, name, table) for name, table in tables.items()}
     slots = _slots(examples)
-    return Batch(ids, mask, first, forms, words.bool(), targets, real.bool(), slots, texts, arrays)
+    return Batch(ids, mask, first, case, words.bool(), targets, real.bool(), slots, texts, states)
 
 
 def _padded(rows: Sequence[list[int]], value: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -150,15 +151,15 @@ def _padded(rows: Sequence[list[int]], value: int) -> tuple[torch.Tensor, torch.
 def _slots(examples: Sequence[Example]) -> torch.Tensor | None:
     if examples[0].slots is None:
         return None
-    places = [e.slots or [] for e in examples]
-    filled = np.zeros((len(places), max(map(len, places)), len(places[0][0])), np.int64)
-    for row, slots in zip(filled, places, strict=True):
+    rows = [e.slots or [] for e in examples]
+    filled = np.zeros((len(rows), max(map(len, rows)), len(rows[0][0])), np.int64)
+    for row, slots in zip(filled, rows, strict=True):
         row[: len(slots)] = slots
     return torch.from_numpy(filled)
 
 
-def _states(examples: Sequence[Example], name: str, table: Table) -> ModalityStates:
-    """States of one source for a batch: of each post, or of each word."""
+def _states(examples: Sequence[Example], name: str, table: FeatureTable) -> ModalityStates:
+    """States of one modality for a batch: of each post, or of each word."""
     if any(name in e.aligned for e in examples):
         rows, real = pad([e.aligned.get(name, []) for e in examples], -1)  # (B, W)
         states = table.states[np.maximum(rows, 0), 0].astype(np.float32)  # (B, W, V)

@@ -1,7 +1,7 @@
 """From a trained model to the graphs of a model folder, in full precision or 8-bit.
 
-Three graphs: text (also read for alt texts), picture, fusion. Two encoders apart let posts without a
-picture skip the picture's cost and let features be cached.
+Three graphs: text (also read for alt texts), picture, fusion. With separate encoders posts without a picture
+need no picture encoder, and features can be cached.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Axes = dict[int, object]
 
 
 class _FusionGraph(nn.Module):
-    """The part behind the encoders with flat inputs and outputs.
+    """The part after the encoders with flat inputs and outputs.
 
-    Inputs: words (B, W, D), shapes (B, W), word_mask (B, W), then (B, N, V) and (B, N) a source.
+    Inputs: words (B, W, D), shapes (B, W), word_mask (B, W), then (B, N, V) and (B, N) a modality.
     """
 
     def __init__(self, model: MultimodalModel) -> None:
@@ -43,11 +43,11 @@ class _FusionGraph(nn.Module):
     def _fuse(
         self, words: Tensor, shapes: Tensor, mask: Tensor, flat: Sequence[Tensor], slots: Tensor | None
     ) -> tuple[Tensor, ...]:
-        sources = {n: ModalityStates(flat[2 * i], flat[2 * i + 1]) for i, n in enumerate(self.names)}
-        out = self.model.fuse(words, shapes, mask, sources, slots)
-        if out.evidence is None or out.pooled is None or out.share is None:
-            return (out.emissions,)
-        return out.emissions, out.evidence, out.pooled, out.share
+        modalities = {n: ModalityStates(flat[2 * i], flat[2 * i + 1]) for i, n in enumerate(self.names)}
+        output = self.model.fuse(words, shapes, mask, modalities, slots)
+        if output.evidence is None or output.pooled is None or output.share is None:
+            return (output.emissions,)
+        return output.emissions, output.evidence, output.pooled, output.share
 
 
 class _SlotGraph(_FusionGraph):
@@ -74,14 +74,14 @@ def export_image(encoder: ImageEncoder, path: Path) -> None:
     _export(encoder, (pixels,), ["pixels"], ["regions"], ({0: Dim("pictures")},), path)
 
 
-def export_fusion(model: MultimodalModel, widths: Sequence[int], path: Path, places: int = 1) -> None:
+def export_fusion(model: MultimodalModel, widths: Sequence[int], path: Path, slot_size: int = 1) -> None:
     """Write fusion.onnx; inputs and outputs as in `_FusionGraph`, or `_SlotGraph` for P above 1.
 
     Args:
         model: a tagger or a relation classifier.
-        widths: V of each source besides the text.
+        widths: V of each modality besides the text.
         path: where to.
-        places: P, words that make up a slot.
+        slot_size: P, words in a slot.
     """
     posts, words = Dim("posts"), Dim("words")
     mask = torch.ones(2, 6, dtype=torch.bool)
@@ -89,9 +89,9 @@ def export_fusion(model: MultimodalModel, widths: Sequence[int], path: Path, pla
     names = ["words", "shapes", "word_mask"]
     axes: list[Axes] = [{0: posts, 1: words}] * 3
     graph: _FusionGraph = _FusionGraph(model)
-    if places > 1:
+    if slot_size > 1:
         graph = _SlotGraph(model)
-        inputs.append(torch.arange(2 * places).remainder(6).view(2, 1, places))
+        inputs.append(torch.arange(2 * slot_size).remainder(6).view(2, 1, slot_size))
         names.append("slots")
         axes.append({0: posts})
     for n, (name, width) in enumerate(zip(model.fusion.modalities[1:], widths, strict=True)):
@@ -113,10 +113,10 @@ def _export(
     path: Path,
 ) -> None:
     module = module.eval()
-    for name in ("torch.onnx", "onnxscript", "onnx_ir"):  # they tell of every node they look at
+    for name in ("torch.onnx", "onnxscript", "onnx_ir"):  # they log every node
         logging.getLogger(name).setLevel(logging.ERROR)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
             module,
             inputs,
@@ -129,14 +129,14 @@ def _export(
         )
     assert program is not None
     program.save(str(path), external_data=False)
-    forget_origin(path)
+    strip_exporter_metadata(path)
 
 
-def forget_origin(path: Path) -> None:
-    """Take the exporter's notes out of a graph: source lines of the code that made it, and where they lay.
+def strip_exporter_metadata(path: Path) -> None:
+    """Remove the metadata of the exporter from a graph: source lines and paths of the code that exported it.
 
-    They are of no use and the maker's own business, and with them graphs with the same weights would
-    differ, so that two models could not share one.
+    They are not needed, reveal paths, and make graphs with the same weights differ, so that two models could
+    not share one.
     """
     model = onnx.load(path)
     graph = model.graph

@@ -17,7 +17,7 @@ from twofold.posts import Post
 from twofold.preprocessing.entity_markers import Argument, word_span
 from twofold.preprocessing.segmentation import Span
 
-_TOGETHER = 256  # posts read at once
+_GROUP = 256  # posts at a time
 
 
 def gold_pairs(post: Post, words: Sequence[Span]) -> Iterator[Pair | None]:
@@ -33,7 +33,7 @@ def gold_pairs(post: Post, words: Sequence[Span]) -> Iterator[Pair | None]:
 def with_types(posts: Iterable[Post], provider: EntityProvider, batch_size: int = 32) -> Iterator[Post]:
     """The posts with arguments of the types that ``provider`` predicts, whatever types they had."""
     stream = iter(posts)
-    while group := list(islice(stream, _TOGETHER)):
+    while group := list(islice(stream, _GROUP)):
         _, ends = provider.gold_pairs(group, batch_size)
         for post, pairs in zip(group, ends, strict=True):
             relations = [

@@ -1,7 +1,7 @@
-"""The training loop: epochs of steps, a dev score after each, the best weights kept.
+"""The training loop: epochs of steps, dev scores after each epoch, the best weights kept.
 
-It sums and steps; what a loss is made of is the model's business. Killed at any moment, it goes on
-from the last finished epoch to the same weights (same machine, same number of threads).
+The loss is the model's. Killed at any moment, a training resumes after the last finished epoch and ends with
+the same weights (same machine, same number of threads).
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from safetensors.torch import load_file, save_file
 from twofold.config import TrainingConfig
 from twofold.models.multimodal import Batch, MultimodalModel
 from twofold.training.checkpoint import Checkpoint, writing
-from twofold.training.cpu import quickened
+from twofold.training.cpu import cpu_optimised
 from twofold.training.dev_scores import Score
-from twofold.training.examples import Example, Table, batches, collate
+from twofold.training.examples import Example, FeatureTable, batches, collate
 from twofold.training.learning_curve import Row, draw_curve, write_log
 from twofold.training.optimiser import Average, make_optimiser, make_schedule, trainable
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
+"""Called with a line of progress."""
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingData:
     """Examples to train on and to score.
 
     Attributes:
         train: training examples.
         dev: examples of each dev file by its name.
-        tables: states of each source that comes as states, by name.
-        score: figure of merit, in per cent, of a model on examples.
+        tables: features of each modality that is encoded beforehand, by name.
+        score: metric, in per cent, of a model on examples.
     """
 
     train: Sequence[Example]
     dev: Mapping[str, Sequence[Example]]
-    tables: Mapping[str, Table]
+    tables: Mapping[str, FeatureTable]
     score: Score
 
 
@@ -63,31 +64,31 @@ def mixed_precision(config: TrainingConfig, device: torch.device) -> bool:
 
 
 class Trainer:
-    """A training that can be killed and gone on with.
+    """A training that can be interrupted and resumed.
 
     Args:
         model: trained in place.
-        material: what on.
-        config: how.
+        data: examples and features.
+        config: how it is trained.
         folder: for log, curve, checkpoint and best weights.
         identity: says which training a checkpoint belongs to.
-        tell: gets a line of progress now and then.
+        log: called with a line of progress now and then.
     """
 
     def __init__(
         self,
         model: MultimodalModel,
-        material: Material,
+        data: TrainingData,
         config: TrainingConfig,
         folder: Path,
         identity: str,
-        tell: Tell,
+        log: Log,
     ) -> None:
         self.device = choose_device(config)
-        self.model, self.material, self.config = model.to(self.device), material, config
+        self.model, self.data, self.config = model.to(self.device), data, config
         model.text.token_masking = config.token_masking
-        self.folder, self.tell = folder, tell
-        self.steps = -(-len(material.train) // config.batch_size)
+        self.folder, self.log = folder, log
+        self.steps = -(-len(data.train) // config.batch_size)
         self.optimiser = make_optimiser(model, config)
         self.schedule = make_schedule(self.optimiser, self.steps * config.epochs, config.warmup_ratio)
         self.average = Average(model, config.ema_decay)
@@ -105,21 +106,21 @@ class Trainer:
         progress = self.checkpoint.load(self.model, self.average, self.optimiser, self.schedule)
         if progress:
             self.rows = progress["rows"]
-            self.tell(f"going on after epoch {len(self.rows)}")
-        with quickened(self.model, self.device):
-            while len(self.rows) < self.config.epochs and not self._enough():
+            self.log(f"resuming after epoch {len(self.rows)}")
+        with cpu_optimised(self.model, self.device):
+            while len(self.rows) < self.config.epochs and not self._should_stop():
                 self._epoch(len(self.rows))
         self.model.load_state_dict(load_file(self.best))
         self.model.eval()
         return self.rows
 
-    def _enough(self) -> bool:
+    def _should_stop(self) -> bool:
         scores = [row["score"] for row in self.rows]
         patience = self.config.patience
         return patience > 0 and len(scores) - 1 - int(np.argmax(scores)) >= patience if scores else False
 
     def _epoch(self, epoch: int) -> None:
-        begin, worked = time.perf_counter(), time.process_time()
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         loss = self._train(epoch)
         self.average.swap(self.model)
         dev = self._score()
@@ -130,18 +131,18 @@ class Trainer:
         self.average.swap(self.model)
         seconds = round(time.perf_counter() - begin, 1)
         row = {"epoch": epoch + 1, "loss": loss, "dev": dev, "score": score, "seconds": seconds}
-        self.rows.append(row | {"processor_seconds": round(time.process_time() - worked, 3)})
+        self.rows.append(row | {"processor_seconds": round(time.process_time() - cpu_begin, 3)})
         self.checkpoint.save(self.model, self.average, self.optimiser, self.schedule, {"rows": self.rows})
         write_log(self.rows, self.folder / "log.jsonl")
         draw_curve(self.rows, self.folder / "curve.png")
         scores = "  ".join(f"{name} {value:.2f}" for name, value in dev.items())
-        self.tell(f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.3f}  dev F1 {scores}  {seconds} s")
+        self.log(f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.3f}  dev F1 {scores}  {seconds} s")
 
     def _score(self) -> dict[str, float]:
-        """Dev scores, in the precision of training: they choose an epoch and are reported nowhere else."""
-        material = self.material
+        """Dev scores, in the precision of training."""
+        data = self.data
         with self._mixed():
-            return {name: material.score(self.model, x, material.tables) for name, x in material.dev.items()}
+            return {name: data.score(self.model, x, data.tables) for name, x in data.dev.items()}
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return {name: x.detach().cpu().contiguous() for name, x in self.model.state_dict().items()}
@@ -150,20 +151,20 @@ class Trainer:
         """One pass over the training examples; the mean loss."""
         self.model.train()
         total, begin = 0.0, time.perf_counter()
-        groups = batches(self.material.train, self.config.batch_size, self.config.seed, epoch)
+        groups = batches(self.data.train, self.config.batch_size, self.config.seed, epoch)
         for step, group in enumerate(groups, 1):
-            batch = collate(group, self.material.tables, self.model.text.pad_id).to(self.device)
+            batch = collate(group, self.data.tables, self.model.text.pad_id).to(self.device)
             total += self.step(batch)
             if step % 50 == 0:
                 left = (time.perf_counter() - begin) / step * (self.steps - step)
-                self.tell(f"epoch {epoch + 1} step {step}/{self.steps}  {left:.0f} s left in this epoch")
+                self.log(f"epoch {epoch + 1} step {step}/{self.steps}  {left:.0f} s left in this epoch")
         return total / self.steps
 
     def step(self, batch: Batch) -> float:
-        """Learn from one batch; its loss."""
+        """One optimiser step on a batch; its loss."""
         with self._mixed():
-            fused = self.model(batch)
-        loss = self.model.loss(fused, batch)
+            output = self.model(batch)
+        loss = self.model.loss(output, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trainable(self.model), self.config.max_grad_norm)

@@ -1,4 +1,4 @@
-"""Writing what was measured: calibration, figures in per cent, JSON files of a model folder."""
+"""Calibration and scores as a model folder records them, scores in per cent."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ def write_calibration(folder: Path, fitted: Fitted) -> None:
     seal(folder)
 
 
-def temperature_alone(fit: TemperatureFit | None, files: Iterable[str], why: str) -> Fitted:
+def temperature_only(fit: TemperatureFit | None, files: Iterable[str], why: str) -> Fitted:
     """A calibration with a temperature only.
 
     Args:
-        fit: None where nothing was predicted that one could be fitted on; it is 1 then.
+        fit: None where the model predicts nothing to fit it on; the temperature is 1 then.
         files: it was fitted on.
-        why: there are no thresholds and no sets.
+        why: reason why there are no thresholds and no prediction sets.
     """
     facts = {"method": "temperature", "fitted_on": list(files), "note": why}
     if fit is None:
         return Fitted(Calibration(1.0), facts)
-    figures = {name: value for name, value in asdict(fit).items() if name != "temperature"}
-    return Fitted(Calibration(fit.temperature), facts | figures)
+    metrics = {name: value for name, value in asdict(fit).items() if name != "temperature"}
+    return Fitted(Calibration(fit.temperature), facts | metrics)
 
 
-def trust_figures(fitted: Fitted) -> dict[str, Any]:
-    """What a task's figures tell of a calibration: ``trust``, and its main figures as ``calibration``."""
-    told = dict(fitted.facts)
+def trust_metrics(fitted: Fitted) -> dict[str, Any]:
+    """Metrics of a calibration: all of it as ``trust``, the main ones as ``calibration``."""
+    facts = dict(fitted.facts)
     if fitted.measured is not None:
-        told |= _main(fitted.measured)
-    main = {name: told[name] for name in _MAIN if name in told}
+        facts |= _main(fitted.measured)
+    main = {name: facts[name] for name in _MAIN if name in facts}
     temperature = {"temperature": fitted.calibration.temperature}
     return {"trust": trust_record(fitted), "calibration": temperature | main}
 
@@ -69,7 +69,7 @@ def _main(measured: Measured) -> dict[str, float]:
     }
 
 
-def figures(score: SpanScore) -> dict[str, float]:
-    """A score as a card tells it, in per cent."""
+def percentages(score: SpanScore) -> dict[str, float]:
+    """A score in per cent, with the number of gold spans or pairs."""
     values = {"precision": score.precision, "recall": score.recall, "f1": score.f1}
     return {name: round(100 * value, 2) for name, value in values.items()} | {"gold": score.gold}

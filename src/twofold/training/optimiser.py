@@ -14,7 +14,8 @@ from twofold.models.multimodal import MultimodalModel
 
 
 def make_optimiser(model: MultimodalModel, config: TrainingConfig) -> AdamW:
-    """AdamW with a rate of its own for encoder, head and CRF, and no decay on biases and norms."""
+    """AdamW with separate learning rates for encoder, head and CRF, and no weight decay on biases and
+    norms."""
     if config.encoder_lr == 0:
         model.text.requires_grad_(False)
     elif config.freeze_embeddings:
@@ -46,11 +47,11 @@ def make_schedule(optimiser: AdamW, steps: int, warmup: float) -> LambdaLR:
 
 
 class Average:
-    """Exponential running average of trainable weights, which generalises better than the last ones.
+    """Exponential moving average of the trainable weights.
 
     Args:
-        model: whose weights are followed.
-        decay: weight of the past at each step, reached gradually; 0 follows exactly.
+        model: whose weights are averaged.
+        decay: weight of the average at each step, reached gradually; 0 keeps the last weights.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -59,7 +60,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take one step's weights in."""
+        """Update with the weights after a step."""
         self.steps += 1
         decay = min(self.decay, self.steps / (self.steps + 6))
         current = dict(model.named_parameters())

@@ -1,7 +1,7 @@
 """Features of pictures, computed once: the backbone is frozen.
 
 The same picture under many names is encoded once (by content hash), and so are the same crops of it;
-all is kept on disk under the encoder's fingerprint. Unreadable pictures are named, never replaced.
+features are cached on disk under the encoder's fingerprint. Unreadable pictures are reported, never replaced.
 
 Shapes: P distinct pictures, R regions, V their width, C crops.
 """
@@ -25,13 +25,13 @@ from twofold.preprocessing.blank_pictures import BLANKS, blank
 from twofold.preprocessing.crops import CropEncoder, CropRequest
 from twofold.preprocessing.images import FeatureCache, content_hash, read_picture
 from twofold.preprocessing.modalities import VISUAL, crop_boxes, pooled
-from twofold.training.examples import Features, Table
+from twofold.training.examples import Features, FeatureTable
 
 Half = NDArray[np.float16]
 Key = str
 """Content hash of a picture."""
 
-_AT_ONCE = 64
+_BATCH_SIZE = 64
 
 
 def cache_folder() -> Path:
@@ -40,15 +40,15 @@ def cache_folder() -> Path:
     return Path(base) / "twofold" if base else Path.home() / ".cache" / "twofold"
 
 
-class FeatureMaker:
+class PictureFeatureExtractor:
     """A frozen picture encoder over the pictures of a training.
 
     Args:
         encoder: moved to the device.
         cache: where features are kept between runs.
         device: where the encoder runs.
-        tell: gets a line of progress now and then.
-        most_crops: crops of a picture at most.
+        log: called with a line of progress now and then.
+        max_crops: largest number of crops of a picture.
     """
 
     def __init__(
@@ -56,46 +56,46 @@ class FeatureMaker:
         encoder: ImageEncoder,
         cache: FeatureCache,
         device: torch.device,
-        tell: Callable[[str], None],
-        most_crops: int = 4,
+        log: Callable[[str], None],
+        max_crops: int = 4,
     ) -> None:
-        self.encoder, self.cache, self.device, self.tell = encoder.to(device), cache, device, tell
-        self.most_crops = most_crops
+        self.encoder, self.cache, self.device, self.log = encoder.to(device), cache, device, log
+        self.max_crops = max_crops
 
-    def features(self, posts: Sequence[Post], sources: Sequence[str]) -> Features:
+    def features(self, posts: Sequence[Post], modalities: Sequence[str]) -> Features:
         """Features of the pictures of all posts.
 
         Args:
             posts: whose pictures are read.
-            sources: those of the model; the ones that the picture encoder reads get a table each.
+            modalities: those of the model; each that the picture encoder encodes gets a table.
         """
         distinct: dict[Key, Image] = {}
         unreadable: list[str] = []
         keys = [_key(post, distinct, unreadable) for post in posts]
-        broken = self._encode_missing(distinct)  # in any case: it tells which pictures cannot be read
+        broken = self._encode_missing(distinct)  # in any case: it finds the pictures that cannot be read
         unreadable += [
             f"{post.id}: {broken[key]}" for post, key in zip(posts, keys, strict=True) if key in broken
         ]
         keys = [None if key in broken else key for key in keys]
-        tables: dict[str, Table] = {}
+        tables: dict[str, FeatureTable] = {}
         rows: list[dict[str, int]] = [{} for _ in posts]
-        for name in sources:
+        for name in modalities:
             if name in VISUAL:
-                tables[name], numbers = self._source(name, posts, keys)
+                tables[name], numbers = self._modality(name, posts, keys)
                 for row, number in zip(rows, numbers, strict=True):
                     row |= {name: number} if number >= 0 else {}
         return Features(tables, list(rows), unreadable)
 
-    def blanks(self, sources: Sequence[str]) -> dict[str, Tensor]:
-        """States (C, N, V) of C pictures of one colour each, for the sources that the encoder reads."""
+    def blank_features(self, modalities: Sequence[str]) -> dict[str, Tensor]:
+        """Features (C, N, V) of C pictures of one colour each, by modality."""
         posts = [Post(f"blank {colour}", "", image=blank(colour)) for colour in BLANKS]
-        tables = self.features(posts, sources).tables
+        tables = self.features(posts, modalities).tables
         return {name: torch.from_numpy(table.states.astype(np.float32)) for name, table in tables.items()}
 
-    def _source(
+    def _modality(
         self, name: str, posts: Sequence[Post], keys: Sequence[Key | None]
-    ) -> tuple[Table, list[int]]:
-        """Table of a source, and each post's row in it, −1 for none."""
+    ) -> tuple[FeatureTable, list[int]]:
+        """Table of a modality, and each post's row in it, −1 for none."""
         if name == "crops":
             return self._crops(posts, keys)
         number = {key: i for i, key in enumerate(dict.fromkeys(key for key in keys if key is not None))}
@@ -104,7 +104,7 @@ class FeatureMaker:
         for key, row in number.items():
             regions = self._cached(key)
             table[row] = pooled(regions) if name == "whole" else regions
-        return Table(table, np.full(len(table), elements)), [number[k] if k else -1 for k in keys]
+        return FeatureTable(table, np.full(len(table), elements)), [number[k] if k else -1 for k in keys]
 
     def _cached(self, key: Key) -> Half:
         regions = self.cache.get(key)
@@ -112,30 +112,30 @@ class FeatureMaker:
             raise DataError("features of a picture went away while they were read", where=key, do="try again")
         return regions
 
-    def _crops(self, posts: Sequence[Post], keys: Sequence[Key | None]) -> tuple[Table, list[int]]:
+    def _crops(self, posts: Sequence[Post], keys: Sequence[Key | None]) -> tuple[FeatureTable, list[int]]:
         jobs = [
-            CropRequest(key, post.image, crop_boxes(post, self.most_crops)) if key and post.image else None
+            CropRequest(key, post.image, crop_boxes(post, self.max_crops)) if key and post.image else None
             for post, key in zip(posts, keys, strict=True)
         ]
         crops: dict[str, Half] = {}
         encoder = CropEncoder(self._encoded, self.encoder.settings, self.encoder.width, self.cache)
         distinct = list({job.key: job for job in jobs if job}.values())
-        for begin in range(0, len(distinct), _AT_ONCE):
-            part = distinct[begin : begin + _AT_ONCE]
+        for begin in range(0, len(distinct), _BATCH_SIZE):
+            part = distinct[begin : begin + _BATCH_SIZE]
             for job, vectors in zip(part, encoder.encode(part), strict=True):
                 crops |= {job.key: vectors} if vectors is not None else {}
-            self.tell(f"pictures encoded: crops of {begin + len(part)} of {len(distinct)}")
+            self.log(f"pictures encoded: crops of {begin + len(part)} of {len(distinct)}")
         number = {key: i for i, key in enumerate(crops)}
         rows = [number.get(job.key, -1) if job else -1 for job in jobs]
         return _table(list(crops.values()), self.encoder.width), rows
 
     def _encode_missing(self, distinct: Mapping[Key, Image]) -> dict[Key, str]:
-        """See to it that every readable picture is in the cache; why the others are not readable."""
+        """Encode every picture that is not in the cache; reasons why some cannot be read."""
         missing = [key for key in distinct if self.cache.get(key) is None]
         broken: dict[Key, str] = {}
         with ThreadPoolExecutor(2) as pool:
-            for begin in range(0, len(missing), _AT_ONCE):
-                keys = missing[begin : begin + _AT_ONCE]
+            for begin in range(0, len(missing), _BATCH_SIZE):
+                keys = missing[begin : begin + _BATCH_SIZE]
                 good: dict[Key, NDArray[np.float32]] = {}
                 for key, read in zip(keys, pool.map(lambda k: self._pixels(distinct[k]), keys), strict=True):
                     if isinstance(read, str):
@@ -143,7 +143,7 @@ class FeatureMaker:
                     else:
                         good[key] = read
                 self._put(good)
-                self.tell(f"pictures encoded: {begin + len(keys)} of {len(missing)}")
+                self.log(f"pictures encoded: {begin + len(keys)} of {len(missing)}")
         return broken
 
     def _put(self, pixels: Mapping[Key, NDArray[np.float32]]) -> None:
@@ -167,17 +167,17 @@ class FeatureMaker:
 
 
 def no_features(posts: Sequence[Post]) -> Features:
-    """Features of a model that looks at no picture."""
+    """Features of a model without pictures."""
     return Features({}, [{} for _ in posts], [])
 
 
-def _table(rows: Sequence[Half], width: int) -> Table:
+def _table(rows: Sequence[Half], width: int) -> FeatureTable:
     """Rows (C, V) of different lengths in one table."""
     counts = np.array([len(row) for row in rows], np.int64)
     states = np.zeros((len(rows), int(counts.max(initial=1)), width), np.float16)
     for state, row in zip(states, rows, strict=True):
         state[: len(row)] = row
-    return Table(states, counts)
+    return FeatureTable(states, counts)
 
 
 def _key(post: Post, distinct: dict[Key, Image], unreadable: list[str]) -> Key | None:

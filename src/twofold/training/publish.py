@@ -1,7 +1,7 @@
-"""From a trained model to a model folder: export, calibrate, score through the one inference path, seal.
+"""From a trained model to a model folder: export, calibrate, evaluate at inference, write the manifest.
 
-The temperature is fitted and the figures of the card are measured on the files of the folder itself,
-as anyone will use them, not on the network in memory.
+Calibration and scores of the card come from the files of the folder itself, as users will run them, not from
+the network in memory.
 """
 
 from __future__ import annotations
@@ -26,23 +26,24 @@ from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
 from twofold.training.datasets import Corpus
 from twofold.training.export import export_fusion, export_image, export_text
 from twofold.training.learning_curve import Row
-from twofold.training.loop import Tell
-from twofold.training.quantise import compress
-from twofold.training.task import Figures, Task
+from twofold.training.loop import Log
+from twofold.training.quantise import quantise_graph
+from twofold.training.task import Metrics, Task
 
 GRAPHS = ("text.onnx", "picture.onnx", "fusion.onnx")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a card must tell of a training.
+class TrainingRecord:
+    """What the model card says about a training.
 
     Attributes:
         config: of the training.
-        train: training files. dev: files it was chosen on.
+        train: training files.
+        dev: files on which the epoch was chosen.
         unreadable: pictures that could not be read.
         rows: learning curve.
-        parameters: how many, ``total`` (the picture encoder's included) and ``trainable``.
+        parameters: numbers of parameters, ``total`` (the picture encoder's included) and ``trainable``.
     """
 
     config: Config
@@ -53,61 +54,70 @@ class Facts:
     parameters: Mapping[str, int]
 
 
-def publish_model(
-    model: MultimodalModel,
-    image: ImageEncoder | None,
-    neighbours: Neighbours | None,
-    task: Task,
-    facts: Facts,
-    out: Path,
-    work: Path,
-    tell: Tell,
-) -> None:
-    """Write the model folder ``out``; ``work`` holds log and curve, and gets the parts."""
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """What is exported.
+
+    Attributes:
+        model: the trained network, on the CPU.
+        image: picture encoder, where there is one.
+        neighbours: nearest neighbours of words, where the model uses them.
+        task: what was learned.
+    """
+
+    model: MultimodalModel
+    image: ImageEncoder | None
+    neighbours: Neighbours | None
+    task: Task
+
+
+def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work: Path, log: Log) -> None:
+    """Write the model folder ``out``; ``work`` holds log and curve, and temporary files."""
+    model, image, neighbours, task = trained.model, trained.image, trained.neighbours, trained.task
     part = work / "folder"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    train = [post for corpus in facts.train for post in corpus.posts]
-    dev = {corpus.name: corpus.posts for corpus in facts.dev}
-    looks = any(name in VISUAL for name in model.fusion.modalities)
+    train = [post for corpus in record.train for post in corpus.posts]
+    dev = {corpus.name: corpus.posts for corpus in record.dev}
+    uses_pictures = any(name in VISUAL for name in model.fusion.modalities)
     widths = modality_widths(model.text, image) | ({MODALITY: neighbours.width} if neighbours else {})
     others = [widths[name] for name in model.fusion.modalities[1:]]
-    _write_graphs(model, image if looks else None, others, part, TASKS[facts.config.model.task][0])
+    _write_graphs(model, image if uses_pictures else None, others, part, TASKS[record.config.model.task][0])
     if neighbours is not None:
         neighbours.save(part)
     model.text.tokenizer.save(str(part / "tokenizer.json"))
     task.write_head(model.head, part)
-    described = _folder_config(model, image if looks else None, facts.config) | task.describe(train)
+    described = _folder_config(model, image if uses_pictures else None, record.config) | task.describe(train)
     write_json(part / "config.json", described)
-    tell("exported; calibrating and scoring on dev")
-    in_full = task.measure(part, dev, train)
-    measured = in_full
-    if facts.config.model.weights == "8bit":
+    log("exported; calibrating and scoring on dev")
+    full_precision = task.measure(part, dev, train)
+    measured = full_precision
+    if record.config.model.weights == "8bit":
         for graph in GRAPHS:
             if (part / graph).exists():
-                compress(part / graph, part / graph)
+                quantise_graph(part / graph, part / graph)
         measured = task.measure(part, dev, train)
     for name in ("log.jsonl", "curve.png"):
         shutil.copyfile(work / name, part / name)
-    (part / "training.toml").write_text(to_toml(_without_paths(facts)), encoding="utf-8", newline="\n")
+    (part / "training.toml").write_text(to_toml(_without_paths(record)), encoding="utf-8", newline="\n")
     for file in part.iterdir():
         file.chmod(0o644)  # safetensors makes its files private
-    write_card(part, _card(facts, measured, in_full))
+    write_card(part, _card(record, measured, full_precision))
     seal(part)
     open_folder(part)
     publish(part, out)
     (work / "checkpoint.pt").unlink(missing_ok=True)
     for line in task.headlines(measured["dev"]):
-        tell(line)
+        log(line)
     if "note" in measured["trust"]:
-        tell(f"calibration: a temperature only, no thresholds and no sets: {measured['trust']['note']}")
+        log(f"calibration: a temperature only, no thresholds and no sets: {measured['trust']['note']}")
 
 
 def _write_graphs(
-    model: MultimodalModel, image: ImageEncoder | None, others: Sequence[int], part: Path, places: int
+    model: MultimodalModel, image: ImageEncoder | None, others: Sequence[int], part: Path, slot_size: int
 ) -> None:
     export_text(model.text, part / "text.onnx")
-    export_fusion(model, others, part / "fusion.onnx", places)
+    export_fusion(model, others, part / "fusion.onnx", slot_size)
     if image is not None:
         export_image(image, part / "picture.onnx")
 
@@ -137,24 +147,24 @@ def _folder_config(model: MultimodalModel, image: ImageEncoder | None, config: C
     }
 
 
-def _without_paths(facts: Facts) -> Config:
-    """The configuration with files by name only: where they lay is nobody else's business."""
-    data = facts.config.data
+def _without_paths(record: TrainingRecord) -> Config:
+    """The configuration with names of files instead of paths, which are private."""
+    data = record.config.data
     named = dataclasses.replace(
         data,
-        train=tuple(corpus.name for corpus in facts.train),
-        dev=tuple(corpus.name for corpus in facts.dev),
+        train=tuple(corpus.name for corpus in record.train),
+        dev=tuple(corpus.name for corpus in record.dev),
         images=Path(data.images).name,
         alt_text=Path(data.alt_text).name,
     )
-    options = facts.config.model.multigranular
+    options = record.config.model.multigranular
     options = dataclasses.replace(options, augmentation=Path(options.augmentation).name)
-    model = dataclasses.replace(facts.config.model, multigranular=options)
-    return dataclasses.replace(facts.config, data=named, model=model)
+    model = dataclasses.replace(record.config.model, multigranular=options)
+    return dataclasses.replace(record.config, data=named, model=model)
 
 
-def _card(facts: Facts, measured: Figures, in_full: Figures) -> dict[str, Any]:
-    def told(corpora: Sequence[Corpus]) -> list[Mapping[str, Any]]:
+def _card(record: TrainingRecord, measured: Metrics, full_precision: Metrics) -> dict[str, Any]:
+    def described_files(corpora: Sequence[Corpus]) -> list[Mapping[str, Any]]:
         return [
             {
                 "name": c.name,
@@ -169,20 +179,20 @@ def _card(facts: Facts, measured: Figures, in_full: Figures) -> dict[str, Any]:
         ]
 
     return {
-        "name": facts.config.model.name,
+        "name": record.config.model.name,
         "twofold": twofold.__version__,
-        "task": facts.config.model.task,
-        "fusion": facts.config.model.fusion,
-        "weights": facts.config.model.weights,
-        "seed": facts.config.training.seed,
-        "train": told(facts.train),
-        "dev": told(facts.dev),
-        "unreadable_pictures": len(facts.unreadable),
-        "parameters": dict(facts.parameters),
-        "epochs": len(facts.rows),
-        "chosen_epoch": max(facts.rows, key=lambda row: float(row["score"]))["epoch"],
+        "task": record.config.model.task,
+        "fusion": record.config.model.fusion,
+        "weights": record.config.model.weights,
+        "seed": record.config.training.seed,
+        "train": described_files(record.train),
+        "dev": described_files(record.dev),
+        "unreadable_pictures": len(record.unreadable),
+        "parameters": dict(record.parameters),
+        "epochs": len(record.rows),
+        "chosen_epoch": max(record.rows, key=lambda row: float(row["score"]))["epoch"],
         "scores": measured["dev"],
-        "scores_full_precision": in_full["dev"],
+        "scores_full_precision": full_precision["dev"],
         "calibration": measured["calibration"],
         "trust": measured["trust"],
     }

@@ -1,8 +1,8 @@
 """Smaller graphs: weights in 8 bits, arithmetic in full precision.
 
 Matrix products keep 8-bit weights in blocks with a scale each, look-up tables an 8-bit row with a
-scale each, convolutions half precision. Activations are never quantised: what is read from a post
-must not depend on the posts that happen to share its batch.
+scale each, convolutions half precision. Activations are never quantised: the result for a post must
+not depend on the other posts of its batch.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 BLOCK = 32
-"""Weights that share a scale; finer is more exact and a little larger."""
+"""Weights that share a scale; fewer are more exact and a little larger."""
 _LARGE = 50_000
 """Tensors with fewer numbers are left as they are."""
 
 
-def compress(source: Path, target: Path) -> None:
+def quantise_graph(source: Path, target: Path) -> None:
     """Write an 8-bit copy of a graph.
 
     Args:

@@ -1,7 +1,5 @@
-"""What a relation model would tell of gold pairs in use, where nobody says which end is the head.
-
-It does not know what is made of it.
-"""
+"""Relations that a model predicts for gold pairs as at inference, where the order of head and tail is
+unknown."""
 
 from __future__ import annotations
 
@@ -16,36 +14,37 @@ from twofold.inference.relation_extractor import EntityPair, PostEntities, Relat
 from twofold.posts import Entity, Post
 from twofold.preprocessing.segmentation import segment_post
 
-_TOGETHER = 256  # posts read at once
+_GROUP = 256  # posts at a time
 _BATCH = 32
 
 
-def told(reader: RelationClassifier, posts: Sequence[Post], typed: bool) -> Told:
-    """Relations told between the ends of gold pairs; lines of one post become one.
+def predict_gold_pairs(classifier: RelationClassifier, posts: Sequence[Post], typed: bool) -> Told:
+    """Predicted relations between the arguments of gold pairs; lines of one post become one post.
 
     Args:
-        reader: the model.
+        classifier: the model.
         posts: with gold relations.
-        typed: whether the types of their ends may be looked at. MNRE's own name the relation: then not.
+        typed: whether the model may use the types of the arguments; not those of MNRE, which name the
+            relation.
     """
     whole = list(merge_posts_of_one_text(posts))
-    extractor = RelationExtractor(reader)
+    extractor = RelationExtractor(classifier)
     predicted = [
         related.predictions
-        for group in groups(iter(whole), _TOGETHER)
+        for group in groups(iter(whole), _GROUP)
         for related in extractor.extract_pairs(
             [PostEntities(post, segment_post(post), ()) for post in group],
-            [list(_ends(post, typed)) for post in group],
+            [list(_pairs(post, typed)) for post in group],
             _BATCH,
         )
     ]
     return Told(whole, predicted)
 
 
-def _ends(post: Post, typed: bool) -> Iterator[EntityPair]:
+def _pairs(post: Post, typed: bool) -> Iterator[EntityPair]:
     for relation in post.relations or ():
-        yield _end(relation.head, typed), _end(relation.tail, typed)
+        yield _argument(relation.head, typed), _argument(relation.tail, typed)
 
 
-def _end(entity: Entity, typed: bool) -> Entity:
+def _argument(entity: Entity, typed: bool) -> Entity:
     return entity if typed else dataclasses.replace(entity, type="")

@@ -1,7 +1,7 @@
 """The task of relations in a training: a class for each marked pair of a post.
 
 Every gold relation is an example of its own, in the window of its pair with head and tail marked
-(`twofold.preprocessing.entity_markers`). The types that typed markers tell come from a tagger, in training as
+(`twofold.preprocessing.entity_markers`). The types of typed markers come from a tagger, in training as
 in use: MNRE gives types only to pairs that stand in a relation, in the relation's very name.
 """
 
@@ -41,66 +41,67 @@ from twofold.preprocessing.entity_markers import (
 from twofold.preprocessing.images import FeatureCache
 from twofold.preprocessing.segmentation import segment_post
 from twofold.preprocessing.word_pieces import Pieces
-from twofold.training.argument_order import ORDERS, both_ways
+from twofold.training.argument_order import ARGUMENT_ORDERS, both_orders
 from twofold.training.dev_scores import Score, class_f1
-from twofold.training.examples import Example, text_sources
+from twofold.training.examples import Example, text_modalities
 from twofold.training.gold_pairs import gold_pairs, with_types
-from twofold.training.loop import Tell
+from twofold.training.loop import Log
 from twofold.training.metrics import (
-    figures,
     open_uncalibrated,
-    temperature_alone,
-    trust_figures,
+    percentages,
+    temperature_only,
+    trust_metrics,
     write_calibration,
 )
 from twofold.training.picture_features import cache_folder
-from twofold.training.relation_predictions import told
-from twofold.training.task import Figures
+from twofold.training.relation_predictions import predict_gold_pairs
+from twofold.training.task import Metrics
 
 MARKERS: Mapping[str, Markers] = {
     "typed": TypedMarkers(),
     "untyped": UntypedMarkers(),
     "plain": PlainMarkers(),
 }
-"""What may be put round head and tail."""
+"""Marker tokens around head and tail, by name."""
 Floats = NDArray[np.float64]
 
 
-class Relations:
+class RelationTask:
     """See `Task`.
 
     Args:
-        config: of the training. tell: gets lines of progress.
+        config: of the training.
+        log: called with lines of progress.
 
     Raises:
-        ConfigError: markers that are not known, or typed ones without a tagger.
+        ConfigError: unknown markers, or typed ones without a tagger.
     """
 
     gold = "relations"
     score: Score = staticmethod(class_f1)
 
-    def __init__(self, config: Config, tell: Tell) -> None:
+    def __init__(self, config: Config, log: Log) -> None:
         self.options: RelationsConfig = config.model.relations
         self.markers = choose(MARKERS, self.options.markers, "markers")
-        self.orders = choose(ORDERS, self.options.argument_order, "argument_order")
-        self.tell = tell
-        self._own: dict[str, set[tuple[str, str]]] = {}
+        self.with_orders = choose(ARGUMENT_ORDERS, self.options.argument_order, "argument_order")
+        self.log = log
+        self._data_types: dict[str, set[tuple[str, str]]] = {}
         if self.options.markers == "typed" and not self.options.tagger:
             raise ConfigError(
-                "typed markers, but no tagger to tell the types",
+                "typed markers, but no tagger that predicts the types",
                 where="[model.relations]",
                 expected="a tagger, or untyped or plain markers",
             )
 
-    def prepare(self, posts: Sequence[Post]) -> list[Post]:
-        """The posts with the tagger's types of arguments; without a tagger as they are."""
+    def prepare_posts(self, posts: Sequence[Post]) -> list[Post]:
+        """The posts with argument types predicted by the tagger; without a tagger unchanged."""
         for relation in _relations(posts):
             if relation.head.type and relation.tail.type:
-                self._own.setdefault(relation.type, set()).add(_types(relation))
+                self._data_types.setdefault(relation.type, set()).add(_types(relation))
         name = self.options.tagger
         if not name:
             return list(posts)
-        self.tell(f"types of arguments from the tagger {name}")
+        self.log(f"types of arguments from the tagger {name}")
         folder = open_folder(default_folder() if name == DEFAULT_TAGGER else Path(name))
         cache = FeatureCache(cache_folder(), folder.picture_fingerprint)
         return list(with_types(posts, PredictedEntities(Tagger(folder, cache=cache))))
@@ -120,12 +121,12 @@ class Relations:
         return [NO_RELATION, *sorted(seen)]
 
     def counts(self, posts: Sequence[Post], labels: Sequence[str]) -> list[int]:
-        """How often each label is learned from: pairs in both orders count as they are read."""
-        seen = Counter(relation.type for relation in _relations(self.lessons(posts)))
+        """See `Task`; a pair that is learned in both orders counts twice."""
+        seen = Counter(relation.type for relation in _relations(self.training_instances(posts)))
         return [seen[label] for label in labels]
 
-    def equip(self, text: TextEncoder) -> None:
-        """Add the markers' own tokens."""
+    def prepare_encoder(self, text: TextEncoder) -> None:
+        """Add the marker tokens."""
         text.add_tokens(self.markers.tokens)
 
     def examples(
@@ -138,17 +139,17 @@ class Relations:
         """Examples of all relations; see `pair_examples`."""
         return pair_examples(posts, rows, PairPieces(pieces, self.markers), labels)
 
-    def lessons(self, posts: Sequence[Post]) -> list[Post]:
+    def training_instances(self, posts: Sequence[Post]) -> list[Post]:
         """The posts with the pairs to learn from; see `twofold.training.argument_order`."""
-        return self.orders(posts, self.options.symmetric)
+        return self.with_orders(posts, self.options.symmetric)
 
     def describe(self, posts: Sequence[Post]) -> dict[str, Any]:
-        """Markers, relations that hold both ways, and the types between which each relation was seen.
+        """Markers, symmetric relations, and the argument types of each relation.
 
-        The data's own types where it tells them (MNRE's names of relations do), else the tagger's, among
-        whose mistakes nearly every pair of types comes up.
+        Types are those of the data where it has them (MNRE's names of relations do), else those of the
+        tagger, whose errors produce nearly every pair of types.
         """
-        own = {name: [list(pair) for pair in sorted(pairs)] for name, pairs in self._own.items()}
+        own = {name: [list(pair) for pair in sorted(pairs)] for name, pairs in self._data_types.items()}
         types = argument_types(posts)
         return {
             "arguments": {name: own.get(name, types[name]) for name in types},
@@ -159,36 +160,44 @@ class Relations:
     def write_head(self, head: Head, folder: Path) -> None:
         """See `Task`; a softmax has nothing to write."""
 
-    def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Figures:
+    def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Metrics:
         """See `Task`."""
-        reader = RelationClassifier(open_uncalibrated(folder))
-        read = {name: _read(reader, posts) for name, posts in dev.items()}
-        fitted = self._fitted(reader, dev)
+        classifier = RelationClassifier(open_uncalibrated(folder))
+        scored = {name: _pair_scores(classifier, posts) for name, posts in dev.items()}
+        fitted = self._fitted(classifier, dev)
         write_calibration(folder, fitted)
         baselines = _baselines(train)
-        found = {name: _score(part, reader.labels, baselines) for name, part in read.items()}
+        found = {name: _score(part, classifier.labels, baselines) for name, part in scored.items()}
         for name, posts in dev.items():
-            both = _read(reader, both_ways(posts, self.options.symmetric))
-            found[name] = {**found[name], "model, pairs both ways": _model(both, reader.labels)}
-        return {"dev": found, **trust_figures(fitted)}
+            both = _pair_scores(classifier, both_orders(posts, self.options.symmetric))
+            found[name] = {**found[name], "model, pairs both ways": _model(both, classifier.labels)}
+        return {"dev": found, **trust_metrics(fitted)}
 
-    def _fitted(self, reader: RelationClassifier, dev: Mapping[str, Sequence[Post]]) -> Fitted:
-        """All, for relations as they are told in use; where dev is too small for halves, a temperature."""
-        groups = {name: told(reader, posts, typed=bool(self.options.tagger)) for name, posts in dev.items()}
+    def _fitted(self, classifier: RelationClassifier, dev: Mapping[str, Sequence[Post]]) -> Fitted:
+        """Full calibration, on relations extracted as at inference; or a temperature only, where dev is too
+        small."""
+        groups = {
+            name: predict_gold_pairs(classifier, posts, typed=bool(self.options.tagger))
+            for name, posts in dev.items()
+        }
         try:
-            return fit_relations(reader.labels, groups, symmetric=self.options.symmetric)
+            return fit_relations(classifier.labels, groups, symmetric=self.options.symmetric)
         except DataError as error:
-            return temperature_alone(self._fit(reader, dev), dev, error.what)
+            return temperature_only(self._fit(classifier, dev), dev, error.what)
 
-    def _fit(self, reader: RelationClassifier, dev: Mapping[str, Sequence[Post]]) -> TemperatureFit | None:
-        parts = [_read(reader, self.lessons(posts)) for posts in dev.values()]
-        known = [reader.labels.index(x) if x in reader.labels else -1 for part in parts for x in part.gold]
-        scores, none = np.concatenate([part.scores for part in parts]), reader.labels.index(NO_RELATION)
+    def _fit(
+        self, classifier: RelationClassifier, dev: Mapping[str, Sequence[Post]]
+    ) -> TemperatureFit | None:
+        parts = [_pair_scores(classifier, self.training_instances(posts)) for posts in dev.values()]
+        known = [
+            classifier.labels.index(x) if x in classifier.labels else -1 for part in parts for x in part.gold
+        ]
+        scores, none = np.concatenate([part.scores for part in parts]), classifier.labels.index(NO_RELATION)
         if (scores.argmax(1) == none).all():
             return None
         return fit_on_classes(scores, np.array(known), none)
 
-    def headlines(self, dev: Figures) -> Iterator[str]:
+    def headlines(self, dev: Metrics) -> Iterator[str]:
         """See `Task`."""
         for name, ways in dev.items():
             score, floor = ways["model"]["all"], ways["typed majority of relations"]["all"]
@@ -199,7 +208,7 @@ class Relations:
 
 
 def argument_types(posts: Sequence[Post]) -> dict[str, list[list[str]]]:
-    """Types (head, tail) between which each relation but ``None`` was seen."""
+    """Argument types (head, tail) of each relation but ``None``."""
     seen: dict[str, set[tuple[str, str]]] = {}
     for relation in _relations(posts):
         seen.setdefault(relation.type, set()).add((relation.head.type, relation.tail.type))
@@ -217,7 +226,7 @@ def pair_examples(
     examples = []
     for place, post in enumerate(posts):
         words = segment_post(post)
-        texts = text_sources(post, pieces.pieces)
+        texts = text_modalities(post, pieces.pieces)
         relations = zip(post.relations or (), gold_pairs(post, words), strict=True)
         usable = [(number.get(relation.type, -1), pair) for relation, pair in relations if pair]
         marked = pieces.windows(post.text, words, [pair for _, pair in usable])
@@ -234,11 +243,12 @@ def _relations(posts: Sequence[Post]) -> Iterator[Relation]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """Gold pairs of a file and what the network says of them.
+class _PairScores:
+    """Gold pairs of a file and their scores.
 
     Attributes:
-        gold: relation of each. types: of its head and tail.
+        gold: relation of each pair.
+        types: entity types of its head and tail.
         scores: (n, K) emissions.
     """
 
@@ -247,17 +257,17 @@ class _Read:
     scores: Floats
 
 
-def _read(reader: RelationClassifier, posts: Sequence[Post]) -> _Read:
+def _pair_scores(classifier: RelationClassifier, posts: Sequence[Post]) -> _PairScores:
     pairs = [list(gold_pairs(post, segment_post(post))) for post in posts]
     readable = [[pair for pair in row if pair] for row in pairs]
-    readings = [reading for row in reader.encode(posts, readable) for reading in row]
-    scores = np.full((sum(map(len, pairs)), len(reader.labels)), -np.inf)
-    scores[:, reader.labels.index(NO_RELATION)] = 0  # stays where a pair cannot be read
+    encoded = [pair for row in classifier.encode(posts, readable) for pair in row]
+    scores = np.full((sum(map(len, pairs)), len(classifier.labels)), -np.inf)
+    scores[:, classifier.labels.index(NO_RELATION)] = 0  # kept where a pair has no words
     at = np.flatnonzero([pair is not None for row in pairs for pair in row])
-    if readings:
-        scores[at] = np.stack([reading.emissions for reading in readings])
+    if encoded:
+        scores[at] = np.stack([pair.emissions for pair in encoded])
     relations = list(_relations(posts))
-    return _Read([r.type for r in relations], [_types(r) for r in relations], scores)
+    return _PairScores([r.type for r in relations], [_types(r) for r in relations], scores)
 
 
 def _types(relation: Relation) -> tuple[str, str]:
@@ -272,23 +282,27 @@ def _baselines(train: Sequence[Post]) -> dict[str, TypeMajorityBaseline]:
     }
 
 
-def _score(read: _Read, labels: Sequence[str], baselines: Mapping[str, TypeMajorityBaseline]) -> Figures:
-    """Figures of the model, and of the baselines beside it."""
-    beside = {
-        name: _figures(read.gold, [baseline.predict(types) for types in read.types])
+def _score(
+    scored: _PairScores, labels: Sequence[str], baselines: Mapping[str, TypeMajorityBaseline]
+) -> Metrics:
+    """Metrics of the model and of the baselines."""
+    of_baselines = {
+        name: _metrics(scored.gold, [baseline.predict(types) for types in scored.types])
         for name, baseline in baselines.items()
     }
-    return {"model": _model(read, labels)} | {name: {"all": rows["all"]} for name, rows in beside.items()}
+    return {"model": _model(scored, labels)} | {
+        name: {"all": rows["all"]} for name, rows in of_baselines.items()
+    }
 
 
-def _model(read: _Read, labels: Sequence[str]) -> dict[str, dict[str, float]]:
-    return _figures(read.gold, [labels[i] for i in read.scores.argmax(1)])
+def _model(scored: _PairScores, labels: Sequence[str]) -> dict[str, dict[str, float]]:
+    return _metrics(scored.gold, [labels[i] for i in scored.scores.argmax(1)])
 
 
-def _figures(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, dict[str, float]]:
+def _metrics(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, dict[str, float]]:
     counter = RelationCounter()
     for pair in zip(gold, predicted, strict=True):
         counter.add(*pair)
     scores = counter.scores()
-    overall = figures(scores.overall) | {"accuracy": round(100 * scores.accuracy, 2)}
-    return {"all": overall} | {name: figures(row) for name, row in scores.relations.items()}
+    overall = percentages(scores.overall) | {"accuracy": round(100 * scores.accuracy, 2)}
+    return {"all": overall} | {name: percentages(row) for name, row in scores.relations.items()}

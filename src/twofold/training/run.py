@@ -28,69 +28,74 @@ from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import Neighbours
 from twofold.preprocessing.word_pieces import Pieces
 from twofold.training.datasets import Corpus, read_corpora
-from twofold.training.entities import Entities
+from twofold.training.entities import EntityTask
 from twofold.training.examples import Example, Features
-from twofold.training.frozen_text import with_text_states
-from twofold.training.loop import Material, Tell, Trainer, choose_device
-from twofold.training.picture_features import FeatureMaker, cache_folder, no_features
-from twofold.training.publish import Facts, publish_model
-from twofold.training.relations import Relations
+from twofold.training.frozen_text import with_precomputed_text
+from twofold.training.loop import Log, Trainer, TrainingData, choose_device
+from twofold.training.picture_features import PictureFeatureExtractor, cache_folder, no_features
+from twofold.training.publish import TrainedModel, TrainingRecord, publish_model
+from twofold.training.relations import RelationTask
 from twofold.training.semantic_augmentation import load_neighbours, with_neighbours
 from twofold.training.task import Task
 
 WORK = "training"
-"""Folder beside the model's files with log, curve, checkpoint and weights."""
-TASKS: Mapping[str, Callable[[Config, Tell], Task]] = {"entities": Entities, "relations": Relations}
-"""What differs from task to task."""
+"""Suffix of the folder beside the model folder with log, curve, checkpoint and weights."""
+TASKS: Mapping[str, Callable[[Config, Log], Task]] = {"entities": EntityTask, "relations": RelationTask}
+"""Each task by name."""
 
 
-def train(config: Config, out: Path, tell: Tell, *, fresh: bool = False) -> Path:
+def train(config: Config, out: Path, log: Log, *, fresh: bool = False) -> Path:
     """Train and publish.
 
     Args:
-        config: what, on what, and how; see `twofold.config`.
-        out: the model folder; an unfinished training found there is gone on with.
-        tell: gets lines of progress.
-        fresh: start anew even where a checkpoint is.
+        config: see `twofold.config`.
+        out: the model folder; an unfinished training there is resumed.
+        log: called with lines of progress.
+        fresh: start from scratch even where there is a checkpoint.
 
     Returns:
         ``out``.
 
     Raises:
-        ConfigError: no training or dev file, or a name that is not known.
+        ConfigError: no training or dev file, or an unknown name.
         DataError: a file cannot be read, a checkpoint there belongs to another training, or another
             training has the same ``out``.
         ModelError: something that is not a model is in the place.
         MissingExtraError: a package with embedded weights is not installed.
     """
     with reserved(out) as place:
-        _train(config, place, tell, fresh)
+        _train(config, place, log, fresh)
     return out
 
 
-def _train(config: Config, out: Path, tell: Tell, fresh: bool) -> None:
-    ready = make_ready(config, tell)
-    work, corpora = Path(f"{out}.{WORK}"), ready.train_sets + ready.dev_sets
+def _train(config: Config, out: Path, log: Log, fresh: bool) -> None:
+    setup = set_up_training(config, log)
+    work, corpora = Path(f"{out}.{WORK}"), setup.train_sets + setup.dev_sets
     if fresh:
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
-    model, identity = ready.model, _identity(config, corpora)
-    rows = Trainer(model, ready.material, config.training, work, identity, tell).run()
-    parameters = _parameters(model, ready.image)
+    model, identity = setup.model, _identity(config, corpora)
+    rows = Trainer(model, setup.data, config.training, work, identity, log).run()
+    parameters = _parameters(model, setup.image)
     merge_adapters(model.text)
-    facts = Facts(config, ready.train_sets, ready.dev_sets, ready.unreadable, rows, parameters)
-    image = ready.image.cpu() if ready.image else None
-    publish_model(model.cpu(), image, ready.neighbours, ready.task, facts, out, work, tell)
+    record = TrainingRecord(config, setup.train_sets, setup.dev_sets, setup.unreadable, rows, parameters)
+    image = setup.image.cpu() if setup.image else None
+    trained = TrainedModel(model.cpu(), image, setup.neighbours, setup.task)
+    publish_model(trained, record, out, work, log)
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class TrainingSetup:
     """Everything that a training needs before its first step.
 
     Attributes:
-        task: what is learned. train_sets, dev_sets: posts, as the task prepares them.
-        model: untrained. image: encoder of pictures, where it looks at them. neighbours: of words, likewise.
-        material: examples and features.
+        task: what is learned.
+        train_sets: posts to train on, as the task prepares them.
+        dev_sets: likewise, to evaluate on.
+        model: untrained.
+        image: picture encoder, where the model uses pictures.
+        neighbours: nearest neighbours of words, where the model uses them.
+        data: examples and features.
         unreadable: "post id: reason" of each picture that could not be read.
     """
 
@@ -100,38 +105,40 @@ class Ready:
     model: MultimodalModel
     image: ImageEncoder | None
     neighbours: Neighbours | None
-    material: Material
+    data: TrainingData
     unreadable: list[str]
 
 
-def make_ready(config: Config, tell: Tell) -> Ready:
-    """Read the data, build the model, compute what is computed once. Arguments and errors as of `train`."""
+def set_up_training(config: Config, log: Log) -> TrainingSetup:
+    """Read the data, build the model, compute features. Arguments and errors as of `train`."""
     if not config.data.train or not config.data.dev:
         raise ConfigError("no training or no dev file", where="[data]", expected="train and dev files")
     seed_everything(config.training.seed, config.training.threads)
-    task = choose(TASKS, config.model.task, "task")(config, tell)
+    task = choose(TASKS, config.model.task, "task")(config, log)
     train_sets, dev_sets = (
-        [dataclasses.replace(corpus, posts=task.prepare(corpus.posts)) for corpus in corpora]
-        for corpora in _corpora(config, task, tell)
+        [dataclasses.replace(corpus, posts=task.prepare_posts(corpus.posts)) for corpus in corpora]
+        for corpora in _corpora(config, task, log)
     )
     posts = [post for corpus in train_sets for post in corpus.posts]
     labels = task.labels(posts)
     text = load_text_encoder(config.model.text_encoder)
-    neighbours = load_neighbours(config.model, text, tell)
-    task.equip(text)
-    looks = any(name in VISUAL for name in config.model.modalities)
-    image = load_image_encoder(config.model.image_encoder) if looks else None
+    neighbours = load_neighbours(config.model, text, log)
+    task.prepare_encoder(text)
+    uses_pictures = any(name in VISUAL for name in config.model.modalities)
+    image = load_image_encoder(config.model.image_encoder) if uses_pictures else None
     seed_everything(config.training.seed, config.training.threads)
     vectors = neighbours.width if neighbours else 0
     model = build_model(config.model, labels, text, image, task.counts(posts, labels), vectors)
-    features = _features(train_sets + dev_sets, image, config, tell)
+    features = _features(train_sets + dev_sets, image, config, log)
     if image is not None and model.fusion.perturbs_pictures:
-        model.fusion.set_blank_pictures(_maker(image, config, tell).blanks(config.model.modalities))
-    material = with_neighbours(_material(model, task, train_sets, dev_sets, features, config), neighbours)
+        model.fusion.set_blank_pictures(
+            _feature_extractor(image, config, log).blank_features(config.model.modalities)
+        )
+    data = with_neighbours(_training_data(model, task, train_sets, dev_sets, features, config), neighbours)
     if config.training.encoder_lr == 0:
         device = choose_device(config.training)
-        material = with_text_states(material, text, model.fusion.modalities, device, tell)
-    return Ready(task, train_sets, dev_sets, model, image, neighbours, material, features.unreadable)
+        data = with_precomputed_text(data, text, model.fusion.modalities, device, log)
+    return TrainingSetup(task, train_sets, dev_sets, model, image, neighbours, data, features.unreadable)
 
 
 def _parameters(model: MultimodalModel, image: ImageEncoder | None) -> dict[str, int]:
@@ -150,31 +157,31 @@ def seed_everything(seed: int, threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def _features(corpora: Sequence[Corpus], image: ImageEncoder | None, config: Config, tell: Tell) -> Features:
+def _features(corpora: Sequence[Corpus], image: ImageEncoder | None, config: Config, log: Log) -> Features:
     posts = [post for corpus in corpora for post in corpus.posts]
     if image is None:
         return no_features(posts)
-    features = _maker(image, config, tell).features(posts, config.model.modalities)
+    features = _feature_extractor(image, config, log).features(posts, config.model.modalities)
     sizes = ", ".join(f"{len(table.counts)} for {name}" for name, table in features.tables.items())
-    tell(f"pictures: {sizes}; {len(features.unreadable)} unreadable")
+    log(f"pictures: {sizes}; {len(features.unreadable)} unreadable")
     for line in features.unreadable[:20]:
-        tell(f"  unreadable: {line}")
+        log(f"  unreadable: {line}")
     return features
 
 
-def _maker(image: ImageEncoder, config: Config, tell: Tell) -> FeatureMaker:
+def _feature_extractor(image: ImageEncoder, config: Config, log: Log) -> PictureFeatureExtractor:
     cache = FeatureCache(cache_folder(), image.fingerprint)
-    return FeatureMaker(image, cache, choose_device(config.training), tell, config.model.max_crops)
+    return PictureFeatureExtractor(image, cache, choose_device(config.training), log, config.model.max_crops)
 
 
-def _material(
+def _training_data(
     model: MultimodalModel,
     task: Task,
     train_sets: Sequence[Corpus],
     dev_sets: Sequence[Corpus],
     features: Features,
     config: Config,
-) -> Material:
+) -> TrainingData:
     window = min(config.model.window_pieces, model.text.max_pieces)
     pieces = Pieces(model.text.tokenizer, window, config.model.context_words, model.text.pad_id)
     done = 0
@@ -186,17 +193,19 @@ def _material(
         return task.examples(posts, rows, pieces, model.head.labels)
 
     tables = {name: table for name, table in features.tables.items() if name in model.fusion.modalities}
-    train_examples = [example for corpus in train_sets for example in examples(task.lessons(corpus.posts))]
-    return Material(train_examples, {c.name: examples(c.posts) for c in dev_sets}, tables, task.score)
+    train_examples = [
+        example for corpus in train_sets for example in examples(task.training_instances(corpus.posts))
+    ]
+    return TrainingData(train_examples, {c.name: examples(c.posts) for c in dev_sets}, tables, task.score)
 
 
 def _identity(config: Config, corpora: Sequence[Corpus]) -> str:
-    """Changes with anything that changes the weights."""
+    """A hash of everything that changes the weights."""
     plain = asdict(config)
     plain.pop("data")
     plain["hashes"] = [corpus.sha256 for corpus in corpora]
     plain["types"] = [
-        (relation.head.type, relation.tail.type)  # given by a tagger, which may have been trained anew
+        (relation.head.type, relation.tail.type)  # predicted by a tagger, which may have changed
         for corpus in corpora
         for post in corpus.posts
         for relation in post.relations or ()
@@ -204,15 +213,15 @@ def _identity(config: Config, corpora: Sequence[Corpus]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def _corpora(config: Config, task: Task, tell: Tell) -> tuple[list[Corpus], list[Corpus]]:
-    """Training and dev files with gold for the task; tells what was read."""
+def _corpora(config: Config, task: Task, log: Log) -> tuple[list[Corpus], list[Corpus]]:
+    """Training and dev files with gold labels for the task; logs what was read."""
     train_sets, dev_sets = (
         read_corpora(files, config.data, task.gold) for files in (config.data.train, config.data.dev)
     )
     for part, corpora in (("train", train_sets), ("dev", dev_sets)):
         for corpus in corpora:
             what = corpus.release or "not a known release"
-            tell(f"{part}: {corpus.name}, {len(corpus.posts)} posts, {what}")
+            log(f"{part}: {corpus.name}, {len(corpus.posts)} posts, {what}")
             if corpus.rejected:
-                tell(f"  {len(corpus.rejected)} records rejected, the first: {corpus.rejected[0].reason}")
+                log(f"  {len(corpus.rejected)} records rejected, the first: {corpus.rejected[0].reason}")
     return train_sets, dev_sets

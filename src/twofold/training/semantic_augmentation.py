@@ -1,6 +1,6 @@
 """Semantic augmentation in training: word vectors from a file or from the text encoder, rows of every word.
 
-The vocabulary is that of the vectors; no corpus is looked at, least of all dev or test.
+The vocabulary is that of the vectors; no corpus is used, least of all dev or test.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from twofold.errors import ConfigError
 from twofold.models.build import modalities_of
 from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
 from twofold.preprocessing.word_vectors import Vectors, read_vectors
-from twofold.training.examples import Example, Table
-from twofold.training.loop import Material
+from twofold.training.examples import Example, FeatureTable
+from twofold.training.loop import TrainingData
 
 
-def load_neighbours(config: ModelConfig, text: TextEncoder, tell: Callable[[str], None]) -> Neighbours | None:
-    """Neighbours of words, for a model that wants them.
+def load_neighbours(config: ModelConfig, text: TextEncoder, log: Callable[[str], None]) -> Neighbours | None:
+    """Neighbours of words, for a model that uses them.
 
     Args:
-        config: says whether, and from where.
+        config: of the model.
         text: the text encoder.
-        tell: gets a line on what was found.
+        log: called with a line on what was found.
 
     Raises:
-        ConfigError: they are wanted and the configuration says from nowhere.
+        ConfigError: the model uses them and the configuration names no vectors.
         DataError: the file of word vectors cannot be read.
     """
     if MODALITY not in modalities_of(config):
         return None
     name = config.multigranular.augmentation
     vectors = _vectors(config.multigranular, text)
-    tell(f"augmentation: {len(vectors.words)} words from {name}; looking for their neighbours")
+    log(f"augmentation: {len(vectors.words)} words from {name}; looking for their neighbours")
     return Neighbours.of(vectors, name)
 
 
 def _vectors(options: MultigranularConfig, text: TextEncoder) -> Vectors:
     if options.augmentation == "none":
         raise ConfigError(
-            f"augmentation is 'none', and {MODALITY} is among the sources",
+            f"augmentation is 'none', and {MODALITY} is among the modalities",
             where="[model.multigranular]",
             expected="encoder, or a file of word vectors",
         )
@@ -89,10 +89,10 @@ def whole_words(tokenizer: Tokenizer) -> dict[str, int]:
     return {word: number for word, number, row in back if word and row == [number]}
 
 
-def with_neighbours(material: Material, neighbours: Neighbours | None) -> Material:
-    """The same material with the neighbours of every word; as it is where there are none."""
+def with_neighbours(data: TrainingData, neighbours: Neighbours | None) -> TrainingData:
+    """The same training data with the neighbours of every word; unchanged where there are none."""
     if neighbours is None:
-        return material
+        return data
 
     def aligned(examples: Sequence[Example]) -> list[Example]:
         return [
@@ -101,10 +101,10 @@ def with_neighbours(material: Material, neighbours: Neighbours | None) -> Materi
         ]
 
     count = len(neighbours.words)
-    table = Table(neighbours.states(np.arange(count))[:, None], np.ones(count, np.int64))
+    table = FeatureTable(neighbours.states(np.arange(count))[:, None], np.ones(count, np.int64))
     return dataclasses.replace(
-        material,
-        train=aligned(material.train),
-        dev={name: aligned(examples) for name, examples in material.dev.items()},
-        tables={**material.tables, MODALITY: table},
+        data,
+        train=aligned(data.train),
+        dev={name: aligned(examples) for name, examples in data.dev.items()},
+        tables={**data.tables, MODALITY: table},
     )

@@ -1,6 +1,7 @@
-"""What differs from task to task in a training: the contract that each task meets.
+"""What differs between tasks in a training: the interface that each task implements.
 
-Everything else (reading, features, loop, export, card) is the same for all and knows tasks only by this.
+Everything else (reading, features, loop, export, card) is the same for all tasks and uses them only through
+this interface.
 """
 
 from __future__ import annotations
@@ -16,31 +17,31 @@ from twofold.preprocessing.word_pieces import Pieces
 from twofold.training.dev_scores import Score
 from twofold.training.examples import Example
 
-Figures = Mapping[str, Any]
+Metrics = Mapping[str, Any]
 
 
 class Task(Protocol):
     """A task, made from the options of a training.
 
     Attributes:
-        gold: field of `Post` that a post must carry to be learned from.
-        score: figure of merit by which the epoch is chosen.
+        gold: field of `Post` with the gold labels.
+        score: metric by which the best epoch is chosen.
     """
 
     gold: str
     score: Score
 
-    def prepare(self, posts: Sequence[Post]) -> list[Post]:
-        """The same posts as they are learned from."""
+    def prepare_posts(self, posts: Sequence[Post]) -> list[Post]:
+        """The posts as the model will see them, in training and on dev."""
 
     def labels(self, posts: Sequence[Post]) -> list[str]:
         """Names of the model's outputs, from the posts of training."""
 
     def counts(self, posts: Sequence[Post], labels: Sequence[str]) -> list[int]:
-        """How often each label was seen, for heads that look at it; [] where none does."""
+        """Number of training examples of each label, for heads that use it; [] where none does."""
 
-    def equip(self, text: TextEncoder) -> None:
-        """Give the text encoder what posts of this task need."""
+    def prepare_encoder(self, text: TextEncoder) -> None:
+        """Prepare the text encoder for this task: add its marker tokens."""
 
     def examples(
         self,
@@ -51,23 +52,23 @@ class Task(Protocol):
     ) -> list[Example]:
         """Examples of posts; ``rows`` are those of `Features`."""
 
-    def lessons(self, posts: Sequence[Post]) -> list[Post]:
-        """Posts of training with what may be learned from them beyond their gold; one for one."""
+    def training_instances(self, posts: Sequence[Post]) -> list[Post]:
+        """Posts of training with all instances to learn from, one post for each post given."""
 
     def describe(self, posts: Sequence[Post]) -> dict[str, Any]:
-        """What ``config.json`` says of the task alone, from the posts of training."""
+        """Entries of ``config.json`` that only this task has, from the posts of training."""
 
     def write_head(self, head: Head, folder: Path) -> None:
-        """Write what a folder needs of the head."""
+        """Write the files that a model folder needs of the head."""
 
-    def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Figures:
+    def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Metrics:
         """Calibrate a written folder on all dev posts, then score each dev file; leaves the folder sealed.
 
         Returns:
-            ``dev``: figures by name of the file, way of counting and kind, ``all`` for all kinds together.
-            ``trust``: how confidences, thresholds and sets were fitted and what they are worth
-            (`twofold.calibration.write.trust_record`). ``calibration``: its main figures.
+            ``dev``: metrics by name of the file, matching rule and type, ``all`` for all types together.
+            ``trust``: how confidences, thresholds and prediction sets were fitted, and their metrics
+            (`twofold.calibration.write.trust_record`). ``calibration``: its main metrics.
         """
 
-    def headlines(self, dev: Figures) -> Iterator[str]:
-        """A line a dev file that says how good the model is."""
+    def headlines(self, dev: Metrics) -> Iterator[str]:
+        """One line of scores for each dev file."""

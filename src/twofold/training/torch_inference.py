@@ -1,9 +1,9 @@
-"""Forward passes of a finished training's network in PyTorch, with dropout on where that is asked for.
+"""Inference with a trained network in PyTorch, with or without dropout.
 
-For comparisons. Exported graphs are what is used, and have no dropout. With it on, every dropout of training
-works (Monte-Carlo dropout, Gal & Ghahramani 2016), those inside the text encoder included; what else
-is drawn in training (hidden pieces, sources left out) is not drawn, and texts about the picture are read
-without, as in training. It neither decodes nor measures.
+For comparisons; the product uses exported graphs, which have no dropout. With it, every dropout of training
+is active (Monte-Carlo dropout, Gal & Ghahramani 2016), those inside the text encoder included; there is no
+token masking and no modality dropout, and texts about the picture are encoded without dropout, as in
+training. It neither decodes nor evaluates.
 
 Shapes: B posts, W words, K tags, … any.
 """
@@ -33,38 +33,40 @@ from twofold.posts import Post
 from twofold.preprocessing.images import FeatureCache
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.word_pieces import Pieces
-from twofold.training.examples import Example, Table, collate, make_examples
-from twofold.training.loop import Tell, choose_device
-from twofold.training.picture_features import FeatureMaker, cache_folder, no_features
+from twofold.training.examples import Example, FeatureTable, collate, make_examples
+from twofold.training.loop import Log, choose_device
+from twofold.training.picture_features import PictureFeatureExtractor, cache_folder, no_features
 
 Floats = NDArray[np.float32]
-Pick = Callable[[FusionOutput], Mapping[str, Tensor]]
-"""What is wanted of a pass, by name: tensors (B, …, W, last)."""
+Select = Callable[[FusionOutput], Mapping[str, Tensor]]
+"""Selects tensors (B, …, W, last) of the output, by name."""
 Potentials = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 """Transitions (K, K), start (K,) and end (K,) of a CRF."""
 _BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """Posts as networks with the same encoders read them.
+class PreparedPosts:
+    """Posts encoded for networks with the same encoders.
 
     Attributes:
-        posts: how many. examples: their windows. tables: states of pictures, by source.
+        posts: number of posts.
+        examples: their windows.
+        tables: features of pictures, by modality.
     """
 
     posts: int
     examples: Sequence[Example]
-    tables: Mapping[str, Table]
+    tables: Mapping[str, FeatureTable]
 
 
-class Tagger:
+class TorchTagger:
     """A network of the task ``entities``.
 
     Args:
         config: of its training.
         model: the network.
-        image: picture encoder; None for a network that looks at no picture.
+        image: picture encoder; None for a network without pictures.
     """
 
     def __init__(self, config: Config, model: MultimodalModel, image: ImageEncoder | None) -> None:
@@ -78,74 +80,80 @@ class Tagger:
         return tuple(self.model.head.labels)
 
     def potentials(self) -> Potentials:
-        """Those of its CRF."""
+        """Potentials of its CRF."""
         head = self.model.head
         assert isinstance(head, CRF)
         moves, start, end = (x.detach().cpu().numpy() for x in head.potentials())
         return moves, start, end
 
     def decoder(self) -> ChainDecoder:
-        """Its CRF, as it is used."""
+        """Decoder of its CRF."""
         return ChainDecoder(self.labels, *self.potentials())
 
-    def prepare(self, posts: Sequence[Post], tell: Tell) -> Prepared:
-        """Read pictures and cut windows, once for all networks with these encoders."""
+    def prepare(self, posts: Sequence[Post], log: Log) -> PreparedPosts:
+        """Encode pictures and make windows, once for all networks with these encoders."""
         features = no_features(posts)
         if self.image is not None:
             cache = FeatureCache(cache_folder(), self.image.fingerprint)
-            maker = FeatureMaker(self.image, cache, self.device, tell, self.config.model.max_crops)
+            maker = PictureFeatureExtractor(self.image, cache, self.device, log, self.config.model.max_crops)
             features = maker.features(posts, self.config.model.modalities)
         text, options = self.model.text, self.config.model
         window = min(options.window_pieces, text.max_pieces)
         pieces = Pieces(text.tokenizer, window, options.context_words, text.pad_id)
-        return Prepared(len(posts), make_examples(posts, features.rows, pieces, self.labels), features.tables)
+        return PreparedPosts(
+            len(posts), make_examples(posts, features.rows, pieces, self.labels), features.tables
+        )
 
-    def read(self, prepared: Prepared, pick: Pick, dropout: int | None = None) -> dict[str, list[Floats]]:
+    def predict(
+        self, prepared: PreparedPosts, select: Select, dropout: int | None = None
+    ) -> dict[str, list[Floats]]:
         """One pass over all posts.
 
         Args:
             prepared: the posts.
-            pick: what is wanted of it.
-            dropout: seed of the dropout that is on; None for none.
+            select: tensors to return.
+            dropout: seed of the dropout; None for no dropout.
 
         Returns:
-            (…, W, last) a post under each name of ``pick``.
+            (…, W, last) a post under each name of ``select``.
         """
         done: dict[int, dict[str, Floats]] = {}
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.inference_mode(), torch.random.fork_rng(devices):
             torch.manual_seed(dropout or 0)
             for group in _batches(prepared.examples):
-                set_dropout(self.model, dropout is not None)  # reading texts turns the encoder's off
+                set_dropout(self.model, dropout is not None)  # encoding texts turns that of the encoder off
                 batch = collate(
                     [prepared.examples[i] for i in group], prepared.tables, self.model.text.pad_id
                 )
-                found = {name: x.cpu().numpy() for name, x in pick(self.model(batch.to(self.device))).items()}
+                found = {
+                    name: x.cpu().numpy() for name, x in select(self.model(batch.to(self.device))).items()
+                }
                 for row, i in enumerate(group):
                     done[i] = {name: _core(x[row], prepared.examples[i]) for name, x in found.items()}
         return _by_post(prepared, done)
 
 
-def load_tagger(config: Config, out: Path) -> Tagger:
+def load_tagger(config: Config, out: Path) -> TorchTagger:
     """The network of a finished training.
 
     Args:
         config: of the training. Word vectors of ``multigranular`` are not read: leave its augmentation out.
         out: its model folder; the weights lie beside it.
     """
-    looks = any(name in VISUAL for name in modalities_of(config.model))
-    image = load_image_encoder(config.model.image_encoder) if looks else None
+    uses_pictures = any(name in VISUAL for name in modalities_of(config.model))
+    image = load_image_encoder(config.model.image_encoder) if uses_pictures else None
     model = build_model(
         config.model, open_folder(out).config.labels, load_text_encoder(config.model.text_encoder), image
     )
     model.load_state_dict(load_file(f"{out}.training/weights.safetensors"))
-    return Tagger(config, model, image)
+    return TorchTagger(config, model, image)
 
 
 def set_dropout(model: MultimodalModel, on: bool) -> None:
-    """A model in use, and dropout on or off in all its parts."""
+    """Evaluation mode, with dropout on or off in all modules."""
     model.eval()
-    model.text.backbone.train(on)  # drops attention weights by a switch of its own
+    model.text.backbone.train(on)  # attention dropout has a switch of its own
     for part in model.modules():
         if isinstance(part, nn.Dropout):
             part.train(on)
@@ -161,7 +169,7 @@ def _core(values: Floats, example: Example) -> Floats:
     return values[..., window.keep_lo - window.lo : window.keep_hi - window.lo, :].copy()
 
 
-def _by_post(prepared: Prepared, done: Mapping[int, Mapping[str, Floats]]) -> dict[str, list[Floats]]:
+def _by_post(prepared: PreparedPosts, done: Mapping[int, Mapping[str, Floats]]) -> dict[str, list[Floats]]:
     """Windows of a post side by side; posts without words get W = 0."""
     windows: list[list[int]] = [[] for _ in range(prepared.posts)]
     for number, example in enumerate(prepared.examples):
