@@ -57,6 +57,7 @@ class EvidentialConfig:
         strangers: chance that another post's picture is shown in training.
     """
 
+    form: str = "revision"
     pooling: str = "prior_corrected"
     weight: float = 0.05
     regulariser: float = 0.01

@@ -81,6 +81,25 @@ def from_scores(scores: Tensor) -> NIG:
     )
 
 
+def textbook(scores: Tensor) -> NIG:
+    """Parameters from unconstrained scores as Amini et al. have them, γ and α capped.
+
+    Args:
+        scores: (…, 4).
+
+    Returns:
+        Four tensors (…): δ = o₁, γ = softplus(o₂), α = 1 + softplus(o₃), β = softplus(o₄).
+    """
+    delta, gamma, alpha, beta = scores.unbind(-1)
+    tiny = 1e-6  # the logarithms of γ, α − 1 and β stay finite
+    return NIG(
+        delta,
+        _capped(softplus(gamma) + tiny, EVIDENCE_CAP),
+        1 + _capped(softplus(alpha) + tiny, EVIDENCE_CAP - 1),
+        softplus(beta) + tiny,
+    )
+
+
 def _capped(value: Tensor, cap: float) -> Tensor:
     """A smooth upper bound that leaves small values nearly as they are and keeps a gradient."""
     return cap * torch.tanh(value / cap)
@@ -108,7 +127,14 @@ class Pooling(nn.Module):
     """Base of the rules that pool NIGs of several sources into one.
 
     A source that is masked is left out of every sum, counts included.
+
+    Args:
+        detach: whether disagreement and weights are measured only, and learn nothing from α and β.
     """
+
+    def __init__(self, detach: bool = True) -> None:
+        super().__init__()
+        self.detach = detach
 
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool.
@@ -124,7 +150,7 @@ class Pooling(nn.Module):
         raise NotImplementedError
 
 
-def _weighted(nig: NIG, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _weighted(nig: NIG, weight: Tensor, detach: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """γ and δ of the weighted sum, each source's share, and the disagreement that enters β.
 
     Disagreement is measured and not trained: to be surer of what training has settled, a model would
@@ -135,7 +161,7 @@ def _weighted(nig: NIG, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]
     share = gammas / gamma.unsqueeze(1)
     delta = (share * nig.delta).sum(1)
     spread = 0.5 * (gammas * (nig.delta - delta.unsqueeze(1)) ** 2).sum(1)
-    return gamma, delta, share, spread.detach()
+    return gamma, delta, share, spread.detach() if detach else spread
 
 
 class MoNIG(Pooling):
@@ -147,7 +173,7 @@ class MoNIG(Pooling):
 
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
-        gamma, delta, share, spread = _weighted(nig, present)
+        gamma, delta, share, spread = _weighted(nig, present, self.detach)
         alpha = (present * nig.alpha).sum(1) + (present.sum(1) - 1) / 2
         beta = (present * nig.beta).sum(1) + spread
         return NIG(delta, gamma, alpha, beta), share
@@ -158,7 +184,7 @@ class PriorCorrected(Pooling):
 
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
-        gamma, delta, share, spread = _weighted(nig, present)
+        gamma, delta, share, spread = _weighted(nig, present, self.detach)
         counted = self.counted(nig, present)
         alpha = 1 + (counted * (nig.alpha - 1)).sum(1)
         beta = (counted * nig.beta).sum(1) + spread
@@ -180,7 +206,7 @@ class Discounted(PriorCorrected):
 
     def counted(self, nig: NIG, present: Tensor) -> Tensor:
         """cₘ (B, M, W, K); γ does not learn from it."""
-        gamma = nig.gamma.detach()
+        gamma = nig.gamma.detach() if self.detach else nig.gamma
         known = present * gamma / (1 + gamma)
         return known / known.amax(1, keepdim=True)
 
@@ -196,8 +222,8 @@ class LogLinear(Pooling):
         count: M.
     """
 
-    def __init__(self, width: int, count: int) -> None:
-        super().__init__()
+    def __init__(self, width: int, count: int, detach: bool = True) -> None:
+        super().__init__(detach)
         self.weigh = nn.Linear(width, count)
         nn.init.zeros_(self.weigh.weight)
         nn.init.zeros_(self.weigh.bias)
@@ -208,7 +234,7 @@ class LogLinear(Pooling):
         """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
         scores = self.weigh(words).transpose(1, 2).unsqueeze(3)  # (B, M, W, 1)
         weight = torch.softmax(scores.masked_fill(present == 0, -1e4), 1) * present
-        gamma, delta, share, spread = _weighted(nig, weight)
-        fixed = weight.detach()
+        gamma, delta, share, spread = _weighted(nig, weight, self.detach)
+        fixed = weight.detach() if self.detach else weight
         alpha, beta = (fixed * nig.alpha).sum(1), (fixed * nig.beta).sum(1) + spread
         return NIG(delta, gamma, alpha, beta), share

@@ -18,6 +18,7 @@ from twofold.fusion.concat import Concat
 from twofold.fusion.contract import Fusion
 from twofold.fusion.dirichlet import Dirichlet
 from twofold.fusion.evidential import Evidential, Exchange
+from twofold.fusion.evidential_direct import EvidentialDirect
 from twofold.fusion.multigranular_faithful import ReleasedAdded, ReleasedGated, faithful
 from twofold.fusion.nig import Discounted, LogLinear, MoNIG, Pooling, PriorCorrected
 from twofold.fusion.text_only import TextOnly
@@ -54,11 +55,21 @@ class Plan:
 def _evidential(plan: Plan) -> Fusion:
     options = plan.config.evidential
     make = choose(POOLINGS, options.pooling, "pooling")
+    if options.form == "direct":
+        return EvidentialDirect(
+            plan.width,
+            len(plan.labels),
+            plan.sources,
+            make(plan.width * plan.places, 1 + len(plan.sources), False),
+            places=plan.places,
+            evidence_weight=options.weight,
+            regulariser_weight=options.regulariser,
+        )
     return Evidential(
         plan.width,
         len(plan.labels),
         plan.sources,
-        make(plan.width * plan.places, 1 + len(plan.sources)),
+        make(plan.width * plan.places, 1 + len(plan.sources), True),
         places=plan.places,
         evidence_weight=options.weight,
         regulariser_weight=options.regulariser,
@@ -108,10 +119,10 @@ def _multigranular(plan: Plan) -> Fusion:
     )
 
 
-POOLINGS: dict[str, Callable[[int, int], Pooling]] = {
-    "monig": lambda width, count: MoNIG(),
-    "prior_corrected": lambda width, count: PriorCorrected(),
-    "discounted": lambda width, count: Discounted(),
+POOLINGS: dict[str, Callable[[int, int, bool], Pooling]] = {
+    "monig": lambda width, count, detach: MoNIG(detach),
+    "prior_corrected": lambda width, count, detach: PriorCorrected(detach),
+    "discounted": lambda width, count, detach: Discounted(detach),
     "log_linear": LogLinear,
 }
 ALIGNMENTS: dict[str, variational.Alignment] = {
