@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-from twofold.evaluation.bootstrap import Interval
+from twofold.console.number_format import percent, percent_interval
 from twofold.evaluation.domain_shift import DataMetrics, DomainShift
 
 
@@ -19,9 +18,9 @@ def shift_lines(shift: DomainShift) -> Iterator[str]:
     width = max([14, *(len(name) for name in shift.detection)])
     yield f"{'OOD detection':{width}} AUROC [95 %]        AUPR (random)   FPR95 in-domain    OOD"
     for name, found in shift.detection.items():
-        aupr = f"{_number(found.aupr.value)} ({_number(found.base_rate)})"
-        fpr = _number(found.fpr95.value)
-        row = f"{_interval(found.auroc):19} {aupr:13} {fpr:>7} {found.in_domain:9} {found.ood:6}"
+        aupr = f"{percent(found.aupr.value)} ({percent(found.base_rate)})"
+        fpr = percent(found.fpr95.value)
+        row = f"{percent_interval(found.auroc):19} {aupr:13} {fpr:>7} {found.in_domain:9} {found.ood:6}"
         yield f"{_words(name):{width}} {row}"
 
 
@@ -31,13 +30,5 @@ def _words(name: str) -> str:
 
 
 def _data_metrics(metrics: DataMetrics) -> str:
-    values = f"{_number(metrics.f1):>7}{_number(metrics.accuracy):>7}{_number(metrics.confidence):>12}"
-    return f"{metrics.items:9}{metrics.predicted:9}{values}{_number(metrics.ece):>7}"
-
-
-def _interval(metric: Interval) -> str:
-    return f"{_number(metric.value):>5} [{_number(metric.low)}–{_number(metric.high)}]"
-
-
-def _number(value: float) -> str:
-    return f"{100 * value:.1f}" if math.isfinite(value) else "–"
+    values = f"{percent(metrics.f1):>7}{percent(metrics.accuracy):>7}{percent(metrics.confidence):>12}"
+    return f"{metrics.items:9}{metrics.predicted:9}{values}{percent(metrics.ece):>7}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from twofold.console.number_format import percent, percent_interval
 from twofold.evaluation.bootstrap import Interval
 from twofold.evaluation.paired_bootstrap import Difference
 from twofold.robustness.condition_results import ORIGINAL
@@ -40,7 +41,7 @@ def _report(what: str, report: RobustnessReport) -> Iterator[str]:
     yield f"uncertainty of the {what} predicted under each condition, times 1000"
     yield from _uncertainties({name: condition.predicted for name, condition in metrics.items()})
     yield ""
-    apart = (f"{name} {_percent(value)}" for name, value in report.mismatch_auroc.items())
+    apart = (f"{name} {percent_interval(value, width=0)}" for name, value in report.mismatch_auroc.items())
     yield f"AUROC of the picture's own uncertainty as a detector of mismatched pictures: {', '.join(apart)}"
     for check in report.checks.values():
         yield from _check(check)
@@ -60,10 +61,10 @@ def _outcome(name: str, metrics: ConditionMetrics) -> str:
         cells = [
             f"{_signed(metrics.f1_change):20} ",
             f"{'–' if strict is None else f'{100 * strict.value:+.2f}':8}",
-            f"{_percent(metrics.flipped):17}",
-            f"{_number(metrics.changed.value):12}",
+            f"{percent_interval(metrics.flipped, width=0):17}",
+            f"{percent(metrics.changed.value):12}",
         ]
-    return " ".join([f"{100 * metrics.f1:5.2f}", *cells, _number(metrics.share.value)])
+    return " ".join([f"{100 * metrics.f1:5.2f}", *cells, percent(metrics.share.value)])
 
 
 def _uncertainties(rows: Mapping[str, Mapping[str, Change]]) -> Iterator[str]:
@@ -99,11 +100,3 @@ def _interval(value: Interval) -> str:
 
 def _signed(value: Difference) -> str:
     return f"{100 * value.value:+.2f} [{100 * value.low:+.2f}, {100 * value.high:+.2f}]"
-
-
-def _percent(value: Interval) -> str:
-    return f"{_number(value.value)} [{_number(value.low)}–{_number(value.high)}]"
-
-
-def _number(value: float) -> str:
-    return f"{100 * value:.1f}" if math.isfinite(value) else "–"

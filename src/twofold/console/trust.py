@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from twofold.evaluation.bootstrap import Interval
+from twofold.console.number_format import percent, percent_interval
 from twofold.evaluation.error_types import RIGHT
 from twofold.evaluation.trust_report import ALL, CalibrationMetrics, TrustReport
 
@@ -26,15 +26,15 @@ def trust_lines(report: TrustReport, what: str, rows: Sequence[str]) -> Iterator
     yield ""
     selective = report.selective.metrics
     yield "selective prediction: the least confident rejected"
-    yield f"  AURC {_interval(selective['aurc'])}, excess {_interval(selective['excess_aurc'])}"
-    yield f"  AUGRC {_interval(selective['augrc'])}"
-    yield f"  error rate at 80 % coverage {_interval(selective['risk_at_80_coverage'])}"
+    yield f"  AURC {percent_interval(selective['aurc'])}, excess {percent_interval(selective['excess_aurc'])}"
+    yield f"  AUGRC {percent_interval(selective['augrc'])}"
+    yield f"  error rate at 80 % coverage {percent_interval(selective['risk_at_80_coverage'])}"
     for risk in (5, 10):
-        yield f"  coverage at {risk} % error rate {_interval(selective[f'coverage_at_{risk}_risk'])}"
+        yield f"  coverage at {risk} % error rate {percent_interval(selective[f'coverage_at_{risk}_risk'])}"
     yield ""
     yield from _errors(report)
     if report.modalities:
-        shares = (f"{name} {_number(m.share)}" for name, m in report.modalities.items())
+        shares = (f"{name} {percent(m.share)}" for name, m in report.modalities.items())
         yield f"mean share of each modality where a post has it: {', '.join(shares)}"
 
 
@@ -57,8 +57,8 @@ def _calibration(now: CalibrationMetrics, before: CalibrationMetrics | None) -> 
 
     ece, brier, nll = (now.metrics[name] for name in ("ece", "brier", "nll"))
     return (
-        f"{changed('ece', _number)}{_interval(ece):20} {_number(now.ece_if_calibrated):>6} "
-        f"{changed('brier', _number)}{_number(brier.value):>7} {changed('nll', _nats)}{_nats(nll.value):>7} "
+        f"{changed('ece', percent)}{percent_interval(ece):20} {percent(now.ece_if_calibrated):>6} "
+        f"{changed('brier', percent)}{percent(brier.value):>7} {changed('nll', _nats)}{_nats(nll.value):>7} "
         f"{now.predictions:6} {now.right:6} {now.missed:6}"
     )
 
@@ -68,18 +68,10 @@ def _errors(report: TrustReport) -> Iterator[str]:
     columns = "".join(f"{name.replace('_', ' '):>16}" for name in errors)
     yield f"{'error detection':15} AUROC [95 %]           AUPR  FPR95 AUROC:{columns}"
     for name, found in report.error_detection.items():
-        of_all = f"{_number(found[ALL].aupr):>6} {_number(found[ALL].fpr95):>6}"
-        by_type = "".join(f"{_number(found[error].auroc):>16}" for error in errors)
-        yield f"{name:15} {_interval(report.error_auroc[name]):20} {of_all}       {by_type}"
-
-
-def _interval(figure: Interval) -> str:
-    return f"{_number(figure.value):>5} [{_number(figure.low)}–{_number(figure.high)}]"
+        of_all = f"{percent(found[ALL].aupr):>6} {percent(found[ALL].fpr95):>6}"
+        by_type = "".join(f"{percent(found[error].auroc):>16}" for error in errors)
+        yield f"{name:15} {percent_interval(report.error_auroc[name]):20} {of_all}       {by_type}"
 
 
 def _nats(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "–"
-
-
-def _number(value: float) -> str:
-    return f"{100 * value:.1f}" if math.isfinite(value) else "–"
