@@ -172,13 +172,13 @@ def test_killed_it_goes_on(place: Path, tmp_path: Path, monkeypatch: pytest.Monk
         if line.startswith("epoch 2/"):
             raise Killed
 
-    monkeypatch.setattr(uncertainty, "_tell", tell)
+    monkeypatch.setattr(uncertainty, "_print_line", tell)
     options = ("-o", str(tmp_path), "--only", "concat-1", "--train-only")
     with pytest.raises(Killed):
         command(place, *options)
     assert (tmp_path / "concat-1-3.training" / "checkpoint.pt").exists()
     lines: list[str] = []
-    monkeypatch.setattr(uncertainty, "_tell", lambda name, line: lines.append(line))
+    monkeypatch.setattr(uncertainty, "_print_line", lambda name, line: lines.append(line))
     command(place, *options)
     assert any(line.startswith("resuming after epoch") for line in lines)
     assert run.WORK in {path.suffix[1:] for path in tmp_path.iterdir()}

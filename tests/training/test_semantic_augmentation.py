@@ -185,7 +185,7 @@ def test_exported_graphs_agree_with_the_network(
     extractor = twofold.load(out)
     assert extractor.folder.config.modalities == ("text", "alt_text", "neighbours")
     assert str(vectors.parent) not in (out / "training.toml").read_text(encoding="utf-8")
-    text = load_text_encoder(chosen.text)
+    text = load_text_encoder(chosen.text_encoder)
     neighbours = load_neighbours(chosen, text, silent)
     model = build_model(chosen, extractor.folder.config.labels, text, None, neighbours=5).eval()
     model.load_state_dict(load_file(out.parent / "model.training" / "weights.safetensors"))
