@@ -91,8 +91,8 @@ def test_a_folder_says_what_the_network_says(
             modalities=SOURCES, window_pieces=32, context_words=4, weights="float32", **model,
         ),
         TrainingConfig(**{
-            "epochs": 2, "batch_size": 6, "encoder_lr": 5e-3, "head_lr": 1e-2, "crf_lr": 1e-2, "ema_decay": 0.5,
-            "threads": 1, "device": "cpu", "precision": "float32", **training,
+            "epochs": 2, "batch_size": 6, "encoder_lr": 5e-3, "head_lr": 1e-2, "crf_lr": 1e-2,
+            "ema_decay": 0.5, "threads": 1, "device": "cpu", "precision": "float32", **training,
         }),
     )  # fmt: skip
     out = train(config, tmp_path / "model", silent)
