@@ -195,7 +195,9 @@ def test_an_extending_file_changes_what_it_names_and_keeps_the_rest(tmp_path):
     text = "extends = 'base.toml'\n[data]\ntrain = ['c']\n[model.evidential]\nloss_weight = 3.0\n"
     config = read_config(_write(tmp_path, text + "[training]\nseed = 5\n"))
     assert config.data.train == (str(tmp_path / "c"),)  # a list is replaced
-    assert config.model == ModelConfig(name="base", evidential=EvidentialConfig("monig", 3.0))
+    assert config.model == ModelConfig(
+        name="base", evidential=EvidentialConfig(pooling="monig", loss_weight=3.0)
+    )
     assert config.training == TrainingConfig(epochs=9, seed=5)
 
 

@@ -63,18 +63,21 @@ class EvidentialConfig:
     """Options of the fusion ``evidential`` (system A).
 
     Attributes:
+        form: revision (each modality revises what the text predicts), or direct (the textbook form: every
+            modality predicts on its own, all four parameters are learned from its states).
         pooling: rule that pools the distributions of the modalities into one: monig, prior_corrected,
-            discounted or log_linear.
+            discounted or log_linear; "" for that of the form (revision: prior_corrected, direct: monig).
         loss_weight: weight of the evidence loss beside the loss of the head, at least 0.
         regulariser_weight: weight, within the evidence loss, of the penalty on evidence for wrong
             predictions, at least 0.
         blank_pictures: probability, 0 to 1, that a picture is replaced by one of a single colour in training;
-            the model learns to claim no evidence for it.
+            the model learns to claim no evidence for it. Of the form revision only.
         mismatched_pictures: probability, 0 to 1, that a picture is replaced by that of another post of the
-            batch in training. With blank_pictures it must not exceed 1.
+            batch in training. With blank_pictures it must not exceed 1. Of the form revision only.
     """
 
-    pooling: str = "prior_corrected"
+    form: str = "revision"
+    pooling: str = ""
     loss_weight: float = 0.05
     regulariser_weight: float = 0.01
     blank_pictures: float = 0.15

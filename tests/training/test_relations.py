@@ -219,6 +219,21 @@ def test_trains_to_a_folder_that_relates(done: Path, tagger: Path) -> None:
 
 @pytest.mark.slow
 def test_exported_graphs_agree_with_the_network(config: Config, done: Path) -> None:
+    agree(config, done)
+
+
+@pytest.mark.slow
+def test_the_direct_form_of_system_a_relates_as_its_network_does(config: Config, tmp_path: Path) -> None:
+    evidential = dataclasses.replace(config.model.evidential, form="direct")
+    model = dataclasses.replace(config.model, evidential=evidential)
+    out = run.train(dataclasses.replace(config, model=model), tmp_path / "model", silent)
+    (scores,) = json.loads((out / "card.json").read_text(encoding="utf-8"))["scores"].values()
+    assert scores["model"]["all"]["f1"] > 60
+    agree(dataclasses.replace(config, model=model), out)
+
+
+def agree(config: Config, done: Path) -> None:
+    """What the folder's graph gives is what the network gives."""
     folder = open_folder(done)
     text = load_text_encoder(config.model.text_encoder)
     model = build_model(config.model, folder.config.labels, text, None).eval()

@@ -91,11 +91,33 @@ def test_a_folder_straight_out_of_training_promises_and_gives_sets(config: Confi
 
 
 def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, Path]) -> None:
-    out = done["out"]
+    agree(config, done["out"])
+
+
+def test_the_direct_form_trains_and_its_graphs_agree_with_the_network(config: Config, tmp_path: Path) -> None:
+    evidential = dataclasses.replace(config.model.evidential, form="direct")
+    direct = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, evidential=evidential),
+        training=dataclasses.replace(config.training, epochs=12),
+    )
+    out = train(direct, tmp_path / "model", silent)
+    agree(direct, out)
+    posts = [twofold.Post(1, "off to Rome now", alt_text="a city"), twofold.Post(2, "off to Rome now")]
+    for found in twofold.load(out).extract(posts):
+        (entity,) = found.entities
+        assert (entity.text, entity.type) == ("Rome", "LOC")
+        assert entity.uncertainty.aleatoric > 0
+        assert set(entity.sources) == ({"text", "alt_text"} if found.id == 1 else {"text"})
+        assert sum(source.share for source in entity.sources.values()) == pytest.approx(1)
+
+
+def agree(config: Config, out: Path) -> None:
+    """What the folder's graphs give is what the network gives."""
     text = load_text_encoder(config.model.text_encoder)
     extractor = twofold.load(out)
     model = build_model(config.model, extractor.folder.config.labels, text, None).eval()
-    model.load_state_dict(load_file(out.parent / "model.training" / "weights.safetensors"))
+    model.load_state_dict(load_file(f"{out}.training/weights.safetensors"))
     posts = [
         twofold.Post(1, "sunset in New York with Ada", alt_text="a city at night"),
         twofold.Post(2, "hi"),

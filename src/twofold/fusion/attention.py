@@ -1,10 +1,10 @@
-"""Attention, a transformer layer, a gate between two states, and gated cross-attention to a modality.
+"""Attention, a transformer layer, a gate between two states, and cross-attention to a modality.
 
 Vaswani et al. (2017), in the form of BERT's layers (Devlin et al., 2019): residual, then normalisation. The
 rule that masks scores is handed in, since original implementations mask in a way that fails where no key is
 real. It does not know what the states mean.
 
-Shapes: B posts, Q queries, N keys, D width, h heads; of `GatedCrossAttention` W slots, N elements of a
+Shapes: B posts, Q queries, N keys, D width, h heads; of `CrossAttention` W slots, N elements of a
 modality, V its width, H hidden size.
 """
 
@@ -151,11 +151,11 @@ class Gate(nn.Module):
         return gate * first + (1 - gate) * second
 
 
-class GatedCrossAttention(nn.Module):
-    """What each word sees in a modality: cross-attention, multiplied by a projection of the word.
+class CrossAttention(nn.Module):
+    """What each word sees in a modality: multi-head attention, the values alone.
 
-    The product, instead of the residual sum of a transformer layer, leaves no path on which the word alone
-    passes for evidence of the picture.
+    Without the residual sum of a transformer layer the word has no path on which it passes for evidence of
+    the picture; it only chooses where to look.
 
     Args:
         width: D of the words.
@@ -171,8 +171,6 @@ class GatedCrossAttention(nn.Module):
         self.query = nn.Linear(width, hidden_size)
         self.key = nn.Linear(modality_width, hidden_size)
         self.value = nn.Linear(modality_width, hidden_size)
-        self.context = nn.Linear(width, hidden_size)
-        self.out_norm = nn.LayerNorm(hidden_size)
 
     def forward(self, words: Tensor, modality: ModalityStates) -> Tensor:
         """Attend from words (B, W, D) to a modality (B, N, V).
@@ -180,11 +178,29 @@ class GatedCrossAttention(nn.Module):
         Returns:
             (B, W, H), finite also where the modality is wholly masked.
         """
-        words, states = words.detach(), self.norm(modality.states.detach())
+        states = self.norm(modality.states)
         query, key, value = (
             split_heads(x, self.heads) for x in (self.query(words), self.key(states), self.value(states))
         )
         weights = attention_weights(query, key, modality.mask.unsqueeze(1), mask_by_value)  # (B, h, W, N)
-        attended = (weights @ value).transpose(1, 2).flatten(2)  # (B, W, H)
+        return (weights @ value).transpose(1, 2).flatten(2)
+
+
+class GatedCrossAttention(CrossAttention):
+    """Cross-attention, normalised and multiplied by the tanh of a projection of the word.
+
+    No gradient runs into words and modality: pictures must not change the text encoder. Arguments as
+    `CrossAttention`.
+    """
+
+    def __init__(self, width: int, modality_width: int, hidden_size: int, heads: int = 4) -> None:
+        super().__init__(width, modality_width, hidden_size, heads)
+        self.context = nn.Linear(width, hidden_size)
+        self.out_norm = nn.LayerNorm(hidden_size)
+
+    def forward(self, words: Tensor, modality: ModalityStates) -> Tensor:
+        """Attend from words (B, W, D) to a modality (B, N, V); see `CrossAttention.forward`."""
+        words = words.detach()
+        attended = super().forward(words, modality._replace(states=modality.states.detach()))
         gated: Tensor = self.out_norm(attended) * torch.tanh(self.context(words))
         return gated

@@ -1,4 +1,4 @@
-"""System A: evidential fusion. One Normal-Inverse-Gamma (NIG) per modality and output, pooled into one.
+"""System A, form ``revision``: one Normal-Inverse-Gamma (NIG) per modality and output, pooled into one.
 
 After "Integrating Large Pre-trained Models into Multimodal Named Entity Recognition with Evidential Fusion"
 (arXiv 2306.16991). The idea (one NIG a modality, fused; hierarchical uncertainty) is the paper's; the
@@ -10,6 +10,9 @@ architecture for tagging is RECONSTRUCTED, since it is not published where we co
   of the evidence parameters that is learned from what is seen.
 - α and β: a 2×2 linear map of log p(1−p) and log H(p), with p the softmax of the modality's own scores
   (`VarianceHead`). They depend on the states only through the predicted probabilities.
+
+`evidential_direct` is the form without these departures; docs/systems/evidential.md lists each with its
+reason.
 
 For relations the states of the pair take the place of those of a word, and K are the relation classes.
 
@@ -25,15 +28,11 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from twofold.fusion.attention import GatedCrossAttention
 from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, ModalityStates, gather_slots
-from twofold.fusion.nig import NIG, Pooling, from_scores, nll, regulariser
+from twofold.fusion.nig import INITIAL_SCALE, NIG, Pooling, evidence_loss, from_scores
 
-INITIAL_SCALE = 4.5
-"""Where the learned scale of emissions starts. A tagger trained by its CRF alone scores the right tag of an
-easy word at about 4.5; with this scale that is δ = 1, the target."""
 BLANK_EVIDENCE_WEIGHT = 0.1
 """Weight, in the loss, of the evidence that is claimed for a blank picture."""
 
@@ -269,18 +268,19 @@ class Evidential(Fusion):
         assert output.evidence is not None
         assert output.pooled is not None
         assert output.present is not None
-        target = one_hot(targets.masked_fill(~mask, 0), self.outputs).to(output.emissions.dtype)
         pooled = NIG(*output.pooled.unbind(1))  # (B, W, K)
         single = NIG(*output.evidence.unbind(2))  # (B, M, W, K)
         # Only the text's γ is trained by the likelihood, which cannot distinguish it from β; that of other
         # modalities, and so their share, is trained by its effect on the pooled δ.
         gammas = torch.cat([single.gamma[:, :1], single.gamma[:, 1:].detach()], 1)
-        pooled_loss = self._nig_loss(pooled._replace(gamma=pooled.gamma.detach()), target)
-        single_loss = self._nig_loss(single._replace(gamma=gammas), target.unsqueeze(1))
-        total = pooled_loss + (single_loss * output.present[:, :, None, None]).sum(1)
-        weight = mask.unsqueeze(2)
-        mean = (total * weight).sum() / (weight.sum() * self.outputs).clamp(min=1)
-        loss: Tensor = self._evidence_weight() * mean
+        loss = self._evidence_weight() * evidence_loss(
+            single._replace(gamma=gammas),
+            pooled._replace(gamma=pooled.gamma.detach()),
+            output.present,
+            targets,
+            mask,
+            self.settings.regulariser_weight,
+        )
         if isinstance(output.loss_inputs, BlankPictures):
             blank = output.loss_inputs.blank
             loss = loss + BLANK_EVIDENCE_WEIGHT * self._blank_evidence(single.gamma, blank, mask)
@@ -296,9 +296,6 @@ class Evidential(Fusion):
         if self.training:
             steps += 1
         return self.settings.evidence_weight * min(1.0, int(steps) / max(1, self.settings.warmup_steps))
-
-    def _nig_loss(self, nig: NIG, target: Tensor) -> Tensor:
-        return nll(nig, target) + self.settings.regulariser_weight * regulariser(nig, target)
 
 
 def _with_blanks(modality: ModalityStates, blank: Tensor, rows: Tensor) -> tuple[ModalityStates, Tensor]:

@@ -3,9 +3,9 @@
 σ² ~ InvGamma(α, β), μ | σ² ~ N(δ, σ²/γ) with δ real, γ > 0, α > 1, β > 0.
 
 After Amini et al., "Deep Evidential Regression" (NeurIPS 2020) for the parameters and the loss, Ma et al.,
-MoNIG (NeurIPS 2021, Eq. 9) for the summation; the other three pooling rules are derived here. The four
-parameters come from any scores (`from_scores`); where the scores come from is the business of `evidential`,
-where only γ is learned from the states, and α and β are a function of the predicted probabilities.
+MoNIG (NeurIPS 2021, Eq. 9) for the summation and the loss of all NIGs; the other three pooling rules are
+derived here. The four parameters come from any scores (`from_scores`); where the scores come from is the
+business of the two forms: `evidential_direct` learns all four from the states, `evidential` only γ.
 
 Shapes: B posts, M modalities, W slots, D width of their states, K outputs, … any. A stack of NIGs is one
 tensor with the four parameters on an axis of their own.
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import one_hot, softplus
 
 EVIDENCE_CAP = 20.0
 """γ and α stay below this: one-hot targets are deterministic, so nothing else bounds them."""
@@ -27,7 +27,12 @@ ALPHA_FLOOR = 2.0
 density hardly changes, so that heavy tails would be taken for noise."""
 BETA_FLOOR = 0.05
 """β stays above this: the loss has no floor when the scale may shrink to nothing."""
+SMALLEST = 1e-6
+"""What is added to the bounds of theory (α > 1, β > 0), so that single precision does not reach them."""
 
+INITIAL_SCALE = 4.5
+"""Where the learned scale of emissions starts. A tagger trained by its CRF alone scores the right tag of an
+easy word at about 4.5; with this scale that is δ = 1, the target."""
 INITIAL_TEXT_LOGIT = 1.0
 """Logit by which the text leads the other modalities before training."""
 
@@ -66,11 +71,13 @@ class NIG(NamedTuple):
         return self.gamma + 2 * self.alpha
 
 
-def from_scores(scores: Tensor) -> NIG:
-    """Parameters from unconstrained scores, with the caps of this module.
+def from_scores(scores: Tensor, alpha_floor: float = ALPHA_FLOOR, beta_floor: float = BETA_FLOOR) -> NIG:
+    """Parameters from unconstrained scores, γ and α capped at `EVIDENCE_CAP`.
 
     Args:
         scores: (…, 4).
+        alpha_floor: of α; theory asks for 1.
+        beta_floor: of β; theory asks for 0.
 
     Returns:
         Four tensors (…): δ = o₁, γ = softplus(o₂), α = floor + softplus(o₃), β = floor + softplus(o₄).
@@ -80,8 +87,8 @@ def from_scores(scores: Tensor) -> NIG:
     return NIG(
         delta,
         _capped(softplus(gamma) + smallest, EVIDENCE_CAP),
-        ALPHA_FLOOR + _capped(softplus(alpha), EVIDENCE_CAP - ALPHA_FLOOR),
-        BETA_FLOOR + softplus(beta),
+        alpha_floor + _capped(softplus(alpha), EVIDENCE_CAP - alpha_floor),
+        beta_floor + softplus(beta),
     )
 
 
@@ -108,11 +115,44 @@ def regulariser(nig: NIG, target: Tensor) -> Tensor:
     return (target - nig.delta).abs() * (2 * nig.gamma + nig.alpha)
 
 
+def evidence_loss(
+    single: NIG, pooled: NIG, present: Tensor, targets: Tensor, mask: Tensor, regulariser_weight: float
+) -> Tensor:
+    """Mean over slots and outputs of Σ over {modalities, pooled} (NLL + λR), one-hot targets; a scalar.
+
+    Args:
+        single: (B, M, W, K) of each modality.
+        pooled: (B, W, K).
+        present: (B, M) True where a modality counts.
+        targets: (B, W) gold outputs, anything where masked.
+        mask: (B, W) True where a slot is real.
+        regulariser_weight: λ.
+    """
+
+    def each(nig: NIG, target: Tensor) -> Tensor:
+        return nll(nig, target) + regulariser_weight * regulariser(nig, target)
+
+    outputs = pooled.delta.shape[2]
+    target = one_hot(targets.masked_fill(~mask, 0), outputs).to(pooled.delta.dtype)  # (B, W, K)
+    of_modalities = each(single, target.unsqueeze(1)) * present[:, :, None, None]
+    total = (each(pooled, target) + of_modalities.sum(1)) * mask.unsqueeze(2)
+    return total.sum() / (mask.sum() * outputs).clamp(min=1)
+
+
 class Pooling(nn.Module):
     """Base of the rules that pool NIGs of several modalities into one.
 
     An absent modality is left out of every sum, counts included.
+
+    Args:
+        detached: whether how confident the pooled NIG is gives no gradient to what the modalities say nor to
+            the weights of the pooling. Else a model would make its modalities agree, or move the weights to
+            the most confident one, in order to be more confident on the training data.
     """
+
+    def __init__(self, detached: bool = True) -> None:
+        super().__init__()
+        self.detached = detached
 
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool.
@@ -127,19 +167,18 @@ class Pooling(nn.Module):
         """
         raise NotImplementedError
 
+    def _weighted(self, nig: NIG, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """γ and δ of the weighted sum, the weight of each modality in δ, the disagreement that enters β."""
+        gammas = weight * nig.gamma
+        gamma = gammas.sum(1)
+        share = gammas / gamma.unsqueeze(1)
+        delta = (share * nig.delta).sum(1)
+        disagreement = 0.5 * (gammas * (nig.delta - delta.unsqueeze(1)) ** 2).sum(1)
+        return gamma, delta, share, self._measured(disagreement)
 
-def _weighted(nig: NIG, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """γ and δ of the weighted sum, the weight of each modality in δ, and the disagreement that enters β.
-
-    No gradient runs through the disagreement: a model would otherwise make its modalities agree in order to
-    be more confident on the training data.
-    """
-    gammas = weight * nig.gamma
-    gamma = gammas.sum(1)
-    share = gammas / gamma.unsqueeze(1)
-    delta = (share * nig.delta).sum(1)
-    disagreement = 0.5 * (gammas * (nig.delta - delta.unsqueeze(1)) ** 2).sum(1)
-    return gamma, delta, share, disagreement.detach()
+    def _measured(self, value: Tensor) -> Tensor:
+        """The value, without its gradient where the pooling is detached."""
+        return value.detach() if self.detached else value
 
 
 class MoNIG(Pooling):
@@ -151,7 +190,7 @@ class MoNIG(Pooling):
 
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
-        gamma, delta, share, disagreement = _weighted(nig, present)
+        gamma, delta, share, disagreement = self._weighted(nig, present)
         alpha = (present * nig.alpha).sum(1) + (present.sum(1) - 1) / 2
         beta = (present * nig.beta).sum(1) + disagreement
         return NIG(delta, gamma, alpha, beta), share
@@ -162,7 +201,7 @@ class PriorCorrected(Pooling):
 
     def forward(self, nig: NIG, present: Tensor, words: Tensor) -> tuple[NIG, Tensor]:
         """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
-        gamma, delta, share, disagreement = _weighted(nig, present)
+        gamma, delta, share, disagreement = self._weighted(nig, present)
         discount = self.discount(nig, present)
         alpha = 1 + (discount * (nig.alpha - 1)).sum(1)
         beta = (discount * nig.beta).sum(1) + disagreement
@@ -183,8 +222,8 @@ class Discounted(PriorCorrected):
     """
 
     def discount(self, nig: NIG, present: Tensor) -> Tensor:
-        """cₘ (B, M, W, K); no gradient to γ."""
-        gamma = nig.gamma.detach()
+        """cₘ (B, M, W, K)."""
+        gamma = self._measured(nig.gamma)
         noise_share = present * gamma / (1 + gamma)
         return noise_share / noise_share.amax(1, keepdim=True)
 
@@ -192,16 +231,16 @@ class Discounted(PriorCorrected):
 class LogLinear(Pooling):
     """Log-linear pool with weights wₘ ≥ 0, Σw = 1, learned from the word: no evidence is counted twice.
 
-    γ = Σwₘγₘ, α = Σwₘαₘ, β = Σwₘβₘ + ½Σwₘγₘ(δₘ−δ)². Pooling equal NIGs gives them back. Weights get a
-    gradient through δ alone: through α and β they would move to the most confident modality.
+    γ = Σwₘγₘ, α = Σwₘαₘ, β = Σwₘβₘ + ½Σwₘγₘ(δₘ−δ)². Pooling equal NIGs gives them back.
 
     Args:
         width: D of the words' states.
         count: M.
+        detached: see `Pooling`.
     """
 
-    def __init__(self, width: int, count: int) -> None:
-        super().__init__()
+    def __init__(self, width: int, count: int, detached: bool = True) -> None:
+        super().__init__(detached)
         self.weight_scores = nn.Linear(width, count)
         nn.init.zeros_(self.weight_scores.weight)
         nn.init.zeros_(self.weight_scores.bias)
@@ -212,7 +251,7 @@ class LogLinear(Pooling):
         """Pool (B, M, W, K) to (B, W, K); see `Pooling.forward`."""
         scores = self.weight_scores(words).transpose(1, 2).unsqueeze(3)  # (B, M, W, 1)
         weight = torch.softmax(scores.masked_fill(present == 0, -1e4), 1) * present
-        gamma, delta, share, disagreement = _weighted(nig, weight)
-        fixed = weight.detach()
+        gamma, delta, share, disagreement = self._weighted(nig, weight)
+        fixed = self._measured(weight)
         alpha, beta = (fixed * nig.alpha).sum(1), (fixed * nig.beta).sum(1) + disagreement
         return NIG(delta, gamma, alpha, beta), share

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from torch import nn
 
@@ -18,6 +18,7 @@ from twofold.fusion.concat import Concat
 from twofold.fusion.contract import Fusion
 from twofold.fusion.dirichlet import Dirichlet, DirichletSettings
 from twofold.fusion.evidential import Evidential, EvidentialSettings, PicturePerturbation
+from twofold.fusion.evidential_direct import DirectSettings, EvidentialDirect
 from twofold.fusion.nig import Discounted, LogLinear, MoNIG, Pooling, PriorCorrected
 from twofold.fusion.text_only import TextOnly
 from twofold.heads.class_losses import ClassLoss, LogitAdjusted, Weighted
@@ -52,14 +53,44 @@ class FusionSpec:
 
 def _evidential(spec: FusionSpec) -> Fusion:
     options = spec.config.evidential
-    make_pooling = choose(POOLINGS, options.pooling, "pooling")
+    form = choose(EVIDENTIAL_FORMS, options.form, "form")
+    make_pooling = choose(POOLINGS, options.pooling or form.pooling, "pooling")
+    pooling = make_pooling(spec.width * spec.slot_size, 1 + len(spec.modality_widths), form.detached)
+    return form.make(spec, pooling)
+
+
+def _revision(spec: FusionSpec, pooling: Pooling) -> Fusion:
+    options = spec.config.evidential
     settings = EvidentialSettings(
         evidence_weight=options.loss_weight,
         regulariser_weight=options.regulariser_weight,
         pictures=PicturePerturbation(options.blank_pictures, options.mismatched_pictures),
     )
-    pooling = make_pooling(spec.width * spec.slot_size, 1 + len(spec.modality_widths))
     return Evidential(spec.width, len(spec.labels), spec.modality_widths, pooling, spec.slot_size, settings)
+
+
+def _direct(spec: FusionSpec, pooling: Pooling) -> Fusion:
+    options = spec.config.evidential
+    settings = DirectSettings(
+        evidence_weight=options.loss_weight, regulariser_weight=options.regulariser_weight
+    )
+    return EvidentialDirect(
+        spec.width, len(spec.labels), spec.modality_widths, pooling, spec.slot_size, settings
+    )
+
+
+class EvidentialForm(NamedTuple):
+    """A form of the fusion ``evidential``.
+
+    Attributes:
+        make: builds it with a pooling.
+        pooling: its pooling, where none is chosen.
+        detached: whether its pooling is, see `Pooling`.
+    """
+
+    make: Callable[[FusionSpec, Pooling], Fusion]
+    pooling: str
+    detached: bool
 
 
 def _dirichlet(spec: FusionSpec) -> Fusion:
@@ -103,10 +134,14 @@ def _multigranular(spec: FusionSpec) -> Fusion:
     return MULTIGRANULAR_FORMS[options.form](sizes, options, augment, auxiliary)
 
 
-POOLINGS: dict[str, Callable[[int, int], Pooling]] = {
-    "monig": lambda width, count: MoNIG(),
-    "prior_corrected": lambda width, count: PriorCorrected(),
-    "discounted": lambda width, count: Discounted(),
+EVIDENTIAL_FORMS: dict[str, EvidentialForm] = {
+    "revision": EvidentialForm(_revision, "prior_corrected", detached=True),
+    "direct": EvidentialForm(_direct, "monig", detached=False),
+}
+POOLINGS: dict[str, Callable[[int, int, bool], Pooling]] = {
+    "monig": lambda width, count, detached: MoNIG(detached),
+    "prior_corrected": lambda width, count, detached: PriorCorrected(detached),
+    "discounted": lambda width, count, detached: Discounted(detached),
     "log_linear": LogLinear,
 }
 ALIGNMENTS: dict[str, variational.Alignment] = {
