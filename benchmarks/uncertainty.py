@@ -44,7 +44,7 @@ from span_comparison import (
 from span_uncertainty import CRFOutputs, MethodOutputs, ensemble, mean_over_words, nig_measures, single_pass
 
 import twofold
-from twofold.calibration.splits import first_half
+from twofold.calibration.splits import in_tuning_split
 from twofold.config import Config, DataConfig, read_config
 from twofold.errors import DataError, TwofoldError
 from twofold.evaluation.bootstrap import RESAMPLES
@@ -200,7 +200,7 @@ def _files(data: DataConfig) -> Iterable[str]:
 def read_posts(data: DataConfig, on: Path | None) -> EvaluationPosts:
     """Dev in halves; or the first half of dev, and all posts of another file."""
     (dev,) = read_corpora(data.dev, data)
-    is_calibration = first_half(post.id for post in dev.posts)
+    is_calibration = in_tuning_split(post.id for post in dev.posts)
     if on is None:
         return EvaluationPosts(dev.posts, is_calibration)
     (other,) = read_corpora([str(on)], data)

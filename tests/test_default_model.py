@@ -47,7 +47,7 @@ def test_no_file_tells_where_it_was_made() -> None:
 def test_it_promises_and_its_card_says_on_what(extractor: Extractor) -> None:
     folder = default_folder()
     card = read_card(folder)
-    assert card["trust"]["fitted_on"] == [part["name"] for part in card["dev"]]
+    assert card["calibration"]["fitted_on"] == [part["name"] for part in card["dev"]]
     told = [(place / "README.md").read_text(encoding="utf-8") for place in (folder, folder / "relations")]
     assert list(pages(card, "")) == told
     marked = twofold.load(max_error=0.1, coverage=0.9)
@@ -56,7 +56,7 @@ def test_it_promises_and_its_card_says_on_what(extractor: Extractor) -> None:
     assert all(entity.type in entity.candidates for entity in found.entities)
     (related,) = marked.extract(["Rome is home to the Colosseum"])
     assert [r.review for r in related.relations] == [True]  # nothing useful can be promised of relations
-    risks = {risk["error"]: risk["threshold"] for risk in card["trust"]["measured"]["risks"]}
+    risks = {risk["max_error"]: risk["threshold"] for risk in card["calibration"]["report"]["risk_control"]}
     assert marked.entity_risk is not None
     assert marked.entity_risk.threshold == pytest.approx(risks[0.1], abs=1e-6)
 

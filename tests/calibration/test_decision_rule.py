@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_encoded_posts import LABELS, drawn
 
-from twofold.calibration.decision_rule import f1_of, fit_decision_rule, select_decision_rule
+from twofold.calibration.decision_rule import decoder_f1, fit_and_test_decision_rule, fit_decision_rule
 from twofold.crf import ChainDecoder, DecisionRule
 from twofold.errors import DataError
 from twofold.posts import Entity
@@ -28,10 +28,10 @@ def test_f1_by_hand(decoder):
     for entity in gold:
         sure[entity.start] = np.where(np.array(LABELS) == f"B-{entity.type}", 30.0, -30.0)
     assert gold
-    assert f1_of(decoder, [replace(reading, emissions=sure)]) == 1.0
+    assert decoder_f1(decoder, [replace(reading, emissions=sure)]) == 1.0
     sure[gold[0].start] = [30, -30, -30, -30, -30]  # one is missed
     found = len(gold) - 1
-    assert f1_of(decoder, [replace(reading, emissions=sure)]) == pytest.approx(
+    assert decoder_f1(decoder, [replace(reading, emissions=sure)]) == pytest.approx(
         2 * found / (found + len(gold))
     )
 
@@ -40,10 +40,10 @@ def test_the_threshold_is_half_an_f1_that_no_threshold_beats_by_much(decoder):
     readings = drawn(decoder, 1500, 1)
     decision_rule = fit_decision_rule(decoder, readings)
     assert decision_rule.temperature == pytest.approx(2.0, rel=0.1)  # what they were drawn at
-    f1 = f1_of(decoder.with_decision_rule(decision_rule), readings)
+    f1 = decoder_f1(decoder.with_decision_rule(decision_rule), readings)
     assert decision_rule.threshold == pytest.approx(f1 / 2, abs=0.01)
     others = [
-        f1_of(decoder.with_decision_rule(DecisionRule(t, decision_rule.temperature)), readings)
+        decoder_f1(decoder.with_decision_rule(DecisionRule(t, decision_rule.temperature)), readings)
         for t in np.arange(0.1, 0.6, 0.05)
     ]
     assert f1 > max(others) - 0.005
@@ -51,7 +51,7 @@ def test_the_threshold_is_half_an_f1_that_no_threshold_beats_by_much(decoder):
 
 def test_more_is_won_than_lost_on_other_posts(decoder):
     """The best sequence of these asks for half a probability, where a third is enough."""
-    chosen = select_decision_rule(decoder, drawn(decoder, 800, 2), drawn(decoder, 800, 3))
+    chosen = fit_and_test_decision_rule(decoder, drawn(decoder, 800, 2), drawn(decoder, 800, 3))
     assert chosen.f1 > chosen.f1_viterbi + 0.005
 
 
@@ -66,7 +66,7 @@ def test_the_best_sequence_stays_where_probabilities_cannot_be_made_true(decoder
         post = replace(reading.post, entities=gold)
         readings.append(replace(reading, emissions=emissions, post=post))
     assert fit_decision_rule(decoder, readings) is None
-    chosen = select_decision_rule(decoder, readings, readings)
+    chosen = fit_and_test_decision_rule(decoder, readings, readings)
     assert (chosen.decision_rule, chosen.f1) == (None, chosen.f1_viterbi)
 
 

@@ -9,17 +9,17 @@ import pytest
 from tiny_encoded_posts import LABELS, drawn
 
 from twofold.calibration.calibration import FILE, Calibration, from_record, read_calibration, to_record
-from twofold.calibration.conformal import set_figures
+from twofold.calibration.conformal import set_metrics, with_predicted
 from twofold.calibration.entities import (
     NONE,
-    answer_chances,
     calibrate_entities,
-    labelled,
+    class_probabilities,
+    label_spans,
     span_confidences,
 )
 from twofold.calibration.isotonic import Isotonic
-from twofold.calibration.methods import METHODS, answer_sets
-from twofold.calibration.risk_control import control
+from twofold.calibration.methods import METHODS
+from twofold.calibration.risk_control import control_risk
 from twofold.crf import ChainDecoder, TagSpan
 from twofold.errors import DataError, ModelError
 from twofold.evaluation.calibration_error import calibration_error
@@ -39,9 +39,9 @@ def test_truth_of_what_is_found(decoder):
     gold = (Entity(0, 1, "x", "LOC"), Entity(1, 2, "x", "LOC"), Entity(3, 4, "x", "PER"))
     places = [(i, i + 1) for i in range(4)]
     reading = EncodedPost(Post(1, "xxxx", entities=gold), places, PictureReport("none"), (True,), emissions)
-    data = labelled(decoder, [reading])
+    data = label_spans(decoder, [reading])
     assert data.spans == [[TagSpan(0, 1, "LOC"), TagSpan(1, 2, "PER"), TagSpan(2, 3, "PER")]]
-    assert data.truth.tolist() == [0, 0, 2]  # LOC; LOC although PER was found; nothing there
+    assert data.labels.tolist() == [0, 0, 2]  # LOC; LOC although PER was found; nothing there
     assert data.right.tolist() == [True, False, False]
 
 
@@ -51,11 +51,11 @@ HALVED = Isotonic(np.array([0.0, 1.0]), np.array([0.0, 0.5]))
 @pytest.mark.parametrize(
     "calibration", [Calibration(1.7), Calibration(1.7, {"PER": 3.0}), Calibration(1.7, {"PER": 3.0}, HALVED)]
 )
-def test_answers_are_the_types_and_none(decoder, calibration):
+def test_classes_are_the_types_and_none(decoder, calibration):
     random = np.random.default_rng(0)
     emissions = [2 * random.standard_normal((n, 5)) for n in (3, 1, 0, 6)]
     spans = decoder.decode(emissions)
-    tables = answer_chances(calibration, decoder, emissions, spans)
+    tables = class_probabilities(calibration, decoder, emissions, spans)
     confidences = span_confidences(calibration, decoder, emissions, spans)
     plainly = decoder.type_probabilities(emissions, [[s[:2] for s in row] for row in spans], 1.7)
     for row, table, own, known in zip(spans, tables, confidences, plainly, strict=True):
@@ -74,31 +74,35 @@ def test_each_method_mends_what_it_can(decoder, method):
     readings = drawn(decoder, 1000, 1)
     calibration, measured = calibrate_entities(decoder, readings, method=METHODS[method])
     assert measured.after["ece"] < 0.04 < measured.before["ece"]
-    fresh = labelled(decoder, drawn(decoder, 1500, 2))
+    fresh = label_spans(decoder, drawn(decoder, 1500, 2))
     assert calibration_error(fresh.confidences(calibration), fresh.right) < 0.045
 
 
 def test_types_get_temperatures_of_their_own_where_there_are_enough(decoder):
     readings = drawn(decoder, 1200, 3, warm=(3.0, 1.2))
     calibration, _ = calibrate_entities(decoder, readings, method=METHODS["types"])
-    assert calibration.temperatures["LOC"] > 1.5 * calibration.temperatures["PER"]
-    assert calibration.temperatures["PER"] < calibration.temperature < calibration.temperatures["LOC"]
+    assert calibration.temperature_by_type["LOC"] > 1.5 * calibration.temperature_by_type["PER"]
+    assert (
+        calibration.temperature_by_type["PER"]
+        < calibration.temperature
+        < calibration.temperature_by_type["LOC"]
+    )
     few, _ = calibrate_entities(decoder, drawn(decoder, 60, 3), method=METHODS["types"])
-    assert few.temperatures == {}
+    assert few.temperature_by_type == {}
 
 
 def test_sets_and_thresholds_hold_on_fresh_posts(decoder):
     calibration, measured = calibrate_entities(decoder, drawn(decoder, 1500, 4))
-    fresh = labelled(decoder, drawn(decoder, 1500, 5))
+    fresh = label_spans(decoder, drawn(decoder, 1500, 5))
     found = [decoder.types.index(span.type) for row in fresh.spans for span in row]
-    chances = fresh.chances(calibration)
+    chances = fresh.probabilities(calibration)
     for level in (0.8, 0.9, 0.95):
-        sets = answer_sets(calibration.sets, chances, found, level)
-        assert set_figures(sets, fresh.truth).coverage >= level - 0.02
+        sets = with_predicted(calibration.conformal.prediction_sets(chances, level), found)
+        assert set_metrics(sets, fresh.labels).coverage >= level - 0.02
         assert sets[np.arange(len(sets)), found].all()
-    assert measured.sets["0.90"].coverage >= 0.88
-    assert calibration.sets.answers == ("LOC", "PER", NONE)
-    allowed = control(calibration.risk, 0.2)
+    assert measured.prediction_sets["0.90"].coverage >= 0.88
+    assert calibration.conformal.classes == ("LOC", "PER", NONE)
+    allowed = control_risk(calibration.risk_curve, 0.2)
     kept = fresh.confidences(calibration) >= allowed.threshold
     assert (~fresh.right[kept]).mean() <= 0.21
     assert kept.mean() == pytest.approx(allowed.coverage, abs=0.05)
@@ -121,8 +125,10 @@ def test_travels_as_json(decoder, tmp_path):
         record = json.loads(json.dumps(to_record(calibration), allow_nan=False))
         again = from_record(record)
         assert to_record(again) == record
-        assert to_json(control(again.risk, 0.3)) == to_json(control(calibration.risk, 0.3))
-        assert np.isinf(again.sets.per_class).any()  # too few for 0.99
+        assert to_json(control_risk(again.risk_curve, 0.3)) == to_json(
+            control_risk(calibration.risk_curve, 0.3)
+        )
+        assert np.isinf(again.conformal.per_class).any()  # too few for 0.99
         json.dumps(to_json(measured), allow_nan=False)
     (tmp_path / FILE).write_text('{"temperature": 1.3, "nll_before": 0.4}', encoding="utf-8")
     assert read_calibration(tmp_path / FILE) == Calibration(1.3)
@@ -131,11 +137,11 @@ def test_travels_as_json(decoder, tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        '{"temperature": -1}', '{"temperature": 1, "temperatures": {"PER": 0}}',
+        '{"temperature": -1}', '{"temperature": 1, "temperature_by_type": {"PER": 0}}',
         "no", "[]", "{}", '{"temperature": "hot"}', '{"temperature": 1, "isotonic": {"confidence": [1]}}',
-        '{"temperature": 1, "risk": {"threshold": [1, 0]}}',
-        '{"temperature": 1, "sets": {"score": "lac", "answers": ["a"], "held_out": [1], "marginal": [0.5], '
-        '"per_class": [[0.5]]}}',
+        '{"temperature": 1, "risk_curve": {"threshold": [1, 0]}}',
+        '{"temperature": 1, "conformal": {"score": "lac", "classes": ["a"], "class_counts": [1], '
+        '"marginal": [0.5], "per_class": [[0.5]]}}',
         '{"temperature": 1, "isotonic": {"confidence": [0, 1], "calibrated": [0.5]}}',
     ],
 )  # fmt: skip
@@ -148,5 +154,5 @@ def test_a_broken_file_is_told(tmp_path, content):
 def test_too_few_posts(decoder):
     with pytest.raises(DataError, match="more labelled posts"):
         calibrate_entities(decoder, drawn(decoder, 8, 8))
-    with pytest.raises(DataError, match="finds 0 entities"):
+    with pytest.raises(DataError, match="predicts 0 entities"):
         calibrate_entities(decoder, [])

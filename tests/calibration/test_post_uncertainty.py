@@ -10,7 +10,7 @@ import pytest
 import tiny_model
 
 import twofold
-from twofold.calibration.post_uncertainty import NAMES, post_doubt
+from twofold.calibration.post_uncertainty import MEASURES, post_uncertainty
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +21,8 @@ def extractor(tmp_path_factory):
 def doubt(extractor, text):
     (reading,) = extractor.encode([text])
     (extraction,) = extractor.decode([reading])
-    told = post_doubt(extractor.decoder, extractor.folder.temperature, reading, extraction.entities)
-    assert tuple(told) == NAMES
+    told = post_uncertainty(extractor.decoder, extractor.folder.temperature, reading, extraction.entities)
+    assert tuple(told) == MEASURES
     return reading, extraction.entities, told
 
 

@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 
 from twofold.calibration.calibration import Calibration
-from twofold.calibration.conformal import SCORES, set_figures
+from twofold.calibration.conformal import SCORES, set_metrics, with_predicted
 from twofold.calibration.isotonic import Isotonic
-from twofold.calibration.methods import METHODS, answer_sets
-from twofold.calibration.relations import calibrate_relations, end_to_end, labelled_pairs, relation_chances
-from twofold.calibration.risk_control import control
-from twofold.calibration.splits import first_half
+from twofold.calibration.methods import METHODS
+from twofold.calibration.relations import (
+    RelationPredictions,
+    calibrate_relations,
+    evaluate_end_to_end,
+    label_relations,
+    relation_probabilities,
+)
+from twofold.calibration.risk_control import control_risk
+from twofold.calibration.splits import in_tuning_split
 from twofold.errors import DataError
 from twofold.evaluation.calibration_error import calibration_error
 from twofold.inference.relation_classifier import ClassPrediction
@@ -47,7 +53,7 @@ def drawn(count: int, seed: int, heat=2.0, masked=True):
         truth = LABELS[int(random.choice(4, p=chances / chances.sum()))]
         posts.append(Post(number, f"post {number}", relations=(Relation(end(0), end(2), truth),)))
         predicted.append([predicted_relation(end(0), end(2), scores)] if scores.argmax() else [])
-    return posts, predicted
+    return RelationPredictions(posts, predicted)
 
 
 @pytest.mark.parametrize(
@@ -59,11 +65,11 @@ def test_chances_are_the_tempered_softmax_over_what_competes(calibration):
     scores = 2 * random.standard_normal((40, 4))
     scores[::3, 2] = -np.inf
     found = scores.argmax(1)
-    chances = relation_chances(calibration, LABELS, scores, found)
+    chances = relation_probabilities(calibration, LABELS, scores, found)
     assert chances.sum(1) == pytest.approx(np.ones(40))
     assert (chances[::3, 2] == 0).all()
     for row, said, best in zip(scores, chances, found, strict=True):
-        powers = [math.exp(x / (calibration.temperatures.get(LABELS[best], 1.7))) for x in row]
+        powers = [math.exp(x / (calibration.temperature_by_type.get(LABELS[best], 1.7))) for x in row]
         confidence = powers[best] / sum(powers)
         assert said[best] == pytest.approx(confidence / 2 if calibration.isotonic else confidence)
         others = [i for i in range(4) if i != best]
@@ -72,7 +78,7 @@ def test_chances_are_the_tempered_softmax_over_what_competes(calibration):
 
 
 def test_nothing_found_is_nothing():
-    assert relation_chances(Calibration(1.0), LABELS, np.zeros((0, 4)), []).shape == (0, 4)
+    assert relation_probabilities(Calibration(1.0), LABELS, np.zeros((0, 4)), []).shape == (0, 4)
 
 
 def test_truth_by_hand():
@@ -89,42 +95,45 @@ def test_truth_by_hand():
         predicted_relation(c, end(6), [0, 0, 3, 0]),  # a relation that the model does not know
         predicted_relation(a, end(8), [0, 0, 3, 0]),  # nobody knows
     ]
-    data = labelled_pairs(LABELS, [Post(1, "x", relations=gold)], [told], {"peer"})
-    assert data.truth.tolist() == [1, 1, 0, 3, 0, 0]
+    data = label_relations(LABELS, RelationPredictions([Post(1, "x", relations=gold)], [told]), {"peer"})
+    assert data.labels.tolist() == [1, 1, 0, 3, 0, 0]
     assert data.right.tolist() == [True, False, False, True, False, False]
-    assert data.found.tolist() == [1, 2, 1, 3, 2, 2]
+    assert data.predicted.tolist() == [1, 2, 1, 3, 2, 2]
     assert (data.posts, data.post.tolist()) == (1, [0] * 6)
-    strictly = labelled_pairs(LABELS, [Post(1, "x", relations=gold)], [told])
-    assert (strictly.truth[3], strictly.right[3]) == (0, False)
-    whole = labelled_pairs(LABELS, [Post(1, "x", relations=gold, entities=())], [told])
+    strictly = label_relations(LABELS, RelationPredictions([Post(1, "x", relations=gold)], [told]))
+    assert (strictly.labels[3], strictly.right[3]) == (0, False)
+    whole = label_relations(LABELS, RelationPredictions([Post(1, "x", relations=gold, entities=())], [told]))
     assert whole.right.tolist() == [*strictly.right.tolist(), False]  # known to stand in none
 
 
 def test_parts_keep_what_belongs_together():
     posts, predicted = drawn(60, 1)
-    data = labelled_pairs(LABELS, posts, predicted)
+    data = label_relations(LABELS, RelationPredictions(posts, predicted))
     chosen = np.arange(60) % 3 == 1
-    part, fresh = data.part(chosen), labelled_pairs(LABELS, posts[1::3], predicted[1::3])
+    part, fresh = (
+        data.select_posts(chosen),
+        label_relations(LABELS, RelationPredictions(posts[1::3], predicted[1::3])),
+    )
     assert part.posts == fresh.posts == 20
     np.testing.assert_array_equal(part.scores, fresh.scores)
-    np.testing.assert_array_equal(part.truth, fresh.truth)
-    of_one = data.of_answer(1)
-    assert set(of_one.found.tolist()) == {1}
-    assert len(of_one.right) == (data.found == 1).sum()
-    assert of_one.right.sum() == data.right[data.found == 1].sum()
+    np.testing.assert_array_equal(part.labels, fresh.labels)
+    of_one = data.of_class(1)
+    assert set(of_one.predicted.tolist()) == {1}
+    assert len(of_one.right) == (data.predicted == 1).sum()
+    assert of_one.right.sum() == data.right[data.predicted == 1].sum()
 
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_each_method_mends_what_it_can(method):
-    calibration, measured = calibrate_relations(LABELS, *drawn(3000, 3), method=METHODS[method])
+    calibration, measured = calibrate_relations(LABELS, drawn(3000, 3), method=METHODS[method])
     assert measured.ece_if_calibrated < 0.04  # what exact confidences show on a thousand
     assert measured.after["ece"] < 0.055 < measured.before["ece"]
-    fresh = labelled_pairs(LABELS, *drawn(3000, 4))
+    fresh = label_relations(LABELS, drawn(3000, 4))
     assert calibration_error(fresh.confidences(calibration), fresh.right) < 0.055
 
 
 def test_the_temperature_drawn_from_is_found():
-    calibration, _ = calibrate_relations(LABELS, *drawn(6000, 4, heat=1.6))
+    calibration, _ = calibrate_relations(LABELS, drawn(6000, 4, heat=1.6))
     assert calibration.temperature == pytest.approx(1.6, rel=0.1)
 
 
@@ -135,23 +144,26 @@ def test_sets_hold_the_truth_of_exchangeable_pairs(score):
     covered, by_class = [], []
     for _ in range(15):
         posts, predicted = drawn(300, int(random.integers(1 << 30)), heat=3.0)
-        calibration, _ = calibrate_relations(LABELS, posts, predicted, score=score)
-        fresh = labelled_pairs(LABELS, *drawn(300, int(random.integers(1 << 30)), heat=3.0))
-        chances = fresh.chances(calibration)
-        sets = [answer_sets(calibration.sets, chances, fresh.found, level) for level in levels]
-        assert sets[0][np.arange(len(chances)), fresh.found].all()
-        covered.append([set_figures(each, fresh.truth).coverage for each in sets])
-        apart = [calibration.sets.sets_per_class(chances, level) for level in levels]
-        by_class.append([set_figures(each, fresh.truth).by_answer for each in apart])
+        calibration, _ = calibrate_relations(LABELS, RelationPredictions(posts, predicted), score=score)
+        fresh = label_relations(LABELS, drawn(300, int(random.integers(1 << 30)), heat=3.0))
+        chances = fresh.probabilities(calibration)
+        sets = [
+            with_predicted(calibration.conformal.prediction_sets(chances, level), fresh.predicted)
+            for level in levels
+        ]
+        assert sets[0][np.arange(len(chances)), fresh.predicted].all()
+        covered.append([set_metrics(each, fresh.labels).coverage for each in sets])
+        apart = [calibration.conformal.prediction_sets_per_class(chances, level) for level in levels]
+        by_class.append([set_metrics(each, fresh.labels).coverage_by_class for each in apart])
     for level, found, each in zip(levels, np.mean(covered, 0), np.nanmean(by_class, 0), strict=True):
         assert found >= level - 0.025
         assert each.min() >= level - 0.05  # of each true relation, None among them
 
 
 def test_a_threshold_holds_on_fresh_pairs():
-    calibration, _ = calibrate_relations(LABELS, *drawn(4000, 9))
-    allowed = control(calibration.risk, 0.3)
-    fresh = labelled_pairs(LABELS, *drawn(4000, 10))
+    calibration, _ = calibrate_relations(LABELS, drawn(4000, 9))
+    allowed = control_risk(calibration.risk_curve, 0.3)
+    fresh = label_relations(LABELS, drawn(4000, 10))
     kept = fresh.confidences(calibration) >= allowed.threshold
     assert 0.2 < (~fresh.right[kept]).mean() <= 0.31
     assert kept.mean() == pytest.approx(allowed.coverage, abs=0.05)
@@ -160,16 +172,16 @@ def test_a_threshold_holds_on_fresh_pairs():
 def test_lines_of_one_text_fall_into_one_half():
     posts, predicted = drawn(400, 6)
     twins = [Post(f"{post.id}b", post.text, relations=post.relations) for post in posts]
-    _, alone = calibrate_relations(LABELS, posts, predicted)
-    _, both = calibrate_relations(LABELS, posts + twins, predicted + predicted)
+    _, alone = calibrate_relations(LABELS, RelationPredictions(posts, predicted))
+    _, both = calibrate_relations(LABELS, RelationPredictions(posts + twins, predicted + predicted))
     assert both.posts == tuple(2 * n for n in alone.posts)
     assert both.predictions == tuple(2 * n for n in alone.predictions)
 
 
 def test_end_to_end_by_hand():
-    calibration, _ = calibrate_relations(LABELS, *drawn(800, 7, heat=0.8))
-    assert control(calibration.risk, 0.2).threshold is not None
-    assert control(calibration.risk, 0.02).threshold is None
+    calibration, _ = calibrate_relations(LABELS, drawn(800, 7, heat=0.8))
+    assert control_risk(calibration.risk_curve, 0.2).threshold is not None
+    assert control_risk(calibration.risk_curve, 0.02).threshold is None
     sure, unknown = [0.0, 20.0, 0.0, 0.0], [0.0, 0.0, 20.0, 0.0]
     gold = (Relation(end(0), end(2, 5), "member"),)
     told = [
@@ -179,20 +191,20 @@ def test_end_to_end_by_hand():
         [],
     ]
     many = [Post(f"{i}.{j}", f"{i} {j}", relations=gold) for j in range(50) for i in range(4)]
-    found = end_to_end(calibration, LABELS, many, told * 50)
-    mine = ~first_half([post.text for post in many])
+    found = evaluate_end_to_end(calibration, LABELS, RelationPredictions(many, told * 50))
+    mine = ~in_tuning_split([post.text for post in many])
     counts = [int(mine[i::4].sum()) for i in range(4)]
     assert found.posts == mine.sum()
-    assert (found.told, found.judged) == (sum(counts[:3]), sum(counts[:2]))
-    assert found.figures["accuracy"] == pytest.approx(counts[0] / sum(counts[:2]))
-    assert found.figures["confidence"] > 0.99
-    assert found.kept["0.20"] == sum(counts[:2])
-    assert found.wrong["0.20"] == counts[1]
-    assert "0.02" not in found.kept
+    assert (found.predicted, found.annotated) == (sum(counts[:3]), sum(counts[:2]))
+    assert found.metrics["accuracy"] == pytest.approx(counts[0] / sum(counts[:2]))
+    assert found.metrics["confidence"] > 0.99
+    assert found.accepted["0.20"] == sum(counts[:2])
+    assert found.errors["0.20"] == counts[1]
+    assert "0.02" not in found.accepted
 
 
 def test_too_few():
     with pytest.raises(DataError, match="relations in one half of the posts"):
-        calibrate_relations(LABELS, *drawn(40, 8))
-    with pytest.raises(DataError, match="finds 0 relations"):
-        calibrate_relations(LABELS, [], [])
+        calibrate_relations(LABELS, drawn(40, 8))
+    with pytest.raises(DataError, match="predicts 0 relations"):
+        calibrate_relations(LABELS, RelationPredictions([], []))

@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twofold.calibration.binomial import at_most
-from twofold.calibration.risk_control import Outcomes, RiskTable, control, error_correlation, risk_table
+from twofold.calibration.binomial import binomial_cdf
+from twofold.calibration.risk_control import (
+    RiskCurve,
+    ScoredPredictions,
+    control_risk,
+    error_correlation,
+    risk_curve,
+)
 from twofold.errors import ConfigError
 
 
@@ -19,7 +25,7 @@ def drawn(random, posts, together=False, size=6):
     confidence, luck = random.uniform(0.6, 1.0, len(post)), random.random(len(post))
     if together:
         confidence, luck = confidence[np.searchsorted(post, post)], luck[np.searchsorted(post, post)]
-    return Outcomes(confidence, luck < confidence, post)
+    return ScoredPredictions(confidence, luck < confidence, post)
 
 
 def true_error(threshold):
@@ -33,7 +39,7 @@ def promises(together, known, runs=200, **options):
         halves = [drawn(random, 150, together, **options) for _ in range(2)]
         if not known:
             halves = [h._replace(post=np.arange(len(h.post))) for h in halves]
-        found = control(risk_table(*halves, steps=20), 0.12, confidence=0.9)
+        found = control_risk(risk_curve(*halves, steps=20), 0.12, confidence=0.9)
         if found.threshold is not None:
             broken += true_error(found.threshold) > 0.12
             kept.append(found.coverage)
@@ -61,8 +67,8 @@ def test_correlation_is_found():
     random = np.random.default_rng(1)
     assert error_correlation(drawn(random, 4000)) == pytest.approx(0, abs=0.03)
     assert error_correlation(drawn(random, 4000, together=True)) == pytest.approx(1, abs=0.03)
-    assert error_correlation(Outcomes(np.ones(3), np.array([True] * 3), np.zeros(3, int))) == 0
-    assert error_correlation(Outcomes(np.zeros(0), np.zeros(0, bool), np.zeros(0, int))) == 0
+    assert error_correlation(ScoredPredictions(np.ones(3), np.array([True] * 3), np.zeros(3, int))) == 0
+    assert error_correlation(ScoredPredictions(np.zeros(0), np.zeros(0, bool), np.zeros(0, int))) == 0
 
 
 def by_hand(correlation=0.0):
@@ -70,66 +76,68 @@ def by_hand(correlation=0.0):
     kept = np.array([10.0, 59.0, 200.0, 300.0, 1000.0])
     errors = np.array([0.0, 0.0, 2.0, 20.0, 21.0])
     thresholds = np.array([0.99, 0.95, 0.9, 0.8, 0.0])
-    return RiskTable(thresholds, kept, np.array([0, 0, 1, 15, 90.0]), kept, errors, 2 * kept, correlation)
+    return RiskCurve(thresholds, kept, np.array([0, 0, 1, 15, 90.0]), kept, errors, 2 * kept, correlation)
 
 
 def test_tests_from_the_scout_s_best_and_stops_at_the_first_that_stands():
-    found = control(by_hand(), 0.05, 0.95)
-    assert (found.threshold, found.kept, found.errors) == (0.9, 200, 2)
+    found = control_risk(by_hand(), 0.05, 0.95)
+    assert (found.threshold, found.accepted, found.errors) == (0.9, 200, 2)
     assert found.coverage == 0.2
-    # 21 of 1000 would pass, but 20 of 300 does not, and nothing is tested behind it.
-    assert at_most(21, 1000, 0.05) < 0.05 < at_most(20, 300, 0.05)
-    assert found.bound == pytest.approx(0.031, abs=0.001)
-    assert found.instead is None
+    # 21 of 1000 would pass, but 20 of 300 does not, and nothing is calibration behind it.
+    assert binomial_cdf(21, 1000, 0.05) < 0.05 < binomial_cdf(20, 300, 0.05)
+    assert found.upper_bound == pytest.approx(0.031, abs=0.001)
+    assert found.achievable is None
 
 
 def test_design_effect_counts_errors_that_go_together_once():
     # Twice as many in a post as in posts of one, and all together: half as much is known.
-    table = by_hand(correlation=1.0)
-    assert table.effective(2) == (1.0, 100.0)
-    assert control(table, 0.05, 0.95).bound == pytest.approx(0.0466, abs=0.0005)
+    curve = by_hand(correlation=1.0)
+    assert curve.effective_counts(2) == (1.0, 100.0)
+    assert control_risk(curve, 0.05, 0.95).upper_bound == pytest.approx(0.0466, abs=0.0005)
 
 
 def test_infeasible_says_what_could_be_had():
-    found = control(by_hand(), 0.02, 0.95)
-    assert (found.threshold, found.kept, found.errors) == (None, 200, 2)
-    assert found.instead is not None
-    assert (found.instead.error, found.instead.threshold) == (0.035, 0.9)
-    assert found.instead.bound <= 0.035
-    assert at_most(2 * found.more_data, 200 * found.more_data, 0.02) <= 0.05
-    assert at_most(2 * found.more_data / 1.2, 200 * found.more_data / 1.2, 0.02) > 0.05
+    found = control_risk(by_hand(), 0.02, 0.95)
+    assert (found.threshold, found.accepted, found.errors) == (None, 200, 2)
+    assert found.achievable is not None
+    assert (found.achievable.max_error, found.achievable.threshold) == (0.035, 0.9)
+    assert found.achievable.upper_bound <= 0.035
+    assert binomial_cdf(2 * found.data_factor, 200 * found.data_factor, 0.02) <= 0.05
+    assert binomial_cdf(2 * found.data_factor / 1.2, 200 * found.data_factor / 1.2, 0.02) > 0.05
 
 
 def test_too_many_errors_for_any_amount_of_data():
     right = np.arange(400) % 4 != 0
-    half = Outcomes(np.full(400, 0.9), right, np.arange(400))
-    found = control(risk_table(half, half), 0.05)
-    assert (found.threshold, found.more_data) == (None, None)
-    assert found.instead is not None
-    assert 0.25 < found.instead.error < 0.32
+    half = ScoredPredictions(np.full(400, 0.9), right, np.arange(400))
+    found = control_risk(risk_curve(half, half), 0.05)
+    assert (found.threshold, found.data_factor) == (None, None)
+    assert found.achievable is not None
+    assert 0.25 < found.achievable.max_error < 0.32
 
 
 def test_nothing_to_test_on():
-    nothing = Outcomes(np.zeros(0), np.zeros(0, bool), np.zeros(0, int))
-    found = control(risk_table(nothing, nothing), 0.05)
-    assert (found.threshold, found.instead, found.bound) == (None, None, 1.0)
+    nothing = ScoredPredictions(np.zeros(0), np.zeros(0, bool), np.zeros(0, int))
+    found = control_risk(risk_curve(nothing, nothing), 0.05)
+    assert (found.threshold, found.achievable, found.upper_bound) == (None, None, 1.0)
 
 
 @pytest.mark.parametrize(("error", "confidence"), [(0, 0.95), (1, 0.95), (0.05, 1), (-1, 0.5)])
 def test_mistakes(error, confidence):
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        control(by_hand(), error, confidence)
+        control_risk(by_hand(), error, confidence)
 
 
 def test_grid_keeps_what_it_says():
     random = np.random.default_rng(5)
-    scout, tested = drawn(random, 50), drawn(random, 60)
-    table = risk_table(scout, tested, steps=10)
-    assert (np.diff(table.threshold) < 0).all()
-    assert table.threshold[-1] == 0
-    assert table.kept[-1] == len(tested.right)
-    for place, threshold in enumerate(table.threshold):
-        above = tested.confidence >= threshold
-        assert table.kept[place] == above.sum()
-        assert table.errors[place] == (above & ~tested.right).sum()
-        assert table.squares[place] == sum((above & (tested.post == i)).sum() ** 2 for i in range(60))
+    tuning, calibration = drawn(random, 50), drawn(random, 60)
+    curve = risk_curve(tuning, calibration, steps=10)
+    assert (np.diff(curve.threshold) < 0).all()
+    assert curve.threshold[-1] == 0
+    assert curve.accepted[-1] == len(calibration.right)
+    for place, threshold in enumerate(curve.threshold):
+        above = calibration.confidence >= threshold
+        assert curve.accepted[place] == above.sum()
+        assert curve.errors[place] == (above & ~calibration.right).sum()
+        assert curve.accepted_squared[place] == sum(
+            (above & (calibration.post == i)).sum() ** 2 for i in range(60)
+        )

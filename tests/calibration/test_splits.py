@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from twofold.calibration.splits import first_half
+from twofold.calibration.splits import in_tuning_split
 
 
 def test_about_half_and_independent_of_order_and_company():
     ids = [f"post {i}" for i in range(4000)]
-    half = first_half(ids)
+    half = in_tuning_split(ids)
     assert 0.46 < half.mean() < 0.54
-    assert (first_half(ids[::-1]) == half[::-1]).all()
-    assert (first_half(ids[:10]) == half[:10]).all()
+    assert (in_tuning_split(ids[::-1]) == half[::-1]).all()
+    assert (in_tuning_split(ids[:10]) == half[:10]).all()
 
 
 def test_one_id_is_in_one_half_and_a_seed_draws_others():
     for i in range(20):
-        assert len(set(first_half([i, "other", str(i)])[[0, 2]])) == 1
+        assert len(set(in_tuning_split([i, "other", str(i)])[[0, 2]])) == 1
     ids = range(4000)
-    assert 0.46 < (first_half(ids) == first_half(ids, seed=1)).mean() < 0.54
-    assert first_half([]).shape == (0,)
+    assert 0.46 < (in_tuning_split(ids) == in_tuning_split(ids, seed=1)).mean() < 0.54
+    assert in_tuning_split([]).shape == (0,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twofold.calibration.uncalibrated import uncalibrated
+from twofold.calibration.uncalibrated import uncalibrated_confidences
 from twofold.crf import ChainDecoder, TagSpan
 from twofold.inference.encode import EncodedPost
 from twofold.posts import Entity, PictureReport, Post
@@ -22,7 +22,7 @@ def test_confidences_of_the_entities_whatever_theirs_say():
         for i in range(2)
     ]
     found = [(Entity(3, 7, "x", "LOC", 0.123), Entity(9, 12, "x", "LOC")), ()]
-    values = uncalibrated(decoder, readings, found)
+    values = uncalibrated_confidences(decoder, readings, found)
     spans = [[TagSpan(1, 3, "LOC"), TagSpan(3, 4, "LOC")], []]
     expected = decoder.confidences([reading.emissions for reading in readings], spans, 1.0)
     assert values[0] == pytest.approx(expected[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from pathlib import Path
@@ -11,8 +12,8 @@ import tiny_model
 
 import twofold
 from twofold.calibration.calibration import Calibration, read_calibration
-from twofold.calibration.fit import Fitted
-from twofold.calibration.write import write_calibrated
+from twofold.calibration.fit import CalibrationFit
+from twofold.calibration.write import write_calibrated_copy
 from twofold.cli.main import main
 from twofold.crf import DecisionRule
 from twofold.model_folder.folder import open_folder
@@ -57,44 +58,61 @@ def test_confidences_become_those_of_the_data(model, calibrated):
 
 def test_the_file_holds_what_was_fitted_and_measured(calibrated):
     record = json.loads((calibrated / "calibration.json").read_text(encoding="utf-8"))
-    assert record["measured"]["after"]["ece"] < record["measured"]["before"]["ece"]
-    assert sum(record["measured"]["posts"]) == 240
+    assert record["report"]["after"]["ece"] < record["report"]["before"]["ece"]
+    assert sum(record["report"]["posts"].values()) == 240
     assert record["method"] == "types"
     calibration = read_calibration(calibrated / "calibration.json")
-    assert set(calibration.temperatures) == {"PER", "ORG", "LOC"}
-    assert calibration.sets.answers == ("LOC", "MISC", "ORG", "PER", "none")
+    assert set(calibration.temperature_by_type) == {"PER", "ORG", "LOC"}
+    assert calibration.conformal.classes == ("LOC", "MISC", "ORG", "PER", "none")
 
 
 def test_the_card_tells_it_once(calibrated, data, tmp_path):
     out = tmp_path / "again"
     assert main(["calibrate", str(calibrated), str(data), "-o", str(out)]) == 0
     page = (out / "README.md").read_text(encoding="utf-8")
-    assert page.count("## Trust") == 1
+    assert page.count("## Calibration") == 1
     assert "method `temperature`" in page
-    assert json.loads((out / "card.json").read_text(encoding="utf-8"))["trust"]["method"] == "temperature"
+    assert (
+        json.loads((out / "card.json").read_text(encoding="utf-8"))["calibration"]["method"] == "temperature"
+    )
     assert str(data.parent.parent) not in page  # no paths of this machine
+
+
+def test_a_copy_has_its_own_name(model, data, calibrated, tmp_path):
+    """Its output can be told from that of the model it was calibrated from."""
+    post = {"id": 1, "text": "Anna left NASA , paris"}
+    named = tmp_path / "out"
+    assert main(["calibrate", str(calibrated), str(data), "-o", str(named), "--name", "news"]) == 0
+    names = [next(twofold.load(folder).extract([post])).model for folder in (model, calibrated, named)]
+    assert names == ["tiny", "mine", "news"]
+    card = json.loads((named / "card.json").read_text(encoding="utf-8"))
+    manifest = hashlib.sha256((calibrated / "manifest.json").read_bytes()).hexdigest()
+    assert (card["name"], card["calibrated_from"]) == ("news", {"name": "mine", "manifest_sha256": manifest})
+    page = (named / "README.md").read_text(encoding="utf-8")
+    assert page.startswith("# news\n\nCalibrated copy of `mine` (manifest SHA-256 ")
+    assert page.count("Calibrated copy of") == 1
 
 
 def test_what_is_told_travels_from_copy_to_copy(model, data, tmp_path, capsys):
     mine, again, back = (tmp_path / name for name in ("mine", "again", "back"))
     decision_rule = DecisionRule(0.65, 1.25)
-    fitted = Fitted(
+    fitted = CalibrationFit(
         Calibration(1.0, decision_rule=decision_rule),
         {"method": "temperature", "fitted_on": ["x"], "note": "few"},
     )
-    write_calibrated(open_folder(model), mine, {"entities": fitted})
+    write_calibrated_copy(open_folder(model), mine, {"entities": fitted})
     assert types_told(mine) == ["PER", "LOC"]  # of confidence 0.69 and 0.99; ORG has 0.63
     assert main(["calibrate", str(mine), str(data), "-o", str(again)]) == 0
     assert read_calibration(again / "calibration.json").decision_rule == decision_rule
     assert types_told(again) == ["PER", "LOC"]
-    assert "largest F1 to be expected" in (again / "README.md").read_text(encoding="utf-8")
+    assert "F1-optimal decoding: the model predicts" in (again / "README.md").read_text(encoding="utf-8")
     assert main(["calibrate", str(mine), str(data), "-o", str(back), "--decode", "viterbi"]) == 0
     assert read_calibration(back / "calibration.json").decision_rule is None
     assert types_told(back) == ["PER", "ORG", "LOC"]
     capsys.readouterr()
     assert main(["calibrate", str(mine), str(data), "-o", str(back), "--decode", "f1"]) == 0
     # What it is surest of is wrong most often, so that no threshold is better.
-    assert "told is the best tag sequence" in capsys.readouterr().out
+    assert "Viterbi decoding is kept" in capsys.readouterr().out
     assert types_told(back) == ["PER", "ORG", "LOC"]
 
 
@@ -106,15 +124,15 @@ def types_told(folder):
 def test_says_what_can_be_promised_and_what_not(model, data, tmp_path, capsys):
     assert main(["calibrate", str(model), str(data), "-o", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
-    assert "at most 2.0 % wrong (95.0 % sure): not on these data" in out
-    assert "sets at 90.0 %: hold the truth in" in out
-    assert "posts to fit on" in out
+    assert "error rate at most 2.0 % (95.0 % confidence): not achievable on these data" in out
+    assert "prediction sets with coverage 90.0 %: cover" in out
+    assert "tuning split: " in out
 
 
 def test_a_model_is_replaced_by_its_own_copy_and_nothing_else_is(model, data, tmp_path):
     own = tiny_model.build(tmp_path / "own")
     assert main(["calibrate", str(own), str(data), "-o", str(own)]) == 0
-    assert read_calibration(own / "calibration.json").risk is not None
+    assert read_calibration(own / "calibration.json").risk_curve is not None
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.txt").write_text("years of work", encoding="utf-8")
     assert main(["calibrate", str(model), str(data), "-o", str(tmp_path / "taken")]) == 2
@@ -194,9 +212,11 @@ def test_a_promise_that_cannot_be_made_is_refused_with_figures(calibrated, capsy
     arguments = ["extract", "--model", str(calibrated), "--text", "Anna"]
     assert main([*arguments, "--max-error", "0.01"]) == 2
     told = capsys.readouterr().err
-    assert "0 of 121 entities of the test half were wrong, so that up to 2.4% may be" in told
-    assert "expected 0.025 or more, which keeps 33% of the entities" in told
-    assert "times as many labelled posts" in told
+    assert "no confidence threshold guarantees that at most 1.0% of the entities are wrong" in told
+    assert "only the 121 most confident could be tested, 0 of them wrong" in told
+    assert "even without an error, 299 are needed" in told
+    assert "expected an error rate of at least 0.025 (33% of the entities are accepted)" in told
+    assert "calibrate on more labelled posts" in told
     assert main([*arguments, "--max-error", "1.5"]) == 2
     assert "between 0 and 1" in capsys.readouterr().err
     assert main([*arguments, "--coverage", "0.3"]) == 2

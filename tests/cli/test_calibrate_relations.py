@@ -94,17 +94,21 @@ def test_confidences_become_those_of_the_data(place, calibrated):
 def test_what_the_data_say_nothing_of_stays(place, pairs, tmp_path, capsys):
     assert main(["calibrate", str(place / "both"), str(pairs), "-o", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
-    assert "entities: as they were" in shown
-    assert "end to end, in the" in shown
+    assert "entities: calibration unchanged" in shown
+    assert "end to end, on the" in shown
     old, new = ((folder / "calibration.json").read_bytes() for folder in (place / "both", tmp_path / "out"))
     assert old == new
     inner = json.loads((tmp_path / "out" / "relations" / "calibration.json").read_text(encoding="utf-8"))
-    assert inner["measured"]["predictions"] == [3 * n for n in inner["measured"]["posts"]]
-    assert inner["end_to_end"]["told"] == inner["end_to_end"]["judged"] == 3 * inner["end_to_end"]["posts"]
-    assert inner["sets"]["answers"] == list(tiny_model.RELATIONS)
+    assert inner["report"]["predictions"] == {split: 3 * n for split, n in inner["report"]["posts"].items()}
+    assert (
+        inner["end_to_end"]["predicted"]
+        == inner["end_to_end"]["annotated"]
+        == 3 * inner["end_to_end"]["posts"]
+    )
+    assert inner["conformal"]["classes"] == list(tiny_model.RELATIONS)
     page = (tmp_path / "out" / "relations" / "README.md").read_text(encoding="utf-8")
-    assert "288 relations" in page
-    assert "Between the entities that the tagger finds" in page
+    assert "288 predicted relations" in page
+    assert "Between the entities that the tagger predicts" in page
     assert str(tmp_path) not in page
     assert twofold.load(tmp_path / "out").relations  # sealed inside and outside
 
@@ -117,9 +121,9 @@ def test_posts_with_entities_alone_calibrate_entities_alone(place, tmp_path, cap
         main(["calibrate", str(place / "both"), str(tmp_path / "tags.jsonl"), "-o", str(tmp_path / "out")])
         == 0
     )
-    assert "relations: as they were" in capsys.readouterr().out
-    assert read_calibration(tmp_path / "out" / "calibration.json").risk is not None
-    assert read_calibration(tmp_path / "out" / "relations" / "calibration.json").risk is None
+    assert "relations: calibration unchanged" in capsys.readouterr().out
+    assert read_calibration(tmp_path / "out" / "calibration.json").risk_curve is not None
+    assert read_calibration(tmp_path / "out" / "relations" / "calibration.json").risk_curve is None
 
 
 def test_the_order_of_given_pairs_tells_nothing(place, pairs, tmp_path):
@@ -154,7 +158,7 @@ def test_what_is_too_unsure_is_marked_for_review(calibrated, capsys):
     assert {kind: relation["review"] for kind, relation in found.items()} == {
         MEMBER: True, LIVES: True, SEAT: False,
     }  # fmt: skip
-    assert "kept are relations of confidence" in told
+    assert "relations of confidence" in told
     assert "at most 10.0% of them are wrong on posts like those and between entities that are right" in told
     found, _ = extract(calibrated, capsys, "--max-error", "0.1", "--max-relation-error", "0.2")
     assert [found[kind]["review"] for kind in (MEMBER, LIVES, SEAT)] == [False, True, False]
@@ -195,15 +199,18 @@ def test_where_only_entities_can_be_promised_all_relations_are_to_be_reviewed(ca
     model = shutil.copytree(calibrated, tmp_path / "model")
     file = model / "relations" / "calibration.json"
     fitted = json.loads(file.read_text(encoding="utf-8"))
-    fitted["risk"] |= {"errors": fitted["risk"]["kept"], "scout_errors": fitted["risk"]["scout_kept"]}
+    curve = fitted["risk_curve"]
+    curve |= {"errors": curve["accepted"], "tuning_errors": curve["tuning_accepted"]}
     file.write_text(json.dumps(fitted), encoding="utf-8")
     seal(model / "relations")
     seal(model)
     found, told = extract(model, capsys, "--max-error", "0.2")
     assert found
     assert all(relation["review"] for relation in found.values())
-    assert "all relations are marked for review: at most 20.0% wrong cannot be promised" in told
-    assert "kept are entities of confidence" in told
+    assert (
+        "all relations are marked for review: no confidence threshold guarantees that at most 20.0%" in told
+    )
+    assert "entities of confidence" in told
     assert main(["extract", "--model", str(model), "--text", TEXT, "--max-relation-error", "0.2"]) == 2
 
 
@@ -211,7 +218,7 @@ def test_a_promise_that_cannot_be_made_is_refused_with_figures(calibrated, capsy
     arguments = ["extract", "--model", str(calibrated), "--text", TEXT]
     assert main([*arguments, "--max-error", "0.2", "--max-relation-error", "0.001"]) == 2
     told = capsys.readouterr().err
-    assert "relations of the test half were wrong" in told
+    assert "relations of the calibration posts" in told
     assert "of the relations" in told
     assert "--max-relation-error" in told
 

@@ -32,31 +32,31 @@ def test_prints_and_writes_the_same(tagger, tmp_path, capsys):
     )
     page = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert capsys.readouterr().out == page
-    assert "## Trust" in page
-    assert "infeasible on these data" in page
+    assert "## Calibration" in page
+    assert "not achievable on these data" in page
     card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
-    assert card["trust"]["measured"]["after"]["accuracy"] == pytest.approx(1 / 3, abs=1e-6)
+    assert card["calibration"]["report"]["after"]["accuracy"] == pytest.approx(1 / 3, abs=1e-6)
     assert card == json.loads((tagger / "card.json").read_text(encoding="utf-8"))
 
 
 def test_json_alone_on_standard_output(tagger, capsys):
     assert main(["card", str(tagger), "--json", "-"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "tiny"
+    assert json.loads(capsys.readouterr().out)["name"] == "tagger"
 
 
 def test_both_cards_of_a_folder_with_relations(tagger, tmp_path, capsys):
     related = tiny_model.build_relations(tmp_path / "related")
-    card = {"trust": {"fitted_on": ["x"], "method": "temperature", "note": "a test"}}
+    card = {"calibration": {"fitted_on": ["x"], "method": "temperature", "note": "a test"}}
     (related / "card.json").write_text(json.dumps(card), encoding="utf-8")
     seal(related)
     assert main(["combine", str(tagger), str(related), "-o", str(tmp_path / "both")]) == 0
     capsys.readouterr()
     assert main(["card", str(tmp_path / "both"), "--json", str(tmp_path / "card.json")]) == 0
     page = capsys.readouterr().out
-    assert [line for line in page.splitlines() if line.startswith("# ")] == ["# tiny", "# tiny-relations"]
-    assert "**No thresholds and no sets**: a test." in page
+    assert [line for line in page.splitlines() if line.startswith("# ")] == ["# tagger", "# tiny-relations"]
+    assert "**No thresholds and no prediction sets**: a test." in page
     both = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
-    assert both["relations"]["trust"]["note"] == "a test"
+    assert both["relations"]["calibration"]["note"] == "a test"
     assert both["task"] == "entities"
 
 
@@ -71,7 +71,7 @@ def test_no_model_no_card_broken_card(tmp_path, capsys):
     plain = tiny_model.build(tmp_path / "plain")
     assert main(["card", str(plain)]) == 2
     assert "no model card" in capsys.readouterr().err
-    (plain / "card.json").write_text('{"trust": {"measured": 3}}', encoding="utf-8")
+    (plain / "card.json").write_text('{"calibration": {"report": 3}}', encoding="utf-8")
     seal(plain)
     assert main(["card", str(plain), "-o", str(tmp_path / "card.md")]) == 2
     told = capsys.readouterr().err

@@ -1,43 +1,39 @@
-"""Cards as pages: what they tell of trust, in every state that a folder may be in."""
+"""Cards as pages: what they show of calibration, in every state that a folder may be in."""
 
 from __future__ import annotations
 
 import pytest
 
-from twofold.model_folder.card import to_markdown, with_trust
-from twofold.model_folder.card_calibration import trust_section
+from twofold.model_folder.card import to_markdown, with_calibration, with_name
+from twofold.model_folder.card_calibration import calibration_section
 
 INTERVAL = {"value": 0.125, "low": 0.1, "high": 0.2}
-FIGURES = dict.fromkeys(("ece", "brier", "nll", "accuracy"), INTERVAL)
-SETS = {"0.90": {"coverage": 0.91, "size": 1.25, "single": 0.8, "by_answer": [0.9]}}
-RISK = {"error": 0.1, "confidence": 0.95, "threshold": 0.7714, "coverage": 0.625, "instead": None}
-NO_RISK = {"error": 0.02, "confidence": 0.95, "threshold": None, "coverage": 0.1, "instead": None}
+METRICS = dict.fromkeys(("ece", "brier", "nll", "accuracy"), INTERVAL)
+SETS = {"0.90": {"coverage": 0.91, "mean_size": 1.25, "singletons": 0.8, "coverage_by_class": [0.9]}}
+RISK = {"max_error": 0.1, "confidence": 0.95, "threshold": 0.7714, "coverage": 0.625, "achievable": None}
+NO_RISK = {"max_error": 0.02, "confidence": 0.95, "threshold": None, "coverage": 0.1, "achievable": None}
+SELECTIVE = (
+    "aurc", "excess_aurc", "augrc", "risk_at_80_coverage", "coverage_at_5_risk", "coverage_at_10_risk",
+)  # fmt: skip
 
 
-def trust(**other):
-    """Trust figures of a card, as plain data."""
+def calibration(**other):
+    """What a card holds of a calibration, as plain data."""
     plain = dict.fromkeys(("ece", "brier", "nll", "accuracy"), 0.25)
-    measured = {
-        "posts": [10, 11], "predictions": [40, 41], "before": plain, "after": plain,
-        "ece_if_calibrated": 0.03,
-        "risks": [NO_RISK, NO_RISK | {"error": 0.05, "instead": RISK}, RISK], "sets": SETS,
+    posts = {"tuning": 10, "calibration": 11}
+    report = {
+        "posts": posts, "predictions": {"tuning": 40, "calibration": 41}, "before": plain, "after": plain,
+        "ece_if_calibrated": 0.03, "prediction_sets": SETS,
+        "risk_control": [NO_RISK, NO_RISK | {"max_error": 0.05, "achievable": RISK}, RISK],
     }  # fmt: skip
-    kept = (
-        "aurc",
-        "excess_aurc",
-        "augrc",
-        "risk_at_80_coverage",
-        "coverage_at_5_risk",
-        "coverage_at_10_risk",
-    )
     data = {
-        "posts": [10, 11], "found": 41, "right": 30, "missed": 7, "before": FIGURES, "after": FIGURES,
-        "ece_if_calibrated": 0.04, "kept": dict.fromkeys(kept, INTERVAL), "errors": {"confidence": INTERVAL},
-        "sets": SETS,
+        "posts": posts, "predictions": 41, "right": 30, "missed": 7, "before": METRICS, "after": METRICS,
+        "ece_if_calibrated": 0.04, "selective": dict.fromkeys(SELECTIVE, INTERVAL),
+        "error_auroc": {"confidence": INTERVAL}, "prediction_sets": SETS,
     }  # fmt: skip
     return {
         "method": "types", "seed": 0, "fitted_on": ["a/dev.txt"], "temperature": 1.5,
-        "temperatures": {"PER": 1.2}, "measured": measured, "data": {"a/dev.txt": data}, **other,
+        "temperature_by_type": {"PER": 1.2}, "report": report, "by_data_set": {"a/dev.txt": data}, **other,
     }  # fmt: skip
 
 
@@ -49,64 +45,94 @@ def row(text, *start):
 
 
 def test_calibration_before_and_after():
-    text = trust_section({"trust": trust()}, "entities")
-    assert (
-        "10 posts (40 entities) to fit confidences on (method `types`, temperature 1.500, PER 1.200)" in text
-    )
+    text = calibration_section({"calibration": calibration()}, "entities")
+    assert "10 posts with 40 predicted entities" in text
+    assert "(method `types`, temperature 1.500, PER 1.200)" in text
     assert row(text, "all") == ["41", "", "25.0", "25.0", "25.0", "3.0", "25.0", "25.0", "0.250", "0.250"]
     assert row(text, "a/dev.txt", "41")[:4] == ["7", "12.5", "12.5", "12.5 [10.0–20.0]"]
-    assert "epoch was chosen" not in text
-    assert "epoch was chosen" in trust_section({"trust": trust(), "dev": [{"name": "a/dev.txt"}]}, "entities")
+    assert "epoch was selected" not in text
+    card = {"calibration": calibration(), "dev": [{"name": "a/dev.txt"}]}
+    assert "epoch was selected" in calibration_section(card, "entities")
 
 
-def test_thresholds_are_told_or_what_is_feasible():
-    text = trust_section({"trust": trust()}, "relations")
+def test_thresholds_or_the_smallest_error_rate_that_has_one():
+    text = calibration_section({"calibration": calibration()}, "relations")
     assert row(text, "10.0 %")[:2] == ["0.771", "62.5 %"]
-    assert row(text, "5.0 %") == ["–", "–", "infeasible on these data; feasible is 10.0 %, keeping 62.5 %"]
-    assert row(text, "2.0 %") == ["–", "–", "infeasible on these data, as is any other part"]
-    assert "of the relations kept" in text
+    smallest = "not achievable on these data; smallest is 10.0 % at 62.5 % coverage"
+    assert row(text, "5.0 %") == ["–", "–", smallest]
+    assert row(text, "2.0 %") == ["–", "–", "not achievable on these data, nor is any other"]
+    assert "of the relations accepted" in text
 
 
 def test_sets_and_errors_by_data_set():
-    text = trust_section({"trust": trust()}, "entities")
+    text = calibration_section({"calibration": calibration()}, "entities")
     assert row(text, "90.0", "a/dev.txt") == row(text, "90.0", "all") == ["91.0", "1.25", "80.0"]
-    errors = text.split("Which measure finds the errors")[1]
+    errors = text.split("Error detection")[1]
     assert row(errors, "data", "confidence") == []
-    assert "12.5 [10.0–20.0]" in errors.split("Risk against coverage")[0]
+    assert "12.5 [10.0–20.0]" in errors.split("Selective prediction")[0]
 
 
-def test_without_figures_by_data_set_the_whole_is_told():
-    text = trust_section({"trust": trust(data={})}, "relations")
-    assert "10 posts (40 relations)" in text
+def test_without_metrics_by_data_set_the_whole_is_shown():
+    text = calibration_section({"calibration": calibration(by_data_set={})}, "relations")
+    assert "10 posts with 40 predicted relations" in text
     assert "AUROC" not in text
 
 
 def test_a_temperature_alone_says_why():
     fit = {"temperature": 1.3, "predictions": 12, "ece_before": 0.2, "ece_after": 0.1}
-    text = trust_section({"calibration": fit, "trust": {"note": "too few posts"}}, "entities")
+    text = calibration_section({"calibration": fit | {"note": "too few posts"}}, "entities")
     assert "1.300, fitted on 12 predicted entities of dev" in text
-    assert "**No thresholds and no sets**: too few posts. `twofold calibrate" in text
-    old = trust_section({"calibration": fit}, "entities")
-    assert "made when training fitted none" in old
-    assert "No temperature" in trust_section({}, "entities")
+    assert "**No thresholds and no prediction sets**: too few posts. `twofold calibrate" in text
+    assert "none were fitted in training" in calibration_section({"calibration": fit}, "entities")
+    assert "No temperature" in calibration_section({}, "entities")
 
 
-OLD = "# m\n\nWhat I noted.\n\n## Calibration\n\nOld.\n\n## Use\n\nSo.\n\n## Calibrated again\n\nOlder.\n"
+def test_each_score_names_its_decoder():
+    rule = {"threshold": 0.4, "temperature": 1.3}
+    fit = {"decision_rule": rule, "f1": 0.786, "f1_viterbi": 0.784}
+    score = {"precision": 75.0, "recall": 73.0, "f1": 74.0, "gold": 9}
+    card = {
+        "name": "m", "task": "entities", "scores_decoder": "viterbi",
+        "scores": {"dev": {"lenient": {"all": score}}},
+        "calibration": calibration(decision_rule=rule, decision_rule_fit=fit),
+    }  # fmt: skip
+    page = to_markdown(card)
+    assert "## Scores on dev (exact spans, Viterbi decoding, per cent)" in page
+    assert "78.6 % with F1-optimal decoding, 78.4 % with Viterbi decoding" in page
+    assert "other metrics of this section are of F1-optimal decoding, the scores above of Viterbi" in page
+    del card["calibration"]["decision_rule"]
+    assert "F1-optimal" not in to_markdown(card)
 
 
-@pytest.mark.parametrize("page", [OLD, "# m\n\nWhat I noted.\n\n## Use\n\nSo.\n", ""])
-def test_a_new_calibration_takes_the_place_of_the_old_and_notes_stay(page):
-    card = {"name": "m", "task": "entities", "trust": trust()}
-    once = with_trust(page, card)
-    assert once.count("## Trust") == 1
+OLD = "# m\n\nMy note.\n\n## Trust\n\nOld.\n\n## Use\n\nSo.\n\n## Calibrated again\n\nOlder.\n"
+
+
+@pytest.mark.parametrize("page", [OLD, "# m\n\nMy note.\n\n## Use\n\nSo.\n", ""])
+def test_a_new_calibration_replaces_the_old_and_notes_stay(page):
+    card = {"name": "m", "task": "entities", "calibration": calibration()}
+    once = with_calibration(page, card)
+    assert once.count("## Calibration") == 1
     assert "Old" not in once
-    assert once.count("What I noted.") == once.count("## Use") == page.count("## Use")
-    assert with_trust(once, card) == once
-    assert "PER 1.900" in with_trust(once, card | {"trust": trust(temperatures={"PER": 1.9})})
+    assert once.count("My note.") == once.count("## Use") == page.count("## Use")
+    assert with_calibration(once, card) == once
+    other = card | {"calibration": calibration(temperature_by_type={"PER": 1.9})}
+    assert "PER 1.900" in with_calibration(once, other)
 
 
 def test_a_page_holds_what_the_card_holds():
-    page = to_markdown({"name": "m", "task": "relations", "trust": trust()})
+    card = {"name": "m", "task": "relations", "calibration": calibration()}
+    page = to_markdown(card)
     assert page.startswith("# m\n\nRelations between pairs")
     assert "## Data" not in page
-    assert with_trust(page, {"name": "m", "task": "relations", "trust": trust()}) == page
+    assert with_calibration(page, card) == page
+
+
+def test_a_copy_has_its_own_name_and_names_its_origin_once():
+    card = {"name": "m", "task": "entities", "calibration": calibration()}
+    first = card | {"name": "mine", "calibrated_from": {"name": "m", "manifest_sha256": "ab" * 32}}
+    once = with_name(to_markdown(card), first)
+    assert once == to_markdown(first)
+    assert "Calibrated copy of `m` (manifest SHA-256 abababababababab…)." in once
+    second = first | {"name": "ours", "calibrated_from": {"name": "mine", "manifest_sha256": "cd" * 32}}
+    assert with_name(once, second) == to_markdown(second)
+    assert with_name("", second).startswith("# ours\n\nCalibrated copy of `mine`")

@@ -131,7 +131,7 @@ def test_a_temperature_that_is_none(folder, temperature):
 
 def test_a_choice_travels_with_the_folder(folder):
     assert open_folder(folder).decoder().decision_rule is None
-    change(folder, "calibration.json", choice={"threshold": 0.4, "temperature": 1.3})
+    change(folder, "calibration.json", decision_rule={"threshold": 0.4, "temperature": 1.3})
     assert open_folder(folder).decoder().decision_rule == DecisionRule(0.4, 1.3)
 
 
@@ -140,7 +140,7 @@ def test_a_choice_travels_with_the_folder(folder):
     [0.4, {}, {"threshold": 0.4}, {"threshold": 1, "temperature": 1}, {"threshold": 0.4, "temperature": 0}],
 )
 def test_decision_rules_that_are_none(folder, rule):
-    change(folder, "calibration.json", choice=rule)
+    change(folder, "calibration.json", decision_rule=rule)
     with pytest.raises(ModelError, match=r"calibration\.json"):
         open_folder(folder)
 

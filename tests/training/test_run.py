@@ -58,10 +58,10 @@ def test_trains_to_a_folder_that_extracts(config: Config, done: dict[str, Path])
 
 def test_dev_too_small_for_halves_gives_a_temperature_and_the_card_says_why(done: dict[str, Path]) -> None:
     card = json.loads((done["out"] / "card.json").read_text(encoding="utf-8"))
-    assert "entities in one half" in card["trust"]["note"]
-    assert "measured" not in card["trust"]
+    assert "entities in one half" in card["calibration"]["note"]
+    assert "report" not in card["calibration"]
     page = (done["out"] / "README.md").read_text(encoding="utf-8")
-    assert f"**No thresholds and no sets**: {card['trust']['note']}" in page
+    assert f"**No thresholds and no prediction sets**: {card['calibration']['note']}" in page
     with pytest.raises(ModelError, match="knows no sets"):
         twofold.load(done["out"], coverage=0.9)
 
@@ -78,8 +78,8 @@ def test_a_folder_straight_out_of_training_promises_and_gives_sets(config: Confi
     names = [f"{Path(file).parent.name}/{Path(file).name}" for file in data.dev]
     assert record["fitted_on"] == names
     card = json.loads((out / "card.json").read_text(encoding="utf-8"))
-    assert list(card["trust"]["data"]) == names
-    assert card["trust"]["measured"] == record["measured"]
+    assert list(card["calibration"]["by_data_set"]) == names
+    assert card["calibration"]["report"] == record["report"]
     (found,) = twofold.load(out, max_error=0.3, coverage=0.9).extract(["off to Rome now"])
     assert [entity.review for entity in found.entities] == [False]
     assert "LOC" in found.entities[0].candidates

@@ -1,7 +1,7 @@
-"""Exact binomial tails and the Clopper–Pearson bound, without SciPy.
+"""Binomial distribution function and the Clopper–Pearson upper bound, without SciPy.
 
-The tail is a regularised incomplete beta function, by its continued fraction (DLMF 8.17.22, modified
-Lentz). Counts may be fractions: that is how an effective sample size enters (see `risk`).
+Both are regularised incomplete beta functions, by their continued fraction (DLMF 8.17.22, modified Lentz).
+Counts may be fractions: that is how an effective sample size enters (see `risk_control`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 _TINY, _STEPS = 1e-300, 10_000
 
 
-def at_most(errors: float, trials: float, rate: float) -> float:
+def binomial_cdf(errors: float, trials: float, rate: float) -> float:
     """P(X ≤ errors) for X ~ Binomial(trials, rate), in [0, 1].
 
     Args:
@@ -22,17 +22,17 @@ def at_most(errors: float, trials: float, rate: float) -> float:
     return incomplete_beta(1 - rate, trials - errors, errors + 1)
 
 
-def upper_bound(errors: float, trials: float, confidence: float) -> float:
-    """Clopper–Pearson: the rate is at most this, at this confidence; 1 where nothing was tried.
+def clopper_pearson_upper(errors: float, trials: float, confidence: float) -> float:
+    """Clopper–Pearson upper confidence bound of an error rate; 1 without trials.
 
-    It is the rate at which so few errors would come with chance 1 − confidence only.
+    At this rate the probability of so few errors is 1 − confidence.
     """
     if errors >= trials:
         return 1.0
     low, high = errors / trials, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if at_most(errors, trials, middle) > 1 - confidence:
+        if binomial_cdf(errors, trials, middle) > 1 - confidence:
             low = middle
         else:
             high = middle

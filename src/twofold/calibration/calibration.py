@@ -1,13 +1,14 @@
-"""What was fitted after training, as it travels with a model in ``calibration.json``.
+"""The fitted calibration of a model, as it is stored in the model folder in ``calibration.json``.
 
     {"temperature": 1.27,
-     "choice": {"threshold": 0.4, "temperature": 1.3},      which spans a tagger tells, see `DecisionRule`
-     "temperatures": {"PER": 1.2},                          where types have their own
-     "isotonic": {"confidence": […], "calibrated": […]},    where there is one, after the temperature
-     "risk": {"threshold": […], …},                         see `RiskTable`; all of it optional but the first
-     "sets": {"score": "lac", "answers": […], …}}           see `Lines`; null stands for infinity
+     "temperature_by_type": {"PER": 1.2},                          where types have their own
+     "decision_rule": {"threshold": 0.4, "temperature": 1.3},      taggers decoding for F1, see `DecisionRule`
+     "isotonic": {"confidence": […], "calibrated": […]},           where there is one, after the temperature
+     "risk_curve": {"threshold": […], …},                          see `RiskCurve`
+     "conformal": {"score": "lac", "classes": […], …}}             see `ConformalQuantiles`; null is infinity
 
-Other keys, such as how it was fitted, are passed over. It does not know how these are fitted or used.
+All but the temperature is optional. Other keys, such as how it was fitted, are ignored. This module does not
+know how these are fitted or used.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.calibration.conformal import LEVELS, SCORES, Lines
+from twofold.calibration.conformal import COVERAGES, SCORES, ConformalQuantiles
 from twofold.calibration.isotonic import Isotonic
-from twofold.calibration.risk_control import RiskTable
+from twofold.calibration.risk_control import RiskCurve
 from twofold.crf import DecisionRule
 from twofold.errors import ModelError
 
@@ -38,37 +39,37 @@ class Calibration:
 
     Attributes:
         temperature: divides all scores.
-        temperatures: by predicted type, instead of the other; a type may be missing.
-        isotonic: applied to the confidence after that; None for none.
-        risk: what thresholds for a stated error are found from; None where not fitted.
-        sets: what sets of answers are found from; None where not fitted.
-        decision_rule: which spans a tagger tells; None for those of the best sequence, and of relations.
+        temperature_by_type: replaces it for predictions of these types.
+        isotonic: applied to the confidence after the temperature; None for none.
+        risk_curve: what thresholds for an error rate are found from; None where not fitted.
+        conformal: quantiles of prediction sets; None where not fitted.
+        decision_rule: how a tagger decodes for F1; None for Viterbi decoding, and for relations.
     """
 
     temperature: float
-    temperatures: Mapping[str, float] = field(default_factory=dict)
+    temperature_by_type: Mapping[str, float] = field(default_factory=dict)
     isotonic: Isotonic | None = None
-    risk: RiskTable | None = None
-    sets: Lines | None = None
+    risk_curve: RiskCurve | None = None
+    conformal: ConformalQuantiles | None = None
     decision_rule: DecisionRule | None = None
 
     def temperature_of(self, kind: str) -> float:
         """Temperature for predictions of this type."""
-        return self.temperatures.get(kind, self.temperature)
+        return self.temperature_by_type.get(kind, self.temperature)
 
 
 def to_record(calibration: Calibration) -> dict[str, Any]:
-    """As plain data, without what is not there."""
+    """As plain data, without what is None or empty."""
     record: dict[str, Any] = {"temperature": calibration.temperature}
-    if calibration.temperatures:
-        record["temperatures"] = dict(calibration.temperatures)
+    if calibration.temperature_by_type:
+        record["temperature_by_type"] = dict(calibration.temperature_by_type)
     if calibration.decision_rule is not None:
-        record["choice"] = calibration.decision_rule._asdict()
-    parts = {"isotonic": calibration.isotonic, "risk": calibration.risk, "sets": calibration.sets}
-    for name, part in parts.items():
+        record["decision_rule"] = calibration.decision_rule._asdict()
+    for name in ("isotonic", "risk_curve", "conformal"):
+        part = getattr(calibration, name)
         if part is not None:
             values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
-            record[name] = {key: _plain(value) for key, value in values.items()}
+            record[name] = {key: _to_plain(value) for key, value in values.items()}
     return record
 
 
@@ -76,7 +77,7 @@ def read_calibration(path: Path) -> Calibration:
     """Read ``calibration.json``.
 
     Raises:
-        ModelError: it is not what it should be.
+        ModelError: it is not a calibration.
     """
     try:
         return from_record(json.loads(path.read_text(encoding="utf-8")))
@@ -89,18 +90,19 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def from_record(record: Mapping[str, Any]) -> Calibration:
-    """The opposite of `to_record`.
+    """The inverse of `to_record`.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is none.
+        ValueError, KeyError, TypeError, AttributeError: it is not such a record.
     """
+    by_type = record.get("temperature_by_type", {})
     return Calibration(
         _temperature(record["temperature"]),
-        {str(kind): _temperature(value) for kind, value in record.get("temperatures", {}).items()},
+        {str(kind): _temperature(value) for kind, value in by_type.items()},
         Isotonic(**_arrays(record["isotonic"])) if "isotonic" in record else None,
-        _risk(record["risk"]) if "risk" in record else None,
-        _sets(record["sets"]) if "sets" in record else None,
-        DecisionRule(**record["choice"]) if "choice" in record else None,
+        _risk_curve(record["risk_curve"]) if "risk_curve" in record else None,
+        _conformal(record["conformal"]) if "conformal" in record else None,
+        DecisionRule(**record["decision_rule"]) if "decision_rule" in record else None,
     )
 
 
@@ -110,23 +112,25 @@ def _temperature(value: Any) -> float:
     return float(value)
 
 
-def _risk(record: Mapping[str, Any]) -> RiskTable:
+def _risk_curve(record: Mapping[str, Any]) -> RiskCurve:
     arrays = _arrays({key: value for key, value in record.items() if key != "correlation"})
-    return RiskTable(**arrays, correlation=float(record["correlation"]))
+    return RiskCurve(**arrays, correlation=float(record["correlation"]))
 
 
-def _sets(record: Mapping[str, Any]) -> Lines:
-    answers, score = tuple(map(str, record["answers"])), record["score"]
+def _conformal(record: Mapping[str, Any]) -> ConformalQuantiles:
+    classes, score = tuple(map(str, record["classes"])), record["score"]
     marginal, per_class = (_array(record[name]) for name in ("marginal", "per_class"))
-    if score not in SCORES or per_class.shape != (len(answers), len(LEVELS)) or len(marginal) != len(LEVELS):
-        raise ValueError("the lines of the sets do not fit")
-    return Lines(score, answers, tuple(map(int, record["held_out"])), marginal, per_class)
+    shapes = (marginal.shape, per_class.shape)
+    if score not in SCORES or shapes != ((len(COVERAGES),), (len(classes), len(COVERAGES))):
+        raise ValueError("the conformal quantiles have the wrong shape or an unknown score")
+    counts = tuple(map(int, record["class_counts"]))
+    return ConformalQuantiles(score, classes, counts, marginal, per_class)
 
 
 def _arrays(record: Mapping[str, Any]) -> dict[str, Floats]:
     arrays = {str(key): _array(value) for key, value in record.items()}
     if len({array.shape for array in arrays.values()}) != 1:
-        raise ValueError("its lists are of different lengths")
+        raise ValueError("its lists have different lengths")
     return arrays
 
 
@@ -135,9 +139,9 @@ def _array(values: Any) -> Floats:
     return np.where(np.isnan(array), np.inf, array)
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value]
+        return [_to_plain(item) for item in value]
     if isinstance(value, (float, np.floating)):
         return float(value) if np.isfinite(value) else None
     return list(value) if isinstance(value, tuple) else value

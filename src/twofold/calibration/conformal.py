@@ -1,20 +1,20 @@
-"""Sets of answers that hold the truth at a stated rate: split conformal prediction.
+"""Prediction sets that cover the true class at a stated rate: split conformal prediction.
 
-Of each item there are probabilities of C answers. A score says how badly an answer fits them; the
-quantile of the true answers' scores on n held-out items is the line, and a set is every answer on the right
-side of it. If held-out and new items are exchangeable, the set of a new item holds its truth with a
-probability of at least the level, whatever the model (Vovk et al. 2005): on average over items
-(marginal), or over the items of each true answer with a line for each (per class, Mondrian).
+Every item has probabilities of C classes. A nonconformity score says how badly a class fits them; the
+quantile of the true classes' scores on n held-out items is the limit, and a prediction set holds every class
+whose score is no larger. If held-out and new items are exchangeable, the set of a new item covers its true
+class with a probability of at least the coverage, whatever the model (Vovk et al. 2005): on average over
+items (marginal), or over the items of each true class with a quantile for each (class-conditional, Mondrian).
 
 - LAC, least ambiguous sets (Sadinle, Lei & Wasserman 2019): score 1 − p. Smallest sets on average.
-- RAPS (Angelopoulos et al. 2021): score Σ of the probabilities above the answer's, + penalty·max(0, rank −
-  free). Larger sets for harder items. Without its random part (u = 1 throughout), so that a post has one
-  result; any fixed score is valid.
+- RAPS (Angelopoulos et al. 2021): score Σ of the probabilities above that of the class, + penalty·max(0,
+  rank − free ranks). Larger sets for harder items. Without its random part (u = 1 throughout), so that a
+  post has one result; any fixed score is valid.
 
-Sets always hold the most probable answer, which can only add to the coverage. It does not know what
-answers are; for entities they are the types and "not an entity with these borders".
+Sets always hold the most probable class, which can only raise the coverage. This module does not know what
+the classes are; for entities they are the types and "no entity with these boundaries".
 
-Shape letters: S items, C answers, n held-out items.
+Shape letters: S items, C classes, n held-out items.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 Score = Callable[[Floats], Floats]
-"""Scores (S, C) of probabilities (S, C); smaller fits better, and the most probable answer fits best."""
+"""Nonconformity scores (S, C) of probabilities (S, C); smallest for the most probable class."""
 
-LEVELS = tuple(round(0.5 + i / 100, 2) for i in range(50))
-"""Levels that lines are kept for."""
-PENALTY, FREE = 0.01, 1
-_SLACK = 1e-9  # equal scores differ by less between batches and machines, and must not part at a line
+COVERAGES = tuple(round(0.5 + i / 100, 2) for i in range(50))
+"""Coverages that quantiles are stored for."""
+PENALTY, FREE_RANKS = 0.01, 1
+_SLACK = 1e-9  # equal scores differ by less than this between batches and machines
 
 
-def lac(chances: Floats) -> Floats:
+def lac(probabilities: Floats) -> Floats:
     """LAC scores (S, C)."""
-    return 1 - chances
+    return 1 - probabilities
 
 
-def raps(chances: Floats, penalty: float = PENALTY, free: int = FREE) -> Floats:
-    """RAPS scores (S, C); among equal probabilities the earlier answer comes first.
+def raps(probabilities: Floats, penalty: float = PENALTY, free_ranks: int = FREE_RANKS) -> Floats:
+    """RAPS scores (S, C); among equal probabilities the earlier class comes first.
 
     Args:
-        chances: (S, C).
-        penalty: added for each rank beyond ``free``.
-        free: number of ranks that cost nothing.
+        probabilities: (S, C).
+        penalty: added for each rank beyond ``free_ranks``.
+        free_ranks: number of ranks without penalty.
     """
-    order = np.argsort(-chances, axis=1, kind="stable")
-    ordered = np.take_along_axis(chances, order, 1)
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ordered = np.take_along_axis(probabilities, order, 1)
     above = np.cumsum(ordered, 1) - ordered
-    ranks = np.arange(1, chances.shape[1] + 1)
+    ranks = np.arange(1, probabilities.shape[1] + 1)
     scores = np.empty_like(above)
-    np.put_along_axis(scores, order, above + penalty * np.maximum(0, ranks - free), 1)
+    np.put_along_axis(scores, order, above + penalty * np.maximum(0, ranks - free_ranks), 1)
     return scores
 
 
@@ -67,104 +67,117 @@ SCORES: Mapping[str, Score] = {"lac": lac, "raps": raps}
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Fitted lines.
+class ConformalQuantiles:
+    """Fitted quantiles of the nonconformity scores of true classes.
 
     Attributes:
         score: name in `SCORES`.
-        answers: the C answers.
-        held_out: number of held-out items by true answer, (C,).
-        marginal: (50,) a line for each of `LEVELS`; inf where there were too few items.
-        per_class: (C, 50) the same for each true answer.
+        classes: names of the C classes.
+        class_counts: (C,) number of held-out items by true class.
+        marginal: (50,) a quantile for each of `COVERAGES`; inf where there were too few items.
+        per_class: (C, 50) the same for each true class.
     """
 
     score: str
-    answers: tuple[str, ...]
-    held_out: tuple[int, ...]
+    classes: tuple[str, ...]
+    class_counts: tuple[int, ...]
     marginal: Floats
     per_class: Floats
 
-    def sets(self, chances: Floats, level: float) -> Flags:
-        """Sets (S, C), True for each answer that belongs, that hold the truth at this level on average.
+    def prediction_sets(self, probabilities: Floats, coverage: float) -> Flags:
+        """Sets (S, C), True for each class in the set, with this marginal coverage.
 
         Args:
-            chances: (S, C) probabilities of the answers.
-            level: in [0.5, 0.99]; taken up to whole per cents.
+            probabilities: (S, C).
+            coverage: in [0.5, 0.99]; rounded up to whole per cents.
 
         Raises:
-            ConfigError: there are no lines for such a level.
+            ConfigError: no quantile is stored for such a coverage.
         """
-        return within(SCORES[self.score](chances), float(self.marginal[level_place(level)]))
+        quantile = float(self.marginal[coverage_index(coverage)])
+        return sets_within(SCORES[self.score](probabilities), quantile)
 
-    def sets_per_class(self, chances: Floats, level: float) -> Flags:
-        """The same at this level for each true answer, which takes larger sets. Arguments as above."""
-        return within(SCORES[self.score](chances), self.per_class[:, level_place(level)])
+    def prediction_sets_per_class(self, probabilities: Floats, coverage: float) -> Flags:
+        """Sets with this coverage for each true class, which are larger. Arguments as above."""
+        quantiles = self.per_class[:, coverage_index(coverage)]
+        return sets_within(SCORES[self.score](probabilities), quantiles)
 
 
-class SetFigures(NamedTuple):
-    """What sets turned out to be.
+class SetMetrics(NamedTuple):
+    """Metrics of prediction sets.
 
     Attributes:
-        coverage: part of the items whose set holds the truth.
-        size: mean number of answers in a set. single: part of the sets that hold one answer only.
-        by_answer: coverage by true answer; nan where it was never true.
+        coverage: part of the items whose set holds the true class.
+        mean_size: mean number of classes in a set. singletons: part of the sets with one class only.
+        coverage_by_class: coverage by true class; nan for a class that was never true.
     """
 
     coverage: float
-    size: float
-    single: float
-    by_answer: tuple[float, ...]
+    mean_size: float
+    singletons: float
+    coverage_by_class: tuple[float, ...]
 
 
-def fit_lines(chances: Floats, truth: Integers, answers: Sequence[str], score: str) -> Lines:
-    """Fit lines for all levels.
+def fit_quantiles(
+    probabilities: Floats, labels: Integers, classes: Sequence[str], score: str
+) -> ConformalQuantiles:
+    """Fit quantiles for all coverages.
 
     Args:
-        chances: (n, C) probabilities on held-out items.
-        truth: (n,) number of the true answer.
-        answers: names of the C answers.
+        probabilities: (n, C) on held-out items.
+        labels: (n,) number of the true class.
+        classes: names of the C classes.
         score: name in `SCORES`.
     """
-    own = SCORES[score](chances)[np.arange(len(truth)), truth]
-    each = [own[truth == c] for c in range(len(answers))]
-    return Lines(
+    scores = SCORES[score](probabilities)[np.arange(len(labels)), labels]
+    by_class = [scores[labels == c] for c in range(len(classes))]
+    return ConformalQuantiles(
         score,
-        tuple(answers),
-        tuple(len(part) for part in each),
-        np.array([line_at(own, level) for level in LEVELS]),
-        np.array([[line_at(part, level) for level in LEVELS] for part in each]),
+        tuple(classes),
+        tuple(len(part) for part in by_class),
+        np.array([conformal_quantile(scores, coverage) for coverage in COVERAGES]),
+        np.array([[conformal_quantile(part, coverage) for coverage in COVERAGES] for part in by_class]),
     )
 
 
-def line_at(scores: Floats, level: float) -> float:
-    """The ⌈(n + 1)·level⌉-th smallest of n scores of true answers; inf where n is too small for it."""
-    place = math.ceil((len(scores) + 1) * level - 1e-9)
-    return float(np.sort(scores)[place - 1]) if place <= len(scores) else math.inf
+def conformal_quantile(scores: Floats, coverage: float) -> float:
+    """The ⌈(n + 1)·coverage⌉-th smallest of n scores of true classes; inf where n is too small for it."""
+    rank = math.ceil((len(scores) + 1) * coverage - 1e-9)
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
 
 
-def level_place(level: float) -> int:
-    """Number of the smallest of `LEVELS` that is at least ``level``.
+def coverage_index(coverage: float) -> int:
+    """Number of the smallest of `COVERAGES` that is at least ``coverage``.
 
     Raises:
         ConfigError: there is none.
     """
-    if not LEVELS[0] <= level <= LEVELS[-1]:
-        raise ConfigError(f"sets at the level {level}", expected=f"a number from {LEVELS[0]} to {LEVELS[-1]}")
-    return int(np.searchsorted(LEVELS, level - 1e-9))
+    if not COVERAGES[0] <= coverage <= COVERAGES[-1]:
+        raise ConfigError(
+            f"the coverage of the prediction sets is {coverage}",
+            expected=f"a number from {COVERAGES[0]} to {COVERAGES[-1]}",
+        )
+    return int(np.searchsorted(COVERAGES, coverage - 1e-9))
 
 
-def within(scores: Floats, line: Floats | float) -> Flags:
-    """Answers (S, C) whose score is no larger than the line (or the line of the answer, (C,))."""
-    held: Flags = scores <= line + _SLACK
-    held[np.arange(len(scores)), scores.argmin(1)] = True
-    return held
+def sets_within(scores: Floats, quantile: Floats | float) -> Flags:
+    """Classes (S, C) whose score is no larger than the quantile (or than that of the class, (C,))."""
+    sets: Flags = scores <= quantile + _SLACK
+    sets[np.arange(len(scores)), scores.argmin(1)] = True
+    return sets
 
 
-def set_figures(sets: Flags, truth: Integers) -> SetFigures:
-    """Measure sets (S, C) against true answers (S,)."""
+def with_predicted(sets: Flags, predicted: Sequence[int] | Integers) -> Flags:
+    """Sets (S, C) that also hold the predicted classes (S,); changes ``sets``."""
+    sets[np.arange(len(sets)), np.asarray(predicted, np.int64)] = True
+    return sets
+
+
+def set_metrics(sets: Flags, labels: Integers) -> SetMetrics:
+    """Metrics of sets (S, C) against true classes (S,)."""
     if not len(sets):
-        return SetFigures(math.nan, math.nan, math.nan, (math.nan,) * sets.shape[1])
-    held, size = sets[np.arange(len(truth)), truth], sets.sum(1)
-    each = [held[truth == c] for c in range(sets.shape[1])]
-    by_answer = tuple(float(part.mean()) if len(part) else math.nan for part in each)
-    return SetFigures(float(held.mean()), float(size.mean()), float((size == 1).mean()), by_answer)
+        return SetMetrics(math.nan, math.nan, math.nan, (math.nan,) * sets.shape[1])
+    covered, size = sets[np.arange(len(labels)), labels], sets.sum(1)
+    by_class = [covered[labels == c] for c in range(sets.shape[1])]
+    rates = tuple(float(part.mean()) if len(part) else math.nan for part in by_class)
+    return SetMetrics(float(covered.mean()), float(size.mean()), float((size == 1).mean()), rates)

@@ -1,7 +1,7 @@
-"""A calibration with its story: how, on what, and what came of it, as it travels with a model.
+"""Fits a calibration for a model and describes it: what was fitted, how, on which data, with which metrics.
 
-`fit_entities` and `fit_relations` are what training and ``twofold calibrate`` both do. It does not know
-files.
+`fit_entities` and `fit_relations` are what training and ``twofold calibrate`` both call. This module does
+not know files.
 """
 
 from __future__ import annotations
@@ -9,144 +9,147 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from twofold.calibration.calibrate import CalibrationReport
 from twofold.calibration.calibration import Calibration
-from twofold.calibration.card_metrics import DataFigures, Told, entity_figures, relation_figures
-from twofold.calibration.decision_rule import DecisionRuleFit, select_decision_rule
+from twofold.calibration.data_set_metrics import DataSetMetrics, entity_metrics, relation_metrics
+from twofold.calibration.decision_rule import DecisionRuleFit, fit_and_test_decision_rule
 from twofold.calibration.entities import calibrate_entities
-from twofold.calibration.methods import METHODS, Measured
-from twofold.calibration.relations import EndToEnd, calibrate_relations, end_to_end
-from twofold.calibration.splits import SEED, first_half
+from twofold.calibration.methods import METHODS
+from twofold.calibration.relations import (
+    EndToEndReport,
+    RelationPredictions,
+    calibrate_relations,
+    evaluate_end_to_end,
+)
+from twofold.calibration.splits import SEED, in_tuning_split
 from twofold.evaluation.trust_report import to_json
 from twofold.inference.encode import EncodedPost
 from twofold.inference.tagger import Tagger
 
-DECODERS = ("sequence", "f1")
-"""What a tagger can be made to tell: the best tag sequence, or what has the largest F1 to be expected."""
 
-
-class Fitted(NamedTuple):
-    """A calibration and its story.
+class CalibrationFit(NamedTuple):
+    """A fitted calibration and its description.
 
     Attributes:
         calibration: what was fitted.
-        facts: how and on what, as plain data: ``method``, ``fitted_on`` and, where more than a temperature
-            was fitted, ``measured`` (`fitting.Measured`) and ``data`` (`figures.DataFigures` by data set);
-            else ``note``, why not.
-        measured: the same as ``facts["measured"]``; None where only a temperature was fitted.
-        told: what came of it, lines for people.
-        end_to_end: the same as ``facts["end_to_end"]``; None for what was not measured so.
-        chosen: the same as ``facts["chosen"]``; None where it was not fitted what to tell.
+        description: plain data for JSON: ``method``, ``fitted_on`` and, where more than a temperature was
+            fitted, ``report`` (`CalibrationReport`) and ``by_data_set`` (`DataSetMetrics`); else ``note``,
+            why not.
+        report: the same as ``description["report"]``; None where only a temperature was fitted.
+        end_to_end: the same as ``description["end_to_end"]``; None where it was not measured.
+        decision_rule_fit: the same as ``description["decision_rule_fit"]``; None where none was fitted.
     """
 
     calibration: Calibration
-    facts: Mapping[str, Any]
-    measured: Measured | None = None
-    told: Sequence[str] = ()
-    end_to_end: EndToEnd | None = None
-    chosen: DecisionRuleFit | None = None
+    description: Mapping[str, Any]
+    report: CalibrationReport | None = None
+    end_to_end: EndToEndReport | None = None
+    decision_rule_fit: DecisionRuleFit | None = None
 
 
-def story(
+def describe_fit(
     calibration: Calibration,
-    measured: Measured,
-    data: Mapping[str, DataFigures],
+    report: CalibrationReport,
+    by_data_set: Mapping[str, DataSetMetrics],
     *,
-    fitted_on: Sequence[str],
     method: str,
     score: str,
     seed: int,
-) -> Fitted:
-    """All of it, whatever was calibrated.
+) -> CalibrationFit:
+    """A calibration with its description.
 
     Args:
-        calibration, measured: see `fitting.calibrate`.
-        data: by data set.
-        fitted_on: names of the data sets.
-        method, score, seed: as they were asked for.
+        calibration, report: see `twofold.calibration.calibrate.calibrate`.
+        by_data_set: metrics on each data set it was fitted on.
+        method: name in `METHODS`. score: of the prediction sets. seed: of the splits.
     """
-    facts = {"method": method, "score": score, "seed": seed, "fitted_on": list(fitted_on)}
-    return Fitted(calibration, facts | {"measured": to_json(measured), "data": to_json(data)}, measured)
+    description = {"method": method, "score": score, "seed": seed, "fitted_on": list(by_data_set)}
+    metrics = {"report": to_json(report), "by_data_set": to_json(by_data_set)}
+    return CalibrationFit(calibration, description | metrics, report)
 
 
 def fit_entities(
     tagger: Tagger,
-    groups: Mapping[str, Sequence[EncodedPost]],
+    data_sets: Mapping[str, Sequence[EncodedPost]],
     *,
-    tell: str | None = None,
+    decode: str | None = None,
     method: str = "temperature",
     score: str = "lac",
     seed: int = SEED,
-) -> Fitted:
+) -> CalibrationFit:
     """Calibrate a tagger on labelled posts and measure it on each data set.
 
     Args:
-        tagger: that read them.
-        groups: readings by the name of the data set.
-        tell: what it is to tell: one of `DECODERS`; None for what it tells now.
-        method: name in `fitting.METHODS`. score: of the sets, see `conformal.SCORES`. seed: of the halves.
+        tagger: the tagger that encoded them.
+        data_sets: labelled posts by the name of the data set.
+        decode: one of `decision_rule.DECODERS`; None for the decoding that the tagger has.
+        method: name in `METHODS`. score: of the prediction sets, see `conformal.SCORES`. seed: of the splits.
 
     Raises:
-        DataError: too little is found in them.
+        DataError: too few entities are predicted.
     """
-    together = [reading for readings in groups.values() for reading in readings]
-    chosen = _chosen(tagger, together, seed) if tell == "f1" else None
-    if tell is not None:
-        tagger = tagger.with_decision_rule(None if chosen is None else chosen.decision_rule)
-    calibration, measured = calibrate_entities(
-        tagger.decoder, together, method=METHODS[method], score=score, seed=seed
+    posts = [post for group in data_sets.values() for post in group]
+    rule_fit = _fit_decision_rule(tagger, posts, seed) if decode == "f1" else None
+    if decode is not None:
+        tagger = tagger.with_decision_rule(None if rule_fit is None else rule_fit.decision_rule)
+    calibration, report = calibrate_entities(
+        tagger.decoder, posts, method=METHODS[method], score=score, seed=seed
     )
-    data = entity_figures(tagger, groups, calibration, seed)
-    fitted = story(calibration, measured, data, fitted_on=list(groups), method=method, score=score, seed=seed)
-    if chosen is None:
-        return fitted
-    return fitted._replace(facts={**fitted.facts, "chosen": to_json(chosen)}, chosen=chosen)
+    by_data_set = entity_metrics(tagger, data_sets, calibration, seed)
+    fit = describe_fit(calibration, report, by_data_set, method=method, score=score, seed=seed)
+    if rule_fit is None:
+        return fit
+    description = {**fit.description, "decision_rule_fit": to_json(rule_fit)}
+    return fit._replace(description=description, decision_rule_fit=rule_fit)
 
 
-def _chosen(tagger: Tagger, readings: Sequence[EncodedPost], seed: int) -> DecisionRuleFit:
-    halves = first_half([reading.post.id for reading in readings], seed)
-    first, second = (
-        [r for r, h in zip(readings, halves, strict=True) if h == half] for half in (True, False)
-    )
-    return select_decision_rule(tagger.decoder, first, second)
+def _fit_decision_rule(tagger: Tagger, posts: Sequence[EncodedPost], seed: int) -> DecisionRuleFit:
+    mask = in_tuning_split([post.post.id for post in posts], seed).tolist()
+    tuning, test = ([p for p, m in zip(posts, mask, strict=True) if m == part] for part in (True, False))
+    return fit_and_test_decision_rule(tagger.decoder, tuning, test)
 
 
 def fit_relations(
     labels: Sequence[str],
-    groups: Mapping[str, Told],
+    data_sets: Mapping[str, RelationPredictions],
     *,
-    found: Mapping[str, Told] | None = None,
+    end_to_end: Mapping[str, RelationPredictions] | None = None,
     symmetric: Collection[str] = (),
     method: str = "temperature",
     score: str = "lac",
     seed: int = SEED,
-) -> Fitted:
+) -> CalibrationFit:
     """Calibrate a relation model on labelled pairs and measure it on each data set.
 
     Args:
         labels: the model's relations.
-        groups: what it tells between given ends, by the name of the data set.
-        found: what it tells between the entities that a tagger finds in the same posts, to be measured as
-            ``facts["end_to_end"]``; None without a tagger.
-        symmetric: relations that hold both ways.
-        method: name in `fitting.METHODS`. score: of the sets, see `conformal.SCORES`. seed: of the halves.
+        data_sets: what is predicted for gold pairs, by the name of the data set.
+        end_to_end: what is predicted between the entities that a tagger predicts in the same posts, to be
+            measured as ``description["end_to_end"]``; None without a tagger.
+        symmetric: relations that hold in both directions.
+        method: name in `METHODS`. score: of the prediction sets, see `conformal.SCORES`. seed: of the splits.
 
     Raises:
-        DataError: too little is found in them.
+        DataError: too few relations are predicted.
     """
-    posts, predicted = _together(groups)
-    calibration, measured = calibrate_relations(
-        labels, posts, predicted, symmetric=symmetric, method=METHODS[method], score=score, seed=seed
+    calibration, report = calibrate_relations(
+        labels,
+        _concatenate(data_sets),
+        symmetric=symmetric,
+        method=METHODS[method],
+        score=score,
+        seed=seed,
     )
-    data = relation_figures(labels, groups, calibration, symmetric=symmetric, seed=seed)
-    fitted = story(calibration, measured, data, fitted_on=list(groups), method=method, score=score, seed=seed)
-    if found is None:
-        return fitted
-    whole = end_to_end(calibration, labels, *_together(found), symmetric=symmetric, seed=seed)
-    return fitted._replace(facts={**fitted.facts, "end_to_end": to_json(whole)}, end_to_end=whole)
+    by_data_set = relation_metrics(labels, data_sets, calibration, symmetric=symmetric, seed=seed)
+    fit = describe_fit(calibration, report, by_data_set, method=method, score=score, seed=seed)
+    if end_to_end is None:
+        return fit
+    whole = evaluate_end_to_end(calibration, labels, _concatenate(end_to_end), symmetric=symmetric, seed=seed)
+    return fit._replace(description={**fit.description, "end_to_end": to_json(whole)}, end_to_end=whole)
 
 
-def _together(groups: Mapping[str, Told]) -> Told:
-    every = groups.values()
-    return Told(
-        [post for told in every for post in told.posts], [row for told in every for row in told.predicted]
+def _concatenate(data_sets: Mapping[str, RelationPredictions]) -> RelationPredictions:
+    every = data_sets.values()
+    return RelationPredictions(
+        [post for data in every for post in data.posts], [row for data in every for row in data.predicted]
     )

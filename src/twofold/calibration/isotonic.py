@@ -1,16 +1,17 @@
-"""Isotonic calibration: the rising step function of the confidence that fits what was right best.
+"""Isotonic calibration: the non-decreasing function of the confidence that fits the accuracy best.
 
-Pool-adjacent-violators (Ayer et al. 1955; for calibration Zadrozny & Elkan 2002), read between its steps by
-straight lines, as scikit-learn's IsotonicRegression does. It can mend any rising distortion, needs
-more data than a temperature (about a thousand predictions), and makes neighbours equal.
+Pool-adjacent-violators (Ayer et al. 1955; for calibration Zadrozny & Elkan 2002), interpolated linearly, as
+scikit-learn's IsotonicRegression does. It corrects any monotone distortion, needs more data than a
+temperature (about a thousand predictions), and makes neighbouring confidences equal.
 
-It does not know where confidences come from.
+This module does not know where confidences come from.
 
-Shape letters: S predictions, J corners.
+Shape letters: S predictions, J knots.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,14 +21,15 @@ from twofold.errors import DataError
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Isotonic:
-    """A fitted map of confidences.
+    """A fitted calibration map.
 
     Attributes:
-        confidence: (J,) rising. calibrated: (J,) what each becomes; never falls.
+        confidence: (J,) knots, increasing. calibrated: (J,) values at the knots, non-decreasing.
     """
 
     confidence: Floats
@@ -36,6 +38,22 @@ class Isotonic:
     def __call__(self, confidences: Floats) -> Floats:
         """Calibrated confidences (…) of confidences (…)."""
         return np.interp(confidences, self.confidence, self.calibrated)
+
+
+def apply_isotonic(probabilities: Floats, predicted: Sequence[int] | Integers, isotonic: Isotonic) -> None:
+    """Map the probability of the predicted classes in place, and rescale the others so that rows sum to 1.
+
+    Args:
+        probabilities: (S, C), rows sum to 1.
+        predicted: (S,) number of the predicted class.
+        isotonic: the map.
+    """
+    at = np.arange(len(probabilities)), np.asarray(predicted, np.int64)
+    before = probabilities[at]
+    after = isotonic(before)
+    scale = np.where(before < 1, (1 - after) / np.maximum(1 - before, 1e-300), 0.0)
+    probabilities *= scale[:, None]
+    probabilities[at] = after
 
 
 def fit_isotonic(confidences: Floats, right: Flags) -> Isotonic:
@@ -50,26 +68,26 @@ def fit_isotonic(confidences: Floats, right: Flags) -> Isotonic:
     """
     if not len(right):
         raise DataError(
-            "the model predicted nothing on the data for calibration",
-            expected="data on which it finds entities",
-            do="use more or other held-out data",
+            "the model predicted nothing on the calibration data",
+            expected="data on which it predicts something",
+            do="calibrate on more or other labelled posts",
         )
-    values, group = np.unique(confidences, return_inverse=True)
+    knots, group = np.unique(confidences, return_inverse=True)
     counts = np.bincount(group)
-    levels = _rising(np.bincount(group, right) / counts, counts.astype(np.float64))
-    corner = np.ones(len(values), bool)  # inside a block, neither end of it: the line passes there anyway
-    corner[1:-1] = (levels[1:-1] != levels[:-2]) | (levels[1:-1] != levels[2:])
-    return Isotonic(values[corner], levels[corner])
+    values = _non_decreasing(np.bincount(group, right) / counts, counts.astype(np.float64))
+    kept = np.ones(len(knots), bool)  # knots inside a constant block are redundant
+    kept[1:-1] = (values[1:-1] != values[:-2]) | (values[1:-1] != values[2:])
+    return Isotonic(knots[kept], values[kept])
 
 
-def _rising(means: Floats, weights: Floats) -> Floats:
-    """The closest sequence that never falls: neighbours in the wrong order become their mean."""
+def _non_decreasing(means: Floats, weights: Floats) -> Floats:
+    """The closest non-decreasing sequence: neighbours in the wrong order become their mean."""
     blocks: list[tuple[float, float, int]] = []  # mean, weight, length
     for mean, weight in zip(means.tolist(), weights.tolist(), strict=True):
         length = 1
         while blocks and blocks[-1][0] >= mean:
-            before, heavy, long = blocks.pop()
-            mean = (before * heavy + mean * weight) / (heavy + weight)
-            weight, length = heavy + weight, length + long
+            last_mean, last_weight, last_length = blocks.pop()
+            mean = (last_mean * last_weight + mean * weight) / (last_weight + weight)
+            weight, length = last_weight + weight, length + last_length
         blocks.append((mean, weight, length))
     return np.repeat([mean for mean, _, _ in blocks], [length for _, _, length in blocks])

@@ -1,31 +1,34 @@
-"""Calibration of a relation model on labelled pairs, and what it says of each relation then.
+"""Calibration of a relation model on labelled pairs, and the calibrated probabilities of its relations.
 
-What is calibrated is what is told in use: the ends of each labelled pair are given, which of them is the head
-is not; of both orders the one is told whose relation is more probable, if any is more probable than "None"
-(`twofold.inference.relation_extractor`). It is right where the labelled relation is the same, from the same
-end unless it holds both ways. The answers for a pair, from the end that was taken for the head, are all
-relations, and "None" for none in this direction. What is fitted and on which half: see `fitting`.
+Calibrated is what is predicted in use: the arguments of each labelled pair are given, but not which is the
+head. Of both directions the one with the more probable relation is predicted, if it is more probable than
+"None" (`twofold.inference.relation_extractor`). It is right if the gold relation is the same, in the same
+direction unless it is symmetric. The classes of a pair, in the predicted direction, are all relations, and
+"None" for no relation in this direction. What is fitted on which split: see `calibrate`.
 
-Given pairs say nothing of doubt about the entities. `end_to_end` measures what the same confidences are worth
-between entities that a tagger finds.
+Given pairs ignore errors of the entities. `evaluate_end_to_end` measures the same confidences on pairs of
+entities that a tagger predicts.
 
-It does not know files.
+This module does not know files.
 
-Shape letters: S relations told, K relations that there are, "None" among them: the C answers.
+Shape letters: S predicted relations, K relations of the model, "None" among them: the C classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold.calibration.calibrate import REPORTED_ERRORS, CalibrationReport, calibrate
 from twofold.calibration.calibration import Calibration
-from twofold.calibration.methods import ERRORS, Measured, Method, calibrate, one_temperature, put_calibrated
-from twofold.calibration.risk_control import control
-from twofold.calibration.splits import SEED, first_half
+from twofold.calibration.isotonic import apply_isotonic
+from twofold.calibration.methods import Method, one_temperature
+from twofold.calibration.risk_control import control_risk
+from twofold.calibration.splits import SEED, in_tuning_split
 from twofold.evaluation.calibration_error import calibration_metrics
 from twofold.evaluation.error_types import RIGHT, relation_error_type
 from twofold.evaluation.triples import Triple, to_triple, with_reversed
@@ -39,112 +42,116 @@ Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 
 
-def relation_chances(
-    calibration: Calibration, labels: Sequence[str], scores: Floats, found: Sequence[int] | Integers
+class RelationPredictions(NamedTuple):
+    """Posts with gold relations, and the relations predicted in each.
+
+    Attributes:
+        posts: all gold relations of a text in one post.
+        predicted: relations of each post.
+    """
+
+    posts: Sequence[Post]
+    predicted: Sequence[Sequence[PredictedRelation]]
+
+
+def relation_probabilities(
+    calibration: Calibration, labels: Sequence[str], scores: Floats, predicted: Sequence[int] | Integers
 ) -> Floats:
     """Calibrated probability of each relation for each pair, (S, K); rows sum to 1.
 
-    That of the relation found is the confidence; the others keep their proportions.
+    That of the predicted relation is the confidence; the others keep their proportions.
 
     Args:
         calibration: of the relation model.
         labels: the K relations.
-        scores: (S, K); −∞ for those that do not compete.
-        found: (S,) number of the relation each pair is taken for.
+        scores: (S, K); −∞ for excluded relations.
+        predicted: (S,) number of the predicted relation of each pair.
     """
-    heats = np.array([calibration.temperature_of(labels[i]) for i in found], np.float64)
-    chances = class_probabilities(scores, heats[:, None])
+    temperatures = np.array([calibration.temperature_of(labels[i]) for i in predicted], np.float64)
+    probabilities = class_probabilities(scores, temperatures[:, None])
     if calibration.isotonic:
-        put_calibrated(chances, found, calibration.isotonic)
-    return chances
+        apply_isotonic(probabilities, predicted, calibration.isotonic)
+    return probabilities
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledPairs:
-    """Relations told of some posts, and the truth; see `fitting.Labelled`.
+class LabelledRelations:
+    """Predicted relations with their labels; see `LabelledPredictions`.
 
     Attributes:
-        answers: the K relations.
-        scores: (S, K) in the order that was told; −∞ for those that did not compete.
-        found: (S,) number of the relation told. truth: (S,) of the true one in this order.
-        right: (S,) True where it is the same; end to end where the ends are right, too.
-        post: (S,) number of the post. posts: how many there are.
+        classes: the K relations.
+        scores: (S, K) in the predicted direction; −∞ for excluded relations.
+        predicted: (S,) number of the predicted relation. labels: (S,) of the true one in this direction.
+        right: (S,) True where both are the same; end to end where the arguments are right, too.
+        post: (S,) number of the post. posts: number of posts.
     """
 
-    answers: tuple[str, ...]
+    classes: tuple[str, ...]
     scores: Floats
-    found: Integers
-    truth: Integers
+    predicted: Integers
+    labels: Integers
     right: Flags
     post: Integers
     posts: int
 
-    def part(self, chosen: Flags) -> LabelledPairs:
-        """Some of the posts."""
-        return replace(self._only(chosen[self.post]), posts=int(chosen.sum()))
+    def select_posts(self, mask: Flags) -> LabelledRelations:
+        """The relations of some of the posts; ``mask`` (posts,)."""
+        return replace(self._select(mask[self.post]), posts=int(mask.sum()))
 
-    def of_answer(self, number: int) -> LabelledPairs:
-        """What was told to stand in one relation."""
-        return self._only(self.found == number)
+    def of_class(self, number: int) -> LabelledRelations:
+        """The predictions of one relation."""
+        return self._select(self.predicted == number)
 
-    def _only(self, mine: Flags) -> LabelledPairs:
+    def _select(self, mask: Flags) -> LabelledRelations:
         return replace(
             self,
-            scores=self.scores[mine],
-            found=self.found[mine],
-            truth=self.truth[mine],
-            right=self.right[mine],
-            post=self.post[mine],
+            scores=self.scores[mask],
+            predicted=self.predicted[mask],
+            labels=self.labels[mask],
+            right=self.right[mask],
+            post=self.post[mask],
         )
 
     def confidences(self, calibration: Calibration) -> Floats:
         """(S,)."""
-        return self.chances(calibration)[np.arange(len(self.found)), self.found]
+        return self.probabilities(calibration)[np.arange(len(self.predicted)), self.predicted]
 
-    def chances(self, calibration: Calibration) -> Floats:
-        """(S, K), see `relation_chances`."""
-        return relation_chances(calibration, self.answers, self.scores, self.found)
+    def probabilities(self, calibration: Calibration) -> Floats:
+        """(S, K), see `relation_probabilities`."""
+        return relation_probabilities(calibration, self.classes, self.scores, self.predicted)
 
 
-def labelled_pairs(
-    labels: Sequence[str],
-    posts: Sequence[Post],
-    predicted: Sequence[Sequence[PredictedRelation]],
-    symmetric: Collection[str] = (),
-) -> LabelledPairs:
-    """Look up the truth of relations told.
+def label_relations(
+    labels: Sequence[str], data: RelationPredictions, symmetric: Collection[str] = ()
+) -> LabelledRelations:
+    """Label predicted relations by the gold relations of their posts.
 
-    Left out is what nobody can judge, see `relation_error_type`. A true relation that the model does not know
-    counts as "None": none of those that it knows.
+    Predictions of which the annotation does not say whether they are right are left out, see
+    `relation_error_type`. A gold relation that the model does not know counts as "None".
 
     Args:
         labels: the K relations.
-        posts: with their gold relations.
-        predicted: told of each post.
-        symmetric: relations that hold both ways.
+        data: posts and predicted relations.
+        symmetric: relations that hold in both directions.
     """
     rows = [
-        (
-            item.prediction.scores,
-            item.prediction.class_index,
-            _truth(labels, found, gold),
-            kind == RIGHT,
-            number,
-        )
-        for number, (post, told) in enumerate(zip(posts, predicted, strict=True))
+        (item.prediction.scores, item.prediction.class_index, _label(labels, found, gold), error == RIGHT, i)
+        for i, (post, predicted) in enumerate(zip(data.posts, data.predicted, strict=True))
         for gold in [with_reversed(map(to_triple, post.relations or ()), symmetric)]
-        for item in told
+        for item in predicted
         for found in [to_triple(item.relation)]
-        for kind in [relation_error_type(found, gold, complete=post.entities is not None)]
-        if kind is not None and item.prediction is not None
+        for error in [relation_error_type(found, gold, complete=post.entities is not None)]
+        if error is not None and item.prediction is not None
     ]
-    scores, *numbers = zip(*rows, strict=True) if rows else ((), (), (), (), ())
-    found, truth, right, post = (np.array(column, np.int64) for column in numbers)
+    scores, *columns = zip(*rows, strict=True) if rows else ((), (), (), (), ())
+    predicted, truth, right, post = (np.array(column, np.int64) for column in columns)
     table = np.array(scores, np.float64).reshape(-1, len(labels))
-    return LabelledPairs(tuple(labels), table, found, truth, right.astype(bool), post, len(posts))
+    return LabelledRelations(
+        tuple(labels), table, predicted, truth, right.astype(bool), post, len(data.posts)
+    )
 
 
-def _truth(labels: Sequence[str], found: Triple, gold: Collection[Triple]) -> int:
+def _label(labels: Sequence[str], found: Triple, gold: Collection[Triple]) -> int:
     names = {g.relation for g in gold if (g.head[:2], g.tail[:2]) == (found.head[:2], found.tail[:2])}
     known = [i for i, label in enumerate(labels) if label in names - {NO_RELATION}]
     if found.relation in names:
@@ -154,87 +161,85 @@ def _truth(labels: Sequence[str], found: Triple, gold: Collection[Triple]) -> in
 
 def calibrate_relations(
     labels: Sequence[str],
-    posts: Sequence[Post],
-    predicted: Sequence[Sequence[PredictedRelation]],
+    data: RelationPredictions,
     *,
     symmetric: Collection[str] = (),
     method: Method = one_temperature,
     score: str = "lac",
     seed: int = SEED,
-) -> tuple[Calibration, Measured]:
+) -> tuple[Calibration, CalibrationReport]:
     """Fit everything on labelled posts, and measure it.
 
     Args:
         labels: the K relations.
-        posts: with gold relations, some hundreds at least; all that is known of a text in one post.
-        predicted: what is told of the given pairs of each, `RelationExtractor.extract_pairs`.
-        symmetric: relations that hold both ways.
-        method: one of `fitting.METHODS`.
-        score: of the sets, see `conformal.SCORES`.
-        seed: of the halves; posts of the same text fall into one.
+        data: posts, some hundreds at least, with what is predicted for their gold pairs
+            (`RelationExtractor.extract_pairs`).
+        symmetric: relations that hold in both directions.
+        method: one of `methods.METHODS`.
+        score: of the prediction sets, see `conformal.SCORES`.
+        seed: of the splits; posts of the same text fall into one.
 
     Raises:
-        DataError: too little is found in them.
+        DataError: too few relations are predicted.
     """
-    data = labelled_pairs(labels, posts, predicted, symmetric)
-    return calibrate(data, apart(posts), "relations", method=method, score=score, seed=seed)
+    labelled = label_relations(labels, data, symmetric)
+    texts = split_keys(data.posts)
+    return calibrate(labelled, texts, "relations", method=method, score=score, seed=seed)
 
 
-def apart(posts: Sequence[Post]) -> list[str]:
-    """What tells posts apart: in files such as MNRE's each line has an id of its own, also of one text."""
+def split_keys(posts: Sequence[Post]) -> list[str]:
+    """Identity of each post for the splits: its text, since MNRE gives each line of one text its own id."""
     return [post.text for post in posts]
 
 
 @dataclass(frozen=True, slots=True)
-class EndToEnd:
-    """What confidences fitted on given pairs are worth where a tagger finds the ends.
+class EndToEndReport:
+    """Metrics of confidences fitted on gold pairs, where a tagger predicts the arguments.
 
     Attributes:
-        posts: of the second half, which no confidence was fitted on.
-        told: relations told in them. judged: those whose truth is known.
-        figures: of these, see `calibration_metrics`; right means that both ends are, too.
-        kept: by part that may be wrong, where a threshold is promised for given pairs: how many of these it
-            keeps. wrong: how many of those are wrong.
+        posts: number of posts of the calibration split, which no confidence was fitted on.
+        predicted: number of relations predicted in them. annotated: those whose label is known.
+        metrics: of these, see `calibration_metrics`; right means that both arguments are right, too.
+        accepted: by error rate that a threshold guarantees for gold pairs: how many of these the threshold
+            accepts. errors: number of errors among them.
     """
 
     posts: int
-    told: int
-    judged: int
-    figures: Mapping[str, float]
-    kept: Mapping[str, int]
-    wrong: Mapping[str, int]
+    predicted: int
+    annotated: int
+    metrics: Mapping[str, float]
+    accepted: Mapping[str, int]
+    errors: Mapping[str, int]
 
 
-def end_to_end(
+def evaluate_end_to_end(
     calibration: Calibration,
     labels: Sequence[str],
-    posts: Sequence[Post],
-    predicted: Sequence[Sequence[PredictedRelation]],
+    data: RelationPredictions,
     *,
     symmetric: Collection[str] = (),
     seed: int = SEED,
-) -> EndToEnd:
-    """Measure.
+) -> EndToEndReport:
+    """Measure the calibration on predicted entities.
 
     Args:
-        calibration: of the relation model, with thresholds.
+        calibration: of the relation model, with a risk curve.
         labels: the K relations.
-        posts: with gold relations, the same as it was fitted on.
-        predicted: what is told between the entities found in each.
-        symmetric: relations that hold both ways.
-        seed: of the halves, the same likewise.
+        data: the posts it was fitted on, with what is predicted between the predicted entities of each.
+        symmetric: relations that hold in both directions.
+        seed: of the splits, the same as in `calibrate_relations`.
     """
-    second = ~first_half(apart(posts), seed)
-    data = labelled_pairs(labels, posts, predicted, symmetric).part(second)
-    sure = data.confidences(calibration)
-    assert calibration.risk is not None
-    limits = {f"{error:.2f}": control(calibration.risk, error).threshold for error in ERRORS}
-    keeps = {name: sure >= limit for name, limit in limits.items() if limit is not None}
-    return EndToEnd(
-        data.posts,
-        sum(len(row) for row, mine in zip(predicted, second.tolist(), strict=True) if mine),
-        len(sure),
-        calibration_metrics(sure, data.right),
-        {name: int(kept.sum()) for name, kept in keeps.items()},
-        {name: int((kept & ~data.right).sum()) for name, kept in keeps.items()},
+    mask = ~in_tuning_split(split_keys(data.posts), seed)
+    labelled = label_relations(labels, data, symmetric).select_posts(mask)
+    confidences = labelled.confidences(calibration)
+    assert calibration.risk_curve is not None
+    thresholds = {f"{e:.2f}": control_risk(calibration.risk_curve, e).threshold for e in REPORTED_ERRORS}
+    accepted = {name: confidences >= limit for name, limit in thresholds.items() if limit is not None}
+    return EndToEndReport(
+        labelled.posts,
+        sum(len(row) for row, chosen in zip(data.predicted, mask.tolist(), strict=True) if chosen),
+        len(confidences),
+        calibration_metrics(confidences, labelled.right),
+        {name: int(flags.sum()) for name, flags in accepted.items()},
+        {name: int((flags & ~labelled.right).sum()) for name, flags in accepted.items()},
     )

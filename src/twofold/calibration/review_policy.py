@@ -1,14 +1,15 @@
-"""What is said of each entity and relation: its confidence, whether a person should look at it, and a set
-of answers.
+"""The decision on each entity and relation: its confidence, whether a person should review it, its
+prediction set.
 
-It reads what was fitted (`fitting`) from a model folder and turns a wish (an error at most, a level of sets)
-into a decider for the tagger or the relation extractor, or says why it cannot be granted.
+A review policy is made from the calibration of a model folder and what was asked for: an error rate of at
+most …, a coverage of prediction sets. It is an error if the calibration cannot guarantee the error rate.
 
-Shape letters: S spans of a post, or pairs; C answers; K relations.
+Shape letters: S spans of a post, or pairs; C classes; K relations.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.calibration.calibration import FILE, Calibration, read_calibration
-from twofold.calibration.conformal import Lines, level_place
-from twofold.calibration.entities import answer_chances, span_confidences
-from twofold.calibration.methods import answer_sets
-from twofold.calibration.relations import relation_chances
-from twofold.calibration.risk_control import CONFIDENCE, RiskControl, control
+from twofold.calibration.conformal import ConformalQuantiles, coverage_index, with_predicted
+from twofold.calibration.entities import class_probabilities, span_confidences
+from twofold.calibration.relations import relation_probabilities
+from twofold.calibration.risk_control import RiskControl, control_risk
 from twofold.crf import ChainDecoder, TagSpan
 from twofold.errors import ConfigError, ModelError
 from twofold.inference.confidence import Decision
@@ -30,39 +30,40 @@ Floats = NDArray[np.float64]
 Emissions = Sequence[NDArray[np.floating]]
 
 _CALIBRATE = "calibrate it on labelled posts like your own: twofold calibrate MODEL DATA -o OUT"
-_APART = "; relations may have a limit of their own (--max-relation-error), or none (--no-relations)"
-_WITHOUT = "; or look for entities only (--no-relations)"
+_OWN_LIMIT = "; or give relations their own (--max-relation-error), or none (--no-relations)"
+_NO_RELATIONS = "; or extract entities only (--no-relations)"
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What was asked of a model, and granted.
+class ReviewPolicy:
+    """How predictions of a model are decided.
 
     Attributes:
         calibration: of the model.
-        risk: control of the error; None where none was asked for, without a threshold where nothing could
-            be promised and so everything is to be reviewed.
-        lines: of the sets. level: of the sets. Both None for no sets.
+        risk: the threshold for the error rate; None where no error rate was asked for; without a threshold
+            where none guarantees it, and so everything is to be reviewed.
+        conformal: quantiles of the prediction sets. coverage: of the sets. Both None for no sets.
     """
 
     calibration: Calibration
     risk: RiskControl | None = None
-    lines: Lines | None = None
-    level: float | None = None
+    conformal: ConformalQuantiles | None = None
+    coverage: float | None = None
 
     def decisions(
-        self, confidences: Floats, chances: Callable[[], Floats], found: Sequence[int]
+        self, confidences: Floats, probabilities: Callable[[], Floats], predicted: Sequence[int]
     ) -> list[Decision]:
-        """A decision on each prediction.
+        """The decision on each prediction.
 
         Args:
             confidences: (S,) calibrated.
-            chances: gives those of all answers, (S, C), where they are needed.
-            found: (S,) number of the answer found.
+            probabilities: gives those of all classes, (S, C); called only where they are needed.
+            predicted: (S,) number of the predicted class.
         """
-        sets = self._candidates(chances, found)
+        candidates = self._candidates(probabilities, predicted)
         return [
-            Decision(c, self._review(c), names) for c, names in zip(confidences.tolist(), sets, strict=True)
+            Decision(c, self._review(c), names)
+            for c, names in zip(confidences.tolist(), candidates, strict=True)
         ]
 
     def _review(self, confidence: float) -> bool | None:
@@ -71,17 +72,17 @@ class Wishes:
         return self.risk.threshold is None or confidence < self.risk.threshold
 
     def _candidates(
-        self, chances: Callable[[], Floats], found: Sequence[int]
+        self, probabilities: Callable[[], Floats], predicted: Sequence[int]
     ) -> Sequence[tuple[str, ...] | None]:
-        """Answers of each set, the most probable first."""
-        if self.lines is None or self.level is None:
-            return [None] * len(found)
-        table = chances()
-        sets = answer_sets(self.lines, table, found, self.level)
+        """Classes of each prediction set, the most probable first."""
+        if self.conformal is None or self.coverage is None:
+            return [None] * len(predicted)
+        table = probabilities()
+        sets = with_predicted(self.conformal.prediction_sets(table, self.coverage), predicted)
         orders = np.argsort(-table, axis=1, kind="stable")
         return [
-            tuple(self.lines.answers[c] for c in order if held[c])
-            for order, held in zip(orders, sets, strict=True)
+            tuple(self.conformal.classes[c] for c in order if row[c])
+            for order, row in zip(orders, sets, strict=True)
         ]
 
 
@@ -89,136 +90,171 @@ class CalibratedEntityDecider:
     """See `twofold.inference.tagger.EntityDecider`.
 
     Args:
-        wishes: granted to the tagger.
+        policy: of the tagger.
     """
 
-    def __init__(self, wishes: Wishes) -> None:
-        self._wishes, self.risk = wishes, wishes.risk
+    def __init__(self, policy: ReviewPolicy) -> None:
+        self._policy, self.risk = policy, policy.risk
 
     def decide(
         self, decoder: ChainDecoder, emissions: Emissions, spans: Sequence[Sequence[TagSpan]]
     ) -> list[list[Decision]]:
-        """A decision on each span of each post."""
-        confidences = span_confidences(self._wishes.calibration, decoder, emissions, spans)
+        """The decision on each span of each post."""
+        confidences = span_confidences(self._policy.calibration, decoder, emissions, spans)
         return [
-            self._decided(decoder, states, row, values)
+            self._decide_post(decoder, states, row, values)
             for states, row, values in zip(emissions, spans, confidences, strict=True)
         ]
 
-    def _decided(
+    def _decide_post(
         self, decoder: ChainDecoder, states: NDArray[np.floating], row: Sequence[TagSpan], values: Floats
     ) -> list[Decision]:
-        found = [decoder.types.index(span.type) for span in row]
-
-        def chances() -> Floats:
-            (table,) = answer_chances(self._wishes.calibration, decoder, [states], [row])
+        def probabilities() -> Floats:
+            (table,) = class_probabilities(self._policy.calibration, decoder, [states], [row])
             return table
 
-        return self._wishes.decisions(values, chances, found)
+        return self._policy.decisions(values, probabilities, [decoder.types.index(s.type) for s in row])
 
 
 class CalibratedRelationDecider:
     """See `twofold.inference.relation_extractor.RelationDecider`.
 
     Args:
-        wishes: granted to the relation model.
+        policy: of the relation model.
         labels: its K relations.
     """
 
-    def __init__(self, wishes: Wishes, labels: Sequence[str]) -> None:
-        self._wishes, self._labels, self.risk = wishes, labels, wishes.risk
+    def __init__(self, policy: ReviewPolicy, labels: Sequence[str]) -> None:
+        self._policy, self._labels, self.risk = policy, labels, policy.risk
 
-    def decide(self, scores: Floats, found: Sequence[int]) -> list[Decision]:
-        """A decision on each pair."""
-        chances = relation_chances(self._wishes.calibration, self._labels, scores, found)
-        return self._wishes.decisions(chances[np.arange(len(found)), found], lambda: chances, found)
+    def decide(self, scores: Floats, predicted: Sequence[int]) -> list[Decision]:
+        """The decision on each pair."""
+        table = relation_probabilities(self._policy.calibration, self._labels, scores, predicted)
+        return self._policy.decisions(table[np.arange(len(predicted)), predicted], lambda: table, predicted)
 
 
 def entity_decider(
-    folder: ModelFolder, max_error: float | None = None, level: float | None = None
+    folder: ModelFolder, max_error: float | None = None, coverage: float | None = None
 ) -> CalibratedEntityDecider:
     """The decider of a tagger's folder.
 
     Args:
         folder: a checked folder.
-        max_error: part of what is kept that may be wrong, in (0, 1); None to keep everything unmarked.
-        level: how often sets shall hold the truth, in [0.5, 0.99]; None for no sets.
+        max_error: error rate of the accepted entities, in (0, 1); None to accept all.
+        coverage: of the prediction sets, in [0.5, 0.99]; None for no sets.
 
     Raises:
-        ModelError: the model was never calibrated for that.
-        ConfigError: no threshold can be promised for this error on the model's data; the message says
-            what can be.
+        ModelError: the model was not calibrated for that.
+        ConfigError: no threshold guarantees this error rate on the model's data; the message says which
+            error rate one does.
     """
-    return CalibratedEntityDecider(_wishes(folder, max_error, level, "entities"))
+    return CalibratedEntityDecider(_policy(folder, max_error, coverage, "entities"))
 
 
 def relation_decider(
-    folder: ModelFolder, max_error: float | None = None, level: float | None = None
+    folder: ModelFolder, max_error: float | None = None, coverage: float | None = None
 ) -> CalibratedRelationDecider:
     """The decider of a relation model's folder; arguments and errors as of `entity_decider`."""
-    return CalibratedRelationDecider(_wishes(folder, max_error, level, "relations"), folder.config.labels)
+    return CalibratedRelationDecider(_policy(folder, max_error, coverage, "relations"), folder.config.labels)
 
 
 def following_relation_decider(
-    folder: ModelFolder, max_error: float | None = None, level: float | None = None
+    folder: ModelFolder, max_error: float | None = None, coverage: float | None = None
 ) -> CalibratedRelationDecider:
-    """As `relation_decider`, for a limit that was stated for entities and that relations follow.
+    """As `relation_decider`, for an error rate that was set for entities and applies to relations, too.
 
-    Where it cannot be promised of relations, all of them are to be reviewed: entities may still be had.
+    Where no threshold guarantees it for relations, all of them are marked for review: entities can be used.
     """
-    wishes = _wishes(folder, max_error, level, "relations", lambda found, _: found)
-    return CalibratedRelationDecider(wishes, folder.config.labels)
+    policy = _policy(folder, max_error, coverage, "relations", lambda risk, _: risk)
+    return CalibratedRelationDecider(policy, folder.config.labels)
 
 
-def _granted(found: RiskControl, what: str) -> RiskControl:
-    if found.threshold is None:
-        raise ConfigError(refusal(found, what), expected=_possible(found, what), do=_remedy(found, what))
-    return found
+def _require_threshold(risk: RiskControl, what: str) -> RiskControl:
+    if risk.threshold is None:
+        raise ConfigError(
+            no_threshold_reason(risk, what),
+            expected=_achievable(risk, what),
+            do=_remedy(risk) + (_OWN_LIMIT if what == "relations" else ""),
+        )
+    return risk
 
 
-def _wishes(
+def _policy(
     folder: ModelFolder,
     max_error: float | None,
-    level: float | None,
+    coverage: float | None,
     what: str,
-    grant: Callable[[RiskControl, str], RiskControl] = _granted,
-) -> Wishes:
+    check: Callable[[RiskControl, str], RiskControl] = _require_threshold,
+) -> ReviewPolicy:
     where = folder.path / FILE
     calibration = read_calibration(where)
-    remedy = _CALIBRATE + (_WITHOUT if what == "relations" else "")
+    remedy = _CALIBRATE + (_NO_RELATIONS if what == "relations" else "")
     risk = None
     if max_error is not None:
-        if calibration.risk is None:
-            raise ModelError(f"the model knows no thresholds for {what}", where=str(where), do=remedy)
-        risk = grant(control(calibration.risk, max_error), what)
-    if level is None:
-        return Wishes(calibration, risk)
-    if calibration.sets is None:
-        raise ModelError(f"the model knows no sets for {what}", where=str(where), do=remedy)
-    level_place(level)
-    return Wishes(calibration, risk, calibration.sets, level)
+        if calibration.risk_curve is None:
+            raise ModelError(f"the model has no thresholds for {what}", where=str(where), do=remedy)
+        risk = check(control_risk(calibration.risk_curve, max_error), what)
+    if coverage is None:
+        return ReviewPolicy(calibration, risk)
+    if calibration.conformal is None:
+        raise ModelError(f"the model has no prediction sets for {what}", where=str(where), do=remedy)
+    coverage_index(coverage)
+    return ReviewPolicy(calibration, risk, calibration.conformal, coverage)
 
 
-def refusal(found: RiskControl, what: str) -> str:
-    """Why an error cannot be promised, with figures."""
+# --- why there is no threshold -----------------------------------------------------------------------
+
+
+def no_threshold_reason(risk: RiskControl, what: str) -> str:
+    """Why no threshold guarantees an error rate, with numbers.
+
+    Args:
+        risk: without a threshold.
+        what: name of the predictions, in the plural.
+    """
+    start = (
+        f"no confidence threshold guarantees that at most {risk.max_error:.1%} of the {what} are wrong "
+        f"(at {risk.confidence:.0%} confidence)"
+    )
+    if not risk.accepted:
+        return f"{start}: the model was calibrated on posts without {what} to test it on"
+    if _too_few(risk):
+        tested = "one" if risk.accepted == 1 else str(risk.accepted)
+        return (
+            f"{start}: of the {what} of the calibration posts only the {tested} most confident could be "
+            f"tested, {risk.errors} of them wrong; even without an error, {_needed(risk)} are needed"
+        )
     return (
-        f"at most {found.error:.1%} wrong cannot be promised at {CONFIDENCE:.0%} confidence: where the model "
-        f"is surest, {found.errors} of {found.kept} {what} of the test half were wrong, so "
-        f"that up to {found.bound:.1%} may be"
+        f"{start}: of the {risk.accepted} most confident {what} of the calibration posts {risk.errors} are "
+        f"wrong, so that the error rate may be as high as {risk.upper_bound:.1%}"
     )
 
 
-def _possible(found: RiskControl, what: str) -> str:
-    other = found.instead
-    if other is None:
-        return "a model that is right more often"
-    return f"{other.error:.3g} or more, which keeps {other.coverage:.0%} of the {what}"
+def _needed(risk: RiskControl) -> int:
+    """Predictions without an error that show the error rate: (1 − ε)ⁿ ≤ 1 − confidence."""
+    return math.ceil(math.log(1 - risk.confidence) / math.log(1 - risk.max_error))
 
 
-def _remedy(found: RiskControl, what: str) -> str:
-    apart = _APART if what == "relations" else ""
-    if found.more_data is None:
-        return "allow more errors, or calibrate on other posts" + apart
-    return (
-        f"calibrate on about {found.more_data:.1f} times as many labelled posts, or allow more errors{apart}"
-    )
+def _too_few(risk: RiskControl) -> bool:
+    return risk.accepted < _needed(risk)
+
+
+def achievable_error(risk: RiskControl, what: str) -> str | None:
+    """The smallest error rate that a threshold guarantees, in words; None where none does."""
+    if risk.achievable is None:
+        return None
+    return f"{risk.achievable.max_error:.3g} ({risk.achievable.coverage:.0%} of the {what} are accepted)"
+
+
+def _achievable(risk: RiskControl, what: str) -> str:
+    smallest = achievable_error(risk, what)
+    return "a model that is right more often" if smallest is None else f"an error rate of at least {smallest}"
+
+
+def _remedy(risk: RiskControl) -> str:
+    if risk.data_factor is None and not _too_few(risk):
+        return "set a higher error rate, or calibrate on other posts"
+    if risk.data_factor is None or _too_few(risk):  # an estimate from so few would be noise
+        return "set a higher error rate, or calibrate on more labelled posts"
+    times = f"{risk.data_factor:.1f}" if risk.data_factor < 10 else f"{risk.data_factor:.0f}"
+    return f"set a higher error rate, or calibrate on about {times} times as many labelled posts"

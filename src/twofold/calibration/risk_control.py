@@ -1,22 +1,22 @@
-"""A threshold under which, at a stated confidence, no more than a stated part of what is kept is wrong.
+"""Risk control: a confidence threshold above which the error rate is at most a stated one, with guarantee.
 
-Learn-then-Test (Angelopoulos et al. 2022) with fixed-sequence testing. For each threshold of a grid there
-is the hypothesis "of what is kept above it, more than ε is wrong"; its p-value is the exact binomial tail
-P(Bin(n, ε) ≤ k) for k wrong of n kept (Clopper–Pearson turned round). Thresholds are tested from strict to
-loose, each at the full 1 − confidence, and testing ends with the first that is not rejected: in an order
-fixed beforehand, a false rejection needs the first true hypothesis to be rejected, so nothing is paid for
-testing many. Two halves of held-out posts keep the order fixed beforehand: the first (scout) makes the grid
-and says where to start, at its smallest p-value, for at the strictest thresholds there is too little to
-reject anything with; the second alone is tested on. The confidences must be fitted on the first half, too.
+Learn-then-Test (Angelopoulos et al. 2022) with fixed-sequence testing. For each threshold of a grid the null
+hypothesis is "among the predictions accepted at it, the error rate is above ε"; its p-value is the exact
+binomial tail P(Bin(n, ε) ≤ k) for k errors among n accepted. Thresholds are tested from strict to loose, each
+at the full level 1 − confidence, until the first that is not rejected: in an order fixed beforehand a false
+rejection needs the first true hypothesis to be rejected, so no correction for multiple testing is needed.
+The tuning split keeps the order fixed beforehand: it gives the grid and the threshold to start at, that with
+its smallest p-value, since the strictest thresholds accept too few predictions to reject anything. The
+hypotheses are tested on the calibration split alone. Confidences must be fitted on the tuning split, too.
 
-What it promises: over the draw of the second half, with a probability of at least `confidence`, the part
-that is wrong among all that will be kept is at most ε, on posts drawn as the held-out ones were. No
-distribution is assumed. Predictions must be independent of each other; those of one post are not quite, so
-counts are divided by the design effect 1 + ρ(Σ nᵢ²/n − 1) (Kish 1965; as Korn & Graubard 1998 do for
-Clopper–Pearson), nᵢ kept in post i and ρ the correlation of errors within a post, estimated on the scout
-half. With ρ = 0 the promise is exact, else approximate.
+The guarantee: over the draw of the calibration split, with a probability of at least `confidence`, the error
+rate of all accepted predictions is at most ε on posts from the same distribution. No distribution is assumed.
+Predictions must be independent; those of one post are not quite, so counts are divided by the design effect
+1 + ρ(Σ nᵢ²/n − 1) (Kish 1965; as Korn & Graubard 1998 do for Clopper–Pearson), nᵢ predictions accepted in
+post i and ρ the intraclass correlation of errors within a post, estimated on the tuning split. With ρ = 0
+the guarantee is exact, else approximate.
 
-It does not know models, posts or spans.
+This module does not know models, posts or spans.
 
 Shape letters: S predictions, J thresholds.
 """
@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.calibration.binomial import at_most, upper_bound
+from twofold.calibration.binomial import binomial_cdf, clopper_pearson_upper
 from twofold.errors import ConfigError
 
 Floats = NDArray[np.float64]
@@ -39,12 +39,12 @@ Integers = NDArray[np.int64]
 
 CONFIDENCE = 0.95
 STEPS = 100
-_FEASIBLE_STEP = 0.005
-_SLACK = 1e-9  # equal confidences differ by less between batches and machines, and must not part there
+_ERROR_STEP = 0.005
+_SLACK = 1e-9  # equal confidences differ by less than this between batches and machines
 
 
-class Outcomes(NamedTuple):
-    """S predictions whose truth is known.
+class ScoredPredictions(NamedTuple):
+    """S predictions with their confidences and labels.
 
     Attributes:
         confidence: (S,).
@@ -58,152 +58,153 @@ class Outcomes(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RiskTable:
-    """All that any stated error needs; small, so that it travels with a model.
+class RiskCurve:
+    """Counts at each threshold, from which `control_risk` finds a threshold for any error rate.
 
     Attributes:
-        threshold: (J,) falling; kept is what has at least this confidence.
-        scout_kept: (J,) kept of the scout half. scout_errors: (J,) wrong of these.
-        kept: (J,) kept of the half that is tested on. errors: (J,) wrong of these.
-        squares: (J,) Σ over its posts of the square of how many are kept.
-        correlation: ρ of errors within a post, in [0, 1], from the scout half.
+        threshold: (J,) decreasing; accepted predictions have at least this confidence.
+        tuning_accepted: (J,) accepted on the tuning split. tuning_errors: (J,) errors among them.
+        accepted: (J,) accepted on the calibration split. errors: (J,) errors among them.
+        accepted_squared: (J,) Σ over its posts of the squared number of accepted predictions.
+        correlation: ρ, intraclass correlation of errors within a post, in [0, 1], from the tuning split.
     """
 
     threshold: Floats
-    scout_kept: Floats
-    scout_errors: Floats
-    kept: Floats
+    tuning_accepted: Floats
+    tuning_errors: Floats
+    accepted: Floats
     errors: Floats
-    squares: Floats
+    accepted_squared: Floats
     correlation: float
 
-    def effective(self, place: int) -> tuple[float, float]:
-        """Errors and predictions kept, divided by the design effect."""
-        errors, kept = float(self.errors[place]), float(self.kept[place])
-        if not kept:
+    def effective_counts(self, index: int) -> tuple[float, float]:
+        """Errors and accepted predictions at a threshold, divided by the design effect."""
+        errors, accepted = float(self.errors[index]), float(self.accepted[index])
+        if not accepted:
             return 0.0, 0.0
-        effect = 1 + self.correlation * (float(self.squares[place]) / kept - 1)
-        return errors / effect, kept / effect
+        effect = 1 + self.correlation * (float(self.accepted_squared[index]) / accepted - 1)
+        return errors / effect, accepted / effect
 
 
 @dataclass(frozen=True, slots=True)
 class RiskControl:
-    """What came of a stated error.
+    """The result for a stated error rate.
 
     Attributes:
-        error: ε, the part that may be wrong. confidence: of the promise.
-        threshold: keep what has at least this confidence; None where no threshold can be promised.
-        kept: predictions kept on the half tested on, at the threshold or, without one, where testing
-            began. errors: wrong ones among them.
-        coverage: part of the predictions that is kept.
-        bound: upper bound on the part wrong, at the confidence.
-        instead: where there is no threshold, what can be had for the smallest ε, in steps of half a per
-            cent, that gives one; None where none does. Found by looking, so to be promised in earnest it
-            wants new data.
-        more_data: without a threshold, how many times as much held-out data would do, errors staying as
-            frequent; None where they are too frequent for any amount.
+        max_error: ε, the error rate. confidence: of the guarantee.
+        threshold: accept predictions with at least this confidence; None where no threshold guarantees ε.
+        accepted: predictions accepted on the calibration split, at the threshold or, without one, at the
+            threshold where testing began. errors: errors among them.
+        coverage: part of the predictions that is accepted.
+        upper_bound: upper bound on the error rate, at the confidence.
+        achievable: without a threshold, the result for the smallest error rate, in steps of half a per
+            cent, that has one; None where none has. It is selected on the same data, so a strict guarantee
+            for it needs new data.
+        data_factor: without a threshold, how many times as much held-out data would give one at the observed
+            error rate; None where no amount would.
     """
 
-    error: float
+    max_error: float
     confidence: float
     threshold: float | None
-    kept: int
+    accepted: int
     errors: int
     coverage: float
-    bound: float
-    instead: RiskControl | None = None
-    more_data: float | None = None
+    upper_bound: float
+    achievable: RiskControl | None = None
+    data_factor: float | None = None
 
 
-def risk_table(scout: Outcomes, tested: Outcomes, steps: int = STEPS) -> RiskTable:
-    """Count for a grid of thresholds.
+def risk_curve(tuning: ScoredPredictions, calibration: ScoredPredictions, steps: int = STEPS) -> RiskCurve:
+    """Count at a grid of thresholds.
 
     Args:
-        scout: the half that confidences were fitted on.
-        tested: the other half, with the same confidences.
-        steps: thresholds at equal parts of the scout's predictions; the last keeps everything.
+        tuning: predictions on the split that confidences were fitted on.
+        calibration: predictions on the other split, with the same confidences.
+        steps: number of thresholds, at equal parts of the tuning predictions; the last accepts everything.
     """
     parts = np.arange(1, steps) / steps
-    inner = np.quantile(scout.confidence, 1 - parts, method="higher") if len(scout.right) else np.zeros(0)
+    inner = np.quantile(tuning.confidence, 1 - parts, method="higher") if len(tuning.right) else np.zeros(0)
     thresholds = np.append(np.unique(inner)[::-1] - _SLACK, 0.0)
-    scout_kept, scout_errors, _ = _counts(scout, thresholds)
-    kept, errors, squares = _counts(tested, thresholds)
-    return RiskTable(thresholds, scout_kept, scout_errors, kept, errors, squares, error_correlation(scout))
+    tuning_accepted, tuning_errors, _ = _counts(tuning, thresholds)
+    accepted, errors, squared = _counts(calibration, thresholds)
+    correlation = error_correlation(tuning)
+    return RiskCurve(thresholds, tuning_accepted, tuning_errors, accepted, errors, squared, correlation)
 
 
-def _counts(outcomes: Outcomes, thresholds: Floats) -> tuple[Floats, Floats, Floats]:
-    _, post = np.unique(outcomes.post, return_inverse=True)
-    above = outcomes.confidence >= thresholds[:, None]  # (J, S)
-    squares = np.array([(np.bincount(post[row]) ** 2).sum() for row in above], np.float64)
-    return above.sum(1).astype(float), (above & ~outcomes.right).sum(1).astype(float), squares
+def _counts(predictions: ScoredPredictions, thresholds: Floats) -> tuple[Floats, Floats, Floats]:
+    _, post = np.unique(predictions.post, return_inverse=True)
+    above = predictions.confidence >= thresholds[:, None]  # (J, S)
+    squared = np.array([(np.bincount(post[row]) ** 2).sum() for row in above], np.float64)
+    return above.sum(1).astype(float), (above & ~predictions.right).sum(1).astype(float), squared
 
 
-def error_correlation(outcomes: Outcomes) -> float:
-    """ρ in [0, 1]: how far the errors of a post go together, from the variance of their sums by post."""
-    _, post = np.unique(outcomes.post, return_inverse=True)
-    count, wrong = np.bincount(post), np.bincount(post, ~outcomes.right)
-    n, posts = len(outcomes.right), len(count)
-    rate = wrong.sum() / n if n else 0.0
+def error_correlation(predictions: ScoredPredictions) -> float:
+    """ρ in [0, 1]: intraclass correlation of errors, from the variance of their sums by post."""
+    _, post = np.unique(predictions.post, return_inverse=True)
+    count, errors = np.bincount(post), np.bincount(post, ~predictions.right)
+    n, posts = len(predictions.right), len(count)
+    rate = errors.sum() / n if n else 0.0
     size = (count**2).sum() / n - 1 if n else 0.0
     if not 0 < rate < 1 or size <= 0:
         return 0.0
-    variance = posts / (posts - 1) * ((wrong - rate * count) ** 2).sum() / n
+    variance = posts / (posts - 1) * ((errors - rate * count) ** 2).sum() / n
     return float(np.clip((variance / (rate * (1 - rate)) - 1) / size, 0.0, 1.0))
 
 
-def control(table: RiskTable, error: float, confidence: float = CONFIDENCE) -> RiskControl:
-    """Find the loosest threshold that keeps the part wrong at or below ``error``.
+def control_risk(curve: RiskCurve, max_error: float, confidence: float = CONFIDENCE) -> RiskControl:
+    """Find the loosest threshold that guarantees an error rate of at most ``max_error``.
 
     Raises:
-        ConfigError: error or confidence do not lie between 0 and 1.
+        ConfigError: max_error or confidence does not lie between 0 and 1.
     """
-    for name, value in (("error", error), ("confidence", confidence)):
+    for name, value in (("error", max_error), ("confidence", confidence)):
         if not 0 < value < 1:
             raise ConfigError(f"the {name} is {value}", expected="a number between 0 and 1")
-    start, last = _tested(table, error, confidence)
-    place = start if last is None else last
-    kept, wrong = int(table.kept[place]), int(table.errors[place])
+    start, last = _test_thresholds(curve, max_error, confidence)
+    index = start if last is None else last
+    accepted = int(curve.accepted[index])
     return RiskControl(
-        error=error,
+        max_error=max_error,
         confidence=confidence,
-        threshold=None if last is None else float(table.threshold[place]),
-        kept=kept,
-        errors=wrong,
-        coverage=kept / float(table.kept[-1]) if table.kept[-1] else 0.0,
-        bound=upper_bound(*table.effective(place), confidence),
-        instead=None if last is not None else _instead(table, error, confidence),
-        more_data=None if last is not None else _more_data(table, start, error, confidence),
+        threshold=None if last is None else float(curve.threshold[index]),
+        accepted=accepted,
+        errors=int(curve.errors[index]),
+        coverage=accepted / float(curve.accepted[-1]) if curve.accepted[-1] else 0.0,
+        upper_bound=clopper_pearson_upper(*curve.effective_counts(index), confidence),
+        achievable=None if last is not None else _achievable(curve, max_error, confidence),
+        data_factor=None if last is not None else _data_factor(curve, start, max_error, confidence),
     )
 
 
-def _tested(table: RiskTable, error: float, confidence: float) -> tuple[int, int | None]:
-    """Where testing starts, and the last threshold in unbroken line whose hypothesis falls."""
-    scouts = zip(table.scout_errors.tolist(), table.scout_kept.tolist(), strict=True)
-    start = int(np.argmin([at_most(k, n, error) if n else 1.0 for k, n in scouts]))
+def _test_thresholds(curve: RiskCurve, max_error: float, confidence: float) -> tuple[int, int | None]:
+    """The threshold where testing starts, and the last before the first that is not rejected."""
+    tuning = zip(curve.tuning_errors.tolist(), curve.tuning_accepted.tolist(), strict=True)
+    start = int(np.argmin([binomial_cdf(k, n, max_error) if n else 1.0 for k, n in tuning]))
     last = None
-    for place in range(start, len(table.threshold)):
-        errors, kept = table.effective(place)
-        if not kept or at_most(errors, kept, error) > 1 - confidence:
+    for index in range(start, len(curve.threshold)):
+        errors, accepted = curve.effective_counts(index)
+        if not accepted or binomial_cdf(errors, accepted, max_error) > 1 - confidence:
             break
-        last = place
+        last = index
     return start, last
 
 
-def _instead(table: RiskTable, error: float, confidence: float) -> RiskControl | None:
-    first = math.floor(error / _FEASIBLE_STEP) + 1
-    for step in range(first, round(1 / _FEASIBLE_STEP)):
-        if _tested(table, step * _FEASIBLE_STEP, confidence)[1] is not None:
-            return control(table, round(step * _FEASIBLE_STEP, 6), confidence)
+def _achievable(curve: RiskCurve, max_error: float, confidence: float) -> RiskControl | None:
+    first = math.floor(max_error / _ERROR_STEP) + 1
+    for step in range(first, round(1 / _ERROR_STEP)):
+        if _test_thresholds(curve, step * _ERROR_STEP, confidence)[1] is not None:
+            return control_risk(curve, round(step * _ERROR_STEP, 6), confidence)
     return None
 
 
-def _more_data(table: RiskTable, place: int, error: float, confidence: float) -> float | None:
-    errors, kept = table.effective(place)
-    if not kept or errors / kept >= error:
+def _data_factor(curve: RiskCurve, index: int, max_error: float, confidence: float) -> float | None:
+    errors, accepted = curve.effective_counts(index)
+    if not accepted or errors / accepted >= max_error:
         return None
-    times = 1.0
-    while at_most(errors * times, kept * times, error) > 1 - confidence:
-        times *= 1.1
-        if times > 1e6:
+    factor = 1.0
+    while binomial_cdf(errors * factor, accepted * factor, max_error) > 1 - confidence:
+        factor *= 1.1
+        if factor > 1e6:
             return None
-    return times
+    return factor

@@ -1,8 +1,9 @@
-"""Held-out posts in two halves that share no post: one to fit on, one to test and measure on.
+"""Divides held-out posts into a tuning split and a calibration split that share no post.
 
-A post's half follows from its id and the seed alone (SHA-256), whatever other posts there are and in
-whatever order; posts of one id, such as several with one picture, stay together. It does not know what
-is fitted.
+Confidences (temperature, isotonic map), the decision rule and the order of thresholds are fitted on the
+tuning split; thresholds are tested, conformal quantiles fitted and calibration measured on the calibration
+split. The split of a post follows from its id and the seed alone (SHA-256), whatever other posts there are
+and in whatever order; posts with the same id stay together. This module does not know what is fitted.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 SEED = 0
 
 
-def first_half(ids: Iterable[str | int], seed: int = SEED) -> NDArray[np.bool_]:
-    """True for each post of the first half, about as many as of the second; 1 and "1" are one id."""
+def in_tuning_split(ids: Iterable[str | int], seed: int = SEED) -> NDArray[np.bool_]:
+    """True for each post of the tuning split, about half of all; 1 and "1" are one id."""
     return np.array([_bit(f"{seed}:{name}") for name in ids], bool)
 
 

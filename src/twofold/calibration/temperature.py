@@ -1,11 +1,11 @@
-"""One temperature for the confidences, fitted on held-out predictions.
+"""Temperature scaling: one temperature for all confidences, fitted on held-out predictions.
 
-The temperature (Guo et al. 2017) divides all potentials of the CRF; which spans are predicted does not
-change, only how sure they are. It is the one with the smallest negative log-likelihood of "this
-predicted span is exactly right". Entities that were not predicted play no part.
+The temperature (Guo et al. 2017) divides all scores of the model; the predictions stay the same, only their
+confidences change. It minimises the negative log-likelihood of "this prediction is right". Missed gold items
+play no part.
 
-It does not know posts or models: it sees confidences as a function of the temperature, and which
-predictions were right.
+This module does not know posts or models: it sees confidences as a function of the temperature, and which
+predictions are right.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from twofold.evaluation.calibration_error import calibration_error, negative_log
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-LOWEST, HIGHEST = 0.1, 10.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.1, 10.0
 """Bounds of the search."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class TemperatureFit:
-    """A fitted temperature and what it changed.
+    """A fitted temperature, with metrics before and after on the data it was fitted on.
 
     Attributes:
-        temperature: in [LOWEST, HIGHEST]; above 1 makes less sure.
+        temperature: in [MIN_TEMPERATURE, MAX_TEMPERATURE]; above 1 lowers confidences.
         predictions: number of predictions it was fitted on.
         accuracy: part of them that is right.
         nll_before: mean negative log-likelihood at temperature 1, nats a prediction.
         nll_after: the same at the fitted temperature.
-        ece_before: expected calibration error at temperature 1, see `evaluation.calibration_error`.
+        ece_before: expected calibration error at temperature 1, see `twofold.evaluation.calibration_error`.
         ece_after: the same at the fitted temperature.
     """
 
@@ -64,15 +64,15 @@ def fit_temperature(confidences: Callable[[float], Floats], right: Flags) -> Tem
     """
     if not len(right):
         raise DataError(
-            "the model predicted nothing on the data for calibration",
-            expected="data on which it finds something",
-            do="use more or other held-out data",
+            "the model predicted nothing on the calibration data",
+            expected="data on which it predicts something",
+            do="calibrate on more or other labelled posts",
         )
 
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(confidences(math.exp(log_temperature)), right)
 
-    best = math.exp(_minimum(loss, math.log(LOWEST), math.log(HIGHEST)))
+    best = math.exp(_minimum(loss, math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)))
     before, after = confidences(1.0), confidences(best)
     return TemperatureFit(
         temperature=best,
@@ -93,13 +93,13 @@ def fit_on_spans(
     Args:
         decoder: the CRF.
         emissions: (W, K) a post.
-        gold: the right spans of each post, in words.
+        gold: gold spans of each post, in words.
 
     Raises:
         DataError: nothing is predicted.
     """
     spans = decoder.decode(emissions)
-    right = [span in set(wanted) for found, wanted in zip(spans, gold, strict=True) for span in found]
+    right = [span in set(wanted) for row, wanted in zip(spans, gold, strict=True) for span in row]
 
     def confidences(temperature: float) -> Floats:
         return np.concatenate(decoder.confidences(emissions, spans, temperature))
@@ -108,28 +108,28 @@ def fit_on_spans(
 
 
 def fit_on_classes(scores: Floats, gold: NDArray[np.int64], none: int) -> TemperatureFit:
-    """Fit on the classes that a softmax over (n, K) scores predicts, ``none`` apart: it is not reported.
+    """Fit on the classes that a softmax over (n, K) scores predicts, without the class ``none``.
 
     Args:
-        scores: −∞ where a class is out of the question.
-        gold: (n,) right class of each row; −1 where it is none of the K.
+        scores: −∞ for excluded classes.
+        gold: (n,) gold class of each row; −1 where it is none of the K.
         none: class that counts as no prediction.
 
     Raises:
         DataError: nothing is predicted.
     """
     best = scores.argmax(1)
-    told = best != none
-    behind = scores[told] - scores[told].max(1, keepdims=True)  # 0 for what is predicted
+    predicted = best != none
+    shifted = scores[predicted] - scores[predicted].max(1, keepdims=True)  # 0 for the predicted class
 
     def confidences(temperature: float) -> Floats:
-        return np.asarray(1 / np.exp(behind / temperature).sum(1))
+        return np.asarray(1 / np.exp(shifted / temperature).sum(1))
 
-    return fit_temperature(confidences, best[told] == gold[told])
+    return fit_temperature(confidences, best[predicted] == gold[predicted])
 
 
 def _minimum(loss: Callable[[float], float], low: float, high: float, steps: int = 30) -> float:
-    """Where a function of one number is smallest: a coarse grid, then golden-section search."""
+    """Minimum of a function of one number: a coarse grid, then golden-section search."""
     grid = np.linspace(low, high, 13)
     lowest = int(np.argmin([loss(float(x)) for x in grid]))
     low, high = float(grid[max(lowest - 1, 0)]), float(grid[min(lowest + 1, len(grid) - 1)])

@@ -1,6 +1,6 @@
-"""Confidences as the network gives them: temperature 1 and no map after it.
+"""Confidences before calibration: temperature 1 and no isotonic map.
 
-It does not know what was fitted, or whether anything was.
+This module does not know what was fitted, or whether anything was.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from twofold.inference.encode import EncodedPost
 from twofold.posts import Entity
 
 
-def uncalibrated(
-    decoder: ChainDecoder, readings: Sequence[EncodedPost], found: Sequence[Sequence[Entity]]
+def uncalibrated_confidences(
+    decoder: ChainDecoder, readings: Sequence[EncodedPost], entities: Sequence[Sequence[Entity]]
 ) -> list[list[float]]:
     """Confidence of each entity of each post before any calibration, in [0, 1].
 
     Args:
         decoder: the CRF.
-        readings: what the model saw in the posts.
-        found: entities that it found in each.
+        readings: the encoded posts.
+        entities: predicted entities of each.
     """
-    spans = [[_span(reading, e) for e in row] for reading, row in zip(readings, found, strict=True)]
+    spans = [[_span(reading, e) for e in row] for reading, row in zip(readings, entities, strict=True)]
     values = decoder.confidences([reading.emissions for reading in readings], spans, 1.0)
     return [row.tolist() for row in values]
 

@@ -1,10 +1,11 @@
-"""A copy of a model folder with a new calibration; the model itself stays as it is.
+"""Writes a copy of a model folder with a new calibration; the network stays as it is.
 
-It does not know how calibrations are fitted.
+This module does not know how calibrations are fitted.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -12,31 +13,36 @@ from pathlib import Path
 from typing import Any
 
 from twofold.calibration.calibration import FILE, to_record
-from twofold.calibration.fit import Fitted
-from twofold.model_folder.card import with_trust
+from twofold.calibration.fit import CalibrationFit
+from twofold.model_folder.card import with_calibration, with_name
 from twofold.model_folder.folder import RELATIONS, ModelFolder, open_folder, publish, seal
-from twofold.model_folder.place import part_of
+from twofold.model_folder.place import MANIFEST, part_of
 
-CARD = "card.json"
+CARD, CONFIG, PAGE = "card.json", "config.json", "README.md"
+_SUMMARY = ("predictions", "accuracy", "nll_before", "nll_after", "ece_before", "ece_after")
 
 
-def write_calibrated(model: ModelFolder, out: Path, fitted: Mapping[str, Fitted]) -> None:
+def write_calibrated_copy(
+    model: ModelFolder, out: Path, fits: Mapping[str, CalibrationFit], name: str | None = None
+) -> None:
     """Write the copy; it appears whole or not at all.
 
     Args:
         model: the folder to copy, with the relation model that it may hold.
         out: folder to make, in a reserved place; may be the model's own, or that of an older model, which
             it replaces.
-        fitted: by task: ``entities``, ``relations`` or both. What is not there stays as it is.
+        fits: by task: ``entities``, ``relations`` or both. A task that is missing keeps its calibration.
+        name: of the copy; None for the name of the folder ``out``.
 
     Raises:
         ModelError: something that is not a model is in the place.
     """
     with part_of(out) as part:
         shutil.copytree(model.path, part)
-        for task, each in fitted.items():
+        for task, fit in fits.items():
             own = task == model.config.task
-            _put(part if own else part / RELATIONS, model if own else _inner(model), each)
+            _update(part if own else part / RELATIONS, model if own else _relation_model(model), fit)
+        _rename(part, model, name or out.name)
         if model.relations is not None:
             seal(part / RELATIONS)
         seal(part)
@@ -44,38 +50,73 @@ def write_calibrated(model: ModelFolder, out: Path, fitted: Mapping[str, Fitted]
         publish(part, out)
 
 
-def _inner(model: ModelFolder) -> ModelFolder:
+def _relation_model(model: ModelFolder) -> ModelFolder:
     assert model.relations is not None
     return model.relations
 
 
-def _put(folder: Path, model: ModelFolder, fitted: Fitted) -> None:
-    """Calibration, card and page of a copy; of the card and the page all but trust stays."""
-    write_calibration(folder, fitted)
-    path, page = folder / CARD, folder / "README.md"
+def _update(folder: Path, model: ModelFolder, fit: CalibrationFit) -> None:
+    """Write calibration, card and page of a copy; all but the calibration stays on card and page."""
+    write_calibration(folder, fit)
+    card = _card(folder, model) | card_record(fit)
+    write_json(folder / CARD, card)
+    page = folder / PAGE
+    text = page.read_text(encoding="utf-8") if page.is_file() else f"# {card['name']}\n"
+    _write_text(page, with_calibration(text, card))
+
+
+def _rename(folder: Path, model: ModelFolder, name: str) -> None:
+    """Give a copy its name, and keep on its card which model was calibrated."""
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    write_json(folder / CONFIG, config | {"name": name})
+    manifest = hashlib.sha256((model.path / MANIFEST).read_bytes()).hexdigest()
+    origin = {"name": model.config.name, "manifest_sha256": manifest}
+    card = _card(folder, model) | {"name": name, "calibrated_from": origin}
+    write_json(folder / CARD, card)
+    page = folder / PAGE
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    _write_text(page, with_name(text, card))
+
+
+def _card(folder: Path, model: ModelFolder) -> dict[str, Any]:
+    path = folder / CARD
     known = {"name": model.config.name, "task": model.config.task}
-    known |= json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    card = known | {"trust": trust_record(fitted)}
-    write_json(path, card)
-    text = page.read_text(encoding="utf-8") if page.is_file() else f"# {known['name']}\n"
-    page.write_text(with_trust(text, card), encoding="utf-8", newline="\n")
+    return known | (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
 
 
-def write_calibration(folder: Path, fitted: Fitted) -> None:
-    """Write ``calibration.json``; figures by data set are on the card only."""
-    record = to_record(fitted.calibration) | {k: v for k, v in fitted.facts.items() if k != "data"}
-    text = json.dumps(record, ensure_ascii=False)  # hundreds of numbers, in one line
-    (folder / FILE).write_text(text + "\n", encoding="utf-8", newline="\n")
+def write_calibration(folder: Path, fit: CalibrationFit) -> None:
+    """Write ``calibration.json``; metrics by data set are on the card only."""
+    described = {key: value for key, value in fit.description.items() if key != "by_data_set"}
+    text = json.dumps(to_record(fit.calibration) | described, ensure_ascii=False)  # hundreds of numbers
+    _write_text(folder / FILE, text + "\n")
 
 
-def trust_record(fitted: Fitted) -> dict[str, Any]:
-    """What ``card.json`` holds under ``trust``."""
-    heats = {"temperature": fitted.calibration.temperature, "temperatures": fitted.calibration.temperatures}
-    decision_rule = fitted.calibration.decision_rule
-    told = {key: value for key, value in heats.items() if value} | dict(fitted.facts)
-    return told if decision_rule is None else told | {"choice": decision_rule._asdict()}
+def card_record(fit: CalibrationFit) -> dict[str, Any]:
+    """What ``card.json`` holds of a calibration: all of it, and its main metrics as a summary."""
+    calibration = fit.calibration
+    record: dict[str, Any] = {"temperature": calibration.temperature}
+    if calibration.temperature_by_type:
+        record["temperature_by_type"] = dict(calibration.temperature_by_type)
+    if calibration.decision_rule is not None:
+        record["decision_rule"] = calibration.decision_rule._asdict()
+    return {"calibration": record | dict(fit.description), "calibration_summary": _summary(fit)}
+
+
+def _summary(fit: CalibrationFit) -> dict[str, float]:
+    metrics = dict(fit.description)
+    if fit.report is not None:
+        before, after = fit.report.before, fit.report.after
+        metrics = {"predictions": fit.report.predictions.calibration, "accuracy": after["accuracy"]}
+        metrics |= {f"{name}_before": before[name] for name in ("nll", "ece")}
+        metrics |= {f"{name}_after": after[name] for name in ("nll", "ece")}
+    summary = {name: metrics[name] for name in _SUMMARY if name in metrics}
+    return {"temperature": fit.calibration.temperature} | summary
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write indented JSON with a line end."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+    _write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.calibration.conformal import SCORES
-from twofold.calibration.fit import Fitted
+from twofold.calibration.decision_rule import DECODERS
+from twofold.calibration.fit import CalibrationFit
 from twofold.calibration.methods import METHODS
 from twofold.cli.deprecated import add_old_name
 from twofold.cli.model_options import add_model_options, add_picture_options, load_model
-from twofold.console.calibration import calibration_lines, decision_rule_lines, end_to_end_lines
+from twofold.console.calibration import calibration_lines
 from twofold.console.outputs import RejectLog
 from twofold.console.progress import Progress, watch
 from twofold.corpora.merge_posts import merge_posts_of_one_text
@@ -47,6 +48,9 @@ def add_parser(subparsers: Any) -> None:
         "data", metavar="DATA", type=Path, nargs="+", help="labelled posts in any format that Twofold reads"
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="model folder to write")
+    parser.add_argument(
+        "--name", help="name of the calibrated model in its outputs (default: the name of the folder)"
+    )
     add_picture_options(parser.add_argument_group("pictures"))
     add_old_name(parser, "--alt-text", "--alt-text-file")
     parser.add_argument(
@@ -58,7 +62,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--decode",
-        choices=["viterbi", "f1"],
+        choices=list(DECODERS),
         help="decoding of entities: viterbi, the most probable tag sequence, or f1, the entities with the "
         "largest expected F1; without it, as the model decodes now",
     )
@@ -78,7 +82,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate; the exit code is as the epilog says."""
-    from twofold.calibration.write import write_calibrated
+    from twofold.calibration.write import write_calibrated_copy
 
     if args.relation_model is not None:
         raise ConfigError(
@@ -89,14 +93,14 @@ def run(args: argparse.Namespace) -> int:
         extractor = load_model(args.model, args)
         rejected = RejectLog(None, progress.tell)
         groups = dict(_labelled(args, extractor, rejected))
-        fitted = dict(_fitted(args, extractor, groups, progress))
-        write_calibrated(extractor.folder, place, fitted)
-    for what, part in fitted.items():
+        fits = dict(_fit(args, extractor, groups, progress))
+        write_calibrated_copy(extractor.folder, place, fits, args.name or args.out.absolute().name)
+    for what, fit in fits.items():
         print(f"{what}:")
-        print("\n".join(f"  {line}" for line in part.told))
+        print("\n".join(f"  {line}" for line in calibration_lines(what, fit)))
     for what in _finds(extractor):
-        if what not in fitted:
-            print(f"{what}: as they were, since no post tells any")
+        if what not in fits:
+            print(f"{what}: calibration unchanged, since no post has gold {what}")
     print(f"model folder: {args.out}")
     return 1 if rejected else 0
 
@@ -129,10 +133,10 @@ def _labelled(
         yield name, found
 
 
-def _fitted(
+def _fit(
     args: argparse.Namespace, extractor: Extractor, groups: Mapping[str, list[Post]], progress: Progress
-) -> Iterator[tuple[str, Fitted]]:
-    """What was fitted, by what it was fitted for."""
+) -> Iterator[tuple[str, CalibrationFit]]:
+    """Task and calibration of each task that can be fitted."""
     finds = _finds(extractor)
     tagged = {name: [p for p in posts if p.entities is not None] for name, posts in groups.items()}
     tagged = {name: posts for name, posts in tagged.items() if posts}
@@ -149,24 +153,21 @@ def _fitted(
 
 def _entities(
     args: argparse.Namespace, extractor: Extractor, groups: Mapping[str, list[Post]], progress: Progress
-) -> Fitted:
+) -> CalibrationFit:
     from twofold.calibration.fit import fit_entities
 
     readings = {
         name: list(extractor.encode(_taken(posts, progress), batch_size=args.batch_size))
         for name, posts in groups.items()
     }
-    fitted = fit_entities(
+    return fit_entities(
         extractor.tagger,
-        readings,
-        tell="sequence" if args.decode == "viterbi" else args.decode,
+        encoded,
+        decode=args.decode,
         method=args.method,
         score=args.conformal_score,
         seed=args.seed,
     )
-    assert fitted.measured is not None
-    told = list(calibration_lines("entities", fitted.measured, fitted.calibration.temperature))
-    return fitted._replace(told=[*told, *decision_rule_lines(fitted.chosen)])
 
 
 def _taken(posts: Iterable[Post], progress: Progress) -> Iterator[Post]:
@@ -178,32 +179,28 @@ def _taken(posts: Iterable[Post], progress: Progress) -> Iterator[Post]:
 
 def _relations(
     args: argparse.Namespace, extractor: Extractor, groups: Mapping[str, list[Post]], progress: Progress
-) -> Fitted:
-    """Relations as they are told between the ends of labelled pairs, whichever of these is the head."""
-    from twofold.calibration.card_metrics import Told
+) -> CalibrationFit:
+    """Relations as they are predicted for gold pairs, of which it is not given which argument is the head."""
     from twofold.calibration.fit import fit_relations
+    from twofold.calibration.relations import RelationPredictions
 
-    def told(how: Callable[..., Iterator[Any]]) -> dict[str, Told]:
+    def predicted(how: Callable[..., Iterator[Any]]) -> dict[str, RelationPredictions]:
         return {
-            name: Told(
+            name: RelationPredictions(
                 posts, [row.predictions for row in how(_taken(posts, progress), batch_size=args.batch_size)]
             )
             for name, posts in groups.items()
         }
 
-    fitted = fit_relations(
+    return fit_relations(
         extractor.relation_folder.config.labels,
-        told(extractor.extract_gold_pairs),
-        found=told(extractor.extract_relations) if extractor.types else None,
+        predicted(extractor.extract_gold_pairs),
+        end_to_end=predicted(extractor.extract_relations) if extractor.types else None,
         symmetric=extractor.symmetric,
         method=args.method,
         score=args.conformal_score,
         seed=args.seed,
     )
-    assert fitted.measured is not None
-    lines = list(calibration_lines("relations", fitted.measured, fitted.calibration.temperature))
-    lines += end_to_end_lines(fitted.end_to_end) if fitted.end_to_end else ()
-    return fitted._replace(told=lines)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -1,84 +1,95 @@
-"""What a calibration turned out to be, as lines of text; the rest is in the folder's ``calibration.json``."""
+"""Prints the main metrics of a calibration; all of them are in the folder's ``calibration.json``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 
+from twofold.calibration.calibrate import CalibrationReport
 from twofold.calibration.decision_rule import DecisionRuleFit
-from twofold.calibration.methods import Measured
-from twofold.calibration.relations import EndToEnd
+from twofold.calibration.fit import CalibrationFit
+from twofold.calibration.relations import EndToEndReport
 from twofold.calibration.risk_control import RiskControl
 
 
-def calibration_lines(what: str, measured: Measured, temperature: float) -> Iterator[str]:
-    """The main figures, in per cent.
+def calibration_lines(what: str, fit: CalibrationFit) -> Iterator[str]:
+    """The main metrics, per cent.
 
     Args:
-        what: was calibrated, in the plural.
-        measured: all figures.
-        temperature: that was fitted.
+        what: name of the predictions, in the plural.
+        fit: with a report.
     """
-    (first, second), (fitted, tested) = measured.posts, measured.predictions
-    before, after = measured.before["ece"], measured.after["ece"]
-    yield f"{first} posts to fit on, {second} to test on; {fitted} and {tested} {what} found"
+    if fit.report is not None:
+        yield from _report_lines(what, fit.report, fit.calibration.temperature)
+    if fit.decision_rule_fit is not None:
+        yield _decision_rule_line(fit.decision_rule_fit)
+    if fit.end_to_end is not None:
+        yield from _end_to_end_lines(fit.end_to_end)
+
+
+def _report_lines(what: str, report: CalibrationReport, temperature: float) -> Iterator[str]:
+    for split, posts, predictions in zip(report.posts._fields, report.posts, report.predictions, strict=True):
+        yield f"{split} split: {posts} posts with {predictions} predicted {what}"
     yield f"temperature {temperature:.3f}"
     yield (
-        f"calibration error {_percent(before)} before, {_percent(after)} after, "
-        f"{_percent(measured.ece_if_calibrated)} of exact confidences by chance"
+        f"expected calibration error {_percent(report.before['ece'])} before, "
+        f"{_percent(report.after['ece'])} after; a perfectly calibrated model would show "
+        f"{_percent(report.ece_if_calibrated)}"
     )
-    yield from _risks(measured.risks)
-    for level, figures in measured.sets.items():
+    yield from _risk_lines(report.risk_control)
+    for coverage, sets in report.prediction_sets.items():
         yield (
-            f"sets at {_percent(float(level))} %: hold the truth in {_percent(figures.coverage)} %, "
-            f"{figures.size:.2f} answers on average, {_percent(figures.single)} % with one only"
+            f"prediction sets with coverage {_percent(float(coverage))} %: cover "
+            f"{_percent(sets.coverage)} % of the true classes, {sets.mean_size:.2f} classes on average, "
+            f"{_percent(sets.singletons)} % with one class"
         )
 
 
-def end_to_end_lines(found: EndToEnd) -> Iterator[str]:
-    """What the confidences of relations are worth between entities that the model finds, in per cent."""
+def _end_to_end_lines(report: EndToEndReport) -> Iterator[str]:
+    """What the confidences of relations are worth between predicted entities, per cent."""
     yield (
-        f"end to end, in the {found.posts} posts to test on: {found.told} relations told, "
-        f"{found.judged} of them between annotated ends, or near these"
+        f"end to end, on the {report.posts} posts of the calibration split: {report.predicted} relations "
+        f"predicted, {report.annotated} of them for annotated pairs or pairs that overlap one"
     )
-    figures = found.figures
+    metrics = report.metrics
     yield (
-        f"end to end: {_percent(figures['accuracy'])} % of these are right, with a mean confidence of "
-        f"{_percent(figures['confidence'])}; calibration error {_percent(figures['ece'])}"
+        f"end to end: {_percent(metrics['accuracy'])} % of these are right, with a mean confidence of "
+        f"{_percent(metrics['confidence'])} %; expected calibration error {_percent(metrics['ece'])}"
     )
-    for error, kept in found.kept.items():
-        part = _percent(found.wrong[error] / kept if kept else math.nan)
+    for error, accepted in report.accepted.items():
+        rate = _percent(report.errors[error] / accepted if accepted else math.nan)
         yield (
-            f"end to end, where at most {_percent(float(error))} % wrong is promised of given pairs: "
-            f"keeps {kept}, {part} % wrong"
+            f"end to end, at the threshold for an error rate of {_percent(float(error))} % on gold pairs: "
+            f"{accepted} accepted, {rate} % of them wrong"
         )
 
 
-def decision_rule_lines(chosen: DecisionRuleFit | None) -> Iterator[str]:
-    """What with_decision_rule spans by F1 brought; nothing where they were not."""
-    if chosen is None:
-        return
-    if chosen.decision_rule is None:
-        f1 = _percent(chosen.f1)
-        yield f"told is the best tag sequence, F1 {f1} on the posts to test on: no rule is better"
-    else:
-        yield (
-            f"told are spans worth more than {chosen.decision_rule.threshold:.3f} at temperature "
-            f"{chosen.decision_rule.temperature:.3f}: F1 {_percent(chosen.f1)} on the posts to test on; "
-            f"best tag sequence {_percent(chosen.f1_viterbi)}"
+def _decision_rule_line(fit: DecisionRuleFit) -> str:
+    """What F1-optimal decoding changes."""
+    rule = fit.decision_rule
+    if rule is None:
+        f1 = _percent(fit.f1_viterbi)
+        return (
+            f"Viterbi decoding is kept, F1 {f1} on the calibration split: F1-optimal decoding is not better"
         )
+    return (
+        f"F1-optimal decoding, threshold {rule.threshold:.3f} at temperature {rule.temperature:.3f}: F1 "
+        f"{_percent(fit.f1)} on the calibration split; {_percent(fit.f1_viterbi)} with Viterbi decoding"
+    )
 
 
-def _risks(risks: Sequence[RiskControl]) -> Iterator[str]:
+def _risk_lines(risks: Sequence[RiskControl]) -> Iterator[str]:
     for risk in risks:
-        start = f"at most {_percent(risk.error)} % wrong ({_percent(risk.confidence)} % sure): "
+        start = (
+            f"error rate at most {_percent(risk.max_error)} % ({_percent(risk.confidence)} % confidence): "
+        )
         if risk.threshold is not None:
-            yield f"{start}keeps {_percent(risk.coverage)} %, of confidence {risk.threshold:.3f} or more"
-        elif risk.instead is not None:
-            error, coverage = _percent(risk.instead.error), _percent(risk.instead.coverage)
-            yield f"{start}not on these data; {error} % is, keeping {coverage} %"
+            yield f"{start}threshold {risk.threshold:.3f}, which accepts {_percent(risk.coverage)} %"
+        elif risk.achievable is not None:
+            error, coverage = _percent(risk.achievable.max_error), _percent(risk.achievable.coverage)
+            yield f"{start}not achievable on these data; {error} % is, accepting {coverage} %"
         else:
-            yield f"{start}not on these data, nor is any other part"
+            yield f"{start}not achievable on these data, nor is any other error rate"
 
 
 def _percent(value: float) -> str:

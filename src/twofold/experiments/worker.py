@@ -112,7 +112,7 @@ def _result(job: Mapping[str, Any], config: Config, model: Path) -> Plain:
         "chosen_epoch": card["chosen_epoch"],
         "epochs": [json.loads(line) for line in log],
         "dev": card["scores"],
-        "calibration": card["calibration"],
+        "calibration": card["calibration_summary"],
         "outcomes": asdict(count_posts(config.model.task, extractor, report.posts)),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "code": _code(),

@@ -1,4 +1,4 @@
-"""The model card: what a model was made of and how well it does, for people and for programs."""
+"""The model card: what a model was trained on and its metrics, for people and for programs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from twofold.model_folder.card_calibration import HEADING, Card, trust_section
+from twofold.model_folder.card_calibration import HEADING, Card, calibration_section
 from twofold.model_folder.markdown import table
 
 _SHORT = {"precision": "P", "recall": "R", "f1": "F1"}
-_TRUST = re.compile(r"^## (?:Trust|Calibration|Calibrated again)\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-"""The section on trust, under all names that it has had."""
+_DECODERS = {"viterbi": "Viterbi decoding", "f1": "F1-optimal decoding"}
+_SECTION = re.compile(r"^## (?:Calibration|Trust|Calibrated again)\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+"""The section on calibration, under all names that it has had."""
+_TITLE = re.compile(r"\A# .*\n")
+_ORIGIN = re.compile(r"\n*^Calibrated copy of .*\n", re.MULTILINE)
 
 
-class Words(NamedTuple):
-    """How a card speaks of a task.
+class TaskText(NamedTuple):
+    """Texts of a card that depend on the task.
 
     Attributes:
-        what: what the model finds. scores: what its scores are of. counted: how they were counted.
-        predicted: what it predicts. use: how the model is used.
+        what: what the model extracts. scores: what its scores are of. counted: how they were counted.
+        predicted: name of the predictions, in the plural. use: how the model is used.
     """
 
     what: str
@@ -31,20 +34,20 @@ class Words(NamedTuple):
     use: str
 
 
-WORDS: Mapping[str, Words] = {
-    "entities": Words(
+TASK_TEXTS: Mapping[str, TaskText] = {
+    "entities": TaskText(
         "Named entities in posts",
         "exact spans",
         "Lenient counts as conlleval does, strict counts only gold spans that begin with `B-`.",
         "entities",
         "`twofold extract posts.jsonl --model FOLDER`, or `twofold.load(FOLDER).extract(posts)`.",
     ),
-    "relations": Words(
+    "relations": TaskText(
         "Relations between pairs of entities in posts",
-        "given pairs",
-        "Micro averages without the class `None`; accuracy counts all pairs. The baselines look at the types "
-        "of head and tail alone, as the tagger gives them: *typed majority* says what training held most "
-        "often, which may be `None` throughout; *typed majority of relations* leaves `None` out.",
+        "gold pairs",
+        "Micro averages without the class `None`; accuracy counts all pairs. The baselines know the types "
+        "of head and tail alone, as the tagger predicts them: *typed majority* is the most frequent class in "
+        "training, which may be `None` throughout; *typed majority of relations* leaves `None` out.",
         "relations",
         "`twofold combine TAGGER FOLDER -o MODEL`, then `twofold extract posts.jsonl --model MODEL`.",
     ),
@@ -59,32 +62,48 @@ def write_card(folder: Path, card: Card) -> None:
 
 
 def to_markdown(card: Card) -> str:
-    """The card as a page; what it does not hold, the page does not have."""
-    words = WORDS[card["task"]]
-    parts = [f"# {card['name']}", *(_made(card, words) if "train" in card else [f"{words.what}."])]
+    """The card as a page; parts that the card lacks are left out."""
+    texts = TASK_TEXTS[card["task"]]
+    parts = [f"# {card['name']}", *_origin(card)]
+    parts += _training(card, texts) if "train" in card else [f"{texts.what}."]
     if "scores" in card:
-        parts += [f"## Scores on dev ({words.scores}, per cent)", _score_table(card["scores"]), words.counted]
-    parts += [f"## {HEADING}", trust_section(card, words.predicted), "## Use", words.use]
+        decoder = _DECODERS.get(card.get("scores_decoder", ""))
+        title = ", ".join(part for part in (texts.scores, decoder, "per cent") if part)
+        parts += [f"## Scores on dev ({title})", _score_table(card["scores"]), texts.counted]
+    parts += [f"## {HEADING}", calibration_section(card, texts.predicted), "## Use", texts.use]
     return "\n\n".join(parts) + "\n"
 
 
-def with_trust(page: str, card: Card) -> str:
-    """The same page with the section on trust as the card has it now; all else stays, notes of people too."""
-    section = f"## {HEADING}\n\n{trust_section(card, WORDS[card['task']].predicted)}\n\n"
-    first = _TRUST.search(page)
-    rest = _TRUST.sub("", page[first.start() :]) if first else ""
+def with_calibration(page: str, card: Card) -> str:
+    """The same page with the calibration section of the card; all other text stays, notes of people too."""
+    section = f"## {HEADING}\n\n{calibration_section(card, TASK_TEXTS[card['task']].predicted)}\n\n"
+    first = _SECTION.search(page)
+    rest = _SECTION.sub("", page[first.start() :]) if first else ""
     before = page[: first.start()] if first else f"{page.rstrip()}\n\n".lstrip()
     return f"{before}{section}{rest}".rstrip("\n") + "\n"
 
 
-def _made(card: Card, words: Words) -> list[str]:
+def with_name(page: str, card: Card) -> str:
+    """The same page with the name of the card as its title, and below it the model that was calibrated."""
+    body = _ORIGIN.sub("\n", _TITLE.sub("", page), count=1).lstrip("\n")
+    return "\n\n".join([f"# {card['name']}", *_origin(card), body]).rstrip("\n") + "\n"
+
+
+def _origin(card: Card) -> list[str]:
+    origin = card.get("calibrated_from")
+    if origin is None:
+        return []
+    return [f"Calibrated copy of `{origin['name']}` (manifest SHA-256 {origin['manifest_sha256'][:16]}…)."]
+
+
+def _training(card: Card, texts: TaskText) -> list[str]:
     return [
-        f"{words.what}; fusion `{card['fusion']}`, weights {card['weights']}, "
-        f"seed {card['seed']}, made with Twofold {card['twofold']}. "
-        f"Epoch {card['chosen_epoch']} of {card['epochs']}, chosen on dev alone; no test data was looked at.",
+        f"{texts.what}; fusion `{card['fusion']}`, weights {card['weights']}, "
+        f"seed {card['seed']}, trained with Twofold {card['twofold']}. "
+        f"Epoch {card['chosen_epoch']} of {card['epochs']}, selected on dev alone; no test data was used.",
         "## Data",
         _data_table(card),
-        f"Pictures that could not be read in training and dev: {card['unreadable_pictures']}.",
+        f"Unreadable pictures in training and dev: {card['unreadable_pictures']}.",
     ]
 
 

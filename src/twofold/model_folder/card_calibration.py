@@ -1,7 +1,6 @@
-"""What a card says of trust: calibration before and after, thresholds, sets, which measures find errors.
+"""The calibration section of a card: metrics before and after, thresholds, prediction sets, error detection.
 
-It tells the figures of the card as they stand there (`twofold.calibration.methods`,
-`twofold.calibration.card_metrics`), for whatever task they were made, and knows nothing of how.
+It shows the metrics of the card as they are (`twofold.calibration.fit`), for either task; it computes none.
 """
 
 from __future__ import annotations
@@ -13,204 +12,227 @@ from twofold.model_folder.markdown import table
 
 Card = Mapping[str, Any]
 
-HEADING = "Trust"
-_OLD = "the model was made when training fitted none"
-_TO_DO = "`twofold calibrate MODEL DATA -o OUT` fits them on labelled posts of your own."
-_KEPT = {
+HEADING = "Calibration"
+_NOT_FITTED = "none were fitted in training"
+_REMEDY = "`twofold calibrate MODEL DATA -o OUT` fits them on labelled posts of your own."
+_SELECTIVE = {
     "aurc": "AURC",
-    "excess_aurc": "excess",
+    "excess_aurc": "excess AURC",
     "augrc": "AUGRC",
-    "risk_at_80_coverage": "wrong of the surest 80 %",
-    "coverage_at_5_risk": "kept at 5 % wrong",
-    "coverage_at_10_risk": "kept at 10 % wrong",
+    "risk_at_80_coverage": "error rate at 80 % coverage",
+    "coverage_at_5_risk": "coverage at 5 % error rate",
+    "coverage_at_10_risk": "coverage at 10 % error rate",
 }
 
 
-def trust_section(card: Card, predicted: str) -> str:
+def calibration_section(card: Card, predicted: str) -> str:
     """The section's text, without its heading.
 
     Args:
-        card: with ``trust``, or with ``calibration`` alone.
-        predicted: what is predicted, in the plural.
+        card: with ``calibration``.
+        predicted: name of the predictions, in the plural.
     """
-    trust = card.get("trust") or {}
-    if "measured" in trust:
-        chosen = {part["name"] for part in card.get("dev", ())} & set(trust["fitted_on"])
-        parts = _fitted(trust, predicted, bool(chosen))
+    calibration = card.get("calibration") or {}
+    if "report" in calibration:
+        selected_on = {part["name"] for part in card.get("dev", ())} & set(calibration["fitted_on"])
+        parts = _fitted(calibration, predicted, bool(selected_on))
     else:
-        parts = _temperature_only(card, trust, predicted)
+        parts = _temperature_only(calibration, predicted)
     return "\n\n".join(parts)
 
 
-def _temperature_only(card: Card, trust: Card, predicted: str) -> Iterator[str]:
-    fit = card.get("calibration") or trust
-    told = f"One temperature, {float(fit['temperature']):.3f}" if "temperature" in fit else "No temperature"
-    if fit.get("predictions"):
-        told += (
-            f", fitted on {fit['predictions']} predicted {predicted} of dev: expected calibration error "
-            f"(15 bins) {fit['ece_before']:.4f} before, {fit['ece_after']:.4f} after. "
+def _temperature_only(calibration: Card, predicted: str) -> Iterator[str]:
+    if "temperature" in calibration:
+        text = f"One temperature, {float(calibration['temperature']):.3f}"
+    else:
+        text = "No temperature"
+    if calibration.get("predictions"):
+        text += (
+            f", fitted on {calibration['predictions']} predicted {predicted} of dev: expected calibration "
+            f"error (15 bins) {calibration['ece_before']:.4f} before, {calibration['ece_after']:.4f} after. "
             "Both are measured on the data it was fitted on"
         )
-    yield f"{told}."
-    yield f"**No thresholds and no sets**: {trust.get('note', _OLD)}. {_TO_DO}"
+    yield f"{text}."
+    yield f"**No thresholds and no prediction sets**: {calibration.get('note', _NOT_FITTED)}. {_REMEDY}"
 
 
-def _fitted(trust: Card, predicted: str, chosen: bool) -> Iterator[str]:
-    """``chosen``: whether the epoch was chosen on the same posts."""
-    measured, data = trust["measured"], trust.get("data") or {}
-    yield _how(trust, predicted)
-    if chosen:
-        yield "The epoch was chosen on these posts, too: expect a little less on others like them."
-    if "choice" in trust:
-        yield _choice(trust)
+def _fitted(calibration: Card, predicted: str, epoch_selected: bool) -> Iterator[str]:
+    """``epoch_selected``: whether the epoch was selected on the same posts."""
+    report, by_data_set = calibration["report"], calibration.get("by_data_set") or {}
+    yield _how(calibration, predicted)
+    if epoch_selected:
+        yield "The epoch was selected on these posts, too: metrics on other posts will be a little lower."
+    if "decision_rule" in calibration:
+        yield _decision_rule(calibration, predicted)
     yield (
-        f"Calibration, per cent; before: at temperature 1. Gold {predicted} that were missed have no "
-        "confidence, and are in no figure but their number."
+        f"Calibration, per cent; before: temperature 1; ideal: the ECE that a perfectly calibrated model "
+        f"would show on as many predictions. Missed gold {predicted} have no confidence and are in no other "
+        "column."
     )
-    yield _calibration(measured, data)
-    if "end_to_end" in trust:
-        yield _end_to_end(trust["end_to_end"])
+    yield _calibration(report, by_data_set)
+    if "end_to_end" in calibration:
+        yield _end_to_end(calibration["end_to_end"])
     yield (
-        f"Thresholds (`extract --max-error`): of the {predicted} kept, at most so many are wrong, "
-        f"{_percent(measured['risks'][0]['confidence'])} % sure, on posts like these{_together(data)}."
+        f"Thresholds (`extract --max-error`): of the {predicted} accepted, at most this part is wrong, with "
+        f"{_percent(report['risk_control'][0]['confidence'])} % confidence, on posts like "
+        f"these{_together(by_data_set)}."
     )
-    yield _risks(measured["risks"])
-    yield "Sets (`extract --sets`): how often they hold the truth, and how large they are."
-    yield _sets(measured, data)
-    if data:
-        yield ("Which measure finds the errors: AUROC, per cent; 50 is a coin. Brackets: 95 % over posts.")
-        yield _errors(data)
-        yield f"Risk against coverage, per cent: {predicted} kept by falling confidence."
-        yield _selective(data)
+    yield _risks(report["risk_control"])
+    yield "Prediction sets (`extract --coverage`): how often they cover the true class, and their size."
+    yield _sets(report, by_data_set)
+    if by_data_set:
+        yield "Error detection: AUROC of each measure, per cent; 50 is random. Brackets: 95 % over posts."
+        yield _errors(by_data_set)
+        yield f"Selective prediction, per cent: {predicted} accepted by decreasing confidence."
+        yield _selective(by_data_set)
 
 
-def _together(data: Card) -> str:
-    return ", all files together; of one of them more may be" if len(data) > 1 else ""
+def _together(by_data_set: Card) -> str:
+    return ", all files together; in one of them it may be more" if len(by_data_set) > 1 else ""
 
 
-def _how(trust: Card, predicted: str) -> str:
-    (first, second), (fitted, tested) = trust["measured"]["posts"], trust["measured"]["predictions"]
-    heats = trust.get("temperatures") or {}
-    by_type = "".join(f", {kind} {heat:.3f}" for kind, heat in heats.items())
+def _how(calibration: Card, predicted: str) -> str:
+    posts, predictions = calibration["report"]["posts"], calibration["report"]["predictions"]
+    temperatures = calibration.get("temperature_by_type") or {}
+    by_type = "".join(f", {kind} {temperature:.3f}" for kind, temperature in temperatures.items())
     return (
-        f"Fitted on {', '.join(f'`{name}`' for name in trust['fitted_on'])}, halved by post: {first} posts "
-        f"({fitted} {predicted}) to fit confidences on (method `{trust['method']}`, temperature "
-        f"{trust['temperature']:.3f}{by_type}), {second} posts ({tested} {predicted}) to find thresholds and "
-        "sets on and to measure on; sets are measured on the first half. What the figures mean: "
-        "docs/confidence.md."
+        f"Fitted on {', '.join(f'`{name}`' for name in calibration['fitted_on'])}, divided by post. Tuning "
+        f"split, {posts['tuning']} posts with {predictions['tuning']} predicted {predicted}: confidences are "
+        f"fitted (method `{calibration['method']}`, temperature {calibration['temperature']:.3f}{by_type}) "
+        f"and prediction sets measured. Calibration split, {posts['calibration']} posts with "
+        f"{predictions['calibration']}: thresholds and prediction sets are fitted, all else is measured. The "
+        "metrics are explained in docs/confidence.md."
     )
 
 
-def _choice(trust: Card) -> str:
-    choice, chosen = trust["choice"], trust.get("chosen")
-    told = (
-        "Told are not the entities of the best tag sequence but those with the largest F1 to be expected: "
-        f"the spans that are worth most, each costing {choice['threshold']:.3f} (probability at temperature "
-        f"{choice['temperature']:.3f})."
+def _decision_rule(calibration: Card, predicted: str) -> str:
+    rule, fit = calibration["decision_rule"], calibration.get("decision_rule_fit")
+    text = (
+        f"F1-optimal decoding: the model predicts the {predicted} with the largest expected F1, the set "
+        f"that maximises the sum of probability − {rule['threshold']:.3f} (probabilities at temperature "
+        f"{rule['temperature']:.3f})."
     )
-    if chosen is not None:
-        told += (
-            f" On the posts to test on that is an F1 of {_percent(chosen['f1'])} % (lenient); the best "
-            f"sequence has {_percent(chosen['f1_viterbi'])} %."
+    if fit is not None:
+        text += (
+            f" Lenient F1 on the calibration split: {_percent(fit['f1'])} % with F1-optimal decoding, "
+            f"{_percent(fit['f1_viterbi'])} % with Viterbi decoding."
         )
-    return told + " Scores above are of the best sequence."
+    return (
+        text + " All other metrics of this section are of F1-optimal decoding, the scores above of Viterbi "
+        "decoding."
+    )
 
 
 def _end_to_end(whole: Card) -> str:
-    """Of relations, whose other figures are all of given ends."""
-    figures, wrong = whole["figures"], whole["wrong"]
-    told = (
-        "All other figures here are of relations between given ends. Between the entities that the tagger "
-        f"finds in the same {whole['posts']} posts to test on, {whole['told']} relations are told, "
-        f"{whole['judged']} of them between annotated ends or near these. Of these "
-        f"{_percent(figures['accuracy'])} % are right, ends included, with a mean confidence of "
-        f"{_percent(figures['confidence'])} % and an ECE of {_percent(figures['ece'])}."
+    """Of relations, whose other metrics are all on gold pairs."""
+    metrics, errors = whole["metrics"], whole["errors"]
+    text = (
+        "All other metrics here are on gold pairs. Between the entities that the tagger predicts in the same "
+        f"{whole['posts']} posts of the calibration split, {whole['predicted']} relations are predicted, "
+        f"{whole['annotated']} of them for annotated pairs or pairs that overlap one. Of these "
+        f"{_percent(metrics['accuracy'])} % are right, arguments included, with a mean confidence of "
+        f"{_percent(metrics['confidence'])} % and an ECE of {_percent(metrics['ece'])} %."
     )
     parts = [
-        f"{_percent(wrong[error] / kept)} % of {kept} (for {_percent(float(error))} %)"
-        for error, kept in whole["kept"].items()
-        if kept
+        f"{_percent(errors[error] / accepted)} % of {accepted} (for {_percent(float(error))} %)"
+        for error, accepted in whole["accepted"].items()
+        if accepted
     ]
-    return told + (f" Of those that a threshold below keeps, wrong: {', '.join(parts)}." if parts else "")
+    return text + (f" Error rate of those above a threshold below: {', '.join(parts)}." if parts else "")
 
 
-def _calibration(measured: Card, data: Card) -> str:
-    both = [("all", measured["predictions"][1], None, measured["before"], measured["after"], measured)]
-    both += [(name, x["found"], x["missed"], x["before"], x["after"], x) for name, x in data.items()]
-    head = ["data", "found", "missed", "right", "ECE before", "ECE after", "by chance"]
+def _calibration(report: Card, by_data_set: Card) -> str:
+    rows = [("all", report["predictions"]["calibration"], None, report)]
+    rows += [(name, part["predictions"], part["missed"], part) for name, part in by_data_set.items()]
+    head = ["data", "predicted", "missed", "right", "ECE before", "ECE after", "ideal ECE"]
     head += ["Brier before", "Brier after", "NLL before", "NLL after"]
-    rows = [
-        [
-            name,
-            found,
-            "" if missed is None else missed,
-            _value(now["accuracy"]),
-            "–" if old is None else _value(old["ece"]),
-            _with_range(now["ece"]),
-            _percent(x["ece_if_calibrated"]),
-            "–" if old is None else _value(old["brier"]),
-            _value(now["brier"]),
-            "–" if old is None else _nats(old["nll"]),
-            _nats(now["nll"]),
-        ]
-        for name, found, missed, old, now, x in both
+    return table(head, [_calibration_row(*row) for row in rows])
+
+
+def _calibration_row(name: str, predictions: int, missed: int | None, part: Card) -> list[object]:
+    before, after = part["before"], part["after"]
+    return [
+        name,
+        predictions,
+        "" if missed is None else missed,
+        _value(after["accuracy"]),
+        "–" if before is None else _value(before["ece"]),
+        _with_interval(after["ece"]),
+        _percent(part["ece_if_calibrated"]),
+        "–" if before is None else _value(before["brier"]),
+        _value(after["brier"]),
+        "–" if before is None else _nats(before["nll"]),
+        _nats(after["nll"]),
     ]
-    return table(head, rows)
 
 
 def _risks(risks: Sequence[Card]) -> str:
-    return table(["at most wrong", "of confidence", "keeps", ""], [_risk(risk) for risk in risks])
+    return table(["error rate at most", "threshold", "coverage", "note"], [_risk(risk) for risk in risks])
 
 
 def _risk(risk: Card) -> list[str]:
-    wrong, other = f"{_percent(risk['error'])} %", risk.get("instead")
+    error, other = f"{_percent(risk['max_error'])} %", risk.get("achievable")
     if risk["threshold"] is not None:
-        return [wrong, f"{risk['threshold']:.3f}", f"{_percent(risk['coverage'])} %", ""]
+        return [error, f"{risk['threshold']:.3f}", f"{_percent(risk['coverage'])} %", ""]
     if other is None:
-        return [wrong, "–", "–", "infeasible on these data, as is any other part"]
-    feasible = f"{_percent(other['error'])} %, keeping {_percent(other['coverage'])} %"
-    return [wrong, "–", "–", f"infeasible on these data; feasible is {feasible}"]
+        return [error, "–", "–", "not achievable on these data, nor is any other"]
+    smallest = f"{_percent(other['max_error'])} % at {_percent(other['coverage'])} % coverage"
+    return [error, "–", "–", f"not achievable on these data; smallest is {smallest}"]
 
 
-def _sets(measured: Card, data: Card) -> str:
-    tables = {"all": measured["sets"]} | {name: part["sets"] for name, part in data.items()}
+def _sets(report: Card, by_data_set: Card) -> str:
+    tables = {"all": report["prediction_sets"]}
+    tables |= {name: part["prediction_sets"] for name, part in by_data_set.items()}
     rows = [
-        [_percent(float(level)), name, _percent(x["coverage"]), _decimal(x["size"]), _percent(x["single"])]
-        for level in measured["sets"]
+        [
+            _percent(float(c)),
+            name,
+            _percent(x["coverage"]),
+            _decimal(x["mean_size"]),
+            _percent(x["singletons"]),
+        ]
+        for c in report["prediction_sets"]
         for name, sets in tables.items()
-        if level in sets
-        for x in [sets[level]]
+        if c in sets
+        for x in [sets[c]]
     ]
-    return table(["level, %", "data", "hold the truth, %", "answers on average", "with one only, %"], rows)
+    head = ["target coverage, %", "data", "coverage, %", "mean size", "with one class, %"]
+    return table(head, rows)
 
 
-def _errors(data: Card) -> str:
-    names = list(dict.fromkeys(name for part in data.values() for name in part["errors"]))
-    rows = [[name, *(_with_range(part["errors"].get(x)) for x in names)] for name, part in data.items()]
+def _errors(by_data_set: Card) -> str:
+    names = list(dict.fromkeys(name for part in by_data_set.values() for name in part["error_auroc"]))
+    rows = [
+        [name, *(_with_interval(part["error_auroc"].get(x)) for x in names)]
+        for name, part in by_data_set.items()
+    ]
     return table(["data", *names], rows)
 
 
-def _selective(data: Card) -> str:
-    rows = [[name, *(_with_range(part["kept"][key]) for key in _KEPT)] for name, part in data.items()]
-    return table(["data", *_KEPT.values()], rows)
+def _selective(by_data_set: Card) -> str:
+    rows = [
+        [name, *(_with_interval(part["selective"][key]) for key in _SELECTIVE)]
+        for name, part in by_data_set.items()
+    ]
+    return table(["data", *_SELECTIVE.values()], rows)
 
 
 # --- numbers; None stands for what could not be measured -----------------------------------------------
 
 
-def _value(figure: Any) -> str:
-    """A figure with or without an interval, in per cent."""
-    return _percent(figure["value"] if isinstance(figure, Mapping) else figure)
+def _value(metric: Any) -> str:
+    """A metric with or without an interval, in per cent."""
+    return _percent(metric["value"] if isinstance(metric, Mapping) else metric)
 
 
-def _with_range(figure: Any) -> str:
-    if not isinstance(figure, Mapping) or figure["low"] is None:
-        return _value(figure)
-    return f"{_percent(figure['value'])} [{_percent(figure['low'])}–{_percent(figure['high'])}]"
+def _with_interval(metric: Any) -> str:
+    if not isinstance(metric, Mapping) or metric["low"] is None:
+        return _value(metric)
+    return f"{_percent(metric['value'])} [{_percent(metric['low'])}–{_percent(metric['high'])}]"
 
 
-def _nats(figure: Any) -> str:
-    value = figure["value"] if isinstance(figure, Mapping) else figure
+def _nats(metric: Any) -> str:
+    value = metric["value"] if isinstance(metric, Mapping) else metric
     return "–" if value is None else f"{value:.3f}"
 
 

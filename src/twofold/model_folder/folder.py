@@ -48,7 +48,7 @@ class ModelFolder:
         path: where it is.
         config: see `FolderConfig`.
         temperature: of the confidences, fitted on held-out data.
-        decision_rule: which spans a tagger tells; None for those of the best sequence.
+        decision_rule: of a tagger's F1-optimal decoding; None for Viterbi decoding.
         hashes: SHA-256 by file name, shared files included.
         relations: the relation model in this tagger's folder; None where there is none.
     """
@@ -138,9 +138,9 @@ def _open(path: Path, above: Mapping[str, str]) -> ModelFolder:
 
 
 def _decision_rule(calibration: Mapping[str, object], path: Path) -> DecisionRule | None:
-    if "choice" not in calibration:
+    if "decision_rule" not in calibration:
         return None
-    record = get(calibration, "choice", (dict,), str(path))
+    record = get(calibration, "decision_rule", (dict,), str(path))
     return DecisionRule(_number(record, "threshold", path, below=1.0), _number(record, "temperature", path))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twofold.calibration.post_uncertainty import NAMES, post_doubt
+from twofold.calibration.post_uncertainty import MEASURES, post_uncertainty
 from twofold.corpora.releases import md5_of, release_of
 from twofold.errors import ConfigError, DataError
 from twofold.evaluation.collector import PredictionCollector
@@ -161,12 +161,12 @@ class DomainShiftEvaluation:
         for reading in extractor.encode(posts, batch_size=self._batch_size):
             (extraction,) = extractor.decode([reading])
             found, gold = extraction.entities, reading.post.entities
-            rows.append(post_doubt(extractor.decoder, extractor.folder.temperature, reading, found))
+            rows.append(post_uncertainty(extractor.decoder, extractor.folder.temperature, reading, found))
             collector.add_entities(found, gold or ())
             names += [_name(entity.text) for entity in found]
             labels.append(gold is not None)
         self._listener.tell(f"domain shift: {len(rows):,} posts encoded")
-        values = {name: np.array([row[name] for row in rows], np.float64) for name in NAMES}
+        values = {name: np.array([row[name] for row in rows], np.float64) for name in MEASURES}
         known = {name: x for name, x in values.items() if np.isfinite(x).any()}
         return _Predicted(len(rows), all(labels), known, collector.predictions(), names)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from twofold.calibration.uncalibrated import uncalibrated as uncalibrated_confidences
+from twofold.calibration.uncalibrated import uncalibrated_confidences
 from twofold.posts import Extraction, Post, Relation
 
 if TYPE_CHECKING:

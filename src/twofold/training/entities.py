@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from twofold.calibration.fit import Fitted, fit_entities
+from twofold.calibration.fit import CalibrationFit, fit_entities
 from twofold.calibration.temperature import TemperatureFit, fit_on_spans
+from twofold.calibration.write import card_record
 from twofold.config import Config
 from twofold.crf import TagSpan
 from twofold.encoders.text import TextEncoder
@@ -29,7 +30,6 @@ from twofold.training.metrics import (
     open_uncalibrated,
     percentages,
     temperature_only,
-    trust_metrics,
     write_calibration,
 )
 from twofold.training.task import Metrics
@@ -95,7 +95,7 @@ class EntityTask:
         fitted = _fitted(extractor, encoded)
         write_calibration(folder, fitted)
         scores = {name: score_posts(extractor, group) for name, group in encoded.items()}
-        return {"dev": scores, **trust_metrics(fitted)}
+        return {"dev": scores, **card_record(fitted)}
 
     def headlines(self, dev: Metrics) -> Iterator[str]:
         """See `Task`."""
@@ -103,7 +103,7 @@ class EntityTask:
             yield f"dev {name}: lenient F1 {score['lenient']['all']['f1']:.2f}"
 
 
-def _fitted(extractor: Extractor, encoded: Mapping[str, Sequence[EncodedPost]]) -> Fitted:
+def _fitted(extractor: Extractor, encoded: Mapping[str, Sequence[EncodedPost]]) -> CalibrationFit:
     """Full calibration; or a temperature only, where dev is too small to be split."""
     try:
         return fit_entities(extractor.tagger, encoded)

@@ -109,8 +109,9 @@ def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work
     (work / "checkpoint.pt").unlink(missing_ok=True)
     for line in task.headlines(measured["dev"]):
         log(line)
-    if "note" in measured["trust"]:
-        log(f"calibration: a temperature only, no thresholds and no sets: {measured['trust']['note']}")
+    if "note" in measured["calibration"]:
+        note = measured["calibration"]["note"]
+        log(f"calibration: a temperature only, no thresholds and no prediction sets: {note}")
 
 
 def _write_graphs(
@@ -191,8 +192,9 @@ def _card(record: TrainingRecord, measured: Metrics, full_precision: Metrics) ->
         "parameters": dict(record.parameters),
         "epochs": len(record.rows),
         "chosen_epoch": max(record.rows, key=lambda row: float(row["score"]))["epoch"],
+        **({"scores_decoder": "viterbi"} if record.config.model.task == "entities" else {}),
         "scores": measured["dev"],
         "scores_full_precision": full_precision["dev"],
+        "calibration_summary": measured["calibration_summary"],
         "calibration": measured["calibration"],
-        "trust": measured["trust"],
     }

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from twofold.calibration.card_metrics import Told
+from twofold.calibration.relations import RelationPredictions
 from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.post_stream import groups
 from twofold.inference.relation_classifier import RelationClassifier
@@ -18,7 +18,9 @@ _GROUP = 256  # posts at a time
 _BATCH = 32
 
 
-def predict_gold_pairs(classifier: RelationClassifier, posts: Sequence[Post], typed: bool) -> Told:
+def predict_gold_pairs(
+    classifier: RelationClassifier, posts: Sequence[Post], typed: bool
+) -> RelationPredictions:
     """Predicted relations between the arguments of gold pairs; lines of one post become one post.
 
     Args:
@@ -38,7 +40,7 @@ def predict_gold_pairs(classifier: RelationClassifier, posts: Sequence[Post], ty
             _BATCH,
         )
     ]
-    return Told(whole, predicted)
+    return RelationPredictions(whole, predicted)
 
 
 def _pairs(post: Post, typed: bool) -> Iterator[EntityPair]:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.calibration.fit import Fitted, fit_relations
+from twofold.calibration.fit import CalibrationFit, fit_relations
 from twofold.calibration.temperature import TemperatureFit, fit_on_classes
+from twofold.calibration.write import card_record
 from twofold.config import DEFAULT_TAGGER, Config, RelationsConfig
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError, DataError
@@ -50,7 +51,6 @@ from twofold.training.metrics import (
     open_uncalibrated,
     percentages,
     temperature_only,
-    trust_metrics,
     write_calibration,
 )
 from twofold.training.picture_features import cache_folder
@@ -171,9 +171,9 @@ class RelationTask:
         for name, posts in dev.items():
             both = _pair_scores(classifier, both_orders(posts, self.options.symmetric))
             found[name] = {**found[name], "model, pairs both ways": _model(both, classifier.labels)}
-        return {"dev": found, **trust_metrics(fitted)}
+        return {"dev": found, **card_record(fitted)}
 
-    def _fitted(self, classifier: RelationClassifier, dev: Mapping[str, Sequence[Post]]) -> Fitted:
+    def _fitted(self, classifier: RelationClassifier, dev: Mapping[str, Sequence[Post]]) -> CalibrationFit:
         """Full calibration, on relations extracted as at inference; or a temperature only, where dev is too
         small."""
         groups = {

@@ -66,8 +66,7 @@ class Task(Protocol):
 
         Returns:
             ``dev``: metrics by name of the file, matching rule and type, ``all`` for all types together.
-            ``trust``: how confidences, thresholds and prediction sets were fitted, and their metrics
-            (`twofold.calibration.write.trust_record`). ``calibration``: its main metrics.
+            ``calibration`` and ``calibration_summary``: see `twofold.calibration.write.card_record`.
         """
 
     def headlines(self, dev: Metrics) -> Iterator[str]:

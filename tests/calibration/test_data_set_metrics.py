@@ -7,7 +7,7 @@ import pytest
 from tiny_encoded_posts import LABELS, drawn
 
 from twofold.calibration.fit import fit_entities
-from twofold.calibration.splits import first_half
+from twofold.calibration.splits import in_tuning_split
 from twofold.crf import ChainDecoder
 from twofold.evaluation.trust_report import to_json
 from twofold.posts import Entity
@@ -36,55 +36,59 @@ def tagger():
 def test_of_one_data_set_they_are_those_of_the_whole(tagger, method):
     readings = drawn(tagger.decoder, 300, 1)
     fitted = fit_entities(tagger, {"a": readings}, method=method)
-    one, whole = fitted.facts["data"]["a"], fitted.facts["measured"]
+    one, whole = fitted.description["by_data_set"]["a"], fitted.description["report"]
     for name in ("before", "after"):
         values = {key: figure["value"] for key, figure in one[name].items()}
         assert values == pytest.approx(whole[name], abs=1e-5)
-    assert one["sets"] == whole["sets"]
+    assert one["prediction_sets"] == whole["prediction_sets"]
     assert one["posts"] == whole["posts"]
-    assert one["found"] == whole["predictions"][1]
+    assert one["predictions"] == whole["predictions"]["calibration"]
     assert one["ece_if_calibrated"] == whole["ece_if_calibrated"]
-    assert fitted.facts["measured"] == to_json(fitted.measured)
+    assert fitted.description["report"] == to_json(fitted.report)
 
 
 def test_figures_are_of_what_is_told_from_now_on(tagger):
     readings = drawn(tagger.decoder, 600, 5)
-    plainly, fitted = (fit_entities(tagger, {"a": readings}, tell=tell) for tell in (None, "f1"))
+    plainly, fitted = (fit_entities(tagger, {"a": readings}, decode=decode) for decode in (None, "f1"))
     assert plainly.calibration.decision_rule is None
-    assert fitted.calibration.decision_rule == fitted.chosen.decision_rule
-    assert fitted.chosen.f1 > fitted.chosen.f1_viterbi
-    assert fitted.facts["chosen"]["f1"] == pytest.approx(fitted.chosen.f1, abs=1e-6)
-    told = Tagger(fitted.chosen.decision_rule)
-    fit = first_half([reading.post.id for reading in readings])
+    assert fitted.calibration.decision_rule == fitted.decision_rule_fit.decision_rule
+    assert fitted.decision_rule_fit.f1 > fitted.decision_rule_fit.f1_viterbi
+    assert fitted.description["decision_rule_fit"]["f1"] == pytest.approx(
+        fitted.decision_rule_fit.f1, abs=1e-6
+    )
+    told = Tagger(fitted.decision_rule_fit.decision_rule)
+    fit = in_tuning_split([reading.post.id for reading in readings])
     found = told.entities([reading for reading, first in zip(readings, fit, strict=True) if not first])
-    assert fitted.facts["data"]["a"]["found"] == sum(map(len, found))
+    assert fitted.description["by_data_set"]["a"]["predictions"] == sum(map(len, found))
     again = fit_entities(told, {"a": readings})  # as it is, with thresholds for what it tells
-    assert again.calibration.decision_rule == fitted.chosen.decision_rule
-    assert again.facts["measured"] == fitted.facts["measured"]
-    assert fit_entities(told, {"a": readings}, tell="sequence").facts == plainly.facts
+    assert again.calibration.decision_rule == fitted.decision_rule_fit.decision_rule
+    assert again.description["report"] == fitted.description["report"]
+    assert fit_entities(told, {"a": readings}, decode="viterbi").description == plainly.description
 
 
 def test_of_several_they_add_up(tagger):
     groups = {"a": drawn(tagger.decoder, 150, 2), "b": drawn(tagger.decoder, 150, 3, warm=(4.0, 4.0))}
     fitted = fit_entities(tagger, groups)
-    parts, whole = fitted.facts["data"], fitted.facts["measured"]
-    assert fitted.facts["fitted_on"] == ["a", "b"]
-    assert sum(part["found"] for part in parts.values()) == whole["predictions"][1]
+    parts, whole = fitted.description["by_data_set"], fitted.description["report"]
+    assert fitted.description["fitted_on"] == ["a", "b"]
+    assert sum(part["predictions"] for part in parts.values()) == whole["predictions"]["calibration"]
     assert sum(part["right"] for part in parts.values()) == pytest.approx(
-        whole["after"]["accuracy"] * whole["predictions"][1], abs=0.01
+        whole["after"]["accuracy"] * whole["predictions"]["calibration"], abs=0.01
     )
-    halves = [part["posts"] for part in parts.values()]
-    assert [sum(column) for column in zip(*halves, strict=True)] == whole["posts"]
+    for split, posts in whole["posts"].items():
+        assert sum(part["posts"][split] for part in parts.values()) == posts
     for name in ("brier", "nll"):  # means over predictions
-        total = sum(part["found"] * part["after"][name]["value"] for part in parts.values())
-        assert total / whole["predictions"][1] == pytest.approx(whole["after"][name], abs=1e-5)
+        total = sum(part["predictions"] * part["after"][name]["value"] for part in parts.values())
+        assert total / whole["predictions"]["calibration"] == pytest.approx(whole["after"][name], abs=1e-5)
 
 
 def test_missed_gold_is_that_of_the_half_measured_on(tagger):
     readings = drawn(tagger.decoder, 200, 4)
-    part = fit_entities(tagger, {"a": readings}).facts["data"]["a"]
+    part = fit_entities(tagger, {"a": readings}).description["by_data_set"]["a"]
     other = [
-        r for r, first in zip(readings, first_half([r.post.id for r in readings]), strict=True) if not first
+        r
+        for r, first in zip(readings, in_tuning_split([r.post.id for r in readings]), strict=True)
+        if not first
     ]
     gold = sum(len(reading.post.entities) for reading in other)
     assert part["right"] + part["missed"] == gold
