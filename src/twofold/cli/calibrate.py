@@ -156,7 +156,7 @@ def _entities(
 ) -> CalibrationFit:
     from twofold.calibration.fit import fit_entities
 
-    readings = {
+    encoded = {
         name: list(extractor.encode(_taken(posts, progress), batch_size=args.batch_size))
         for name, posts in groups.items()
     }
