@@ -182,7 +182,7 @@ def test_a_picture_that_only_the_relation_model_looks_at(folders, tmp_path):
     seen, not_wanted = twofold.load(blind, relation_model=folders[1]).extract(posts)
     assert seen.picture.status == "read"
     assert list(seen.relations[0].sources) == ["text", "picture"]
-    assert not_wanted.picture == twofold.PictureReport("none", "this model looks at no pictures")
+    assert not_wanted.picture == twofold.PictureReport("none", "this model does not use pictures")
 
 
 # --- given pairs -------------------------------------------------------------------------------------
@@ -252,7 +252,9 @@ def test_a_relation_model_alone_relates_given_entities(folders, validator):
     assert [e.text for e in ends.entities] == ["NASA", "paris"]
     assert unlabelled.warnings == ("this model finds no entities of its own, and the post gives none",)
     assert empty.warnings == ()
-    assert empty.picture == twofold.PictureReport("none", "not looked at: no two entities wanted it")
+    assert empty.picture == twofold.PictureReport(
+        "none", "not needed: the post has no candidate pair of entities"
+    )
     for extraction in (given, ends, unlabelled, empty):
         validator.validate(to_record(extraction))
 

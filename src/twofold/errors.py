@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class TwofoldError(Exception):
-    """A mistake in what came in, told so that it can be mended.
+    """An error in the input, with what a user needs to correct it.
 
     Args:
         what: what came, in a few words ("the line is not JSON: …").

@@ -225,7 +225,7 @@ class Outputs:
         return output
 
     def finish(self, output: OutputFile, keep: bool = True) -> None:
-        """Put one in its place now; what keeps it from there is told at the end, after the others."""
+        """Put one in its place now; an error is raised at the end, after the others."""
         try:
             output.finish(keep)
         except DataError as error:
@@ -270,7 +270,7 @@ def write_whole(
 
 
 def _synchronise(stream: BinaryIO) -> None:
-    """Have the disk take everything, so that what it refuses late is told while the old file is there."""
+    """Flush to disk, so that a late error is raised while the old file is still there."""
     try:
         os.fsync(stream.fileno())
     except OSError as error:

@@ -34,7 +34,7 @@ class SourceEvidence:
 
     Attributes:
         share: part of the pooled tag score that came from this source, in [0, 1]; for a source
-            besides the text, by how much it revised the text's reading. Shares of the sources that
+            besides the text, by how much it revised the scores of the text. Shares of the sources that
             were present sum to 1.
         aleatoric: as in `Uncertainty`, from the source's own distribution.
         epistemic: as in `Uncertainty`, from the source's own distribution.

@@ -40,20 +40,20 @@ def _entity(entity: Entity) -> dict[str, Any]:
         "text": entity.text,
         "type": entity.type,
     }
-    return record | _judgement(entity)
+    return record | _confidence_fields(entity)
 
 
 def _relation(relation: Relation, number: Mapping[tuple[int, int, str], int]) -> dict[str, Any]:
-    """Its ends by their places among the entities, so that no span is told twice."""
+    """Head and tail as indices into the entities of the post."""
     head, tail = (number[_key(end)] for end in (relation.head, relation.tail))
-    return {"head": head, "tail": tail, "type": relation.type} | _judgement(relation)
+    return {"head": head, "tail": tail, "type": relation.type} | _confidence_fields(relation)
 
 
 def _key(entity: Entity) -> tuple[int, int, str]:
     return entity.start, entity.end, entity.type
 
 
-def _judgement(of: Entity | Relation) -> dict[str, Any]:
+def _confidence_fields(of: Entity | Relation) -> dict[str, Any]:
     record: dict[str, Any] = {}
     if of.review is not None:
         record["review"] = of.review

@@ -156,7 +156,7 @@ def test_a_model_that_looks_at_no_pictures(tmp_path):
     encoder = PostEncoder(folder)
     with_picture, without = encoder.encode([Post(1, "Anna", image=picture()), Post(2, "Anna")])
     assert with_picture.picture.status == "none"
-    assert with_picture.picture.reason == "this model looks at no pictures"
+    assert with_picture.picture.reason == "this model does not use pictures"
     assert without.picture.reason == ""
     assert without.evidence is None
     np.testing.assert_array_equal(with_picture.emissions, without.emissions)

@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         )
     with reserved(args.out) as place, watch(None, bar=True) as progress:
         extractor = load_model(args.model, args)
-        rejected = RejectLog(None, progress.tell)
+        rejected = RejectLog(None, progress.log)
         groups = dict(_labelled(args, extractor, rejected))
         fits = dict(_fit(args, extractor, groups, progress))
         write_calibrated_copy(extractor.folder, place, fits, args.name or args.out.absolute().name)

@@ -38,11 +38,11 @@ def run(args: argparse.Namespace) -> int:
     with Outputs([folder / "card.json", folder / "README.md"]) as outputs:
         page, record = (None if to_stdout(path) else outputs.open(path) for path in (args.out, args.json))
         card = read_card(folder)
-        told = "\n".join(pages(card, str(folder)))
+        text = "\n".join(pages(card, str(folder)))
         if args.out is not None:
-            line_writer(page)(told.rstrip("\n"))
+            line_writer(page)(text.rstrip("\n"))
         if args.json is not None:
             line_writer(record)(json.dumps(card, indent=1, ensure_ascii=False))
     if "-" not in (str(args.out), str(args.json)):
-        print(told, end="")
+        print(text, end="")
     return 0

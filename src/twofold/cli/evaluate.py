@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
         page = outputs.open(args.trust_report) if args.trust_report else None
         extractor = load_model(args.model, args)
         begin = time.monotonic()
-        rejected = RejectLog(None, progress.tell)
+        rejected = RejectLog(None, progress.log)
         result = evaluate_posts(
             extractor,
             items,
@@ -219,10 +219,10 @@ def _check(result: EvaluationResult, path: Path, extractor: Extractor, progress:
             do="see `twofold data check`",
         )
     if result.unlabelled:
-        progress.tell(f"{result.unlabelled:,} posts carry no labels and were not counted")
+        progress.log(f"{result.unlabelled:,} posts carry no labels and were not counted")
     unknown = [name for name in result.entities.lenient.types if name not in extractor.types]
     if unknown:
-        progress.tell(
+        progress.log(
             f"the model does not know the types {', '.join(unknown)}; their entities count as missed"
         )
 
@@ -257,7 +257,7 @@ class _Evaluated:
             self._extractor,
             partial(_open, self._args),
             batch_size=self._args.batch_size,
-            rejected=RejectLog(None, progress.tell).add,
+            rejected=RejectLog(None, progress.log).add,
             listener=progress,
         )
         self.shifts = list(evaluation.run(self._args.data, options))

@@ -121,11 +121,11 @@ def run(args: argparse.Namespace) -> int:
         destinations = _Destinations.open(args, outputs, table)
         extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.coverage)
         if extractor.entity_risk is not None:
-            progress.tell(risk_line(extractor.entity_risk, "entities"))
+            progress.log(risk_line(extractor.entity_risk, "entities"))
         if extractor.relation_risk is not None:
-            progress.tell(risk_line(extractor.relation_risk, "relations", between_entities=True))
+            progress.log(risk_line(extractor.relation_risk, "relations", between_entities=True))
         rejected = RejectLog(
-            line_writer(destinations.rejects) if destinations.rejects else None, progress.tell
+            line_writer(destinations.rejects) if destinations.rejects else None, progress.log
         )
         summary = ExtractionSummary(progress, rejected, related=bool(extractor.relations))
         pairs = paired(extractor, _accepted(items, summary.rejected), args.batch_size)
@@ -135,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
         _consume(_then(passed, lambda: destinations.finish(summary)), destinations, extractor, rejected)
     summary.end()
     if args.text is None:
-        progress.tell(_summary_line(summary, args, time.monotonic() - begin))
+        progress.log(_summary_line(summary, args, time.monotonic() - begin))
     return _exit_code(summary)
 
 

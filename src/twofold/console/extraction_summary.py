@@ -19,7 +19,7 @@ class ExtractionSummary:
     """Counts what was extracted, and names what needs a person's eye.
 
     Attributes:
-        progress: is told of warnings.
+        progress: receives warnings.
         rejected: the rejected lines.
         related: whether relations are extracted, too.
         posts, entities, relations, unreadable, warnings: counts.
@@ -60,12 +60,12 @@ class ExtractionSummary:
     def _warn(self, post: Post, text: str) -> None:
         self.warnings += 1
         if self.warnings <= _NAMED:
-            self.progress.tell(f"{post.origin or 'post'} (id {post.id!r}): {text}")
+            self.progress.log(f"{post.origin or 'post'} (id {post.id!r}): {text}")
 
     def end(self) -> None:
         """Say how many warnings were not shown."""
         if self.warnings > _NAMED:
-            self.progress.tell(
+            self.progress.log(
                 f"and {self.warnings - _NAMED:,} more such warnings; the output names the pictures"
             )
 

@@ -58,13 +58,13 @@ class RejectLog(Sequence[Rejected]):
 
     Args:
         write: takes each as a line of JSON; None where nobody asked for them.
-        tell: takes a message for the first few.
+        log: takes a message for the first few.
     """
 
-    KEPT, TOLD = 100, 10
+    KEPT, SHOWN = 100, 10
 
-    def __init__(self, write: WriteLine | None, tell: Callable[[str], None]) -> None:
-        self._write, self._tell = write, tell
+    def __init__(self, write: WriteLine | None, log: Callable[[str], None]) -> None:
+        self._write, self._log = write, log
         self._first: list[Rejected] = []
         self._count = 0
 
@@ -76,10 +76,10 @@ class RejectLog(Sequence[Rejected]):
             self._write(json.dumps(record, ensure_ascii=False))
         if len(self._first) < self.KEPT:
             self._first.append(item)
-        if self._count <= self.TOLD:
-            self._tell(f"{item.origin}: rejected: {item.reason}")
-        elif self._count == self.TOLD + 1:
-            self._tell("further rejected lines are only counted here")
+        if self._count <= self.SHOWN:
+            self._log(f"{item.origin}: rejected: {item.reason}")
+        elif self._count == self.SHOWN + 1:
+            self._log("further rejected lines are only counted here")
 
     def __len__(self) -> int:
         return self._count

@@ -1,6 +1,6 @@
 """Progress on stderr: a bar where a person watches, a plain line now and then otherwise.
 
-How far a run is, is told by the line of the input that the latest post came from. It does not know what
+Progress is the line of the input that the latest post came from. It does not know what
 is done with the posts.
 """
 
@@ -27,7 +27,7 @@ EVERY_S = 15.0
 class Progress(Protocol):
     """What a command needs."""
 
-    def tell(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Say something that stays on the screen."""
 
     def step(self, post: Post) -> None:
@@ -71,7 +71,7 @@ class _Lines(AbstractContextManager[Progress]):
     def __exit__(self, *_: object) -> None:
         pass
 
-    def tell(self, message: str) -> None:
+    def log(self, message: str) -> None:
         print(f"twofold: {printable(message)}", file=sys.stderr)
 
     def step(self, post: Post) -> None:
@@ -79,7 +79,7 @@ class _Lines(AbstractContextManager[Progress]):
         now = time.monotonic()
         if now - self._last >= EVERY_S:
             self._last = now
-            self.tell(self._status(_line_of(post), now - self._begin))
+            self.log(self._status(_line_of(post), now - self._begin))
 
     def _status(self, line: int, elapsed: float) -> str:
         status = f"{_posts(self._count)}{_rate(self._count, elapsed)}"
@@ -125,7 +125,7 @@ class _Bar(AbstractContextManager[Progress]):
     ) -> None:
         self._bar.stop()
 
-    def tell(self, message: str) -> None:
+    def log(self, message: str) -> None:
         self._bar.console.print(
             f"twofold: {printable(message)}", markup=False, highlight=False, soft_wrap=True
         )

@@ -18,13 +18,13 @@ def every_few_seconds() -> Callable[[str], None]:
     """Prints a message on stderr unless the last one was printed just before."""
     last = time.monotonic()
 
-    def tell(line: str) -> None:
+    def log(line: str) -> None:
         nonlocal last
         if time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
             print(f"twofold: {line}", file=sys.stderr)
 
-    return tell
+    return log
 
 
 def show_regions(
@@ -47,7 +47,7 @@ def show_regions(
         rejected: records that could not become posts.
     """
     if posts:
-        print(f"{posts} posts written to {out}: {regions} regions, {pictures} distinct pictures looked at")
+        print(f"{posts} posts written to {out}: {regions} regions, {pictures} distinct pictures processed")
     else:
         print(f"twofold: no post to write; {out} was left as it was", file=sys.stderr)
     _list("unreadable picture", unreadable)

@@ -140,7 +140,7 @@ def _look(
             for post, (key, _, trouble) in zip(group, read, strict=True):
                 keys.append("" if trouble else key)
                 result.unreadable += [f"{post.id}: {trouble}"] if trouble else []
-            log(f"{len(keys)} posts, {len(cache)} pictures looked at")
+            log(f"{len(keys)} posts, {len(cache)} pictures processed")
     return keys
 
 

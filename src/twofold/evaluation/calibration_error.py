@@ -102,7 +102,7 @@ def calibration_error_if_calibrated(confidences: Floats, *, resamples: int = 200
     """Mean `calibration_error` of a perfectly calibrated model with these confidences.
 
     Labels are drawn with these confidences as their probabilities (consistency resampling, Bröcker & Smith
-    2007). A measured error no larger than this cannot be told from perfect calibration on so few predictions.
+    2007). A measured error no larger than this is consistent with perfect calibration on so few predictions.
     """
     if not len(confidences):
         return math.nan

@@ -23,7 +23,7 @@ from twofold.experiments.table import DataSet, Settings, Table
 from twofold.pipeline import default_folder
 
 OPTION_TABLES = ("concat", "evidential", "multigranular", "bottleneck", "dirichlet", "relations")
-"""Tables of ``[model]`` that only the fusion or the task of that name looks at."""
+"""Tables of ``[model]`` that only the fusion or the task of that name reads."""
 _NO_MATTER = ("model.name", "training.device", "training.threads")
 _FIRST_KEYS = {new: old for old, new in RENAMED_KEYS.items()}
 

@@ -62,7 +62,7 @@ class NIG(NamedTuple):
 
     @property
     def epistemic_proxy(self) -> Tensor:
-        """1/√γ: epistemic by Meinert et al., since the loss does not tell γ from β."""
+        """1/√γ: epistemic by Meinert et al., since the loss does not identify γ and β separately."""
         return self.gamma**-0.5
 
     @property

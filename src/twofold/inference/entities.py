@@ -18,7 +18,7 @@ from twofold.posts import Entity, PictureReport, Post
 from twofold.preprocessing.entity_markers import word_span
 from twofold.preprocessing.segmentation import segment_post
 
-_PICTURE_NOT_NEEDED = PictureReport("none", "not looked at: no two entities wanted it")
+_PICTURE_NOT_NEEDED = PictureReport("none", "not needed: the post has no candidate pair of entities")
 _NO_ENTITIES = "this model finds no entities of its own, and the post gives none"
 
 

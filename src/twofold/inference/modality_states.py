@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 
 _PIECES_PER_ROW = 64
 """A batch of n rows holds at most n times as many pieces, padding included; a single row may be longer."""
-_PICTURE_NOT_USED = EncodedPicture(PictureReport("none", "this model looks at no pictures"))
+_PICTURE_NOT_USED = EncodedPicture(PictureReport("none", "this model does not use pictures"))
 
 
 class ModalityStates(NamedTuple):

@@ -1,4 +1,4 @@
-"""The cards of a model folder, read from ``card.json``; written and told in `page`.
+"""The cards of a model folder, read from ``card.json``; written as Markdown in `page`.
 
 It does not know how anything on them was measured.
 """

@@ -1,4 +1,4 @@
-"""The place of a model folder that is to be written: looked at, and kept from other runs, before the work.
+"""Output place of a model folder: checked, and reserved against other runs, before the work.
 
 A folder that holds something else than a model is never replaced. Of a symbolic link, the folder it leads
 to is replaced. It does not know what a model folder holds.

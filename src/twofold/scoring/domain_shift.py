@@ -86,7 +86,7 @@ class DomainShiftEvaluation:
         open_posts: gives the records of a file.
         batch_size: windows of text in a batch.
         rejected: takes each record that could not become a post, those of the evaluated file aside.
-        listener: hears of progress.
+        listener: receives progress.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class DomainShiftEvaluation:
             collector.add_entities(found, gold or ())
             names += [_name(entity.text) for entity in found]
             labels.append(gold is not None)
-        self._listener.tell(f"domain shift: {len(rows):,} posts encoded")
+        self._listener.log(f"domain shift: {len(rows):,} posts encoded")
         values = {name: np.array([row[name] for row in rows], np.float64) for name in MEASURES}
         known = {name: x for name, x in values.items() if np.isfinite(x).any()}
         return _Predicted(len(rows), all(labels), known, collector.predictions(), names)

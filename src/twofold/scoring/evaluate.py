@@ -96,7 +96,7 @@ def evaluate_posts(
         trust: whether to collect what trust reports need.
         keep_posts: whether the result keeps the posts, for a second evaluation of them.
         rejected: takes each record that could not become a post.
-        listener: hears of progress and of unreadable pictures.
+        listener: receives progress and messages on unreadable pictures.
     """
     listener = listener or SilentListener()
     knows_relations = bool(extractor.relations)
@@ -150,4 +150,4 @@ def _count(item: PostPredictions, extractor: Extractor, result: EvaluationResult
 
 def _report_picture(post: Post, extraction: Extraction, result: EvaluationResult, listener: Listener) -> None:
     if extraction.picture.status == "unreadable" and result.pictures["unreadable"] <= _NAMED:
-        listener.tell(f"{post.origin}: picture unreadable: {extraction.picture.reason}")
+        listener.log(f"{post.origin}: picture unreadable: {extraction.picture.reason}")

@@ -1,4 +1,4 @@
-"""Who is told how far an evaluation is, and what came up on the way."""
+"""Receives progress and messages of an evaluation."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from twofold.posts import Post
 
 
 class Listener(Protocol):
-    """Hears of progress; `twofold.console.progress` prints it."""
+    """Receives progress; `twofold.console.progress` prints it."""
 
-    def tell(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Take a message for a person."""
 
     def step(self, post: Post) -> None:
@@ -20,7 +20,7 @@ class Listener(Protocol):
 class SilentListener:
     """Says nothing."""
 
-    def tell(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Ignore the message."""
 
     def step(self, post: Post) -> None:

@@ -84,7 +84,7 @@ def evaluate_robustness(
         posts: with gold labels.
         options: which of them, and how.
         batch_size: posts whose conditions are predicted together.
-        listener: hears of progress.
+        listener: receives progress.
 
     Raises:
         DataError: there are no two different pictures.
@@ -94,7 +94,7 @@ def evaluate_robustness(
     sample = sample_posts(posts, options.seed, options.sample)
     names = conditions([item.post for item in sample.posts])
     count = len(sample.posts)
-    listener.tell(f"robustness: {count:,} posts, each under {len(names)} conditions: {', '.join(names)}")
+    listener.log(f"robustness: {count:,} posts, each under {len(names)} conditions: {', '.join(names)}")
     found = evaluate_conditions(extractor, sample.posts, batch_size, _Steps(count, listener))
     reports = {
         name: robustness_report(item.conditions, item.same_as_missing, seed=options.seed)
@@ -115,4 +115,4 @@ class _Steps:
         if now - self._last >= _EVERY_S:
             self._last = now
             left = (now - self._begin) * (self._total - done) / done
-            self._listener.tell(f"robustness: {done:,} of {self._total:,} posts, about {left:.0f} s left")
+            self._listener.log(f"robustness: {done:,} of {self._total:,} posts, about {left:.0f} s left")

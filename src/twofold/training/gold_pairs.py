@@ -1,6 +1,6 @@
 """Gold pairs of posts: their places in words, and the types that a tagger gives their arguments.
 
-Training comes through here. A data set may tell types of arguments for some pairs only (MNRE names them in
+Training comes through here. A data set may state types of arguments for some pairs only (MNRE names them in
 the relation, and a pair in none has none): then they would give the answer away, so that they are taken from
 a tagger for all, as in use.
 """
