@@ -292,7 +292,7 @@ def test_calibration_changes_no_relation(folders, extractor, tmp_path):
         hot = tmp_path / str(heat)
         shutil.copytree(folders[1], hot)
         (hot / "calibration.json").write_text(
-            json.dumps({"temperature": 1.0, "temperatures": {"/per/per/peer": heat}}), encoding="utf-8"
+            json.dumps({"temperature": 1.0, "temperature_by_type": {"/per/per/peer": heat}}), encoding="utf-8"
         )
         seal(hot)
         found = list(twofold.load(folders[0], relation_model=hot, threads=1).extract(texts))

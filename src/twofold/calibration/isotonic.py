@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twofold.errors import DataError
+from twofold.calibration.temperature import require_predictions
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -66,12 +66,7 @@ def fit_isotonic(confidences: Floats, right: Flags) -> Isotonic:
     Raises:
         DataError: there is no prediction to fit on.
     """
-    if not len(right):
-        raise DataError(
-            "the model predicted nothing on the calibration data",
-            expected="data on which it predicts something",
-            do="calibrate on more or other labelled posts",
-        )
+    require_predictions(right)
     knots, group = np.unique(confidences, return_inverse=True)
     counts = np.bincount(group)
     values = _non_decreasing(np.bincount(group, right) / counts, counts.astype(np.float64))

@@ -52,6 +52,23 @@ class TemperatureFit:
     ece_after: float
 
 
+def require_predictions(right: Flags) -> None:
+    """Refuse to fit on nothing.
+
+    Args:
+        right: (S,) True where a prediction is right.
+
+    Raises:
+        DataError: S is 0.
+    """
+    if not len(right):
+        raise DataError(
+            "the model predicted nothing on the calibration data",
+            expected="data on which it predicts something",
+            do="calibrate on more or other labelled posts",
+        )
+
+
 def fit_temperature(confidences: Callable[[float], Floats], right: Flags) -> TemperatureFit:
     """Fit on any predictions.
 
@@ -62,12 +79,7 @@ def fit_temperature(confidences: Callable[[float], Floats], right: Flags) -> Tem
     Raises:
         DataError: there is no prediction to fit on.
     """
-    if not len(right):
-        raise DataError(
-            "the model predicted nothing on the calibration data",
-            expected="data on which it predicts something",
-            do="calibrate on more or other labelled posts",
-        )
+    require_predictions(right)
 
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(confidences(math.exp(log_temperature)), right)
