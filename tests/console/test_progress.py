@@ -26,7 +26,7 @@ def test_plain_lines_now_and_then(tmp_path, monkeypatch, capsys):
     with watch(path, bar=True) as shown:
         for line in (5, 10, 11):
             shown.step(Post(1, "x", origin=f"posts:{line}"))
-        shown.tell("a\x1bb")
+        shown.log("a\x1bb")
     assert capsys.readouterr().err == (
         "twofold: 2 posts, 0.1 posts/s, 33 %, about 40 s left\ntwofold: a\\x1bb\n"
     )
@@ -45,7 +45,7 @@ def test_a_bar_where_a_person_watches(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     with watch(path, bar=True) as shown:
-        shown.tell("watch [out]")
+        shown.log("watch [out]")
         for line in range(1, 5):
             shown.step(Post(line, "x", origin=f"posts:{line}"))
     assert "twofold: watch [out]" in capsys.readouterr().err
