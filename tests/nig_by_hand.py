@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Nig = tuple[Array, Array, Array, Array]
+PooledNig = tuple[Nig, Array]
 CAP = 20.0
 
 
@@ -41,40 +43,36 @@ def loss(nig: Nig, target: Array, regulariser_weight: float) -> Array:
     return result
 
 
-def weighted(nigs: list[Nig], weights: Array) -> tuple[Array, Array, Array]:
-    """δ, γ and ½Σwγ(δₘ−δ)² of a weighted sum; weights (M, …)."""
-    delta, gamma = np.stack([nig[0] for nig in nigs]), weights * np.stack([nig[1] for nig in nigs])
-    mean = (gamma * delta).sum(0) / gamma.sum(0)
-    return mean, gamma.sum(0), 0.5 * (gamma * (delta - mean) ** 2).sum(0)
+def keep(name: str, value: Array) -> Array:
+    """Stands where a value may be held fixed, see `pooled`."""
+    return value
 
 
-def monig(nigs: list[Nig]) -> Nig:
-    mean, gamma, spread = weighted(nigs, np.ones((len(nigs), 1, 1)))
-    return (
-        mean,
-        gamma,
-        sum(nig[2] for nig in nigs) + (len(nigs) - 1) / 2,
-        sum(nig[3] for nig in nigs) + spread,
-    )
+def pooled(
+    rule: str, nigs: list[Nig], scores: Array, hold: Callable[[str, Array], Array] = keep
+) -> PooledNig:
+    """The pooled NIG and the weight (M, W, K) of each modality in its δ.
 
-
-def prior_corrected(nigs: list[Nig]) -> Nig:
-    mean, gamma, spread = weighted(nigs, np.ones((len(nigs), 1, 1)))
-    return mean, gamma, 1 + sum(nig[2] - 1 for nig in nigs), sum(nig[3] for nig in nigs) + spread
-
-
-def discounted(nigs: list[Nig]) -> Nig:
-    mean, gamma, spread = weighted(nigs, np.ones((len(nigs), 1, 1)))
-    noise = [nig[1] / (1 + nig[1]) for nig in nigs]
-    most = np.maximum.reduce(noise)
-    counts = [x / most for x in noise]
-    alpha = 1 + sum(c * (nig[2] - 1) for c, nig in zip(counts, nigs, strict=True))
-    return mean, gamma, alpha, sum(c * nig[3] for c, nig in zip(counts, nigs, strict=True)) + spread
-
-
-def log_linear(nigs: list[Nig], scores: Array) -> Nig:
-    """Scores (M, W) of the modalities that are there."""
-    weights = (np.exp(scores) / np.exp(scores).sum(0))[:, :, None]
-    mean, gamma, spread = weighted(nigs, weights)
-    alpha, beta = (sum(w * nig[i] for w, nig in zip(weights, nigs, strict=True)) for i in (2, 3))
-    return mean, gamma, alpha, beta + spread
+    Args:
+        rule: monig (Eq. 9 of MoNIG), prior_corrected, discounted or log_linear.
+        nigs: (W, K) of the M modalities that are there.
+        scores: (M, W) logits of their weights, for log_linear.
+        hold: is given each value that may have no gradient, with its name; what it gives back is used.
+    """
+    delta, gamma, alpha, beta = (np.stack(part) for part in zip(*nigs, strict=True))  # (M, W, K)
+    weight = np.ones_like(gamma)
+    if rule == "log_linear":
+        weight = (np.exp(scores) / np.exp(scores).sum(0))[:, :, None] * weight
+    counted = (weight * gamma).sum(0)
+    mean = (weight * gamma * delta).sum(0) / counted
+    spread = hold("spread", 0.5 * (weight * gamma * (delta - mean) ** 2).sum(0))
+    share = weight * gamma / counted
+    if rule == "monig":
+        return (mean, counted, alpha.sum(0) + (len(nigs) - 1) / 2, beta.sum(0) + spread), share
+    if rule == "log_linear":
+        weight = hold("weight", weight)
+        return (mean, counted, (weight * alpha).sum(0), (weight * beta).sum(0) + spread), share
+    if rule == "discounted":
+        noise = gamma / (1 + gamma)
+        weight = hold("discount", noise / noise.max(0))
+    return (mean, counted, 1 + (weight * (alpha - 1)).sum(0), (weight * beta).sum(0) + spread), share

@@ -82,23 +82,22 @@ def test_no_source_elements_at_all_is_finite() -> None:
     assert torch.isfinite(make(MoNIG())(words, mask, {"picture": empty}).emissions).all()
 
 
-def test_padding_words_do_not_count_in_the_loss() -> None:
+def test_training_leaves_the_text_out_at_random_where_another_modality_is_there_and_never_all() -> None:
     fusion = make(MoNIG())
+    fusion.settings = replace(fusion.settings, text_dropout=0.7)
     words, mask, sources = inputs()
-    tags = torch.randint(0, 5, (2, 7))
-    base = fusion.loss(fusion(words, mask, sources), tags, mask)
-    words[1, 4:] += 100
-    tags[1, 4:] = 3
-    torch.testing.assert_close(fusion.loss(fusion(words, mask, sources), tags, mask), base)
-
-
-def test_training_leaves_sources_out_but_never_all() -> None:
-    fusion = make(MoNIG()).train()
-    fusion.drop_rates = [0.9, 0.9, 0.9]
-    words, mask, sources = inputs()
-    present = torch.cat([fusion(words, mask, sources).present for _ in range(50)])
-    assert present.any(1).all()
-    assert not present.all()
+    sources["alt_text"].mask[1] = False
+    many = (words.repeat(1000, 1, 1), mask.repeat(1000, 1))
+    given = {
+        n: ModalityStates(s.states.repeat(1000, 1, 1), s.mask.repeat(1000, 1)) for n, s in sources.items()
+    }
+    present = fusion.train()(*many, given).present
+    assert present[:, 0].float().mean() == pytest.approx(0.3, abs=0.05)
+    assert present[:, 1].all()
+    assert torch.equal(present[:, 2], given["alt_text"].mask.any(1))
+    alone = fusion(*many, {"alt_text": given["alt_text"]}).present
+    assert alone[1::2, 0].all()  # posts that have nothing else
+    assert fusion.eval()(*many, given).present[:, 0].all()
 
 
 def test_loss_falls_to_the_targets() -> None:

@@ -116,7 +116,7 @@ class VarianceHead(nn.Module):
 
     def forward(self, logits: Tensor) -> Tensor:
         """Scores (B, W, K, 2) of α and β from logits (B, W, K)."""
-        logs = torch.log_softmax(logits.float(), 2)
+        logs = torch.log_softmax(logits, 2)
         probability = logs.exp()
         variance = torch.log(probability * (1 - probability) + 1e-4)
         entropy = torch.log(-(probability * logs).sum(2, keepdim=True) + 1e-3).expand_as(variance)
@@ -260,7 +260,7 @@ class Evidential(Fusion):
         """
         gamma = self.gamma_heads[name](self.drop(context)).unsqueeze(3)
         variance = self.variance_heads[name](self.scale.detach() * delta.detach() + self.bias.detach())
-        return torch.stack(from_scores(torch.cat([delta.unsqueeze(3), gamma, variance], 3).float()), 1)
+        return torch.stack(from_scores(torch.cat([delta.unsqueeze(3), gamma, variance], 3)), 1)
 
     def loss(self, output: FusionOutput, targets: Tensor, mask: Tensor) -> Tensor:
         """λₑ · mean over slots and outputs of Σ over {modalities, pooled} (NLL + λR), one-hot targets; and
