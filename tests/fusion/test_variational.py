@@ -168,6 +168,17 @@ def test_rivals_are_other_pictures_of_posts_that_have_one() -> None:
     assert negative_pairs([ModalityStates(states, mask)]).int().tolist() == expected
 
 
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_pictures_are_one_where_their_mean_differs_by_less_than_a_thousandth_of_its_length(
+    size: float,
+) -> None:
+    mean = size * torch.tensor([3.0, 4.0])
+    aside = size * 5 * torch.tensor([0.8, -0.6])  # as long as the mean, at a right angle
+    states = torch.stack([mean, mean + 0.0005 * aside, mean - 0.002 * aside]).unsqueeze(1)
+    negatives = negative_pairs([ModalityStates(states, torch.ones(3, 1, dtype=torch.bool))])
+    assert negatives.int().tolist() == [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
+
+
 def test_posts_that_share_one_source_are_no_rivals_though_another_differs() -> None:
     mask = torch.ones(3, 2, dtype=torch.bool)
     alt = torch.randn(3, 2, 4)
@@ -224,6 +235,16 @@ def test_infonce_by_hand() -> None:
         ]
     ).mean()
     torch.testing.assert_close(infonce(s.unsqueeze(2), negatives, torch.ones(3, dtype=torch.bool)), expected)
+
+
+def test_infonce_is_the_mean_over_posts_with_a_negative_of_the_mean_over_scores() -> None:
+    s = torch.randn(4, 4, 3)
+    negatives = everyone(4)
+    negatives[3] = negatives[:, 3] = False  # post 3 has no picture
+    of_pairs = s.sum(2) / 3
+    each = [torch.logsumexp(of_pairs[i, :3], 0) - of_pairs[i, i] for i in range(3)]
+    seen = torch.tensor([True, True, True, False])
+    torch.testing.assert_close(infonce(s, negatives, seen), sum(each) / 3)
 
 
 @pytest.mark.parametrize("rule", [jsd, infonce])

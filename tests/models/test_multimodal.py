@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from twofold.config import ModelConfig  # noqa: E402
-from twofold.models.build import build_model  # noqa: E402
-from twofold.models.multimodal import MultimodalModel, WordStates  # noqa: E402
+from twofold.config import EvidentialConfig, ModelConfig  # noqa: E402
+from twofold.fusion.contract import ModalityStates  # noqa: E402
+from twofold.models.build import FUSIONS, build_model  # noqa: E402
+from twofold.models.multimodal import WORDS, MultimodalModel, WordStates  # noqa: E402
 from twofold.posts import Entity, Post  # noqa: E402
 from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT  # noqa: E402
 from twofold.preprocessing.word_pieces import Window  # noqa: E402
 from twofold.training.examples import Example, collate, labels_of, tag_words  # noqa: E402
 
+DIRECT = {"fusion": "evidential", "evidential": EvidentialConfig("direct")}
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
 
@@ -32,6 +36,12 @@ class Letters(nn.Module):
         states = self.embed(input_ids)
         weight = attention_mask.unsqueeze(2)
         return states + (states * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)
+
+
+class Pictures(nn.Module):
+    """Stands for a picture encoder, of which only the width counts here."""
+
+    width = 6
 
 
 def tagger() -> MultimodalModel:
@@ -68,6 +78,38 @@ def test_loss_has_finite_gradients_and_leaves_the_mode_as_it_was() -> None:
     model.loss(model(batch), batch).backward()
     assert model.text.training
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("config", [*({"fusion": name} for name in FUSIONS), DIRECT], ids=str)
+def test_what_a_picture_or_its_description_says_gives_the_text_encoder_no_gradient(config) -> None:  # type: ignore[no-untyped-def]
+    """With the words' states at hand the encoder encodes alt texts only, and learns nothing from the loss."""
+    torch.manual_seed(0)
+    options = ModelConfig(modalities=("picture", "alt_text"), modality_dropout=0.0, **config)
+    model = build_model(options, LABELS, Letters(), Pictures(), neighbours=12).train()  # type: ignore[arg-type]
+    batch = collate([example(3, [7, 8]), example(5, [])], {}, 0)
+    mask = torch.ones(2, 4, dtype=torch.bool)
+    words = torch.randn(2, 5, 12, requires_grad=True)
+    states = {
+        "picture": ModalityStates(torch.randn(2, 4, 6), mask),
+        "neighbours": ModalityStates(torch.randn(2, 5, 12), batch.word_mask),
+        WORDS: ModalityStates(words, batch.word_mask),
+    }
+    batch = batch._replace(states=states)
+    model.loss(model(batch), batch).backward()
+    assert words.grad.abs().sum() > 0
+    assert all(p.grad is None for p in model.text.parameters())
+
+
+def test_texts_of_a_modality_are_encoded_without_the_encoders_dropout() -> None:
+    model = tagger()
+    model.modality_dropout = 0.0
+    model.text = nn.Sequential(OrderedDict(letters=model.text, drop=nn.Dropout(0.5)))
+    model.text.forward = lambda ids, mask: model.text.drop(model.text.letters(ids, mask))
+    model.text.width = 12
+    batch = collate([example(3, [7, 8]), example(3, [9])], {}, 0)
+    states = model.train()._modalities(batch)["alt_text"].states
+    assert model.text.drop.training
+    torch.testing.assert_close(states[0], model.text.letters(torch.tensor([[7, 8]]), torch.ones(1, 2))[0])
 
 
 def test_posts_that_link_are_joined_by_weights_of_their_own() -> None:

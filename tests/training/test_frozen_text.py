@@ -104,6 +104,15 @@ def test_the_mode_of_the_encoder_is_left_as_it_was(made: tuple) -> None:
     assert model.text.training
 
 
+def test_the_encoder_runs_as_in_use_although_the_model_is_in_training(made: tuple) -> None:
+    """Neither dropout nor hidden pieces: what is kept is what is read later."""
+    model, material = made
+    model.text.train().token_masking = 0.9
+    known = frozen(model, material)
+    model.eval()
+    same(material.train, known.train, made, known.tables)
+
+
 def test_progress_is_told(made: tuple, tmp_path: Path) -> None:
     model, material = made
     lines: list[str] = []
