@@ -31,6 +31,7 @@ BELOW: dict[str, set[str]] = {
     "records": {"posts"},
     "__main__": {"cli"},
     "config": {"errors"},
+    "config_limits": {"config", "errors"},
     "locks": {"errors"},
     "files": {"errors", "locks"},
     "evaluation": {"errors", "posts"},
@@ -53,10 +54,11 @@ BELOW: dict[str, set[str]] = {
     "heads": {"errors"},
     "models": {"config", "errors", "encoders", "fusion", "heads", "preprocessing"},
     "training": {
-        SELF, "config", "errors", "files", "posts", "crf", "evaluation", "preprocessing", "corpora",
-        "model_folder", "inference", "calibration", "pipeline", "encoders", "fusion", "heads", "models",
+        SELF, "config", "config_limits", "errors", "files", "posts", "crf", "evaluation", "preprocessing",
+        "corpora", "model_folder", "inference", "calibration", "pipeline", "encoders", "fusion", "heads",
+        "models",
     },
-    "experiments": {"config", "errors", "posts", "evaluation", "pipeline", "training"},
+    "experiments": {"config", "config_limits", "errors", "posts", "evaluation", "pipeline", "training"},
     "scoring": {
         "errors", "posts", "evaluation", "corpora", "synthetic", "calibration", "pipeline", "robustness",
     },

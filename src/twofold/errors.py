@@ -48,5 +48,9 @@ class ModelError(TwofoldError):
     """A model folder is missing, half-written, newer than this version, or altered."""
 
 
+class TrainingError(TwofoldError):
+    """A loss, gradient, feature or weight of a training is NaN or infinite."""
+
+
 class MissingExtraError(TwofoldError):
     """A feature needs packages that the light core does not install."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.config import RENAMED_KEYS, RENAMED_VALUES, Config, DataConfig, from_mapping, merged
+from twofold.config_limits import check_limits
 from twofold.errors import ConfigError, DataError
 from twofold.experiments.table import DataSet, Settings, Table
 from twofold.pipeline import default_folder
@@ -114,7 +115,9 @@ def configure(table: Table, name: str, method: str, seed: int) -> Config:
             tree[part] = merged(tree[part], overrides)
     tree["model"] |= {"task": item.task, "name": f"{name}-{tree['model']['fusion']}"}
     tree["training"]["seed"] = seed
-    config = from_mapping(tree, f"{table.name}: {method} on {name}")
+    where = f"{table.name}: {method} on {name}"
+    config = from_mapping(tree, where)
+    check_limits(config, where)
     return dataclasses.replace(config, data=_data(table.folder, item))
 
 

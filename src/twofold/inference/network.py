@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
+from twofold.inference.graph_shapes import expected_shapes
 from twofold.inference.modality_states import ModalityEncoder, ModalityStates, batches, stack
 from twofold.inference.onnx_sessions import FusionOutput, Sessions
+from twofold.model_folder.config import RENEW
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import Post
 from twofold.preprocessing.feature_cache import FeatureCache
@@ -76,7 +78,7 @@ class Network:
         encoders = same_encoders(folder, shared.folder) if shared else frozenset()
         graphs = same_graphs(folder, shared.folder) if shared else frozenset()
         sessions = {name: shared.sessions for name in graphs if shared}
-        self.sessions: Sessions = Sessions(folder.path, threads, sessions)
+        self.sessions: Sessions = Sessions(folder.path, threads, sessions, expected_shapes(folder.config))
         self.tokenizer: WindowTokenizer = (
             shared.tokenizer if shared and "text" in encoders else _tokenizer(folder)
         )
@@ -115,7 +117,20 @@ class Network:
         for batch in batches([len(inputs[i].window.ids) for i in order], batch_size):
             numbers = [order[i] for i in batch]
             output = self._fuse([inputs[i] for i in numbers], modalities.states)
-            yield from ((number, _row(output, i)) for i, number in enumerate(numbers))
+            for i, number in enumerate(numbers):
+                yield number, self._checked(_row(output, i), inputs[number])
+
+    def _checked(self, output: FusionOutput, given: NetworkInput) -> FusionOutput:
+        """The output, if its scores are finite: decoding NaN would find no entity, without a word."""
+        words = len(given.window.first)
+        real = output.emissions[:words] if given.target is None else output.emissions
+        if not np.isfinite(real).all():
+            raise ModelError(
+                "the scores of the graph are NaN or infinite",
+                where=str(self.folder.file("fusion.onnx")),
+                do="get the model folder again, or train the model again with lower learning rates",
+            )
+        return output
 
     def _fuse(
         self, inputs: Sequence[NetworkInput], modalities: Mapping[str, Sequence[NDArray[Any] | None]]
@@ -179,10 +194,32 @@ def _check_modalities(folder: ModelFolder) -> None:
 
 
 def _tokenizer(folder: ModelFolder) -> WindowTokenizer:
-    text = folder.config.text
-    return WindowTokenizer(
-        folder.file("tokenizer.json"), text.window_pieces, text.context_words, text.pad_token_id
-    )
+    text, path = folder.config.text, folder.file("tokenizer.json")
+    try:
+        tokenizer = WindowTokenizer(path, text.window_pieces, text.context_words, text.pad_token_id)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library's own errors have no common base; it panics, too
+        raise ModelError(
+            f"the tokenizer cannot be used: {str(error)[:200]}", where=str(path), do=RENEW
+        ) from error
+    _check_tokenizer(tokenizer, folder)
+    return tokenizer
+
+
+def _check_tokenizer(tokenizer: WindowTokenizer, folder: ModelFolder) -> None:
+    size = tokenizer.tokenizer.get_vocab_size()
+    for key, value, low, high in (
+        ("pad_token_id", tokenizer.pad_id, 0, size - 1),
+        ("window_pieces less the special pieces", tokenizer.budget, 2, 10**6),
+    ):
+        if not low <= value <= high:
+            raise ModelError(
+                f"text.{key} is {value}",
+                where=str(folder.path / "config.json"),
+                expected=f"{low} to {high} with this tokenizer of {size} pieces",
+                do=RENEW,
+            )
 
 
 def _neighbours(folder: ModelFolder) -> Neighbours | None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
+from twofold.inference.graph_shapes import GraphShapes, check_graph
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -47,12 +48,18 @@ class Sessions:
         folder: a checked model folder.
         threads: threads one graph may use; None for as many as there are cores.
         shared: sessions of another folder, by the name of a graph that is the same there.
+        expected: shapes of each graph by name, checked when it is first used; None for no check.
     """
 
     def __init__(
-        self, folder: Path, threads: int | None = None, shared: Mapping[str, Sessions] | None = None
+        self,
+        folder: Path,
+        threads: int | None = None,
+        shared: Mapping[str, Sessions] | None = None,
+        expected: Mapping[str, GraphShapes] | None = None,
     ) -> None:
         self._folder, self._threads, self._shared = folder, threads, shared or {}
+        self._expected = dict(expected or {})
         self._open: dict[str, InferenceSession] = {}
         self._lock = threading.Lock()
 
@@ -81,16 +88,30 @@ class Sessions:
         return FusionOutput(*self._run("fusion", inputs))
 
     def _run(self, name: str, inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
-        outputs: list[Floats] = self._session(name).run(None, dict(inputs))
+        session = self._session(name)
+        try:
+            outputs: list[Floats] = session.run(None, dict(inputs))
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            raise ModelError(
+                f"the graph failed: {str(error)[:300]}",
+                where=str(self._folder / f"{name}.onnx"),
+                do="get the model folder again, or export the model again",
+            ) from error
         return outputs
 
     def _session(self, name: str) -> InferenceSession:
+        path = self._folder / f"{name}.onnx"
         if name in self._shared:
-            return self._shared[name]._session(name)
-        with self._lock:
-            if name not in self._open:
-                self._open[name] = _open_graph(self._folder / f"{name}.onnx", self._threads)
-            return self._open[name]
+            session = self._shared[name]._session(name)
+        else:
+            with self._lock:
+                if name not in self._open:
+                    self._open[name] = _open_graph(path, self._threads)
+                session = self._open[name]
+        if name in self._expected:
+            check_graph(session, self._expected[name], path)
+            self._expected.pop(name, None)
+        return session
 
 
 def _open_graph(path: Path, threads: int | None) -> InferenceSession:

@@ -24,12 +24,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from twofold.crf import ChainDecoder, DecisionRule
 from twofold.errors import ModelError
 from twofold.model_folder.config import RENEW, TASK_FILES, FolderConfig, get, parse_config, read_json
+from twofold.model_folder.config_limits import check_limits
 from twofold.model_folder.place import MANIFEST, check_place
 from twofold.preprocessing import semantic_augmentation as neighbours
 
@@ -80,6 +82,8 @@ class ModelFolder:
         count = len(self.config.labels)
         if [array.shape for array in arrays] != [(count, count), (count,), (count,)]:
             raise ModelError("its shapes do not fit the labels of config.json", where=str(path), do=RENEW)
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise ModelError("its scores are NaN or infinite", where=str(path), do=RENEW)
         return ChainDecoder(self.config.labels, transitions, start, end, self.decision_rule)
 
     @property
@@ -128,6 +132,7 @@ def _open(path: Path, above: Mapping[str, str]) -> ModelFolder:
     _check_format(path)
     hashes = _check_files(path, above)
     config = parse_config(read_json(path / "config.json"), str(path / "config.json"))
+    check_limits(config, str(path / "config.json"))
     missing = [name for name in (*_needed(config), *config.shared_files) if name not in hashes]
     if missing:
         raise ModelError(f"the model folder lacks {', '.join(missing)}", where=str(path), do=RENEW)

@@ -22,7 +22,7 @@ class FeatureCache:
     """A folder with one file of features for each picture.
 
     Any number of processes may share a folder: a file is written under another name and then
-    renamed. A file that cannot be read counts as absent and is deleted.
+    renamed. A file that cannot be read, or whose features are not finite, counts as absent and is deleted.
 
     Args:
         folder: holds the files; made where it is absent.
@@ -47,7 +47,7 @@ class FeatureCache:
             return None
         except (OSError, ValueError, EOFError, MemoryError):  # a truncated file
             array = None
-        if isinstance(array, np.ndarray) and array.dtype == np.float16:
+        if isinstance(array, np.ndarray) and array.dtype == np.float16 and np.isfinite(array).all():
             return array
         path.unlink(missing_ok=True)
         return None
@@ -56,9 +56,15 @@ class FeatureCache:
         """Store features under a content hash, as float16 (values beyond ±65504 are clipped).
 
         Raises:
-            DataError: where the file cannot be written.
+            DataError: where the file cannot be written, or features are NaN or infinite.
         """
         path = self._path(key)
+        if not np.isfinite(array).all():
+            raise DataError(
+                "features of a picture are NaN or infinite",
+                where=str(path),
+                do="get the weights of the picture encoder again",
+            )
         with self._writing(path):
             path.parent.mkdir(exist_ok=True)
             _write_whole(path, np.clip(array, -65504, 65504).astype(np.float16))

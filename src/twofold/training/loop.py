@@ -13,14 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from twofold.config import TrainingConfig
+from twofold.errors import DataError
 from twofold.models.multimodal import Batch, MultimodalModel
 from twofold.training.checkpoint import Checkpoint, writing
 from twofold.training.cpu import cpu_optimised
 from twofold.training.dev_scores import Score
 from twofold.training.examples import Example, FeatureTable, batches, collate
+from twofold.training.finite import explain, first_broken, not_finite
 from twofold.training.learning_curve import Row, draw_curve, write_log
 from twofold.training.optimiser import Average, make_optimiser, make_schedule, trainable
 
@@ -110,9 +113,19 @@ class Trainer:
         with cpu_optimised(self.model, self.device):
             while len(self.rows) < self.config.epochs and not self._should_stop():
                 self._epoch(len(self.rows))
-        self.model.load_state_dict(load_file(self.best))
+        self._load_best()
         self.model.eval()
         return self.rows
+
+    def _load_best(self) -> None:
+        try:
+            self.model.load_state_dict(load_file(self.best))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise DataError(
+                f"the best weights cannot be read: {error}",
+                where=str(self.best),
+                do="use --fresh to start from scratch",
+            ) from error
 
     def _should_stop(self) -> bool:
         scores = [row["score"] for row in self.rows]
@@ -126,8 +139,11 @@ class Trainer:
         dev = self._score()
         score = float(np.mean(list(dev.values())))
         if score > max((row["score"] for row in self.rows), default=-1.0):
+            weights = self._weights()
+            if broken := first_broken(weights):
+                raise not_finite(f"the weights {broken} hold NaN or infinite values", f"epoch {epoch + 1}")
             with writing(self.best):
-                save_file(self._weights(), self.best)
+                save_file(weights, self.best)
         self.average.swap(self.model)
         seconds = round(time.perf_counter() - begin, 1)
         row = {"epoch": epoch + 1, "loss": loss, "dev": dev, "score": score, "seconds": seconds}
@@ -154,20 +170,30 @@ class Trainer:
         groups = batches(self.data.train, self.config.batch_size, self.config.seed, epoch)
         for step, group in enumerate(groups, 1):
             batch = collate(group, self.data.tables, self.model.text.pad_id).to(self.device)
-            total += self.step(batch)
+            total += self.step(batch, f"epoch {epoch + 1}, step {step}")
             if step % 50 == 0:
                 left = (time.perf_counter() - begin) / step * (self.steps - step)
                 self.log(f"epoch {epoch + 1} step {step}/{self.steps}  {left:.0f} s left in this epoch")
         return total / self.steps
 
-    def step(self, batch: Batch) -> float:
-        """One optimiser step on a batch; its loss."""
+    def step(self, batch: Batch, where: str = "") -> float:
+        """One optimiser step on a batch; its loss.
+
+        Args:
+            batch: training examples.
+            where: epoch and step, for messages.
+
+        Raises:
+            TrainingError: loss or gradient is not finite; the weights are unchanged.
+        """
         with self._mixed():
             output = self.model(batch)
         loss = self.model.loss(output, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trainable(self.model), self.config.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(trainable(self.model), self.config.max_grad_norm)
+        if not torch.isfinite(loss + norm):
+            raise explain(loss.detach(), norm, batch, self.model, where)
         self.optimiser.step()
         self.schedule.step()
         self.average.update(self.model)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from twofold.config import Config
+from twofold.config_limits import check_limits
 from twofold.encoders.adapters import merge_adapters
 from twofold.encoders.image import ImageEncoder, load_image_encoder
 from twofold.encoders.text import load_text_encoder
@@ -57,12 +58,14 @@ def train(config: Config, out: Path, log: Log, *, fresh: bool = False) -> Path:
         ``out``.
 
     Raises:
-        ConfigError: no training or dev file, or an unknown name.
+        ConfigError: no training or dev file, an unknown name, or a number out of range.
+        TrainingError: a loss, gradient, feature or weight is NaN or infinite.
         DataError: a file cannot be read, a checkpoint there belongs to another training, or another
             training has the same ``out``.
         ModelError: something that is not a model is in the place.
         MissingExtraError: a package with embedded weights is not installed.
     """
+    check_limits(config)
     with reserved(out) as place:
         _train(config, place, log, fresh)
     return out
@@ -111,6 +114,7 @@ class TrainingSetup:
 
 def set_up_training(config: Config, log: Log) -> TrainingSetup:
     """Read the data, build the model, compute features. Arguments and errors as of `train`."""
+    check_limits(config)
     if not config.data.train or not config.data.dev:
         raise ConfigError("no training or no dev file", where="[data]", expected="train and dev files")
     seed_everything(config.training.seed, config.training.threads)
