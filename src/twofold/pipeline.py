@@ -36,7 +36,7 @@ from twofold.inference.tagger import Tagger
 from twofold.model_folder.combine import combine as combine_folders
 from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import ModelFolder, open_folder
-from twofold.posts import Entity, Extraction, PictureReport, Post, Rejected
+from twofold.posts import MAX_CHARACTERS, Entity, Extraction, PictureReport, Post, Rejected
 from twofold.preprocessing.feature_cache import FeatureCache
 
 
@@ -55,6 +55,7 @@ def load(
     max_error: float | None = None,
     max_relation_error: float | None = None,
     coverage: float | None = None,
+    max_characters: int | None = MAX_CHARACTERS,
 ) -> Extractor:
     """Load a model.
 
@@ -71,14 +72,19 @@ def load(
         max_relation_error: highest error rate among the relations kept, where it is not ``max_error``.
         coverage: rate at which the set of types given with each entity and relation (its ``candidates``)
             shall cover the true one; None for no sets.
+        max_characters: longest post, in characters of text, alternative text and labels of regions; a longer
+            one is an error, or is rejected (memory grows with the longest post). None for no limit.
 
     Raises:
         ModelError: a folder is missing, incomplete, from a newer or older version, was altered, is for
             another task, or is not calibrated for what is asked.
-        ConfigError: threads is not a number above 0, or the error rate cannot be guaranteed.
+        ConfigError: threads or max_characters is not a number above 0, or the error rate cannot be
+            guaranteed.
     """
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}", expected="a number above 0")
+    if max_characters is not None and max_characters < 1:
+        raise ConfigError(f"max_characters is {max_characters}", expected="a number above 0")
     if folder is None and not default_folder().is_dir():
         raise ModelError(
             "this installation of Twofold has no default model",
@@ -97,6 +103,7 @@ def load(
         max_error=max_error,
         max_relation_error=max_relation_error,
         coverage=coverage,
+        max_characters=max_characters,
     )
 
 
@@ -143,8 +150,10 @@ class Extractor:
         max_error: float | None = None,
         max_relation_error: float | None = None,
         coverage: float | None = None,
+        max_characters: int | None = MAX_CHARACTERS,
     ) -> None:
         self.folder = folder
+        self._max_characters = max_characters
         self.entity_risk: RiskControl | None = None
         self.relation_risk: RiskControl | None = None
         self._tagger: Tagger | None = None
@@ -249,17 +258,19 @@ class Extractor:
             ConfigError: batch_size is not a number above 0, or on_error is neither of the two.
         """
         if on_error == "reject":
-            return with_rejected(posts, batch_size, lambda group: self._extractions(group, batch_size))
+            return with_rejected(
+                posts, batch_size, lambda group: self._extractions(group, batch_size), self._max_characters
+            )
         if on_error != "raise":
             raise ConfigError(f"on_error is {on_error!r}", expected='"raise" or "reject"')
-        groups = grouped(posts, batch_size)  # type: ignore[arg-type]
+        groups = grouped(posts, batch_size, self._max_characters)  # type: ignore[arg-type]
         return chain.from_iterable(self._extractions(group, batch_size) for group in groups)
 
     def extract_with_encodings(
         self, posts: Iterable[PostLike], *, batch_size: int = 32
     ) -> Iterator[tuple[Extraction, EncodedPost | None]]:
         """As `extract`, with the tagger's encoding of each post; None for a relation model alone."""
-        groups = grouped(posts, batch_size)
+        groups = grouped(posts, batch_size, self._max_characters)
         return chain.from_iterable(self._extract(group, batch_size) for group in groups)
 
     def extract_relations(
@@ -272,7 +283,7 @@ class Extractor:
         Raises:
             ModelError: the model has no relation model.
         """
-        extractor, groups = self._relation_extractor(), grouped(posts, batch_size)
+        extractor, groups = self._relation_extractor(), grouped(posts, batch_size, self._max_characters)
 
         def extract(group: Sequence[Post]) -> list[PostRelations]:
             batch = self._entities.entities(group, batch_size)
@@ -288,7 +299,7 @@ class Extractor:
         As `extract_relations`, with these arguments as the entities and no other pairs. The gold direction is
         not used: as in extraction both directions are classified. Pairs predicted as "None" are left out.
         """
-        extractor, groups = self._relation_extractor(), grouped(posts, batch_size)
+        extractor, groups = self._relation_extractor(), grouped(posts, batch_size, self._max_characters)
 
         def extract(group: Sequence[Post]) -> list[PostRelations]:
             batch, pairs = self._entities.gold_pairs(group, batch_size)
@@ -308,7 +319,7 @@ class Extractor:
         Returns:
             For each post a relation for each of its gold relations, in their order.
         """
-        extractor, groups = self._relation_extractor(), grouped(posts, batch_size)
+        extractor, groups = self._relation_extractor(), grouped(posts, batch_size, self._max_characters)
         constrained = not self._entities.types_are_predicted
 
         def classify(group: Sequence[Post]) -> list[PostRelations]:
@@ -324,7 +335,9 @@ class Extractor:
         Arguments and errors as of `extract`.
         """
         encode = self.tagger.encoder.encode
-        return chain.from_iterable(encode(group, batch_size) for group in grouped(posts, batch_size))
+        return chain.from_iterable(
+            encode(group, batch_size) for group in grouped(posts, batch_size, self._max_characters)
+        )
 
     def decode(self, encoded_posts: Sequence[EncodedPost]) -> list[Extraction]:
         """Extractions from encoded posts, in order, without relations."""

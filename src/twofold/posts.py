@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 PictureStatus = Literal["read", "none", "unreadable"]
+MAX_CHARACTERS = 200_000
+"""Default limit on the length of a post: text, alternative text and labels of regions together."""
 RegionKind = Literal["object", "phrase", "text"]
 
 

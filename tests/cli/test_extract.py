@@ -367,3 +367,28 @@ def test_a_confidence_is_a_fraction(extract, tmp_path, capsys, value):
     write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})
     assert extract("posts.jsonl", f"--min-confidence={value}") == 2
     assert "expected a fraction from 0 to 1" in capsys.readouterr().err
+
+
+def test_a_long_post_is_rejected_or_allowed(extract, tmp_path, capsys):
+    posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna " * 10}, {"id": 2, "text": "Anna"})
+    assert extract(posts, "-o", "out.jsonl", "--max-characters", "49") == 1
+    assert "rejected: the post has 50 characters; expected at most 49" in capsys.readouterr().err
+    assert [post["id"] for post in read("out.jsonl")] == [2]
+    assert extract(posts, "-o", "out.jsonl", "--max-characters", "50") == 0
+
+
+def test_a_picture_outside_of_the_folder_costs_that_picture_only(extract, tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    picture(tmp_path / "secret.png")
+    picture(tmp_path / "data" / "red.png")
+    paths = ["../secret.png", str(tmp_path / "secret.png"), "red.png", "/proc/self/mem"]
+    rows = ({"id": i, "text": "Anna", "image": path} for i, path in enumerate(paths))
+    posts = write(tmp_path / "data" / "posts.jsonl", *rows)
+    assert extract(posts, "-o", "out.jsonl") == 0
+    found = [post["picture"] for post in read("out.jsonl")]
+    assert [picture["status"] for picture in found] == ["unreadable", "unreadable", "read", "unreadable"]
+    assert "leads out of the folder" in found[0]["reason"]
+    assert "--allow-outside" in capsys.readouterr().err
+    assert extract(posts, "-o", "out.jsonl", "--allow-outside") == 0
+    statuses = [post["picture"]["status"] for post in read("out.jsonl")]
+    assert statuses == ["read", "read", "read", "unreadable"]

@@ -50,9 +50,7 @@ def test_an_infinite_loss_stops_before_the_weights_change(
     assert [name for name, x in after if not torch.equal(x, before[name])] == []
 
 
-def test_nan_features_are_named_by_their_modality(
-    config: Config, tmp_path: Path, monkeypatch
-) -> None:
+def test_nan_features_are_named_by_their_modality(config: Config, tmp_path: Path, monkeypatch) -> None:
     training = trainer(config, tmp_path)
     collate = sys.modules["twofold.training.loop"].collate
 

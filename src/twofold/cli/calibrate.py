@@ -121,7 +121,11 @@ def _labelled(
     for name, path in zip(_names(args.data), args.data, strict=True):
         found = []
         for item in open_corpus(
-            path, images=args.images, alt_text=args.alt_text_file, allow_outside=args.allow_outside
+            path,
+            images=args.images,
+            alt_text=args.alt_text_file,
+            allow_outside=args.allow_outside,
+            max_characters=args.max_characters,
         ):
             if isinstance(item, Rejected):
                 rejected.add(item)

@@ -129,7 +129,12 @@ def _check(args: argparse.Namespace) -> int:
 def _convert(args: argparse.Namespace) -> int:
     types = WNUT_TYPES if args.wnut_types else {}
     items = open_corpus(
-        args.source, images=args.images, alt_text=args.alt_text_file, types=types, allow_outside=True
+        args.source,
+        images=args.images,
+        alt_text=args.alt_text_file,
+        types=types,
+        allow_outside=True,
+        max_characters=None,
     )  # no picture is opened
     inputs = [args.source, *_tables(args)]
     with Outputs(inputs) as outputs:

@@ -15,7 +15,11 @@ from twofold.posts import Post, Rejected
 
 def _opened(args: argparse.Namespace) -> Iterator[Post | Rejected]:
     return open_corpus(
-        args.source, images=args.images, alt_text=args.alt_text_file, allow_outside=args.allow_outside
+        args.source,
+        images=args.images,
+        alt_text=args.alt_text_file,
+        allow_outside=args.allow_outside,
+        max_characters=None,
     )
 
 

@@ -176,7 +176,11 @@ def _open(args: argparse.Namespace, path: Path) -> Iterable[Post | Rejected]:
     from twofold.corpora import open_corpus
 
     return open_corpus(
-        path, images=args.images, alt_text=args.alt_text_file, allow_outside=args.allow_outside
+        path,
+        images=args.images,
+        alt_text=args.alt_text_file,
+        allow_outside=args.allow_outside,
+        max_characters=args.max_characters,
     )
 
 

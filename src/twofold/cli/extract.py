@@ -190,6 +190,7 @@ def _beside(args: argparse.Namespace) -> dict[str, Any]:
         "images": args.images,
         "alt_text": args.alt_text_file,
         "allow_outside": args.allow_outside,
+        "max_characters": args.max_characters,
     }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from twofold.cli.deprecated import add_old_name
 from twofold.errors import ConfigError
+from twofold.posts import MAX_CHARACTERS
 
 if TYPE_CHECKING:
     from twofold.pipeline import Extractor
@@ -28,6 +29,18 @@ def add_picture_options(group: argparse._ActionsContainer) -> None:
         "--allow-outside",
         action="store_true",
         help="also read pictures outside that folder, wherever paths and links lead; only for data you trust",
+    )
+
+
+def add_max_characters(group: argparse._ActionsContainer) -> None:
+    """The option for the longest post."""
+    group.add_argument(
+        "--max-characters",
+        type=int,
+        metavar="N",
+        default=MAX_CHARACTERS,
+        help="reject posts with more characters; memory grows with the longest post "
+        f"(default: {MAX_CHARACTERS:,})",
     )
 
 
@@ -52,6 +65,7 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
     relations.add_argument(
         "--no-relations", action="store_true", help="extract entities only, which is faster"
     )
+    add_max_characters(group)
     group.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="texts encoded together (default: 32)"
     )
@@ -81,4 +95,5 @@ def load_model(
         max_error=max_error,
         max_relation_error=max_relation_error,
         coverage=coverage,
+        max_characters=args.max_characters,
     )

@@ -15,12 +15,14 @@ from twofold.corpora.confinement import check_table_inside, confined
 from twofold.corpora.conll import WNUT_TYPES, read_conll
 from twofold.corpora.formats import Format, format_of
 from twofold.corpora.jsonl import parse_post, read_jsonl
+from twofold.corpora.lengths import limited
 from twofold.corpora.mnre import read_mnre
 from twofold.corpora.releases import Release, dataset_of, release_of
 from twofold.corpora.twitter import read_twitter
-from twofold.posts import Post, Rejected
+from twofold.posts import MAX_CHARACTERS, Post, Rejected
 
 __all__ = [
+    "MAX_CHARACTERS",
     "WNUT_TYPES",
     "Attachments",
     "attach",
@@ -39,6 +41,7 @@ def open_corpus(
     alt_text: Path | None = None,
     types: Mapping[str, str] | None = None,
     allow_outside: bool = False,
+    max_characters: int | None = MAX_CHARACTERS,
 ) -> Iterator[Post | Rejected]:
     """Read a data file of any known format, recognised by its content.
 
@@ -52,6 +55,7 @@ def open_corpus(
             LOC, ORG, MISC without asking, pass ``{}`` to keep their six types.
         allow_outside: whether pictures may lie outside ``images`` (without it, outside the file's folder),
             and a table in it may be a link that leads out. Say so only of data that you trust.
+        max_characters: longest post; a longer one is rejected. None for no limit.
 
     Returns:
         Posts and rejected records in the order of the file, read as they are asked for.
@@ -66,7 +70,15 @@ def open_corpus(
         check_table_inside(images / INDEX, images)
     attachments = attach(images, alt_text, dataset_of(path, release))
     posts = _read(path, format_, attachments, _types(types, release))
-    return posts if allow_outside else confined(posts, images or path.parent)
+    return _checked(posts, None if allow_outside else images or path.parent, max_characters)
+
+
+def _checked(
+    posts: Iterator[Post | Rejected], folder: Path | None, most: int | None
+) -> Iterator[Post | Rejected]:
+    """Posts whose pictures are confined to a folder (None for no folder), at most ``most`` characters long."""
+    posts = posts if folder is None else confined(posts, folder)
+    return posts if most is None else limited(posts, most)
 
 
 def _read(
@@ -82,7 +94,12 @@ def _read(
 
 
 def open_stream(
-    stream: BinaryIO, *, images: Path | None = None, alt_text: Path | None = None, allow_outside: bool = False
+    stream: BinaryIO,
+    *,
+    images: Path | None = None,
+    alt_text: Path | None = None,
+    allow_outside: bool = False,
+    max_characters: int | None = MAX_CHARACTERS,
 ) -> Iterator[Post | Rejected]:
     """Read JSON Lines from a stream such as standard input.
 
@@ -90,7 +107,7 @@ def open_stream(
         stream: read as posts are asked for.
         images: folder of the pictures; without it their paths are relative to the working folder.
         alt_text: table of alternative texts.
-        allow_outside: as of `open_corpus`.
+        allow_outside: as of `open_corpus`, and so is max_characters.
 
     Raises:
         DataError: folder or table is missing or not what it should be (at once, not later).
@@ -98,7 +115,7 @@ def open_stream(
     if images is not None and not allow_outside:
         check_table_inside(images / INDEX, images)
     posts = read_jsonl(stream, attach(images, alt_text) if images or alt_text else None)
-    return posts if allow_outside else confined(posts, images or Path())
+    return _checked(posts, None if allow_outside else images or Path(), max_characters)
 
 
 def _types(types: Mapping[str, str] | None, release: Release | None) -> Mapping[str, str]:

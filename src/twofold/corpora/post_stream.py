@@ -10,9 +10,10 @@ from reprlib import Repr
 from typing import Any, TypeVar
 
 from twofold.corpora.jsonl import parse_post
+from twofold.corpora.lengths import check_length
 from twofold.corpora.lines import rejected
 from twofold.errors import ConfigError, InputError
-from twofold.posts import Post, Rejected
+from twofold.posts import MAX_CHARACTERS, Post, Rejected
 
 T = TypeVar("T")
 Item = TypeVar("Item", Post, "Post | Rejected")
@@ -24,23 +25,31 @@ _RAW.maxstring = _RAW.maxother = 1000
 _RAW.maxdict = _RAW.maxlist = _RAW.maxtuple = 20
 
 
-def grouped(posts: Iterable[PostLike], batch_size: int) -> Iterator[list[Post]]:
+def grouped(
+    posts: Iterable[PostLike], batch_size: int, max_characters: int | None = MAX_CHARACTERS
+) -> Iterator[list[Post]]:
     """Parse posts and group them; see `groups`.
 
     Args:
         posts: taken only as they are needed.
         batch_size: windows of text in a batch.
+        max_characters: longest post; None for no limit.
 
     Raises:
-        InputError: ``posts`` is a single post or a table, or (while iterating) a mapping is not a post.
+        InputError: ``posts`` is a single post or a table, or (while iterating) a mapping is not a post or
+            a post is too long.
         ConfigError: batch_size is not a number above 0.
     """
     _check(posts, batch_size)
-    return groups((_parsed(post, number) for number, post in enumerate(posts)), batch_size)
+    parsed = (_parsed(post, number, max_characters) for number, post in enumerate(posts))
+    return groups(parsed, batch_size)
 
 
 def with_rejected(
-    posts: Iterable[PostLike | Rejected], batch_size: int, process: Callable[[Sequence[Post]], Iterable[T]]
+    posts: Iterable[PostLike | Rejected],
+    batch_size: int,
+    process: Callable[[Sequence[Post]], Iterable[T]],
+    max_characters: int | None = MAX_CHARACTERS,
 ) -> Iterator[T | Rejected]:
     """Results of posts in groups, with what could not become a post in its place.
 
@@ -48,12 +57,13 @@ def with_rejected(
         posts: as of `grouped`; records that a reader rejected are passed on as they are.
         batch_size: as of `grouped`.
         process: gives one result a post, in order.
+        max_characters: as of `grouped`.
 
     Raises:
         InputError, ConfigError: at once, as `grouped`; never for a single post.
     """
     _check(posts, batch_size)
-    items = (_parsed_or_rejected(post, number) for number, post in enumerate(posts))
+    items = (_parsed_or_rejected(post, number, max_characters) for number, post in enumerate(posts))
     return (result for group in groups(items, batch_size) for result in _in_place(group, process))
 
 
@@ -94,17 +104,19 @@ def _check(posts: object, batch_size: int) -> None:
         raise ConfigError(f"batch_size is {batch_size}", expected="a number above 0")
 
 
-def _parsed(post: object, number: int) -> Post:
+def _parsed(post: object, number: int, max_characters: int | None) -> Post:
     if isinstance(post, str):
         post = {"id": number, "text": post}
-    return post if isinstance(post, Post) else parse_post(post, f"post {number}")  # type: ignore[arg-type]
+    parsed = post if isinstance(post, Post) else parse_post(post, f"post {number}")  # type: ignore[arg-type]
+    check_length(parsed, max_characters)
+    return parsed
 
 
-def _parsed_or_rejected(post: object, number: int) -> Post | Rejected:
+def _parsed_or_rejected(post: object, number: int, max_characters: int | None) -> Post | Rejected:
     if isinstance(post, Rejected):
         return post
     try:
-        return _parsed(post, number)
+        return _parsed(post, number, max_characters)
     except InputError as error:
         return rejected(error, _RAW.repr(post).encode("utf-8", "backslashreplace"))
 

@@ -36,7 +36,9 @@ def expected_shapes(config: FolderConfig) -> dict[str, GraphShapes]:
     """Shapes of each graph ("text", "picture", "fusion") under a configuration."""
     text, picture = config.text, config.picture
     rows: Shape = (None, None)
-    shapes = {"text": GraphShapes({"input_ids": rows, "attention_mask": rows}, (None, None, text.hidden_size))}
+    shapes = {
+        "text": GraphShapes({"input_ids": rows, "attention_mask": rows}, (None, None, text.hidden_size))
+    }
     if picture is not None:
         side = picture.settings.crop
         shapes["picture"] = GraphShapes(
@@ -68,11 +70,15 @@ def check_graph(session: Any, expected: GraphShapes, path: Path) -> None:
         _disagree(path, f"the inputs of the graph are {_names(found)}", _names(expected.inputs))
     for name, shape in expected.inputs.items():
         if not _fits(found[name], shape):
-            _disagree(path, f"the input {name} of the graph has the shape {_shown(found[name])}", _shown(shape))
+            _disagree(
+                path, f"the input {name} of the graph has the shape {_shown(found[name])}", _shown(shape)
+            )
     output = session.get_outputs()[0]
     if not _fits(output.shape, expected.output):
         _disagree(
-            path, f"the output {output.name} of the graph has the shape {_shown(output.shape)}", _shown(expected.output)
+            path,
+            f"the output {output.name} of the graph has the shape {_shown(output.shape)}",
+            _shown(expected.output),
         )
 
 
