@@ -76,7 +76,7 @@ def open_corpus(
 def _checked(
     posts: Iterator[Post | Rejected], folder: Path | None, most: int | None
 ) -> Iterator[Post | Rejected]:
-    """Posts whose pictures are confined to a folder (None for no folder), at most ``most`` characters long."""
+    """Posts of at most ``most`` characters, their pictures confined to a folder (None for any)."""
     posts = posts if folder is None else confined(posts, folder)
     return posts if most is None else limited(posts, most)
 
