@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from quick_export import quick_exports
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test reaches a hub: an unknown name fails at once
 
@@ -24,6 +26,13 @@ def one_thread() -> None:
         import torch
 
         torch.set_num_threads(1)
+
+
+@pytest.fixture
+def quick_export() -> Iterator[None]:
+    """Trainings of this test export quickly: the graphs are not what it tests."""
+    with quick_exports():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
 import uncertainty
+from quick_export import quick_exports
 from tiny_training import line, save_encoder
 from uncertainty import main
 
@@ -49,6 +51,13 @@ MODELS = [
     "concat-1",
 ]
 ENSEMBLE, DROPOUT = "log_linear, ensemble of 2", "log_linear-1, MC dropout"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Eleven trainings, whose graphs are tested with the fusions."""
+    with quick_exports():
+        yield
 
 
 @pytest.fixture(scope="module")

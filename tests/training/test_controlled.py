@@ -142,6 +142,7 @@ def test_text_alone_is_at_chance(learned, task: str) -> None:  # type: ignore[no
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("quick_export")
 def test_a_wrong_picture_makes_the_evidential_model_less_sure(place: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     model = twofold.load(run.train(config(place, "entities", "evidential", ["dev"]), tmp_path / "m", print))

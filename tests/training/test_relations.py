@@ -261,6 +261,7 @@ def agree(config: Config, done: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("markers", ["untyped", "plain"])
+@pytest.mark.usefixtures("quick_export")
 def test_markers_of_every_style_train_and_relate(config: Config, tmp_path: Path, markers: str) -> None:
     model = dataclasses.replace(config.model, fusion="text_only", modalities=(), weights="8bit")
     changed = with_options(dataclasses.replace(config, model=model), markers=markers, imbalance="weights")

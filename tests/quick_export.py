@@ -1,0 +1,44 @@
+"""Exports by PyTorch's old exporter, for tests of what comes after an export.
+
+`torch.export` takes 5 to 20 seconds for a graph of toy size, the TorchScript exporter a twentieth of that,
+and the graphs compute the same. Tests of the graphs themselves use the exporter that users get.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def trace(
+    module: Any, inputs: tuple[Any, ...], names: list[str], outputs: list[str], axes: Any, path: Path
+) -> None:
+    """Stand for `twofold.training.export._export`; arguments as there."""
+    import torch
+
+    from twofold.training.export import strip_exporter_metadata
+
+    flat = [part for axis in axes for part in (axis if isinstance(axis, tuple) else (axis,))]
+    dynamic = {n: {i: size.__name__ for i, size in axis.items()} for n, axis in zip(names, flat, strict=True)}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of checks that are fixed by the trace
+        torch.onnx.export(
+            module.eval(), inputs, str(path), input_names=names, output_names=outputs, dynamic_axes=dynamic,
+            opset_version=18, dynamo=False,
+        )  # fmt: skip
+    strip_exporter_metadata(path)
+
+
+@contextmanager
+def quick_exports() -> Iterator[None]:
+    """Within, trainings export by `trace`."""
+    from twofold.training import export
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_export", trace)
+        yield
