@@ -10,7 +10,12 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from twofold.config import EvidentialConfig, ModelConfig  # noqa: E402
+from twofold.config import (  # noqa: E402
+    BottleneckConfig,
+    EvidentialConfig,
+    ModelConfig,
+    MultigranularConfig,
+)
 from twofold.fusion.contract import ModalityStates  # noqa: E402
 from twofold.models.build import FUSIONS, build_model  # noqa: E402
 from twofold.models.multimodal import WORDS, MultimodalModel, WordStates  # noqa: E402
@@ -20,6 +25,11 @@ from twofold.preprocessing.word_pieces import Window  # noqa: E402
 from twofold.training.examples import Example, collate, labels_of, tag_words  # noqa: E402
 
 DIRECT = {"fusion": "evidential", "evidential": EvidentialConfig("direct")}
+FORMS: list[dict[str, object]] = [
+    *({"fusion": name} for name in FUSIONS),
+    {"fusion": "bottleneck", "bottleneck": BottleneckConfig("faithful")},
+    {"fusion": "multigranular", "multigranular": MultigranularConfig("faithful")},
+]
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
 
@@ -80,24 +90,48 @@ def test_loss_has_finite_gradients_and_leaves_the_mode_as_it_was() -> None:
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("config", [*({"fusion": name} for name in FUSIONS), DIRECT], ids=str)
-def test_what_a_picture_or_its_description_says_gives_the_text_encoder_no_gradient(config) -> None:  # type: ignore[no-untyped-def]
-    """With the words' states at hand the encoder encodes alt texts only, and learns nothing from the loss."""
+def learnt(config: dict[str, object]) -> tuple[MultimodalModel, Tensor, dict[str, Tensor]]:
+    """A model after the backward pass of a batch whose words and modalities are at hand, except alt texts.
+
+    Returns:
+        The model, the words' states, and the states of the modalities.
+    """
     torch.manual_seed(0)
-    options = ModelConfig(modalities=("picture", "alt_text"), modality_dropout=0.0, **config)
+    options = ModelConfig(modalities=("picture", "whole", "alt_text"), modality_dropout=0.0, **config)
     model = build_model(options, LABELS, Letters(), Pictures(), neighbours=12).train()  # type: ignore[arg-type]
+    for parameter in model.fusion.parameters():
+        nn.init.normal_(parameter, std=0.3)  # some are zero before training, and let nothing through
     batch = collate([example(3, [7, 8]), example(5, [])], {}, 0)
-    mask = torch.ones(2, 4, dtype=torch.bool)
     words = torch.randn(2, 5, 12, requires_grad=True)
     states = {
-        "picture": ModalityStates(torch.randn(2, 4, 6), mask),
-        "neighbours": ModalityStates(torch.randn(2, 5, 12), batch.word_mask),
-        WORDS: ModalityStates(words, batch.word_mask),
+        "picture": torch.randn(2, 4, 6, requires_grad=True),
+        "whole": torch.randn(2, 1, 6, requires_grad=True),
+        "neighbours": torch.randn(2, 5, 12, requires_grad=True),
     }
-    batch = batch._replace(states=states)
+    given = {n: ModalityStates(x, torch.ones(x.shape[:2], dtype=torch.bool)) for n, x in states.items()}
+    batch = batch._replace(states=given | {WORDS: ModalityStates(words, batch.word_mask)})
     model.loss(model(batch), batch).backward()
+    return model, words, states
+
+
+@pytest.mark.parametrize("config", [*FORMS, DIRECT], ids=str)
+def test_descriptions_of_pictures_give_the_text_encoder_no_gradient(config: dict[str, object]) -> None:
+    """With the words' states at hand the encoder encodes alt texts only, and learns nothing from the loss."""
+    model, words, _ = learnt(config)
     assert words.grad.abs().sum() > 0
     assert all(p.grad is None for p in model.text.parameters())
+
+
+@pytest.mark.parametrize("config", FORMS, ids=str)
+def test_no_fusion_gives_what_it_sees_a_gradient(config: dict[str, object]) -> None:
+    _, _, states = learnt(config)
+    assert all(x.grad is None or not x.grad.any() for name, x in states.items() if name != "neighbours")
+
+
+def test_except_the_direct_form_of_system_a_which_detaches_nothing() -> None:
+    _, _, states = learnt(DIRECT)
+    assert states["picture"].grad.any()
+    assert states["whole"].grad.any()
 
 
 def test_texts_of_a_modality_are_encoded_without_the_encoders_dropout() -> None:
