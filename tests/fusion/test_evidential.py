@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from twofold.config import EvidentialConfig, ModelConfig  # noqa: E402
 from twofold.fusion.contract import FusionOutput, ModalityStates  # noqa: E402
 from twofold.fusion.evidential import (  # noqa: E402
     BLANK_EVIDENCE_WEIGHT,
@@ -19,6 +20,7 @@ from twofold.fusion.evidential import (  # noqa: E402
 )
 from twofold.fusion.nig import Discounted, LogLinear, MoNIG, Pooling, PriorCorrected, from_scores  # noqa: E402
 from twofold.fusion.text_only import TextOnly  # noqa: E402
+from twofold.models.build import FUSIONS, FusionSpec  # noqa: E402
 
 POOLINGS = [MoNIG, PriorCorrected, Discounted, lambda: LogLinear(8, 3)]
 
@@ -304,3 +306,80 @@ def test_alpha_and_beta_give_no_gradient_to_delta() -> None:
     alpha_and_beta.backward()
     assert not fusion.delta_heads["text"].weight.grad.any()
     assert fusion.variance_heads["picture"].scores.weight.grad.abs().sum() > 0
+
+
+# --- before training, and by name --------------------------------------------------------------------
+
+
+def untrained(outputs: int = 9) -> tuple[Evidential, FusionOutput]:
+    """As it is made, on normalised words and a picture."""
+    torch.manual_seed(0)
+    fusion = Evidential(64, outputs, {"picture": 6}, LogLinear(64, 2)).eval()
+    words = torch.nn.functional.layer_norm(torch.randn(4, 20, 64), (64,))
+    picture = ModalityStates(torch.randn(4, 9, 6), torch.ones(4, 9, dtype=torch.bool))
+    return fusion, fusion(words, torch.ones(4, 20, dtype=torch.bool), {"picture": picture})
+
+
+def test_before_training_a_modality_revises_nothing_and_has_no_share() -> None:
+    fusion, output = untrained()
+    assert fusion.scale.item() == 4.5  # the scale at which δ = 1 is the score of an easy word
+    torch.testing.assert_close(output.evidence[:, 1, 0], output.evidence[:, 0, 0])
+    assert (output.share[:, 0] == 1).all()
+
+
+def test_before_training_gamma_is_near_two_for_the_text_and_a_third_for_others() -> None:
+    _, output = untrained()
+    gamma = output.evidence[:, :, 1].transpose(0, 1).flatten(1)
+    assert gamma.mean(1).tolist() == pytest.approx([2.1, 0.31], abs=0.05)
+    assert (gamma.std(1) < 0.3 * gamma.mean(1)).all()
+
+
+def test_before_training_the_log_linear_pool_gives_the_text_e_times_the_weight_of_others() -> None:
+    _, output = untrained()
+    gamma, pooled = output.evidence[:, :, 1], output.pooled[:, 1]
+    expected = (math.e * gamma[:, 0] + gamma[:, 1]) / (math.e + 1)
+    torch.testing.assert_close(pooled, expected)
+
+
+@pytest.mark.parametrize("outputs", [5, 9, 23])
+@pytest.mark.parametrize(("name", "gamma"), [("text", 2.12), ("picture", 0.313)])
+def test_before_training_the_variance_is_near_a_tenth_where_all_outputs_are_equally_probable(
+    outputs: int, name: str, gamma: float
+) -> None:
+    logits = torch.zeros(1, 1, outputs)
+    level = torch.full((1, 1, outputs, 1), math.log(math.expm1(gamma)))
+    nig = from_scores(torch.cat([logits.unsqueeze(3), level, VarianceHead(name)(logits)], 3))
+    variance = nig.aleatoric + nig.epistemic
+    assert ((variance > 0.09) & (variance < 0.18)).all()
+
+
+def test_dropout_reaches_every_head_in_training_only() -> None:
+    fusion = make(MoNIG())
+    torch.nn.init.normal_(fusion.delta_heads["picture"].weight)
+    fusion.settings = replace(fusion.settings, text_dropout=0.0)
+    words, mask, sources = inputs()
+    one, two = (fusion.train()(words, mask, sources).evidence for _ in range(2))
+    for modality, parameter in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        assert not torch.equal(one[:, modality, parameter], two[:, modality, parameter])
+    one, two = (fusion.eval()(words, mask, sources).evidence for _ in range(2))
+    assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "kind"),
+    [("", PriorCorrected), ("monig", MoNIG), ("prior_corrected", PriorCorrected), ("discounted", Discounted),
+     ("log_linear", LogLinear)],
+)  # fmt: skip
+def test_the_options_are_those_of_the_configuration(pooling: str, kind: type) -> None:
+    options = EvidentialConfig("revision", pooling, 0.2, 0.3, blank_pictures=0.4, mismatched_pictures=0.1)
+    config = ModelConfig(evidential=options)
+    fusion = FUSIONS["evidential"](FusionSpec(config, "ABC", 8, {"picture": 6}, 2))
+    assert isinstance(fusion, Evidential)
+    assert fusion.settings == replace(
+        EvidentialSettings(),
+        evidence_weight=0.2,
+        regulariser_weight=0.3,
+        pictures=PicturePerturbation(blank=0.4, mismatched=0.1),
+    )
+    assert type(fusion.pooling) is kind
+    assert fusion.pooling.detached

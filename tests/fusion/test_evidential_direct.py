@@ -183,8 +183,10 @@ def test_cross_attention_against_the_formula():
 
 
 @pytest.mark.parametrize(
-    ("pooling", "kind"), [("", MoNIG), ("discounted", Discounted), ("log_linear", LogLinear)]
-)
+    ("pooling", "kind"),
+    [("", MoNIG), ("monig", MoNIG), ("prior_corrected", PriorCorrected), ("discounted", Discounted),
+     ("log_linear", LogLinear)],
+)  # fmt: skip
 def test_the_form_is_chosen_by_name_with_monig_as_its_pooling(pooling, kind):
     options = EvidentialConfig("direct", pooling, loss_weight=0.2, regulariser_weight=0.3)
     config = ModelConfig(evidential=options)
@@ -204,3 +206,11 @@ def test_a_pair_is_scored_from_the_states_of_its_two_words():
     assert output.emissions.shape == (B, 1, 3)
     pair = torch.cat([words()[0, 0], words()[0, 2]])
     torch.testing.assert_close(output.evidence[0, 0, 0, 0], fusion.heads["text"](pair).view(3, 4)[:, 0])
+
+
+def test_dropout_reaches_every_head_in_training_only():
+    fusion = make()
+    one, two = (fusion.train()(words(), MASK, {"picture": picture()}).evidence[0] for _ in range(2))
+    assert (one != two).flatten(2).any(2).all()
+    one, two = (fusion.eval()(words(), MASK, {"picture": picture()}).evidence for _ in range(2))
+    assert torch.equal(one, two)
