@@ -73,6 +73,17 @@ def test_convert(posts, tmp_path, capsys):
     assert err == "not held by imgid: whole-number ids, which come back as text (1)\n"
 
 
+def test_convert_warns_of_pictures_outside_the_folder_of_the_new_file(tmp_path, capsys):
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    posts = tmp_path / "in" / "posts.jsonl"
+    posts.write_text('{"id": 1, "text": "Ada", "image": "a.jpg"}\n', encoding="utf-8")
+    assert twofold("convert", posts, tmp_path / "out" / "new.jsonl", "--to", "jsonl") == 0
+    err = capsys.readouterr().err
+    assert "1 of them name a picture outside the folder of new.jsonl" in err
+    assert "--allow-outside" in err
+
+
 def test_convert_writes_what_it_cannot_read_to_the_rejects(posts, tmp_path, capsys):
     posts.write_text("junk\n" * 7 + POSTS, encoding="utf-8")
     rejects = tmp_path / "rejects.jsonl"

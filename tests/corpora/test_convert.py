@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twofold.corpora import open_corpus, parse_post
 from twofold.corpora.bio import join
 from twofold.corpora.convert import convert, to_record
-from twofold.posts import Entity, Post, Rejected, Relation
+from twofold.posts import Entity, Post, RefusedPicture, Rejected, Relation
 
 TEXT = "Ada in Turin !"
 ADA, TURIN = Entity(0, 3, "Ada", "PER"), Entity(7, 12, "Turin", "LOC", well_formed=False)
@@ -44,6 +44,17 @@ def test_the_path_of_a_picture_is_relative_to_the_new_file(tmp_path):
     post = Post(1, "a", image=tmp_path / "in" / "a.jpg")
     (back,) = there_and_back([post], "jsonl", tmp_path / "out", allow_outside=True)
     assert back.image.resolve() == post.image.resolve()
+
+
+@pytest.mark.parametrize(("folder", "outside"), [("in", 0), (".", 0), ("out", 1)])
+def test_pictures_that_readers_would_refuse_are_counted(tmp_path, folder, outside):
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    post = Post(1, "a", image=tmp_path / "in" / "a.jpg")
+    target = tmp_path / folder / "out.jsonl"
+    assert convert([post], target, "jsonl").outside == outside
+    (back,) = open_corpus(target)
+    assert isinstance(back.image, RefusedPicture) == bool(outside)
 
 
 def test_imgid_blocks_hold_tokens_and_labels(tmp_path):

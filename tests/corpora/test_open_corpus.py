@@ -44,7 +44,7 @@ def test_the_format_is_told_from_the_content(tmp_path, name, content, expected):
     [
         (
             b"Once upon a time\n",
-            "the format is not known; the file begins with 'Once upon a time'; expected JSON",
+            "a.txt: the format is not known; expected JSON",
         ),
         (b"{\n  'a': 1\n}\n", "the format is not known"),
         (b"\xff\xfea\x00", "is UTF-16 or UTF-32; expected UTF-8; save it as UTF-8"),

@@ -169,3 +169,19 @@ def test_batches_hold_every_row_once_within_bounds(lengths, size):
     for batch in found:
         assert len(batch) <= size
         assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= size * 64
+
+
+def test_a_long_post_is_encoded_in_batches_of_bounded_size(encoder, monkeypatch):
+    text, fused = spy(monkeypatch, encoder, "text"), []
+    fuse = encoder.network.sessions.fuse
+    monkeypatch.setattr(
+        encoder.network.sessions, "fuse", lambda x: (fused.append(x["words"].shape[:2]), fuse(x))[1]
+    )
+    words = " ".join(f"w{i}" for i in range(5000))
+    (encoded,) = encoder.encode([Post(1, words)], batch_size=4)
+    assert encoded.emissions.shape == (5000, 9)
+    window = encoder.config.text.window_pieces
+    for sizes in (text, fused):
+        assert len(sizes) > 5000 / window / 4
+        assert max(rows for rows, _ in sizes) <= 4
+        assert max(length for _, length in sizes) <= window

@@ -106,3 +106,16 @@ def test_two_processes_write_the_same_picture(tmp_path: Path) -> None:
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert seen
     assert not list(tmp_path.rglob(".part-*"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_features_that_are_not_finite_are_no_features(tmp_path: Path, value: float) -> None:
+    cache = FeatureCache(tmp_path, "w")
+    with pytest.raises(DataError, match="features of a picture are NaN or infinite"):
+        cache.put(KEY, np.array([1.0, value]))
+    assert cache.get(KEY) is None
+    cache.put(KEY, np.ones(2))
+    (file,) = tmp_path.rglob("*.npy")
+    np.save(file, np.array([1.0, value], np.float16))
+    assert cache.get(KEY) is None
+    assert not file.exists()

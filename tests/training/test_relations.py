@@ -205,6 +205,7 @@ def test_trains_to_a_folder_that_relates(done: Path, tagger: Path) -> None:
     assert folder.config.relation is not None
     assert folder.config.relation.argument_types["member_of"] == {("PER", "ORG")}
     assert not (done / "decoder.safetensors").exists()
+    assert 'tagger = "model"' in (done / "training.toml").read_text(encoding="utf-8")  # no private path
     page = (done / "README.md").read_text(encoding="utf-8")
     assert "Relations between pairs" in page
     assert "typed majority" in page

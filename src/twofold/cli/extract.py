@@ -140,8 +140,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_fractions(args: argparse.Namespace) -> None:
-    if args.min_confidence is not None and not 0 <= args.min_confidence <= 1:
-        raise ConfigError(f"--min-confidence is {args.min_confidence}", expected="a fraction from 0 to 1")
+    """Refuse fractions out of range at once, before the model is loaded."""
+    confidence, coverage = args.min_confidence, args.coverage
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise ConfigError(f"--min-confidence is {confidence}", expected="a fraction from 0 to 1")
+    if coverage is not None and not 0.5 <= coverage <= 0.99:
+        raise ConfigError(f"--coverage is {coverage}", expected="a fraction from 0.5 to 0.99")
+    for option, rate in (("max-error", args.max_error), ("max-relation-error", args.max_relation_error)):
+        if rate is not None and not 0 < rate < 1:
+            raise ConfigError(f"--{option} is {rate}", expected="a fraction above 0 and below 1")
 
 
 def _summary_line(summary: ExtractionSummary, args: argparse.Namespace, seconds: float) -> str:

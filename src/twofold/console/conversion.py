@@ -19,6 +19,9 @@ def show_conversion(result: Conversion, target: Path, to: str) -> None:
     if result.without_picture:
         named = f"{result.without_picture} of them name a picture whose folder was not given"
         print(f"{named}: give --images DIR here, or where {target.name} is read", file=sys.stderr)
+    if result.outside:
+        named = f"{result.outside} of them name a picture outside the folder of {target.name}"
+        print(f"{named}: write it beside the pictures, or read it with --allow-outside", file=sys.stderr)
     for what, count in sorted(result.losses.items()):
         print(f"not held by {to}: {what} ({count})", file=sys.stderr)
     _list("cannot be held", result.unsupported)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.corpora.bio import TagSpan, TokenSpan, tags_as_written
+from twofold.corpora.confinement import lies_in
 from twofold.corpora.formats import Format
 from twofold.corpora.regions import region_record
 from twofold.errors import InputError
@@ -41,6 +42,7 @@ class Conversion:
         unsupported: "origin: reason" of posts that the target format cannot hold at all.
         losses: how many posts (or labels) lost what.
         without_picture: posts whose picture is written as a name alone, since its folder was not given.
+        outside: posts whose picture lies outside the folder of the written file, where readers refuse it.
     """
 
     written: int = 0
@@ -48,6 +50,7 @@ class Conversion:
     unsupported: list[str] = field(default_factory=list)
     losses: Counter[str] = field(default_factory=Counter)
     without_picture: int = 0
+    outside: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -88,6 +91,7 @@ def convert(
                 stream.write(write(item, target.parent, result.losses).encode("utf-8"))
                 result.written += 1
                 result.without_picture += item.image is None and bool(item.picture_name)
+                result.outside += to == "jsonl" and _is_outside(item, target.parent)
             except InputError as error:
                 result.unsupported.append(str(error))
     return result
@@ -127,6 +131,10 @@ def _image(image: Image | str, folder: Path) -> str | dict[str, str]:
         return Path(os.path.relpath(absolute, folder.resolve())).as_posix()
     except ValueError:  # another drive on Windows
         return absolute.as_posix()
+
+
+def _is_outside(post: Post, folder: Path) -> bool:
+    return isinstance(post.image, Path) and not lies_in(post.image, folder)
 
 
 def _span(entity: Entity) -> dict[str, Any]:

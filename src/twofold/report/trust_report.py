@@ -30,12 +30,12 @@ def write_trust_report(
 
     Args:
         reports: by what was predicted, in the plural.
-        path: file to write, whose folder is made where it is absent, or an output opened for it.
+        path: file to write, in a folder that exists, or an output opened for it.
         model: name of the model. data: name of the labelled posts.
         shifts: out-of-distribution data that the model was compared on.
 
     Raises:
-        DataError: where the file cannot be written.
+        DataError: the folder is missing, or the file cannot be written.
     """
     sections = [trust_section(what, report) for what, report in reports.items()]
     if shifts:

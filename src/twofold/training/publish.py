@@ -158,10 +158,22 @@ def _without_paths(record: TrainingRecord) -> Config:
         images=Path(data.images).name,
         alt_text=Path(data.alt_text).name,
     )
-    options = record.config.model.multigranular
-    options = dataclasses.replace(options, augmentation=Path(options.augmentation).name)
-    model = dataclasses.replace(record.config.model, multigranular=options)
+    model = record.config.model
+    options, relations = model.multigranular, model.relations
+    model = dataclasses.replace(
+        model,
+        text_encoder=_encoder_name(model.text_encoder),
+        image_encoder=_encoder_name(model.image_encoder),
+        multigranular=dataclasses.replace(options, augmentation=Path(options.augmentation).name),
+        relations=dataclasses.replace(relations, tagger=Path(relations.tagger).name),
+    )
     return dataclasses.replace(record.config, data=named, model=model)
+
+
+def _encoder_name(name: str) -> str:
+    """Name of the folder of a local encoder; a name on the hub ("owner/model") as it is."""
+    local = Path(name).is_absolute() or Path(name).is_dir()
+    return Path(name).resolve().name if local else name
 
 
 def _card(record: TrainingRecord, measured: Metrics, full_precision: Metrics) -> dict[str, Any]:
