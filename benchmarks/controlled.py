@@ -25,7 +25,7 @@ import twofold
 from twofold.config import Config, DataConfig, read_config
 from twofold.corpora import open_corpus
 from twofold.models.build import FUSIONS
-from twofold.pipeline import Extractor
+from twofold.pipeline.extractor import Extractor
 from twofold.posts import Entity, Post, Relation
 from twofold.synthetic.controlled import TASKS, write_controlled
 from twofold.training.run import train
@@ -108,7 +108,7 @@ def metrics_of(model: Extractor, file: Path, task: str) -> dict[str, float]:
 
 def _predict(model: Extractor, posts: Sequence[Post], task: str) -> Iterator[Sequence[Entity | Relation]]:
     if task == "relations":
-        yield from (pairs.relations for pairs in model.classify_gold_pairs(posts))
+        yield from (pairs.relations for pairs in model.pipeline.classify_gold_pairs(posts))
         return
     yield from (extraction.entities for extraction in model.extract(posts))
 

@@ -100,7 +100,7 @@ def compare(
         Ratios, and posts per second by scenario.
     """
     model = twofold.load(folder, threads=threads)
-    sessions = Sessions(model.folder.path, threads)
+    sessions = Sessions(model.pipeline.folder.path, threads)
     ratios: list[Ratio] = []
     rates: dict[str, float] = {}
     for pictures in (False, True):
@@ -145,7 +145,7 @@ def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Wo
     from twofold.models.build import build_model
 
     torch.set_num_threads(threads)
-    config, built = model.folder.config, _model_config(model)
+    config, built = model.pipeline.folder.config, _model_config(model)
     text = load_text_encoder(built.text_encoder)
     image = load_image_encoder(built.image_encoder) if "picture" in config.sources else None
     if text.width != config.text.hidden_size:
@@ -170,7 +170,7 @@ def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Wo
 
 
 def _model_config(model: twofold.Extractor) -> ModelConfig:
-    config, written = model.folder.config, model.folder.path / "training.toml"
+    config, written = model.pipeline.folder.config, model.pipeline.folder.path / "training.toml"
     if written.is_file():
         return read_config(written).model
     return ModelConfig(fusion=config.fusion, modalities=config.sources[1:])

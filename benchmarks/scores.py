@@ -26,7 +26,7 @@ from twofold.calibration.temperature import calibration_error
 from twofold.corpora import open_corpus
 from twofold.corpora.releases import md5_of
 from twofold.evaluation.spans import LenientAndStrictCounter
-from twofold.pipeline import Extractor
+from twofold.pipeline.extractor import Extractor
 from twofold.posts import Post
 
 SETS = {

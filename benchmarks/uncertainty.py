@@ -272,9 +272,9 @@ def agreement(job: Job, chain: CRFOutputs, posts: Sequence[Post]) -> float:
         DataError: they are not the same model.
     """
     extractor = twofold.load(job.out, threads=1)
-    emissions = [reading.emissions for reading in extractor.encode(posts[:CHECKED])]
-    spans = extractor.decoder.decode(emissions)
-    exported = extractor.decoder.confidences(emissions, spans)
+    emissions = [reading.emissions for reading in extractor.pipeline.encode(posts[:CHECKED])]
+    spans = extractor.pipeline.decoder.decode(emissions)
+    exported = extractor.pipeline.decoder.confidences(emissions, spans)
     here = chain.decoder.confidences(chain.emissions[:CHECKED], spans)
     difference = max(float(np.abs(a - b).max(initial=0)) for a, b in zip(exported, here, strict=True))
     if difference > TOLERANCE:

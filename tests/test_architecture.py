@@ -28,6 +28,7 @@ BELOW: dict[str, set[str]] = {
     "posts": set(),
     "crf": set(),
     "deprecation": set(),
+    "version": set(),
     "records": {"posts"},
     "__main__": {"cli"},
     "config": {"errors"},
@@ -41,27 +42,27 @@ BELOW: dict[str, set[str]] = {
     "model_folder": {"errors", "locks", "crf", "preprocessing"},
     "inference": {"errors", "posts", "crf", "preprocessing", "model_folder"},
     "calibration": {"errors", "posts", "crf", "evaluation", "model_folder", "inference"},
-    "report": {SELF, "errors", "files", "posts", "evaluation", "preprocessing"},
+    "report": {"version", "errors", "files", "posts", "evaluation", "preprocessing"},
     "pipeline": {
         "deprecation", "errors", "posts", "crf", "corpora", "preprocessing", "model_folder", "inference",
         "calibration",
     },
     "robustness": {"errors", "posts", "evaluation", "preprocessing", "pipeline"},
-    SELF: {"errors", "posts", "corpora", "pipeline"},
     "encoders": {"errors", "preprocessing"},
     "detectors": {"errors", "files", "locks", "posts", "preprocessing", "corpora", "encoders"},
     "fusion": {"errors"},
     "heads": {"errors"},
     "models": {"config", "errors", "encoders", "fusion", "heads", "preprocessing"},
     "training": {
-        SELF, "config", "config_limits", "errors", "files", "posts", "crf", "evaluation", "preprocessing",
-        "corpora", "model_folder", "inference", "calibration", "pipeline", "encoders", "fusion", "heads",
-        "models",
+        "version", "config", "config_limits", "errors", "files", "posts", "crf", "evaluation",
+        "preprocessing", "corpora", "model_folder", "inference", "calibration", "pipeline", "encoders", "fusion",
+        "heads", "models",
     },
     "experiments": {"config", "config_limits", "errors", "posts", "evaluation", "pipeline", "training"},
     "scoring": {
         "errors", "posts", "evaluation", "corpora", "synthetic", "calibration", "pipeline", "robustness",
     },
+    SELF: {"version", "config", "errors", "posts", "corpora", "pipeline", "scoring", "training"},
     "console": {
         "errors", "files", "posts", "evaluation", "corpora", "calibration", "robustness", "scoring",
     },
@@ -169,7 +170,8 @@ def test_only_training_and_reproducing_reach_the_training_rooms_and_not_at_once(
         item for item in INSIDE if _room(item.by) not in TRAINING_ROOMS and _room(item.name) in TRAINING_ROOMS
     ]
     assert {item.by for item in reaching} == {
-        "twofold.cli.data_regions", "twofold.cli.train", "twofold.experiments.worker",
+        "twofold", "twofold.cli.data_regions", "twofold.cli.reproduce", "twofold.cli.train",
+        "twofold.experiments.worker",
     }  # fmt: skip
     assert not any(item.at_once for item in reaching)
 

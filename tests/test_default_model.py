@@ -12,7 +12,7 @@ import pytest
 import twofold
 from twofold.corpora import open_corpus
 from twofold.model_folder.card_pages import pages, read_card
-from twofold.pipeline import Extractor, default_folder
+from twofold.pipeline.extractor import Extractor, default_folder
 from twofold.posts import Extraction, Post
 
 
@@ -25,7 +25,7 @@ def test_it_is_small_and_knows_four_types(extractor: Extractor) -> None:
     sizes = [file.stat().st_size for file in default_folder().rglob("*") if file.is_file()]
     assert sum(sizes) <= 70e6
     assert sorted(extractor.types) == ["LOC", "MISC", "ORG", "PER"]
-    assert extractor.folder.config.modalities == ("text", "picture", "alt_text")
+    assert extractor.pipeline.folder.config.modalities == ("text", "picture", "alt_text")
 
 
 def test_it_finds_relations_in_the_order_of_their_meaning(extractor: Extractor) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 import twofold
 from twofold.crf import TagSpan
 from twofold.errors import ConfigError, InputError, ModelError
-from twofold.pipeline import default_folder
+from twofold.pipeline.extractor import default_folder
 from twofold.records import to_line, to_record
 
 
@@ -68,9 +68,9 @@ def test_entities_with_confidence_and_evidence(extractor):
 
 def test_confidence_is_the_tempered_marginal_and_evidence_a_mean_over_the_words(extractor):
     post = twofold.Post(1, "Anna Smith left", alt_text="two faces")
-    (reading,), extraction = list(extractor.encode([post])), next(extractor.extract([post]))
+    (reading,), extraction = list(extractor.pipeline.encode([post])), next(extractor.extract([post]))
     span = TagSpan(0, 2, "PER")
-    expected = extractor.decoder.confidences([reading.emissions], [[span]], 1.25)[0][0]
+    expected = extractor.pipeline.decoder.confidences([reading.emissions], [[span]], 1.25)[0][0]
     entity = extraction.entities[0]
     assert entity.confidence == pytest.approx(expected)
     begin, inside = 7, 8  # B-PER, I-PER
@@ -105,7 +105,7 @@ def test_posts_stream(extractor):
 
 def test_read_then_decode_is_extract(extractor):
     posts = ["Anna Smith", "", "paris and NASA"]
-    assert extractor.decode(list(extractor.encode(posts))) == list(extractor.extract(posts))
+    assert extractor.pipeline.decode(list(extractor.pipeline.encode(posts))) == list(extractor.extract(posts))
 
 
 def test_a_broken_picture_is_reported_and_the_text_read(extractor, tmp_path):
@@ -262,7 +262,7 @@ def test_lines_are_valid_and_short(extractor, validator):
 
 
 def test_no_default_model(monkeypatch, tmp_path):
-    monkeypatch.setattr("twofold.pipeline.default_folder", lambda: tmp_path / "default")
+    monkeypatch.setattr("twofold.pipeline.extractor.default_folder", lambda: tmp_path / "default")
     with pytest.raises(ModelError, match="has no default model"):
         twofold.load()
     assert default_folder().name == "default"

@@ -116,11 +116,11 @@ def test_a_broken_picture_still_gives_relations_from_the_text(extractor):
 def test_posts_without_pairs_open_no_relation_graph(folders):
     extractor = twofold.load(folders[0], relation_model=folders[1])
     list(extractor.extract(["nothing", "Anna", "Anna of MISC", ""]))
-    sessions = extractor._relations.classifier.network.sessions
+    sessions = extractor.pipeline._relations.classifier.network.sessions
     assert sessions.opened == ("fusion",)  # Anna of MISC: an organisation by its letters
     again = twofold.load(folders[0], relation_model=folders[1])
     list(again.extract(["nothing", "Anna", "paris paris", ""]))
-    assert again._relations.classifier.network.sessions.opened == ()
+    assert again.pipeline._relations.classifier.network.sessions.opened == ()
 
 
 def test_very_many_entities(extractor, validator):
@@ -203,7 +203,9 @@ def test_given_pairs_are_judged_in_their_own_order(extractor):
         ("Anna Smith", "None", "NASA"),
         ("Anna", "/per/loc/place_of_residence", "paris"),
     )
-    found, none = (pairs.relations for pairs in extractor.classify_gold_pairs([post, Post(2, "lol")]))
+    found, none = (
+        pairs.relations for pairs in extractor.pipeline.classify_gold_pairs([post, Post(2, "lol")])
+    )
     assert none == ()
     # What the gold says, types included, changes nothing: they are the tagger's, and being guesses they
     # forbid nothing. The tiny model says the same of any pair.
@@ -218,7 +220,7 @@ def test_given_pairs_that_overlap_or_hold_no_word(extractor):
     text = "Anna Smith \u200b left"
     overlapping = Relation(Entity(0, 10, text[:10], ""), Entity(5, 10, text[5:10], ""), "/per/per/peer")
     empty = Relation(Entity(0, 4, "Anna", ""), Entity(11, 12, "\u200b", ""), "/per/per/peer")
-    (pairs,) = extractor.classify_gold_pairs([Post(1, text, relations=(empty, overlapping, empty))])
+    (pairs,) = extractor.pipeline.classify_gold_pairs([Post(1, text, relations=(empty, overlapping, empty))])
     found = pairs.relations
     assert [r.type for r in found] == ["None", "/per/org/member_of", "None"]
     assert [r.confidence is None for r in found] == [True, False, True]
@@ -230,7 +232,7 @@ def test_a_relation_model_alone_takes_types_from_gold_entities_only(folders):
     pair = ("Anna Smith", "/per/org/member_of", "NASA")
     entities = (Entity(0, 10, "Anna Smith", "PER"), Entity(18, 22, "NASA", "ORG"))
     posts = [gold(TEXT, pair, entities=entities), gold(TEXT, pair)]
-    with_types, without = (pairs.relations for pairs in alone.classify_gold_pairs(posts))
+    with_types, without = (pairs.relations for pairs in alone.pipeline.classify_gold_pairs(posts))
     assert with_types[0].head.type == "PER"
     assert with_types[0].type == "/per/org/member_of"
     assert without[0].head.type == ""
@@ -269,12 +271,12 @@ def test_a_span_given_under_two_types_is_not_related_to_itself(folders):
 def test_a_relation_model_is_no_tagger(folders, ask):
     alone = twofold.load(folders[1])
     with pytest.raises(ModelError, match="a relation model finds no entities; expected a tagger"):
-        getattr(alone, ask)([])
+        getattr(alone.pipeline, ask)([])
 
 
 def test_a_tagger_classifies_no_relations(folders):
     with pytest.raises(ModelError, match="the model knows no relations"):
-        twofold.load(folders[0]).classify_gold_pairs([])
+        twofold.load(folders[0]).pipeline.classify_gold_pairs([])
 
 
 def test_mistakes(folders):
@@ -314,8 +316,8 @@ def test_given_ends_are_told_as_in_use_whichever_comes_first(extractor):
     forth = [("Anna Smith", "NASA"), ("Anna Smith", "paris"), ("NASA", "paris")]
     back = [pair[::-1] for pair in forth]
     for pairs in (forth, back, [*forth, *back]):
-        (found,) = extractor.extract_gold_pairs([given(*pairs)])
+        (found,) = extractor.pipeline.extract_gold_pairs([given(*pairs)])
         assert sorted(said(found)) == sorted(in_use)
         assert [item.prediction.label for item in found.predictions] == [r.type for r in found.relations]
-    (found,) = extractor.extract_relations([TEXT])
+    (found,) = extractor.pipeline.extract_relations([TEXT])
     assert said(found) == in_use

@@ -8,9 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from twofold.version import __version__
+
 if TYPE_CHECKING:
+    from twofold.config import Config
+    from twofold.corpora.post_file import read_posts
     from twofold.errors import TwofoldError
-    from twofold.pipeline import Extractor, load
+    from twofold.pipeline.calibrate import CalibrationOptions, calibrate
+    from twofold.pipeline.extractor import Extractor, combine, load
     from twofold.posts import (
         Entity,
         Extraction,
@@ -21,25 +26,52 @@ if TYPE_CHECKING:
         SourceEvidence,
         Uncertainty,
     )
-
-__version__ = "0.1.0"
+    from twofold.scoring.domain_shift import ShiftOptions
+    from twofold.scoring.evaluate import evaluate
+    from twofold.scoring.report import EvaluationReport
+    from twofold.scoring.robustness import RobustnessOptions
+    from twofold.training.start import train
 
 __all__ = [
+    "CalibrationOptions",
+    "Config",
     "Entity",
+    "EvaluationReport",
     "Extraction",
     "Extractor",
     "PictureReport",
     "Post",
     "Rejected",
     "Relation",
+    "RobustnessOptions",
+    "ShiftOptions",
     "SourceEvidence",
     "TwofoldError",
     "Uncertainty",
     "__version__",
+    "calibrate",
+    "combine",
+    "evaluate",
     "load",
+    "read_posts",
+    "train",
 ]
 
-_HOME = {"TwofoldError": "errors", "Extractor": "pipeline", "load": "pipeline"}
+_HOME = {
+    "CalibrationOptions": "pipeline.calibrate",
+    "Config": "config",
+    "EvaluationReport": "scoring.report",
+    "Extractor": "pipeline.extractor",
+    "RobustnessOptions": "scoring.robustness",
+    "ShiftOptions": "scoring.domain_shift",
+    "TwofoldError": "errors",
+    "calibrate": "pipeline.calibrate",
+    "combine": "pipeline.extractor",
+    "evaluate": "scoring.evaluate",
+    "load": "pipeline.extractor",
+    "read_posts": "corpora.post_file",
+    "train": "training.start",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -19,9 +19,11 @@ def extractor(tmp_path_factory):
 
 
 def doubt(extractor, text):
-    (reading,) = extractor.encode([text])
-    (extraction,) = extractor.decode([reading])
-    told = post_uncertainty(extractor.decoder, extractor.folder.temperature, reading, extraction.entities)
+    (reading,) = extractor.pipeline.encode([text])
+    (extraction,) = extractor.pipeline.decode([reading])
+    told = post_uncertainty(
+        extractor.pipeline.decoder, extractor.pipeline.folder.temperature, reading, extraction.entities
+    )
     assert tuple(told) == MEASURES
     return reading, extraction.entities, told
 
@@ -39,9 +41,9 @@ def test_entities(extractor):
 
 def test_words_by_enumeration(extractor):
     reading, _, told = doubt(extractor, "Anna left")
-    decoder, scores = extractor.decoder, reading.emissions.astype(np.float64)
+    decoder, scores = extractor.pipeline.decoder, reading.emissions.astype(np.float64)
     paths = {
-        (a, b): math.exp((scores[0, a] + scores[1, b]) / extractor.folder.temperature)
+        (a, b): math.exp((scores[0, a] + scores[1, b]) / extractor.pipeline.folder.temperature)
         for a, b in product(range(len(decoder.labels)), repeat=2)
         if _allowed(decoder.labels[a], decoder.labels[b])
     }

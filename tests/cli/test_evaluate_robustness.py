@@ -11,7 +11,7 @@ from PIL import Image
 
 import twofold
 from twofold.cli.main import main
-from twofold.pipeline import Extractor
+from twofold.pipeline.inference_pipeline import InferencePipeline
 
 NAMES = ["original", "mismatched", "blank", "noisy", "blurred", "occluded", "missing", "corrupt", "text_only"]
 
@@ -23,7 +23,7 @@ def models(tmp_path_factory):
     tiny_model.build_relations(place / "relations")
     tiny_model.build(place / "plain", evidence=False)
     tiny_model.build(place / "blind", sources=("text",))
-    twofold.pipeline.combine(place / "tagger", place / "relations", place / "both")
+    twofold.combine(place / "tagger", place / "relations", place / "both")
     return place
 
 
@@ -175,15 +175,15 @@ def test_every_text_is_encoded_once_for_all_conditions(models, data, monkeypatch
     from twofold.robustness.conditions import sample_posts
     from twofold.robustness.evaluation import evaluate_conditions
 
-    extractor = Extractor(twofold.model_folder.folder.open_folder(models / "tagger"))
+    pipeline = InferencePipeline(twofold.model_folder.folder.open_folder(models / "tagger"))
     rows = []
-    text = type(extractor._tagger.network.sessions).text
+    text = type(pipeline._tagger.network.sessions).text
     monkeypatch.setattr(
-        type(extractor._tagger.network.sessions),
+        type(pipeline._tagger.network.sessions),
         "text",
         lambda self, ids, mask: rows.append(len(ids)) or text(self, ids, mask),
     )
-    evaluate_conditions(extractor, sample_posts(list(open_corpus(data))).posts)
+    evaluate_conditions(pipeline, sample_posts(list(open_corpus(data))).posts)
     assert sum(rows) == 2  # the one text of all posts, and the one alt text
 
 

@@ -28,7 +28,7 @@ POSTS = [
 
 def test_sums_are_those_of_the_scorer(tmp_path: Path) -> None:
     extractor = twofold.load(tiny_model.build(tmp_path / "m"))
-    outcomes = count_posts("entities", extractor, POSTS)
+    outcomes = count_posts("entities", extractor.pipeline, POSTS)
     scorer = LenientAndStrictCounter()
     for item, extraction in zip(POSTS, extractor.extract(POSTS), strict=True):
         gold = [((e.start, e.end, e.type), e.well_formed) for e in item.entities or ()]
@@ -58,9 +58,9 @@ def test_relations_are_counted_pair_by_pair(tmp_path: Path) -> None:
     ]
     tagger = tiny_model.build(tmp_path / "t")
     extractor = twofold.load(tagger, relation_model=tiny_model.build_relations(tmp_path / "r"))
-    outcomes = count_posts("relations", extractor, given)
+    outcomes = count_posts("relations", extractor.pipeline, given)
     scorer = RelationCounter()
-    for post, found in zip(given, extractor.classify_gold_pairs(given), strict=True):
+    for post, found in zip(given, extractor.pipeline.classify_gold_pairs(given), strict=True):
         for gold, taken in zip(post.relations or (), found.relations, strict=True):
             scorer.add(gold.type, taken.type)
     scores = scorer.scores()

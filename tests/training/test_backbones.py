@@ -98,7 +98,7 @@ def test_a_folder_says_what_the_network_says(
     out = train(config, tmp_path / "model", silent)
     extractor = twofold.load(out)
     posts = list(open_corpus(data / "dev.jsonl"))
-    readings = list(extractor.encode(posts))
+    readings = list(extractor.pipeline.encode(posts))
     assert {reading.picture.status for reading in readings} == {"read", "none", "unreadable"}
     assert sum(map(sum, (r.present for r in readings))) > 40
     network, features = _network(config, extractor, posts, tmp_path)
@@ -118,7 +118,7 @@ def test_a_folder_says_what_the_network_says(
 def _network(config: Config, extractor: twofold.Extractor, posts: list, folder: Path) -> tuple:
     """The network as it was trained, and features of the posts' pictures made anew."""
     text, image = load_text_encoder(config.model.text_encoder), load_image_encoder(config.model.image_encoder)
-    network = build_model(config.model, extractor.folder.config.labels, text, image).eval()
+    network = build_model(config.model, extractor.pipeline.folder.config.labels, text, image).eval()
     network.load_state_dict(load_file(f"{folder / 'model'}.training/weights.safetensors"))
     merge_adapters(network.text)
     cache = FeatureCache(folder / "new", image.fingerprint)

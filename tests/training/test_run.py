@@ -122,7 +122,7 @@ def agree(config: Config, out: Path) -> None:
     """What the folder's graphs give is what the network gives."""
     text = load_text_encoder(config.model.text_encoder)
     extractor = twofold.load(out)
-    model = build_model(config.model, extractor.folder.config.labels, text, None).eval()
+    model = build_model(config.model, extractor.pipeline.folder.config.labels, text, None).eval()
     model.load_state_dict(load_file(f"{out}.training/weights.safetensors"))
     posts = [
         twofold.Post(1, "sunset in New York with Ada", alt_text="a city at night"),
@@ -130,15 +130,17 @@ def agree(config: Config, out: Path) -> None:
         twofold.Post(3, "lunch in Rome. " * 3),
     ]
     pieces = WindowTokenizer(text.tokenizer, 48, 4, text.pad_id)
-    examples = make_examples(posts, [{}] * 3, pieces, extractor.folder.config.labels)
+    examples = make_examples(posts, [{}] * 3, pieces, extractor.pipeline.folder.config.labels)
     with torch.no_grad():
         fused = model(collate(examples, {}, text.pad_id))
-    readings = list(extractor.encode(posts))
+    readings = list(extractor.pipeline.encode(posts))
     in_memory = [
         dataclasses.replace(r, emissions=fused.emissions[i, : len(r.words)].numpy())
         for i, r in enumerate(readings)
     ]
-    for one, other in zip(extractor.decode(readings), extractor.decode(in_memory), strict=True):
+    for one, other in zip(
+        extractor.pipeline.decode(readings), extractor.pipeline.decode(in_memory), strict=True
+    ):
         assert [(e.start, e.end, e.type) for e in one.entities] == [
             (e.start, e.end, e.type) for e in other.entities
         ]

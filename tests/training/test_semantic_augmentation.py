@@ -183,11 +183,11 @@ def test_exported_graphs_agree_with_the_network(
     config = dataclasses.replace(config, model=chosen)
     out = train(config, tmp_path / "model", silent)
     extractor = twofold.load(out)
-    assert extractor.folder.config.modalities == ("text", "alt_text", "neighbours")
+    assert extractor.pipeline.folder.config.modalities == ("text", "alt_text", "neighbours")
     assert str(vectors.parent) not in (out / "training.toml").read_text(encoding="utf-8")
     text = load_text_encoder(chosen.text_encoder)
     neighbours = load_neighbours(chosen, text, silent)
-    model = build_model(chosen, extractor.folder.config.labels, text, None, neighbours=5).eval()
+    model = build_model(chosen, extractor.pipeline.folder.config.labels, text, None, neighbours=5).eval()
     model.load_state_dict(load_file(out.parent / "model.training" / "weights.safetensors"))
     posts = [
         twofold.Post(1, "Sunset in New York with Ada", alt_text="a city at night"),
@@ -195,12 +195,12 @@ def test_exported_graphs_agree_with_the_network(
         twofold.Post(3, "lunch in Rome. " * 12),
     ]
     pieces = WindowTokenizer(text.tokenizer, 48, 4, text.pad_id)
-    examples = make_examples(posts, [{}] * 3, pieces, extractor.folder.config.labels)
+    examples = make_examples(posts, [{}] * 3, pieces, extractor.pipeline.folder.config.labels)
     material = with_neighbours(TrainingData(examples, {}, {}, None), neighbours)
     assert any(-1 in e.aligned["neighbours"] for e in material.train)
     with torch.no_grad():
         fused = model(collate(material.train, material.tables, text.pad_id))
-    readings = list(extractor.encode(posts))
+    readings = list(extractor.pipeline.encode(posts))
     assert [reading.present for reading in readings] == [
         (True, True, True), (True, False, False), (True, False, True)
     ]  # fmt: skip

@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print; 0 when the card is there."""
     from twofold.model_folder.card_pages import pages, read_card
-    from twofold.pipeline import default_folder
+    from twofold.pipeline.extractor import default_folder
 
     folder = default_folder() if args.model == "default" else Path(args.model)
     with Outputs([folder / "card.json", folder / "README.md"]) as outputs:

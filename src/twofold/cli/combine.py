@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Combine; 0 when the folder is there."""
-    from twofold.pipeline import combine
+    from twofold.pipeline.extractor import combine
 
     folder = combine(None if args.tagger == "default" else args.tagger, args.relations, args.out)
     shared = folder.relations.config.shared_files if folder.relations else ()

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import time
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twofold.cli.deprecated import add_old_name, with_old_values
-from twofold.cli.model_options import add_model_options, add_picture_options, load_model
+from twofold.cli.model_options import add_model_options, add_picture_options, load_model, posts_of
 from twofold.console.domain_shift import shift_lines
 from twofold.console.outputs import RejectLog, line_writer, to_stdout
-from twofold.console.progress import Progress, watch
-from twofold.console.relation_trust import relation_trust_lines
+from twofold.console.progress import watch
 from twofold.console.robustness import robustness_lines
 from twofold.console.scores import score_lines
-from twofold.console.trust import trust_lines
-from twofold.errors import ConfigError, DataError
-from twofold.evaluation.trust_report import ALL, TrustReport
+from twofold.console.trust import all_trust_lines
+from twofold.errors import ConfigError
 from twofold.files import Input, OutputFile, Outputs
-from twofold.posts import Post, Rejected
-from twofold.scoring.data_facts import data_facts, data_title
-from twofold.scoring.domain_shift import SHIFTS, DomainShiftEvaluation, ShiftOptions, ShiftResult
-from twofold.scoring.evaluate import EvaluationResult, evaluate_posts
-from twofold.scoring.robustness import RobustnessOptions, RobustnessResult, evaluate_robustness
+from twofold.scoring.domain_shift import NEW_ENTITIES, SHIFTS, ShiftOptions
+from twofold.scoring.report import TRUST_TITLES, EvaluationReport
+from twofold.scoring.robustness import RobustnessOptions
 from twofold.synthetic.typos import RATE
-
-if TYPE_CHECKING:
-    from twofold.pipeline import Extractor
 
 
 def add_parser(subparsers: Any) -> None:
@@ -131,36 +121,37 @@ def _add_robustness_options(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate; the exit code is as the epilog says."""
-    shifts, robustness = _shift_options(args), _robustness_options(args)
-    _check_page(args)
-    items = _open(args, args.data)
+    from twofold.scoring.evaluate import evaluate
+
+    posts, shifts, robustness = posts_of(args, args.data), _shift_options(args), _robustness_options(args)
+    if args.trust_report is not None and not args.trust:
+        raise ConfigError("--trust-report is the report of --trust", do="add --trust")
     source = args.data if args.data.is_file() else None
     with Outputs(_inputs(args)) as outputs, watch(source, bar=True) as progress:
         record = None if to_stdout(args.json) else outputs.open(args.json)
         page = outputs.open(args.trust_report) if args.trust_report else None
         extractor = load_model(args.model, args)
-        begin = time.monotonic()
         rejected = RejectLog(None, progress.log)
-        result = evaluate_posts(
+        report = evaluate(
             extractor,
-            items,
+            posts,
             batch_size=args.batch_size,
             trust=args.trust,
-            keep_posts=robustness is not None,
+            robustness=robustness,
+            shifts=shifts,
             rejected=rejected.add,
             listener=progress,
         )
-        _check(result, args.data, extractor, progress)
-        run_ = _Evaluated(args, extractor, result, len(rejected))
-        run_.evaluate_robustness(robustness, progress)
-        run_.evaluate_shifts(shifts, progress)
         if args.json is not None:
-            line_writer(record)(json.dumps(run_.record(time.monotonic() - begin), indent=1))
+            line_writer(record)(json.dumps(report.to_json(), indent=1))
         if record is not None:
             outputs.finish(record)  # whatever becomes of the page
-        run_.write_page(page)
-    run_.show()
-    return 1 if rejected or any(item.rejected for item in run_.shifts) else 0
+        if page is not None:
+            _write_page(report, page, posts.title)
+    for lines in (all_trust_lines(report), _comparison_lines(report), score_lines(report)):
+        for line in lines:
+            print(line)
+    return 1 if rejected else 0
 
 
 def _inputs(args: argparse.Namespace) -> list[Input]:
@@ -172,32 +163,18 @@ def _inputs(args: argparse.Namespace) -> list[Input]:
     ]
 
 
-def _open(args: argparse.Namespace, path: Path) -> Iterable[Post | Rejected]:
-    from twofold.corpora import open_corpus
-
-    return open_corpus(
-        path,
-        images=args.images,
-        alt_text=args.alt_text_file,
-        allow_outside=args.allow_outside,
-        max_characters=args.max_characters,
-    )
-
-
-# --- options that belong together --------------------------------------------------------------------
-
-
 def _shift_options(args: argparse.Namespace) -> ShiftOptions:
     if (args.other_domain or args.shift) and not args.trust:
         raise ConfigError("--other-domain and --shift are part of --trust", do="add --trust")
-    if ("new-entities" in args.shift) != bool(args.training_data):
+    if (NEW_ENTITIES in args.shift) != bool(args.training_data):
         raise ConfigError(
             "--shift new-entities and --training-data go together",
             do="give the training file as --training-data, and --shift new-entities",
         )
     if not 0 < args.typo_rate <= 1:
         raise ConfigError(f"--typo-rate is {args.typo_rate}", expected="a fraction above 0, at most 1")
-    return ShiftOptions(args.other_domain, args.shift, args.training_data, args.typo_rate)
+    others, training = ([posts_of(args, path) for path in x] for x in (args.other_domain, args.training_data))
+    return ShiftOptions(others, args.shift, training, args.typo_rate)
 
 
 def _robustness_options(args: argparse.Namespace) -> RobustnessOptions | None:
@@ -206,107 +183,17 @@ def _robustness_options(args: argparse.Namespace) -> RobustnessOptions | None:
     return RobustnessOptions(args.sample, args.seed, args.hide_alt_text) if args.robustness else None
 
 
-def _check_page(args: argparse.Namespace) -> None:
-    """Complain, before anything is read, of a page with nothing on it."""
-    if args.trust_report is not None and not args.trust:
-        raise ConfigError("--trust-report is the report of --trust", do="add --trust")
+def _write_page(report: EvaluationReport, page: OutputFile, data: str) -> None:
+    from twofold.report.trust_report import write_trust_report
+
+    titled = {TRUST_TITLES[key]: found for key, found in report.trust.items()}
+    shifts = [item.shift for item in report.domain_shift]
+    write_trust_report(titled, page, model=report.model.name, data=data, shifts=shifts)
 
 
-def _check(result: EvaluationResult, path: Path, extractor: Extractor, progress: Progress) -> None:
-    """Complain where there was nothing to score, or types that the model cannot know."""
-    if not result.posts:
-        knows = {"entities": extractor.types, "relations": extractor.relations}
-        raise DataError(
-            "no labelled post",
-            where=str(path),
-            expected=f"posts with gold {' or '.join(what for what, names in knows.items() if names)}",
-            do="see `twofold data check`",
-        )
-    if result.unlabelled:
-        progress.log(f"{result.unlabelled:,} posts carry no labels and were not counted")
-    unknown = [name for name in result.entities.lenient.types if name not in extractor.types]
-    if unknown:
-        progress.log(
-            f"the model does not know the types {', '.join(unknown)}; their entities count as missed"
-        )
-
-
-# --- results -----------------------------------------------------------------------------------------
-
-
-class _Evaluated:
-    """Everything that was evaluated, to be shown and written."""
-
-    def __init__(
-        self, args: argparse.Namespace, extractor: Extractor, result: EvaluationResult, rejected: int
-    ) -> None:
-        self._args, self._extractor, self._result = args, extractor, result
-        self._data = data_facts(args.data, result, rejected)
-        self._trust: dict[str, TrustReport] = result.trust_reports
-        self._robustness: RobustnessResult | None = None
-        self.shifts: Sequence[ShiftResult] = ()
-
-    def evaluate_robustness(self, options: RobustnessOptions | None, progress: Progress) -> None:
-        if options is not None:
-            self._robustness = evaluate_robustness(
-                self._extractor,
-                self._result.kept,
-                options,
-                batch_size=self._args.batch_size,
-                listener=progress,
-            )
-
-    def evaluate_shifts(self, options: ShiftOptions, progress: Progress) -> None:
-        evaluation = DomainShiftEvaluation(
-            self._extractor,
-            partial(_open, self._args),
-            batch_size=self._args.batch_size,
-            rejected=RejectLog(None, progress.log).add,
-            listener=progress,
-        )
-        self.shifts = list(evaluation.run(self._args.data, options))
-
-    def write_page(self, page: OutputFile | None) -> None:
-        if page is None:
-            return
-        from twofold.report.trust_report import write_trust_report
-
-        related = {item.title: item.report for item in self._relation_trust}
-        write_trust_report(
-            self._trust | related,
-            page,
-            model=self._extractor.name,
-            data=data_title(self._args.data),
-            shifts=[item.shift for item in self.shifts],
-        )
-
-    def record(self, seconds: float) -> dict[str, Any]:
-        """All metrics; precision, recall and F1 in [0, 1]."""
-        manifest = (self._extractor.folder.path / "manifest.json").read_bytes()
-        return {
-            "model": {"name": self._extractor.name, "manifest_sha256": hashlib.sha256(manifest).hexdigest()},
-            "data": self._data,
-            **self._result.record(),
-            "seconds": round(seconds, 2),
-            **({"trust": self._result.trust_record()} if self._trust else {}),
-            **({"domain_shift": [item.record() for item in self.shifts]} if self.shifts else {}),
-            **({"robustness": self._robustness.record()} if self._robustness else {}),
-        }
-
-    def show(self) -> None:
-        for what, report in self._trust.items():
-            rows = list(report.calibration) if what == "entities" else [ALL]
-            print("\n".join(trust_lines(report, what, rows)), end="\n\n")
-        for line in relation_trust_lines(self._relation_trust):
-            print(line)
-        for item in self.shifts:
-            print("\n".join(shift_lines(item.shift)), end="\n\n")
-        for line in robustness_lines(self._robustness) if self._robustness else ():
-            print(line)
-        extractor = self._extractor
-        print("\n".join(score_lines(self._result, self._data, extractor.name, extractor.folder.path)))
-
-    @property
-    def _relation_trust(self) -> Sequence[Any]:
-        related = self._result.relation_trust
-        return related.reports if related is not None else ()
+def _comparison_lines(report: EvaluationReport) -> Iterator[str]:
+    for item in report.domain_shift:
+        yield from shift_lines(item.shift)
+        yield ""
+    if report.robustness is not None:
+        yield from robustness_lines(report.robustness)

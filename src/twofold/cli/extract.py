@@ -28,7 +28,7 @@ from twofold.files import Input, OutputFile, Outputs
 from twofold.posts import Extraction, Post, Rejected
 
 if TYPE_CHECKING:
-    from twofold.pipeline import Extractor
+    from twofold.pipeline.extractor import Extractor
 
 Pair = tuple[Post, Extraction]
 _STDIN = Path("-")
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
         pairs = paired(extractor, _accepted(items, summary.rejected), args.batch_size)
         if args.min_confidence is not None:
             pairs = ((post, found.with_confidence(args.min_confidence)) for post, found in pairs)
-        passed = _through(pairs, [*_sinks(destinations, extractor.symmetric), summary.add])
+        passed = _through(pairs, [*_sinks(destinations, extractor.pipeline.symmetric), summary.add])
         _consume(_then(passed, lambda: destinations.finish(summary)), destinations, extractor, rejected)
     summary.end()
     if args.text is None:
@@ -317,6 +317,6 @@ def _consume(
         pairs,
         destinations.report,
         model=extractor.name,
-        symmetric=extractor.symmetric,
+        symmetric=extractor.pipeline.symmetric,
         rejected=rejected,
     )

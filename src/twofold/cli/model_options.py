@@ -11,7 +11,8 @@ from twofold.errors import ConfigError
 from twofold.posts import MAX_CHARACTERS
 
 if TYPE_CHECKING:
-    from twofold.pipeline import Extractor
+    from twofold.corpora.post_file import PostFile
+    from twofold.pipeline.extractor import Extractor
 
 
 def add_picture_options(group: argparse._ActionsContainer) -> None:
@@ -41,6 +42,19 @@ def add_max_characters(group: argparse._ActionsContainer) -> None:
         default=MAX_CHARACTERS,
         help="reject posts with more characters; memory grows with the longest post "
         f"(default: {MAX_CHARACTERS:,})",
+    )
+
+
+def posts_of(args: argparse.Namespace, path: Path) -> PostFile:
+    """A data file with the pictures that the options of `add_picture_options` name."""
+    from twofold.corpora.post_file import read_posts
+
+    return read_posts(
+        path,
+        images=args.images,
+        alt_text=args.alt_text_file,
+        allow_outside=args.allow_outside,
+        max_characters=args.max_characters,
     )
 
 
@@ -83,7 +97,7 @@ def load_model(
     coverage: float | None = None,
 ) -> Extractor:
     """The model of this name or folder, run as the options say; limits as in `twofold.load`."""
-    from twofold.pipeline import load  # after the cheap checks: it imports what ONNX Runtime needs
+    from twofold.pipeline.extractor import load  # after the cheap checks: it imports what ONNX Runtime needs
 
     if args.batch_size < 1:
         raise ConfigError(f"--batch-size is {args.batch_size}", expected="a number above 0")

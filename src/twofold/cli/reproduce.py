@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.train import need_extra
 from twofold.console.outputs import lines_to
 from twofold.errors import ConfigError, DataError
 from twofold.files import OutputFile
@@ -109,8 +108,9 @@ def _list(wanted: list[Run], runs: Runs) -> int:
 
 def _train(wanted: list[Run], runs: Runs, args: argparse.Namespace) -> None:
     from twofold.experiments.runs import Options
+    from twofold.training.start import require_train_extra
 
-    need_extra()
+    require_train_extra()
     options = Options(args.jobs, args.threads, args.keep_models)
     runs.do(wanted, options, lambda line: print(line, flush=True))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.util
 import inspect
 import re
 from collections.abc import Callable, Iterator
@@ -23,9 +22,7 @@ from twofold.config import (
     read_config,
 )
 from twofold.console.training_progress import TrainingProgress
-from twofold.errors import ConfigError, MissingExtraError
-
-_NEEDED = ("torch", "transformers", "onnx", "onnxscript", "matplotlib")
+from twofold.errors import ConfigError
 
 
 def add_parser(subparsers: Any) -> None:
@@ -142,25 +139,12 @@ def _old_option(key: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when the model folder is there."""
-    need_extra()
-    from twofold.training.run import train
+    from twofold.training.start import require_train_extra, train
 
-    config = _config(args)
-    out = train(config, args.out, TrainingProgress(), fresh=args.fresh)
+    require_train_extra()
+    out = train(_config(args), args.out, log=TrainingProgress(), fresh=args.fresh)
     print(f"model folder: {out}")
     return 0
-
-
-def need_extra() -> None:
-    """Complain where the packages of the train extra are not installed."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            f"training needs {', '.join(missing)}",
-            expected="the train extra",
-            do="run in a checkout of Twofold: pip install -e '.[train]' (CONTRIBUTING.md tells how to get "
-            "PyTorch for the CPU only, and the encoders' weights)",
-        )
 
 
 def _config(args: argparse.Namespace) -> Config:

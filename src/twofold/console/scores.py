@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, get_args
+from collections.abc import Iterator
 
 from twofold.evaluation.spans import SpanScore
-from twofold.posts import PictureStatus
-from twofold.scoring.entity_scores import EntityScorer
-from twofold.scoring.evaluate import EvaluationResult
-from twofold.scoring.relation_scores import RelationScorer
+from twofold.scoring.entity_scores import EntityScores
+from twofold.scoring.relation_scores import RelationEvaluation
+from twofold.scoring.report import EvaluationReport
 
 _COUNTED = {
     "strict": "strict (boundaries and types)",
@@ -21,45 +18,37 @@ _COUNTED = {
 }
 
 
-def score_lines(result: EvaluationResult, data: Mapping[str, Any], model: str, folder: Path) -> Iterator[str]:
-    """Which model and data, and all scores.
-
-    Args:
-        result: of the evaluation.
-        data: facts of the data, see `twofold.scoring.data_facts`.
-        model: its name.
-        folder: where it lies.
-    """
-    yield f"model     {model} ({folder})"
-    yield f"data      {data['path']}: {data['release'] or 'no known release'}, md5 {data['md5']}"
-    if data["note"]:
-        yield f"          {data['note']}"
-    yield (
-        f"posts     {result.posts} labelled, {data['rejected']} rejected, {result.unlabelled} without labels"
-    )
-    yield "pictures  " + ", ".join(f"{result.pictures[s]} {s}" for s in get_args(PictureStatus))
-    if result.entities.posts:
+def score_lines(report: EvaluationReport) -> Iterator[str]:
+    """Which model and data, and all scores."""
+    model, data = report.model, report.data
+    yield f"model     {model.name} ({model.folder})"
+    yield f"data      {data.path}: {data.release or 'no known release'}, md5 {data.md5}"
+    if data.note:
+        yield f"          {data.note}"
+    yield f"posts     {data.posts} labelled, {data.rejected} rejected, {data.unlabelled} without labels"
+    yield "pictures  " + ", ".join(f"{count} {status}" for status, count in report.pictures.items())
+    if report.entities is not None:
         yield ""
-        yield from _entity_lines(result.entities)
-    if result.relations.posts:
+        yield from _entity_lines(report.entities)
+    if report.relations is not None:
         yield ""
-        yield from _relation_lines(result.relations)
+        yield from _relation_lines(report.relations)
 
 
-def _entity_lines(scores: EntityScorer) -> Iterator[str]:
-    lenient, strict, error = scores.lenient, scores.strict, scores.calibration_error()
+def _entity_lines(scores: EntityScores) -> Iterator[str]:
+    error = scores.calibration_error
     yield f"{'lenient':12}      P      R     F1   gold  found"
-    for name, score in lenient.types.items():
+    for name, score in scores.lenient.types.items():
         yield f"{name:12} {_columns(score)} {score.gold:6} {score.predicted:6}"
     yield ""
     known = math.isfinite(error)
     yield f"calibration error of the confidences {100 * error:.2f}" if known else "nothing was found"
-    yield f"lenient {_named(lenient.overall)}"
-    yield f"strict {_named(strict.overall)}"
+    yield f"lenient {_named(scores.lenient.overall)}"
+    yield f"strict {_named(scores.strict.overall)}"
 
 
-def _relation_lines(found: RelationScorer) -> Iterator[str]:
-    scores, error = found.gold_pairs, found.calibration_error()
+def _relation_lines(found: RelationEvaluation) -> Iterator[str]:
+    scores, error = found.gold_pairs, found.calibration_error
     width = max([12, *map(len, scores.relations)])
     yield f"{'gold pairs':{width}}      P      R     F1   gold  found"
     for name, score in scores.relations.items():

@@ -8,6 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from twofold.console.number_format import percent, percent_interval
 from twofold.evaluation.error_types import RIGHT
 from twofold.evaluation.trust_report import ALL, CalibrationMetrics, TrustReport
+from twofold.scoring.report import END_TO_END, TRUST_TITLES, EvaluationReport
+
+
+def all_trust_lines(report: EvaluationReport) -> Iterator[str]:
+    """Every trust report of an evaluation, with an empty line after each."""
+    for key, found in report.trust.items():
+        yield from trust_lines(
+            found, TRUST_TITLES[key], list(found.calibration) if key == "entities" else [ALL]
+        )
+        if key == END_TO_END and report.not_annotated:
+            yield f"not scored: {report.not_annotated} more, whose pairs are not annotated"
+        yield ""
 
 
 def trust_lines(report: TrustReport, what: str, rows: Sequence[str]) -> Iterator[str]:

@@ -63,8 +63,24 @@ def with_rejected(
         InputError, ConfigError: at once, as `grouped`; never for a single post.
     """
     _check(posts, batch_size)
-    items = (_parsed_or_rejected(post, number, max_characters) for number, post in enumerate(posts))
+    items = parsed_posts(posts, max_characters)
     return (result for group in groups(items, batch_size) for result in _in_place(group, process))
+
+
+def parsed_posts(
+    posts: Iterable[PostLike | Rejected], max_characters: int | None = MAX_CHARACTERS
+) -> Iterator[Post | Rejected]:
+    """Posts one by one; an item that is not a post comes out as `Rejected`.
+
+    Args:
+        posts: taken only as they are needed; rejected records are passed on.
+        max_characters: longest post; a longer one is rejected. None for no limit.
+
+    Raises:
+        InputError: ``posts`` is a single post or a table.
+    """
+    _check(posts, 1)
+    return (_parsed_or_rejected(post, number, max_characters) for number, post in enumerate(posts))
 
 
 def groups(posts: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twofold.evaluation.relations import NONE
-from twofold.pipeline import Extractor
+from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.posts import Extraction, Post
 
 _INSTANCE = re.compile(r"#\d+\Z")
@@ -59,22 +59,22 @@ def hashed(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
-def count_posts(task: str, extractor: Extractor, posts: Sequence[Post]) -> Outcomes:
+def count_posts(task: str, pipeline: InferencePipeline, posts: Sequence[Post]) -> Outcomes:
     """Extract from labelled posts and count.
 
     Args:
         task: ``entities`` or ``relations``.
-        extractor: the model as anyone would load it.
+        pipeline: the model as anyone would load it.
         posts: with gold labels.
     """
     outcomes = Outcomes()
-    for name, counted in _COUNTS[task](extractor, posts):
+    for name, counted in _COUNTS[task](pipeline, posts):
         outcomes.add(name, counted)
     return outcomes
 
 
-def _entities(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, CountsByMetric]]:
-    for post, extraction in zip(posts, extractor.extract(posts), strict=True):
+def _entities(pipeline: InferencePipeline, posts: Sequence[Post]) -> Iterator[tuple[str, CountsByMetric]]:
+    for post, extraction in zip(posts, pipeline.extract(posts), strict=True):
         yield str(post.id), _spans(post, extraction)
 
 
@@ -100,9 +100,9 @@ def _by_label(
     }
 
 
-def _relations(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, CountsByMetric]]:
+def _relations(pipeline: InferencePipeline, posts: Sequence[Post]) -> Iterator[tuple[str, CountsByMetric]]:
     """A row a gold pair, by its post's name: ``micro`` without the class ``None``, ``accuracy`` with it."""
-    for post, found in zip(posts, extractor.classify_gold_pairs(posts), strict=True):
+    for post, found in zip(posts, pipeline.classify_gold_pairs(posts), strict=True):
         for gold, predicted in zip(post.relations or (), found.relations, strict=True):
             yield _INSTANCE.sub("", str(post.id)), _classes(gold.type, predicted.type)
 
@@ -114,7 +114,7 @@ def _classes(gold: str, predicted: str) -> CountsByMetric:
     return {"micro": micro, "accuracy": {"pairs": (int(correct), 1, 1)}}
 
 
-_COUNTS: dict[str, Callable[[Extractor, Sequence[Post]], Iterator[tuple[str, CountsByMetric]]]] = {
+_COUNTS: dict[str, Callable[[InferencePipeline, Sequence[Post]], Iterator[tuple[str, CountsByMetric]]]] = {
     "entities": _entities,
     "relations": _relations,
 }

@@ -21,7 +21,7 @@ from twofold.config import RENAMED_KEYS, RENAMED_VALUES, Config, DataConfig, fro
 from twofold.config_limits import check_limits
 from twofold.errors import ConfigError, DataError
 from twofold.experiments.table import DataSet, Settings, Table
-from twofold.pipeline import default_folder
+from twofold.pipeline.extractor import default_folder
 
 OPTION_TABLES = ("concat", "evidential", "multigranular", "bottleneck", "dirichlet", "relations")
 """Tables of ``[model]`` that only the fusion or the task of that name reads."""

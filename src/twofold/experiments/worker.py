@@ -27,7 +27,7 @@ from typing import Any
 from twofold.config import DEFAULT_TAGGER, Config, from_mapping
 from twofold.errors import TwofoldError
 from twofold.experiments.outcomes import count_posts
-from twofold.pipeline import Extractor, load
+from twofold.pipeline.extractor import Extractor, load
 
 JOB, RESULT, ERROR, LOCK = "job.json", "result.json", "error.txt", "lock"
 BUSY, FAILED = 3, 1
@@ -113,7 +113,7 @@ def _result(job: Mapping[str, Any], config: Config, model: Path) -> Plain:
         "epochs": [json.loads(line) for line in log],
         "dev": card["scores"],
         "calibration": card["calibration_summary"],
-        "outcomes": asdict(count_posts(config.model.task, extractor, report.posts)),
+        "outcomes": asdict(count_posts(config.model.task, extractor.pipeline, report.posts)),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "code": _code(),
         "machine": _machine(config),

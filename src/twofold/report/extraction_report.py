@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import twofold
 from twofold.files import OutputFile
 from twofold.posts import Entity, Extraction, Post, Rejected, Relation
 from twofold.report.least_confident import LeastConfidentPosts
@@ -19,6 +18,7 @@ from twofold.report.post_view import PostView
 from twofold.report.summary import Summary
 from twofold.report.templates import load_template, page_output, read_asset
 from twofold.report.uncertainty_levels import uncertainty_levels
+from twofold.version import __version__
 
 POST_LIMIT = 500
 """Posts a report shows; a browser must still open it."""
@@ -87,7 +87,7 @@ def _page(
         relation_levels=uncertainty_levels(relations),
         reviewed=any(item.review is not None or item.candidates is not None for item in items),
         multimodal=any(len(item.sources) > 1 for item in items),
-        version=twofold.__version__,
+        version=__version__,
         style=read_asset("page.css") + read_asset("extraction_report.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import twofold
 from twofold.evaluation.domain_shift import DomainShift
 from twofold.evaluation.trust_report import TrustReport
 from twofold.files import OutputFile
@@ -16,6 +15,7 @@ from twofold.report.domain_shift_section import domain_shift_section
 from twofold.report.plots import SHAPES
 from twofold.report.templates import load_template, page_output, read_asset
 from twofold.report.trust_section import trust_section
+from twofold.version import __version__
 
 
 def write_trust_report(
@@ -45,7 +45,7 @@ def write_trust_report(
         model=model,
         data=data,
         posts=max((report.posts for report in reports.values()), default=0),
-        version=twofold.__version__,
+        version=__version__,
         shapes=SHAPES,
         style=read_asset("page.css") + read_asset("trust_report.css"),
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.evaluation.relations import NONE
-from twofold.pipeline import Extractor
+from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.posts import PictureStatus, Post
 from twofold.robustness.condition_results import (
     CORRUPT,
@@ -80,7 +80,7 @@ Predictor = Callable[[Sequence[Sequence[Post]], int], list[list[ConditionPredict
 
 
 def evaluate_conditions(
-    extractor: Extractor,
+    pipeline: InferencePipeline,
     posts: Sequence[SampledPost],
     batch_size: int = 32,
     step: Callable[[int], None] = lambda done: None,
@@ -88,7 +88,7 @@ def evaluate_conditions(
     """Predict posts under every condition.
 
     Args:
-        extractor: the model.
+        pipeline: the model.
         posts: posts with gold entities, gold relations, or both.
         batch_size: posts whose conditions are predicted together.
         step: is called with the number of posts done.
@@ -98,10 +98,10 @@ def evaluate_conditions(
     """
     names = conditions([item.post for item in posts])
     tasks = {
-        "entities": _Task(names, _entities_of(extractor), _gold_entities, strict=True),
-        "relations": _Task(names, _relations_of(extractor), _gold_relations, strict=False),
+        "entities": _Task(names, _entities_of(pipeline), _gold_entities, strict=True),
+        "relations": _Task(names, _relations_of(pipeline), _gold_relations, strict=False),
     }
-    wanted = {"entities": bool(extractor.types), "relations": bool(extractor.relations)}
+    wanted = {"entities": bool(pipeline.types), "relations": bool(pipeline.relations)}
     for begin in range(0, len(posts), batch_size):
         group = posts[begin : begin + batch_size]
         batch = [[under_condition(item, name) for name in names] for item in group]
@@ -143,14 +143,14 @@ class _Task:
         return TaskResults(conditions, np.array(self._same, bool))
 
 
-def _entities_of(extractor: Extractor) -> Predictor:
+def _entities_of(pipeline: InferencePipeline) -> Predictor:
     def predict(batch: Sequence[Sequence[Post]], batch_size: int) -> list[list[ConditionPredictions]]:
         width = len(batch[0])
         posts = [post for row in batch for post in row]
-        encoded = list(extractor.encode(posts, batch_size=batch_size * width))
-        predicted = [extraction.entities for extraction in extractor.decode(encoded)]
+        encoded = list(pipeline.encode(posts, batch_size=batch_size * width))
+        predicted = [extraction.entities for extraction in pipeline.decode(encoded)]
         original = [predicted[i - i % width] for i in range(len(posts))]
-        same_items = extractor.score_entities(encoded, original)
+        same_items = pipeline.score_entities(encoded, original)
         predictions = [
             ConditionPredictions({(e.start, e.end, e.type): e for e in here}, same, item.picture.status)
             for here, same, item in zip(predicted, same_items, encoded, strict=True)
@@ -160,12 +160,12 @@ def _entities_of(extractor: Extractor) -> Predictor:
     return predict
 
 
-def _relations_of(extractor: Extractor) -> Predictor:
+def _relations_of(pipeline: InferencePipeline) -> Predictor:
     def predict(batch: Sequence[Sequence[Post]], batch_size: int) -> list[list[ConditionPredictions]]:
         width = len(batch[0])
         posts = [post for row in batch for post in row]
         predictions = []
-        for row in extractor.classify_gold_pairs(posts, batch_size=batch_size * width):
+        for row in pipeline.classify_gold_pairs(posts, batch_size=batch_size * width):
             found: dict[Hashable, Item] = {
                 (i, pair.type): pair for i, pair in enumerate(row.relations) if pair.type != NONE
             }

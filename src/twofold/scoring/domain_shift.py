@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twofold.calibration.post_uncertainty import MEASURES, post_uncertainty
-from twofold.corpora.releases import md5_of, release_of
+from twofold.corpora.post_file import PostFile
+from twofold.corpora.post_stream import PostLike, parsed_posts
+from twofold.corpora.releases import md5_of
 from twofold.errors import ConfigError, DataError
 from twofold.evaluation.collector import PredictionCollector
 from twofold.evaluation.domain_shift import (
@@ -27,14 +28,16 @@ from twofold.evaluation.domain_shift import (
 )
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.trust_report import to_json
+from twofold.pipeline.listener import Listener
 from twofold.posts import Post, Rejected
-from twofold.scoring.listener import Listener
 from twofold.synthetic.typos import RATE, with_typos
 
 if TYPE_CHECKING:
-    from twofold.pipeline import Extractor
+    from twofold.pipeline.inference_pipeline import InferencePipeline
 
-SHIFTS = ("typos", "new-entities")
+Data = Iterable[PostLike | Rejected]
+NEW_ENTITIES = "new-entities"
+SHIFTS = ("typos", NEW_ENTITIES)
 """Shifts that are made from the evaluated posts themselves."""
 
 
@@ -43,19 +46,33 @@ class ShiftOptions:
     """What the evaluated posts are compared with.
 
     Attributes:
-        files: posts from elsewhere, labelled or not.
+        other_domain: data sets from elsewhere, labelled or not; see `twofold.read_posts`.
         shifts: names in `SHIFTS`.
-        training_files: labelled posts of the training, for the shift ``new-entities``.
+        training_data: labelled posts of the training, for the shift ``new-entities``.
         typo_rate: fraction of the longer words that get a typo, in (0, 1].
+
+    Raises:
+        ConfigError: a name or a rate is not valid, or ``new-entities`` comes without training data.
     """
 
-    files: Sequence[Path] = ()
+    other_domain: Sequence[Iterable[PostLike | Rejected]] = ()
     shifts: Sequence[str] = ()
-    training_files: Sequence[Path] = ()
+    training_data: Sequence[Iterable[PostLike | Rejected]] = ()
     typo_rate: float = RATE
 
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.shifts if name not in SHIFTS]:
+            raise ConfigError(f"unknown shift {unknown[0]!r}", expected=" or ".join(SHIFTS))
+        if (NEW_ENTITIES in self.shifts) != bool(self.training_data):
+            raise ConfigError(
+                "the shift new-entities and training data go together",
+                do="give the posts that the model was trained on, and the shift new-entities",
+            )
+        if not 0 < self.typo_rate <= 1:
+            raise ConfigError(f"the typo rate is {self.typo_rate}", expected="a fraction above 0, at most 1")
+
     def __bool__(self) -> bool:
-        return bool(self.files or self.shifts)
+        return bool(self.other_domain or self.shifts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +89,8 @@ class ShiftResult:
     facts: dict[str, Any]
     rejected: int = 0
 
-    def record(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
         shown: dict[str, Any] = to_json(self.shift)
         return shown | {"from": self.facts}
 
@@ -82,26 +99,24 @@ class DomainShiftEvaluation:
     """Compares the evaluated posts with others.
 
     Args:
-        extractor: the model.
-        open_posts: gives the records of a file.
+        pipeline: the model.
         batch_size: windows of text in a batch.
-        rejected: takes each record that could not become a post, those of the evaluated file aside.
+        rejected: takes each record that could not become a post, those of the evaluated data aside.
         listener: receives progress.
     """
 
     def __init__(
         self,
-        extractor: Extractor,
-        open_posts: Callable[[Path], Iterable[Post | Rejected]],
+        pipeline: InferencePipeline,
         *,
         batch_size: int,
         rejected: Callable[[Rejected], None],
         listener: Listener,
     ) -> None:
-        self._extractor, self._open, self._batch_size = extractor, open_posts, batch_size
+        self._pipeline, self._batch_size = pipeline, batch_size
         self._rejected, self._listener = rejected, listener
 
-    def run(self, data: Path, options: ShiftOptions) -> Iterator[ShiftResult]:
+    def run(self, data: Data, options: ShiftOptions) -> Iterator[ShiftResult]:
         """Every comparison of ``options`` with the posts of ``data``.
 
         Raises:
@@ -110,58 +125,60 @@ class DomainShiftEvaluation:
         """
         if not options:
             return
-        if not self._extractor.types:
+        if not self._pipeline.types:
             raise ConfigError("domain shift is measured on entities", expected="a model that finds them")
         own = self._predict(self._labelled(data))
-        for path in options.files:
-            yield self._other_file(path, own)
+        for other in options.other_domain:
+            yield self._other_domain(other, own)
         for name in dict.fromkeys(options.shifts):
             yield _MADE[name](self, data, options, own)
 
-    def _other_file(self, path: Path, own: _Predicted) -> ShiftResult:
-        reader = _Reader(self._open(path), self._rejected)
-        other, facts = self._predict(reader), _facts(path)
+    def _other_domain(self, data: Data, own: _Predicted) -> ShiftResult:
+        reader = _Reader(data, self._rejected)
+        other, facts = self._predict(reader), _facts(data)
         if not other.posts:
-            raise DataError("no post", where=str(path), expected="posts in a known format")
+            raise DataError("no post", where=facts["path"] or "", expected="posts in a known format")
         measures = post_ood_detection(own.uncertainty, other.uncertainty)
         shift = DomainShift(facts["name"], "posts", own.metrics(), other.metrics(), measures)
         return ShiftResult(shift, facts, reader.rejected)
 
-    def _typos(self, data: Path, options: ShiftOptions, own: _Predicted) -> ShiftResult:
+    def _typos(self, data: Data, options: ShiftOptions, own: _Predicted) -> ShiftResult:
         other = self._predict(with_typos(post, options.typo_rate) for post in self._labelled(data))
         measures = post_ood_detection(own.uncertainty, other.uncertainty, resample=resample_pairs)
         name = f"typos in {100 * options.typo_rate:g} % of the longer words"
         shift = DomainShift(name, "posts", own.metrics(), other.metrics(), measures)
         return ShiftResult(shift, {"rate": options.typo_rate, "seed": 0})
 
-    def _new_entities(self, data: Path, options: ShiftOptions, own: _Predicted) -> ShiftResult:
-        names = {name for path in options.training_files for name in self._names(path)}
+    def _new_entities(self, data: Data, options: ShiftOptions, own: _Predicted) -> ShiftResult:
+        names = {name for part in options.training_data for name in self._names(part)}
         new = np.array([name not in names for name in own.names], bool)
-        facts = [_facts(path) for path in options.training_files]
+        facts = [_facts(part) for part in options.training_data]
         p = own.predictions
         title = f"entities not named in {', '.join(fact['name'] for fact in facts)}"
         sides = _part(p, ~new), _part(p, new)
         shift = DomainShift(title, "entities", *sides, prediction_ood_detection(p, new))
         return ShiftResult(shift, {"seen": facts, "surfaces": len(names)})
 
-    def _labelled(self, path: Path) -> Iterator[Post]:
-        """Posts with gold entities of the evaluated file, whose rejected records were named before."""
-        return (post for post in _Reader(self._open(path), _ignore) if post.entities is not None)
+    def _labelled(self, data: Data) -> Iterator[Post]:
+        """Posts with gold entities of the evaluated data, whose rejected records were named before."""
+        return (post for post in _Reader(data, _ignore) if post.entities is not None)
 
-    def _names(self, path: Path) -> set[str]:
-        """Names of the gold entities of a file, see `_name`."""
-        posts = [post for post in _Reader(self._open(path), self._rejected) if post.entities is not None]
+    def _names(self, data: Data) -> set[str]:
+        """Names of the gold entities of a data set, see `_name`."""
+        posts = [post for post in _Reader(data, self._rejected) if post.entities is not None]
         if not posts:
-            raise DataError("no labelled post", where=str(path), expected="posts with gold entities")
+            raise DataError(
+                "no labelled post", where=_facts(data)["path"] or "", expected="posts with gold entities"
+            )
         return {_name(entity.text) for post in posts for entity in post.entities or ()}
 
     def _predict(self, posts: Iterable[Post]) -> _Predicted:
-        extractor = self._extractor
+        pipeline = self._pipeline
         collector, rows, labels, names = PredictionCollector(), [], [], []
-        for reading in extractor.encode(posts, batch_size=self._batch_size):
-            (extraction,) = extractor.decode([reading])
+        for reading in pipeline.encode(posts, batch_size=self._batch_size):
+            (extraction,) = pipeline.decode([reading])
             found, gold = extraction.entities, reading.post.entities
-            rows.append(post_uncertainty(extractor.decoder, extractor.folder.temperature, reading, found))
+            rows.append(post_uncertainty(pipeline.decoder, pipeline.folder.temperature, reading, found))
             collector.add_entities(found, gold or ())
             names += [_name(entity.text) for entity in found]
             labels.append(gold is not None)
@@ -171,7 +188,7 @@ class DomainShiftEvaluation:
         return _Predicted(len(rows), all(labels), known, collector.predictions(), names)
 
 
-_MADE: dict[str, Callable[[DomainShiftEvaluation, Path, ShiftOptions, _Predicted], ShiftResult]] = {
+_MADE: dict[str, Callable[[DomainShiftEvaluation, Data, ShiftOptions, _Predicted], ShiftResult]] = {
     "typos": DomainShiftEvaluation._typos,
     "new-entities": DomainShiftEvaluation._new_entities,
 }
@@ -194,12 +211,12 @@ class _Predicted:
 class _Reader:
     """The posts among some records; counts the others."""
 
-    def __init__(self, items: Iterable[Post | Rejected], rejected: Callable[[Rejected], None]) -> None:
+    def __init__(self, items: Data, rejected: Callable[[Rejected], None]) -> None:
         self._items, self._rejected = items, rejected
         self.rejected = 0
 
     def __iter__(self) -> Iterator[Post]:
-        for item in self._items:
+        for item in parsed_posts(self._items):
             if isinstance(item, Post):
                 yield item
             else:
@@ -225,7 +242,7 @@ def _name(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    release = release_of(path)
-    name = f"{release.title} {release.split}" if release else path.name
-    return {"name": name, "path": str(path), "md5": md5_of(path)}
+def _facts(data: Data) -> dict[str, Any]:
+    if not isinstance(data, PostFile):
+        return {"name": "posts", "path": None, "md5": None}
+    return {"name": data.title, "path": str(data.path), "md5": md5_of(data.path)}

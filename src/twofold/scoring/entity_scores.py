@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from twofold.evaluation.calibration_error import calibration_error
 from twofold.evaluation.collector import PredictionCollector
-from twofold.evaluation.spans import LenientAndStrictCounter, SpanScores
+from twofold.evaluation.spans import LenientAndStrictCounter, SpanScore, SpanScores
 from twofold.evaluation.trust_report import TrustReport, to_json, trust_report
 from twofold.posts import Extraction, Post
 from twofold.scoring.score_record import score_record
 
 
-class EntityScorer:
-    """Counts entities post by post.
+@dataclass(frozen=True, slots=True)
+class EntityScores:
+    """Scores of entities.
 
     Attributes:
-        posts: how many were added.
+        posts: posts with gold entities.
+        lenient: every run of tags of one type is a gold entity.
+        strict: a gold entity must begin with ``B-``.
+        calibration_error: expected calibration error of the confidences, in [0, 1]; nan where nothing was
+            predicted.
     """
 
+    posts: int
+    lenient: SpanScores
+    strict: SpanScores
+    calibration_error: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON; precision, recall and F1 in [0, 1]."""
+        return {
+            "lenient": _scores(self.lenient),
+            "strict": _scores(self.strict),
+            "calibration_error": to_json(self.calibration_error),
+        }
+
+    def rows(self) -> Iterator[tuple[str, str, SpanScore]]:
+        """Matching rule, type ("all" for all together) and score."""
+        for rule, scores in (("lenient", self.lenient), ("strict", self.strict)):
+            yield rule, "all", scores.overall
+            yield from ((rule, name, score) for name, score in scores.types.items())
+
+
+class EntityScorer:
+    """Counts entities post by post."""
+
     def __init__(self) -> None:
-        self.posts = 0
+        self._posts = 0
         self._counts = LenientAndStrictCounter()
         self._predictions = PredictionCollector()
 
@@ -33,37 +62,22 @@ class EntityScorer:
             extraction: what was predicted.
             uncalibrated: confidences of the predicted entities before calibration, of all posts or of none.
         """
-        self.posts += 1
+        self._posts += 1
         gold = [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
         self._counts.add(gold, [(e.start, e.end, e.type) for e in extraction.entities])
         self._predictions.add_entities(extraction.entities, post.entities or (), uncalibrated)
 
-    @property
-    def lenient(self) -> SpanScores:
-        """Every run of tags of one type is an entity."""
-        return self._counts.lenient.scores()
-
-    @property
-    def strict(self) -> SpanScores:
-        """A gold entity must begin with ``B-``."""
-        return self._counts.strict.scores()
-
-    def calibration_error(self) -> float:
-        """Expected calibration error of the confidences, in [0, 1]; nan where nothing was predicted."""
+    def scores(self) -> EntityScores | None:
+        """Of the posts added; None where there were none."""
+        if not self._posts:
+            return None
         found = self._predictions.predictions()
-        return calibration_error(found.confidence, found.right)
+        error = calibration_error(found.confidence, found.right)
+        return EntityScores(self._posts, self._counts.lenient.scores(), self._counts.strict.scores(), error)
 
-    def trust(self) -> TrustReport:
-        """Calibration, risk against coverage, and what finds the errors."""
-        return trust_report(self._predictions.predictions())
-
-    def record(self) -> dict[str, Any]:
-        """As plain data for JSON."""
-        return {
-            "lenient": _scores(self.lenient),
-            "strict": _scores(self.strict),
-            "calibration_error": to_json(self.calibration_error()),
-        }
+    def trust(self) -> dict[str, TrustReport]:
+        """Calibration, selective prediction and error detection, under ``entities``; empty without posts."""
+        return {"entities": trust_report(self._predictions.predictions())} if self._posts else {}
 
 
 def _scores(scores: SpanScores) -> dict[str, Any]:

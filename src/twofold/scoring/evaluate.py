@@ -1,153 +1,191 @@
-"""Evaluates an extractor on labelled posts: predicts each post, and scores what it has gold labels of."""
+"""Evaluates a model on labelled posts: predicts each post, and scores what it has gold labels of."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, get_args
+from pathlib import Path
+from typing import get_args
 
 from twofold.corpora.merge_posts import merge_posts_of_one_text
-from twofold.evaluation.trust_report import TrustReport, to_json
+from twofold.corpora.post_file import PostFile
+from twofold.corpora.post_stream import PostLike, parsed_posts
+from twofold.errors import DataError
+from twofold.evaluation.trust_report import TrustReport
+from twofold.pipeline.calibrate import predicted_fields
+from twofold.pipeline.extractor import Extractor, load
+from twofold.pipeline.inference_pipeline import InferencePipeline
+from twofold.pipeline.listener import Listener, SilentListener
 from twofold.posts import Extraction, PictureStatus, Post, Rejected
+from twofold.scoring.data_facts import data_facts
+from twofold.scoring.domain_shift import DomainShiftEvaluation, ShiftOptions
 from twofold.scoring.entity_scores import EntityScorer
-from twofold.scoring.listener import Listener, SilentListener
 from twofold.scoring.post_predictions import PostPredictions, predict_posts
 from twofold.scoring.relation_scores import RelationScorer
 from twofold.scoring.relation_trust import RelationTrustScorer
-
-if TYPE_CHECKING:
-    from twofold.pipeline import Extractor
+from twofold.scoring.report import EvaluationReport, evaluated_model
+from twofold.scoring.robustness import RobustnessOptions, evaluate_robustness
 
 _NAMED = 10
 """Unreadable pictures named to the listener; the rest are counted."""
 
 
-@dataclass
-class EvaluationResult:
-    """All scores on some posts.
-
-    Attributes:
-        entities: scores of entities, on posts with gold ones.
-        relations: scores of relations, on posts with gold ones.
-        relation_trust: trust reports of relations; None unless asked for.
-        trust: whether trust reports were asked for.
-        pictures: posts by what became of their picture.
-        posts: how many were predicted.
-        tokens: of those that the data give tokens of.
-        unlabelled: posts without labels of anything that the model finds, left out.
-        kept: the posts predicted, where they were to be kept.
-    """
-
-    entities: EntityScorer
-    relations: RelationScorer
-    relation_trust: RelationTrustScorer | None = None
-    trust: bool = False
-    pictures: Counter[str] = field(default_factory=Counter)
-    posts: int = 0
-    tokens: int = 0
-    unlabelled: int = 0
-    kept: list[Post] = field(default_factory=list)
-
-    @cached_property
-    def trust_reports(self) -> dict[str, TrustReport]:
-        """By what was predicted: entities, relations of gold pairs; made once, when all posts were added."""
-        reports = {}
-        if self.trust and self.entities.posts:
-            reports["entities"] = self.entities.trust()
-        if self.trust and self.relations.posts:
-            reports["relations"] = self.relations.trust()
-        return reports
-
-    def record(self) -> dict[str, Any]:
-        """Scores as plain data for JSON, trust reports aside."""
-        return {
-            "pictures": {status: self.pictures[status] for status in get_args(PictureStatus)},
-            **(self.entities.record() if self.entities.posts else {}),
-            **({"relations": self.relations.record()} if self.relations.posts else {}),
-        }
-
-    def trust_record(self) -> dict[str, Any]:
-        """Trust reports as plain data for JSON."""
-        related = self.relation_trust.record() if self.relation_trust is not None else {}
-        shown: dict[str, Any] = to_json(self.trust_reports)
-        return shown | related
-
-
-def evaluate_posts(
-    extractor: Extractor,
-    items: Iterable[Post | Rejected],
+def evaluate(
+    model: Extractor | Path | str | None,
+    posts: Iterable[PostLike | Rejected],
     *,
     batch_size: int = 32,
     trust: bool = False,
-    keep_posts: bool = False,
+    robustness: RobustnessOptions | None = None,
+    shifts: ShiftOptions | None = None,
     rejected: Callable[[Rejected], None] = lambda item: None,
     listener: Listener | None = None,
-) -> EvaluationResult:
-    """Predict posts and score the predictions.
+) -> EvaluationReport:
+    """Predict labelled posts and score the predictions.
 
-    The model gets text, picture and alt text only; gold labels stay on the post.
+    The model gets text, picture and alt text only; gold labels stay on the post. Posts of one text are one
+    post for a model that knows relations.
 
     Args:
-        extractor: the model.
-        items: posts, taken as they are needed; those without labels of what the model finds are counted only.
+        model: the model, its folder, or None for the model that ships with the package.
+        posts: labelled posts, such as `twofold.read_posts` gives; those without labels of what the model
+            predicts are only counted.
         batch_size: windows of text in a batch.
-        trust: whether to collect what trust reports need.
-        keep_posts: whether the result keeps the posts, for a second evaluation of them.
+        trust: whether to measure calibration, selective prediction and error detection, too.
+        robustness: to predict the posts with other pictures, too: how.
+        shifts: to compare the uncertainty on these posts with that on others, too: which.
         rejected: takes each record that could not become a post.
-        listener: receives progress and messages on unreadable pictures.
+        listener: receives progress and messages.
+
+    Raises:
+        DataError: no post is labelled; or what ``robustness`` and ``shifts`` need is missing.
+        ModelError: ``model`` is not a model folder.
     """
-    listener = listener or SilentListener()
-    knows_relations = bool(extractor.relations)
-    result = EvaluationResult(
-        EntityScorer(),
-        RelationScorer(bool(extractor.types), extractor.symmetric),
-        RelationTrustScorer(extractor, batch_size) if trust and knows_relations else None,
-        trust,
-    )
-    labelled = _labelled(items, extractor, result, rejected)
-    posts = merge_posts_of_one_text(labelled) if knows_relations else labelled
-    for item in predict_posts(extractor, posts, batch_size, uncalibrated=trust):
-        _count(item, extractor, result)
-        if keep_posts:
-            result.kept.append(item.post)
-        _report_picture(item.post, item.extraction, result, listener)
-        listener.step(item.post)
-    return result
+    pipeline = (model if isinstance(model, Extractor) else load(model)).pipeline
+    if shifts and not isinstance(posts, PostFile):
+        posts = list(posts)  # read twice
+    run = _Evaluation(pipeline, batch_size, trust, rejected, listener or SilentListener())
+    return run.report(posts, robustness, shifts or ShiftOptions())
 
 
-def _labelled(
-    items: Iterable[Post | Rejected],
-    extractor: Extractor,
-    result: EvaluationResult,
-    rejected: Callable[[Rejected], None],
-) -> Iterator[Post]:
-    """Posts with labels of what the model finds; the others are counted."""
-    for item in items:
-        if isinstance(item, Rejected):
-            rejected(item)
-        elif (extractor.types and item.entities is not None) or (
-            extractor.relations and item.relations is not None
-        ):
-            yield item
-        else:
-            result.unlabelled += 1
+class _Evaluation:
+    """One evaluation."""
 
+    def __init__(
+        self,
+        pipeline: InferencePipeline,
+        batch_size: int,
+        trust: bool,
+        rejected: Callable[[Rejected], None],
+        listener: Listener,
+    ) -> None:
+        self._pipeline, self._batch_size, self._trust = pipeline, batch_size, trust
+        self._take_rejected, self._listener = rejected, listener
+        self._entities = EntityScorer()
+        self._relations = RelationScorer(bool(pipeline.types), pipeline.symmetric)
+        self._relation_trust = RelationTrustScorer(pipeline, batch_size)
+        self._pictures: Counter[str] = Counter()
+        self._posts = self._tokens = self._unlabelled = self._rejected = 0
+        self._kept: list[Post] = []
 
-def _count(item: PostPredictions, extractor: Extractor, result: EvaluationResult) -> None:
-    post, extraction = item.post, item.extraction
-    result.posts += 1
-    result.tokens += len(post.tokens or ())
-    result.pictures[extraction.picture.status] += 1
-    if extractor.types and post.entities is not None:
-        result.entities.add(post, extraction, item.uncalibrated)
-    if extractor.relations and post.relations is not None:
-        result.relations.add(post, extraction, item.gold_pairs)
-        if result.relation_trust is not None:
-            result.relation_trust.add(post, extraction)
+    def report(
+        self,
+        source: Iterable[PostLike | Rejected],
+        robustness: RobustnessOptions | None,
+        shifts: ShiftOptions,
+    ) -> EvaluationReport:
+        """Predict, score, and what else is asked for."""
+        begin = time.monotonic()
+        self._predict(source, keep=robustness is not None)
+        self._check(source)
+        pipeline, listener = self._pipeline, self._listener
+        entities, relations = self._entities.scores(), self._relations.scores()
+        stability = None
+        if robustness is not None:
+            stability = evaluate_robustness(
+                pipeline, self._kept, robustness, batch_size=self._batch_size, listener=listener
+            )
+        comparison = DomainShiftEvaluation(
+            pipeline, batch_size=self._batch_size, rejected=self._take_rejected, listener=listener
+        )
+        found = tuple(comparison.run(source, shifts))
+        trust = self._trust_reports() if self._trust else {}
+        return EvaluationReport(
+            model=evaluated_model(pipeline.name, pipeline.folder.path),
+            data=data_facts(
+                source,
+                posts=self._posts,
+                rejected=self._rejected,
+                unlabelled=self._unlabelled,
+                tokens=self._tokens,
+                gold=entities.lenient.overall.gold if entities else 0,
+            ),
+            pictures={status: self._pictures[status] for status in get_args(PictureStatus)},
+            entities=entities,
+            relations=relations,
+            seconds=time.monotonic() - begin,
+            trust=trust,
+            not_annotated=self._relation_trust.not_annotated,
+            domain_shift=found,
+            robustness=stability,
+        )
 
+    def _predict(self, source: Iterable[PostLike | Rejected], keep: bool) -> None:
+        labelled = self._labelled(source)
+        posts = merge_posts_of_one_text(labelled) if self._pipeline.relations else labelled
+        for item in predict_posts(self._pipeline, posts, self._batch_size, uncalibrated=self._trust):
+            self._count(item)
+            if keep:
+                self._kept.append(item.post)
+            self._report_picture(item.post, item.extraction)
+            self._listener.step(item.post)
 
-def _report_picture(post: Post, extraction: Extraction, result: EvaluationResult, listener: Listener) -> None:
-    if extraction.picture.status == "unreadable" and result.pictures["unreadable"] <= _NAMED:
-        listener.log(f"{post.origin}: picture unreadable: {extraction.picture.reason}")
+    def _labelled(self, source: Iterable[PostLike | Rejected]) -> Iterator[Post]:
+        """Posts with labels of what the model predicts; the others are counted."""
+        fields = predicted_fields(self._pipeline)
+        for item in parsed_posts(source, self._pipeline.max_characters):
+            if isinstance(item, Rejected):
+                self._rejected += 1
+                self._take_rejected(item)
+            elif any(getattr(item, field) is not None for field in fields):
+                yield item
+            else:
+                self._unlabelled += 1
+
+    def _count(self, item: PostPredictions) -> None:
+        post, extraction = item.post, item.extraction
+        self._posts += 1
+        self._tokens += len(post.tokens or ())
+        self._pictures[extraction.picture.status] += 1
+        if self._pipeline.types and post.entities is not None:
+            self._entities.add(post, extraction, item.uncalibrated)
+        if self._pipeline.relations and post.relations is not None:
+            self._relations.add(post, extraction, item.gold_pairs)
+            if self._trust:
+                self._relation_trust.add(post, extraction)
+
+    def _report_picture(self, post: Post, extraction: Extraction) -> None:
+        if extraction.picture.status == "unreadable" and self._pictures["unreadable"] <= _NAMED:
+            self._listener.log(f"{post.origin}: picture unreadable: {extraction.picture.reason}")
+
+    def _check(self, source: object) -> None:
+        """Complain where there was nothing to score; say which types the model cannot know."""
+        if not self._posts:
+            raise DataError(
+                "no labelled post",
+                where=str(source.path) if isinstance(source, PostFile) else "",
+                expected=f"posts with gold {' or '.join(predicted_fields(self._pipeline))}",
+                do="see `twofold data check`",
+            )
+        if self._unlabelled:
+            self._listener.log(f"{self._unlabelled:,} posts carry no labels and were not counted")
+        entities, types = self._entities.scores(), self._pipeline.types
+        unknown = [name for name in entities.lenient.types if name not in types] if entities else []
+        if unknown:
+            self._listener.log(
+                f"the model does not know the types {', '.join(unknown)}; their entities count as missed"
+            )
+
+    def _trust_reports(self) -> dict[str, TrustReport]:
+        return self._entities.trust() | self._relations.trust() | self._relation_trust.reports()

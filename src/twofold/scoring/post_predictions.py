@@ -10,7 +10,7 @@ from twofold.calibration.uncalibrated import uncalibrated_confidences
 from twofold.posts import Extraction, Post, Relation
 
 if TYPE_CHECKING:
-    from twofold.pipeline import Extractor
+    from twofold.pipeline.inference_pipeline import InferencePipeline
 
 _GROUP = 256  # posts that are predicted before the next ones are taken
 
@@ -32,25 +32,25 @@ class PostPredictions(NamedTuple):
 
 
 def predict_posts(
-    extractor: Extractor, posts: Iterable[Post], batch_size: int, uncalibrated: bool
+    pipeline: InferencePipeline, posts: Iterable[Post], batch_size: int, uncalibrated: bool
 ) -> Iterator[PostPredictions]:
     """Predict for one post after the other.
 
     Args:
-        extractor: the model.
+        pipeline: the model.
         posts: taken as they are needed.
         batch_size: windows of text in a batch.
         uncalibrated: whether to give confidences before calibration, too.
     """
     stream = iter(posts)
     while group := list(islice(stream, _GROUP)):
-        traced = list(extractor.extract_with_encodings(group, batch_size=batch_size))
+        traced = list(pipeline.extract_with_encodings(group, batch_size=batch_size))
         found = [extraction for extraction, _ in traced]
         raw: list[list[float]] = [[] for _ in group]
-        if uncalibrated and extractor.types:
+        if uncalibrated and pipeline.types:
             encoded = [item for _, item in traced if item is not None]
-            raw = uncalibrated_confidences(extractor.decoder, encoded, [item.entities for item in found])
+            raw = uncalibrated_confidences(pipeline.decoder, encoded, [item.entities for item in found])
         pairs: Iterable[tuple[Relation, ...]] = [() for _ in group]
-        if extractor.relations:
-            pairs = (row.relations for row in extractor.classify_gold_pairs(group, batch_size=batch_size))
+        if pipeline.relations:
+            pairs = (row.relations for row in pipeline.classify_gold_pairs(group, batch_size=batch_size))
         yield from (PostPredictions(*row) for row in zip(group, found, raw, pairs, strict=True))

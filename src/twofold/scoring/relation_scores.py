@@ -6,74 +6,42 @@ end: the model has the bare post, and whole triples count; symmetric relations c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from twofold.evaluation.calibration_error import calibration_error
 from twofold.evaluation.collector import PredictionCollector
 from twofold.evaluation.relations import RelationCounter, RelationScores
+from twofold.evaluation.spans import SpanScore
 from twofold.evaluation.triples import TripleCounter, TripleScores, entity_span, to_triple
 from twofold.evaluation.trust_report import TrustReport, trust_report
 from twofold.posts import Extraction, Post, Relation
 from twofold.scoring.score_record import score_record
 
 
-class RelationScorer:
-    """Counts relations post by post.
-
-    Args:
-        end_to_end: whether the model finds entities too, so that triples are its own.
-        symmetric: relations that hold in both directions.
+@dataclass(frozen=True, slots=True)
+class RelationEvaluation:
+    """Scores of relations.
 
     Attributes:
-        posts: how many were added.
+        posts: posts with gold relations.
+        gold_pairs: scores of the relations of gold pairs.
+        end_to_end: scores of whole triples; None for a model that predicts no entities.
+        both_arguments_found: gold triples both of whose arguments were predicted as entities.
+        calibration_error: expected calibration error on gold pairs, in [0, 1]; None where no relation was
+            predicted.
     """
 
-    def __init__(self, end_to_end: bool, symmetric: Collection[str] = ()) -> None:
-        self.posts = 0
-        self._pairs = RelationCounter()
-        self._triples = TripleCounter(symmetric) if end_to_end else None
-        self._predictions = PredictionCollector()
+    posts: int
+    gold_pairs: RelationScores
+    end_to_end: TripleScores | None
+    both_arguments_found: int
+    calibration_error: float | None
 
-    def add(self, post: Post, extraction: Extraction, gold_pairs: Sequence[Relation]) -> None:
-        """Count one post with gold relations.
-
-        Args:
-            post: with its gold relations.
-            extraction: what was predicted for the bare post.
-            gold_pairs: predicted relation of each gold pair, in the order of the gold.
-        """
-        self.posts += 1
-        gold = post.relations or ()
-        for wanted, predicted in zip(gold, gold_pairs, strict=True):
-            self._pairs.add(wanted.type, predicted.type)
-        self._predictions.add_pairs(gold_pairs, gold)
-        if self._triples is not None:
-            entities = [entity_span(entity) for entity in extraction.entities]
-            self._triples.add(map(to_triple, gold), map(to_triple, extraction.relations), entities)
-
-    @property
-    def gold_pairs(self) -> RelationScores:
-        """Scores of the gold pairs."""
-        return self._pairs.scores()
-
-    @property
-    def end_to_end(self) -> TripleScores | None:
-        """Scores of whole triples; None for a model that finds no entities."""
-        return self._triples.scores() if self._triples is not None else None
-
-    @property
-    def both_arguments_found(self) -> int:
-        """Gold triples both of whose arguments were found as entities."""
-        return self._triples.both_arguments_found if self._triples is not None else 0
-
-    def trust(self) -> TrustReport:
-        """Of the relations predicted for gold pairs, head and tail as the gold has them."""
-        return trust_report(self._predictions.predictions())
-
-    def record(self) -> dict[str, Any]:
-        """As plain data for JSON; precision, recall and F1 in [0, 1]."""
-        scores, error = self.gold_pairs, self.calibration_error()
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON; precision, recall and F1 in [0, 1]."""
+        scores, error = self.gold_pairs, self.calibration_error
         pairs = {
             "overall": score_record(scores.overall),
             "relations": {name: score_record(score) for name, score in scores.relations.items()},
@@ -88,7 +56,56 @@ class RelationScorer:
             record["end_to_end"]["gold_with_both_arguments_found"] = self.both_arguments_found
         return record
 
-    def calibration_error(self) -> float | None:
-        """Expected calibration error on gold pairs, in [0, 1]; None where no relation was predicted."""
+    def rows(self) -> Iterator[tuple[str, str, SpanScore]]:
+        """Matching rule, relation ("all" for all together) and score."""
+        yield "gold pairs", "all", self.gold_pairs.overall
+        yield from (("gold pairs", name, score) for name, score in self.gold_pairs.relations.items())
+        if self.end_to_end is not None:
+            ways = self.end_to_end._asdict().items()
+            yield from ((f"end to end, {way}", "all", score) for way, score in ways)
+
+
+class RelationScorer:
+    """Counts relations post by post.
+
+    Args:
+        end_to_end: whether the model finds entities too, so that triples are its own.
+        symmetric: relations that hold in both directions.
+    """
+
+    def __init__(self, end_to_end: bool, symmetric: Collection[str] = ()) -> None:
+        self._posts = 0
+        self._pairs = RelationCounter()
+        self._triples = TripleCounter(symmetric) if end_to_end else None
+        self._predictions = PredictionCollector()
+
+    def add(self, post: Post, extraction: Extraction, gold_pairs: Sequence[Relation]) -> None:
+        """Count one post with gold relations.
+
+        Args:
+            post: with its gold relations.
+            extraction: what was predicted for the bare post.
+            gold_pairs: predicted relation of each gold pair, in the order of the gold.
+        """
+        self._posts += 1
+        gold = post.relations or ()
+        for wanted, predicted in zip(gold, gold_pairs, strict=True):
+            self._pairs.add(wanted.type, predicted.type)
+        self._predictions.add_pairs(gold_pairs, gold)
+        if self._triples is not None:
+            entities = [entity_span(entity) for entity in extraction.entities]
+            self._triples.add(map(to_triple, gold), map(to_triple, extraction.relations), entities)
+
+    def scores(self) -> RelationEvaluation | None:
+        """Of the posts added; None where there were none."""
+        if not self._posts:
+            return None
         found = self._predictions.predictions()
-        return calibration_error(found.confidence, found.right) if len(found.right) else None
+        error = calibration_error(found.confidence, found.right) if len(found.right) else None
+        triples = self._triples.scores() if self._triples is not None else None
+        reached = self._triples.both_arguments_found if self._triples is not None else 0
+        return RelationEvaluation(self._posts, self._pairs.scores(), triples, reached, error)
+
+    def trust(self) -> dict[str, TrustReport]:
+        """Of the relations predicted for gold pairs, under ``relations``; empty without posts."""
+        return {"relations": trust_report(self._predictions.predictions())} if self._posts else {}

@@ -8,87 +8,62 @@ taken to be in no relation.
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from twofold.evaluation.collector import PredictionCollector
-from twofold.evaluation.trust_report import TrustReport, to_json, trust_report
+from twofold.evaluation.trust_report import TrustReport, trust_report
 from twofold.posts import Extraction, Post
 
 if TYPE_CHECKING:
-    from twofold.pipeline import Extractor
+    from twofold.pipeline.inference_pipeline import InferencePipeline
 
 _GROUP = 256  # posts that wait to be predicted together
-
-
-class RelationTrustReport(NamedTuple):
-    """One report.
-
-    Attributes:
-        key: in JSON.
-        title: what it is of, in words.
-        report: the metrics.
-        not_annotated: predictions left out, since nothing was annotated of their pair.
-    """
-
-    key: str
-    title: str
-    report: TrustReport
-    not_annotated: int = 0
 
 
 class RelationTrustScorer:
     """Collects predictions on posts with gold relations.
 
     Args:
-        extractor: the model, one that knows relations.
+        pipeline: the model, one that knows relations.
         batch_size: windows of text in a batch.
+
+    Attributes:
+        not_annotated: relations end to end that are left out, since nothing was annotated of their pair.
     """
 
-    def __init__(self, extractor: Extractor, batch_size: int) -> None:
-        self._extractor, self._batch_size = extractor, batch_size
+    def __init__(self, pipeline: InferencePipeline, batch_size: int) -> None:
+        self._pipeline, self._batch_size = pipeline, batch_size
         self._waiting: list[Post] = []
         self._between_gold = PredictionCollector()
-        self._end_to_end = PredictionCollector() if extractor.types else None
-        self._posts = self._not_annotated = 0
+        self._end_to_end = PredictionCollector() if pipeline.types else None
+        self._posts = self.not_annotated = 0
 
     def add(self, post: Post, extraction: Extraction) -> None:
         """Take in one post with gold relations, and what was predicted for it."""
         self._posts += 1
         if self._end_to_end is not None:
             gold, complete = post.relations or (), post.entities is not None
-            self._not_annotated += self._end_to_end.add_triples(
-                extraction.relations, gold, complete=complete, symmetric=self._extractor.symmetric
+            self.not_annotated += self._end_to_end.add_triples(
+                extraction.relations, gold, complete=complete, symmetric=self._pipeline.symmetric
             )
         self._waiting.append(post)
         if len(self._waiting) == _GROUP:
             self._predict()
 
-    def record(self) -> dict[str, Any]:
-        """As plain data for JSON."""
-        shown = {item.key: to_json(item.report) for item in self.reports}
-        for item in self.reports:
-            if item.key == "relations_end_to_end":
-                shown[item.key]["not_annotated"] = item.not_annotated
-        return shown
-
-    @cached_property
-    def reports(self) -> list[RelationTrustReport]:
-        """Made once, when every post was added; empty where none was."""
+    def reports(self) -> dict[str, TrustReport]:
+        """When every post was added: ``relations_gold_arguments`` and ``relations_end_to_end``; empty without
+        posts."""
         if not self._posts:
-            return []
+            return {}
         self._predict()
-        between = trust_report(self._between_gold.predictions())
-        made = [RelationTrustReport("relations_gold_arguments", "relations between gold arguments", between)]
+        made = {"relations_gold_arguments": trust_report(self._between_gold.predictions())}
         if self._end_to_end is not None:
-            whole = trust_report(self._end_to_end.predictions())
-            title = "relations end to end"
-            made.append(RelationTrustReport("relations_end_to_end", title, whole, self._not_annotated))
+            made["relations_end_to_end"] = trust_report(self._end_to_end.predictions())
         return made
 
     def _predict(self) -> None:
         posts, self._waiting = self._waiting, []
-        found = self._extractor.extract_gold_pairs(posts, batch_size=self._batch_size)
+        found = self._pipeline.extract_gold_pairs(posts, batch_size=self._batch_size)
         for post, related in zip(posts, found, strict=True):
             before = [
                 item.prediction.probability for item in related.predictions if item.prediction is not None
@@ -97,6 +72,6 @@ class RelationTrustScorer:
                 related.relations,
                 post.relations or (),
                 complete=True,
-                symmetric=self._extractor.symmetric,
+                symmetric=self._pipeline.symmetric,
                 uncalibrated=before,
             )

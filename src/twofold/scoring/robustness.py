@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from twofold.errors import ConfigError
 from twofold.evaluation.trust_report import to_json
+from twofold.pipeline.listener import Listener
 from twofold.posts import Post
 from twofold.robustness.conditions import Sample, conditions, sample_posts
 from twofold.robustness.evaluation import evaluate_conditions
 from twofold.robustness.report import RobustnessReport, robustness_report
-from twofold.scoring.listener import Listener
 
 if TYPE_CHECKING:
-    from twofold.pipeline import Extractor
+    from twofold.pipeline.inference_pipeline import InferencePipeline
 
 _EVERY_S = 15.0
 
@@ -57,8 +57,8 @@ class RobustnessResult:
     options: RobustnessOptions
     reports: dict[str, RobustnessReport]
 
-    def record(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
         posts = {
             "evaluated": len(self.sample.posts),
             "without_picture": self.sample.without_picture,
@@ -70,7 +70,7 @@ class RobustnessResult:
 
 
 def evaluate_robustness(
-    extractor: Extractor,
+    pipeline: InferencePipeline,
     posts: Sequence[Post],
     options: RobustnessOptions,
     *,
@@ -80,7 +80,7 @@ def evaluate_robustness(
     """Predict posts under every condition of their pictures, and compare.
 
     Args:
-        extractor: the model.
+        pipeline: the model.
         posts: with gold labels.
         options: which of them, and how.
         batch_size: posts whose conditions are predicted together.
@@ -95,7 +95,7 @@ def evaluate_robustness(
     names = conditions([item.post for item in sample.posts])
     count = len(sample.posts)
     listener.log(f"robustness: {count:,} posts, each under {len(names)} conditions: {', '.join(names)}")
-    found = evaluate_conditions(extractor, sample.posts, batch_size, _Steps(count, listener))
+    found = evaluate_conditions(pipeline, sample.posts, batch_size, _Steps(count, listener))
     reports = {
         name: robustness_report(item.conditions, item.same_as_missing, seed=options.seed)
         for name, item in found.items()

@@ -20,7 +20,7 @@ from twofold.evaluation.spans import LenientAndStrictCounter, SpanScores
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
 from twofold.inference.encode import EncodedPost
-from twofold.pipeline import Extractor
+from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.posts import Post
 from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training.dev_scores import Score, span_f1
@@ -90,11 +90,11 @@ class EntityTask:
 
     def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Metrics:
         """See `Task`."""
-        extractor = Extractor(open_uncalibrated(folder))
-        encoded = {name: list(extractor.encode(posts)) for name, posts in dev.items()}
-        fitted = _fitted(extractor, encoded)
+        pipeline = InferencePipeline(open_uncalibrated(folder))
+        encoded = {name: list(pipeline.encode(posts)) for name, posts in dev.items()}
+        fitted = _fitted(pipeline, encoded)
         write_calibration(folder, fitted)
-        scores = {name: score_posts(extractor, group) for name, group in encoded.items()}
+        scores = {name: score_posts(pipeline, group) for name, group in encoded.items()}
         return {"dev": scores, **card_record(fitted)}
 
     def headlines(self, dev: Metrics) -> Iterator[str]:
@@ -103,34 +103,34 @@ class EntityTask:
             yield f"dev {name}: lenient F1 {score['lenient']['all']['f1']:.2f}"
 
 
-def _fitted(extractor: Extractor, encoded: Mapping[str, Sequence[EncodedPost]]) -> CalibrationFit:
+def _fitted(pipeline: InferencePipeline, encoded: Mapping[str, Sequence[EncodedPost]]) -> CalibrationFit:
     """Full calibration; or a temperature only, where dev is too small to be split."""
     try:
-        return fit_entities(extractor.tagger, encoded)
+        return fit_entities(pipeline.tagger, encoded)
     except DataError as error:
         every = [post for group in encoded.values() for post in group]
-        return temperature_only(_fit(extractor, every), encoded, error.what)
+        return temperature_only(_fit(pipeline, every), encoded, error.what)
 
 
-def _fit(extractor: Extractor, encoded: Sequence[EncodedPost]) -> TemperatureFit | None:
+def _fit(pipeline: InferencePipeline, encoded: Sequence[EncodedPost]) -> TemperatureFit | None:
     emissions = [post.emissions for post in encoded]
-    if not any(extractor.decoder.decode(emissions)):
+    if not any(pipeline.decoder.decode(emissions)):
         return None
-    return fit_on_spans(extractor.decoder, emissions, [_gold(extractor, post) for post in encoded])
+    return fit_on_spans(pipeline.decoder, emissions, [_gold(pipeline, post) for post in encoded])
 
 
-def _gold(extractor: Extractor, post: EncodedPost) -> list[TagSpan]:
-    labels = extractor.folder.config.labels
+def _gold(pipeline: InferencePipeline, post: EncodedPost) -> list[TagSpan]:
+    labels = pipeline.folder.config.labels
     tags = tag_words(post.words, post.post.entities or (), labels)
-    return extractor.decoder.spans_of(np.array(tags))
+    return pipeline.decoder.spans_of(np.array(tags))
 
 
-def score_posts(extractor: Extractor, encoded: Sequence[EncodedPost]) -> Metrics:
+def score_posts(pipeline: InferencePipeline, encoded: Sequence[EncodedPost]) -> Metrics:
     """Lenient and strict scores, in per cent, overall (``all``) and by type."""
     counts = LenientAndStrictCounter()
     for begin in range(0, len(encoded), 256):
         group = encoded[begin : begin + 256]
-        for post, extraction in zip(group, extractor.decode(group), strict=True):
+        for post, extraction in zip(group, pipeline.decode(group), strict=True):
             found = [(e.start, e.end, e.type) for e in extraction.entities]
             counts.add(_gold_spans(post.post), found)
     return {"lenient": _by_type(counts.lenient.scores()), "strict": _by_type(counts.strict.scores())}

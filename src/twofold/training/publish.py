@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import twofold
 from twofold.calibration.write import write_json
 from twofold.config import Config, to_toml
 from twofold.encoders.image import ImageEncoder
@@ -29,6 +28,7 @@ from twofold.training.learning_curve import Row
 from twofold.training.loop import Log
 from twofold.training.quantise import quantise_graph
 from twofold.training.task import Metrics, Task
+from twofold.version import __version__
 
 GRAPHS = ("text.onnx", "picture.onnx", "fusion.onnx")
 
@@ -132,7 +132,7 @@ def _folder_config(model: MultimodalModel, image: ImageEncoder | None, config: C
         picture |= {"regions": image.regions, "hidden_size": image.width, "max_crops": config.model.max_crops}
     return {
         "format": FORMAT,
-        "twofold_version": twofold.__version__,
+        "twofold_version": __version__,
         "name": config.model.name,
         "task": config.model.task,
         "labels": list(model.head.labels),
@@ -193,7 +193,7 @@ def _card(record: TrainingRecord, measured: Metrics, full_precision: Metrics) ->
 
     return {
         "name": record.config.model.name,
-        "twofold": twofold.__version__,
+        "twofold": __version__,
         "task": record.config.model.task,
         "fusion": record.config.model.fusion,
         "weights": record.config.model.weights,

@@ -30,7 +30,7 @@ from twofold.inference.tagger import Tagger
 from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import open_folder
 from twofold.models.build import choose
-from twofold.pipeline import default_folder
+from twofold.pipeline.extractor import default_folder
 from twofold.posts import Post, Relation
 from twofold.preprocessing.entity_markers import (
     Markers,

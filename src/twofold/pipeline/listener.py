@@ -1,4 +1,4 @@
-"""Receives progress and messages of an evaluation."""
+"""Receives progress and messages of an evaluation or a calibration."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The Python interface: load a model, extract from posts.
-
-    extractor = twofold.load()
-    for extraction in extractor.extract([{"id": 1, "text": "Sunset in Paris", "image": "p.jpg"}]):
-        ...
+"""One model, or a tagger and a relation model, from posts to extractions: the one inference path.
 
 Posts are processed in groups of bounded size; results come in the order of the posts. It does not know files
 of posts, nor training.
@@ -13,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Literal, overload
 
 from twofold.calibration.review_policy import entity_decider, following_relation_decider, relation_decider
 from twofold.calibration.risk_control import RiskControl
-from twofold.corpora.post_stream import PostLike, grouped, with_rejected
+from twofold.corpora.post_stream import PostLike, grouped
 from twofold.crf import ChainDecoder
-from twofold.deprecation import renamed_arguments
-from twofold.errors import ConfigError, ModelError
+from twofold.errors import ModelError
 from twofold.inference.encode import EncodedPost
 from twofold.inference.entities import (
     EntityBatch,
@@ -33,113 +27,29 @@ from twofold.inference.modality_states import ModalityStates
 from twofold.inference.relation_classifier import RelationClassifier
 from twofold.inference.relation_extractor import PostRelations, RelationExtractor
 from twofold.inference.tagger import Tagger
-from twofold.model_folder.combine import combine as combine_folders
 from twofold.model_folder.config import NO_RELATION
-from twofold.model_folder.folder import ModelFolder, open_folder
-from twofold.posts import MAX_CHARACTERS, Entity, Extraction, PictureReport, Post, Rejected
+from twofold.model_folder.folder import ModelFolder
+from twofold.posts import MAX_CHARACTERS, Entity, Extraction, PictureReport, Post
 from twofold.preprocessing.feature_cache import FeatureCache
 
 
-def default_folder() -> Path:
-    """The folder of the model that ships with the package."""
-    return Path(__file__).parent / "models_data" / "default"
-
-
-@renamed_arguments(relations="relation_model", sets="coverage")
-def load(
-    folder: Path | str | None = None,
-    *,
-    relation_model: Path | str | Literal[False] | None = None,
-    threads: int | None = None,
-    cache: Path | str | None = None,
-    max_error: float | None = None,
-    max_relation_error: float | None = None,
-    coverage: float | None = None,
-    max_characters: int | None = MAX_CHARACTERS,
-) -> Extractor:
-    """Load a model.
-
-    Args:
-        folder: a model folder; None for the model that ships with the package. A relation model alone
-            predicts no entities: it extracts relations between the entities that posts provide.
-        relation_model: folder of a relation model to use with it; None for the one that the folder may
-            hold, False to extract no relations.
-        threads: threads one graph may use; None for as many as there are cores.
-        cache: folder that keeps features of pictures between runs; None for no cache.
-        max_error: highest error rate among the entities kept, and among the relations kept, as far as the
-            model's calibration can guarantee it; the others are marked for review. None to mark none.
-            Where it cannot be guaranteed for relations, all of them are marked.
-        max_relation_error: highest error rate among the relations kept, where it is not ``max_error``.
-        coverage: rate at which the set of types given with each entity and relation (its ``candidates``)
-            shall cover the true one; None for no sets.
-        max_characters: longest post, in characters of text, alternative text and labels of regions; a longer
-            one is an error, or is rejected (memory grows with the longest post). None for no limit.
-
-    Raises:
-        ModelError: a folder is missing, incomplete, from a newer or older version, was altered, is for
-            another task, or is not calibrated for what is asked.
-        ConfigError: threads or max_characters is not a number above 0, or the error rate cannot be
-            guaranteed.
-    """
-    if threads is not None and threads < 1:
-        raise ConfigError(f"threads is {threads}", expected="a number above 0")
-    if max_characters is not None and max_characters < 1:
-        raise ConfigError(f"max_characters is {max_characters}", expected="a number above 0")
-    if folder is None and not default_folder().is_dir():
-        raise ModelError(
-            "this installation of Twofold has no default model",
-            where=str(default_folder()),
-            do="install the released package, or give a model folder (`twofold train` writes one)",
-        )
-    model = open_folder(Path(folder) if folder is not None else default_folder())
-    relation_folder = model.relations if relation_model is None else None
-    if relation_model:
-        relation_folder = open_folder(Path(relation_model))
-    return Extractor(
-        model,
-        relation_folder,
-        threads=threads,
-        cache=Path(cache) if cache is not None else None,
-        max_error=max_error,
-        max_relation_error=max_relation_error,
-        coverage=coverage,
-        max_characters=max_characters,
-    )
-
-
-@renamed_arguments(relations="relation_model")
-def combine(tagger: Path | str | None, relation_model: Path | str, out: Path | str) -> ModelFolder:
-    """Combine a tagger and a relation model in one folder, which `load` then loads as one model.
-
-    Args:
-        tagger: folder of a tagger; None for the model that ships with the package.
-        relation_model: folder of a relation model.
-        out: the folder to write.
-
-    Raises:
-        ModelError: a folder is not what it should be, or ``out`` holds something else than a model.
-    """
-    tagger_folder = Path(tagger) if tagger is not None else default_folder()
-    return combine_folders(tagger_folder, Path(relation_model), Path(out))
-
-
-class Extractor:
-    """A loaded model.
+class InferencePipeline:
+    """A loaded model with all that evaluation, calibration and training need of it.
 
     Args:
         folder: a checked model folder.
         relation_folder: a checked folder of a relation model; None to extract no relations.
         threads: threads one graph may use; None for as many as there are cores.
         cache: folder that keeps features of pictures between runs; None for no cache.
-        max_error: as of `load`, and so are the others.
+        max_error: see `twofold.load`, and so for the others.
 
     Attributes:
         folder: the model folder.
+        max_characters: longest post that it takes; None for no limit.
         entity_risk: the control of the entities' error rate; None where no ``max_error`` was given.
         relation_risk: the same of relations.
     """
 
-    @renamed_arguments(relations="relation_folder", sets="coverage")
     def __init__(
         self,
         folder: ModelFolder,
@@ -153,7 +63,7 @@ class Extractor:
         max_characters: int | None = MAX_CHARACTERS,
     ) -> None:
         self.folder = folder
-        self._max_characters = max_characters
+        self.max_characters = max_characters
         self.entity_risk: RiskControl | None = None
         self.relation_risk: RiskControl | None = None
         self._tagger: Tagger | None = None
@@ -224,53 +134,19 @@ class Extractor:
         """The tagger's CRF; a relation model alone has none (ModelError)."""
         return self.tagger.decoder
 
-    @overload
-    def extract(
-        self, posts: Iterable[PostLike], *, batch_size: int = 32, on_error: Literal["raise"] = "raise"
-    ) -> Iterator[Extraction]: ...
+    def extract(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Extraction]:
+        """Entities and relations of posts; see `Extractor.extract`."""
+        return chain.from_iterable(self.extract_group(x, batch_size) for x in self._groups(posts, batch_size))
 
-    @overload
-    def extract(
-        self, posts: Iterable[PostLike | Rejected], *, batch_size: int = 32, on_error: Literal["reject"]
-    ) -> Iterator[Extraction | Rejected]: ...
-
-    def extract(
-        self,
-        posts: Iterable[PostLike] | Iterable[PostLike | Rejected],
-        *,
-        batch_size: int = 32,
-        on_error: Literal["raise", "reject"] = "raise",
-    ) -> Iterator[Extraction] | Iterator[Extraction | Rejected]:
-        """Extract entities and relations from posts, one extraction for each post, in order.
-
-        Memory does not grow with the number of posts. Where a picture cannot be read, the extraction says
-        so and uses the text alone.
-
-        Args:
-            posts: any iterable, consumed lazily.
-            batch_size: windows of text in a batch.
-            on_error: what to do with an item that is not a post: "raise" an InputError, or "reject" it, which
-                yields a `Rejected` with the reason in its place and goes on. With "reject", items that a
-                reader rejected are passed on, too.
-
-        Raises:
-            InputError: ``posts`` is a single post, or (while iterating) an item is not a post.
-            ConfigError: batch_size is not a number above 0, or on_error is neither of the two.
-        """
-        if on_error == "reject":
-            return with_rejected(
-                posts, batch_size, lambda group: self._extractions(group, batch_size), self._max_characters
-            )
-        if on_error != "raise":
-            raise ConfigError(f"on_error is {on_error!r}", expected='"raise" or "reject"')
-        groups = grouped(posts, batch_size, self._max_characters)  # type: ignore[arg-type]
-        return chain.from_iterable(self._extractions(group, batch_size) for group in groups)
+    def extract_group(self, posts: Sequence[Post], batch_size: int) -> list[Extraction]:
+        """Extractions of some posts that are held in memory together, in order."""
+        return [extraction for extraction, _ in self._extract(posts, batch_size)]
 
     def extract_with_encodings(
         self, posts: Iterable[PostLike], *, batch_size: int = 32
     ) -> Iterator[tuple[Extraction, EncodedPost | None]]:
         """As `extract`, with the tagger's encoding of each post; None for a relation model alone."""
-        groups = grouped(posts, batch_size, self._max_characters)
+        groups = self._groups(posts, batch_size)
         return chain.from_iterable(self._extract(group, batch_size) for group in groups)
 
     def extract_relations(
@@ -283,7 +159,7 @@ class Extractor:
         Raises:
             ModelError: the model has no relation model.
         """
-        extractor, groups = self._relation_extractor(), grouped(posts, batch_size, self._max_characters)
+        extractor, groups = self._relation_extractor(), self._groups(posts, batch_size)
 
         def extract(group: Sequence[Post]) -> list[PostRelations]:
             batch = self._entities.entities(group, batch_size)
@@ -299,7 +175,7 @@ class Extractor:
         As `extract_relations`, with these arguments as the entities and no other pairs. The gold direction is
         not used: as in extraction both directions are classified. Pairs predicted as "None" are left out.
         """
-        extractor, groups = self._relation_extractor(), grouped(posts, batch_size, self._max_characters)
+        extractor, groups = self._relation_extractor(), self._groups(posts, batch_size)
 
         def extract(group: Sequence[Post]) -> list[PostRelations]:
             batch, pairs = self._entities.gold_pairs(group, batch_size)
@@ -319,7 +195,7 @@ class Extractor:
         Returns:
             For each post a relation for each of its gold relations, in their order.
         """
-        extractor, groups = self._relation_extractor(), grouped(posts, batch_size, self._max_characters)
+        extractor, groups = self._relation_extractor(), self._groups(posts, batch_size)
         constrained = not self._entities.types_are_predicted
 
         def classify(group: Sequence[Post]) -> list[PostRelations]:
@@ -335,9 +211,7 @@ class Extractor:
         Arguments and errors as of `extract`.
         """
         encode = self.tagger.encoder.encode
-        return chain.from_iterable(
-            encode(group, batch_size) for group in grouped(posts, batch_size, self._max_characters)
-        )
+        return chain.from_iterable(encode(group, batch_size) for group in self._groups(posts, batch_size))
 
     def decode(self, encoded_posts: Sequence[EncodedPost]) -> list[Extraction]:
         """Extractions from encoded posts, in order, without relations."""
@@ -357,9 +231,6 @@ class Extractor:
             entities: of each post, such as those predicted for the same post with another picture.
         """
         return self.tagger.score_entities(encoded_posts, entities)
-
-    def _extractions(self, posts: Sequence[Post], batch_size: int) -> list[Extraction]:
-        return [extraction for extraction, _ in self._extract(posts, batch_size)]
 
     def _extract(
         self, posts: Sequence[Post], batch_size: int
@@ -382,6 +253,9 @@ class Extractor:
         ]
         encoded_posts: Sequence[EncodedPost | None] = batch.encoded_posts or [None] * len(posts)
         return list(zip(extractions, encoded_posts, strict=True))
+
+    def _groups(self, posts: Iterable[PostLike], batch_size: int) -> Iterator[list[Post]]:
+        return grouped(posts, batch_size, self.max_characters)
 
     def _reusable(self, batch: EntityBatch) -> ModalityStates | None:
         """States of the tagger's modalities that the relation model would encode in the same way."""

@@ -1,0 +1,82 @@
+"""A data file as an iterable of posts that can be read again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from twofold.corpora import open_corpus
+from twofold.corpora.releases import release_of
+from twofold.posts import MAX_CHARACTERS, Post, Rejected
+
+
+@dataclass(frozen=True)
+class PostFile:
+    """Posts and rejected records of a data file, in its order; `read_posts` makes one.
+
+    Attributes:
+        path: the data file.
+        images: folder of the pictures; None for that of the file.
+        alt_text: table of alternative texts.
+        types: new names for entity types of CoNLL columns.
+        allow_outside: whether pictures may lie outside their folder.
+        max_characters: longest post; a longer one is rejected. None for no limit.
+    """
+
+    path: Path
+    images: Path | None = None
+    alt_text: Path | None = None
+    types: Mapping[str, str] | None = None
+    allow_outside: bool = False
+    max_characters: int | None = MAX_CHARACTERS
+
+    def __iter__(self) -> Iterator[Post | Rejected]:
+        """Read the file from its beginning."""
+        return open_corpus(
+            self.path,
+            images=self.images,
+            alt_text=self.alt_text,
+            types=self.types,
+            allow_outside=self.allow_outside,
+            max_characters=self.max_characters,
+        )
+
+    @property
+    def title(self) -> str:
+        """Name of the published release, or of the file."""
+        release = release_of(self.path)
+        return f"{release.title} {release.split}" if release else self.path.name
+
+
+def read_posts(
+    path: Path | str,
+    *,
+    images: Path | str | None = None,
+    alt_text: Path | str | None = None,
+    types: Mapping[str, str] | None = None,
+    allow_outside: bool = False,
+    max_characters: int | None = MAX_CHARACTERS,
+) -> PostFile:
+    """Read a data file of any format that Twofold knows, recognised by its content.
+
+    Args:
+        path: JSON Lines, IMGID blocks, CoNLL columns or MNRE lines.
+        images: folder of the pictures; None for that of the file.
+        alt_text: table of alternative texts: columns image and caption, separated by tabs.
+        types: new names for entity types of CoNLL columns. WNUT-17's own files are mapped to PER, LOC, ORG
+            and MISC without asking; ``{}`` keeps their six types.
+        allow_outside: whether pictures may lie outside ``images``; only for data that you trust.
+        max_characters: longest post; a longer one is rejected. None for no limit.
+
+    Returns:
+        Posts and rejected records, read as they are asked for, anew by each iteration. `Extractor.extract`
+        takes them with ``on_error="reject"``.
+
+    Raises:
+        DataError: file, folder or table is missing or not what it should be.
+    """
+    folder, table = (Path(x) if x is not None else None for x in (images, alt_text))
+    file = PostFile(Path(path), folder, table, types, allow_outside, max_characters)
+    iter(file)  # complains now of what cannot be opened; reads no post
+    return file

@@ -1,0 +1,204 @@
+"""Calibrates a model on labelled posts and writes the calibrated copy.
+
+Entities are calibrated on posts with gold entities, relations on posts with gold relations, as far as the
+model predicts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twofold.calibration.conformal import SCORES
+from twofold.calibration.decision_rule import DECODERS
+from twofold.calibration.fit import CalibrationFit, fit_entities, fit_relations
+from twofold.calibration.methods import METHODS
+from twofold.calibration.relations import RelationPredictions
+from twofold.calibration.splits import SEED
+from twofold.calibration.write import write_calibrated_copy
+from twofold.corpora.merge_posts import merge_posts_of_one_text
+from twofold.corpora.post_file import PostFile
+from twofold.corpora.post_stream import PostLike, parsed_posts
+from twofold.errors import ConfigError, DataError
+from twofold.model_folder.place import reserved
+from twofold.pipeline.extractor import Extractor, load
+from twofold.pipeline.inference_pipeline import InferencePipeline
+from twofold.pipeline.listener import Listener, SilentListener
+from twofold.posts import Post, Rejected
+
+Posts = Iterable[PostLike | Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationOptions:
+    """How a calibration is fitted.
+
+    Attributes:
+        method: ``temperature`` for one temperature, ``types`` for one for each type, or ``isotonic`` for one
+            followed by isotonic regression.
+        decode: decoding of entities: ``viterbi`` or ``f1``; None for the present one of the model.
+        score: nonconformity score of the prediction sets, ``lac`` or ``raps``.
+        seed: of the random split of the posts.
+
+    Raises:
+        ConfigError: a name is none of these.
+    """
+
+    method: str = "temperature"
+    decode: str | None = None
+    score: str = "lac"
+    seed: int = SEED
+
+    def __post_init__(self) -> None:
+        known = {"method": METHODS, "score": SCORES, "decode": (None, *DECODERS)}
+        for name, names in known.items():
+            if getattr(self, name) not in names:
+                expected = ", ".join(str(x) for x in names)
+                raise ConfigError(f"{name} is {getattr(self, name)!r}", expected=f"one of {expected}")
+
+
+def calibrate(
+    model: Extractor | Path | str | None,
+    posts: Posts | Mapping[str, Posts],
+    out: Path | str,
+    *,
+    name: str | None = None,
+    options: CalibrationOptions | None = None,
+    batch_size: int = 32,
+    rejected: Callable[[Rejected], None] = lambda item: None,
+    listener: Listener | None = None,
+) -> dict[str, CalibrationFit]:
+    """Write a copy of a model whose confidences, thresholds and prediction sets are fitted on labelled posts.
+
+    One half of the posts fits the confidences, the other half thresholds and sets; a few hundred posts
+    suffice. The network stays as it is.
+
+    Args:
+        model: the model, its folder, or None for the model that ships with the package.
+        posts: labelled posts, or several data sets by their names; see `twofold.read_posts`.
+        out: model folder to write; it appears whole or not at all.
+        name: name of the copy; None for the name of the folder.
+        options: how to calibrate; None for the defaults.
+        batch_size: windows of text in a batch.
+        rejected: takes each record that could not become a post.
+        listener: receives progress.
+
+    Returns:
+        Calibration and report of ``entities`` and of ``relations``, of what could be fitted.
+
+    Raises:
+        DataError: a data set holds no labelled post, or too little is predicted on it.
+        ModelError: something that is not a model is in the place, or ``model`` is none.
+    """
+    listener, out = listener or SilentListener(), Path(out)
+    with reserved(out) as place:
+        pipeline = (model if isinstance(model, Extractor) else load(model)).pipeline
+        sets = posts if isinstance(posts, Mapping) else {_title(posts): posts}
+        labelled = dict(_labelled(pipeline, sets, rejected))
+        run = _Calibration(pipeline, options or CalibrationOptions(), batch_size, listener)
+        fits = dict(run.fits(labelled))
+        write_calibrated_copy(pipeline.folder, place, fits, name or out.absolute().name)
+    return fits
+
+
+def predicted_fields(pipeline: InferencePipeline) -> list[str]:
+    """What a model predicts, as the fields of a post are named."""
+    known = {"entities": pipeline.types, "relations": pipeline.relations}
+    return [field for field, names in known.items() if names]
+
+
+def _title(posts: Posts) -> str:
+    return posts.title if isinstance(posts, PostFile) else "posts"
+
+
+def _labelled(
+    pipeline: InferencePipeline, sets: Mapping[str, Posts], rejected: Callable[[Rejected], None]
+) -> Iterator[tuple[str, list[Post]]]:
+    """Name of each data set, and its posts with gold labels of something that the model predicts."""
+    wanted = predicted_fields(pipeline)
+    for name, posts in sets.items():
+        found = []
+        for item in parsed_posts(posts, pipeline.max_characters):
+            if isinstance(item, Rejected):
+                rejected(item)
+            elif any(getattr(item, field) is not None for field in wanted):
+                found.append(item)
+        if not found:
+            where = str(posts.path) if isinstance(posts, PostFile) else name
+            raise DataError(
+                "no labelled post", where=where, expected=f"posts with gold {' or '.join(wanted)}"
+            )
+        yield name, found
+
+
+class _Calibration:
+    """Fits entities and relations."""
+
+    def __init__(
+        self, pipeline: InferencePipeline, options: CalibrationOptions, batch_size: int, listener: Listener
+    ) -> None:
+        self._pipeline, self._options = pipeline, options
+        self._batch_size, self._listener = batch_size, listener
+
+    def fits(self, sets: Mapping[str, Sequence[Post]]) -> Iterator[tuple[str, CalibrationFit]]:
+        """Field and calibration of each that can be fitted."""
+        fields = predicted_fields(self._pipeline)
+        tagged = _with_gold("entities", sets)
+        related = _with_gold(
+            "relations", {name: list(merge_posts_of_one_text(posts)) for name, posts in sets.items()}
+        )
+        if tagged and "entities" in fields:
+            yield "entities", self._entities(tagged)
+        if related and "relations" in fields:
+            yield "relations", self._relations(related)
+
+    def _entities(self, sets: Mapping[str, Sequence[Post]]) -> CalibrationFit:
+        encoded = {
+            name: list(self._pipeline.encode(self._counted(posts), batch_size=self._batch_size))
+            for name, posts in sets.items()
+        }
+        options = self._options
+        return fit_entities(
+            self._pipeline.tagger,
+            encoded,
+            decode=options.decode,
+            method=options.method,
+            score=options.score,
+            seed=options.seed,
+        )
+
+    def _relations(self, sets: Mapping[str, Sequence[Post]]) -> CalibrationFit:
+        """Relations of gold pairs, predicted without saying which argument is the head."""
+        pipeline, options = self._pipeline, self._options
+        return fit_relations(
+            pipeline.relation_folder.config.labels,
+            self._predicted(pipeline.extract_gold_pairs, sets),
+            end_to_end=self._predicted(pipeline.extract_relations, sets) if pipeline.types else None,
+            symmetric=pipeline.symmetric,
+            method=options.method,
+            score=options.score,
+            seed=options.seed,
+        )
+
+    def _predicted(
+        self, predict: Callable[..., Iterator[Any]], sets: Mapping[str, Sequence[Post]]
+    ) -> dict[str, RelationPredictions]:
+        found = {}
+        for name, posts in sets.items():
+            rows = predict(self._counted(posts), batch_size=self._batch_size)
+            found[name] = RelationPredictions(list(posts), [row.predictions for row in rows])
+        return found
+
+    def _counted(self, posts: Iterable[Post]) -> Iterator[Post]:
+        for post in posts:
+            self._listener.step(post)
+            yield post
+
+
+def _with_gold(field: str, sets: Mapping[str, Sequence[Post]]) -> dict[str, list[Post]]:
+    found = {
+        name: [post for post in posts if getattr(post, field) is not None] for name, posts in sets.items()
+    }
+    return {name: posts for name, posts in found.items() if posts}

@@ -1,0 +1,184 @@
+"""The Python interface: load a model, extract from posts.
+
+extractor = twofold.load()
+for extraction in extractor.extract([{"id": 1, "text": "Sunset in Paris", "image": "p.jpg"}]):
+    ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, overload
+
+from twofold.calibration.risk_control import RiskControl
+from twofold.corpora.post_stream import PostLike, with_rejected
+from twofold.deprecation import renamed_arguments
+from twofold.errors import ConfigError, ModelError
+from twofold.model_folder.combine import combine as combine_folders
+from twofold.model_folder.folder import ModelFolder, open_folder
+from twofold.pipeline.inference_pipeline import InferencePipeline
+from twofold.posts import MAX_CHARACTERS, Extraction, Rejected
+
+
+def default_folder() -> Path:
+    """The folder of the model that ships with the package."""
+    return Path(__file__).parents[1] / "models_data" / "default"
+
+
+@renamed_arguments(relations="relation_model", sets="coverage")
+def load(
+    folder: Path | str | None = None,
+    *,
+    relation_model: Path | str | Literal[False] | None = None,
+    threads: int | None = None,
+    cache: Path | str | None = None,
+    max_error: float | None = None,
+    max_relation_error: float | None = None,
+    coverage: float | None = None,
+    max_characters: int | None = MAX_CHARACTERS,
+) -> Extractor:
+    """Load a model.
+
+    Args:
+        folder: a model folder; None for the model that ships with the package. A relation model alone
+            predicts no entities: it extracts relations between the entities that posts provide.
+        relation_model: folder of a relation model to use with it; None for the one that the folder may
+            hold, False to extract no relations.
+        threads: threads one graph may use; None for as many as there are cores.
+        cache: folder that keeps features of pictures between runs; None for no cache.
+        max_error: highest error rate among the entities kept, and among the relations kept, as far as the
+            model's calibration can guarantee it; the others are marked for review. None to mark none.
+            Where it cannot be guaranteed for relations, all of them are marked.
+        max_relation_error: highest error rate among the relations kept, where it is not ``max_error``.
+        coverage: rate at which the set of types given with each entity and relation (its ``candidates``)
+            shall cover the true one; None for no sets.
+        max_characters: longest post, in characters of text, alternative text and labels of regions; a longer
+            one is an error, or is rejected (memory grows with the longest post). None for no limit.
+
+    Raises:
+        ModelError: a folder is missing, incomplete, from a newer or older version, was altered, is for
+            another task, or is not calibrated for what is asked.
+        ConfigError: threads or max_characters is not a number above 0, or the error rate cannot be
+            guaranteed.
+    """
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads is {threads}", expected="a number above 0")
+    if max_characters is not None and max_characters < 1:
+        raise ConfigError(f"max_characters is {max_characters}", expected="a number above 0")
+    if folder is None and not default_folder().is_dir():
+        raise ModelError(
+            "this installation of Twofold has no default model",
+            where=str(default_folder()),
+            do="install the released package, or give a model folder (`twofold train` writes one)",
+        )
+    model = open_folder(Path(folder) if folder is not None else default_folder())
+    relation_folder = model.relations if relation_model is None else None
+    if relation_model:
+        relation_folder = open_folder(Path(relation_model))
+    return Extractor(
+        InferencePipeline(
+            model,
+            relation_folder,
+            threads=threads,
+            cache=Path(cache) if cache is not None else None,
+            max_error=max_error,
+            max_relation_error=max_relation_error,
+            coverage=coverage,
+            max_characters=max_characters,
+        )
+    )
+
+
+@renamed_arguments(relations="relation_model")
+def combine(tagger: Path | str | None, relation_model: Path | str, out: Path | str) -> ModelFolder:
+    """Combine a tagger and a relation model in one folder, which `load` then loads as one model.
+
+    Args:
+        tagger: folder of a tagger; None for the model that ships with the package.
+        relation_model: folder of a relation model.
+        out: the folder to write.
+
+    Raises:
+        ModelError: a folder is not what it should be, or ``out`` holds something else than a model.
+    """
+    tagger_folder = Path(tagger) if tagger is not None else default_folder()
+    return combine_folders(tagger_folder, Path(relation_model), Path(out))
+
+
+class Extractor:
+    """A loaded model; `load` makes one.
+
+    Attributes:
+        pipeline: encodings, decoding and gold pairs, for research; not a stable interface.
+    """
+
+    def __init__(self, pipeline: InferencePipeline) -> None:
+        self.pipeline = pipeline
+
+    @property
+    def name(self) -> str:
+        """Name of the model; of both models where they do not come in one folder."""
+        return self.pipeline.name
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Entity types the model predicts; none for a relation model alone."""
+        return self.pipeline.types
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """Relations the model predicts, without "None"; none for a tagger alone."""
+        return self.pipeline.relations
+
+    @property
+    def entity_risk(self) -> RiskControl | None:
+        """The control of the entities' error rate; None where no ``max_error`` was given."""
+        return self.pipeline.entity_risk
+
+    @property
+    def relation_risk(self) -> RiskControl | None:
+        """The control of the relations' error rate; None where no error rate was given for them."""
+        return self.pipeline.relation_risk
+
+    @overload
+    def extract(
+        self, posts: Iterable[PostLike], *, batch_size: int = 32, on_error: Literal["raise"] = "raise"
+    ) -> Iterator[Extraction]: ...
+
+    @overload
+    def extract(
+        self, posts: Iterable[PostLike | Rejected], *, batch_size: int = 32, on_error: Literal["reject"]
+    ) -> Iterator[Extraction | Rejected]: ...
+
+    def extract(
+        self,
+        posts: Iterable[PostLike] | Iterable[PostLike | Rejected],
+        *,
+        batch_size: int = 32,
+        on_error: Literal["raise", "reject"] = "raise",
+    ) -> Iterator[Extraction] | Iterator[Extraction | Rejected]:
+        """Extract entities and relations from posts, one extraction for each post, in order.
+
+        Memory does not grow with the number of posts. Where a picture cannot be read, the extraction says
+        so and uses the text alone.
+
+        Args:
+            posts: any iterable, consumed lazily.
+            batch_size: windows of text in a batch.
+            on_error: what to do with an item that is not a post: "raise" an InputError, or "reject" it, which
+                yields a `Rejected` with the reason in its place and goes on. With "reject", items that a
+                reader rejected are passed on, too.
+
+        Raises:
+            InputError: ``posts`` is a single post, or (while iterating) an item is not a post.
+            ConfigError: batch_size is not a number above 0, or on_error is neither of the two.
+        """
+        if on_error == "raise":
+            return self.pipeline.extract(posts, batch_size=batch_size)  # type: ignore[arg-type]
+        if on_error == "reject":
+            pipeline = self.pipeline
+            return with_rejected(
+                posts, batch_size, lambda x: pipeline.extract_group(x, batch_size), pipeline.max_characters
+            )
+        raise ConfigError(f"on_error is {on_error!r}", expected='"raise" or "reject"')
