@@ -218,7 +218,7 @@ def test_a_promise_that_cannot_be_made_is_refused_with_figures(calibrated, capsy
     assert "expected an error rate of at least 0.025 (33% of the entities are accepted)" in told
     assert "calibrate on more labelled posts" in told
     assert main([*arguments, "--max-error", "1.5"]) == 2
-    assert "between 0 and 1" in capsys.readouterr().err
+    assert "above 0 and below 1" in capsys.readouterr().err
     assert main([*arguments, "--coverage", "0.3"]) == 2
     assert "from 0.5 to 0.99" in capsys.readouterr().err
 
