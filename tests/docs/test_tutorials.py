@@ -80,6 +80,7 @@ def test_every_tutorial_is_tested():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_export")
 def test_own_data(empty_folder: Path, tmp_path_factory: pytest.TempPathFactory):
     pytest.importorskip("torch")
     from tiny_training import save_encoder

@@ -63,6 +63,7 @@ def test_known_tokens_are_not_added_again() -> None:
     assert not isinstance(text.word_embeddings, ExtendedEmbedding)
 
 
+@pytest.mark.slow
 def test_an_extended_table_exports(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -188,6 +188,7 @@ def test_a_post_without_words_in_the_batch_is_finite() -> None:
     assert loss.item() == 0
 
 
+@pytest.mark.slow
 def test_the_exported_graph_agrees(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")

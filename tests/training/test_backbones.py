@@ -77,12 +77,15 @@ def test_a_folder_says_what_the_network_says(
     data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
     text: str,
     image: str,
     model: dict,
     training: dict,
 ) -> None:
     monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
+    if text != "roberta":  # one graph of every modality is enough; those of encoders are tested one by one
+        request.getfixturevalue("quick_export")
     config = Config(
         DataConfig((str(data / "train.jsonl"),), (str(data / "dev.jsonl"),)),
         ModelConfig(
@@ -126,6 +129,7 @@ def _network(config: Config, extractor: twofold.Extractor, posts: list, folder: 
     return network, maker.features(posts, SOURCES)
 
 
+@pytest.mark.usefixtures("quick_export")
 def test_a_frozen_encoder_comes_out_as_it_went_in(data: Path, tmp_path: Path) -> None:
     folder = save_text("bert", tmp_path / "text")[0]
     config = Config(

@@ -172,8 +172,9 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_export")
 @pytest.mark.parametrize(("form", "augment"), [("corrected", "gate"), ("faithful", "add")])
-def test_exported_graphs_agree_with_the_network(
+def test_a_folder_gives_what_the_network_gives(
     config: Config, vectors: Path, tmp_path: Path, form: str, augment: str
 ) -> None:
     options = MultigranularConfig(
@@ -212,6 +213,7 @@ def test_exported_graphs_agree_with_the_network(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_export")
 def test_the_default_is_a_model_that_needs_no_file(config: Config, tmp_path: Path) -> None:
     model = dataclasses.replace(config.model, fusion="multigranular", weights="8bit")
     out = train(dataclasses.replace(config, model=model), tmp_path / "model", silent)
