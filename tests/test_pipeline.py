@@ -132,7 +132,8 @@ def test_a_hundred_thousand_characters(extractor, validator):
     assert len(extraction.entities) == 2 * 5556
     assert found(short) == [("Bob", "PER")]
     assert all(np.isfinite(entity.confidence) for entity in extraction.entities)
-    validator.validate(to_record(extraction))
+    record = to_record(extraction)
+    validator.validate(record | {"entities": record["entities"][::100]})  # all would take seconds
 
 
 def test_one_word_of_a_hundred_thousand_characters(extractor):

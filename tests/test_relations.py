@@ -135,7 +135,8 @@ def test_very_many_entities(extractor, validator):
     assert all(np.isfinite(relation.confidence) for relation in extraction.relations)
     for relation in extraction.relations:
         assert abs(relation.head.start - relation.tail.start) < 20
-    validator.validate(to_record(extraction))
+    record = to_record(extraction)
+    validator.validate(record | {"entities": record["entities"][::100]})  # all would take seconds
 
 
 def test_memory_does_not_grow_and_posts_stream(extractor):

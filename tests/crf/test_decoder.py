@@ -88,8 +88,9 @@ def test_agrees_with_brute_force(case):
         found = tuple(tags[i, : len(row)])
         assert score_of(decoder, row, found) == pytest.approx(score_of(decoder, row, best), abs=1e-9)
         assert (tags[i, len(row) :] == -1).all()
+        all_tags = np.array(sequences)
         for t, k in itertools.product(range(len(row)), range(len(LABELS))):
-            with_tag = sum(p for s, p in zip(sequences, probabilities, strict=True) if s[t] == k)
+            with_tag = probabilities[all_tags[:, t] == k].sum()
             assert tag_marginals[i, t, k] == pytest.approx(with_tag, abs=1e-9)
         check_spans(decoder, (emissions, mask, i, temperature), sequences, probabilities)
 
@@ -109,8 +110,9 @@ def check_spans(decoder, where, sequences, probabilities):
         TagSpan(a, b, kind) for kind in decoder.types for a, b in itertools.combinations(range(length + 1), 2)
     ]
     found = decoder.span_marginals(emissions, mask, [row] * len(spans), spans, temperature)
+    spans_of = [set(decoder.spans_of(np.array(tags))) for tags in sequences]
     for span, value in zip(spans, found, strict=True):
-        holding = [span in decoder.spans_of(np.array(tags)) for tags in sequences]
+        holding = [span in held for held in spans_of]
         assert value == pytest.approx(probabilities[holding].sum(), abs=1e-9)
 
 

@@ -232,20 +232,20 @@ def test_the_graph_of_the_fusion_gives_what_the_module_gives(
 ) -> None:
     task = {1: "entities", 2: "relations"}[places]
     options = MultigranularConfig(form=form, hidden_size=8)
-    config = ModelConfig(
-        task=task, fusion="multigranular", modalities=("picture", "objects"), multigranular=options
-    )
+    widths = {"picture": 7, "objects": 12} if places == 2 else {"objects": 12}
+    config = ModelConfig(task=task, fusion="multigranular", modalities=tuple(widths), multigranular=options)
     labels = ["None", "a", "b"] if places == 2 else ["O", "B-X", "I-X"]
     torch.manual_seed(0)
     model = build_model(config, labels, letters(), _Picture(), neighbours=4).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2)
-    export_fusion(model, [7, 12, 4], tmp_path / "fusion.onnx", places)
+    export_fusion(model, [*widths.values(), 4], tmp_path / "fusion.onnx", places)
     session = onnxruntime.InferenceSession(str(tmp_path / "fusion.onnx"))
     random = np.random.default_rng(0)
     for posts, words, regions, pieces in ((1, 1, 1, 1), (3, 9, 49, 6), (2, 6, 4, 7)):
-        counts = {"picture": (regions, 7), "objects": (pieces, 12), "neighbours": (words, 4)}
+        sizes = {"picture": regions, "objects": pieces}
+        counts = {name: (sizes[name], width) for name, width in widths.items()} | {"neighbours": (words, 4)}
         given = {
             "words": random.standard_normal((posts, words, 12)).astype(np.float32),
             "shapes": random.integers(0, 9, (posts, words)),

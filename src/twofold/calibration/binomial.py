@@ -7,10 +7,12 @@ Counts may be fractions: that is how an effective sample size enters (see `risk_
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 _TINY, _STEPS = 1e-300, 10_000
 
 
+@lru_cache(1 << 15)  # a search for an achievable error rate asks the same many times
 def binomial_cdf(errors: float, trials: float, rate: float) -> float:
     """P(X ≤ errors) for X ~ Binomial(trials, rate), in [0, 1].
 
@@ -50,19 +52,16 @@ def incomplete_beta(x: float, a: float, b: float) -> float:
 
 
 def _fraction(x: float, a: float, b: float) -> float:
-    c, d = 1.0, 1 / _away(1 - (a + b) * x / (a + 1))
+    c, d = 1.0, 1 / ((1 - (a + b) * x / (a + 1)) or _TINY)
     total = d
     for m in range(1, _STEPS):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        place = a + 2 * m
+        even = m * (b - m) * x / ((place - 1) * place)
+        odd = -(a + m) * (a + b + m) * x / (place * (place + 1))
         for step in (even, odd):
-            d = 1 / _away(1 + step * d)
-            c = _away(1 + step / c)
+            d = 1 / ((1 + step * d) or _TINY)
+            c = (1 + step / c) or _TINY
             total *= c * d
         if abs(c * d - 1) < 1e-15:
             break
     return total
-
-
-def _away(value: float) -> float:
-    return value if abs(value) > _TINY else _TINY
