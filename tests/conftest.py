@@ -35,6 +35,19 @@ def quick_export() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def few_resamples() -> Iterator[None]:
+    """Intervals from 40 bootstrap resamples instead of 1000: they are tested with the metrics."""
+    from twofold.evaluation.domain_shift import post_ood_detection, prediction_ood_detection
+    from twofold.evaluation.trust_report import trust_report
+    from twofold.robustness.report import robustness_report
+
+    with pytest.MonkeyPatch.context() as patch:
+        for report in (trust_report, post_ood_detection, prediction_ood_detection, robustness_report):
+            patch.setitem(report.__kwdefaults__, "resamples", 40)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real data that lies beside a checkout where it is at hand; never in the repository."""

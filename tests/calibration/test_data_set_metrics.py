@@ -12,6 +12,8 @@ from twofold.crf import ChainDecoder
 from twofold.evaluation.trust_report import to_json
 from twofold.posts import Entity
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 
 class Tagger:
     """Finds what the CRF finds, with confidences that nothing may rest on."""
