@@ -44,7 +44,8 @@ def few_resamples() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         for report in (trust_report, post_ood_detection, prediction_ood_detection, robustness_report):
-            patch.setitem(report.__kwdefaults__, "resamples", 40)
+            (name,) = {"resamples", "draws"} & set(report.__kwdefaults__)
+            patch.setitem(report.__kwdefaults__, name, 40)
         yield
 
 
