@@ -16,6 +16,9 @@ demo: $(LIGHT)/ready
 	$(LIGHT)/bin/twofold extract examples/posts.jsonl --table -o demo/extractions.jsonl --report demo/report.html
 	@echo "written: demo/extractions.jsonl, and demo/report.html to open in a browser"
 
+# Tests start many processes: without bytecode each would compile the package anew.
+test fast: export PYTHONDONTWRITEBYTECODE =
+
 test: $(DEV)/ready
 	$(RUN) pytest $(PARALLEL)
 

@@ -52,8 +52,8 @@ report = "dev.jsonl"
 fusion = "text_only"
 modalities = []
 
-[methods.evidential.model]
-fusion = "evidential"
+[methods.concat.model]
+fusion = "concat"
 modalities = ["alt_text"]
 
 [methods.broken.model]
@@ -105,7 +105,7 @@ def results(table: Path, out: Path) -> dict[str, dict]:
 
 def test_what_a_run_leaves(table: Path, whole: Path) -> None:
     found = results(table, whole)
-    assert set(found) == {"text_only", "evidential"}
+    assert set(found) == {"text_only", "concat"}
     summary = json.loads((whole / "tiny.json").read_text(encoding="utf-8"))
     assert summary["missing"] == ["tiny/broken/1"]
     for row in summary["data"][0]["methods"]:
@@ -124,17 +124,15 @@ def test_what_a_run_leaves(table: Path, whole: Path) -> None:
 
 def test_killed_and_gone_on_with(table: Path, whole: Path, tmp_path: Path) -> None:
     with (tmp_path / "out.txt").open("wb") as stream:
-        process = subprocess.Popen(
-            command(table, tmp_path, "--only", "evidential"), stdout=stream, stderr=stream
-        )
+        process = subprocess.Popen(command(table, tmp_path, "--only", "concat"), stdout=stream, stderr=stream)
         wait_for("runs/*/model.training/checkpoint.pt", tmp_path, process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     time.sleep(0.5)  # what it had started ends with it
     assert results(table, tmp_path) == {}
-    done = finish(table, tmp_path, "--only", "evidential", "--keep-models")
+    done = finish(table, tmp_path, "--only", "concat", "--keep-models")
     assert done.returncode == 0, done.stdout + done.stderr
-    again, before = results(table, tmp_path)["evidential"], results(table, whole)["evidential"]
+    again, before = results(table, tmp_path)["concat"], results(table, whole)["concat"]
     assert again["outcomes"] == before["outcomes"]
     assert [row["loss"] for row in again["epochs"]] == [row["loss"] for row in before["epochs"]]
     log = next(tmp_path.glob("runs/*/log.txt")).read_text(encoding="utf-8")
@@ -144,18 +142,18 @@ def test_killed_and_gone_on_with(table: Path, whole: Path, tmp_path: Path) -> No
     # Killed after the model was there and before the result was: it is evaluated, not trained again.
     sealed = (model / "manifest.json").stat().st_mtime_ns
     (model.parent / "result.json").unlink()
-    assert finish(table, tmp_path, "--only", "evidential", "--keep-models").returncode == 0
-    assert results(table, tmp_path)["evidential"]["outcomes"] == before["outcomes"]
+    assert finish(table, tmp_path, "--only", "concat", "--keep-models").returncode == 0
+    assert results(table, tmp_path)["concat"]["outcomes"] == before["outcomes"]
     assert (model / "manifest.json").stat().st_mtime_ns == sealed
 
 
 def test_finished_runs_are_left_alone(table: Path, whole: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.glob("runs/*/result.json")}
-    done = finish(table, whole, "--only", "text_only", "evidential")
+    done = finish(table, whole, "--only", "text_only", "concat")
     assert done.returncode == 0
     assert "begins" not in done.stdout
     assert {path: path.stat().st_mtime_ns for path in whole.glob("runs/*/result.json")} == before
     listed = finish(table, whole, "--list").stdout.splitlines()
     assert [line.split("\t")[:2] for line in listed] == [
-        ["done", "tiny/text_only/1"], ["done", "tiny/evidential/1"], ["to do", "tiny/broken/1"],
+        ["done", "tiny/text_only/1"], ["done", "tiny/concat/1"], ["to do", "tiny/broken/1"],
     ]  # fmt: skip
