@@ -101,6 +101,11 @@ class Clock:
             self.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def _changed(section: Any, change: Mapping[str, object]) -> Any:
+    """A table of the configuration with those values that it has keys for."""
+    return replace(section, **{k: v for k, v in change.items() if hasattr(section, k)})
+
+
 def run(name: str, data: Path, epochs: int, seed: int) -> dict[str, Any]:
     """Train one variant and say what came of it."""
     from twofold.config import DataConfig, read_config
@@ -115,13 +120,10 @@ def run(name: str, data: Path, epochs: int, seed: int) -> dict[str, Any]:
     )
     change = {"epochs": epochs, "seed": seed, "threads": 1, "precision": "float32", "patience": 0}
     change |= {"weights": "float32", **VARIANTS[name]}
-    parts = {
-        part: replace(section, **{k: v for k, v in change.items() if hasattr(section, k)})
-        for part, section in (("model", base.model), ("training", base.training))
-    }
+    model, training = (_changed(section, change) for section in (base.model, base.training))
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        out = train(replace(base, data=files, **parts), Path(folder) / "model", clock)
+        out = train(replace(base, data=files, model=model, training=training), Path(folder) / "model", clock)
         card = json.loads((out / "card.json").read_text(encoding="utf-8"))
     steps = [b - a for a, b in zip(clock.epochs, clock.epochs[1:], strict=False)]
     (scores,) = card["scores"].values()

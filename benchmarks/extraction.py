@@ -147,7 +147,7 @@ def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Wo
     torch.set_num_threads(threads)
     config, built = model.pipeline.folder.config, _model_config(model)
     text = load_text_encoder(built.text_encoder)
-    image = load_image_encoder(built.image_encoder) if "picture" in config.sources else None
+    image = load_image_encoder(built.image_encoder) if "picture" in config.modalities else None
     if text.width != config.text.hidden_size:
         raise ValueError(
             f"text states have width {config.text.hidden_size}, {built.text_encoder} has {text.width}"
@@ -163,8 +163,8 @@ def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Wo
             elif name == "picture" and image is not None:
                 image(**x)
             elif name == "fusion":
-                sources = {s: ModalityStates(x[s], x[f"{s}_mask"]) for s in config.sources[1:]}
-                tagger.fuse(x["words"], x["shapes"], x["word_mask"], sources)
+                states = {s: ModalityStates(x[s], x[f"{s}_mask"]) for s in config.modalities[1:]}
+                tagger.fuse(x["words"], x["shapes"], x["word_mask"], states)
 
     return work
 
@@ -173,7 +173,7 @@ def _model_config(model: twofold.Extractor) -> ModelConfig:
     config, written = model.pipeline.folder.config, model.pipeline.folder.path / "training.toml"
     if written.is_file():
         return read_config(written).model
-    return ModelConfig(fusion=config.fusion, modalities=config.sources[1:])
+    return ModelConfig(fusion=config.fusion, modalities=config.modalities[1:])
 
 
 # --- memory ------------------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 import twofold
-from twofold.calibration.temperature import calibration_error
 from twofold.corpora import open_corpus
 from twofold.corpora.releases import md5_of
+from twofold.evaluation.calibration_error import calibration_error
 from twofold.evaluation.spans import LenientAndStrictCounter
 from twofold.pipeline.extractor import Extractor
 from twofold.posts import Post

@@ -38,7 +38,7 @@ class CRFOutputs:
     """
 
     labels: Sequence[str]
-    potentials: Sequence[NDArray[np.floating]]
+    potentials: tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]
     emissions: Sequence[NDArray[np.floating]]
 
     @property
@@ -126,11 +126,9 @@ def ensemble(method: str, members: Sequence[CRFOutputs], trainings: int) -> Meth
 
 def mean_outputs(members: Sequence[CRFOutputs]) -> CRFOutputs:
     """The CRF whose scores are the mean of all: its distribution is their normalised geometric mean."""
-    potentials = [
-        np.mean(parts, 0) for parts in zip(*(outputs.potentials for outputs in members), strict=True)
-    ]
+    transitions, start, end = (np.mean(x, 0) for x in zip(*(o.potentials for o in members), strict=True))
     emissions = [np.mean(rows, 0) for rows in zip(*(outputs.emissions for outputs in members), strict=True)]
-    return CRFOutputs(members[0].labels, potentials, emissions)
+    return CRFOutputs(members[0].labels, (transitions, start, end), emissions)
 
 
 def tag_marginals(outputs: CRFOutputs) -> list[Floats]:

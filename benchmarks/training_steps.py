@@ -69,22 +69,22 @@ def _steps(fusion: str, posts: Path, work: Path, threads: int, stack: ExitStack)
     from twofold.training.run import set_up_training
 
     base = read_config(BASE)
-    sources = () if fusion == BASELINE else base.model.modalities
+    modalities = () if fusion == BASELINE else base.model.modalities
     config = replace(
         base,
         data=DataConfig((str(posts),), (str(posts),)),
-        model=replace(base.model, fusion=fusion, modalities=sources),
+        model=replace(base.model, fusion=fusion, modalities=modalities),
         training=replace(base.training, threads=threads),
     )
     ready = set_up_training(config, _silent)
-    trainer = Trainer(ready.model, ready.material, config.training, work / fusion, fusion, _silent)
+    trainer = Trainer(ready.model, ready.data, config.training, work / fusion, fusion, _silent)
     stack.enter_context(cpu_optimised(ready.model, trainer.device))
     ready.model.train()
-    groups = islice(batches(ready.material.train, config.training.batch_size, seed=1, epoch=0), STEPS)
+    groups = islice(batches(ready.data.train, config.training.batch_size, seed=1, epoch=0), STEPS)
     return partial(
         _run,
         trainer.step,
-        [partial(collate, g, ready.material.tables, ready.model.text.pad_id) for g in groups],
+        [partial(collate, g, ready.data.tables, ready.model.text.pad_id) for g in groups],
     )
 
 
