@@ -205,3 +205,10 @@ def test_each_output_is_finished_whatever_becomes_of_the_others(tmp_path):
     with pytest.raises(DataError, match="/dev/full"), outputs:
         pass
     assert (tmp_path / "good").read_bytes() == b"good"
+
+
+@posix
+def test_no_part_is_promised_that_is_not_there(tmp_path):
+    with pytest.raises(DataError) as caught:
+        OutputFile(tmp_path / "gone" / "out.jsonl", keep_part=True)
+    assert ".part" not in str(caught.value)

@@ -187,7 +187,7 @@ class OutputFile:
     def _cannot(self, error: OSError | ValueError) -> DataError:
         """What to say; ``strerror`` is None for some errors, and a bare `ValueError` is a path with NUL."""
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        kept = self._keep_part and not self.direct and self._part != self.path
+        kept = self._keep_part and not self.direct and os.path.lexists(self._part)
         return DataError(
             f"cannot be written: {reason}",
             where=str(self.path),

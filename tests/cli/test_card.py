@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import tiny_model
@@ -78,3 +79,14 @@ def test_no_model_no_card_broken_card(tmp_path, capsys):
     assert "the model card cannot be read" in told
     assert told.count("\n") == 1
     assert not (tmp_path / "card.md").exists()
+
+
+def test_a_name_cannot_command_the_terminal(tagger, tmp_path, capsys):
+    shutil.copytree(tagger, tmp_path / "copy")
+    card = json.loads((tmp_path / "copy" / "card.json").read_text(encoding="utf-8"))
+    (tmp_path / "copy" / "card.json").write_text(json.dumps(card | {"name": "x\x1b[2J"}), encoding="utf-8")
+    seal(tmp_path / "copy")
+    assert main(["card", str(tmp_path / "copy")]) == 0
+    out = capsys.readouterr().out
+    assert "x\\x1b[2J" in out
+    assert "\x1b" not in out

@@ -1,20 +1,17 @@
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 
-from twofold.cli import data
+from twofold.cli.main import main
 
 POSTS = '{"id": 1, "tokens": ["Ada", "!"], "entities": [{"start": 0, "end": 3, "type": "PER"}]}\n'
 
 
 def twofold(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    data.add_parser(parser.add_subparsers())
-    return data.run(parser.parse_args(["data", *map(str, arguments)]))
+    return main(["data", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -122,3 +119,20 @@ def test_an_unknown_format_is_refused(posts, capsys):
         twofold("convert", posts, "out", "--to", "xml")
     assert error.value.code == 2
     assert "invalid choice: 'xml'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", [("check",), ("convert",)])
+def test_names_and_labels_cannot_command_the_terminal(tmp_path, monkeypatch, capsys, action):
+    monkeypatch.chdir(tmp_path)
+    more = ["out.jsonl", "--to", "jsonl"] if action == ("convert",) else []
+    assert twofold(*action, "\x1b[31mgone\n.jsonl", *more) == 2
+    name, escape = "\x1b[2Jposts.jsonl", "\\u001b[31mX"
+    (tmp_path / name).write_text(
+        f'{{"id": 1, "text": "Ada", "entities": [{{"start": 0, "end": 3, "type": "{escape}"}}]}}\n'
+        f'{{"id": 2, "text": "Ada", "entities": [{{"start": 0, "end": 3, "type": "B"}}]}}\njunk{escape}\n',
+        encoding="utf-8",
+    )
+    twofold(*action, name, *more)
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err
+    assert "\\x1b[31mgone\\n.jsonl: cannot be opened" in err

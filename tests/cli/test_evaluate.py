@@ -160,3 +160,12 @@ def test_without_trust_there_is_none_of_it(model, data, tmp_path, capsys):
     assert main(["evaluate", model, str(data), "--json", str(target)]) == 0
     assert "trust" not in json.loads(target.read_text(encoding="utf-8"))
     assert "AUROC" not in capsys.readouterr().out
+
+
+def test_names_of_types_cannot_command_the_terminal(model, tmp_path, capsys):
+    entity = '{"start": 0, "end": 4, "type": "X\\u001b[2J"}'
+    (tmp_path / "posts.jsonl").write_text(f'{{"id": 1, "text": "Anna", "entities": [{entity}]}}\n')
+    assert main(["evaluate", model, str(tmp_path / "posts.jsonl"), "--trust"]) == 0
+    out, err = capsys.readouterr()
+    assert "X\\x1b[2J" in out
+    assert "\x1b" not in out + err

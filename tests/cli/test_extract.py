@@ -400,3 +400,19 @@ def test_a_picture_outside_of_the_folder_costs_that_picture_only(extract, tmp_pa
     assert extract(posts, "-o", "out.jsonl", "--allow-outside") == 0
     statuses = [post["picture"]["status"] for post in read("out.jsonl")]
     assert statuses == ["read", "read", "read", "unreadable"]
+
+
+def test_no_output_replaces_a_file_of_the_model(model, tmp_path, capsys):
+    posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})
+    before = {path.name: path.read_bytes() for path in Path(model).iterdir()}
+    for option in ("-o", "--report", "--rejects"):
+        assert main(["extract", str(posts), "--model", str(model), option, f"{model}/config.json"]) == 2
+        assert "is the same file as one that is read" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in Path(model).iterdir()} == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that cannot be read to its end")
+def test_a_table_on_a_broken_disk_is_named(extract, tmp_path, capsys):
+    posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})
+    assert extract(posts, "--alt-text-file", "/proc/self/mem") == 2
+    assert "twofold: /proc/self/mem: cannot be read: Input/output error" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.console.outputs import line_writer, to_stdout
+from twofold.console.text import print_lines
 from twofold.files import Outputs
 
 
@@ -44,5 +45,5 @@ def run(args: argparse.Namespace) -> int:
         if args.json is not None:
             line_writer(record)(json.dumps(card, indent=1, ensure_ascii=False))
     if "-" not in (str(args.out), str(args.json)):
-        print(text, end="")
+        print_lines([text.removesuffix("\n")])
     return 0

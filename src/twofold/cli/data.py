@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from twofold.corpora import WNUT_TYPES, open_corpus
 from twofold.corpora.check import check, data_files, to_dict
 from twofold.corpora.convert import convert
 from twofold.corpora.formats import FORMATS
-from twofold.errors import ConfigError, TwofoldError
+from twofold.errors import ConfigError
 from twofold.files import Outputs
 from twofold.posts import Rejected
 from twofold.synthetic.controlled import TASKS, write_controlled
@@ -101,11 +100,7 @@ def _add_attachments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the arguments ask; returns the exit code."""
-    try:
-        return _ACTIONS[args.action](args)
-    except TwofoldError as error:
-        print(f"twofold: {error}", file=sys.stderr)
-        return 2
+    return _ACTIONS[args.action](args)
 
 
 def _check(args: argparse.Namespace) -> int:

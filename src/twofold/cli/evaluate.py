@@ -9,12 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from twofold.cli.deprecated import add_old_name, with_old_values
-from twofold.cli.model_options import add_model_options, add_picture_options, load_model, posts_of
+from twofold.cli.model_options import (
+    add_model_options,
+    add_picture_options,
+    load_model,
+    model_files,
+    posts_of,
+)
 from twofold.console.domain_shift import shift_lines
 from twofold.console.outputs import RejectLog, line_writer, to_stdout
 from twofold.console.progress import watch
 from twofold.console.robustness import robustness_lines
 from twofold.console.scores import score_lines
+from twofold.console.text import print_lines
 from twofold.console.trust import all_trust_lines
 from twofold.errors import ConfigError
 from twofold.files import Input, OutputFile, Outputs
@@ -149,8 +156,7 @@ def run(args: argparse.Namespace) -> int:
         if page is not None:
             _write_page(report, page, posts.title)
     for lines in (all_trust_lines(report), _comparison_lines(report), score_lines(report)):
-        for line in lines:
-            print(line)
+        print_lines(lines)
     return 1 if rejected else 0
 
 
@@ -160,6 +166,7 @@ def _inputs(args: argparse.Namespace) -> list[Input]:
         *([args.alt_text_file] if args.alt_text_file else []),
         *args.other_domain,
         *args.training_data,
+        *model_files(args.model, args.relation_model),
     ]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from twofold.cli.deprecated import add_old_name
 from twofold.cli.main import NOTHING_DONE
-from twofold.cli.model_options import add_model_options, add_picture_options, load_model
+from twofold.cli.model_options import add_model_options, add_picture_options, load_model, model_files
 from twofold.console.extraction_summary import ExtractionSummary
 from twofold.console.outputs import RejectLog, line_writer, to_stdout
 from twofold.console.progress import watch
@@ -216,6 +216,7 @@ def _single(args: argparse.Namespace) -> Post:
 def _inputs(args: argparse.Namespace, source: Path | None) -> list[Input]:
     """What is read during the run, standard input included, which may be a file."""
     read: list[Input] = [path for path in (source, args.alt_text_file) if path is not None]
+    read += model_files(args.model, args.relation_model)
     with suppress(OSError):  # a stream that is no descriptor, as in tests and notebooks
         return [*read, sys.stdin.fileno()] if args.file == _STDIN else read
     return read

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from twofold.cli.deprecated import add_old_name
 from twofold.errors import ConfigError
+from twofold.model_folder.place import MANIFEST
 from twofold.posts import MAX_CHARACTERS
 
 if TYPE_CHECKING:
@@ -87,6 +88,15 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
     group.add_argument(
         "--cache", type=Path, metavar="DIR", help="keep picture features in this folder between runs"
     )
+
+
+def model_files(*folders: str | Path | None) -> list[Path]:
+    """Files of model folders, which no output may replace; "default" is the model in the package."""
+    from twofold.pipeline.extractor import default_folder
+
+    places = [default_folder() if folder == "default" else Path(folder) for folder in folders if folder]
+    sealed = [place for place in places if (place / MANIFEST).is_file()]
+    return [file for place in sealed for file in place.rglob("*") if file.is_file()]
 
 
 def load_model(

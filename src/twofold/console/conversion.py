@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from twofold.console.text import printable
 from twofold.corpora.convert import Conversion
 
 _SHOWN = 5
@@ -13,9 +14,10 @@ _SHOWN = 5
 def show_conversion(result: Conversion, target: Path, to: str) -> None:
     """Print how many posts were written, and what was lost; ``to`` is the format of ``target``."""
     if result.written:
-        print(f"{result.written} {'post' if result.written == 1 else 'posts'} written to {target}")
+        written = f"{result.written} {'post' if result.written == 1 else 'posts'} written to {target}"
+        print(printable(written))
     else:
-        print(f"twofold: no post to write; {target} was left as it was", file=sys.stderr)
+        print(printable(f"twofold: no post to write; {target} was left as it was"), file=sys.stderr)
     if result.without_picture:
         named = f"{result.without_picture} of them name a picture whose folder was not given"
         print(f"{named}: give --images DIR here, or where {target.name} is read", file=sys.stderr)
@@ -30,6 +32,6 @@ def show_conversion(result: Conversion, target: Path, to: str) -> None:
 
 def _list(what: str, entries: list[str]) -> None:
     for entry in entries[:_SHOWN]:
-        print(f"{what}: {entry}", file=sys.stderr)
+        print(printable(f"{what}: {entry}"), file=sys.stderr)
     if len(entries) > _SHOWN:
         print(f"{what}: {len(entries) - _SHOWN} more", file=sys.stderr)

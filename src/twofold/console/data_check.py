@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from twofold.console.text import printable
 from twofold.corpora.check import CheckReport, Finding, SplitReport
 
 PICTURES_SHOWN = 20
@@ -25,7 +26,7 @@ def show(report: CheckReport, console: Console) -> None:
     if report.ambiguous.count:
         _finding(console, "surfaces with more than one entity type", report.ambiguous, style="dim")
     for skipped in report.skipped:
-        console.print(f"skipped {escape(skipped)}", style="dim", soft_wrap=True)
+        console.print(f"skipped {escape(printable(skipped))}", style="dim", soft_wrap=True)
     console.print(_conclusion(report), soft_wrap=True)
 
 
@@ -87,11 +88,11 @@ def _types(split: SplitReport) -> Table:
         table.add_column("lenient", justify="right")
         table.add_column("by B-", justify="right")
         for name, count in sorted(split.types.items()):
-            table.add_row(escape(name), f"{count:,}", f"{split.types_strict[name]:,}")
+            table.add_row(escape(printable(name)), f"{count:,}", f"{split.types_strict[name]:,}")
         return table
     table.add_column("relations", justify="right")
     for name, count in split.relations.most_common():
-        table.add_row(escape(name), f"{count:,}")
+        table.add_row(escape(printable(name)), f"{count:,}")
     return table
 
 
@@ -147,7 +148,7 @@ def _finding(
 
 
 def _line(console: Console, text: str, indent: str = "  ") -> None:
-    console.print(f"{indent}{text}", soft_wrap=True, highlight=False)
+    console.print(f"{indent}{printable(text)}", soft_wrap=True, highlight=False)
 
 
 def _conclusion(report: CheckReport) -> str:

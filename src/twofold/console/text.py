@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def printable(text: str) -> str:
     """A text from elsewhere without what a terminal would obey: those characters as escapes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\u200d" else ascii(c)[1:-1] for c in text)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines that may hold names from data or a model folder; a line may have several of its own."""
+    for line in lines:
+        for part in line.split("\n"):
+            print(printable(part))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from twofold.errors import InputError
+from twofold.errors import DataError, InputError
 from twofold.posts import Rejected
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -49,9 +49,13 @@ class Block(NamedTuple):
 
 
 def read_lines(stream: BinaryIO, limit: int = MAX_BYTES) -> Iterator[Line]:
-    """Lines of a binary stream; of one longer than ``limit`` bytes only the beginning is kept."""
+    """Lines of a binary stream; of one longer than ``limit`` bytes only the beginning is kept.
+
+    Raises:
+        DataError: the stream cannot be read to its end (a broken disk, a file that is none).
+    """
     number = 0
-    while data := stream.readline(limit + 1):
+    while data := _readline(stream, limit + 1):
         number += 1
         whole = len(data) <= limit or data.endswith(b"\n")
         if not whole:
@@ -63,8 +67,21 @@ def read_lines(stream: BinaryIO, limit: int = MAX_BYTES) -> Iterator[Line]:
 
 
 def _skip_line(stream: BinaryIO) -> None:
-    while (data := stream.readline(1 << 20)) and not data.endswith(b"\n"):
+    while (data := _readline(stream, 1 << 20)) and not data.endswith(b"\n"):
         pass
+
+
+def _readline(stream: BinaryIO, size: int) -> bytes:
+    try:
+        return stream.readline(size)
+    except OSError as error:
+        name = getattr(stream, "name", "")
+        raise DataError(
+            f"cannot be read: {error.strerror or error}",
+            where=name if isinstance(name, str) else "standard input",
+            expected="a file that can be read to its end",
+            do="check the disk, or copy the file to another one",
+        ) from error
 
 
 def read_blocks(
