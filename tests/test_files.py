@@ -212,3 +212,14 @@ def test_no_part_is_promised_that_is_not_there(tmp_path):
     with pytest.raises(DataError) as caught:
         OutputFile(tmp_path / "gone" / "out.jsonl", keep_part=True)
     assert ".part" not in str(caught.value)
+
+
+@posix
+def test_an_empty_part_is_not_promised(tmp_path, monkeypatch):
+    output = OutputFile(tmp_path / "out.jsonl", keep_part=True)
+    monkeypatch.setattr(os, "truncate", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(DataError, match="No space left") as caught:
+        output.write(b"x")
+    assert ".part" not in str(caught.value)
+    output.abandon()
+    assert names(tmp_path) == []

@@ -187,7 +187,7 @@ class OutputFile:
     def _cannot(self, error: OSError | ValueError) -> DataError:
         """What to say; ``strerror`` is None for some errors, and a bare `ValueError` is a path with NUL."""
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        kept = self._keep_part and not self.direct and os.path.lexists(self._part)
+        kept = self._keep_part and not self.direct and _holds_data(self._part)
         return DataError(
             f"cannot be written: {reason}",
             where=str(self.path),
@@ -308,6 +308,13 @@ def _status(path: Path) -> os.stat_result | None:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _holds_data(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except (OSError, ValueError):
+        return False
 
 
 def _part_name(name: str) -> str:
