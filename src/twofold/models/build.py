@@ -26,6 +26,7 @@ from twofold.heads.classifier import SoftmaxClassifier
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
 from twofold.models.multimodal import MultimodalModel
+from twofold.models.plugins import find_part
 from twofold.models.span_task import SpanTask
 from twofold.preprocessing.modalities import TEXTS, VISUAL
 
@@ -287,5 +288,5 @@ def build_model(
     chosen = {name: choose(widths, name, "modality") for name in modalities_of(config)}
     slot_size, make_head = choose(TASKS, config.task, "task")
     spec = FusionSpec(config, labels, text.width, chosen, slot_size)
-    fusion = choose(FUSIONS, config.fusion, "fusion")(spec)
+    fusion = find_part(FUSIONS, config.fusion, "twofold.fusions", "fusion")(spec)
     return MultimodalModel(text, fusion, make_head(config, labels, counts), config.modality_dropout)
