@@ -12,6 +12,7 @@ import twofold
 from twofold.cli.main import main
 from twofold.errors import ConfigError, DataError, InputError
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
 POSTS = [
     {"id": 1, "text": "Anna left NASA", "entities": [{"start": 0, "end": 4, "type": "PER"}]},
     {"id": 2, "text": "Bob at paris", "entities": [{"start": 7, "end": 12, "type": "LOC"}]},
