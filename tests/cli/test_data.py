@@ -42,6 +42,11 @@ def test_draw_writes_a_set_that_can_be_checked_and_never_over_another(tmp_path, 
     assert twofold("draw", target) == 2
     assert "there is something already" in capsys.readouterr().err
     assert twofold("draw", tmp_path / "other", "--pairs", 0) == 2
+    (tmp_path / "file").touch()
+    capsys.readouterr()
+    assert twofold("draw", tmp_path / "file" / "set") == 2
+    assert f"{tmp_path / 'file'}" in (error := capsys.readouterr().err)
+    assert "cannot be written: Not a directory; expected a place in a folder" in error
 
 
 def test_check_says_what_cannot_be_used(posts, capsys):

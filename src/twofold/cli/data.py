@@ -17,7 +17,7 @@ from twofold.corpora import WNUT_TYPES, open_corpus
 from twofold.corpora.check import check, data_files, to_dict
 from twofold.corpora.convert import convert
 from twofold.corpora.formats import FORMATS
-from twofold.errors import ConfigError
+from twofold.errors import ConfigError, DataError
 from twofold.files import Outputs
 from twofold.posts import Rejected
 from twofold.synthetic.controlled import TASKS, write_controlled
@@ -150,7 +150,14 @@ def _draw(args: argparse.Namespace) -> int:
         raise ConfigError("there is something already", where=str(args.target), expected="a new folder")
     if args.pairs < 1:
         raise ConfigError(f"{args.pairs} came", where="--pairs", expected="a number above 0")
-    write_controlled(args.target, args.task, train=args.pairs, seed=args.seed)
+    try:
+        write_controlled(args.target, args.task, train=args.pairs, seed=args.seed)
+    except OSError as error:
+        raise DataError(
+            f"cannot be written: {error.strerror}",
+            where=str(error.filename or args.target),
+            expected="a place in a folder that may be written to",
+        ) from error
     print(f"written to {args.target}: train.jsonl, dev.jsonl, and test posts with {_CONDITIONS}")
     return 0
 

@@ -25,7 +25,8 @@ def check_length(post: Post, most: int | None = MAX_CHARACTERS) -> None:
             f"the post has {count:,} characters",
             where=post.origin,
             expected=f"at most {most:,}",
-            do="split it, or raise the limit (--max-characters, in Python max_characters)",
+            do="split it; extract, evaluate and calibrate can raise the limit (--max-characters, in Python "
+            "max_characters)",
         )
 
 
