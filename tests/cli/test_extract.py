@@ -221,6 +221,7 @@ def test_odd_texts(extract, tmp_path):
     ("arguments", "message"),
     [
         ([], "no posts were given"),
+        (["--image", "x.jpg"], "a picture without a text; expected --text"),
         (["posts.jsonl", "--text", "Anna"], "both a file and --text"),
         (["gone.jsonl"], "gone.jsonl: cannot be opened: No such file"),
         (["."], "a folder"),

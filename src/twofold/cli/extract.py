@@ -175,6 +175,12 @@ def _open(args: argparse.Namespace) -> tuple[Iterable[Post | Rejected], Path | N
     """Posts, and the file they come from if its length can be known."""
     from twofold.corpora import open_corpus, open_stream
 
+    if args.file is None and args.text is None and (args.image or args.alt_text):
+        raise ConfigError(
+            "a picture without a text",
+            expected="--text: entities are parts of the text, which the picture helps to classify",
+            do="give the text of the post, too",
+        )
     if (args.file is None) == (args.text is None):
         what = "no posts were given" if args.file is None else "both a file and --text were given"
         raise ConfigError(what, expected="a FILE of posts, - for standard input, or --text")
