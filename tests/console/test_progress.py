@@ -19,16 +19,18 @@ def test_lines_are_counted(tmp_path, data, lines):
 
 
 def test_plain_lines_now_and_then(tmp_path, monkeypatch, capsys):
-    clock = iter([0.0, 5.0, 20.0, 21.0])
+    clock = iter([0.0, 16.0, 20.0, 36.0, 37.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     path = tmp_path / "posts"
     path.write_bytes(b"x\n" * 30)
     with watch(path, bar=True) as shown:
-        for line in (5, 10, 11):
+        for line in (5, 10, 15, 16):
             shown.step(Post(1, "x", origin=f"posts:{line}"))
         shown.log("a\x1bb")
     assert capsys.readouterr().err == (
-        "twofold: 2 posts, 0.1 posts/s, 33 %, about 40 s left\ntwofold: a\\x1bb\n"
+        "twofold: 1 post, 17 %\n"  # took long to begin, which says nothing of the others
+        "twofold: 3 posts, 0.1 posts/s, 50 %, about 30 s left\n"
+        "twofold: a\\x1bb\n"
     )
 
 

@@ -63,7 +63,8 @@ class _Lines(AbstractContextManager[Progress]):
     def __init__(self, total: int | None) -> None:
         self._total = total
         self._count = 0
-        self._begin = self._last = time.monotonic()
+        self._last = time.monotonic()
+        self._first: tuple[float, int] | None = None  # when the first post was done, and its line
 
     def __enter__(self) -> Progress:
         return self
@@ -76,17 +77,21 @@ class _Lines(AbstractContextManager[Progress]):
 
     def step(self, post: Post) -> None:
         self._count += 1
-        now = time.monotonic()
+        now, line = time.monotonic(), _line_of(post)
+        self._first = self._first or (now, line)
         if now - self._last >= EVERY_S:
             self._last = now
-            self.log(self._status(_line_of(post), now - self._begin))
+            self.log(self._status(line, now - self._first[0], line - self._first[1]))
 
-    def _status(self, line: int, elapsed: float) -> str:
-        status = f"{_posts(self._count)}{_rate(self._count, elapsed)}"
+    def _status(self, line: int, elapsed: float, lines: int) -> str:
+        """Speed and time left, since the first post: what came before it is not repeated."""
+        status = f"{_posts(self._count)}{_rate(self._count - 1, elapsed)}"
         if self._total is None or not line:
             return status
-        left = elapsed * (self._total - line) / line
-        return f"{status}, {100 * line / self._total:.0f} %, about {_duration(left)} left"
+        status = f"{status}, {100 * line / self._total:.0f} %"
+        if lines < 1 or elapsed < 1:
+            return status
+        return f"{status}, about {_duration(elapsed * (self._total - line) / lines)} left"
 
 
 def _posts(count: int) -> str:
@@ -94,7 +99,7 @@ def _posts(count: int) -> str:
 
 
 def _rate(count: int, elapsed: float) -> str:
-    """The speed, once it can be known: after a second, and a post."""
+    """The speed, once it can be known: after a second, and one post after the first."""
     if elapsed < 1 or not count:
         return ""
     rate = count / elapsed
@@ -114,7 +119,7 @@ class _Bar(AbstractContextManager[Progress]):
         self._bar = _rich_bar()
         self._task = self._bar.add_task("", total=total, posts=_posts(0), rate="")
         self._count = 0
-        self._begin = time.monotonic()
+        self._first: float | None = None
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -132,7 +137,9 @@ class _Bar(AbstractContextManager[Progress]):
 
     def step(self, post: Post) -> None:
         self._count += 1
-        rate = _rate(self._count, time.monotonic() - self._begin).lstrip(", ")
+        now = time.monotonic()
+        self._first = self._first or now
+        rate = _rate(self._count - 1, now - self._first).lstrip(", ")
         self._bar.update(self._task, completed=_line_of(post), posts=_posts(self._count), rate=rate)
 
 
