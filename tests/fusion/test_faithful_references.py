@@ -1,0 +1,34 @@
+"""The faithful forms of systems B and C give what they gave when they equalled the originals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from faithful_references import FORMS, read, run  # noqa: E402
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_stored_outputs(name):
+    fusion, inputs, outputs = read(name)
+    found = run(fusion, inputs)
+    assert found.keys() == outputs.keys()
+    for key, value in outputs.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-9, atol=1e-12, err_msg=key)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_weight_matters_to_what_is_stored(name):
+    """Else an archive would not hold it. A bias of attention's keys shifts all scores of a query alike."""
+    fusion, inputs, _ = read(name)
+    before = run(fusion, inputs)
+    torch.manual_seed(0)
+    for key, parameter in fusion.named_parameters():
+        noise = torch.randn_like(parameter) * 0.05
+        parameter.data += noise
+        after = run(fusion, inputs)
+        parameter.data -= noise
+        changed = any(np.abs(after[x] - before[x]).max() > 1e-9 for x in before)
+        assert changed != key.endswith("attention.key.bias"), key
