@@ -172,6 +172,18 @@ class DirichletConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WordsConfig:
+    """States of words.
+
+    Attributes:
+        form: case_features (the encoder's states, combined with the case of a word and of its neighbours), or
+            plain (the encoder's states).
+    """
+
+    form: str = "case_features"
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """The model to build.
 
@@ -191,6 +203,7 @@ class ModelConfig:
         window_pieces: longest input of the text encoder in word pieces, special ones included.
         context_words: words of context on either side of a window of a long post.
         weights: precision of the weights in the exported graphs: 8bit or float32.
+        words: states of words.
         evidential: options of the fusion evidential.
         bottleneck: options of the fusion bottleneck.
         multigranular: options of the fusion multigranular.
@@ -211,6 +224,7 @@ class ModelConfig:
     window_pieces: int = 256
     context_words: int = 32
     weights: str = "8bit"
+    words: WordsConfig = field(default_factory=WordsConfig)
     evidential: EvidentialConfig = field(default_factory=EvidentialConfig)
     bottleneck: BottleneckConfig = field(default_factory=BottleneckConfig)
     multigranular: MultigranularConfig = field(default_factory=MultigranularConfig)

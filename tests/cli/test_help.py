@@ -85,8 +85,8 @@ def test_options_of_training_stand_in_groups():
     parser = next(parser for parser in ALL if parser.prog.endswith(" train"))
     titles = [group.title for group in parser._action_groups]
     assert titles[2:] == [
-        "data", "model", "fusion evidential", "fusion bottleneck", "fusion multigranular", "fusion dirichlet",
-        "relation models (--task relations)", "training",
+        "data", "model", "states of words", "fusion evidential", "fusion bottleneck", "fusion multigranular",
+        "fusion dirichlet", "relation models (--task relations)", "training",
     ]  # fmt: skip
 
 

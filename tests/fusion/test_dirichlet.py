@@ -193,12 +193,13 @@ def test_the_exported_graph_agrees(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
     from twofold.models.multimodal import MultimodalModel
+    from twofold.models.word_states import PlainWords
     from twofold.training.export import export_fusion
 
     class Encoder(torch.nn.Module):
         width = 8
 
-    model = MultimodalModel(Encoder(), make(), torch.nn.Identity()).eval()  # type: ignore[arg-type]
+    model = MultimodalModel(Encoder(), make(), torch.nn.Identity(), PlainWords()).eval()  # type: ignore[arg-type]
     export_fusion(model, list(WIDTHS.values()), tmp_path / "fusion.onnx")
     words, mask, sources = inputs()
     words, mask = words[:1, :5], mask[:1, :5]

@@ -18,7 +18,8 @@ from twofold.config import (  # noqa: E402
 )
 from twofold.fusion.contract import ModalityStates  # noqa: E402
 from twofold.models.build import FUSIONS, build_model  # noqa: E402
-from twofold.models.multimodal import WORDS, MultimodalModel, WordStates  # noqa: E402
+from twofold.models.multimodal import WORDS, MultimodalModel  # noqa: E402
+from twofold.models.word_states import CaseFeatures  # noqa: E402
 from twofold.posts import Entity, Post  # noqa: E402
 from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT  # noqa: E402
 from twofold.preprocessing.word_pieces import Window  # noqa: E402
@@ -148,7 +149,7 @@ def test_texts_of_a_modality_are_encoded_without_the_encoders_dropout() -> None:
 
 def test_posts_that_link_are_joined_by_weights_of_their_own() -> None:
     torch.manual_seed(0)
-    join = WordStates(12).eval()
+    join = CaseFeatures(12).eval()
     states, mask = torch.randn(1, 3, 12), torch.ones(1, 3, dtype=torch.bool)
     plain = torch.tensor([[1, 2, 3]])
     before = join(states, plain, mask), join(states, plain + CASE_FEATURE_COUNT // 2, mask)

@@ -51,6 +51,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 _GROUPS = {
+    "words": "states of words",
     "evidential": "fusion evidential",
     "bottleneck": "fusion bottleneck",
     "multigranular": "fusion multigranular",

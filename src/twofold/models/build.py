@@ -28,6 +28,7 @@ from twofold.heads.crf import CRF
 from twofold.models.multimodal import MultimodalModel
 from twofold.models.plugins import find_part
 from twofold.models.span_task import SpanTask
+from twofold.models.word_states import CaseFeatures, PlainWords
 from twofold.preprocessing.modalities import TEXTS, VISUAL
 
 T = TypeVar("T")
@@ -239,6 +240,10 @@ TASKS: dict[str, tuple[int, Callable[[ModelConfig, Sequence[str], Sequence[int]]
 """Slot size (words in a slot) and head of each task."""
 
 
+WORD_STATES: dict[str, Callable[[int], nn.Module]] = {
+    "case_features": CaseFeatures,
+    "plain": lambda width: PlainWords(),
+}
 ADAPTERS: dict[str, Callable[[TextEncoder, int], None]] = {"none": no_adapters, "lora": add_lora}
 
 
@@ -289,4 +294,6 @@ def build_model(
     slot_size, make_head = choose(TASKS, config.task, "task")
     spec = FusionSpec(config, labels, text.width, chosen, slot_size)
     fusion = find_part(FUSIONS, config.fusion, "twofold.fusions", "fusion")(spec)
-    return MultimodalModel(text, fusion, make_head(config, labels, counts), config.modality_dropout)
+    head = make_head(config, labels, counts)
+    words = choose(WORD_STATES, config.words.form, "words.form")(text.width)
+    return MultimodalModel(text, fusion, head, words, config.modality_dropout)

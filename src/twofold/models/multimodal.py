@@ -1,4 +1,4 @@
-"""A model: text encoder, case features, fusion, head. What varies is handed in.
+"""A model: text encoder, word states, fusion, head. What varies is handed in.
 
 With a CRF and one slot a word it is a tagger; with a softmax over classes and one slot a marked pair, a
 relation classifier.
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from twofold.encoders.text import TextEncoder
 from twofold.fusion.contract import Fusion, FusionOutput, ModalityStates
 from twofold.heads.contract import Head
-from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT
 
 WORDS = "words"
 """Name under which a batch may hold precomputed states of its words."""
@@ -69,40 +68,6 @@ class Batch(NamedTuple):
         )
 
 
-class WordStates(nn.Module):
-    """States of words: those of the encoder at their first pieces, combined with case features.
-
-    An uncased encoder cannot distinguish "Apple" from "apple"; the case features of a word and of its
-    neighbours can. Posts with a web link and posts without are combined by different weights: the public
-    corpora follow different annotation guidelines, and links distinguish them.
-
-    Args:
-        width: D.
-        hidden_size: size of the embedding of case features.
-        kernel_size: words that the convolution over case features spans.
-        dropout: of the encoder's states and of the result.
-    """
-
-    def __init__(self, width: int, hidden_size: int = 64, kernel_size: int = 5, dropout: float = 0.2) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(CASE_FEATURE_COUNT, hidden_size)
-        self.convolution = nn.Conv1d(hidden_size, hidden_size, kernel_size, padding=kernel_size // 2)
-        self.combine = nn.Sequential(nn.Linear(width + hidden_size, width), nn.GELU())
-        self.combine_with_link = nn.Sequential(nn.Linear(width + hidden_size, width), nn.GELU())
-        self.norm = nn.LayerNorm(width)
-        self.drop = nn.Dropout(dropout)
-
-    def forward(self, states: Tensor, case_features: Tensor, mask: Tensor) -> Tensor:
-        """Combine states (B, W, D) with case features (B, W); mask (B, W). Returns (B, W, D)."""
-        case = self.embed(case_features) * mask.unsqueeze(2)
-        case = case + torch.relu(self.convolution(case.transpose(1, 2))).transpose(1, 2)
-        both = torch.cat([self.drop(states), case], 2)
-        has_link = (case_features >= CASE_FEATURE_COUNT // 2).unsqueeze(2)  # (B, W, 1)
-        added = torch.where(has_link, self.combine_with_link(both), self.combine(both))
-        joined: Tensor = self.drop(self.norm(states + added))
-        return joined
-
-
 class MultimodalModel(nn.Module):
     """Tagger or relation classifier over any modalities.
 
@@ -110,15 +75,18 @@ class MultimodalModel(nn.Module):
         text: text encoder.
         fusion: fusion of the text and further modalities.
         head: CRF or softmax classifier; its labels are the model's.
+        words: states of words from those of the encoder, a module of `word_states`.
         modality_dropout: probability that a modality of a post is left out in training, so that every subset
             of the modalities is learned.
     """
 
-    def __init__(self, text: TextEncoder, fusion: Fusion, head: Head, modality_dropout: float = 0.0) -> None:
+    def __init__(
+        self, text: TextEncoder, fusion: Fusion, head: Head, words: nn.Module, modality_dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.modality_dropout = modality_dropout
         self.text, self.fusion, self.head = text, fusion, head
-        self.words = WordStates(text.width)
+        self.words = words
 
     def forward(self, batch: Batch) -> FusionOutput:
         """Encode and fuse a batch; see `FusionOutput`."""
