@@ -176,12 +176,15 @@ def finished(job: Job) -> bool:
     """
     if not (job.out / "manifest.json").exists():
         return False
+    from twofold.training.publish import model_without_paths
+
     then = read_config(job.out / "training.toml")
     card = json.loads((job.out / "card.json").read_text(encoding="utf-8"))
     hashes = [corpus["sha256"] for part in ("train", "dev") for corpus in card[part]]
     files = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in _files(job.config.data)]
     settings = replace(then.training, threads=job.config.training.threads)
-    if (then.model, settings, hashes) != (job.config.model, job.config.training, files):
+    model = model_without_paths(job.config.model)
+    if (then.model, settings, hashes) != (model, job.config.training, files):
         raise DataError(
             "the model there was trained with other settings or on other files",
             where=str(job.out),

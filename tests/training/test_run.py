@@ -62,7 +62,7 @@ def test_dev_too_small_for_halves_gives_a_temperature_and_the_card_says_why(done
     assert "report" not in card["calibration"]
     page = (done["out"] / "README.md").read_text(encoding="utf-8")
     assert f"**No thresholds and no prediction sets**: {card['calibration']['note']}" in page
-    with pytest.raises(ModelError, match="knows no sets"):
+    with pytest.raises(ModelError, match="has no prediction sets"):
         twofold.load(done["out"], coverage=0.9)
 
 

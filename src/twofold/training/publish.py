@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.calibration.write import write_json
-from twofold.config import Config, to_toml
+from twofold.config import Config, ModelConfig, to_toml
 from twofold.encoders.image import ImageEncoder
 from twofold.model_folder.card import write_card
 from twofold.model_folder.folder import FORMAT, open_folder, publish, seal
@@ -158,16 +158,19 @@ def _without_paths(record: TrainingRecord) -> Config:
         images=Path(data.images).name,
         alt_text=Path(data.alt_text).name,
     )
-    model = record.config.model
+    return dataclasses.replace(record.config, data=named, model=model_without_paths(record.config.model))
+
+
+def model_without_paths(model: ModelConfig) -> ModelConfig:
+    """The settings of a model as a published folder has them: names of local files instead of paths."""
     options, relations = model.multigranular, model.relations
-    model = dataclasses.replace(
+    return dataclasses.replace(
         model,
         text_encoder=_encoder_name(model.text_encoder),
         image_encoder=_encoder_name(model.image_encoder),
         multigranular=dataclasses.replace(options, augmentation=Path(options.augmentation).name),
         relations=dataclasses.replace(relations, tagger=Path(relations.tagger).name),
     )
-    return dataclasses.replace(record.config, data=named, model=model)
 
 
 def _encoder_name(name: str) -> str:
