@@ -60,9 +60,9 @@ $(LIGHT)/ready: pyproject.toml | python
 # address that the installation page of pytorch.org shows after --index-url for "CPU".
 $(DEV)/ready: pyproject.toml constraints.txt | python
 	$(PYTHON) -m venv $(DEV)
-	$(DEV)/bin/pip install $(QUIET) -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(DEV)/bin/pip install $(QUIET) -c constraints.txt -e '.[train,dev]'
-	$(DEV)/bin/pip install $(QUIET) --no-deps $(EMBEDDED)
+	$(DEV)/bin/pip install $(QUIET) --no-compile -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(DEV)/bin/pip install $(QUIET) --no-compile -c constraints.txt -e '.[train,dev]'
+	$(DEV)/bin/pip install $(QUIET) --no-compile --no-deps $(EMBEDDED)
 	@touch $@
 
 python:

@@ -73,19 +73,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("quick_export")
 def test_a_folder_says_what_the_network_says(
     data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
     text: str,
     image: str,
     model: dict,
     training: dict,
 ) -> None:
     monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
-    if image != "dinov2-registers":  # the quick exporter lacks its interpolation; one whole export is enough
-        request.getfixturevalue("quick_export")
     config = Config(
         DataConfig((str(data / "train.jsonl"),), (str(data / "dev.jsonl"),)),
         ModelConfig(
