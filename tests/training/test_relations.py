@@ -224,7 +224,6 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_export")
 def test_the_direct_form_of_system_a_relates_as_its_network_does(config: Config, tmp_path: Path) -> None:
     evidential = dataclasses.replace(config.model.evidential, form="direct")
     model = dataclasses.replace(config.model, evidential=evidential)
