@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from twofold.corpora import open_corpus, parse_post
@@ -89,6 +89,7 @@ TOKEN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\
     st.lists(st.tuples(TOKEN, st.booleans()), min_size=1, max_size=6),
     st.sampled_from(["jsonl", "imgid", "conll"]),
 )
+@example(words=[("{", False)], to="conll")
 def test_any_tokens_and_labels_come_back(tmp_path_factory, words, to):
     text, places = join([word for word, _ in words])
     labelled = [place for place, (_, on) in zip(places, words, strict=True) if on]

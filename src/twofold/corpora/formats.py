@@ -47,7 +47,8 @@ def _format_of_line(line: bytes) -> Format | None:
     if line.lstrip().startswith(b"{"):
         if _MNRE.match(line.lstrip()):
             return "mnre"
-        return "jsonl" if line.rstrip().endswith(b"}") or len(line) >= _READ_BYTES // 2 else None
+        if line.rstrip().endswith(b"}") or len(line) >= _READ_BYTES // 2:
+            return "jsonl"
     columns = columns_of(line.decode("utf-8", "replace"))
     return "conll" if len(columns) > 1 and columns[0] and is_tag(tag_of(columns)) else None
 
