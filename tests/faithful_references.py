@@ -15,7 +15,7 @@ Where a parameter is renamed, rename its key; the numbers stay.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,30 +88,21 @@ def run(fusion: Fusion, inputs: Archive) -> Archive:
     with torch.no_grad():
         output = fusion(given["words"], given["mask"], modalities, given.get("slots"))
         slot_mask = given["mask"] if "slots" not in given else torch.ones(3, 1, dtype=torch.bool)
-        terms = {
-            name: part.loss(output, given["targets"], slot_mask) for name, part in _terms(fusion).items()
-        }
-    return {"emissions": output.emissions.numpy(), **{name: x.numpy() for name, x in terms.items()}}
+        terms = {name: fusion.loss(output, given["targets"], slot_mask).numpy() for name in _terms(fusion)}
+    return {"emissions": output.emissions.numpy(), **terms}
 
 
-def _terms(fusion: Fusion) -> dict[str, Fusion]:
-    """The fusion with one term of its loss at a time."""
+def _terms(fusion: Fusion) -> Iterator[str]:
+    """Name of each term of the loss, while the fusion has that term alone."""
     if isinstance(fusion, Multigranular):
-        return {"auxiliary": fusion}
+        yield "auxiliary"
+        return
     assert isinstance(fusion, Bottleneck)
-    weights = ("alignment_weight", "text_kl_weight", "picture_kl_weight")
-    none, parts = replace(fusion.regularisers, **dict.fromkeys(weights, 0.0)), {}
+    rule, weights = fusion.regularisers, ("alignment_weight", "text_kl_weight", "picture_kl_weight")
     for weight in weights:
-        parts[weight.removesuffix("_weight")] = part = _Copy(fusion)
-        part.regularisers = replace(none, **{weight: 1.0})
-    return parts
-
-
-class _Copy(Bottleneck):
-    """Shares everything with a fusion but what is set on it."""
-
-    def __init__(self, fusion: Bottleneck) -> None:
-        self.__dict__.update(fusion.__dict__)
+        fusion.regularisers = replace(rule, **{name: float(name == weight) for name in weights})
+        yield weight.removesuffix("_weight")
+    fusion.regularisers = rule
 
 
 def read(name: str) -> tuple[Fusion, Archive, Archive]:

@@ -5,7 +5,6 @@ This module does not know how calibrations are fitted.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from twofold.calibration.calibration import FILE, to_record
 from twofold.calibration.fit import CalibrationFit
 from twofold.model_folder.card import with_calibration, with_name
 from twofold.model_folder.folder import RELATIONS, ModelFolder, open_folder, publish, seal
-from twofold.model_folder.place import MANIFEST, part_of
+from twofold.model_folder.place import part_of
 
 CARD, CONFIG, PAGE = "card.json", "config.json", "README.md"
 _SUMMARY = ("predictions", "accuracy", "nll_before", "nll_after", "ece_before", "ece_after")
@@ -69,8 +68,7 @@ def _rename(folder: Path, model: ModelFolder, name: str) -> None:
     """Give a copy its name, and keep on its card which model was calibrated."""
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     write_json(folder / CONFIG, config | {"name": name})
-    manifest = hashlib.sha256((model.path / MANIFEST).read_bytes()).hexdigest()
-    origin = {"name": model.config.name, "manifest_sha256": manifest}
+    origin = {"name": model.config.name, "manifest_sha256": model.manifest_sha256}
     card = _card(folder, model) | {"name": name, "calibrated_from": origin}
     write_json(folder / CARD, card)
     page = folder / PAGE

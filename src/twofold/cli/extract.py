@@ -144,8 +144,12 @@ def _check_fractions(args: argparse.Namespace) -> None:
     confidence, coverage = args.min_confidence, args.coverage
     if confidence is not None and not 0 <= confidence <= 1:
         raise ConfigError(f"--min-confidence is {confidence}", expected="a fraction from 0 to 1")
-    if coverage is not None and not 0.5 <= coverage <= 0.99:
-        raise ConfigError(f"--coverage is {coverage}", expected="a fraction from 0.5 to 0.99")
+    if coverage is not None:
+        from twofold.calibration.conformal import COVERAGES
+
+        low, high = COVERAGES[0], COVERAGES[-1]
+        if not low <= coverage <= high:
+            raise ConfigError(f"--coverage is {coverage}", expected=f"a fraction from {low} to {high}")
     for option, rate in (("max-error", args.max_error), ("max-relation-error", args.max_relation_error)):
         if rate is not None and not 0 < rate < 1:
             raise ConfigError(f"--{option} is {rate}", expected="a fraction above 0 and below 1")

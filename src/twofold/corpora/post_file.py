@@ -49,6 +49,11 @@ class PostFile:
         return f"{release.title} {release.split}" if release else self.path.name
 
 
+def path_of(posts: object) -> str:
+    """Path of the file that posts come from; "" for other posts."""
+    return str(posts.path) if isinstance(posts, PostFile) else ""
+
+
 def read_posts(
     path: Path | str,
     *,

@@ -19,6 +19,8 @@ T = TypeVar("T")
 Item = TypeVar("Item", Post, "Post | Rejected")
 PostLike = Post | Mapping[str, Any] | str
 """A post; a mapping as in a line of JSON; or just a text, whose id is then its number from 0."""
+Posts = Iterable[PostLike | Rejected]
+"""Posts, and records that a reader rejected."""
 
 _RAW = Repr()
 _RAW.maxstring = _RAW.maxother = 1000
@@ -67,9 +69,7 @@ def with_rejected(
     return (result for group in groups(items, batch_size) for result in _in_place(group, process))
 
 
-def parsed_posts(
-    posts: Iterable[PostLike | Rejected], max_characters: int | None = MAX_CHARACTERS
-) -> Iterator[Post | Rejected]:
+def parsed_posts(posts: Posts, max_characters: int | None = MAX_CHARACTERS) -> Iterator[Post | Rejected]:
     """Posts one by one; an item that is not a post comes out as `Rejected`.
 
     Args:

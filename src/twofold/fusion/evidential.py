@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from twofold.fusion.attention import GatedCrossAttention
 from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, ModalityStates, gather_slots
-from twofold.fusion.nig import INITIAL_SCALE, NIG, Pooling, evidence_loss, from_scores
+from twofold.fusion.nig import INITIAL_SCALE, NIG, Pooling, absent_nig, evidence_loss, from_scores
 
 BLANK_EVIDENCE_WEIGHT = 0.1
 """Weight, in the loss, of the evidence that is claimed for a blank picture."""
@@ -246,8 +246,7 @@ class Evidential(Fusion):
         A modality without useful content revises nothing, and leaves the pooled δ where the text put it.
         """
         if modality is None:
-            shape = (words.shape[0], 4, words.shape[1], self.outputs)
-            return torch.full(shape, 2.0, dtype=words.dtype, device=words.device)  # masked, but finite
+            return absent_nig(words, self.outputs)
         view = self.views[name](words, modality)
         revised = text_delta + self.delta_heads[name](self.drop(view)) / INITIAL_SCALE
         return self._evidence(name, revised, torch.cat([view, words.detach()], 2))

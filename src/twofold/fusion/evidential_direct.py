@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from twofold.fusion.attention import CrossAttention
 from twofold.fusion.contract import Fusion, FusionOutput, ModalityStates, gather_slots
-from twofold.fusion.nig import INITIAL_SCALE, NIG, SMALLEST, Pooling, evidence_loss, from_scores
+from twofold.fusion.nig import INITIAL_SCALE, NIG, SMALLEST, Pooling, absent_nig, evidence_loss, from_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,7 @@ class EvidentialDirect(Fusion):
     def _modality_evidence(self, name: str, words: Tensor, modality: ModalityStates | None) -> Tensor:
         """NIGs (B, 4, W, K) of a modality besides the text."""
         if modality is None:
-            shape = (words.shape[0], 4, words.shape[1], self.outputs)
-            return torch.full(shape, 2.0, dtype=words.dtype, device=words.device)  # masked, but finite
+            return absent_nig(words, self.outputs)
         return self._evidence(name, self.views[name](words, modality))
 
     def _evidence(self, name: str, states: Tensor) -> Tensor:

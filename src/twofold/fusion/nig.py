@@ -37,6 +37,11 @@ INITIAL_TEXT_LOGIT = 1.0
 """Logit by which the text leads the other modalities before training."""
 
 
+def absent_nig(words: Tensor, outputs: int) -> Tensor:
+    """NIGs (B, 4, W, K) of a modality that is not given, for words (B, W, ·): masked, but finite."""
+    return words.new_full((words.shape[0], 4, words.shape[1], outputs), 2.0)
+
+
 class NIG(NamedTuple):
     """Parameters of Normal-Inverse-Gamma distributions, all of one shape."""
 

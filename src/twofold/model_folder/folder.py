@@ -62,6 +62,11 @@ class ModelFolder:
     decision_rule: DecisionRule | None = None
     relations: ModelFolder | None = None
 
+    @property
+    def manifest_sha256(self) -> str:
+        """SHA-256 of the manifest, which names the hash of every file: identifies the model."""
+        return _sha256(self.path / MANIFEST)
+
     def file(self, name: str) -> Path:
         """Where a file lies: a shared one in the folder above."""
         return (self.path.parent if name in self.config.shared_files else self.path) / name

@@ -19,16 +19,14 @@ from twofold.calibration.relations import RelationPredictions
 from twofold.calibration.splits import SEED
 from twofold.calibration.write import write_calibrated_copy
 from twofold.corpora.merge_posts import merge_posts_of_one_text
-from twofold.corpora.post_file import PostFile
-from twofold.corpora.post_stream import PostLike, parsed_posts
+from twofold.corpora.post_file import PostFile, path_of
+from twofold.corpora.post_stream import Posts, parsed_posts
 from twofold.errors import ConfigError, DataError
 from twofold.model_folder.place import reserved
 from twofold.pipeline.extractor import Extractor, load
 from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.pipeline.listener import Listener, SilentListener
 from twofold.posts import Post, Rejected
-
-Posts = Iterable[PostLike | Rejected]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ def _labelled(
             elif any(getattr(item, field) is not None for field in wanted):
                 found.append(item)
         if not found:
-            where = str(posts.path) if isinstance(posts, PostFile) else name
+            where = path_of(posts) or name
             raise DataError(
                 "no labelled post", where=where, expected=f"posts with gold {' or '.join(wanted)}"
             )

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twofold.calibration.post_uncertainty import MEASURES, post_uncertainty
-from twofold.corpora.post_file import PostFile
-from twofold.corpora.post_stream import PostLike, parsed_posts
+from twofold.corpora.post_file import PostFile, path_of
+from twofold.corpora.post_stream import Posts, parsed_posts
 from twofold.corpora.releases import md5_of
 from twofold.errors import ConfigError, DataError
 from twofold.evaluation.collector import PredictionCollector
@@ -35,7 +35,6 @@ from twofold.synthetic.typos import RATE, with_typos
 if TYPE_CHECKING:
     from twofold.pipeline.inference_pipeline import InferencePipeline
 
-Data = Iterable[PostLike | Rejected]
 NEW_ENTITIES = "new-entities"
 SHIFTS = ("typos", NEW_ENTITIES)
 """Shifts that are made from the evaluated posts themselves."""
@@ -55,9 +54,9 @@ class ShiftOptions:
         ConfigError: a name or a rate is not valid, or ``new-entities`` comes without training data.
     """
 
-    other_domain: Sequence[Iterable[PostLike | Rejected]] = ()
+    other_domain: Sequence[Posts] = ()
     shifts: Sequence[str] = ()
-    training_data: Sequence[Iterable[PostLike | Rejected]] = ()
+    training_data: Sequence[Posts] = ()
     typo_rate: float = RATE
 
     def __post_init__(self) -> None:
@@ -116,7 +115,7 @@ class DomainShiftEvaluation:
         self._pipeline, self._batch_size = pipeline, batch_size
         self._rejected, self._listener = rejected, listener
 
-    def run(self, data: Data, options: ShiftOptions) -> Iterator[ShiftResult]:
+    def run(self, data: Posts, options: ShiftOptions) -> Iterator[ShiftResult]:
         """Every comparison of ``options`` with the posts of ``data``.
 
         Raises:
@@ -133,23 +132,23 @@ class DomainShiftEvaluation:
         for name in dict.fromkeys(options.shifts):
             yield _MADE[name](self, data, options, own)
 
-    def _other_domain(self, data: Data, own: _Predicted) -> ShiftResult:
+    def _other_domain(self, data: Posts, own: _Predicted) -> ShiftResult:
         reader = _Reader(data, self._rejected)
         other, facts = self._predict(reader), _facts(data)
         if not other.posts:
-            raise DataError("no post", where=facts["path"] or "", expected="posts in a known format")
+            raise DataError("no post", where=path_of(data), expected="posts in a known format")
         measures = post_ood_detection(own.uncertainty, other.uncertainty)
         shift = DomainShift(facts["name"], "posts", own.metrics(), other.metrics(), measures)
         return ShiftResult(shift, facts, reader.rejected)
 
-    def _typos(self, data: Data, options: ShiftOptions, own: _Predicted) -> ShiftResult:
+    def _typos(self, data: Posts, options: ShiftOptions, own: _Predicted) -> ShiftResult:
         other = self._predict(with_typos(post, options.typo_rate) for post in self._labelled(data))
         measures = post_ood_detection(own.uncertainty, other.uncertainty, resample=resample_pairs)
         name = f"typos in {100 * options.typo_rate:g} % of the longer words"
         shift = DomainShift(name, "posts", own.metrics(), other.metrics(), measures)
         return ShiftResult(shift, {"rate": options.typo_rate, "seed": 0})
 
-    def _new_entities(self, data: Data, options: ShiftOptions, own: _Predicted) -> ShiftResult:
+    def _new_entities(self, data: Posts, options: ShiftOptions, own: _Predicted) -> ShiftResult:
         names = {name for part in options.training_data for name in self._names(part)}
         new = np.array([name not in names for name in own.names], bool)
         facts = [_facts(part) for part in options.training_data]
@@ -159,17 +158,15 @@ class DomainShiftEvaluation:
         shift = DomainShift(title, "entities", *sides, prediction_ood_detection(p, new))
         return ShiftResult(shift, {"seen": facts, "surfaces": len(names)})
 
-    def _labelled(self, data: Data) -> Iterator[Post]:
+    def _labelled(self, data: Posts) -> Iterator[Post]:
         """Posts with gold entities of the evaluated data, whose rejected records were named before."""
         return (post for post in _Reader(data, _ignore) if post.entities is not None)
 
-    def _names(self, data: Data) -> set[str]:
+    def _names(self, data: Posts) -> set[str]:
         """Names of the gold entities of a data set, see `_name`."""
         posts = [post for post in _Reader(data, self._rejected) if post.entities is not None]
         if not posts:
-            raise DataError(
-                "no labelled post", where=_facts(data)["path"] or "", expected="posts with gold entities"
-            )
+            raise DataError("no labelled post", where=path_of(data), expected="posts with gold entities")
         return {_name(entity.text) for post in posts for entity in post.entities or ()}
 
     def _predict(self, posts: Iterable[Post]) -> _Predicted:
@@ -188,7 +185,7 @@ class DomainShiftEvaluation:
         return _Predicted(len(rows), all(labels), known, collector.predictions(), names)
 
 
-_MADE: dict[str, Callable[[DomainShiftEvaluation, Data, ShiftOptions, _Predicted], ShiftResult]] = {
+_MADE: dict[str, Callable[[DomainShiftEvaluation, Posts, ShiftOptions, _Predicted], ShiftResult]] = {
     "typos": DomainShiftEvaluation._typos,
     "new-entities": DomainShiftEvaluation._new_entities,
 }
@@ -211,7 +208,7 @@ class _Predicted:
 class _Reader:
     """The posts among some records; counts the others."""
 
-    def __init__(self, items: Data, rejected: Callable[[Rejected], None]) -> None:
+    def __init__(self, items: Posts, rejected: Callable[[Rejected], None]) -> None:
         self._items, self._rejected = items, rejected
         self.rejected = 0
 
@@ -242,7 +239,7 @@ def _name(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _facts(data: Data) -> dict[str, Any]:
+def _facts(data: Posts) -> dict[str, Any]:
     if not isinstance(data, PostFile):
         return {"name": "posts", "path": None, "md5": None}
     return {"name": data.title, "path": str(data.path), "md5": md5_of(data.path)}

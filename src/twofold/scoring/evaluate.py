@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
 from twofold.corpora.merge_posts import merge_posts_of_one_text
-from twofold.corpora.post_file import PostFile
-from twofold.corpora.post_stream import PostLike, parsed_posts
+from twofold.corpora.post_file import PostFile, path_of
+from twofold.corpora.post_stream import Posts, parsed_posts
 from twofold.errors import DataError
 from twofold.evaluation.trust_report import TrustReport
 from twofold.pipeline.calibrate import predicted_fields
@@ -20,11 +20,11 @@ from twofold.pipeline.listener import Listener, SilentListener
 from twofold.posts import Extraction, PictureStatus, Post, Rejected
 from twofold.scoring.data_facts import data_facts
 from twofold.scoring.domain_shift import DomainShiftEvaluation, ShiftOptions
-from twofold.scoring.entity_scores import EntityScorer
+from twofold.scoring.entity_scores import EntityScorer, EntityScores
 from twofold.scoring.post_predictions import PostPredictions, predict_posts
 from twofold.scoring.relation_scores import RelationScorer
 from twofold.scoring.relation_trust import RelationTrustScorer
-from twofold.scoring.report import EvaluationReport, evaluated_model
+from twofold.scoring.report import EvaluatedModel, EvaluationReport
 from twofold.scoring.robustness import RobustnessOptions, evaluate_robustness
 
 _NAMED = 10
@@ -33,7 +33,7 @@ _NAMED = 10
 
 def evaluate(
     model: Extractor | Path | str | None,
-    posts: Iterable[PostLike | Rejected],
+    posts: Posts,
     *,
     batch_size: int = 32,
     trust: bool = False,
@@ -91,16 +91,16 @@ class _Evaluation:
 
     def report(
         self,
-        source: Iterable[PostLike | Rejected],
+        source: Posts,
         robustness: RobustnessOptions | None,
         shifts: ShiftOptions,
     ) -> EvaluationReport:
         """Predict, score, and what else is asked for."""
         begin = time.monotonic()
         self._predict(source, keep=robustness is not None)
-        self._check(source)
         pipeline, listener = self._pipeline, self._listener
         entities, relations = self._entities.scores(), self._relations.scores()
+        self._check(source, entities)
         stability = None
         if robustness is not None:
             stability = evaluate_robustness(
@@ -112,7 +112,7 @@ class _Evaluation:
         found = tuple(comparison.run(source, shifts))
         trust = self._trust_reports() if self._trust else {}
         return EvaluationReport(
-            model=evaluated_model(pipeline.name, pipeline.folder.path),
+            model=EvaluatedModel(pipeline.name, pipeline.folder.path, pipeline.folder.manifest_sha256),
             data=data_facts(
                 source,
                 posts=self._posts,
@@ -131,7 +131,7 @@ class _Evaluation:
             robustness=stability,
         )
 
-    def _predict(self, source: Iterable[PostLike | Rejected], keep: bool) -> None:
+    def _predict(self, source: Posts, keep: bool) -> None:
         labelled = self._labelled(source)
         posts = merge_posts_of_one_text(labelled) if self._pipeline.relations else labelled
         for item in predict_posts(self._pipeline, posts, self._batch_size, uncalibrated=self._trust):
@@ -141,7 +141,7 @@ class _Evaluation:
             self._report_picture(item.post, item.extraction)
             self._listener.step(item.post)
 
-    def _labelled(self, source: Iterable[PostLike | Rejected]) -> Iterator[Post]:
+    def _labelled(self, source: Posts) -> Iterator[Post]:
         """Posts with labels of what the model predicts; the others are counted."""
         fields = predicted_fields(self._pipeline)
         for item in parsed_posts(source, self._pipeline.max_characters):
@@ -169,19 +169,19 @@ class _Evaluation:
         if extraction.picture.status == "unreadable" and self._pictures["unreadable"] <= _NAMED:
             self._listener.log(f"{post.origin}: picture unreadable: {extraction.picture.reason}")
 
-    def _check(self, source: object) -> None:
+    def _check(self, source: object, entities: EntityScores | None) -> None:
         """Complain where there was nothing to score; say which types the model cannot know."""
         if not self._posts:
             raise DataError(
                 "no labelled post",
-                where=str(source.path) if isinstance(source, PostFile) else "",
+                where=path_of(source),
                 expected=f"posts with gold {' or '.join(predicted_fields(self._pipeline))}",
                 do="see `twofold data check`",
             )
         if self._unlabelled:
             self._listener.log(f"{self._unlabelled:,} posts carry no labels and were not counted")
-        entities, types = self._entities.scores(), self._pipeline.types
-        unknown = [name for name in entities.lenient.types if name not in types] if entities else []
+        types = entities.lenient.types if entities else ()
+        unknown = [name for name in types if name not in self._pipeline.types]
         if unknown:
             self._listener.log(
                 f"the model does not know the types {', '.join(unknown)}; their entities count as missed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,12 +42,6 @@ class EvaluatedModel:
     name: str
     folder: Path
     manifest_sha256: str
-
-
-def evaluated_model(name: str, folder: Path) -> EvaluatedModel:
-    """The model of a folder."""
-    manifest = (folder / "manifest.json").read_bytes()
-    return EvaluatedModel(name, folder, hashlib.sha256(manifest).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
