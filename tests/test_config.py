@@ -17,6 +17,7 @@ from twofold.config import (
     RENAMED_KEYS,
     BottleneckConfig,
     Config,
+    CorpusConfig,
     DataConfig,
     DirichletConfig,
     EvidentialConfig,
@@ -33,6 +34,7 @@ from twofold.errors import ConfigError
 
 CLASSES = (
     DataConfig,
+    CorpusConfig,
     ModelConfig,
     EvidentialConfig,
     BottleneckConfig,
@@ -329,3 +331,50 @@ def test_the_documentation_names_every_key():
         if not dataclasses.is_dataclass(field.default_factory)
     }
     assert [name for name in sorted(names) if not re.search(rf"\| `{name}` +\|", page)] == []
+
+
+CORPORA = """
+[data]
+train = ["a"]
+
+[[data.corpora]]
+name = "one"
+train = ["t/one", "/abs/one"]
+types = {person = "PER", "creative work" = ""}
+
+[[data.corpora]]
+dev = ["d"]
+annotated_types = ["PER"]
+merge_mentions = true
+"""
+
+
+def test_corpora_are_tables_with_paths_relative_to_the_file(tmp_path):
+    data = read_config(_write(tmp_path, CORPORA)).data
+    one, two = data.corpora
+    assert one == CorpusConfig(
+        "one", (f"{tmp_path}/t/one", "/abs/one"), types={"person": "PER", "creative work": ""}
+    )
+    assert two == CorpusConfig(dev=(f"{tmp_path}/d",), annotated_types=("PER",), merge_mentions=True)
+    assert data.all_train == (f"{tmp_path}/a", *one.train)
+    assert data.all_dev == two.dev
+    assert data.corpus_of("/abs/one") is one
+    assert data.corpus_of(f"{tmp_path}/a") == CorpusConfig()
+
+
+def test_corpora_are_written_and_read_back(tmp_path):
+    config = read_config(_write(tmp_path, CORPORA))
+    assert read_config(_write(tmp_path, to_toml(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("corpora = 1", "corpora: 1 came; expected tables [[data.corpora]]"),
+        ("corpora = [1]", "corpora[0]: 1 came; expected a table"),
+        ("[[data.corpora]]\nnane = 1", "unknown key 'nane'; expected 'name', perhaps"),
+        ("[[data.corpora]]\ntypes = {a = 1}", "types: {'a': 1} came; expected a table of strings"),
+    ],
+)
+def test_mistakes_in_corpora_are_told(tmp_path, line, expected):
+    assert expected in str(_error(tmp_path, f"[data]\n{line}"))

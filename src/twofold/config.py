@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 import sys
 import typing
 from collections.abc import Iterable, Mapping
@@ -39,6 +40,31 @@ BUILT_IN_AUGMENTATIONS = ("encoder", "none")
 
 
 @dataclass(frozen=True, slots=True)
+class CorpusConfig:
+    """A corpus with rules of annotation of its own: a table ``[[data.corpora]]``.
+
+    Attributes:
+        name: of its convention, the rules that it is annotated by; "" for that of the known release.
+        train: files to train on.
+        dev: files to choose the epoch on.
+        types: new names of entity types; "" drops the entities of a type.
+        annotated_types: the types that it annotates; of the others of the training it is not known where
+            they are. Empty for all.
+        merge_mentions: whether to leave out entities that are a lone "@" before the entity of the name.
+        unmask: whether masked users and links of the training files ("@USER12", "URL7") are replaced by
+            plausible ones.
+    """
+
+    name: str = ""
+    train: tuple[str, ...] = ()
+    dev: tuple[str, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    annotated_types: tuple[str, ...] = ()
+    merge_mentions: bool = False
+    unmask: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DataConfig:
     """The files of a training.
 
@@ -49,6 +75,8 @@ class DataConfig:
         alt_text: TSV file of picture descriptions; "" for none.
         allow_outside: whether pictures may lie outside ``images`` (without it, outside the data file's
             folder); only for data that you trust.
+        held_out: files whose texts are left out of training, such as test parts of its corpora.
+        corpora: corpora with rules of annotation of their own, beside those files.
     """
 
     train: tuple[str, ...] = ()
@@ -56,6 +84,23 @@ class DataConfig:
     images: str = ""
     alt_text: str = ""
     allow_outside: bool = False
+    held_out: tuple[str, ...] = ()
+    corpora: tuple[CorpusConfig, ...] = ()
+
+    @property
+    def all_train(self) -> tuple[str, ...]:
+        """Training files of all corpora."""
+        return (*self.train, *(file for corpus in self.corpora for file in corpus.train))
+
+    @property
+    def all_dev(self) -> tuple[str, ...]:
+        """Dev files of all corpora."""
+        return (*self.dev, *(file for corpus in self.corpora for file in corpus.dev))
+
+    def corpus_of(self, file: str) -> CorpusConfig:
+        """The table that names a file; one of defaults where none does."""
+        named = (corpus for corpus in self.corpora if file in (*corpus.train, *corpus.dev))
+        return next(named, CorpusConfig())
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,9 +486,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"not TOML: {error}", where=str(path)) from error
 
 
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _PATHS: Mapping[str, tuple[str, ...]] = {
     "data.train": (),
     "data.dev": (),
+    "data.corpora.train": (),
+    "data.corpora.dev": (),
+    "data.held_out": (),
     "data.images": (),
     "data.alt_text": (),
     "model.multigranular.augmentation": BUILT_IN_AUGMENTATIONS,
@@ -463,6 +512,8 @@ def _with_paths(raw: Mapping[str, Any], folder: Path, prefix: str = "") -> dict[
         path = f"{prefix}{key}"
         if isinstance(value, Mapping):
             found[key] = _with_paths(value, folder, f"{path}.")
+        elif _are_tables(value):
+            found[key] = [_with_paths(table, folder, f"{path}.") for table in value]
         elif path in _PATHS and isinstance(value, list):
             found[key] = [located(name, _PATHS[path]) for name in value]
         else:
@@ -480,10 +531,22 @@ def to_toml(config: Config) -> str:
     return "\n".join(line for name, table in asdict(config).items() for line in _toml_table(name, table))
 
 
-def _toml_table(name: str, table: Mapping[str, Any]) -> list[str]:
-    plain = [f"{key} = {_toml_value(x)}" for key, x in table.items() if not isinstance(x, dict)]
-    nested = [(f"{name}.{key}", x) for key, x in table.items() if isinstance(x, dict)]
-    return [f"[{name}]", *plain, "", *(line for item in nested for line in _toml_table(*item))]
+def _are_tables(value: Any) -> bool:
+    """Whether it is an array of tables."""
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(x, Mapping) for x in value)
+
+
+def _toml_table(name: str, table: Mapping[str, Any], header: str = "[{}]") -> list[str]:
+    lines = [header.format(name)]
+    nested: list[str] = []
+    for key, x in table.items():
+        if isinstance(x, dict):
+            nested += _toml_table(f"{name}.{key}", x)
+        elif _are_tables(x):
+            nested += [line for each in x for line in _toml_table(f"{name}.{key}", each, "[[{}]]")]
+        else:
+            lines.append(f"{key if _BARE_KEY.fullmatch(key) else _toml_value(key)} = {_toml_value(x)}")
+    return [*lines, "", *nested]
 
 
 def _toml_value(value: Any) -> str:
@@ -515,6 +578,14 @@ def _nearest(key: str, known: list[str]) -> str:
 
 
 def _cast(kind: Any, value: Any, where: str) -> Any:
+    if kind == tuple[CorpusConfig, ...]:
+        if isinstance(value, (list, tuple)):
+            return tuple(_build(CorpusConfig, x, f"{where}[{i}]") for i, x in enumerate(value))
+        raise ConfigError(f"{value!r} came", where=where, expected="tables [[data.corpora]]")
+    if kind == Mapping[str, str]:
+        if isinstance(value, Mapping) and all(isinstance(x, str) for x in value.values()):
+            return dict(value)
+        raise ConfigError(f"{value!r} came", where=where, expected="a table of strings")
     if kind == tuple[str, ...]:
         items = [value] if isinstance(value, str) else value
         if isinstance(items, list) and all(isinstance(x, str) for x in items):

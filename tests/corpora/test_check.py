@@ -225,3 +225,20 @@ def test_a_file_without_labels_says_so(tmp_path):
     report = check(tmp_path / "a.jsonl")
     assert report.splits[0].labelled == 0
     assert "no labelled post" in printed(report)
+
+
+def test_files_of_several_folders_are_compared_whatever_was_done_to_their_texts(tmp_path):
+    for name, text in {
+        "a/x": "Hi , @ada : see Turin !",
+        "b/x": "RT @bob: hi see TURIN http://t.co/a",
+    }.items():
+        (tmp_path / name).parent.mkdir()
+        rows = "".join(f"{token}\tO\n" for token in text.split())
+        (tmp_path / name).write_text(f"{rows}\tO\n")
+    report = check(tmp_path / "a", tmp_path / "b" / "x")
+    assert report.shared_texts == {}
+    assert report.alike_texts["a/x and b/x"].count == 1
+    assert [split.empty_tokens for split in report.splits] == [1, 1]
+    text = printed(report)
+    assert "texts alike but for case, links, mentions and marks in a/x and b/x: 1" in text
+    assert "empty tokens: 1 (left out)" in text

@@ -29,8 +29,21 @@ def test_two_columns(tmp_path):
 
 
 def test_types_are_renamed_on_request(tmp_path):
-    (post,) = read(tmp_path, "Ada\tB-person\nGoods\tB-corporation\n", types=WNUT_TYPES)
+    path = tmp_path / "a.conll"
+    path.write_text("Ada\tB-person\nGoods\tB-corporation\n")
+    (post,) = open_corpus(path, types=WNUT_TYPES)
     assert spans(post) == [("Ada", "PER"), ("Goods", "ORG")]
+
+
+def test_an_empty_token_outside_entities_is_left_out(tmp_path):
+    one, two = read(tmp_path, "Ada\tB-PER\n\tO\nL.\tI-PER\n\n\tO\n\n")
+    assert (one.text, spans(one)) == ("Ada L.", [("Ada L.", "PER")])
+    assert (two.text, two.tokens, two.entities) == ("", (), ())
+
+
+def test_an_empty_token_of_an_entity_is_rejected(tmp_path):
+    (bad,) = read(tmp_path, "Ada\tB-PER\n\tI-PER\n\n")
+    assert bad.reason.startswith("line 2 has no token")
 
 
 def test_of_two_annotations_the_first_is_read(tmp_path):
@@ -69,7 +82,7 @@ def test_pictures_beside_the_corpus(tmp_path):
     ("row", "reason"),
     [
         ("alone", "line 3 has no second column"),
-        ("\tO", "line 3 has no token"),
+        ("\tB-PER", "line 3 has no token"),
         ("a\tXX", "line 3 has the tag 'XX'"),
         ("a\t", "line 3 has the tag ''"),
     ],

@@ -43,6 +43,10 @@ REAL = {
     "wnut17/wnut17train.conll": ("WNUT-17", "train"),
     "wnut17/emerging.dev.conll": ("WNUT-17", "valid"),
     "wnut17/emerging.test.annotated": ("WNUT-17", "test"),
+    "btc/btc.train.conll": ("Broad Twitter Corpus", "train"),
+    "btc/btc.dev.conll": ("Broad Twitter Corpus", "valid"),
+    "tweebank/train.bio": ("Tweebank-NER", "train"),
+    "tweebank/dev.bio": ("Tweebank-NER", "valid"),
 }
 
 

@@ -46,7 +46,13 @@ def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         epilog="Exit codes: 0 everything can be used; 1 some records or pictures cannot be read; 2 nothing "
         "can.",
     )
-    parser.add_argument("path", metavar="PATH", type=Path, help="data file, or folder of splits")
+    parser.add_argument(
+        "paths",
+        metavar="PATH",
+        type=Path,
+        nargs="+",
+        help="data files and folders of splits; their texts are compared with each other",
+    )
     _add_attachments(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything here, as JSON")
 
@@ -104,12 +110,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    files, _ = data_files(args.path)
+    files, _ = data_files(*args.paths)
     with Outputs([*files, *_tables(args)]) as outputs:
         output = outputs.open(args.json) if args.json else None
         with console(stderr=True).status("reading") as status:
             report = check(
-                args.path,
+                *args.paths,
                 images=args.images,
                 alt_text=args.alt_text_file,
                 allow_outside=args.allow_outside,
@@ -128,6 +134,7 @@ def _convert(args: argparse.Namespace) -> int:
         images=args.images,
         alt_text=args.alt_text_file,
         types=types,
+        merge_mentions=False,
         allow_outside=True,
         max_characters=None,
     )  # no picture is opened

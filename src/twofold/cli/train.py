@@ -69,7 +69,7 @@ def _add_options(parser: argparse.ArgumentParser, title: str, kind: Any, prefix:
     """One option a field of a configuration class, absent unless given, with the text of its docstring."""
     group, texts = parser.add_argument_group(title), attribute_texts(kind)
     for field in dataclasses.fields(kind):
-        if _nested(field) is None:
+        if _nested(field) is None and field.name != "corpora":  # tables are for the file
             _add_option(group, field, prefix + field.name, texts[field.name])
 
 
@@ -100,7 +100,7 @@ def _shown(default: Any) -> str:
 
 def _metavar(field: dataclasses.Field[Any]) -> str:
     """What kind of value an option takes."""
-    files = {"train": "FILE", "dev": "FILE", "images": "DIR", "alt_text": "TSV"}
+    files = {"train": "FILE", "dev": "FILE", "held_out": "FILE", "images": "DIR", "alt_text": "TSV"}
     kinds = {tuple: "NAME", int: "N", float: "NUMBER"}
     by_default = (name for kind, name in kinds.items() if isinstance(field.default, kind))
     return files.get(field.name) or next(by_default, "VALUE")
@@ -153,7 +153,7 @@ def _config(args: argparse.Namespace) -> Config:
     config = Config(
         _with_options(base.data, args), _with_options(base.model, args), _with_options(base.training, args)
     )
-    if not config.data.train or not config.data.dev:
+    if not config.data.all_train or not config.data.all_dev:
         raise ConfigError(
             "nothing to train on or to choose on",
             where=str(args.config or "twofold train"),

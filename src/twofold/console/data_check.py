@@ -54,6 +54,8 @@ def _show_split(split: SplitReport, console: Console) -> None:
     _finding(console, "repetitions of a text in this file", split.duplicates)
     for kind, count in split.unusual.items():
         _line(console, f"{kind}: {count:,} (kept as they are)")
+    if split.empty_tokens:
+        _line(console, f"empty tokens: {split.empty_tokens:,} (left out)")
     console.print()
 
 
@@ -130,9 +132,13 @@ def _show_pictures(split: SplitReport, console: Console) -> None:
 
 def _show_across(report: CheckReport, console: Console) -> None:
     if not report.shared_texts:
-        console.print("no text is in two files")
+        console.print("no text is in two files, to the letter")
     for names, finding in report.shared_texts.items():
         _finding(console, f"texts in common between {names}", finding, style="yellow", indent="")
+    for names, finding in report.alike_texts.items():
+        if finding.count > report.shared_texts.get(names, Finding()).count:
+            what = f"texts alike but for case, links, mentions and marks in {names}"
+            _finding(console, what, finding, style="yellow", indent="")
 
 
 def _finding(

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from twofold.corpora.annotations import WNUT_TYPES, with_merged_mentions, with_types
 from twofold.corpora.attachments import INDEX, Attachments, attach
 from twofold.corpora.confinement import check_table_inside, confined
-from twofold.corpora.conll import WNUT_TYPES, read_conll
+from twofold.corpora.conll import read_conll
 from twofold.corpora.formats import Format, format_of
 from twofold.corpora.jsonl import parse_post, read_jsonl
 from twofold.corpora.lengths import limited
 from twofold.corpora.mnre import read_mnre
-from twofold.corpora.releases import Release, dataset_of, release_of
+from twofold.corpora.releases import dataset_of, release_of
 from twofold.corpora.twitter import read_twitter
 from twofold.posts import MAX_CHARACTERS, Post, Rejected
 
@@ -40,6 +41,7 @@ def open_corpus(
     images: Path | None = None,
     alt_text: Path | None = None,
     types: Mapping[str, str] | None = None,
+    merge_mentions: bool | None = None,
     allow_outside: bool = False,
     max_characters: int | None = MAX_CHARACTERS,
 ) -> Iterator[Post | Rejected]:
@@ -51,8 +53,10 @@ def open_corpus(
             holds several data sets, the rows of this file's are used: by the file's hash if it is a
             known release, else by the name of its folder.
         alt_text: table of alternative texts.
-        types: new names for entity types of CoNLL columns; WNUT-17's own files are mapped to PER,
+        types: new names of entity types, "" to drop one; WNUT-17's own files are mapped to PER,
             LOC, ORG, MISC without asking, pass ``{}`` to keep their six types.
+        merge_mentions: whether to leave out entities that are a lone "@" before the entity of the name;
+            None: in the Broad Twitter Corpus' own files.
         allow_outside: whether pictures may lie outside ``images`` (without it, outside the file's folder),
             and a table in it may be a link that leads out. Say so only of data that you trust.
         max_characters: longest post; a longer one is rejected. None for no limit.
@@ -69,7 +73,10 @@ def open_corpus(
     if images is not None and not allow_outside:
         check_table_inside(images / INDEX, images)
     attachments = attach(images, alt_text, dataset_of(path, release))
-    posts = _read(path, format_, attachments, _types(types, release))
+    dataset = release.dataset if release else ""
+    merge_mentions = dataset == "btc" if merge_mentions is None else merge_mentions
+    types = WNUT_TYPES if types is None and dataset == "wnut17" else types or {}
+    posts = _annotated(_read(path, format_, attachments), types, merge_mentions)
     return _checked(posts, None if allow_outside else images or path.parent, max_characters)
 
 
@@ -81,16 +88,24 @@ def _checked(
     return posts if most is None else limited(posts, most)
 
 
-def _read(
-    path: Path, format_: Format, attachments: Attachments, types: Mapping[str, str]
+def _annotated(
+    posts: Iterator[Post | Rejected], types: Mapping[str, str], merge_mentions: bool
 ) -> Iterator[Post | Rejected]:
+    """Posts by other rules of annotation."""
+    for post in posts:
+        if isinstance(post, Post) and merge_mentions:
+            post = with_merged_mentions(post)
+        yield with_types(post, types) if isinstance(post, Post) and types else post
+
+
+def _read(path: Path, format_: Format, attachments: Attachments) -> Iterator[Post | Rejected]:
     if format_ == "jsonl":
         return read_jsonl(path, attachments)
     if format_ == "imgid":
         return read_twitter(path, attachments)
     if format_ == "mnre":
         return read_mnre(path, attachments)
-    return read_conll(path, attachments, types)
+    return read_conll(path, attachments)
 
 
 def open_stream(
@@ -116,9 +131,3 @@ def open_stream(
         check_table_inside(images / INDEX, images)
     posts = read_jsonl(stream, attach(images, alt_text) if images or alt_text else None)
     return _checked(posts, None if allow_outside else images or Path(), max_characters)
-
-
-def _types(types: Mapping[str, str] | None, release: Release | None) -> Mapping[str, str]:
-    if types is None and release is not None and release.dataset == "wnut17":
-        return WNUT_TYPES
-    return types or {}

@@ -8,7 +8,7 @@ counted from 0, end exclusive. It does not know file formats.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from twofold.posts import Entity
@@ -101,22 +101,18 @@ def join(tokens: Sequence[str]) -> tuple[str, tuple[TokenSpan, ...]]:
     return " ".join(tokens), tuple(spans)
 
 
-def entities_of(
-    text: str, token_spans: Sequence[TokenSpan], spans: Iterable[TagSpan], types: Mapping[str, str]
-) -> tuple[Entity, ...]:
+def entities_of(text: str, token_spans: Sequence[TokenSpan], spans: Iterable[TagSpan]) -> tuple[Entity, ...]:
     """Entities of a text from spans over its tokens.
 
     Args:
         text: the text.
         token_spans: where each token lies in it.
         spans: over the tokens.
-        types: new name of a type; one that is not in it keeps its own.
     """
     return tuple(
-        _entity(text, token_spans[span.start][0], token_spans[span.end - 1][1], span, types) for span in spans
+        _entity(text, token_spans[span.start][0], token_spans[span.end - 1][1], span) for span in spans
     )
 
 
-def _entity(text: str, start: int, end: int, span: TagSpan, types: Mapping[str, str]) -> Entity:
-    type_ = types.get(span.type, span.type)
-    return Entity(start, end, text[start:end], type_, well_formed=span.well_formed)
+def _entity(text: str, start: int, end: int, span: TagSpan) -> Entity:
+    return Entity(start, end, text[start:end], span.type, well_formed=span.well_formed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import combinations
 from pathlib import Path
@@ -18,9 +18,10 @@ from typing import Any
 
 from twofold.corpora import open_corpus
 from twofold.corpora.bio import Scheme
-from twofold.corpora.columns import scheme_of
+from twofold.corpora.columns import count_empty_tokens, scheme_of
 from twofold.corpora.confinement import lies_in
 from twofold.corpora.formats import Format, format_of
+from twofold.corpora.overlap import Digest, text_digest
 from twofold.corpora.releases import (
     ContentDigest,
     Release,
@@ -46,7 +47,6 @@ _UNUSUAL = {
     ),
     "NUL and other C0 control characters": re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"),
 }
-Digest = bytes
 
 
 @dataclass(slots=True)
@@ -113,6 +113,7 @@ class SplitReport:
             prediction can match them, since predicted entities are made of whole words.
         duplicates: posts whose text came before in this file (with the same pair, for relations).
         unusual: characters and tokens that break careless readers, by kind.
+        empty_tokens: lines of a column file without a token, outside every entity; they are left out.
     """
 
     path: str
@@ -137,6 +138,7 @@ class SplitReport:
     misaligned: Finding = field(default_factory=Finding)
     duplicates: Finding = field(default_factory=Finding)
     unusual: Counter[str] = field(default_factory=Counter)
+    empty_tokens: int = 0
 
     @property
     def loses_data(self) -> bool:
@@ -151,12 +153,15 @@ class CheckReport:
     Attributes:
         splits: one each, in order of name.
         shared_texts: texts that two files have in common, by "a and b".
+        alike_texts: texts of two files that are alike but for case, URLs, mentions, marks and white space
+            (see `overlap`), those of `shared_texts` included.
         ambiguous: surfaces that carry more than one entity type, over all files.
         skipped: "file: reason" of files in the folder that are no data files.
     """
 
     splits: list[SplitReport]
     shared_texts: dict[str, Finding]
+    alike_texts: dict[str, Finding]
     ambiguous: Finding
     skipped: list[str]
 
@@ -169,17 +174,16 @@ class CheckReport:
 
 
 def check(
-    path: Path,
-    *,
+    *paths: Path,
     images: Path | None = None,
     alt_text: Path | None = None,
     allow_outside: bool = False,
     tick: Callable[[str, int], None] = lambda name, posts: None,
 ) -> CheckReport:
-    """Check a file, or every data file in a folder (its splits).
+    """Check files, or every data file in a folder (its splits).
 
     Args:
-        path: file or folder.
+        paths: files and folders; their texts are compared with each other.
         images: folder of the pictures; without it only pictures that posts name themselves are opened.
         alt_text: table of alternative texts.
         allow_outside: as of `open_corpus`.
@@ -188,31 +192,48 @@ def check(
     Raises:
         DataError: there is nothing to check, or a file or table is not what it should be.
     """
-    files, skipped = data_files(path)
+    files, skipped = data_files(*paths)
     surfaces: dict[str, set[str]] = defaultdict(set)
     checkers = [_Checker(file, surfaces) for file in files]
     for checker in checkers:
         checker.read(
             open_corpus(
-                checker.path, images=images, alt_text=alt_text, types={}, allow_outside=allow_outside
+                checker.path,
+                images=images,
+                alt_text=alt_text,
+                types={},
+                merge_mentions=False,
+                allow_outside=allow_outside,
             ),
             tick,
         )
-    shared = {f"{a.path.name} and {b.path.name}": _shared(a, b) for a, b in combinations(checkers, 2)}
     return CheckReport(
         [checker.report for checker in checkers],
-        {names: finding for names, finding in shared.items() if finding.count},
+        _in_common({_name(x.path, files): x.texts for x in checkers}),
+        _in_common({_name(x.path, files): x.normalised for x in checkers}),
         _ambiguous(surfaces),
         skipped,
     )
 
 
-def data_files(path: Path) -> tuple[list[Path], list[str]]:
-    """Data files of a folder (or the one file), and "name: reason" of the others in it.
+def _name(path: Path, files: Sequence[Path]) -> str:
+    """Name of a file; with its folder where the files come from several."""
+    several = len({file.parent for file in files}) > 1
+    return f"{path.parent.name}/{path.name}" if several else path.name
+
+
+def data_files(*paths: Path) -> tuple[list[Path], list[str]]:
+    """Data files among the paths and in folders among them, and "name: reason" of the others there.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none at one of the paths.
     """
+    found = [_data_files(path) for path in paths]
+    files = list(dict.fromkeys(file for files, _ in found for file in files))
+    return files, [name for _, skipped in found for name in skipped]
+
+
+def _data_files(path: Path) -> tuple[list[Path], list[str]]:
     if not path.is_dir():
         format_of(path)
         return [path], []
@@ -246,7 +267,10 @@ class _Checker:
         self.report = SplitReport(str(path), format_of(path), md5_of(path), release_of(path))
         if self.report.format in ("imgid", "conll"):
             self.report.scheme = scheme_of(path)
+        if self.report.format == "conll":
+            self.report.empty_tokens = count_empty_tokens(path)
         self.texts: dict[Digest, str] = {}
+        self.normalised: dict[Digest, str] = {}
         self._surfaces = surfaces
         self._seen: set[Digest] = set()
         self._opened: set[Path] = set()
@@ -317,6 +341,8 @@ class _Checker:
             return
         text = _digest(post.text)
         self.texts.setdefault(text, _short(post.origin))
+        if normalised := text_digest(post.text):
+            self.normalised.setdefault(normalised, _short(post.origin))
         pairs = [(r.head.start, r.head.end, r.tail.start, r.tail.end) for r in post.relations or ()]
         whole = _digest(f"{post.text}\n{pairs}") if pairs else text
         if whole in self._seen:
@@ -391,12 +417,13 @@ def _picture_name(post: Post, format_: Format) -> str:
     return str(post.image) if isinstance(post.image, Path) else ""
 
 
-def _shared(one: _Checker, other: _Checker) -> Finding:
-    finding = Finding()
-    for text, origin in one.texts.items():
-        if text in other.texts:
-            finding.add(f"{origin} and {other.texts[text]}")
-    return finding
+def _in_common(files: Mapping[str, Mapping[Digest, str]]) -> dict[str, Finding]:
+    """What each two files have in common, by "a and b"; of each file, where each of its texts stands."""
+    findings: dict[str, Finding] = defaultdict(Finding)
+    for (one, texts), (other, others) in combinations(files.items(), 2):
+        for text in texts.keys() & others.keys():
+            findings[f"{one} and {other}"].add(f"{texts[text]} and {others[text]}")
+    return dict(findings)
 
 
 def _ambiguous(surfaces: dict[str, set[str]]) -> Finding:

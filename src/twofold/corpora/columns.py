@@ -26,6 +26,17 @@ def tag_of(columns: list[str]) -> str:
     return next((column for column in reversed(columns[1:]) if column), "")
 
 
+def holds_nothing(line: Line) -> bool:
+    """Whether a line is an empty token outside every entity: a TAB and ``O`` in the column of the tag."""
+    return line.data.startswith(b"\t") and tag_of(columns_of(line.data.decode("utf-8", "replace"))) == "O"
+
+
+def count_empty_tokens(path: Path) -> int:
+    """How many lines of a column file hold nothing."""
+    with path.open("rb") as stream:
+        return sum(map(holds_nothing, read_lines(stream)))
+
+
 def scheme_of(path: Path) -> Scheme:
     """Scheme of the tags of a column file; the first ``B-`` of BIO ends the search."""
     before, begins_with_i = "O", False

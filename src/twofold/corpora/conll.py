@@ -4,21 +4,22 @@ Columns are parted by TAB, or by spaces where a line has no TAB. The tag is the 
 that holds a BIO tag (WNUT-17, whose test file has a second annotation beside it in some copies), else
 the last one (CoNLL-2003). Lines ``# id = …``, ``# image = …`` and ``# alt_text = …`` before a post say
 what columns cannot; other ``# name = …`` lines are comments. A line ``-DOCSTART-`` separates posts as a blank
-line does. Every other line holds a token, or its block is rejected.
+line does. A line of an empty token and ``O`` (the Broad Twitter Corpus has some) holds nothing and is left
+out. Every other line holds a token, or its block is rejected.
 
-It does not know which types mean the same: pass ``types`` (`WNUT_TYPES`, for instance).
+It does not know which types mean the same; see `annotations`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import Scheme, entities_of, is_tag, join, spans_of
-from twofold.corpora.columns import columns_of, scheme_of, tag_of
+from twofold.corpora.columns import columns_of, holds_nothing, scheme_of, tag_of
 from twofold.corpora.lines import (
     Block,
     Line,
@@ -33,36 +34,23 @@ from twofold.corpora.lines import (
 from twofold.errors import InputError
 from twofold.posts import Post, Rejected
 
-WNUT_TYPES = {
-    "person": "PER",
-    "location": "LOC",
-    "group": "ORG",
-    "corporation": "ORG",
-    "product": "MISC",
-    "creative-work": "MISC",
-}
-"""WNUT-17's six types as the four of the Twitter corpora."""
-
 _COMMENT = re.compile(r"# ?(\w+) ?= ?([^\t]*)")
 _KNOWN_COMMENTS = {"id", "image", "alt_text"}
 _DOCUMENT_START = b"-DOCSTART-"
 
 
-def read_conll(
-    path: Path, attachments: Attachments | None = None, types: Mapping[str, str] | None = None
-) -> Iterator[Post | Rejected]:
+def read_conll(path: Path, attachments: Attachments | None = None) -> Iterator[Post | Rejected]:
     """Posts of a column file, in order; a block that cannot be read comes out rejected.
 
     Args:
         path: the file.
         attachments: where pictures and alternative texts are, for posts that name a picture.
-        types: new name of a type; one that is not in it keeps its own.
     """
     scheme = scheme_of(path)
     with path.open("rb") as stream:
         for block in read_blocks(map(_blank_document_start, read_lines(stream)), lambda data: False):
             try:
-                post = _post(block, path, scheme, attachments or Attachments(), types or {})
+                post = _post(block, path, scheme, attachments or Attachments())
                 if post is not None:
                     yield post
             except InputError as error:
@@ -78,9 +66,7 @@ def _blank_document_start(line: Line) -> Line:
     return line if is_entity or columns[0].encode() != _DOCUMENT_START else line._replace(data=b"")
 
 
-def _post(
-    block: Block, path: Path, scheme: Scheme, attachments: Attachments, types: Mapping[str, str]
-) -> Post | None:
+def _post(block: Block, path: Path, scheme: Scheme, attachments: Attachments) -> Post | None:
     """The post of a block; None for comments that say nothing of a post."""
     origin = f"{shown(path)}:{block.number}"
     if not block.whole:
@@ -88,7 +74,7 @@ def _post(
     comments, rows = _comments(block.lines, origin)
     if not rows and not _KNOWN_COMMENTS & comments.keys():
         return None
-    pairs = [_token_and_tag(row, origin) for row in rows]
+    pairs = [_token_and_tag(row, origin) for row in rows if not holds_nothing(row)]
     text, token_spans = join([token for token, _ in pairs])
     name = str(comments.get("image", ""))
     return Post(
@@ -97,7 +83,7 @@ def _post(
         tokens=token_spans,
         image=(attachments.picture(name) if attachments.images else path.parent / name) if name else None,
         alt_text=str(comments.get("alt_text", "")).strip() or attachments.alt_text(name),
-        entities=entities_of(text, token_spans, spans_of([tag for _, tag in pairs], scheme), types),
+        entities=entities_of(text, token_spans, spans_of([tag for _, tag in pairs], scheme)),
         origin=origin,
     )
 

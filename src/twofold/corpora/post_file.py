@@ -19,7 +19,7 @@ class PostFile:
         path: the data file.
         images: folder of the pictures; None for that of the file.
         alt_text: table of alternative texts.
-        types: new names for entity types of CoNLL columns.
+        types: new names of entity types, "" to drop one.
         allow_outside: whether pictures may lie outside their folder.
         max_characters: longest post; a longer one is rejected. None for no limit.
     """
@@ -69,7 +69,7 @@ def read_posts(
         path: JSON Lines, IMGID blocks, CoNLL columns or MNRE lines.
         images: folder of the pictures; None for that of the file.
         alt_text: table of alternative texts: columns image and caption, separated by tabs.
-        types: new names for entity types of CoNLL columns. WNUT-17's own files are mapped to PER, LOC, ORG
+        types: new names of entity types, "" to drop one. WNUT-17's own files are mapped to PER, LOC, ORG
             and MISC without asking; ``{}`` keeps their six types.
         allow_outside: whether pictures may lie outside ``images``; only for data that you trust.
         max_characters: longest post; a longer one is rejected. None for no limit.

@@ -19,6 +19,8 @@ _TITLES = {
     "twitter2017": ("Twitter-2017", "the labels of the UMT release"),
     "mnre": ("MNRE", "version 2"),
     "wnut17": ("WNUT-17", "emerging entities, six types"),
+    "btc": ("Broad Twitter Corpus", "PER, LOC and ORG"),
+    "tweebank": ("Tweebank-NER", "version 1.0"),
 }
 
 
@@ -144,8 +146,30 @@ RELEASES = (
     _release(
         "wnut17", "test", "811aac4001facfa08a1b56ee0a9c094a", 1287, content="d1b083fba19780ea0798dd9f50dd114c"
     ),
+    _release(
+        "btc", "train", "0e0d49001bc36b59d31ba6021cb26747", 6338, content="eb44c48fdc3c61037f4554286f2ee6bf"
+    ),
+    _release(
+        "btc", "valid", "b7ac1208e672619721993992f3436997", 1001, content="54ab36328d22dc206f2eb78c129cadf0"
+    ),
+    _release(
+        "tweebank",
+        "train",
+        "d7b463d90d0eb0410812a3f4bb9de747",
+        1639,
+        content="97edfdf22a28e872b6fe0d489dff42b0",
+    ),
+    _release(
+        "tweebank",
+        "valid",
+        "5e8844104ad3ff65cb83284e0969ea3d",
+        710,
+        content="9d95310ccf0ebe655acb55bcc0092b89",
+    ),
 )
-"""Twitter: jefferyYu/UMT; MNRE: thecharm/MNRE; WNUT-17: leondz/emerging_entities_17."""
+"""Twitter: jefferyYu/UMT; MNRE: thecharm/MNRE; WNUT-17: leondz/emerging_entities_17;
+Broad Twitter Corpus: GateNLP/broad_twitter_corpus (sections A, B, E, G and half of H; the other half of H for
+dev); Tweebank-NER: mit-ccc/TweebankNLP."""
 
 _BY_MD5 = {release.md5: release for release in RELEASES}
 

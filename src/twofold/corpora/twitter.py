@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from twofold.corpora.annotations import renamed
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import Scheme, entities_of, is_tag, join, spans_of
 from twofold.corpora.columns import scheme_of
@@ -58,7 +59,7 @@ def _post(block: Block, origin: str, scheme: Scheme, attachments: Attachments) -
         tokens=token_spans,
         image=attachments.picture(picture),
         alt_text=attachments.alt_text(picture),
-        entities=entities_of(text, token_spans, spans_of([tag for _, tag in pairs], scheme), TYPES),
+        entities=renamed(entities_of(text, token_spans, spans_of([tag for _, tag in pairs], scheme)), TYPES),
         origin=origin,
         picture_name="" if attachments.images else picture,
     )

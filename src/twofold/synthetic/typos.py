@@ -5,20 +5,17 @@ A typo transposes two neighbouring letters, deletes one, repeats one, or replace
 characters, URLs, and words without a letter from a to z. The seed and the post's text alone decide which
 words get which typo, whatever other posts the file has. Gold spans move with their words; regions and
 pictures stay.
-
-Shape letters: W words.
 """
 
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from random import Random
 
-from twofold.posts import Entity, Post
-from twofold.preprocessing.segmentation import Span, segment_post, surface
+from twofold.posts import Post
+from twofold.preprocessing.segmentation import segment_post, surface
+from twofold.synthetic.rewriting import with_words
 
 MIN_LENGTH = 4
 RATE = 0.2
@@ -42,13 +39,7 @@ def with_typos(post: Post, rate: float = RATE, seed: int = 0) -> Post:
     random = Random(hashlib.sha256(f"{seed} {post.text}".encode("utf-8", "surrogatepass")).digest())
     words = segment_post(post)
     new = [_mistype(post.text[start:end], rate, random) for start, end in words]
-    new_offset = _OffsetMap(words, new)
-    text = _text_of(post.text, words, new)
-    tokens = None if post.tokens is None else tuple((new_offset(a), new_offset(b)) for a, b in post.tokens)
-    entities = None
-    if post.entities is not None:
-        entities = tuple(_move(entity, new_offset, text) for entity in post.entities)
-    return replace(post, text=text, tokens=tokens, entities=entities, relations=None)
+    return with_words(post, words, new)
 
 
 def _mistype(word: str, rate: float, random: Random) -> str:
@@ -80,41 +71,3 @@ def _replace_by_neighbouring_key(word: str, i: int, random: Random) -> str:
 
 
 _TYPOS: tuple[Typo, ...] = (_transpose, _delete, _repeat, _replace_by_neighbouring_key)
-
-
-class _OffsetMap:
-    """Offsets of the old text in the new one; inside a word that became shorter, not past its end.
-
-    Args:
-        words: W words of the old text, (start, end) each.
-        new: W words that replace them.
-    """
-
-    def __init__(self, words: Sequence[Span], new: Sequence[str]) -> None:
-        self._words, self._lengths = words, [len(word) for word in new]
-        self._starts = [start for start, _ in words]
-        self._shift_before = [0]
-        for (start, end), length in zip(words, self._lengths, strict=True):
-            self._shift_before.append(self._shift_before[-1] + length - (end - start))
-
-    def __call__(self, offset: int) -> int:
-        number = bisect_right(self._starts, offset) - 1  # the word that begins last up to here
-        if number < 0:
-            return offset
-        start, end = self._words[number]
-        if offset >= end:
-            return offset + self._shift_before[number + 1]
-        return start + self._shift_before[number] + min(offset - start, self._lengths[number])
-
-
-def _text_of(text: str, words: Sequence[Span], new: Sequence[str]) -> str:
-    parts, before = [], 0
-    for (start, end), word in zip(words, new, strict=True):
-        parts += [text[before:start], word]
-        before = end
-    return "".join([*parts, text[before:]])
-
-
-def _move(entity: Entity, new_offset: _OffsetMap, text: str) -> Entity:
-    start, end = new_offset(entity.start), new_offset(entity.end)
-    return replace(entity, start=start, end=end, text=text[start:end])

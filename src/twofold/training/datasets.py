@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twofold.config import DataConfig
 from twofold.corpora import open_corpus
-from twofold.corpora.releases import release_of
+from twofold.corpora.overlap import Digest, text_digest
+from twofold.corpora.releases import ContentDigest, release_of
 from twofold.errors import DataError
 from twofold.posts import Post, Rejected
+from twofold.synthetic.unmasking import unmasked
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,9 @@ class Corpus:
         rejected: records that could not be read.
         sha256: of the file's bytes.
         release: which known release it is; "" for none.
+        convention: name of the rules that it is annotated by; "" for a file of which nothing is known.
+        unannotated: types of the training that it does not annotate: whether a word outside its entities is
+            part of one of such a type is not known.
     """
 
     name: str
@@ -31,14 +36,95 @@ class Corpus:
     rejected: list[Rejected]
     sha256: str
     release: str
+    convention: str = ""
+    unannotated: frozenset[str] = frozenset()
+
+    @property
+    def identity(self) -> tuple[str, str, str, list[str]]:
+        """What of it changes the weights of a model that is trained on it."""
+        digest = ContentDigest()
+        for post in self.posts:
+            digest.add(post)
+        return self.sha256, str(digest), self.convention, sorted(self.unannotated)
+
+
+def read_training_data(
+    data: DataConfig, gold: str, log: Callable[[str], object]
+) -> tuple[list[Corpus], list[Corpus]]:
+    """Training and dev files.
+
+    Posts to train on are left out where their text, whatever its case, links, mentions and marks (see
+    `corpora.overlap`), is in a held-out file, or in a dev file of another convention.
+
+    Args:
+        data: the files.
+        gold: field of `Post` with the gold labels.
+        log: called with lines on what was read and what was left out.
+
+    Raises:
+        DataError: as `read_corpora`; or a corpus has entities of a type that it is said not to annotate.
+    """
+    train, dev = (read_corpora(files, data, gold) for files in (data.all_train, data.all_dev))
+    types = {entity.type for corpus in train for post in corpus.posts for entity in post.entities or ()}
+    train = [
+        _with_unannotated(corpus, file, data, types)
+        for corpus, file in zip(train, data.all_train, strict=True)
+    ]
+    dev = [
+        _with_unannotated(corpus, file, data, types) for corpus, file in zip(dev, data.all_dev, strict=True)
+    ]
+    held_out = _digests(post for file in data.held_out for post in _records(file, data))
+    for i, (corpus, file) in enumerate(zip(train, data.all_train, strict=True)):
+        _log_read("train", corpus, log)
+        others = _digests(post for c in dev if c.convention != corpus.convention for post in c.posts)
+        kept = [post for post in corpus.posts if text_digest(post.text) not in held_out | others]
+        if left_out := len(corpus.posts) - len(kept):
+            log(f"  {left_out} left out, whose texts are in held-out files or another corpus' dev files")
+        if not kept:
+            raise DataError(
+                "all its texts are in held-out files or in dev files of another corpus",
+                where=file,
+                expected="posts to train on that are not those to evaluate on",
+                do="take it out of train, or the other files out of dev and held_out",
+            )
+        if data.corpus_of(file).unmask:
+            kept = [unmasked(post) for post in kept]
+        train[i] = replace(corpus, posts=kept)
+    for corpus in dev:
+        _log_read("dev", corpus, log)
+    return train, dev
+
+
+def _log_read(part: str, corpus: Corpus, log: Callable[[str], object]) -> None:
+    log(f"{part}: {corpus.name}, {len(corpus.posts)} posts, {corpus.release or 'not a known release'}")
+    if corpus.rejected:
+        log(f"  {len(corpus.rejected)} records rejected, the first: {corpus.rejected[0].reason}")
+
+
+def _digests(records: Iterable[Post | Rejected]) -> set[Digest | None]:
+    """Digests of the texts; never that of a text of which nothing is left."""
+    return {text_digest(record.text) for record in records if isinstance(record, Post)} - {None}
+
+
+def _with_unannotated(corpus: Corpus, file: str, data: DataConfig, types: Set[str]) -> Corpus:
+    annotated = data.corpus_of(file).annotated_types
+    found = {entity.type for post in corpus.posts for entity in post.entities or ()}
+    if annotated and (wrong := found - set(annotated)):
+        raise DataError(
+            f"entities of type {', '.join(sorted(wrong))}",
+            where=file,
+            expected=f"only the annotated_types of its [[data.corpora]]: {', '.join(annotated)}",
+            do='add the type there, or map it in types (type = "" drops it)',
+        )
+    return replace(corpus, unannotated=frozenset(types - set(annotated) if annotated else ()))
 
 
 def read_corpora(files: Sequence[str], data: DataConfig, gold: str = "entities") -> list[Corpus]:
-    """Read labelled files.
+    """Read labelled files, each by the rules of the corpus that names it.
 
     Args:
         files: paths.
-        data: where pictures and alternative texts are.
+        data: where pictures and alternative texts are, and the rules of corpora.
         gold: field of `Post` with the gold labels.
 
     Raises:
@@ -46,15 +132,12 @@ def read_corpora(files: Sequence[str], data: DataConfig, gold: str = "entities")
     """
     if len(set(files)) < len(files):
         raise DataError(f"a file is named twice among {', '.join(files)}", expected="each file once")
-    return [_read(Path(file), data, gold) for file in files]
+    return [_read(file, data, gold) for file in files]
 
 
-def _read(path: Path, data: DataConfig, gold: str) -> Corpus:
-    images = Path(data.images) if data.images else None
-    alt_text = Path(data.alt_text) if data.alt_text else None
-    posts: list[Post] = []
-    rejected: list[Rejected] = []
-    for record in open_corpus(path, images=images, alt_text=alt_text, allow_outside=data.allow_outside):
+def _read(file: str, data: DataConfig, gold: str) -> Corpus:
+    path, posts, rejected = Path(file), list[Post](), list[Rejected]()
+    for record in _records(file, data):
         if isinstance(record, Rejected):
             rejected.append(record)
         elif getattr(record, gold) is not None:
@@ -62,12 +145,29 @@ def _read(path: Path, data: DataConfig, gold: str) -> Corpus:
     if not posts:
         raise DataError(
             "no labelled post in it",
-            where=str(path),
+            where=file,
             expected=f"posts with {gold}",
             do="see what `twofold data check` says of it",
         )
     release = release_of(path)
     named = f"{release.title} {release.split}, {release.labels}" if release else ""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    name = f"{path.parent.name}/{path.name}" if path.parent.name else path.name
-    return Corpus(name, posts, rejected, digest, named)
+    convention = data.corpus_of(file).name or (release.dataset if release else "")
+    return Corpus(name_of(path), posts, rejected, digest, named, convention)
+
+
+def _records(file: str, data: DataConfig) -> Iterator[Post | Rejected]:
+    rules = data.corpus_of(file)
+    return open_corpus(
+        file,
+        images=Path(data.images) if data.images else None,
+        alt_text=Path(data.alt_text) if data.alt_text else None,
+        types=rules.types or None,
+        merge_mentions=rules.merge_mentions or None,
+        allow_outside=data.allow_outside,
+    )
+
+
+def name_of(path: Path) -> str:
+    """The name that a file has in logs and cards: "folder/file"."""
+    return f"{path.parent.name}/{path.name}" if path.parent.name else path.name

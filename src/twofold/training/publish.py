@@ -22,7 +22,7 @@ from twofold.models.build import TASKS, modality_widths
 from twofold.models.multimodal import MultimodalModel
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
-from twofold.training.datasets import Corpus
+from twofold.training.datasets import Corpus, name_of
 from twofold.training.export import export_fusion, export_image, export_text
 from twofold.training.learning_curve import Row
 from twofold.training.loop import Log
@@ -153,12 +153,21 @@ def _without_paths(record: TrainingRecord) -> Config:
     data = record.config.data
     named = dataclasses.replace(
         data,
-        train=tuple(corpus.name for corpus in record.train),
-        dev=tuple(corpus.name for corpus in record.dev),
+        train=_names(data.train),
+        dev=_names(data.dev),
+        corpora=tuple(
+            dataclasses.replace(corpus, train=_names(corpus.train), dev=_names(corpus.dev))
+            for corpus in data.corpora
+        ),
+        held_out=_names(data.held_out),
         images=Path(data.images).name,
         alt_text=Path(data.alt_text).name,
     )
     return dataclasses.replace(record.config, data=named, model=model_without_paths(record.config.model))
+
+
+def _names(files: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name_of(Path(file)) for file in files)
 
 
 def model_without_paths(model: ModelConfig) -> ModelConfig:

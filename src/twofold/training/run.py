@@ -28,7 +28,7 @@ from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import Neighbours
 from twofold.preprocessing.word_pieces import WindowTokenizer
-from twofold.training.datasets import Corpus, read_corpora
+from twofold.training.datasets import Corpus, read_training_data
 from twofold.training.entities import EntityTask
 from twofold.training.examples import Example, Features
 from twofold.training.frozen_text import with_precomputed_text
@@ -115,13 +115,13 @@ class TrainingSetup:
 def set_up_training(config: Config, log: Log) -> TrainingSetup:
     """Read the data, build the model, compute features. Arguments and errors as of `train`."""
     check_limits(config)
-    if not config.data.train or not config.data.dev:
+    if not config.data.all_train or not config.data.all_dev:
         raise ConfigError("no training or no dev file", where="[data]", expected="train and dev files")
     seed_everything(config.training.seed, config.training.threads)
     task = choose(TASKS, config.model.task, "task")(config, log)
     train_sets, dev_sets = (
         [dataclasses.replace(corpus, posts=task.prepare_posts(corpus.posts)) for corpus in corpora]
-        for corpora in _corpora(config, task, log)
+        for corpora in read_training_data(config.data, task.gold, log)
     )
     posts = [post for corpus in train_sets for post in corpus.posts]
     labels = task.labels(posts)
@@ -207,7 +207,7 @@ def _identity(config: Config, corpora: Sequence[Corpus]) -> str:
     """A hash of everything that changes the weights."""
     plain = asdict(config)
     plain.pop("data")
-    plain["hashes"] = [corpus.sha256 for corpus in corpora]
+    plain["corpora"] = [corpus.identity for corpus in corpora]
     plain["types"] = [
         (relation.head.type, relation.tail.type)  # predicted by a tagger, which may have changed
         for corpus in corpora
@@ -215,17 +215,3 @@ def _identity(config: Config, corpora: Sequence[Corpus]) -> str:
         for relation in post.relations or ()
     ]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def _corpora(config: Config, task: Task, log: Log) -> tuple[list[Corpus], list[Corpus]]:
-    """Training and dev files with gold labels for the task; logs what was read."""
-    train_sets, dev_sets = (
-        read_corpora(files, config.data, task.gold) for files in (config.data.train, config.data.dev)
-    )
-    for part, corpora in (("train", train_sets), ("dev", dev_sets)):
-        for corpus in corpora:
-            what = corpus.release or "not a known release"
-            log(f"{part}: {corpus.name}, {len(corpus.posts)} posts, {what}")
-            if corpus.rejected:
-                log(f"  {len(corpus.rejected)} records rejected, the first: {corpus.rejected[0].reason}")
-    return train_sets, dev_sets
