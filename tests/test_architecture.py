@@ -55,8 +55,8 @@ BELOW: dict[str, set[str]] = {
     "models": {"config", "errors", "encoders", "fusion", "heads", "preprocessing"},
     "training": {
         "version", "config", "config_limits", "errors", "files", "posts", "crf", "evaluation",
-        "preprocessing", "corpora", "model_folder", "inference", "calibration", "pipeline", "encoders",
-        "fusion", "heads", "models",
+        "preprocessing", "corpora", "synthetic", "model_folder", "inference", "calibration", "pipeline",
+        "encoders", "fusion", "heads", "models",
     },
     "experiments": {"config", "config_limits", "errors", "posts", "evaluation", "pipeline", "training"},
     "scoring": {
