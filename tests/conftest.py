@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -16,6 +17,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test reaches a hub: an unknown name fai
 # A busy machine is no fault of the code.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+
+def pytest_configure() -> None:
+    """Importing all tests makes millions of objects that stay: nothing of them is to be collected."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

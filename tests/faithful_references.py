@@ -77,7 +77,7 @@ def make_inputs(fusion: Fusion, slots: bool) -> Archive:
     return inputs
 
 
-def run(fusion: Fusion, inputs: Archive) -> Archive:
+def run(fusion: Fusion, inputs: Archive) -> dict[str, torch.Tensor]:
     """Emissions and each term of the loss, in evaluation mode and double precision."""
     given = {name: torch.from_numpy(np.array(value)) for name, value in inputs.items()}
     given = {name: value.double() if value.is_floating_point() else value for name, value in given.items()}
@@ -85,11 +85,15 @@ def run(fusion: Fusion, inputs: Archive) -> Archive:
         name: ModalityStates(given[f"{name}/states"], given[f"{name}/mask"]) for name in fusion.modalities[1:]
     }
     fusion = fusion.double().eval()
-    with torch.no_grad():
-        output = fusion(given["words"], given["mask"], modalities, given.get("slots"))
-        slot_mask = given["mask"] if "slots" not in given else torch.ones(3, 1, dtype=torch.bool)
-        terms = {name: fusion.loss(output, given["targets"], slot_mask).numpy() for name in _terms(fusion)}
-    return {"emissions": output.emissions.numpy(), **terms}
+    output = fusion(given["words"], given["mask"], modalities, given.get("slots"))
+    slot_mask = given["mask"] if "slots" not in given else torch.ones(3, 1, dtype=torch.bool)
+    terms = {name: fusion.loss(output, given["targets"], slot_mask) for name in _terms(fusion)}
+    return {"emissions": output.emissions, **terms}
+
+
+def numbers(outputs: dict[str, torch.Tensor]) -> Archive:
+    """Outputs as they are stored."""
+    return {name: value.detach().numpy() for name, value in outputs.items()}
 
 
 def _terms(fusion: Fusion) -> Iterator[str]:
@@ -128,7 +132,7 @@ def write(name: str) -> None:
     }
     fusion.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in weights.items()})
     inputs = make_inputs(fusion, name.endswith("relations"))
-    parts = {"weights": weights, "inputs": inputs, "outputs": run(fusion, inputs)}
+    parts = {"weights": weights, "inputs": inputs, "outputs": numbers(run(fusion, inputs))}
     FOLDER.mkdir(exist_ok=True)
     flat = {f"{part}/{key}": value for part, values in parts.items() for key, value in values.items()}
     np.savez_compressed(FOLDER / f"{name}.npz", **flat)

@@ -10,6 +10,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
@@ -94,7 +95,13 @@ def _module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {_module(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOT.rglob("*.py"))}
+SOURCES = {_module(path): path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.py"))}
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Every module, parsed; not while tests are collected, which every worker does."""
+    return {module: ast.parse(source) for module, source in SOURCES.items()}
 
 
 def _names(node: ast.AST) -> list[str]:
@@ -104,7 +111,7 @@ def _names(node: ast.AST) -> list[str]:
         return []
     assert node.level == 0, f"line {node.lineno}: imports are absolute here"
     whole = [f"{node.module}.{alias.name}" for alias in node.names]
-    return [name if name in MODULES else str(node.module) for name in whole]
+    return [name if name in SOURCES else str(node.module) for name in whole]
 
 
 def _walk(node: ast.AST, at_once: bool = True) -> Iterator[tuple[ast.AST, bool]]:
@@ -116,14 +123,22 @@ def _walk(node: ast.AST, at_once: bool = True) -> Iterator[tuple[ast.AST, bool]]
         yield from _walk(child, at_once and not waits)
 
 
-IMPORTS = [
-    Import(module, name, at_once)
-    for module, tree in MODULES.items()
-    for node, at_once in _walk(tree)
-    for name in _names(node)
-]
-INSIDE = [item for item in IMPORTS if item.name.split(".")[0] == SELF]
-OUTSIDE = [item for item in IMPORTS if item.name.split(".")[0] != SELF]
+@cache
+def imports() -> list[Import]:
+    return [
+        Import(module, name, at_once)
+        for module, tree in modules().items()
+        for node, at_once in _walk(tree)
+        for name in _names(node)
+    ]
+
+
+def inside() -> list[Import]:
+    return [item for item in imports() if item.name.split(".")[0] == SELF]
+
+
+def outside() -> list[Import]:
+    return [item for item in imports() if item.name.split(".")[0] != SELF]
 
 
 def _room(module: str) -> str:
@@ -132,22 +147,22 @@ def _room(module: str) -> str:
 
 
 def test_every_room_has_a_place():
-    assert {_room(module) for module in MODULES} == set(BELOW)
+    assert {_room(module) for module in SOURCES} == set(BELOW)
 
 
 def test_imports_go_down_only():
     list(TopologicalSorter(BELOW).static_order())  # the table itself goes round nowhere
     wrong = [
         f"{item.by} imports {item.name}"
-        for item in INSIDE
+        for item in inside()
         if _room(item.by) != _room(item.name) and _room(item.name) not in BELOW[_room(item.by)]
     ]
     assert not wrong
 
 
 def test_no_import_cycles_even_with_deferred_imports():
-    graph: dict[str, set[str]] = {module: set() for module in MODULES}
-    for item in INSIDE:
+    graph: dict[str, set[str]] = {module: set() for module in SOURCES}
+    for item in inside():
         assert item.name in graph, f"{item.by} imports {item.name}, which is no module"
         graph[item.by].add(item.name)
     try:
@@ -159,7 +174,7 @@ def test_no_import_cycles_even_with_deferred_imports():
 def test_light_rooms_never_name_the_training_framework():
     wrong = [
         f"{item.by} imports {item.name}"
-        for item in OUTSIDE
+        for item in outside()
         if _room(item.by) not in TRAINING_ROOMS and item.name.split(".")[0] in TRAINING_PACKAGES
     ]
     assert not wrong
@@ -167,7 +182,9 @@ def test_light_rooms_never_name_the_training_framework():
 
 def test_only_training_and_reproducing_reach_the_training_rooms_and_not_at_once():
     reaching = [
-        item for item in INSIDE if _room(item.by) not in TRAINING_ROOMS and _room(item.name) in TRAINING_ROOMS
+        item
+        for item in inside()
+        if _room(item.by) not in TRAINING_ROOMS and _room(item.name) in TRAINING_ROOMS
     ]
     assert {item.by for item in reaching} == {
         "twofold", "twofold.cli.data_regions", "twofold.cli.reproduce", "twofold.cli.train",
@@ -177,7 +194,7 @@ def test_only_training_and_reproducing_reach_the_training_rooms_and_not_at_once(
 
 
 def test_onnx_runtime_is_imported_where_it_is_used_and_nowhere_at_once():
-    users = [item for item in OUTSIDE if item.name.split(".")[0] == "onnxruntime"]
+    users = [item for item in outside() if item.name.split(".")[0] == "onnxruntime"]
     assert {_room(item.by) for item in users} <= {"inference", "training"}
     assert not any(item.at_once for item in users)
 
@@ -187,7 +204,7 @@ def test_onnx_runtime_is_imported_where_it_is_used_and_nowhere_at_once():
     [("posts", set()), ("errors", set()), ("crf", {"numpy"}), ("evaluation", {"numpy"})],
 )
 def test_rooms_that_know_no_framework(room, allowed):
-    names = {item.name.split(".")[0] for item in OUTSIDE if _room(item.by) == room}
+    names = {item.name.split(".")[0] for item in outside() if _room(item.by) == room}
     assert names <= sys.stdlib_module_names | allowed
 
 
@@ -196,25 +213,27 @@ def test_a_fusion_knows_the_contract_and_the_shared_mathematics_not_another_fusi
     # The form of a method as released may build on the method.
     names = {
         item.name
-        for item in INSIDE
+        for item in inside()
         if _room(item.by) == _room(item.name) == "fusion" and item.by != f"{item.name}_faithful"
     }
     assert names <= known
 
 
 def test_nothing_is_imported_with_a_star():
-    nodes = [node for tree in MODULES.values() for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    nodes = [
+        node for tree in modules().values() for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    ]
     assert not any(alias.name == "*" for node in nodes for alias in node.names)
 
 
 def test_every_module_says_what_it_does():
-    assert [name for name, tree in MODULES.items() if not ast.get_docstring(tree)] == []
+    assert [name for name, tree in modules().items() if not ast.get_docstring(tree)] == []
 
 
 def test_public_names_are_those_imported_for_type_checkers():
     names = {
         alias.name
-        for node, at_once in _walk(MODULES[SELF])
+        for node, at_once in _walk(modules()[SELF])
         if isinstance(node, ast.ImportFrom) and not at_once
         for alias in node.names
     }
@@ -222,7 +241,7 @@ def test_public_names_are_those_imported_for_type_checkers():
 
 
 @pytest.mark.parametrize(
-    "module", [m for m in MODULES if _room(m) not in TRAINING_ROOMS and "__all__" in ast.unparse(MODULES[m])]
+    "module", [m for m in SOURCES if _room(m) not in TRAINING_ROOMS and "__all__" in SOURCES[m]]
 )
 def test_all_names_what_is_there(module):
     found = import_module(module)
@@ -242,6 +261,6 @@ def test_importing_the_package_loads_nothing_but_the_standard_library():
 
 
 def test_importing_every_light_module_loads_neither_training_framework_nor_onnx_runtime():
-    light = [module for module in MODULES if _room(module) not in TRAINING_ROOMS]
+    light = [module for module in SOURCES if _room(module) not in TRAINING_ROOMS]
     loaded = _loaded_by("\n".join(f"import {module}" for module in light))
     assert not loaded & (TRAINING_PACKAGES | {"onnxruntime"})

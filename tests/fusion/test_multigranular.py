@@ -370,9 +370,9 @@ def test_it_learns_what_only_a_source_tells(build, name):
         source = ModalityStates(states, torch.ones(count, 5, dtype=torch.bool))
         return post.expand(count, -1, -1), torch.ones(count, 4, dtype=torch.bool), {name: source}, side
 
-    optimiser = torch.optim.Adam(fusion.parameters(), 0.002)
-    for _ in range(100):
-        words, mask, sources, side = draw(16)
+    optimiser = torch.optim.Adam(fusion.parameters(), 0.005)
+    for _ in range(30):
+        words, mask, sources, side = draw(64)
         loss = nn.functional.cross_entropy(fusion(words, mask, sources).emissions[:, 1], side)
         optimiser.zero_grad()
         loss.backward()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from twofold.report.escaping import safe_html, shorten
 from twofold.report.number_format import keep_percent, short_number, whole_percent
 
 
+@cache
 def load_template(name: str) -> jinja2.Template:
-    """A template of this package."""
+    """A template of this package; it is compiled once."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
