@@ -20,7 +20,8 @@ def drawn(decoder, posts, seed, warm=(2.0, 2.0)):
         emissions[:, [2, 4]] = -40  # entities of one word, so that what is drawn is what is marginal
         heat = np.array([1.0, warm[0], 1.0, warm[1], 1.0])
         chances = np.exp((emissions - emissions[:, :1]) / heat)
-        tags = [int(random.choice(5, p=row / row.sum())) for row in chances]
+        upto = (chances / chances.sum(1, keepdims=True)).cumsum(1)
+        tags = (upto <= random.random((words, 1))).sum(1).tolist()
         gold = tuple(Entity(i, i + 1, "x", LABELS[t][2:]) for i, t in enumerate(tags) if t)
         places = [(i, i + 1) for i in range(words)]
         post = Post(number, "x" * words, entities=gold)
