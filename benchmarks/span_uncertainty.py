@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from ensemble_uncertainty import binary_ensemble_uncertainty, ensemble_uncertainty
 from numpy.typing import NDArray
 
 from twofold.crf import ChainDecoder, TagSpan
-from twofold.evaluation.ensemble_uncertainty import binary_ensemble_uncertainty, ensemble_uncertainty
 from twofold.fusion.nig import NIG
 
 Floats = NDArray[np.float64]

@@ -42,6 +42,7 @@ from span_comparison import (
     seeds_table,
 )
 from span_uncertainty import CRFOutputs, MethodOutputs, ensemble, mean_over_words, nig_measures, single_pass
+from torch_inference import PreparedPosts, Select, TorchTagger, load_tagger
 
 import twofold
 from twofold.calibration.splits import in_tuning_split
@@ -55,7 +56,6 @@ from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
 from twofold.training.datasets import read_corpora
 from twofold.training.run import train
-from twofold.training.torch_inference import PreparedPosts, Select, TorchTagger, load_tagger
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "uncertainty.json"

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from ensemble_uncertainty import ensemble_uncertainty
 from span_comparison import EvaluationPosts, Row, mean_over_seeds, measures_of, metrics_with_intervals
 from span_uncertainty import (
     CRFOutputs,
@@ -27,7 +28,6 @@ from span_uncertainty import (
 from twofold.crf import TagSpan, allowed_transitions
 from twofold.evaluation.calibration_error import brier_score
 from twofold.evaluation.detection import detection_metrics
-from twofold.evaluation.ensemble_uncertainty import ensemble_uncertainty
 from twofold.evaluation.selective import aurc, risk_coverage_curve
 from twofold.inference.uncertainty import uncertainty
 from twofold.posts import Entity, Post

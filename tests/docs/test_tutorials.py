@@ -91,6 +91,7 @@ def test_own_data(empty_folder: Path, tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_export")
 def test_hub_encoders(empty_folder: Path):
     pytest.importorskip("transformers")
     Tutorial("hub_encoders.md").run()

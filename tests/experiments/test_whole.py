@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
+import quick_reproduce
 from tiny_training import save_encoder, write_corpus
 
 from twofold.experiments.plan import runs_of
@@ -71,7 +72,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(table: Path, out: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "twofold", "reproduce", str(table), "-o", str(out), *options]
+    return [sys.executable, quick_reproduce.__file__, str(table), "-o", str(out), *options]
 
 
 def finish(table: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -149,7 +150,8 @@ def test_killed_and_gone_on_with(table: Path, whole: Path, tmp_path: Path) -> No
 
 def test_finished_runs_are_left_alone(table: Path, whole: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.glob("runs/*/result.json")}
-    done = finish(table, whole, "--only", "text_only", "concat")
+    reproduce = [sys.executable, "-m", "twofold", "reproduce", str(table), "-o", str(whole)]
+    done = subprocess.run([*reproduce, "--only", "text_only", "concat"], capture_output=True, text=True)
     assert done.returncode == 0
     assert "begins" not in done.stdout
     assert {path: path.stat().st_mtime_ns for path in whole.glob("runs/*/result.json")} == before

@@ -11,9 +11,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from twofold.encoders.image import load_image_encoder  # noqa: E402
+from twofold.encoders.image import ImageEncoder, load_image_encoder  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.errors import MissingExtraError  # noqa: E402
+from twofold.preprocessing.images import PictureSettings  # noqa: E402
 from twofold.training.export import export_image, export_text  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -49,7 +50,30 @@ def test_efficientnet(tmp_path: Path) -> None:
         expected = encoder(torch.from_numpy(pixels)).numpy()
     (found,) = session.run(None, {"pixels": pixels})
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
-    # Called from another line the graph is the same file, which two models can share, and names no source.
+
+
+class MeanColour(ImageEncoder):
+    """Region states are a linear map of the mean colour."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settings, self.regions, self.width, self.fingerprint = (
+            PictureSettings(resize=8, crop=8),
+            1,
+            2,
+            "mean",
+        )
+        self.map = torch.nn.Linear(3, 2)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Encode pixels (B, 3, S, S) to regions (B, 1, 2)."""
+        return self.map(pixels.mean((2, 3))).unsqueeze(1)
+
+
+def test_a_graph_says_nothing_of_where_it_was_exported(tmp_path: Path) -> None:
+    """Called from another line it is the same file, which two models can share, and names no source."""
+    encoder = MeanColour()
+    export_image(encoder, tmp_path / "picture.onnx")
     export_image(encoder, tmp_path / "again.onnx")
     graph = (tmp_path / "picture.onnx").read_bytes()
     assert (tmp_path / "again.onnx").read_bytes() == graph

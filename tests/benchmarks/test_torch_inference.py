@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
+from torch_inference import TorchTagger, set_dropout  # noqa: E402
 
 from twofold.config import Config  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
@@ -18,7 +19,6 @@ from twofold.models.build import build_model  # noqa: E402
 from twofold.posts import Post  # noqa: E402
 from twofold.preprocessing.segmentation import segment_post  # noqa: E402
 from twofold.training.examples import collate  # noqa: E402
-from twofold.training.torch_inference import TorchTagger, set_dropout  # noqa: E402
 
 LABELS = ["O", "B-PER", "I-PER"]
 POSTS = [

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 import pytest
-
-from twofold.evaluation.ensemble_uncertainty import binary_ensemble_uncertainty, ensemble_uncertainty, entropy
+from ensemble_uncertainty import binary_ensemble_uncertainty, ensemble_uncertainty, entropy
 
 
 def distributions(members: int, places: int, outcomes: int) -> np.ndarray:
