@@ -25,6 +25,7 @@ import twofold
 from twofold.corpora import open_corpus
 from twofold.corpora.releases import md5_of
 from twofold.evaluation.calibration_error import calibration_error
+from twofold.evaluation.comparison import comparable_extraction, spans
 from twofold.evaluation.spans import LenientAndStrictCounter
 from twofold.pipeline.extractor import Extractor
 from twofold.posts import Post
@@ -89,12 +90,12 @@ def _score(extractor: Extractor, posts: Sequence[Post]) -> dict[str, float]:
     confidences: list[float] = []
     right: list[bool] = []
     for post, extraction in zip(posts, extractor.extract(posts), strict=True):
-        gold = [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
-        found = [(e.start, e.end, e.type) for e in extraction.entities]
+        entities = comparable_extraction(post, extraction, {}).entities
+        gold, found = spans(post.entities or ()), spans(entities)
         counts.add(gold, found)
         wanted = {span for span, _ in gold}
-        right += [span in wanted for span in found]
-        confidences += [e.confidence or 0.0 for e in extraction.entities]
+        right += [span in wanted for span, _ in found]
+        confidences += [e.confidence or 0.0 for e in entities]
     lenient, strict = counts.lenient.scores(), counts.strict.scores()
     figures = {
         "lenient_p": lenient.overall.precision,

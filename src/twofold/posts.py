@@ -6,10 +6,10 @@ code points into ``text``, start inclusive, end exclusive, exactly as Python sli
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 PictureStatus = Literal["read", "none", "unreadable"]
 MAX_CHARACTERS = 200_000
@@ -247,6 +247,33 @@ class Extraction:
             and {(end.start, end.end, end.type) for end in (relation.head, relation.tail)} <= kept
         )
         return replace(self, entities=entities, relations=relations)
+
+
+Labelled = TypeVar("Labelled", Post, Extraction)
+
+
+def with_types(of: Labelled, types: Mapping[str, str]) -> Labelled:
+    """A post or an extraction with other entity types.
+
+    Args:
+        of: any; of its relations, those go whose head or tail goes.
+        types: new name of a type, "" to drop its entities; a type that is not in it keeps its name.
+    """
+    relations = of.relations and tuple(_relations(of.relations, types))
+    return replace(of, entities=of.entities and renamed(of.entities, types), relations=relations)
+
+
+def renamed(entities: Iterable[Entity], types: Mapping[str, str]) -> tuple[Entity, ...]:
+    """Entities with other types; see `with_types`."""
+    kept = (entity for entity in entities if types.get(entity.type) != "")
+    return tuple(replace(entity, type=types.get(entity.type, entity.type)) for entity in kept)
+
+
+def _relations(relations: Iterable[Relation], types: Mapping[str, str]) -> Iterator[Relation]:
+    for relation in relations:
+        ends = renamed((relation.head, relation.tail), types)
+        if len(ends) == 2:
+            yield replace(relation, head=ends[0], tail=ends[1])
 
 
 def _confident(of: Entity | Relation, minimum: float) -> bool:

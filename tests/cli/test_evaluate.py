@@ -169,3 +169,41 @@ def test_names_of_types_cannot_command_the_terminal(model, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert "X\\x1b[2J" in out
     assert "\x1b" not in out + err
+
+
+def test_spans_count_by_whole_tokens(model, tmp_path, capsys):
+    (tmp_path / "posts.txt").write_text("IMGID:1\n#Anna\tB-PER\nleft\tO\nNASA's\tB-ORG\n\n", encoding="utf-8")
+    assert main(["evaluate", model, str(tmp_path / "posts.txt")]) == 0
+    assert "lenient P 100.00 R 100.00 F1 100.00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("types", "score"),
+    [
+        ("WATER=", "lenient P 60.00 R 75.00 F1 66.67"),  # the sea is no longer missed
+        ("LOC=PER", "lenient P 80.00 R 80.00 F1 80.00"),  # Bob is right
+        ("LOC=", "lenient P 66.67 R 66.67 F1 66.67"),  # Bob is still found as PER
+    ],
+)
+def test_types_are_mapped_or_dropped_in_gold_and_predictions(model, data, tmp_path, capsys, types, score):
+    target = tmp_path / "figures.json"
+    assert main(["evaluate", model, str(data), "--types", types, "--trust", "--json", str(target)]) == 0
+    out = capsys.readouterr().out
+    assert score in out
+    old, _, new = types.partition("=")
+    assert f"types     {f'{old} as {new}' if new else f'no {old}'}" in out
+    assert json.loads(target.read_text(encoding="utf-8"))["data"]["types"] == {old: new}
+
+
+def test_a_type_that_nobody_has_is_named(model, data, capsys):
+    assert main(["evaluate", model, str(data), "--types", "PER=person, ROG="]) == 0
+    shown = capsys.readouterr()
+    assert "neither posts nor model have ROG" in shown.err
+    assert "does not know the types WATER;" in shown.err
+
+
+@pytest.mark.parametrize("types", ["MISC", "=PER", "PER=A,PER=B", ""])
+def test_mistakes_in_types(model, data, capsys, types):
+    with pytest.raises(SystemExit):
+        main(["evaluate", model, str(data), "--types", types])
+    assert "expected each type once as OLD=NEW" in capsys.readouterr().err

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from twofold.corpora import open_corpus
-from twofold.corpora.annotations import with_merged_mentions, with_types
-from twofold.posts import Entity, Post, Relation
+from twofold.corpora.annotations import with_merged_mentions
+from twofold.posts import Entity, Post, Relation, with_types
 
 
 def entity(text: str, name: str, kind: str, after: int = 0) -> Entity:

@@ -12,6 +12,7 @@ from twofold.cli.deprecated import add_old_name, with_old_values
 from twofold.cli.model_options import (
     add_model_options,
     add_picture_options,
+    add_types,
     load_model,
     model_files,
     posts_of,
@@ -37,8 +38,9 @@ def add_parser(subparsers: Any) -> None:
         "evaluate",
         help="score a model on labelled posts",
         description="Score a model on labelled posts: precision, recall and F1 of entities with exact "
-        "boundaries and type. The lenient score counts every run of tags as a gold entity, as conlleval "
-        "and published results do; the strict score counts only those that begin with B-. Relations are "
+        "boundaries and type. The lenient score counts every run of tags as an entity, as conlleval and "
+        "published results do; the strict score counts only those that begin with B-. Where posts come in "
+        "tokens, a span that begins or ends inside a token counts as that token. Relations are "
         "scored on posts with gold relations: for gold pairs of entities, and end to end.",
         epilog="Exit codes: 0 success; 1 some records were rejected and not counted; 2 nothing was done.",
     )
@@ -48,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "data", metavar="DATA", type=Path, help="labelled posts in any format that Twofold reads"
     )
+    add_types(parser)
     add_picture_options(parser.add_argument_group("pictures"))
     _add_outputs(parser.add_argument_group("output"))
     _add_shift_options(parser.add_argument_group("domain shift (with --trust)"))
@@ -146,6 +149,7 @@ def run(args: argparse.Namespace) -> int:
             trust=args.trust,
             robustness=robustness,
             shifts=shifts,
+            types=args.types,
             rejected=rejected.add,
             listener=progress,
         )

@@ -34,6 +34,27 @@ def add_picture_options(group: argparse._ActionsContainer) -> None:
     )
 
 
+def add_types(parser: argparse.ArgumentParser) -> None:
+    """The option that maps entity types."""
+    parser.add_argument(
+        "--types",
+        type=type_map,
+        metavar="OLD=NEW,...",
+        help="rename entity types, or drop one (OLD=), in the gold and in the predictions: person=PER,MISC=",
+    )
+
+
+def type_map(text: str) -> dict[str, str]:
+    """The mapping that ``OLD=NEW,OLD=`` stands for; a type without a new name is dropped."""
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    types = {old.strip(): new.strip() for old, _, new in pairs}
+    if len(types) < len(pairs) or not all(old.strip() and sign for old, sign, _ in pairs):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} came; expected each type once as OLD=NEW, with commas between; OLD= drops a type"
+        )
+    return types
+
+
 def add_max_characters(group: argparse._ActionsContainer) -> None:
     """The option for the longest post."""
     group.add_argument(

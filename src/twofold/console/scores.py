@@ -22,10 +22,12 @@ def score_lines(report: EvaluationReport) -> Iterator[str]:
     """Which model and data, and all scores."""
     model, data = report.model, report.data
     yield f"model     {model.name} ({model.folder})"
-    yield f"data      {data.path}: {data.release or 'no known release'}, md5 {data.md5}"
-    if data.note:
-        yield f"          {data.note}"
+    yield f"data      {data.path}: {data.release or data.note or 'no known release'}, md5 {data.md5}"
     yield f"posts     {data.posts} labelled, {data.rejected} rejected, {data.unlabelled} without labels"
+    if data.types:
+        yield "types     " + ", ".join(
+            f"{old} as {new}" if new else f"no {old}" for old, new in data.types.items()
+        )
     yield "pictures  " + ", ".join(f"{count} {status}" for status, count in report.pictures.items())
     if report.entities is not None:
         yield ""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from twofold.corpora.annotations import WNUT_TYPES, with_merged_mentions, with_types
+from twofold.corpora.annotations import WNUT_TYPES, with_merged_mentions
 from twofold.corpora.attachments import INDEX, Attachments, attach
 from twofold.corpora.confinement import check_table_inside, confined
 from twofold.corpora.conll import read_conll
@@ -20,7 +20,7 @@ from twofold.corpora.lengths import limited
 from twofold.corpora.mnre import read_mnre
 from twofold.corpora.releases import dataset_of, release_of
 from twofold.corpora.twitter import read_twitter
-from twofold.posts import MAX_CHARACTERS, Post, Rejected
+from twofold.posts import MAX_CHARACTERS, Post, Rejected, with_types
 
 __all__ = [
     "MAX_CHARACTERS",

@@ -26,11 +26,8 @@ from twofold.corpora.releases import (
     ContentDigest,
     Release,
     md5_of,
-    note_on,
-    note_on_copy,
+    note_of,
     release_of,
-    resembles,
-    same_content,
 )
 from twofold.errors import DataError, PictureError
 from twofold.posts import Entity, Image, Post, Rejected
@@ -288,15 +285,7 @@ class _Checker:
                 self._count(item)
         report = self.report
         report.pictures.named = len(self._named)
-        report.note = "" if report.release else self._note()
-
-    def _note(self) -> str:
-        """What the posts say of the origin of a file whose bytes are no known release's."""
-        same = same_content(str(self._content))
-        if same is not None:
-            return note_on_copy(same)
-        like = resembles(self.report.posts, self.report.tokens) if self.report.format == "imgid" else None
-        return note_on(like, self.report.entities) if like else ""
+        report.note = "" if report.release else note_of(self._content)
 
     def _count(self, post: Post) -> None:
         report = self.report

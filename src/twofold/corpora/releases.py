@@ -65,14 +65,22 @@ def _release(
 
 
 class ContentDigest:
-    """Digest of the texts and entities of posts in their order, the same in every format that holds them."""
+    """Digest of the texts and entities of posts in their order, the same in every format that holds them.
+
+    Attributes:
+        posts: posts so far. tokens: tokens in them, of those that come in tokens. entities: their entities.
+    """
 
     def __init__(self) -> None:
         self._digest = hashlib.md5(usedforsecurity=False)
+        self.posts = self.tokens = self.entities = 0
 
     def add(self, post: Post) -> None:
         """Take the next post."""
         spans = [(entity.start, entity.end, entity.type) for entity in post.entities or ()]
+        self.posts += 1
+        self.tokens += len(post.tokens or ())
+        self.entities += len(spans)
         self._digest.update(f"{post.text}\n{spans}\n".encode("utf-8", "surrogatepass"))
 
     def __str__(self) -> str:
@@ -212,6 +220,15 @@ def resembles(posts: int, tokens: int) -> Release | None:
     ]
     distance, release = min(near, key=lambda pair: pair[0], default=(0, None))
     return release if release and distance <= (release.tokens or tokens) // 50 else None
+
+
+def note_of(content: ContentDigest) -> str:
+    """What to say of the origin of posts in a file that is no known release; may be empty."""
+    same = same_content(str(content))
+    if same is not None:
+        return note_on_copy(same)
+    like = resembles(content.posts, content.tokens)
+    return note_on(like, content.entities) if like else ""
 
 
 def note_on_copy(release: Release) -> str:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from twofold.corpora.annotations import renamed
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import Scheme, entities_of, is_tag, join, spans_of
 from twofold.corpora.columns import scheme_of
 from twofold.corpora.lines import Block, Line, decode, read_blocks, read_lines, rejected, shown, too_long
 from twofold.errors import InputError
-from twofold.posts import Post, Rejected
+from twofold.posts import Post, Rejected, renamed
 
 TYPES = {"OTHER": "MISC"}
 _HEADER = b"IMGID:"

@@ -1,8 +1,8 @@
 """Exact-span precision, recall and F1, overall and by type, lenient and strict.
 
-Lenient, as conlleval and seqeval's default: every run of tags of one type is a gold entity, also one that
-begins with ``I-``. Strict, as seqeval's strict IOB2: only spans that begin with ``B-`` are.
-Twitter-2015 holds 374 runs on which the two differ, more than most published gains; report both.
+Lenient, as conlleval and seqeval's default: every run of tags of one type is an entity, also one that begins
+with ``I-``. Strict, as seqeval's strict IOB2: only runs that begin with ``B-`` are, in the gold and in the
+predictions. Twitter-2015 holds 374 runs on which the two differ, more than most published gains; report both.
 
 A predicted entity is correct if start, end and type are. This module does not know posts, files or models.
 """
@@ -92,13 +92,13 @@ class LenientAndStrictCounter:
     def __init__(self) -> None:
         self.lenient, self.strict = SpanCounter(), SpanCounter()
 
-    def add(self, gold: Iterable[tuple[Span, bool]], predicted: Iterable[Span]) -> None:
+    def add(self, gold: Iterable[tuple[Span, bool]], predicted: Iterable[tuple[Span, bool]]) -> None:
         """Count one post.
 
         Args:
             gold: each span, and whether it is well formed (begins with ``B-``).
-            predicted: spans; a decoder with BIO constraints gives well-formed ones only.
+            predicted: likewise.
         """
-        gold, predicted = list(gold), list(predicted)
-        self.lenient.add([span for span, _ in gold], predicted)
-        self.strict.add([span for span, well_formed in gold if well_formed], predicted)
+        both = list(gold), list(predicted)
+        self.lenient.add(*([span for span, _ in spans] for spans in both))
+        self.strict.add(*([span for span, well_formed in spans if well_formed] for spans in both))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold.evaluation.comparison import comparable
 from twofold.evaluation.relations import NONE
 from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.posts import PictureStatus, Post
@@ -84,6 +85,7 @@ def evaluate_conditions(
     posts: Sequence[SampledPost],
     batch_size: int = 32,
     step: Callable[[int], None] = lambda done: None,
+    types: Mapping[str, str] | None = None,
 ) -> dict[str, TaskResults]:
     """Predict posts under every condition.
 
@@ -92,13 +94,14 @@ def evaluate_conditions(
         posts: posts with gold entities, gold relations, or both.
         batch_size: posts whose conditions are predicted together.
         step: is called with the number of posts done.
+        types: new names of types of predicted entities, see `posts.with_types`.
 
     Returns:
         ``entities`` and ``relations``, as far as the model finds them and there are posts with gold ones.
     """
     names = conditions([item.post for item in posts])
     tasks = {
-        "entities": _Task(names, _entities_of(pipeline), _gold_entities, strict=True),
+        "entities": _Task(names, _entities_of(pipeline, types or {}), _gold_entities, strict=True),
         "relations": _Task(names, _relations_of(pipeline), _gold_relations, strict=False),
     }
     wanted = {"entities": bool(pipeline.types), "relations": bool(pipeline.relations)}
@@ -143,7 +146,7 @@ class _Task:
         return TaskResults(conditions, np.array(self._same, bool))
 
 
-def _entities_of(pipeline: InferencePipeline) -> Predictor:
+def _entities_of(pipeline: InferencePipeline, types: Mapping[str, str]) -> Predictor:
     def predict(batch: Sequence[Sequence[Post]], batch_size: int) -> list[list[ConditionPredictions]]:
         width = len(batch[0])
         posts = [post for row in batch for post in row]
@@ -152,7 +155,11 @@ def _entities_of(pipeline: InferencePipeline) -> Predictor:
         original = [predicted[i - i % width] for i in range(len(posts))]
         same_items = pipeline.score_entities(encoded, original)
         predictions = [
-            ConditionPredictions({(e.start, e.end, e.type): e for e in here}, same, item.picture.status)
+            ConditionPredictions(
+                {(e.start, e.end, e.type): e for e in comparable(item.post, here, types) if e},
+                same,
+                item.picture.status,
+            )
             for here, same, item in zip(predicted, same_items, encoded, strict=True)
         ]
         return [predictions[i : i + width] for i in range(0, len(predictions), width)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from twofold.corpora.post_file import PostFile
-from twofold.corpora.releases import md5_of, note_on, release_of, resembles
+from twofold.corpora.releases import ContentDigest, md5_of, note_of, release_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class DataFacts:
         posts: labelled posts.
         rejected: records that could not become posts.
         unlabelled: posts without labels of what the model predicts, left out.
+        types: new names of entity types, of gold and predictions; "" for one that was dropped.
     """
 
     path: str | None
@@ -29,29 +31,35 @@ class DataFacts:
     posts: int
     rejected: int
     unlabelled: int
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 def data_facts(
-    source: object, *, posts: int, rejected: int, unlabelled: int, tokens: int, gold: int
+    source: object,
+    *,
+    content: ContentDigest,
+    posts: int,
+    rejected: int,
+    unlabelled: int,
+    types: Mapping[str, str],
 ) -> DataFacts:
     """Facts on a `PostFile`, or on other posts.
 
     Args:
         source: where the posts came from.
-        posts, rejected, unlabelled: see `DataFacts`.
-        tokens: of the posts that come in tokens.
-        gold: number of gold entities.
+        content: of the labelled posts, as they were read.
+        posts, rejected, unlabelled, types: see `DataFacts`.
     """
     if not isinstance(source, PostFile):
-        return DataFacts(None, None, None, None, posts, rejected, unlabelled)
+        return DataFacts(None, None, None, None, posts, rejected, unlabelled, types)
     release = release_of(source.path)
-    like = None if release else resembles(posts, tokens)
     return DataFacts(
         path=str(source.path),
         md5=md5_of(source.path),
         release=f"{release.title} {release.split}, {release.labels}" if release else None,
-        note=note_on(like, gold) if like else None,
+        note=None if release else note_of(content) or None,
         posts=posts,
         rejected=rejected,
         unlabelled=unlabelled,
+        types=types,
     )

@@ -5,7 +5,7 @@ Posts are encoded once more than for the scores: uncertainties of words are not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from twofold.corpora.post_stream import Posts, parsed_posts
 from twofold.corpora.releases import md5_of
 from twofold.errors import ConfigError, DataError
 from twofold.evaluation.collector import PredictionCollector
+from twofold.evaluation.comparison import comparable_extraction
 from twofold.evaluation.domain_shift import (
     DataMetrics,
     DomainShift,
@@ -29,7 +30,7 @@ from twofold.evaluation.domain_shift import (
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.trust_report import to_json
 from twofold.pipeline.listener import Listener
-from twofold.posts import Post, Rejected
+from twofold.posts import Post, Rejected, with_types
 from twofold.synthetic.typos import RATE, with_typos
 
 if TYPE_CHECKING:
@@ -102,17 +103,19 @@ class DomainShiftEvaluation:
         batch_size: windows of text in a batch.
         rejected: takes each record that could not become a post, those of the evaluated data aside.
         listener: receives progress.
+        types: new names of types of gold and predictions, see `posts.with_types`.
     """
 
     def __init__(
         self,
         pipeline: InferencePipeline,
         *,
+        types: Mapping[str, str],
         batch_size: int,
         rejected: Callable[[Rejected], None],
         listener: Listener,
     ) -> None:
-        self._pipeline, self._batch_size = pipeline, batch_size
+        self._pipeline, self._types, self._batch_size = pipeline, types, batch_size
         self._rejected, self._listener = rejected, listener
 
     def run(self, data: Posts, options: ShiftOptions) -> Iterator[ShiftResult]:
@@ -174,7 +177,8 @@ class DomainShiftEvaluation:
         collector, rows, labels, names = PredictionCollector(), [], [], []
         for reading in pipeline.encode(posts, batch_size=self._batch_size):
             (extraction,) = pipeline.decode([reading])
-            found, gold = extraction.entities, reading.post.entities
+            post = with_types(reading.post, self._types)
+            found, gold = comparable_extraction(post, extraction, self._types).entities, post.entities
             rows.append(post_uncertainty(pipeline.decoder, pipeline.folder.temperature, reading, found))
             collector.add_entities(found, gold or ())
             names += [_name(entity.text) for entity in found]

@@ -8,6 +8,7 @@ from typing import Any
 
 from twofold.evaluation.calibration_error import calibration_error
 from twofold.evaluation.collector import PredictionCollector
+from twofold.evaluation.comparison import spans
 from twofold.evaluation.spans import LenientAndStrictCounter, SpanScore, SpanScores
 from twofold.evaluation.trust_report import TrustReport, to_json, trust_report
 from twofold.posts import Extraction, Post
@@ -20,8 +21,8 @@ class EntityScores:
 
     Attributes:
         posts: posts with gold entities.
-        lenient: every run of tags of one type is a gold entity.
-        strict: a gold entity must begin with ``B-``.
+        lenient: every run of tags of one type is an entity.
+        strict: an entity must begin with ``B-``.
         calibration_error: expected calibration error of the confidences, in [0, 1]; nan where nothing was
             predicted.
     """
@@ -59,12 +60,11 @@ class EntityScorer:
 
         Args:
             post: with its gold entities.
-            extraction: what was predicted.
+            extraction: what was predicted, comparable with the gold.
             uncalibrated: confidences of the predicted entities before calibration, of all posts or of none.
         """
         self._posts += 1
-        gold = [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
-        self._counts.add(gold, [(e.start, e.end, e.type) for e in extraction.entities])
+        self._counts.add(spans(post.entities or ()), spans(extraction.entities))
         self._predictions.add_entities(extraction.entities, post.entities or (), uncalibrated)
 
     def scores(self) -> EntityScores | None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
 from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.post_file import PostFile, path_of
 from twofold.corpora.post_stream import Posts, parsed_posts
+from twofold.corpora.releases import ContentDigest
 from twofold.errors import DataError
+from twofold.evaluation.comparison import comparable, comparable_extraction
 from twofold.evaluation.trust_report import TrustReport
 from twofold.pipeline.calibrate import predicted_fields
 from twofold.pipeline.extractor import Extractor, load
 from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.pipeline.listener import Listener, SilentListener
-from twofold.posts import Extraction, PictureStatus, Post, Rejected
+from twofold.posts import Extraction, PictureStatus, Post, Rejected, with_types
 from twofold.scoring.data_facts import data_facts
 from twofold.scoring.domain_shift import DomainShiftEvaluation, ShiftOptions
 from twofold.scoring.entity_scores import EntityScorer, EntityScores
@@ -39,13 +41,15 @@ def evaluate(
     trust: bool = False,
     robustness: RobustnessOptions | None = None,
     shifts: ShiftOptions | None = None,
+    types: Mapping[str, str] | None = None,
     rejected: Callable[[Rejected], None] = lambda item: None,
     listener: Listener | None = None,
 ) -> EvaluationReport:
     """Predict labelled posts and score the predictions.
 
     The model gets text, picture and alt text only; gold labels stay on the post. Posts of one text are one
-    post for a model that knows relations.
+    post for a model that knows relations. Where posts come in tokens, a predicted span that begins or ends
+    inside a token counts as that whole token, as in published scores.
 
     Args:
         model: the model, its folder, or None for the model that ships with the package.
@@ -55,6 +59,7 @@ def evaluate(
         trust: whether to measure calibration, selective prediction and error detection, too.
         robustness: to predict the posts with other pictures, too: how.
         shifts: to compare the uncertainty on these posts with that on others, too: which.
+        types: new names of entity types, of the gold and of the predictions; "" drops a type.
         rejected: takes each record that could not become a post.
         listener: receives progress and messages.
 
@@ -65,7 +70,7 @@ def evaluate(
     pipeline = (model if isinstance(model, Extractor) else load(model)).pipeline
     if shifts and not isinstance(posts, PostFile):
         posts = list(posts)  # read twice
-    run = _Evaluation(pipeline, batch_size, trust, rejected, listener or SilentListener())
+    run = _Evaluation(pipeline, types or {}, batch_size, trust, rejected, listener or SilentListener())
     return run.report(posts, robustness, shifts or ShiftOptions())
 
 
@@ -75,18 +80,20 @@ class _Evaluation:
     def __init__(
         self,
         pipeline: InferencePipeline,
+        types: Mapping[str, str],
         batch_size: int,
         trust: bool,
         rejected: Callable[[Rejected], None],
         listener: Listener,
     ) -> None:
-        self._pipeline, self._batch_size, self._trust = pipeline, batch_size, trust
+        self._pipeline, self._types, self._batch_size, self._trust = pipeline, types, batch_size, trust
         self._take_rejected, self._listener = rejected, listener
         self._entities = EntityScorer()
         self._relations = RelationScorer(bool(pipeline.types), pipeline.symmetric)
         self._relation_trust = RelationTrustScorer(pipeline, batch_size)
         self._pictures: Counter[str] = Counter()
-        self._posts = self._tokens = self._unlabelled = self._rejected = 0
+        self._posts = self._unlabelled = self._rejected = 0
+        self._content, self._gold_types = ContentDigest(), set[str]()
         self._kept: list[Post] = []
 
     def report(
@@ -104,10 +111,19 @@ class _Evaluation:
         stability = None
         if robustness is not None:
             stability = evaluate_robustness(
-                pipeline, self._kept, robustness, batch_size=self._batch_size, listener=listener
+                pipeline,
+                self._kept,
+                robustness,
+                types=self._types,
+                batch_size=self._batch_size,
+                listener=listener,
             )
         comparison = DomainShiftEvaluation(
-            pipeline, batch_size=self._batch_size, rejected=self._take_rejected, listener=listener
+            pipeline,
+            types=self._types,
+            batch_size=self._batch_size,
+            rejected=self._take_rejected,
+            listener=listener,
         )
         found = tuple(comparison.run(source, shifts))
         trust = self._trust_reports() if self._trust else {}
@@ -115,11 +131,11 @@ class _Evaluation:
             model=EvaluatedModel(pipeline.name, pipeline.folder.path, pipeline.folder.manifest_sha256),
             data=data_facts(
                 source,
+                content=self._content,
                 posts=self._posts,
                 rejected=self._rejected,
                 unlabelled=self._unlabelled,
-                tokens=self._tokens,
-                gold=entities.lenient.overall.gold if entities else 0,
+                types=self._types,
             ),
             pictures={status: self._pictures[status] for status in get_args(PictureStatus)},
             entities=entities,
@@ -149,17 +165,20 @@ class _Evaluation:
                 self._rejected += 1
                 self._take_rejected(item)
             elif any(getattr(item, field) is not None for field in fields):
-                yield item
+                self._content.add(item)
+                self._gold_types.update(entity.type for entity in item.entities or ())
+                yield with_types(item, self._types)
             else:
                 self._unlabelled += 1
 
     def _count(self, item: PostPredictions) -> None:
-        post, extraction = item.post, item.extraction
+        post, extraction = item.post, comparable_extraction(item.post, item.extraction, self._types)
         self._posts += 1
-        self._tokens += len(post.tokens or ())
         self._pictures[extraction.picture.status] += 1
         if self._pipeline.types and post.entities is not None:
-            self._entities.add(post, extraction, item.uncalibrated)
+            kept = comparable(post, item.extraction.entities, self._types) if item.uncalibrated else []
+            raw = [x for x, entity in zip(item.uncalibrated, kept, strict=True) if entity]
+            self._entities.add(post, extraction, raw)
         if self._pipeline.relations and post.relations is not None:
             self._relations.add(post, extraction, item.gold_pairs)
             if self._trust:
@@ -180,8 +199,12 @@ class _Evaluation:
             )
         if self._unlabelled:
             self._listener.log(f"{self._unlabelled:,} posts carry no labels and were not counted")
-        types = entities.lenient.types if entities else ()
-        unknown = [name for name in types if name not in self._pipeline.types]
+        model_types = self._pipeline.types
+        absent = [name for name in self._types if name not in self._gold_types and name not in model_types]
+        if absent:
+            self._listener.log(f"of the types to map, neither posts nor model have {', '.join(absent)}")
+        known = {self._types.get(name, name) for name in model_types}
+        unknown = [name for name in (entities.lenient.types if entities else ()) if name not in known]
         if unknown:
             self._listener.log(
                 f"the model does not know the types {', '.join(unknown)}; their entities count as missed"

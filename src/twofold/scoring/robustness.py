@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,7 @@ def evaluate_robustness(
     posts: Sequence[Post],
     options: RobustnessOptions,
     *,
+    types: Mapping[str, str],
     batch_size: int,
     listener: Listener,
 ) -> RobustnessResult:
@@ -83,6 +84,7 @@ def evaluate_robustness(
         pipeline: the model.
         posts: with gold labels.
         options: which of them, and how.
+        types: new names of types of the predictions; those of the gold are mapped already.
         batch_size: posts whose conditions are predicted together.
         listener: receives progress.
 
@@ -95,7 +97,7 @@ def evaluate_robustness(
     names = conditions([item.post for item in sample.posts])
     count = len(sample.posts)
     listener.log(f"robustness: {count:,} posts, each under {len(names)} conditions: {', '.join(names)}")
-    found = evaluate_conditions(pipeline, sample.posts, batch_size, _Steps(count, listener))
+    found = evaluate_conditions(pipeline, sample.posts, batch_size, _Steps(count, listener), types)
     reports = {
         name: robustness_report(item.conditions, item.same_as_missing, seed=options.seed)
         for name, item in found.items()

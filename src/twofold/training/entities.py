@@ -16,6 +16,7 @@ from twofold.config import Config
 from twofold.crf import TagSpan
 from twofold.encoders.text import TextEncoder
 from twofold.errors import DataError
+from twofold.evaluation.comparison import comparable, spans
 from twofold.evaluation.spans import LenientAndStrictCounter, SpanScores
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
@@ -131,13 +132,9 @@ def score_posts(pipeline: InferencePipeline, encoded: Sequence[EncodedPost]) -> 
     for begin in range(0, len(encoded), 256):
         group = encoded[begin : begin + 256]
         for post, extraction in zip(group, pipeline.decode(group), strict=True):
-            found = [(e.start, e.end, e.type) for e in extraction.entities]
-            counts.add(_gold_spans(post.post), found)
+            found = comparable(post.post, extraction.entities)
+            counts.add(spans(post.post.entities or ()), spans(entity for entity in found if entity))
     return {"lenient": _by_type(counts.lenient.scores()), "strict": _by_type(counts.strict.scores())}
-
-
-def _gold_spans(post: Post) -> list[tuple[tuple[int, int, str], bool]]:
-    return [((e.start, e.end, e.type), e.well_formed) for e in post.entities or ()]
 
 
 def _by_type(scores: SpanScores) -> dict[str, dict[str, float]]:
