@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
-from twofold.calibration.review_policy import achievable_error, no_threshold_reason
+from twofold.calibration.review_policy import _remedy, achievable_error, no_threshold_reason
 from twofold.calibration.risk_control import ScoredPredictions, control_risk, risk_curve
 
 
@@ -48,3 +50,16 @@ def test_nothing_to_test_on():
     risk = control([], 0.05)
     assert "calibrated on posts without relations" in no_threshold_reason(risk, "relations")
     assert achievable_error(risk, "relations") is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "max_error", "remedy"),
+    [
+        (40, 0.12, r"about \d\.\d times as many"),
+        (40, 0.101, r"more than 100 times as many labelled posts would be needed"),
+    ],
+)
+def test_how_many_more_posts_are_needed_is_a_number_only_where_it_means_something(wrong, max_error, remedy):
+    policy = control(np.arange(400) % (400 // wrong) != 0, max_error, 0.9)
+    assert policy.data_factor is not None
+    assert re.search(remedy, _remedy(policy))

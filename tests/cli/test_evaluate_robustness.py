@@ -161,7 +161,7 @@ def test_a_model_without_evidence(models, data, capsys):
     assert entities["checks"]["uncertainty_never_falls"]["holds"] is None
     assert entities["conditions"]["blank"]["same_items"]["aleatoric"]["change"]["value"] is None
     assert entities["conditions"]["blank"]["same_items"]["confidence"]["change"]["value"] is not None
-    assert "not decided by these data: fused uncertainty" in capsys.readouterr().out
+    assert "cannot be told from these posts: fused uncertainty" in capsys.readouterr().out
 
 
 def test_a_model_that_looks_at_no_pictures(models, data):

@@ -19,17 +19,18 @@ def test_lines_are_counted(tmp_path, data, lines):
 
 
 def test_plain_lines_now_and_then(tmp_path, monkeypatch, capsys):
-    clock = iter([0.0, 16.0, 20.0, 36.0, 37.0])
+    clock = iter([0.0, 16.0, 20.0, 36.0, 37.0, *[38.0] * 7, 56.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     path = tmp_path / "posts"
     path.write_bytes(b"x\n" * 30)
     with watch(path, bar=True) as shown:
-        for line in (5, 10, 15, 16):
+        for line in (5, 10, 15, 16, *[16] * 7, 20):
             shown.step(Post(1, "x", origin=f"posts:{line}"))
         shown.log("a\x1bb")
     assert capsys.readouterr().err == (
         "twofold: 1 post, 17 %\n"  # took long to begin, which says nothing of the others
-        "twofold: 3 posts, 0.1 posts/s, 50 %, about 30 s left\n"
+        "twofold: 3 posts, 0.1 posts/s, 50 %\n"  # few posts say little of the others
+        "twofold: 12 posts, 0.3 posts/s, 67 %, about 27 s left\n"
         "twofold: a\\x1bb\n"
     )
 

@@ -40,7 +40,7 @@ def report(draws=50, same_as_missing=(True, True), **changed):
     own = results(*OWN_POSTS)
     conditions = dict.fromkeys(("original", "mismatched", "blank", "missing"), own)
     conditions["corrupt"] = replace(own, status=np.array(["unreadable"] * 2))
-    return robustness_report(conditions | changed, np.array(same_as_missing), draws=draws)
+    return robustness_report(conditions | changed, np.array(same_as_missing), draws=draws, least_posts=2)
 
 
 def test_counts_flips_and_f1_by_hand():
@@ -118,6 +118,15 @@ def test_everything_holds_where_nothing_changes():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("posts", "holds"), [(29, None), (30, True)])
+def test_few_posts_decide_nothing_that_is_estimated(posts, holds):
+    own = results(*[OWN_POSTS[0]] * posts)
+    conditions = dict.fromkeys(("original", "mismatched", "blank", "missing"), own)
+    conditions["corrupt"] = replace(own, status=np.array(["unreadable"] * posts))
+    found = robustness_report(conditions, np.array([True] * posts), draws=10).checks
+    assert [check.holds for check in found.values()] == [holds, holds, True]
+
+
 @pytest.mark.parametrize("condition", ["blank", "mismatched"])
 @pytest.mark.parametrize("lower", [{"aleatoric": 0.19}, {"epistemic": 0.09}])
 def test_one_uncertainty_that_falls_is_enough(condition, lower):
@@ -174,7 +183,9 @@ def test_half_a_point_may_be_lost():
     # 2 · 397 / 797 is 0.4 below 1, 2 · 395 / 795 is 0.6 below.
     for lost, holds in ((3, True), (5, False)):
         conditions = dict.fromkeys(("original", "mismatched", "blank", "missing", "corrupt"), but(0))
-        found = robustness_report(conditions | {"mismatched": but(lost)}, np.array([True]), draws=10)
+        found = robustness_report(
+            conditions | {"mismatched": but(lost)}, np.array([True]), draws=10, least_posts=1
+        )
         assert found.checks["mismatched_picture_f1"].holds is holds
 
 

@@ -29,6 +29,8 @@ from twofold.model_folder.folder import ModelFolder
 Floats = NDArray[np.float64]
 Emissions = Sequence[NDArray[np.floating]]
 
+_MOST_TIMES = 100
+"""More labelled posts than this many times as many are an order of magnitude, not a number."""
 _CALIBRATE = "calibrate it on labelled posts like your own: twofold calibrate MODEL DATA -o OUT"
 _OWN_LIMIT = "; or give relations their own (--max-relation-error), or none (--no-relations)"
 _NO_RELATIONS = "; or extract entities only (--no-relations)"
@@ -256,5 +258,9 @@ def _remedy(risk: RiskControl) -> str:
         return "set a higher error rate, or calibrate on other posts"
     if risk.data_factor is None or _too_few(risk):  # an estimate from so few would be noise
         return "set a higher error rate, or calibrate on more labelled posts"
+    if risk.data_factor > _MOST_TIMES:
+        return (
+            f"set a higher error rate; more than {_MOST_TIMES} times as many labelled posts would be needed"
+        )
     times = f"{risk.data_factor:.1f}" if risk.data_factor < 10 else f"{risk.data_factor:.0f}"
     return f"set a higher error rate, or calibrate on about {times} times as many labelled posts"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EVERY_S = 15.0
 """Seconds between plain lines."""
+LEAST_POSTS = 10
+"""Posts after the first from which the time left is estimated."""
 
 
 class Progress(Protocol):
@@ -89,7 +91,7 @@ class _Lines(AbstractContextManager[Progress]):
         if self._total is None or not line:
             return status
         status = f"{status}, {100 * line / self._total:.0f} %"
-        if lines < 1 or elapsed < 1:
+        if lines < 1 or elapsed < 1 or self._count <= LEAST_POSTS:
             return status
         return f"{status}, about {_duration(elapsed * (self._total - line) / lines)} left"
 

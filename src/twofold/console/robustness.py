@@ -9,10 +9,10 @@ from twofold.console.number_format import percent, percent_interval
 from twofold.evaluation.bootstrap import Interval
 from twofold.evaluation.paired_bootstrap import Difference
 from twofold.robustness.condition_results import ORIGINAL
-from twofold.robustness.report import Change, Check, ConditionMetrics, RobustnessReport
+from twofold.robustness.report import LEAST_POSTS, Change, Check, ConditionMetrics, RobustnessReport
 from twofold.scoring.robustness import RobustnessResult
 
-_HOLDS = {True: "holds", False: "DOES NOT HOLD", None: "not decided by these data"}
+_HOLDS = {True: "holds", False: "DOES NOT HOLD", None: "cannot be told from these posts"}
 
 
 def robustness_lines(result: RobustnessResult) -> Iterator[str]:
@@ -43,6 +43,8 @@ def _report(what: str, report: RobustnessReport) -> Iterator[str]:
     yield ""
     apart = (f"{name} {percent_interval(value, width=0)}" for name, value in report.mismatch_auroc.items())
     yield f"AUROC of the picture's own uncertainty as a detector of mismatched pictures: {', '.join(apart)}"
+    if report.posts < LEAST_POSTS:
+        yield f"checks of means and of F1 need {LEAST_POSTS} posts"
     for check in report.checks.values():
         yield from _check(check)
 

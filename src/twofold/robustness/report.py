@@ -36,6 +36,8 @@ Floats = NDArray[np.float64]
 
 F1_LOSS = 0.005
 """F1 that a mismatched picture may cost against no picture."""
+LEAST_POSTS = 30
+"""With fewer posts nothing is said of whether what is estimated from them holds."""
 NOISE = 1e-9
 """What rounding may take from a mean that did not change."""
 
@@ -121,6 +123,7 @@ def robustness_report(
     *,
     draws: int = RESAMPLES,
     seed: int = 0,
+    least_posts: int = LEAST_POSTS,
 ) -> RobustnessReport:
     """Compute everything.
 
@@ -129,14 +132,17 @@ def robustness_report(
         same_as_missing: (N,) True where the predictions with a corrupt picture equal those with none.
         draws: R.
         seed: of the draws.
+        least_posts: fewest posts with which the checks of means and of F1 are decided.
     """
     own = conditions[ORIGINAL]
+    few = len(own.status) < least_posts
     found = {name: _condition(results, own, draws, seed) for name, results in conditions.items()}
-    checks = {
+    estimated = {
         "uncertainty_never_falls": _never_falls(found),
         "mismatched_picture_f1": _mismatched_picture(conditions, draws, seed),
-        "corrupt_is_missing": _corrupt(conditions, same_as_missing),
     }
+    checks = {name: check._replace(holds=None) if few else check for name, check in estimated.items()}
+    checks["corrupt_is_missing"] = _corrupt(conditions, same_as_missing)
     return RobustnessReport(len(own.status), found, _mismatch_auroc(conditions, draws, seed), checks)
 
 

@@ -197,6 +197,8 @@ class _Evaluation:
                 expected=f"posts with gold {' or '.join(predicted_fields(self._pipeline))}",
                 do="see `twofold data check`",
             )
+        if (more := self._pictures["unreadable"] - _NAMED) > 0:
+            self._listener.log(f"{more:,} more pictures unreadable; `twofold data check` names them")
         if self._unlabelled:
             self._listener.log(f"{self._unlabelled:,} posts carry no labels and were not counted")
         model_types = self._pipeline.types
