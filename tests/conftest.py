@@ -16,7 +16,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test reaches a hub: an unknown name fai
 
 # A busy machine is no fault of the code.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("tests")
+settings.register_profile(
+    "ci", settings.get_profile("tests"), derandomize=True
+)  # the same examples each time
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
 
 def pytest_configure() -> None:

@@ -248,19 +248,22 @@ class Outputs:
 
 @contextmanager
 def write_whole(
-    path: Path, keep: Callable[[], bool] = lambda: True, inputs: Iterable[Input] = ()
+    path: Path | OutputFile,
+    keep: Callable[[], bool] = lambda: True,
+    inputs: Iterable[Input] = (),
+    make_folder: bool = False,
 ) -> Iterator[OutputFile]:
     """An output that is put in its place when the block ends well, and vanishes when it does not.
 
     Args:
-        path: the file; one that is there is replaced.
+        path: the file, of which one that is there is replaced; or an output that was opened for it.
         keep: asked at the end; False to leave everything as it was.
-        inputs: as of `OutputFile`.
+        inputs: as of `OutputFile`, as is ``make_folder``.
 
     Raises:
         DataError: the file cannot be written.
     """
-    output = OutputFile(path, inputs)
+    output = path if isinstance(path, OutputFile) else OutputFile(path, inputs, make_folder=make_folder)
     try:
         yield output
     except BaseException:

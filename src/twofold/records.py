@@ -34,12 +34,7 @@ def to_line(extraction: Extraction) -> str:
 
 
 def _entity(entity: Entity) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "start": entity.start,
-        "end": entity.end,
-        "text": entity.text,
-        "type": entity.type,
-    }
+    record = {name: getattr(entity, name) for name in ("start", "end", "text", "type")}
     return record | _confidence_fields(entity)
 
 

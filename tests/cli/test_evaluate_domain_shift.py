@@ -92,7 +92,7 @@ def test_entities_never_seen(model, files):
         (["--shift", "typos"], "add --trust"),
         (["--trust", "--shift", "new-entities"], "--training-data"),
         (["--trust", "--training-data", "train.txt"], "--shift new-entities"),
-        (["--trust", "--shift", "typos", "--typo-rate", "0"], "typo-rate is 0"),
+        (["--trust", "--shift", "typos", "--typo-rate", "0"], "typo rate is 0"),
         (["--trust", "--shift", "new-entities", "--training-data", "foreign.jsonl"], "no labelled post"),
         (["--trust", "--other-domain", "empty.jsonl"], "no post"),
         (["--trust", "--other-domain", "gone.txt"], "gone.txt"),

@@ -12,6 +12,7 @@ from twofold.cli.deprecated import add_old_name
 from twofold.cli.model_options import add_picture_options
 from twofold.console.conversion import show_conversion
 from twofold.console.data_check import show
+from twofold.console.outputs import line_writer, rejected_line
 from twofold.console.streams import console
 from twofold.corpora import WNUT_TYPES, open_corpus
 from twofold.corpora.check import check, data_files, to_dict
@@ -19,7 +20,6 @@ from twofold.corpora.convert import convert
 from twofold.corpora.formats import FORMATS
 from twofold.errors import ConfigError, DataError
 from twofold.files import Outputs
-from twofold.posts import Rejected
 from twofold.synthetic.controlled import TASKS, write_controlled
 
 _CONDITIONS = "the matching, no, a blank and a mismatched picture"
@@ -143,7 +143,9 @@ def _convert(args: argparse.Namespace) -> int:
         rejects = outputs.open(args.rejects) if args.rejects else None
         result = convert(items, args.target, args.to, inputs)
         if rejects is not None:
-            rejects.write(b"".join(map(_reject_line, result.rejected)))
+            write = line_writer(rejects)
+            for item in result.rejected:
+                write(rejected_line(item))
     show_conversion(result, args.target, args.to)
     return result.exit_code
 
@@ -167,11 +169,6 @@ def _draw(args: argparse.Namespace) -> int:
         ) from error
     print(f"written to {args.target}: train.jsonl, dev.jsonl, and test posts with {_CONDITIONS}")
     return 0
-
-
-def _reject_line(item: Rejected) -> bytes:
-    record = {"origin": item.origin, "reason": item.reason, "raw": item.raw}
-    return json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n"
 
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -26,7 +26,7 @@ from twofold.console.text import print_lines
 from twofold.console.trust import all_trust_lines
 from twofold.errors import ConfigError
 from twofold.files import Input, OutputFile, Outputs
-from twofold.scoring.domain_shift import NEW_ENTITIES, SHIFTS, ShiftOptions
+from twofold.scoring.domain_shift import SHIFTS, ShiftOptions
 from twofold.scoring.report import TRUST_TITLES, EvaluationReport
 from twofold.scoring.robustness import RobustnessOptions
 from twofold.synthetic.typos import RATE
@@ -177,13 +177,6 @@ def _inputs(args: argparse.Namespace) -> list[Input]:
 def _shift_options(args: argparse.Namespace) -> ShiftOptions:
     if (args.other_domain or args.shift) and not args.trust:
         raise ConfigError("--other-domain and --shift are part of --trust", do="add --trust")
-    if (NEW_ENTITIES in args.shift) != bool(args.training_data):
-        raise ConfigError(
-            "--shift new-entities and --training-data go together",
-            do="give the training file as --training-data, and --shift new-entities",
-        )
-    if not 0 < args.typo_rate <= 1:
-        raise ConfigError(f"--typo-rate is {args.typo_rate}", expected="a fraction above 0, at most 1")
     others, training = ([posts_of(args, path) for path in x] for x in (args.other_domain, args.training_data))
     return ShiftOptions(others, args.shift, training, args.typo_rate)
 

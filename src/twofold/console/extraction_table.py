@@ -51,7 +51,7 @@ class ExtractionTable:
         status = f"{_STATUS[picture.status]}: {picture.reason}" if picture.reason else _STATUS[picture.status]
         title = Text.assemble(
             (printable(str(extraction.id)), "bold"),
-            ("  " + printable(status), "red" if _bad(extraction) else "dim"),
+            ("  " + printable(status), "red" if extraction.picture.status == "unreadable" else "dim"),
         )
         self._console.print(title, soft_wrap=True)
         self._console.print(Text(printable(extraction.text)), soft_wrap=True)
@@ -118,10 +118,6 @@ def _fit(width: int) -> tuple[int, list[str]]:
         shown.append(name)
         left -= columns + 1
     return max(left, 8), shown
-
-
-def _bad(extraction: Extraction) -> bool:
-    return extraction.picture.status == "unreadable"
 
 
 def _type(entity: Entity) -> Text:

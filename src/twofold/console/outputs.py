@@ -53,6 +53,12 @@ def line_writer(output: OutputFile | None) -> WriteLine:
     return write
 
 
+def rejected_line(item: Rejected) -> str:
+    """A record that could not become a post, as a line of JSON without its end."""
+    record = {"origin": item.origin, "reason": item.reason, "raw": item.raw}
+    return json.dumps(record, ensure_ascii=False)
+
+
 class RejectLog(Sequence[Rejected]):
     """Records that could not become posts: all counted and written, the first hundred kept.
 
@@ -72,8 +78,7 @@ class RejectLog(Sequence[Rejected]):
         """Take one."""
         self._count += 1
         if self._write is not None:
-            record = {"origin": item.origin, "reason": item.reason, "raw": item.raw}
-            self._write(json.dumps(record, ensure_ascii=False))
+            self._write(rejected_line(item))
         if len(self._first) < self.KEPT:
             self._first.append(item)
         if self._count <= self.SHOWN:

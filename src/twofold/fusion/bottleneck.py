@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, ModalityStates, gather_slots
+from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, Modalities, gather_slots
 from twofold.fusion.variational import (
     Alignment,
     BilinearCritic,
@@ -148,11 +148,7 @@ class Bottleneck(Fusion):
         self.regularisers = regularisers
 
     def forward(
-        self,
-        words: Tensor,
-        mask: Tensor,
-        modalities: Mapping[str, ModalityStates],
-        slots: Tensor | None = None,
+        self, words: Tensor, mask: Tensor, modalities: Modalities, slots: Tensor | None = None
     ) -> FusionOutput:
         """Fuse to emissions (B, S, K); see `Fusion.forward`."""
         given = {name: modalities[name] for name in self.modalities[1:] if name in modalities}
@@ -189,18 +185,11 @@ class Bottleneck(Fusion):
         picture_kl = rule.kl_reduction(
             kl_to_standard_normal(x.picture_mean, x.picture_log_variance), x.picture_mask
         )
-        terms = (
-            (rule.alignment_weight, alignment),
-            (rule.text_kl_weight, text_kl),
-            (rule.picture_kl_weight, picture_kl),
-        )
-        total = output.emissions.new_zeros(())
-        for weight, term in terms:
-            total = total + weight * term
-        return total
+        kl = rule.text_kl_weight * text_kl + rule.picture_kl_weight * picture_kl
+        return rule.alignment_weight * alignment + kl
 
 
-def _has_any(modalities: Mapping[str, ModalityStates], mask: Tensor) -> Tensor:
+def _has_any(modalities: Modalities, mask: Tensor) -> Tensor:
     """(B,) True where a post has any of the modalities."""
     none = torch.zeros(1, mask.shape[0], dtype=torch.bool, device=mask.device)
     return torch.cat([none, *(x.mask.any(1).unsqueeze(0) for x in modalities.values())]).any(0)
@@ -234,7 +223,7 @@ class EmbeddedElements(nn.Module):
             {n: nn.Parameter(0.02 * torch.randn(hidden_size)) for n in modality_widths}
         )
 
-    def forward(self, modalities: Mapping[str, ModalityStates]) -> tuple[Tensor, Tensor]:
+    def forward(self, modalities: Modalities) -> tuple[Tensor, Tensor]:
         """Concatenate modalities (B, N, V), at least one. Returns states (B, ΣN, H) and mask (B, ΣN)."""
         states = []
         for name, modality in modalities.items():

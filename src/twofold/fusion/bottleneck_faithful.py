@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from twofold.fusion.bottleneck import Bottleneck, BottleneckParts, Regularisers
-from twofold.fusion.contract import ModalityStates
+from twofold.fusion.contract import Modalities
 from twofold.fusion.variational import (
     GaussianEncoder,
     Reparameterise,
@@ -88,7 +88,7 @@ class ProjectedElements(nn.Module):
         super().__init__()
         self.project = nn.ModuleDict({str(v): nn.Linear(v, hidden_size) for v in modality_widths.values()})
 
-    def forward(self, modalities: Mapping[str, ModalityStates]) -> tuple[Tensor, Tensor]:
+    def forward(self, modalities: Modalities) -> tuple[Tensor, Tensor]:
         """Concatenate modalities (B, N, V), at least one. Returns states (B, ΣN, H) and mask (B, ΣN), all
         True."""
         states = []

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from twofold.fusion.contract import Fusion, FusionOutput, ModalityStates, gather_slots
+from twofold.fusion.contract import Fusion, FusionOutput, Modalities, ModalityStates, gather_slots
 
 
 class PooledVector(nn.Module):
@@ -71,11 +71,7 @@ class Concat(Fusion):
             self.score.weight[:, width * slot_size :] = 0
 
     def forward(
-        self,
-        words: Tensor,
-        mask: Tensor,
-        modalities: Mapping[str, ModalityStates],
-        slots: Tensor | None = None,
+        self, words: Tensor, mask: Tensor, modalities: Modalities, slots: Tensor | None = None
     ) -> FusionOutput:
         """Score slots to emissions (B, S, K); see `Fusion.forward`."""
         states = gather_slots(words, slots)  # (B, S, P·D)

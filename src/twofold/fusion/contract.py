@@ -30,6 +30,10 @@ class ModalityStates(NamedTuple):
     mask: Tensor
 
 
+Modalities = Mapping[str, ModalityStates]
+"""Modalities besides the text, by name."""
+
+
 @dataclass(frozen=True)
 class LossInputs:
     """Base of what the auxiliary loss of a fusion needs from the forward pass; each fusion has its own."""
@@ -67,11 +71,7 @@ class Fusion(nn.Module):
     perturbs_pictures: bool = False
 
     def forward(
-        self,
-        words: Tensor,
-        mask: Tensor,
-        modalities: Mapping[str, ModalityStates],
-        slots: Tensor | None = None,
+        self, words: Tensor, mask: Tensor, modalities: Modalities, slots: Tensor | None = None
     ) -> FusionOutput:
         """Fuse.
 
@@ -99,6 +99,13 @@ class Fusion(nn.Module):
             mask: (B, S) True where a slot is real.
         """
         return output.emissions.new_zeros(())
+
+    def _warm_up(self, steps: int) -> float:
+        """Part of a weight that rises to 1 in so many training steps, counted in the buffer ``steps``."""
+        done = self.get_buffer("steps")
+        if self.training:
+            done += 1
+        return min(1.0, int(done) / max(1, steps))
 
 
 def gather_slots(states: Tensor, slots: Tensor | None) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, softplus
 
 from twofold.fusion.attention import GatedCrossAttention
-from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, ModalityStates, gather_slots
+from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, Modalities, ModalityStates, gather_slots
 
 INITIAL_SCALE = 2.0
 """Where the learned scale of emissions starts: with evidence 9 the scores are those of a confident CRF."""
@@ -91,11 +91,7 @@ class Dirichlet(Fusion):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(
-        self,
-        words: Tensor,
-        mask: Tensor,
-        modalities: Mapping[str, ModalityStates],
-        slots: Tensor | None = None,
+        self, words: Tensor, mask: Tensor, modalities: Modalities, slots: Tensor | None = None
     ) -> FusionOutput:
         """Fuse to emissions (B, W, K); see `Fusion.forward`."""
         words = gather_slots(words, slots)  # (B, W, P·D)
@@ -124,14 +120,9 @@ class Dirichlet(Fusion):
         alpha = self.concentrations(output)
         target = one_hot(targets.masked_fill(~mask, 0), self.outputs).to(alpha.dtype)
         wrong = target + (1 - target) * alpha  # evidence for the right output is kept
-        each = expected_cross_entropy(alpha, target) + self._kl_weight() * kl_to_uniform(wrong)
+        kl_weight = self.settings.kl_weight * self._warm_up(self.settings.warmup_steps)
+        each = expected_cross_entropy(alpha, target) + kl_weight * kl_to_uniform(wrong)
         return self.settings.loss_weight * (each * mask).sum() / mask.sum().clamp(min=1)
-
-    def _kl_weight(self) -> float:
-        steps = self.get_buffer("steps")
-        if self.training:
-            steps += 1
-        return self.settings.kl_weight * min(1.0, int(steps) / max(1, self.settings.warmup_steps))
 
 
 def _low_evidence_head(hidden_size: int, outputs: int) -> nn.Linear:

@@ -30,8 +30,8 @@ import torch
 from torch import Tensor, nn
 
 from twofold.fusion.attention import GatedCrossAttention
-from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, ModalityStates, gather_slots
-from twofold.fusion.nig import INITIAL_SCALE, NIG, Pooling, absent_nig, evidence_loss, from_scores
+from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, Modalities, ModalityStates, gather_slots
+from twofold.fusion.nig import INITIAL_SCALE, NIG, Pooling, absent_nig, evidence_loss, from_scores, nigs_of
 
 BLANK_EVIDENCE_WEIGHT = 0.1
 """Weight, in the loss, of the evidence that is claimed for a blank picture."""
@@ -169,11 +169,7 @@ class Evidential(Fusion):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(
-        self,
-        words: Tensor,
-        mask: Tensor,
-        modalities: Mapping[str, ModalityStates],
-        slots: Tensor | None = None,
+        self, words: Tensor, mask: Tensor, modalities: Modalities, slots: Tensor | None = None
     ) -> FusionOutput:
         """Fuse; see `Fusion.forward`. Emissions are s·δ + b with a learned scale s.
 
@@ -203,9 +199,7 @@ class Evidential(Fusion):
         for name, blank in states.items():
             self.register_buffer(f"blank_{name}", blank, persistent=False)
 
-    def _perturbed(
-        self, modalities: Mapping[str, ModalityStates]
-    ) -> tuple[Mapping[str, ModalityStates], BlankPictures | None]:
+    def _perturbed(self, modalities: Modalities) -> tuple[Modalities, BlankPictures | None]:
         """The modalities with some pictures replaced in training; and, where any may be, which are blank."""
         known = {n: b for n in self.modalities[1:] if (b := getattr(self, f"blank_{n}", None)) is not None}
         visual = [
@@ -226,7 +220,7 @@ class Evidential(Fusion):
         none = torch.zeros_like(next(iter(blank.values())))
         return perturbed, BlankPictures(torch.stack([blank.get(name, none) for name in self.modalities], 1))
 
-    def _present(self, words: Tensor, modalities: Mapping[str, ModalityStates]) -> Tensor:
+    def _present(self, words: Tensor, modalities: Modalities) -> Tensor:
         """(B, M) True where a modality takes part; in training the text is left out at random."""
         absent = torch.zeros(words.shape[0], dtype=torch.bool, device=words.device)
         others = [modalities[n].mask.any(1) if n in modalities else absent for n in self.modalities[1:]]
@@ -264,18 +258,15 @@ class Evidential(Fusion):
     def loss(self, output: FusionOutput, targets: Tensor, mask: Tensor) -> Tensor:
         """λₑ · mean over slots and outputs of Σ over {modalities, pooled} (NLL + λR), one-hot targets; and
         the evidence claimed for blank pictures."""
-        assert output.evidence is not None
-        assert output.pooled is not None
-        assert output.present is not None
-        pooled = NIG(*output.pooled.unbind(1))  # (B, W, K)
-        single = NIG(*output.evidence.unbind(2))  # (B, M, W, K)
+        single, pooled, present = nigs_of(output)
         # Only the text's γ is trained by the likelihood, which cannot distinguish it from β; that of other
         # modalities, and so their share, is trained by its effect on the pooled δ.
         gammas = torch.cat([single.gamma[:, :1], single.gamma[:, 1:].detach()], 1)
-        loss = self._evidence_weight() * evidence_loss(
+        weight = self.settings.evidence_weight * self._warm_up(self.settings.warmup_steps)
+        loss = weight * evidence_loss(
             single._replace(gamma=gammas),
             pooled._replace(gamma=pooled.gamma.detach()),
-            output.present,
+            present,
             targets,
             mask,
             self.settings.regulariser_weight,
@@ -289,12 +280,6 @@ class Evidential(Fusion):
         """Mean γ, over slots and outputs, of the modalities that come from blank pictures (B, M)."""
         where = (blank.unsqueeze(2) & mask.unsqueeze(1)).unsqueeze(3)  # (B, M, W, 1)
         return (gamma * where).sum() / (where.sum() * self.outputs).clamp(min=1)
-
-    def _evidence_weight(self) -> float:
-        steps = self.get_buffer("steps")
-        if self.training:
-            steps += 1
-        return self.settings.evidence_weight * min(1.0, int(steps) / max(1, self.settings.warmup_steps))
 
 
 def _with_blanks(modality: ModalityStates, blank: Tensor, rows: Tensor) -> tuple[ModalityStates, Tensor]:

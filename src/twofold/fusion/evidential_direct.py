@@ -20,8 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from twofold.fusion.attention import CrossAttention
-from twofold.fusion.contract import Fusion, FusionOutput, ModalityStates, gather_slots
-from twofold.fusion.nig import INITIAL_SCALE, NIG, SMALLEST, Pooling, absent_nig, evidence_loss, from_scores
+from twofold.fusion.contract import Fusion, FusionOutput, Modalities, ModalityStates, gather_slots
+from twofold.fusion.nig import (
+    INITIAL_SCALE,
+    NIG,
+    SMALLEST,
+    Pooling,
+    absent_nig,
+    evidence_loss,
+    from_scores,
+    nigs_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +85,7 @@ class EvidentialDirect(Fusion):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(
-        self,
-        words: Tensor,
-        mask: Tensor,
-        modalities: Mapping[str, ModalityStates],
-        slots: Tensor | None = None,
+        self, words: Tensor, mask: Tensor, modalities: Modalities, slots: Tensor | None = None
     ) -> FusionOutput:
         """Fuse; see `Fusion.forward`. Emissions are s·δ + b with a learned scale s; the share of a modality
         is its weight in the pooled δ."""
@@ -111,11 +116,5 @@ class EvidentialDirect(Fusion):
 
     def loss(self, output: FusionOutput, targets: Tensor, mask: Tensor) -> Tensor:
         """λₑ · mean over slots and outputs of Σ over {modalities, pooled} (NLL + λR), one-hot targets."""
-        assert output.evidence is not None
-        assert output.pooled is not None
-        assert output.present is not None
-        single, pooled = NIG(*output.evidence.unbind(2)), NIG(*output.pooled.unbind(1))
         weight = self.settings.regulariser_weight
-        return self.settings.evidence_weight * evidence_loss(
-            single, pooled, output.present, targets, mask, weight
-        )
+        return self.settings.evidence_weight * evidence_loss(*nigs_of(output), targets, mask, weight)

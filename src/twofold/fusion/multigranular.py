@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from twofold.fusion.attention import Gate, TransformerLayer
-from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, ModalityStates, gather_slots
+from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, Modalities, ModalityStates, gather_slots
 
 AUGMENTATION = "neighbours"
 """The modality with one state a word, which augments the text instead of being attended to."""
@@ -112,11 +112,7 @@ class Multigranular(Fusion):
         self.auxiliary_weight = auxiliary.weight if auxiliary else 0.0
 
     def forward(
-        self,
-        words: Tensor,
-        mask: Tensor,
-        modalities: Mapping[str, ModalityStates],
-        slots: Tensor | None = None,
+        self, words: Tensor, mask: Tensor, modalities: Modalities, slots: Tensor | None = None
     ) -> FusionOutput:
         """Score slots to emissions (B, S, K); see `Fusion.forward`."""
         if self.augment is not None:

@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, softplus
 
+from twofold.fusion.contract import FusionOutput
+
 EVIDENCE_CAP = 20.0
 """γ and α stay below this: one-hot targets are deterministic, so nothing else bounds them."""
 ALPHA_FLOOR = 2.0
@@ -118,6 +120,14 @@ def nll(nig: NIG, target: Tensor) -> Tensor:
 def regulariser(nig: NIG, target: Tensor) -> Tensor:
     """Penalty on evidence for wrong predictions: |y−δ|(2γ+α)."""
     return (target - nig.delta).abs() * (2 * nig.gamma + nig.alpha)
+
+
+def nigs_of(output: FusionOutput) -> tuple[NIG, NIG, Tensor]:
+    """NIGs of each modality (B, M, W, K), the pooled ones (B, W, K), and who took part (B, M)."""
+    assert output.evidence is not None
+    assert output.pooled is not None
+    assert output.present is not None
+    return NIG(*output.evidence.unbind(2)), NIG(*output.pooled.unbind(1)), output.present
 
 
 def evidence_loss(

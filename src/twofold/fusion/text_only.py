@@ -5,11 +5,9 @@ Shapes: B posts, W words, D width, S slots, P words in a slot, K outputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import Tensor, nn
 
-from twofold.fusion.contract import Fusion, FusionOutput, ModalityStates, gather_slots
+from twofold.fusion.contract import Fusion, FusionOutput, Modalities, gather_slots
 
 
 class TextOnly(Fusion):
@@ -27,11 +25,7 @@ class TextOnly(Fusion):
         self.score = nn.Linear(width * slot_size, outputs)
 
     def forward(
-        self,
-        words: Tensor,
-        mask: Tensor,
-        modalities: Mapping[str, ModalityStates],
-        slots: Tensor | None = None,
+        self, words: Tensor, mask: Tensor, modalities: Modalities, slots: Tensor | None = None
     ) -> FusionOutput:
         """Score words (B, W, D) to emissions (B, S, K); other modalities are ignored."""
         return FusionOutput(self.score(gather_slots(words, slots)))

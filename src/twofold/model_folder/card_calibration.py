@@ -5,7 +5,7 @@ It shows the metrics of the card as they are (`twofold.calibration.fit`), for ei
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from twofold.model_folder.markdown import table
@@ -72,12 +72,14 @@ def _fitted(calibration: Card, predicted: str, epoch_selected: bool) -> Iterator
     yield _calibration(report, by_data_set)
     if "end_to_end" in calibration:
         yield _end_to_end(calibration["end_to_end"])
+    together = ", all files together; in one of them it may be more" if len(by_data_set) > 1 else ""
     yield (
         f"Thresholds (`extract --max-error`): of the {predicted} accepted, at most this part is wrong, with "
         f"{_percent(report['risk_control'][0]['confidence'])} % confidence, on posts like "
-        f"these{_together(by_data_set)}."
+        f"these{together}."
     )
-    yield _risks(report["risk_control"])
+    head = ["error rate at most", "threshold", "coverage", "note"]
+    yield table(head, [_risk(risk) for risk in report["risk_control"]])
     yield "Prediction sets (`extract --coverage`): how often they cover the true class, and their size."
     yield _sets(report, by_data_set)
     if by_data_set:
@@ -85,10 +87,6 @@ def _fitted(calibration: Card, predicted: str, epoch_selected: bool) -> Iterator
         yield _errors(by_data_set)
         yield f"Selective prediction, per cent: {predicted} accepted by decreasing confidence."
         yield _selective(by_data_set)
-
-
-def _together(by_data_set: Card) -> str:
-    return ", all files together; in one of them it may be more" if len(by_data_set) > 1 else ""
 
 
 def _how(calibration: Card, predicted: str) -> str:
@@ -161,13 +159,9 @@ def _calibration_row(name: str, predictions: int, missed: int | None, part: Card
         _percent(part["ece_if_calibrated"]),
         "–" if before is None else _value(before["brier"]),
         _value(after["brier"]),
-        "–" if before is None else _nats(before["nll"]),
-        _nats(after["nll"]),
+        "–" if before is None else _decimal(before["nll"]),
+        _decimal(after["nll"]),
     ]
-
-
-def _risks(risks: Sequence[Card]) -> str:
-    return table(["error rate at most", "threshold", "coverage", "note"], [_risk(risk) for risk in risks])
 
 
 def _risk(risk: Card) -> list[str]:
@@ -188,7 +182,7 @@ def _sets(report: Card, by_data_set: Card) -> str:
             _percent(float(c)),
             name,
             _percent(x["coverage"]),
-            _decimal(x["mean_size"]),
+            _decimal(x["mean_size"], 2),
             _percent(x["singletons"]),
         ]
         for c in report["prediction_sets"]
@@ -231,13 +225,10 @@ def _with_interval(metric: Any) -> str:
     return f"{_percent(metric['value'])} [{_percent(metric['low'])}–{_percent(metric['high'])}]"
 
 
-def _nats(metric: Any) -> str:
+def _decimal(metric: Any, digits: int = 3) -> str:
+    """A metric with or without an interval, or a size, as it is."""
     value = metric["value"] if isinstance(metric, Mapping) else metric
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _decimal(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def _percent(value: float | None) -> str:

@@ -93,7 +93,8 @@ def calibrate(
     listener, out = listener or SilentListener(), Path(out)
     with reserved(out) as place:
         pipeline = (model if isinstance(model, Extractor) else load(model)).pipeline
-        sets = posts if isinstance(posts, Mapping) else {_title(posts): posts}
+        title = posts.title if isinstance(posts, PostFile) else "posts"
+        sets = posts if isinstance(posts, Mapping) else {title: posts}
         labelled = dict(_labelled(pipeline, sets, rejected))
         run = _Calibration(pipeline, options or CalibrationOptions(), batch_size, listener)
         fits = dict(run.fits(labelled))
@@ -105,10 +106,6 @@ def predicted_fields(pipeline: InferencePipeline) -> list[str]:
     """What a model predicts, as the fields of a post are named."""
     known = {"entities": pipeline.types, "relations": pipeline.relations}
     return [field for field, names in known.items() if names]
-
-
-def _title(posts: Posts) -> str:
-    return posts.title if isinstance(posts, PostFile) else "posts"
 
 
 def _labelled(

@@ -90,7 +90,10 @@ def types_block(report: TrustReport) -> Block:
         "type", "predicted", "right", "missed", "confidence, %", "right, %", *before, "ECE", "ECE by chance",
     )  # fmt: skip
     types = tuple(_type_row(report, name) for name in report.calibration)
-    more = tuple(_more_row(report, name) for name in report.calibration)
+    more = tuple(
+        (name, *(cell for metric in _METRICS for cell in _metric_cells(report, name, metric)))
+        for name in report.calibration
+    )
     return Block(
         "How well is each type calibrated?",
         "calibration error by type",
@@ -128,10 +131,6 @@ def _type_row(report: TrustReport, name: str) -> tuple[str, ...]:
         *_metric_cells(report, name, "ece"),
         decimal_percent(now.ece_if_calibrated),
     )
-
-
-def _more_row(report: TrustReport, name: str) -> tuple[str, ...]:
-    return (name, *(cell for metric in _METRICS for cell in _metric_cells(report, name, metric)))
 
 
 def _metric_cells(report: TrustReport, name: str, metric: str) -> tuple[str, ...]:

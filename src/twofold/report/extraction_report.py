@@ -11,12 +11,12 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from twofold.files import OutputFile
+from twofold.files import OutputFile, write_whole
 from twofold.posts import Entity, Extraction, Post, Rejected, Relation
 from twofold.report.least_confident import LeastConfidentPosts
 from twofold.report.post_view import PostView
 from twofold.report.summary import Summary
-from twofold.report.templates import load_template, page_output, read_asset
+from twofold.report.templates import load_template, read_asset
 from twofold.report.uncertainty_levels import uncertainty_levels
 from twofold.version import __version__
 
@@ -57,7 +57,7 @@ def write_report(
         DataError: where the file cannot be written.
     """
     summary, least_confident = Summary(), LeastConfidentPosts(limit)
-    with page_output(path) as output:
+    with write_whole(path, make_folder=True) as output:
         least_confident.collect(extractions, summary)
         for part in _page(summary, least_confident.posts(), model, symmetric, rejected):
             output.write(part.encode("utf-8"))

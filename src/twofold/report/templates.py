@@ -1,17 +1,13 @@
-"""What both pages share: the template environment, the files of this package, and writing a page."""
+"""What both pages share: the template environment and the files of this package."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib import resources
-from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
-from twofold.files import OutputFile
 from twofold.posts import in_words
 from twofold.report.escaping import safe_html, shorten
 from twofold.report.number_format import keep_percent, short_number, whole_percent
@@ -35,22 +31,3 @@ def load_template(name: str) -> jinja2.Template:
 def read_asset(name: str) -> Markup:
     """A file of this package, which goes into the page as it is."""
     return Markup(resources.files("twofold.report").joinpath(name).read_text(encoding="utf-8"))
-
-
-@contextmanager
-def page_output(path: Path | OutputFile) -> Iterator[OutputFile]:
-    """Where a page goes, opened at once; it appears when the block ends well, and whole.
-
-    Args:
-        path: the file, whose folder is made where it is absent, or an output that was opened for it.
-
-    Raises:
-        DataError: where the file cannot be written.
-    """
-    output = path if isinstance(path, OutputFile) else OutputFile(Path(path), make_folder=True)
-    try:
-        yield output
-    except BaseException:
-        output.abandon()
-        raise
-    output.finish()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from twofold.evaluation.domain_shift import DomainShift
 from twofold.evaluation.trust_report import TrustReport
-from twofold.files import OutputFile
+from twofold.files import OutputFile, write_whole
 from twofold.report.domain_shift_section import domain_shift_section
 from twofold.report.plots import SHAPES
-from twofold.report.templates import load_template, page_output, read_asset
+from twofold.report.templates import load_template, read_asset
 from twofold.report.trust_section import trust_section
 from twofold.version import __version__
 
@@ -49,6 +49,6 @@ def write_trust_report(
         shapes=SHAPES,
         style=read_asset("page.css") + read_asset("trust_report.css"),
     )
-    with page_output(path) as output:
+    with write_whole(path, make_folder=True) as output:
         for part in page:
             output.write(part.encode("utf-8"))

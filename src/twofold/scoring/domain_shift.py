@@ -66,7 +66,7 @@ class ShiftOptions:
         if (NEW_ENTITIES in self.shifts) != bool(self.training_data):
             raise ConfigError(
                 "the shift new-entities and training data go together",
-                do="give the posts that the model was trained on, and the shift new-entities",
+                do="give both, on the command line --shift new-entities and --training-data",
             )
         if not 0 < self.typo_rate <= 1:
             raise ConfigError(f"the typo rate is {self.typo_rate}", expected="a fraction above 0, at most 1")

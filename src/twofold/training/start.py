@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from twofold.config import Config, read_config
@@ -41,7 +42,7 @@ def train(
     from twofold.training.run import train as run
 
     settings = config if isinstance(config, Config) else read_config(Path(config))
-    return run(settings, Path(out), log or _to_stderr, fresh=fresh)
+    return run(settings, Path(out), log or partial(print, file=sys.stderr), fresh=fresh)
 
 
 def require_train_extra() -> None:
@@ -58,7 +59,3 @@ def require_train_extra() -> None:
             do="run in a checkout of Twofold: pip install -e '.[train]' (CONTRIBUTING.md explains how to get "
             "PyTorch for the CPU only, and the encoders' weights)",
         )
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
