@@ -10,6 +10,7 @@ from twofold.calibration.decision_rule import DecisionRuleFit
 from twofold.calibration.fit import CalibrationFit
 from twofold.calibration.relations import EndToEndReport
 from twofold.calibration.risk_control import RiskControl
+from twofold.console.number_format import percent
 
 
 def calibration_lines(what: str, fit: CalibrationFit) -> Iterator[str]:
@@ -32,16 +33,16 @@ def _report_lines(what: str, report: CalibrationReport, temperature: float) -> I
         yield f"{split} split: {posts} posts with {predictions} predicted {what}"
     yield f"temperature {temperature:.3f}"
     yield (
-        f"expected calibration error {_percent(report.before['ece'])} before, "
-        f"{_percent(report.after['ece'])} after; a perfectly calibrated model would show "
-        f"{_percent(report.ece_if_calibrated)}"
+        f"expected calibration error {percent(report.before['ece'])} before, "
+        f"{percent(report.after['ece'])} after; a perfectly calibrated model would show "
+        f"{percent(report.ece_if_calibrated)}"
     )
     yield from _risk_lines(report.risk_control)
     for coverage, sets in report.prediction_sets.items():
         yield (
-            f"prediction sets with coverage {_percent(float(coverage))} %: cover "
-            f"{_percent(sets.coverage)} % of the true classes, {sets.mean_size:.2f} classes on average, "
-            f"{_percent(sets.singletons)} % with one class"
+            f"prediction sets with coverage {percent(float(coverage))} %: cover "
+            f"{percent(sets.coverage)} % of the true classes, {sets.mean_size:.2f} classes on average, "
+            f"{percent(sets.singletons)} % with one class"
         )
 
 
@@ -53,13 +54,13 @@ def _end_to_end_lines(report: EndToEndReport) -> Iterator[str]:
     )
     metrics = report.metrics
     yield (
-        f"end to end: {_percent(metrics['accuracy'])} % of these are right, with a mean confidence of "
-        f"{_percent(metrics['confidence'])} %; expected calibration error {_percent(metrics['ece'])}"
+        f"end to end: {percent(metrics['accuracy'])} % of these are right, with a mean confidence of "
+        f"{percent(metrics['confidence'])} %; expected calibration error {percent(metrics['ece'])}"
     )
     for error, accepted in report.accepted.items():
-        rate = _percent(report.errors[error] / accepted if accepted else math.nan)
+        rate = percent(report.errors[error] / accepted if accepted else math.nan)
         yield (
-            f"end to end, at the threshold for an error rate of {_percent(float(error))} % on gold pairs: "
+            f"end to end, at the threshold for an error rate of {percent(float(error))} % on gold pairs: "
             f"{accepted} accepted, {rate} % of them wrong"
         )
 
@@ -68,29 +69,23 @@ def _decision_rule_line(fit: DecisionRuleFit) -> str:
     """What F1-optimal decoding changes."""
     rule = fit.decision_rule
     if rule is None:
-        f1 = _percent(fit.f1_viterbi)
+        f1 = percent(fit.f1_viterbi)
         return (
             f"Viterbi decoding is kept, F1 {f1} on the calibration split: F1-optimal decoding is not better"
         )
     return (
         f"F1-optimal decoding, threshold {rule.threshold:.3f} at temperature {rule.temperature:.3f}: F1 "
-        f"{_percent(fit.f1)} on the calibration split; {_percent(fit.f1_viterbi)} with Viterbi decoding"
+        f"{percent(fit.f1)} on the calibration split; {percent(fit.f1_viterbi)} with Viterbi decoding"
     )
 
 
 def _risk_lines(risks: Sequence[RiskControl]) -> Iterator[str]:
     for risk in risks:
-        start = (
-            f"error rate at most {_percent(risk.max_error)} % ({_percent(risk.confidence)} % confidence): "
-        )
+        start = f"error rate at most {percent(risk.max_error)} % ({percent(risk.confidence)} % confidence): "
         if risk.threshold is not None:
-            yield f"{start}threshold {risk.threshold:.3f}, which accepts {_percent(risk.coverage)} %"
+            yield f"{start}threshold {risk.threshold:.3f}, which accepts {percent(risk.coverage)} %"
         elif risk.achievable is not None:
-            error, coverage = _percent(risk.achievable.max_error), _percent(risk.achievable.coverage)
+            error, coverage = percent(risk.achievable.max_error), percent(risk.achievable.coverage)
             yield f"{start}not achievable on these data; {error} % is, accepting {coverage} %"
         else:
             yield f"{start}not achievable on these data, nor is any other error rate"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}" if math.isfinite(value) else "–"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from twofold.console.text import printable
+from twofold.console.text import printable, report_some
 from twofold.corpora.convert import Conversion
 
 _SHOWN = 5
@@ -26,12 +26,5 @@ def show_conversion(result: Conversion, target: Path, to: str) -> None:
         print(f"{named}: write it beside the pictures, or read it with --allow-outside", file=sys.stderr)
     for what, count in sorted(result.losses.items()):
         print(f"not held by {to}: {what} ({count})", file=sys.stderr)
-    _list("cannot be held", result.unsupported)
-    _list("rejected", [f"{item.origin}: {item.reason}" for item in result.rejected])
-
-
-def _list(what: str, entries: list[str]) -> None:
-    for entry in entries[:_SHOWN]:
-        print(printable(f"{what}: {entry}"), file=sys.stderr)
-    if len(entries) > _SHOWN:
-        print(f"{what}: {len(entries) - _SHOWN} more", file=sys.stderr)
+    report_some("cannot be held", result.unsupported, _SHOWN)
+    report_some("rejected", [f"{item.origin}: {item.reason}" for item in result.rejected], _SHOWN)

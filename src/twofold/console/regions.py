@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from twofold.console.text import printable
+from twofold.console.text import report_some
 from twofold.posts import Rejected
 
 _SHOWN = 20
@@ -50,12 +50,5 @@ def show_regions(
         print(f"{posts} posts written to {out}: {regions} regions, {pictures} distinct pictures processed")
     else:
         print(f"twofold: no post to write; {out} was left as it was", file=sys.stderr)
-    _list("unreadable picture", unreadable)
-    _list("rejected", [f"{item.origin}: {item.reason}" for item in rejected])
-
-
-def _list(what: str, entries: Sequence[str]) -> None:
-    for entry in entries[:_SHOWN]:
-        print(printable(f"{what}: {entry}"), file=sys.stderr)
-    if len(entries) > _SHOWN:
-        print(f"{what}: {len(entries) - _SHOWN} more", file=sys.stderr)
+    report_some("unreadable picture", unreadable, _SHOWN)
+    report_some("rejected", [f"{item.origin}: {item.reason}" for item in rejected], _SHOWN)

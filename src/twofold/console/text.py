@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
@@ -10,6 +11,14 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\u200d" else ascii(c)[1:-1] for c in text)
+
+
+def report_some(what: str, entries: Sequence[str], shown: int) -> None:
+    """Print the first entries of a list on stderr, each after what it is, and how many more there are."""
+    for entry in entries[:shown]:
+        print(printable(f"{what}: {entry}"), file=sys.stderr)
+    if len(entries) > shown:
+        print(f"{what}: {len(entries) - shown} more", file=sys.stderr)
 
 
 def print_lines(lines: Iterable[str]) -> None:
