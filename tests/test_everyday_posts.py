@@ -1,0 +1,110 @@
+"""What the shipped model should find in posts as people write them; each post stands for its kind.
+
+A post that the present model reads wrongly is expected to fail, with the reason; a model that reads it right
+passes all the same, and the mark goes. Whether a final full stop belongs to a name ("Jr.", "Mo.") is a matter
+of convention and makes no difference here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+import twofold
+from twofold.pipeline.extractor import Extractor
+
+
+@pytest.fixture(scope="module")
+def extractor() -> Extractor:
+    return twofold.load(relation_model=False)
+
+
+def found(extractor: Extractor, text: str) -> list[tuple[str, str]]:
+    (extraction,) = extractor.extract([text])
+    return [(entity.text.rstrip("."), entity.type) for entity in extraction.entities]
+
+
+def wrong(reason: str, *values: Any) -> Any:
+    """A case in which the present model is wrong."""
+    return pytest.param(*values, marks=pytest.mark.xfail(reason=reason, strict=False))
+
+
+@pytest.mark.parametrize("between", [wrong("names side by side are joined or missed", " "), ", ", " vs "])
+@pytest.mark.parametrize("name", ["LeBron James", "Lionel Messi", "Serena Williams"])
+def test_a_name_is_found_each_time_it_is_said(extractor: Extractor, name: str, between: str) -> None:
+    assert found(extractor, f"{between.join([name] * 4)} and {name}") == [(name, "PER")] * 5
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        wrong(
+            "the hospital is taken for no entity",
+            "Thanks to my boss Rahul Gandhi-Sharma Jr. of St. Mary's Hospital, St. Louis, Mo.",
+            {("Rahul Gandhi-Sharma Jr", "PER"), ("St. Mary's Hospital", "ORG")},
+        ),
+        (
+            "Thanks to my boss Rahul Gandhi-Sharma Jr. of St. Mary's Hospital, St. Louis, Mo.",
+            {("Rahul Gandhi-Sharma Jr", "PER")},
+        ),
+        ("Dr. Martin Luther King Jr. was born in Atlanta", {("Martin Luther King Jr", "PER")}),
+        wrong(
+            "of the two words May only the context tells which is a name",
+            "May will meet Jordan in Jordan in May",
+            {("May", "PER"), ("Jordan", "PER"), ("Jordan", "LOC")},
+        ),
+        ("Paris Hilton flew to Paris", {("Paris Hilton", "PER"), ("Paris", "LOC")}),
+        ("Washington beat Dallas in Washington", {("Washington", "ORG"), ("Washington", "LOC")}),
+        ("RT @BBCNews: Theresa May resigns #Brexit", {("Theresa May", "PER")}),
+    ],
+)
+def test_names_are_found_whole(extractor: Extractor, text: str, names: Collection[tuple[str, str]]) -> None:
+    assert set(names) <= set(found(extractor, text))
+
+
+def test_a_month_is_no_person(extractor: Extractor) -> None:
+    (extraction,) = extractor.extract(["May will meet Jordan in Jordan in May"])
+    assert all(entity.end <= len("May will meet Jordan in Jordan") for entity in extraction.entities)
+
+
+LINKS = "the answer depends on whether the post has a link"
+
+
+@pytest.mark.parametrize("link", ["http://t.co/qYcsK366MZ", "https://www.example.org/news?id=7"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        wrong(LINKS, "RT @BBCNews: Theresa May resigns #Brexit"),
+        wrong(LINKS, "Thanks @JohnSmith for #Paris today"),
+        "Angela Merkel meets Emmanuel Macron in Berlin",
+        wrong(LINKS, "Watching #TheVoice with @AdamLevine in Los Angeles"),
+    ],
+)
+def test_a_link_changes_nothing(extractor: Extractor, text: str, link: str) -> None:
+    assert found(extractor, f"{text} {link}") == found(extractor, text)
+
+
+MENTIONS = "the parts of the mention are words of their own"
+
+
+@pytest.mark.parametrize(
+    ("text", "mention"),
+    [
+        wrong(MENTIONS, "Thanks to @ada.bsky.social for showing us around Berlin", "@ada.bsky.social"),
+        wrong(MENTIONS, "thanks @nora.example.org, see you in Paris!", "@nora.example.org"),
+        wrong(MENTIONS, "Thanks to @ada@mastodon.social for showing us Berlin", "@ada@mastodon.social"),
+        wrong(MENTIONS, "shout out to @NASA@social.example.org for Mars", "@NASA@social.example.org"),
+        ("Huge thanks to u/AdaLovelace from London", "u/AdaLovelace"),
+        ("u/spez announced it, says Steve Huffman of Reddit", "u/spez"),
+        ("Moving from r/berlin to Berlin next week", "r/berlin"),
+    ],
+)
+def test_an_entity_holds_a_mention_whole_or_not_at_all(extractor: Extractor, text: str, mention: str) -> None:
+    begin = text.index(mention)
+    end = begin + len(mention)
+    name = begin + (2 if mention[1] == "/" else 1)
+    (extraction,) = extractor.extract([text])
+    touching = [e for e in extraction.entities if e.start < end and e.end > begin]
+    assert all(e.start in (begin, name) and e.end == end for e in touching)
