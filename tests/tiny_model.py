@@ -52,14 +52,17 @@ def build(
 
 
 def build_relations(
-    folder: Path, *, evidence: bool = True, sources: tuple[str, ...] = SOURCES, window_pieces: int = 48
-) -> Path:
+    folder: Path, *, evidence: bool = True, sources: tuple[str, ...] = SOURCES, window_pieces: int = 48,
+    levitated: bool = False,
+) -> Path:  # fmt: skip
     """Write a relation model's sealed folder with the encoders of the tagger; gives the folder back."""
-    graph = _fusion_graph(RELATIONS, _pair_steps(), _pair_weights(), sources, evidence, slots=True)
+    slots = "int64[B,S,4] slots" if levitated else "int64[B,1,2] slots"
+    steps = _pair_steps("head, last_of_head, tail, last_of_tail" if levitated else "head, tail")
+    graph = _fusion_graph(RELATIONS, steps, _pair_weights(), sources, evidence, slots=slots)
     _write_common(folder, graph, sources)
     config = {
         "name": "tiny-relations", "task": "relations", "labels": RELATIONS, "argument_types": ARGUMENTS,
-        "markers": TypedMarkers().record(),
+        "markers": {"style": "levitated"} if levitated else TypedMarkers().record(),
     }  # fmt: skip
     _write(folder / "config.json", config | _config(evidence, sources, window_pieces))
     seal(folder)
@@ -150,7 +153,7 @@ def _fusion_graph(
     sources: tuple[str, ...],
     evidence: bool,
     *,
-    slots: bool = False,
+    slots: str = "",
 ) -> onnx.ModelProto:
     """``text_steps`` say what the text thinks: delta_text (B, S, K)."""
     count, others, random = len(labels), sources[1:], np.random.default_rng(1)
@@ -165,7 +168,7 @@ def _fusion_graph(
     inputs = [f"float[B,W,{WIDTH}] words", "int64[B,W] shapes", "bool[B,W] word_mask"]
     for s in others:
         inputs += [f"float[B,N_{s},{widths[s]}] {s}", f"bool[B,N_{s}] {s}_mask"]
-    inputs += ["int64[B,1,2] slots"] if slots else []
+    inputs += [slots] if slots else []
     outputs = [f"float[B,S,{count}] emissions"]
     if evidence:
         m = len(sources)
@@ -190,9 +193,9 @@ def _tag_weights() -> dict[str, np.ndarray]:
     return {"shape_scores": _shape_scores(), "word_weights": _word_weights()}
 
 
-def _pair_steps() -> list[str]:
+def _pair_steps(ends: str) -> list[str]:
     return [
-        "head, tail = Split<axis = 2, num_outputs = 2>(slots)",
+        f"{ends} = Split<axis = 2, num_outputs = {ends.count(',') + 1}>(slots)",
         "gap = Sub(tail, head)",
         "sign = Sign(gap)",
         "order = Cast<to = 1>(sign)",

@@ -35,6 +35,10 @@ T = TypeVar("T")
 
 DEFAULT_TAGGER = "default"
 """The model that ships with the package."""
+TAGGERS_ENCODER = "tagger"
+"""Value of `ModelConfig.text_encoder`: the exported one of the tagger of a relation model."""
+LEVITATED = "levitated"
+"""Value of `RelationsConfig.markers`: markers that take no place in the text."""
 BUILT_IN_AUGMENTATIONS = ("encoder", "none")
 """Values of `MultigranularConfig.augmentation` that are not the path of a file."""
 
@@ -134,7 +138,10 @@ class RelationsConfig:
     """Options of the task ``relations``.
 
     Attributes:
-        markers: marker tokens around head and tail: typed (they name the entity type), untyped or plain.
+        markers: levitated (all pairs of a post are read in one pass, by layers above the text encoder), or
+            marker tokens around head and tail in a text of its own for each pair: typed (they name the entity
+            type), untyped or plain.
+        layers: number of layers of levitated markers, at least 1.
         tagger: model that predicts the entity types of the arguments: default (the shipped model) or a model
             folder; "" takes the types of the data, which typed markers must not use.
         imbalance: treatment of imbalanced classes: none, weights (a weighted loss) or logit_adjustment.
@@ -145,6 +152,7 @@ class RelationsConfig:
     """
 
     markers: str = "typed"
+    layers: int = 2
     tagger: str = DEFAULT_TAGGER
     imbalance: str = "none"
     imbalance_strength: float = 0.5
@@ -235,7 +243,8 @@ class ModelConfig:
     Attributes:
         name: name of the model, printed with each extraction.
         task: entities or relations.
-        text_encoder: minilm (embedded), a local folder, or the name of a model on the hub.
+        text_encoder: minilm (embedded), a local folder, or the name of a model on the hub; for relations also
+            tagger (that of the tagger, frozen: entities and relations then share one run of it).
         image_encoder: efficientnet-lite0 (embedded), a local folder, or the name of a model on the hub.
         fusion: how text and other modalities are combined: evidential, multigranular, bottleneck, concat,
             dirichlet or text_only.
@@ -248,6 +257,8 @@ class ModelConfig:
         window_pieces: longest input of the text encoder in word pieces, special ones included.
         context_words: words of context on either side of a window of a long post.
         weights: precision of the weights in the exported graphs: 8bit or float32.
+        joint: settings (a TOML file) of a relation model that is trained together with this tagger, over the
+            same text encoder; "" for none. Only its data and its model count.
         words: states of words.
         evidential: options of the fusion evidential.
         bottleneck: options of the fusion bottleneck.
@@ -269,6 +280,7 @@ class ModelConfig:
     window_pieces: int = 256
     context_words: int = 32
     weights: str = "8bit"
+    joint: str = ""
     words: WordsConfig = field(default_factory=WordsConfig)
     evidential: EvidentialConfig = field(default_factory=EvidentialConfig)
     bottleneck: BottleneckConfig = field(default_factory=BottleneckConfig)
@@ -495,6 +507,7 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
     "data.held_out": (),
     "data.images": (),
     "data.alt_text": (),
+    "model.joint": (),
     "model.multigranular.augmentation": BUILT_IN_AUGMENTATIONS,
     "model.relations.tagger": (DEFAULT_TAGGER,),
 }

@@ -55,6 +55,7 @@ LIMITS: Mapping[str, Limit] = {
     "model.multigranular.auxiliary_weight": _WEIGHT,
     "model.dirichlet.loss_weight": _WEIGHT,
     "model.dirichlet.kl_weight": _WEIGHT,
+    "model.relations.layers": _COUNT,
     "model.relations.imbalance_strength": _SHARE,
     "training.epochs": _COUNT,
     "training.patience": Limit(0),

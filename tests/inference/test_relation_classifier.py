@@ -31,9 +31,21 @@ def folders(tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="module")
+def levitated(tmp_path_factory):
+    place = tmp_path_factory.mktemp("levitated") / "relations"
+    return open_folder(tiny_model.build_relations(place, levitated=True, window_pieces=32))
+
+
 @pytest.fixture
 def alone(folders):
     return RelationClassifier(folders[1], threads=1)
+
+
+@pytest.fixture(params=["marked", "levitated"])
+def either(folders, levitated, request):
+    """Classifiers of both kinds: a text of its own for each pair, and one pass over all."""
+    return RelationClassifier(folders[1] if request.param == "marked" else levitated, threads=1)
 
 
 def picture(colour="red") -> bytes:
@@ -71,7 +83,7 @@ def test_shapes_and_sources(alone):
     assert encoded.share.sum(0) == pytest.approx(1.0)
 
 
-def test_a_pair_reads_the_same_alone_and_in_company(alone):
+def test_a_pair_reads_the_same_alone_and_in_company(either):
     posts = [
         Post(1, TEXT, alt_text="two people"),
         Post(2, "nothing here"),
@@ -84,14 +96,45 @@ def test_a_pair_reads_the_same_alone_and_in_company(alone):
         [(Argument(201, 203, "PER"), Argument(0, 1, "MISC"))],
         [(ANNA, NASA)],
     ]
-    together = alone.encode(posts, pairs, batch_size=2)
+    together = either.encode(posts, pairs, batch_size=2)
     assert [len(row) for row in together] == [4, 0, 1, 1]
     for post, asked, encoded_pairs in zip(posts, pairs, together, strict=True):
         for pair, encoded in zip(asked, encoded_pairs, strict=True):
-            ((single,),) = alone.encode([post], [[pair]])
+            ((single,),) = either.encode([post], [[pair]])
             assert (encoded.head, encoded.tail, encoded.present) == (*pair, single.present)
             np.testing.assert_allclose(encoded.emissions, single.emissions, atol=1e-5)
             np.testing.assert_allclose(encoded.evidence, single.evidence, atol=1e-5)
+
+
+def test_all_pairs_of_a_post_are_one_row_of_one_run(levitated, monkeypatch):
+    classifier = RelationClassifier(levitated, threads=1)
+    texts = spy(monkeypatch, classifier.network.sessions, "text")
+    fused = spy(monkeypatch, classifier.network.sessions, "fuse")
+    post, pairs = Post(1, TEXT), [(ANNA, NASA), (NASA, PARIS), (ANNA, PARIS), (PARIS, ANNA)]
+    (encoded,) = classifier.encode([post], [pairs])
+    assert [(x.head, x.tail) for x in encoded] == pairs
+    assert [shape[0] for shape in texts] == [shape[0] for shape in fused] == [1]
+
+
+def test_words_that_the_tagger_has_read_are_not_read_again(folders, levitated, monkeypatch):
+    tagger = PostEncoder(folders[0])
+    borrowing = RelationClassifier(levitated, shared=tagger.network)
+    posts = [Post(1, TEXT, alt_text="a square"), Post(2, "lol"), Post(3, f"{TEXT} again and again")]
+    known = tagger.network.encode_modalities(posts, 8)
+    tagger.encode(posts, 8, known)
+    texts = spy(monkeypatch, tagger.network.sessions, "text")
+    pairs = [[(ANNA, NASA), (NASA, ANNA)], [], [(ANNA, PARIS)]]
+    found = borrowing.encode(posts, pairs, modalities=borrowing.network.reusable(known))
+    assert texts == []
+    wanted = RelationClassifier(levitated).encode(posts, pairs)
+    for row, own in zip(found, wanted, strict=True):
+        for one, other in zip(row, own, strict=True):
+            np.testing.assert_allclose(one.emissions, other.emissions, atol=1e-6)
+
+
+def test_a_tagger_alone_keeps_no_words(folders):
+    tagger = PostEncoder(folders[0])
+    assert tagger.network.encode_modalities([Post(1, TEXT)], 8).words is None
 
 
 def test_no_pair_opens_no_graph(alone):

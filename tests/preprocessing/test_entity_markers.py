@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from twofold.errors import ModelError
 from twofold.preprocessing.entity_markers import (
     Argument,
+    LevitatedMarkers,
     MarkedPair,
     PairTokenizer,
     PlainMarkers,
@@ -211,3 +212,40 @@ def test_words_that_a_span_touches() -> None:
     assert word_span(words, 0, 2) == (0, 1)
     assert word_span(words, 1, 4) == (0, 2)
     assert word_span(words, 2, 3) is None
+
+
+# --- levitated markers -------------------------------------------------------------------------------
+
+
+def levitated(text: str, asked: list[tuple[Argument, Argument]], window: int = 64) -> list[tuple[str, ...]]:
+    """For each pair in order: its ends, as the window spells them."""
+    reader, words = LevitatedMarkers(WindowTokenizer(tokenizer(), window, 4)), segment(text)
+    found = {}
+    for item in reader.pair_windows(text, words, asked):
+        assert len(item.window.ids) <= window
+        for number, slot in zip(item.pairs, item.slots, strict=True):
+            found[number] = tuple(item.window.surfaces[place] for place in slot)
+    return [found[i] for i in range(len(asked))]
+
+
+def test_pairs_of_a_post_share_its_window() -> None:
+    asked = [
+        (Argument(0, 2), Argument(3, 4)),
+        (Argument(3, 4), Argument(0, 2)),
+        (Argument(1, 3), Argument(1, 3)),
+    ]
+    reader = LevitatedMarkers(WindowTokenizer(tokenizer(), 64, 4))
+    (only,) = reader.pair_windows(TEXT, segment(TEXT), asked)
+    assert only.pairs == [0, 1, 2]
+    assert only.slots == [(0, 1, 3, 3), (3, 3, 0, 1), (1, 2, 1, 2)]
+    assert reader.pair_windows(TEXT, segment(TEXT), []) == []
+
+
+def test_pairs_of_a_long_post_are_in_windows_that_hold_them() -> None:
+    text = " ".join("abcdefghij" * 3)
+    near = [(Argument(i, i + 2), Argument(i + 3, i + 4)) for i in range(26)]
+    far = [(Argument(0, 1), Argument(29, 30)), (Argument(25, 30), Argument(0, 3))]
+    words = text.split()
+    wanted = [(words[h.start], words[h.end - 1], words[t.start], words[t.end - 1]) for h, t in (*near, *far)]
+    assert levitated(text, [*near, *far], 16) == wanted
+    assert levitated(text, [*near, *far], 64) == wanted

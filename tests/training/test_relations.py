@@ -22,10 +22,11 @@ from twofold.corpora import open_corpus
 from twofold.encoders.text import load_text_encoder
 from twofold.errors import ConfigError, DataError
 from twofold.inference.relation_classifier import RelationClassifier
+from twofold.model_folder.combine import combine
 from twofold.model_folder.folder import open_folder
 from twofold.models.build import FUSIONS, TASKS, build_model
 from twofold.posts import Entity, Post, Relation
-from twofold.preprocessing.entity_markers import PairTokenizer, TypedMarkers
+from twofold.preprocessing.entity_markers import PairTokenizer, TypedMarkers, pair_reader
 from twofold.preprocessing.segmentation import segment_post
 from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training import run
@@ -130,11 +131,32 @@ def test_mnre_lines_become_examples_also_reversed_and_overlapping(encoder: Path,
     assert labels == ["None", "/org/org/alternate_names", member]
     assert task.counts(posts, labels) == [1, 1, 2]
     text = load_text_encoder(str(encoder))
-    pieces = PairTokenizer(WindowTokenizer(text.tokenizer, 64, 4, text.pad_id), task.markers)
+    pieces = pair_reader(WindowTokenizer(text.tokenizer, 64, 4, text.pad_id), task.markers)
     examples = pair_examples(posts, [{}] * 4, pieces, labels)
     assert [example.targets for example in examples] == [[2], [0], [1], [2]]
     assert [example.slots for example in examples] == [[(0, 4)], [(4, 0)], [(2, 3)], [(0, 3)]]
     assert [len(example.window.first) for example in examples] == [8] * 4
+
+
+def test_levitated_markers_give_an_example_a_text(encoder: Path, tmp_path: Path) -> None:
+    ada = mnre(["ada", "of", "acme", "labs"], (0, 1), (2, 4), "/per/org/member_of")
+    (tmp_path / "mnre.txt").write_text(
+        ada
+        + mnre(["ada"], (0, 1), (0, 1), "None")
+        + mnre(["ada", "of", "acme", "labs"], (3, 4), (2, 3), "None"),
+        encoding="utf-8",
+    )
+    posts = [post for post in open_corpus(tmp_path / "mnre.txt") if isinstance(post, Post)]
+    options = RelationsConfig("levitated", tagger="", argument_order="both")
+    task = RelationTask(Config(model=ModelConfig(relations=options)), silent)
+    merged = task.training_instances(task.prepare_posts(posts))
+    labels = task.labels(merged)
+    text = load_text_encoder(str(encoder))
+    pieces = pair_reader(WindowTokenizer(text.tokenizer, 64, 4, text.pad_id), task.markers)
+    examples = pair_examples(merged, [{}] * 2, pieces, labels)
+    assert [example.targets for example in examples] == [[1, 0, 0, 0], [0]]
+    assert examples[0].slots == [(0, 0, 2, 3), (3, 3, 2, 2), (2, 3, 0, 0), (2, 2, 3, 3)]
+    assert [len(example.window.first) for example in examples] == [4, 1]
 
 
 def test_a_pair_without_words_gives_no_example_and_an_unknown_class_is_never_right(encoder: Path) -> None:
@@ -224,6 +246,44 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_export")
+def test_all_pairs_of_a_post_in_one_pass_over_the_taggers_encoder(
+    config: Config, tagger: Path, tmp_path: Path
+) -> None:
+    """The text graph is the tagger's own file; graphs, network and pipeline agree."""
+    training = dataclasses.replace(config.training, encoder_lr=0.0, epochs=40)
+    model = dataclasses.replace(config.model, text_encoder="tagger", window_pieces=32, weights="8bit")
+    changed = with_options(dataclasses.replace(config, model=model, training=training), markers="levitated")
+    out = run.train(changed, tmp_path / "model", silent)
+    assert (out / "text.onnx").read_bytes() == (tagger / "text.onnx").read_bytes()
+    (scores,) = json.loads((out / "card.json").read_text(encoding="utf-8"))["scores"].values()
+    assert scores["model"]["all"]["f1"] > 60
+    both = combine(tagger, out, tmp_path / "both")
+    assert both.relations is not None
+    assert "text.onnx" in both.relations.config.shared_files
+    extractor = twofold.load(tmp_path / "both")
+    (found,) = extractor.extract(["Ada works at NASA"])
+    assert [(r.head.text, r.tail.text) for r in found.relations] == [("Ada", "NASA")]
+    assert extractor.pipeline.relation_folder.config.relation.markers is None
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_export")
+def test_an_encoder_of_its_own_reads_all_pairs_in_one_pass(config: Config, tmp_path: Path) -> None:
+    changed = with_options(config, markers="levitated", layers=1, argument_order="both")
+    out = run.train(changed, tmp_path / "model", silent)
+    (scores,) = json.loads((out / "card.json").read_text(encoding="utf-8"))["scores"].values()
+    assert scores["model"]["all"]["f1"] > 60
+    agree(changed, out)
+
+
+def test_the_taggers_encoder_is_frozen_and_of_relations(config: Config, tmp_path: Path) -> None:
+    model = dataclasses.replace(config.model, text_encoder="tagger")
+    with pytest.raises(ConfigError, match="encoder_lr = 0"):
+        run.train(dataclasses.replace(config, model=model), tmp_path / "model", silent)
+
+
+@pytest.mark.slow
 def test_the_direct_form_of_system_a_relates_as_its_network_does(config: Config, tmp_path: Path) -> None:
     evidential = dataclasses.replace(config.model.evidential, form="direct")
     model = dataclasses.replace(config.model, evidential=evidential)
@@ -243,10 +303,10 @@ def agree(config: Config, done: Path) -> None:
         [post for post in open_corpus(Path(config.data.dev[0])) if isinstance(post, Post)][:5]
     )
     assert folder.config.relation is not None
-    pieces = PairTokenizer(
-        WindowTokenizer(text.tokenizer, 64, 4, text.pad_id), folder.config.relation.markers
+    window = WindowTokenizer(text.tokenizer, 64, 4, text.pad_id)
+    examples = pair_examples(
+        posts, [{}] * 5, pair_reader(window, folder.config.relation.markers), folder.config.labels
     )
-    examples = pair_examples(posts, [{}] * 5, pieces, folder.config.labels)
     with torch.no_grad():
         fused = model(collate(examples, {}, text.pad_id))
     pairs = [[pair for pair in gold_pairs(post, segment_post(post)) if pair] for post in posts]
@@ -299,7 +359,7 @@ def test_real_files_give_an_example_a_line(shared: Path, encoder: Path) -> None:
     labels = task.labels(posts)
     assert len(labels) in (22, 23)  # with None; dev need not hold every one
     text = load_text_encoder(str(encoder))
-    pieces = PairTokenizer(WindowTokenizer(text.tokenizer, 512, 32, text.pad_id), task.markers)
+    pieces = pair_reader(WindowTokenizer(text.tokenizer, 512, 32, text.pad_id), task.markers)
     examples = pair_examples(posts, [{}] * len(posts), pieces, labels)
     assert len(examples) == 1624
     assert task.counts(posts, labels)[0] == 1000

@@ -128,7 +128,10 @@ class TransformerLayer(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
         """Attend from (B, Q, D) to (B, N, D), of which mask (B, N) are real. Returns (B, Q, D)."""
-        attended = self.attention(queries, keys, mask.unsqueeze(1))
+        return self.residual(queries, self.attention(queries, keys, mask.unsqueeze(1)))
+
+    def residual(self, queries: Tensor, attended: Tensor) -> Tensor:
+        """The layer after its attention: queries and what they attended to, (B, Q, D), to (B, Q, D)."""
         queries = self.attention_norm(queries + self.drop(attended))
         out: Tensor = self.feed_forward_norm(queries + self.drop(self.feed_forward(queries)))
         return out

@@ -31,21 +31,27 @@ _PIECES_PER_ROW = 64
 _PICTURE_NOT_USED = EncodedPicture(PictureReport("none", "this model does not use pictures"))
 
 
+WordStates = dict[tuple[int, ...], Floats]
+"""States (W, D) of the words of windows, by the pieces of the window."""
+
+
 class ModalityStates(NamedTuple):
     """States of the modalities of some posts.
 
     Attributes:
         pictures: of each post, whether its picture was read.
         states: for each modality besides the text, states (N, V) of each post; None where it has none.
+        words: states of the words of windows that were encoded; None where they are not kept.
     """
 
     pictures: Sequence[PictureReport]
     states: Mapping[str, Sequence[NDArray[Any] | None]]
+    words: WordStates | None = None
 
     def subset(self, posts: Sequence[int], modalities: Collection[str]) -> ModalityStates:
         """Some modalities of some of the posts."""
         states = {name: [rows[i] for i in posts] for name, rows in self.states.items() if name in modalities}
-        return ModalityStates([self.pictures[i] for i in posts], states)
+        return ModalityStates([self.pictures[i] for i in posts], states, self.words)
 
     def present(self, post: int) -> tuple[bool, ...]:
         """True for each of the M modalities that a post has; the text always."""
@@ -96,7 +102,8 @@ class ModalityEncoder:
         pictures = self._pictures([post.image for post in posts]) if need_pictures else []
         states |= {name: self._states(name, posts, pictures, batch_size) for name in missing}
         reports = [p.report for p in pictures] if need_pictures or encoded is None else encoded.pictures
-        return ModalityStates(reports, {name: states[name] for name in self._config.modalities[1:]})
+        words = encoded.words if encoded else None
+        return ModalityStates(reports, {name: states[name] for name in self._config.modalities[1:]}, words)
 
     def width(self, modality: str) -> int:
         """V of a modality."""

@@ -13,7 +13,7 @@ a modality, S targets, P positions of a target, K outputs, M modalities.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from twofold.errors import ModelError
 from twofold.inference.graph_shapes import expected_shapes
-from twofold.inference.modality_states import ModalityEncoder, ModalityStates, batches, stack
+from twofold.inference.modality_states import ModalityEncoder, ModalityStates, WordStates, batches, stack
 from twofold.inference.onnx_sessions import FusionOutput, Sessions
 from twofold.model_folder.config import RENEW
 from twofold.model_folder.folder import ModelFolder
@@ -45,12 +45,12 @@ class NetworkInput(NamedTuple):
     Attributes:
         post: number of its post, among those whose modalities were encoded together.
         window: its words.
-        target: positions in the window of its one target; None where each word is a target.
+        slots: positions in the window of each of its targets; None where each word is a target.
     """
 
     post: int
     window: Window
-    target: tuple[int, ...] | None = None
+    slots: Sequence[tuple[int, ...]] | None = None
 
 
 class Network:
@@ -61,6 +61,10 @@ class Network:
         threads: threads one graph may use; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
         shared: a network to share encoders with, where they are the same.
+
+    Attributes:
+        keeps_words: whether the states of words are kept with those of the modalities, for a network that
+            shares the text encoder.
 
     Raises:
         ModelError: the model uses modalities that this version does not know.
@@ -87,6 +91,7 @@ class Network:
             self.sessions, folder.config, self.tokenizer, cache, self._neighbours
         )
         further = folder.config.modalities[1:]
+        self._shares_text, self.keeps_words = "text" in encoders, False
         self._shared_modalities = [name for name in further if _ENCODED_BY.get(name) in encoders]
 
     def encode_modalities(
@@ -99,11 +104,13 @@ class Network:
             batch_size: texts in a batch, at most.
             encoded: modalities that a network with the same encoder encoded already.
         """
-        return self.modality_encoder.encode(posts, batch_size, encoded)
+        found = self.modality_encoder.encode(posts, batch_size, encoded)
+        return found._replace(words={}) if self.keeps_words and found.words is None else found
 
     def reusable(self, encoded: ModalityStates) -> ModalityStates:
         """Those of the shared network's modalities that this network would encode in the same way."""
-        return encoded.subset(range(len(encoded.pictures)), self._shared_modalities)
+        same = encoded.subset(range(len(encoded.pictures)), self._shared_modalities)
+        return same if self._shares_text else same._replace(words=None)
 
     def run(
         self, inputs: Sequence[NetworkInput], modalities: ModalityStates, batch_size: int
@@ -116,15 +123,14 @@ class Network:
         order = sorted(range(len(inputs)), key=lambda i: (len(inputs[i].window.ids), inputs[i].window.ids))
         for batch in batches([len(inputs[i].window.ids) for i in order], batch_size):
             numbers = [order[i] for i in batch]
-            output = self._fuse([inputs[i] for i in numbers], modalities.states)
+            output = self._fuse([inputs[i] for i in numbers], modalities)
             for i, number in enumerate(numbers):
                 yield number, self._checked(_row(output, i), inputs[number])
 
     def _checked(self, output: FusionOutput, given: NetworkInput) -> FusionOutput:
         """The output, if its scores are finite: decoding NaN would find no entity, without a word."""
-        words = len(given.window.first)
-        real = output.emissions[:words] if given.target is None else output.emissions
-        if not np.isfinite(real).all():
+        count = len(given.window.first if given.slots is None else given.slots)
+        if not np.isfinite(output.emissions[:count]).all():
             raise ModelError(
                 "the scores of the graph are NaN or infinite",
                 where=str(self.folder.file("fusion.onnx")),
@@ -132,35 +138,45 @@ class Network:
             )
         return output
 
-    def _fuse(
-        self, inputs: Sequence[NetworkInput], modalities: Mapping[str, Sequence[NDArray[Any] | None]]
-    ) -> FusionOutput:
+    def _fuse(self, inputs: Sequence[NetworkInput], modalities: ModalityStates) -> FusionOutput:
         windows = [item.window for item in inputs]
         features, mask = pad([window.case_features for window in windows], 0)
         tensors: dict[str, NDArray[Any]] = {
-            "words": self._word_states(windows),
+            "words": self._word_states(windows, modalities.words),
             "shapes": features,
             "word_mask": mask.astype(bool),
         }
-        for name, states in modalities.items():
+        for name, states in modalities.states.items():
             if self._neighbours is not None and name == MODALITY:
                 stacked, present = self._neighbours.of_windows(windows)
             else:
                 rows = [states[item.post] for item in inputs]
                 stacked, present = stack(rows, self.modality_encoder.width(name))
             tensors |= {name: stacked, f"{name}_mask": present}
-        targets = [item.target for item in inputs if item.target is not None]
-        if targets:
-            tensors["slots"] = np.array(targets, np.int64)[:, None]  # (B, 1, P)
+        slots = [item.slots for item in inputs if item.slots is not None]
+        if slots:
+            tensors["slots"] = _padded(slots)
         return self.sessions.fuse(tensors)
 
-    def _word_states(self, windows: Sequence[Window]) -> Floats:
-        """State of each word's first piece, (B, W, D); 0 where padded."""
+    def _word_states(self, windows: Sequence[Window], known: WordStates | None) -> Floats:
+        """State of each word's first piece, (B, W, D); 0 where padded.
+
+        Args:
+            windows: of a batch.
+            known: states of windows encoded before, to which those of this batch are added; or None.
+        """
+        if known is not None and all(tuple(window.ids) in known for window in windows):
+            words, _ = stack(
+                [known[tuple(window.ids)] for window in windows], self.folder.config.text.hidden_size
+            )
+            return words
         number: dict[tuple[int, ...], int] = {}
         copies = [number.setdefault(tuple(window.ids), len(number)) for window in windows]
         states = self.sessions.text(*pad(list(number), self.tokenizer.pad_id))  # (distinct, T, D)
         first, mask = pad([window.first for window in windows], 0)
-        words: Floats = states[np.array(copies)[:, None], first] * mask[:, :, None].astype(np.float32)
+        words = states[np.array(copies)[:, None], first] * mask[:, :, None].astype(np.float32)
+        if known is not None:
+            known |= {tuple(w.ids): row[: len(w.first)].copy() for w, row in zip(windows, words, strict=True)}
         return words
 
 
@@ -227,6 +243,14 @@ def _neighbours(folder: ModelFolder) -> Neighbours | None:
         return None
     states, words = (folder.file(name) for name in FILES)
     return Neighbours.open(states, words)
+
+
+def _padded(slots: Sequence[Sequence[tuple[int, ...]]]) -> NDArray[np.int64]:
+    """Slots (B, S, P) of windows with different numbers of them; 0 where padded."""
+    padded = np.zeros((len(slots), max(map(len, slots)), len(slots[0][0])), np.int64)
+    for row, own in zip(padded, slots, strict=True):
+        row[: len(own)] = own
+    return padded
 
 
 def _row(output: FusionOutput, row: int) -> FusionOutput:

@@ -1,8 +1,8 @@
 """Pairs of words of a post to relations between them: all use of relation models goes through here.
 
-Each pair is encoded as a window of its own, with head and tail marked; windows of similar length share a
-batch. The modalities of a post are encoded once for all its pairs, and not at all where it has no pair. It
-does not know where pairs come from.
+All pairs of a window are read in one pass (levitated markers), or each as a text of its own with head and
+tail marked; windows of similar length share a batch. The modalities of a post are encoded once for all its
+pairs, and not at all where it has no pair. It does not know where pairs come from.
 
 Shape letters: S pairs, K relations, M modalities.
 """
@@ -23,13 +23,11 @@ from twofold.inference.onnx_sessions import FusionOutput
 from twofold.inference.type_constraints import TypeConstraints
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post
-from twofold.preprocessing.entity_markers import Argument, PairTokenizer
+from twofold.preprocessing.entity_markers import Argument, Pair, pair_reader
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.segmentation import segment_post
 
 Floats = NDArray[np.float32]
-Pair = tuple[Argument, Argument]
-"""Head and tail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,9 @@ class RelationClassifier:
         self.labels = folder.config.labels
         self.constraints = TypeConstraints(self.labels, relation.argument_types)
         self.network = Network(folder, threads, cache, shared)
-        self._pair_tokenizer = PairTokenizer(self.network.tokenizer, relation.markers)
+        self._pairs = pair_reader(self.network.tokenizer, relation.markers)
+        if shared is not None and relation.markers is None:
+            shared.keeps_words = True
 
     def encode(
         self,
@@ -130,19 +130,20 @@ class RelationClassifier:
             return result
         known = None if modalities is None else modalities.subset(with_pairs, modalities.states)
         modalities = self.network.encode_modalities([posts[i] for i in with_pairs], batch_size, known)
-        inputs = [item for n, i in enumerate(with_pairs) for item in self._inputs(n, posts[i], pairs[i])]
-        outputs = {n: _only_target(out) for n, out in self.network.run(inputs, modalities, batch_size)}
-        flat = [(i, pair) for i in with_pairs for pair in pairs[i]]
-        for number, (i, (head, tail)) in enumerate(flat):
-            row = inputs[number].post
-            result[i].append(
-                EncodedPair(head, tail, modalities.pictures[row], modalities.present(row), *outputs[number])
-            )
+        windows = [
+            (n, window)
+            for n, i in enumerate(with_pairs)
+            for window in self._pairs.pair_windows(posts[i].text, segment_post(posts[i]), pairs[i])
+        ]
+        inputs = [NetworkInput(n, window.window, window.slots) for n, window in windows]
+        outputs: dict[tuple[int, int], FusionOutput] = {}
+        for number, out in self.network.run(inputs, modalities, batch_size):
+            post, window = windows[number]
+            outputs |= {(post, pair): _target(out, slot) for slot, pair in enumerate(window.pairs)}
+        for n, i in enumerate(with_pairs):
+            about = modalities.pictures[n], modalities.present(n)
+            result[i] = [EncodedPair(*pair, *about, *outputs[n, j]) for j, pair in enumerate(pairs[i])]
         return result
-
-    def _inputs(self, number: int, post: Post, pairs: Sequence[Pair]) -> list[NetworkInput]:
-        marked = self._pair_tokenizer.windows(post.text, segment_post(post), pairs)
-        return [NetworkInput(number, pair.window, pair.marker_positions) for pair in marked]
 
     def predict_unconstrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
         """The most probable relation of each pair, whatever the types of its arguments.
@@ -174,6 +175,6 @@ def class_probabilities(
     return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
-def _only_target(output: FusionOutput) -> FusionOutput:
+def _target(output: FusionOutput, slot: int) -> FusionOutput:
     # A copy, so that the whole batch can be freed.
-    return FusionOutput(*(None if x is None else x[..., 0, :].copy() for x in output))  # type: ignore[arg-type]
+    return FusionOutput(*(None if x is None else x[..., slot, :].copy() for x in output))  # type: ignore[arg-type]

@@ -23,7 +23,6 @@ from twofold.inference.modality_states import ModalityStates
 from twofold.inference.relation_classifier import (
     ClassPrediction,
     EncodedPair,
-    Pair,
     RelationClassifier,
     class_probabilities,
 )
@@ -31,7 +30,7 @@ from twofold.inference.type_constraints import PAIR_LIMIT
 from twofold.inference.uncertainty import prediction_evidence
 from twofold.model_folder.config import NO_RELATION
 from twofold.posts import Entity, PictureReport, Post, Relation
-from twofold.preprocessing.entity_markers import Argument, word_span
+from twofold.preprocessing.entity_markers import Argument, Pair, word_span
 from twofold.preprocessing.segmentation import Span
 
 Floats = NDArray[np.float32]

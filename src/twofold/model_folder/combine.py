@@ -35,10 +35,16 @@ def combine(tagger: Path, relations: Path, out: Path) -> ModelFolder:
         raise ModelError(
             "the relation model would be replaced by the whole", where=str(out), do="choose another folder"
         )
-    with reserved(out) as place, part_of(place) as part:
-        _write(first, second, part)
-        publish(part, place)
+    with reserved(out) as place:
+        write_combined(first, second, place)
     return open_folder(out)
+
+
+def write_combined(tagger: ModelFolder, relations: ModelFolder, place: Path) -> None:
+    """As `combine`, in a place that is reserved already."""
+    with part_of(place) as part:
+        _write(tagger, relations, part)
+        publish(part, place)
 
 
 def _opened(path: Path, task: str) -> ModelFolder:

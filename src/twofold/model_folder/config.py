@@ -66,12 +66,13 @@ class RelationInput:
 
     Attributes:
         argument_types: types (head, tail) that each relation was seen with in training.
-        markers: entity markers put around head and tail.
+        markers: entity markers put around head and tail, in a text of its own for each pair; None for
+            levitated markers, which read all pairs of a window in one pass.
         symmetric: symmetric relations, for which either argument may be predicted as the head.
     """
 
     argument_types: Mapping[str, frozenset[tuple[str, str]]]
-    markers: Markers
+    markers: Markers | None
     symmetric: frozenset[str] = frozenset()
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from torch import nn
 
-from twofold.config import ModelConfig, MultigranularConfig
+from twofold.config import LEVITATED, ModelConfig, MultigranularConfig
 from twofold.encoders.adapters import add_lora, no_adapters
 from twofold.encoders.image import ImageEncoder
 from twofold.encoders.text import TextEncoder
@@ -26,6 +26,7 @@ from twofold.heads.classifier import SoftmaxClassifier
 from twofold.heads.contract import Head
 from twofold.heads.crf import CRF
 from twofold.models.multimodal import MultimodalModel
+from twofold.models.pair_states import PairFusion, PairStates
 from twofold.models.plugins import find_part
 from twofold.models.span_task import SpanTask
 from twofold.models.word_states import CaseFeatures, PlainWords
@@ -294,6 +295,8 @@ def build_model(
     slot_size, make_head = choose(TASKS, config.task, "task")
     spec = FusionSpec(config, labels, text.width, chosen, slot_size)
     fusion = find_part(FUSIONS, config.fusion, "twofold.fusions", "fusion")(spec)
+    if config.task == "relations" and config.relations.markers == LEVITATED:
+        fusion = PairFusion(PairStates(text.width, config.relations.layers), fusion)
     head = make_head(config, labels, counts)
     words = choose(WORD_STATES, config.words.form, "words.form")(text.width)
     return MultimodalModel(text, fusion, head, words, config.modality_dropout)

@@ -46,6 +46,37 @@ class Argument(NamedTuple):
     type: str = ""
 
 
+Pair = tuple[Argument, Argument]
+"""Head and tail."""
+
+
+class PairWindow(NamedTuple):
+    """A window with pairs of its words.
+
+    Attributes:
+        window: its words.
+        pairs: numbers of the pairs, among those of the post.
+        slots: positions (in ``window.first``) of the words that stand for each of these pairs.
+    """
+
+    window: Window
+    pairs: list[int]
+    slots: list[tuple[int, ...]]
+
+
+class PairReader(Protocol):
+    """From pairs of a post to windows."""
+
+    def pair_windows(self, text: str, words: Sequence[Span], pairs: Sequence[Pair]) -> list[PairWindow]:
+        """Windows that hold each pair once.
+
+        Args:
+            text: of the post.
+            words: of the text.
+            pairs: each argument of at least one of the words.
+        """
+
+
 class MarkedPair(NamedTuple):
     """A pair as input of the encoder.
 
@@ -173,13 +204,15 @@ class PlainMarkers:
         return {"style": "plain", "tokens": list(self.tokens)}
 
 
-def read_markers(raw: object, where: str) -> Markers:
-    """Markers from a model folder's config.json.
+def read_markers(raw: object, where: str) -> Markers | None:
+    """Markers from a model folder's config.json; None where they take no place in the text (levitated).
 
     Raises:
         ModelError: their style is unknown to this version, or they are incomplete.
     """
     match raw:
+        case {"style": "levitated"}:
+            return None
         case {"style": "plain", "tokens": [str(a), str(b), str(c), str(d)]}:
             return PlainMarkers((a, b, c, d))
         case {"style": "untyped", "head_symbol": str(a), "tail_symbol": str(b)}:
@@ -194,9 +227,61 @@ def read_markers(raw: object, where: str) -> Markers:
     raise ModelError(
         f"markers are {raw!r}"[:200],
         where=where,
-        expected="markers of style typed, untyped or plain, with their words",
+        expected="markers of style levitated, or typed, untyped or plain with their words",
         do="install a newer Twofold, or train the model again",
     )
+
+
+class LevitatedMarkers:
+    """Pairs in the windows of the post itself, without markers: a pair is the ends of its two arguments.
+
+    Args:
+        tokenizer: of the text encoder.
+    """
+
+    def __init__(self, tokenizer: WindowTokenizer) -> None:
+        self.tokenizer = tokenizer
+
+    def pair_windows(self, text: str, words: Sequence[Span], pairs: Sequence[Pair]) -> list[PairWindow]:
+        """The windows of a post that hold pairs, each pair in the first one that holds both arguments.
+
+        A slot is first and last word of the head, then of the tail. Arguments too far from each other for any
+        window of the post have one of their own, with the words around them.
+        """
+        windows = [PairWindow(window, [], []) for window in self.tokenizer.windows(text, words)]
+        apart: list[PairWindow] = []
+        for number, (head, tail) in enumerate(pairs):
+            start, end = min(head.start, tail.start), max(head.end, tail.end)
+            holding = (w for w in windows if w.window.start <= start and end <= w.window.end)
+            place = next(holding, None)
+            if place is None:
+                apart.append(self._apart(text, words, number, head, tail))
+                continue
+            place.pairs.append(number)
+            place.slots.append(tuple(word - place.window.start for word in _ends(head, tail)))
+        return [*(window for window in windows if window.pairs), *apart]
+
+    def _apart(
+        self, text: str, words: Sequence[Span], number: int, head: Argument, tail: Argument
+    ) -> PairWindow:
+        pieces = self.tokenizer.word_pieces(text, words)
+        kept = _nearest([len(row) for row in pieces], head, tail, self.tokenizer.budget)
+        ids, first = self.tokenizer.with_special_tokens([pieces[word] for word in kept])
+        features, forms = case_features(text, list(words)), surfaces(text, words)
+        start, end = kept[0], kept[-1] + 1
+        window = Window(
+            ids, first, [features[w] for w in kept], start, end, start, end, tuple(forms[w] for w in kept)
+        )
+        return PairWindow(window, [number], [tuple(kept.index(word) for word in _ends(head, tail))])
+
+
+def _ends(head: Argument, tail: Argument) -> tuple[int, int, int, int]:
+    return head.start, head.end - 1, tail.start, tail.end - 1
+
+
+def pair_reader(tokenizer: WindowTokenizer, markers: Markers | None) -> PairReader:
+    """Reads pairs with markers in the text, or, without, with levitated ones."""
+    return LevitatedMarkers(tokenizer) if markers is None else PairTokenizer(tokenizer, markers)
 
 
 def word_span(words: Sequence[Span], start: int, end: int) -> tuple[int, int] | None:
@@ -244,9 +329,12 @@ class PairTokenizer:
         """The window of one pair; see `windows`."""
         return self.windows(text, words, [(head, tail)])[0]
 
-    def windows(
-        self, text: str, words: Sequence[Span], pairs: Sequence[tuple[Argument, Argument]]
-    ) -> list[MarkedPair]:
+    def pair_windows(self, text: str, words: Sequence[Span], pairs: Sequence[Pair]) -> list[PairWindow]:
+        """A window of its own for each pair."""
+        marked = self.windows(text, words, pairs)
+        return [PairWindow(pair.window, [i], [pair.marker_positions]) for i, pair in enumerate(marked)]
+
+    def windows(self, text: str, words: Sequence[Span], pairs: Sequence[Pair]) -> list[MarkedPair]:
         """Windows of pairs of the same post.
 
         Args:

@@ -112,14 +112,19 @@ def make_examples(
 
 
 def batches(examples: Sequence[Example], size: int, seed: int, epoch: int) -> Iterator[list[Example]]:
-    """Batches of like length in random order, the same for the same seed and epoch."""
+    """Batches of like length in random order, the same for the same seed and epoch.
+
+    Examples with slots of their own and examples with one slot a word do not share a batch.
+    """
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(len(examples))
     pool = size * 40
     groups: list[list[int]] = []
     for begin in range(0, len(order), pool):
         near = sorted(order[begin : begin + pool], key=lambda i: len(examples[i].window.ids))
-        groups += [near[i : i + size] for i in range(0, len(near), size)]
+        for own in (False, True):
+            alike = [i for i in near if (examples[i].slots is not None) == own]
+            groups += [alike[i : i + size] for i in range(0, len(alike), size)]
     for group in random.permutation(len(groups)):
         yield [examples[i] for i in groups[group]]
 

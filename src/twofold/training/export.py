@@ -20,6 +20,7 @@ from twofold.encoders.image import ImageEncoder
 from twofold.encoders.text import TextEncoder
 from twofold.fusion.contract import ModalityStates
 from twofold.models.multimodal import MultimodalModel
+from twofold.models.pair_states import ENDS, PairFusion
 from twofold.preprocessing.semantic_augmentation import MODALITY as ALIGNED
 
 Axes = dict[int, object]
@@ -51,10 +52,10 @@ class _FusionGraph(nn.Module):
 
 
 class _SlotGraph(_FusionGraph):
-    """The same with one slot a post: slots (B, 1, P) before the sources."""
+    """The same with slots (B, S, P) before the sources; S is 1 without levitated markers."""
 
     def forward(self, words: Tensor, shapes: Tensor, word_mask: Tensor, *flat: Tensor) -> tuple[Tensor, ...]:
-        """Give emissions (B, 1, K), and the rest likewise."""
+        """Give emissions (B, S, K), and the rest likewise."""
         return self._fuse(words, shapes, word_mask, flat[1:], flat[0])
 
 
@@ -81,7 +82,7 @@ def export_fusion(model: MultimodalModel, widths: Sequence[int], path: Path, slo
         model: a tagger or a relation classifier.
         widths: V of each modality besides the text.
         path: where to.
-        slot_size: P, words in a slot.
+        slot_size: P, words in a slot; of levitated markers those that name a pair.
     """
     posts, words = Dim("posts"), Dim("words")
     mask = torch.ones(2, 6, dtype=torch.bool)
@@ -91,9 +92,11 @@ def export_fusion(model: MultimodalModel, widths: Sequence[int], path: Path, slo
     graph: _FusionGraph = _FusionGraph(model)
     if slot_size > 1:
         graph = _SlotGraph(model)
-        inputs.append(torch.arange(2 * slot_size).remainder(6).view(2, 1, slot_size))
+        levitated = isinstance(model.fusion, PairFusion)
+        slot_size, pairs = (ENDS, 3) if levitated else (slot_size, 1)
+        inputs.append(torch.arange(2 * pairs * slot_size).remainder(6).view(2, pairs, slot_size))
         names.append("slots")
-        axes.append({0: posts})
+        axes.append({0: posts, 1: Dim("pairs")} if levitated else {0: posts})
     for n, (name, width) in enumerate(zip(model.fusion.modalities[1:], widths, strict=True)):
         size, count = (6, words) if name == ALIGNED else (7 + n, Dim(f"elements_{name}"))
         inputs += [torch.randn(2, size, width), torch.ones(2, size, dtype=torch.bool)]

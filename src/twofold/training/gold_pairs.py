@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from twofold.inference.entities import EntityProvider
-from twofold.inference.relation_classifier import Pair
 from twofold.posts import Post
-from twofold.preprocessing.entity_markers import Argument, word_span
+from twofold.preprocessing.entity_markers import Argument, Pair, word_span
 from twofold.preprocessing.segmentation import Span
 
 _GROUP = 256  # posts at a time

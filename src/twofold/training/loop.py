@@ -40,12 +40,19 @@ class TrainingData:
         dev: examples of each dev file by its name.
         tables: features of each modality that is encoded beforehand, by name.
         score: metric, in per cent, of a model on examples.
+        pair_tables: as ``tables``, for examples of a second task, with slots; None for one task.
     """
 
     train: Sequence[Example]
     dev: Mapping[str, Sequence[Example]]
     tables: Mapping[str, FeatureTable]
     score: Score
+    pair_tables: Mapping[str, FeatureTable] | None = None
+
+    def tables_for(self, examples: Sequence[Example]) -> Mapping[str, FeatureTable]:
+        """The features of examples of one task."""
+        pairs = self.pair_tables is not None and bool(examples) and examples[0].slots is not None
+        return self.pair_tables if pairs and self.pair_tables is not None else self.tables
 
 
 def choose_device(config: TrainingConfig) -> torch.device:
@@ -91,7 +98,7 @@ class Trainer:
         self.model, self.data, self.config = model.to(self.device), data, config
         model.text.token_masking = config.token_masking
         self.folder, self.log = folder, log
-        self.steps = -(-len(data.train) // config.batch_size)
+        self.steps = sum(1 for _ in batches(data.train, config.batch_size, config.seed, 0))
         self.optimiser = make_optimiser(model, config)
         self.schedule = make_schedule(self.optimiser, self.steps * config.epochs, config.warmup_ratio)
         self.average = Average(model, config.ema_decay)
@@ -158,7 +165,7 @@ class Trainer:
         """Dev scores, in the precision of training."""
         data = self.data
         with self._mixed():
-            return {name: data.score(self.model, x, data.tables) for name, x in data.dev.items()}
+            return {name: data.score(self.model, x, data.tables_for(x)) for name, x in data.dev.items()}
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return {name: x.detach().cpu().contiguous() for name, x in self.model.state_dict().items()}
@@ -169,7 +176,8 @@ class Trainer:
         total, begin = 0.0, time.perf_counter()
         groups = batches(self.data.train, self.config.batch_size, self.config.seed, epoch)
         for step, group in enumerate(groups, 1):
-            batch = collate(group, self.data.tables, self.model.text.pad_id).to(self.device)
+            tables = self.data.tables_for(group)
+            batch = collate(group, tables, self.model.text.pad_id).to(self.device)
             total += self.step(batch, f"epoch {epoch + 1}, step {step}")
             if step % 50 == 0:
                 left = (time.perf_counter() - begin) / step * (self.steps - step)

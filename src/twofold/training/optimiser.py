@@ -30,9 +30,11 @@ def make_optimiser(model: MultimodalModel, config: TrainingConfig) -> AdamW:
 
 
 def _part(name: str) -> str:
+    name = name.removeprefix("relations.")
     if name.startswith("text."):
         return "text"
-    own = name.startswith("head.") or ".crf." in name or name in ("fusion.scale", "fusion.bias")
+    scale = name.removeprefix("fusion.").removeprefix("fusion.") in ("scale", "bias")
+    own = name.startswith("head.") or ".crf." in name or scale
     return "crf" if own else "head"
 
 

@@ -27,6 +27,7 @@ from twofold.training.export import export_fusion, export_image, export_text
 from twofold.training.learning_curve import Row
 from twofold.training.loop import Log
 from twofold.training.quantise import quantise_graph
+from twofold.training.tagger_encoder import TaggerEncoder
 from twofold.training.task import Metrics, Task
 from twofold.version import __version__
 
@@ -94,7 +95,9 @@ def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work
     measured = full_precision
     if record.config.model.weights == "8bit":
         for graph in GRAPHS:
-            if (part / graph).exists():
+            if (part / graph).exists() and not (
+                graph == "text.onnx" and isinstance(model.text, TaggerEncoder)
+            ):
                 quantise_graph(part / graph, part / graph)
         measured = task.measure(part, dev, train)
     for name in ("log.jsonl", "curve.png"):
@@ -117,7 +120,10 @@ def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work
 def _write_graphs(
     model: MultimodalModel, image: ImageEncoder | None, others: Sequence[int], part: Path, slot_size: int
 ) -> None:
-    export_text(model.text, part / "text.onnx")
+    if isinstance(model.text, TaggerEncoder):
+        shutil.copyfile(model.text.graph, part / "text.onnx")
+    else:
+        export_text(model.text, part / "text.onnx")
     export_fusion(model, others, part / "fusion.onnx", slot_size)
     if image is not None:
         export_image(image, part / "picture.onnx")
@@ -177,6 +183,7 @@ def model_without_paths(model: ModelConfig) -> ModelConfig:
         model,
         text_encoder=_encoder_name(model.text_encoder),
         image_encoder=_encoder_name(model.image_encoder),
+        joint=Path(model.joint).name,
         multigranular=dataclasses.replace(options, augmentation=Path(options.augmentation).name),
         relations=dataclasses.replace(relations, tagger=Path(relations.tagger).name),
     )

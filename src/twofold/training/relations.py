@@ -1,8 +1,9 @@
 """The task of relations in a training: a class for each marked pair of a post.
 
-Every gold relation is an example of its own, in the window of its pair with head and tail marked
-(`twofold.preprocessing.entity_markers`). The types of typed markers come from a tagger, in training as
-in use: MNRE gives types only to pairs that stand in a relation, in the relation's very name.
+With levitated markers an example is a window of a post with all of its pairs, otherwise a text of its own
+for each pair with head and tail marked (`twofold.preprocessing.entity_markers`). The types of arguments come
+from a tagger, in training as in use: MNRE gives types only to pairs that stand in a relation, in the
+relation's very name.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from twofold.calibration.fit import CalibrationFit, fit_relations
 from twofold.calibration.temperature import TemperatureFit, fit_on_classes
 from twofold.calibration.write import card_record
-from twofold.config import DEFAULT_TAGGER, Config, RelationsConfig
+from twofold.config import LEVITATED, Config, RelationsConfig
+from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError, DataError
 from twofold.evaluation.relations import RelationCounter, TypeMajorityBaseline
@@ -30,14 +32,14 @@ from twofold.inference.tagger import Tagger
 from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import open_folder
 from twofold.models.build import choose
-from twofold.pipeline.extractor import default_folder
 from twofold.posts import Post, Relation
 from twofold.preprocessing.entity_markers import (
     Markers,
-    PairTokenizer,
+    PairReader,
     PlainMarkers,
     TypedMarkers,
     UntypedMarkers,
+    pair_reader,
 )
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.segmentation import segment_post
@@ -55,14 +57,16 @@ from twofold.training.metrics import (
 )
 from twofold.training.picture_features import cache_folder
 from twofold.training.relation_predictions import predict_gold_pairs
+from twofold.training.tagger_encoder import tagger_folder
 from twofold.training.task import Metrics
 
-MARKERS: Mapping[str, Markers] = {
+MARKERS: Mapping[str, Markers | None] = {
+    LEVITATED: None,
     "typed": TypedMarkers(),
     "untyped": UntypedMarkers(),
     "plain": PlainMarkers(),
 }
-"""Marker tokens around head and tail, by name."""
+"""Marker tokens around head and tail, by name; None for levitated markers, which are no tokens."""
 Floats = NDArray[np.float64]
 
 
@@ -94,7 +98,10 @@ class RelationTask:
             )
 
     def prepare_posts(self, posts: Sequence[Post]) -> list[Post]:
-        """The posts with argument types predicted by the tagger; without a tagger unchanged."""
+        """The posts with argument types predicted by the tagger, without a tagger with those of the data; for
+        levitated markers all pairs of a text together."""
+        if self.markers is None:
+            posts = list(merge_posts_of_one_text(posts))
         for relation in _relations(posts):
             if relation.head.type and relation.tail.type:
                 self._data_types.setdefault(relation.type, set()).add(_types(relation))
@@ -102,7 +109,7 @@ class RelationTask:
         if not name:
             return list(posts)
         self.log(f"types of arguments from the tagger {name}")
-        folder = open_folder(default_folder() if name == DEFAULT_TAGGER else Path(name))
+        folder = open_folder(tagger_folder(name))
         cache = FeatureCache(cache_folder(), folder.picture_fingerprint)
         return list(with_types(posts, PredictedEntities(Tagger(folder, cache=cache))))
 
@@ -127,7 +134,8 @@ class RelationTask:
 
     def prepare_encoder(self, text: TextEncoder) -> None:
         """Add the marker tokens."""
-        text.add_tokens(self.markers.tokens)
+        if self.markers is not None:
+            text.add_tokens(self.markers.tokens)
 
     def examples(
         self,
@@ -137,7 +145,7 @@ class RelationTask:
         labels: Sequence[str],
     ) -> list[Example]:
         """Examples of all relations; see `pair_examples`."""
-        return pair_examples(posts, rows, PairTokenizer(pieces, self.markers), labels)
+        return pair_examples(posts, rows, pair_reader(pieces, self.markers), labels)
 
     def training_instances(self, posts: Sequence[Post]) -> list[Post]:
         """The posts with the pairs to learn from; see `twofold.training.argument_order`."""
@@ -153,7 +161,7 @@ class RelationTask:
         types = argument_types(posts)
         return {
             "argument_types": {name: own.get(name, types[name]) for name in types},
-            "markers": self.markers.record(),
+            "markers": {"style": LEVITATED} if self.markers is None else self.markers.record(),
             "symmetric": sorted(set(self.options.symmetric) & set(types)),
         }
 
@@ -216,7 +224,7 @@ def argument_types(posts: Sequence[Post]) -> dict[str, list[list[str]]]:
 
 
 def pair_examples(
-    posts: Sequence[Post], rows: Sequence[Mapping[str, int]], pieces: PairTokenizer, labels: Sequence[str]
+    posts: Sequence[Post], rows: Sequence[Mapping[str, int]], pieces: PairReader, labels: Sequence[str]
 ) -> list[Example]:
     """Examples of all relations; one whose arguments hold no word gives none.
 
@@ -229,9 +237,9 @@ def pair_examples(
         texts = text_modalities(post, pieces.tokenizer)
         relations = zip(post.relations or (), gold_pairs(post, words), strict=True)
         usable = [(number.get(relation.type, -1), pair) for relation, pair in relations if pair]
-        marked = pieces.windows(post.text, words, [pair for _, pair in usable])
-        for (target, _), (window, slot, _) in zip(usable, marked, strict=True):
-            examples.append(Example(place, window, [target], [slot], texts, rows[place]))
+        for window, pairs, slots in pieces.pair_windows(post.text, words, [pair for _, pair in usable]):
+            targets = [usable[i][0] for i in pairs]
+            examples.append(Example(place, window, targets, slots, texts, rows[place]))
     return examples
 
 

@@ -14,14 +14,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from twofold.config import Config
+from twofold.config import TAGGERS_ENCODER, Config
 from twofold.config_limits import check_limits
 from twofold.encoders.adapters import merge_adapters
 from twofold.encoders.image import ImageEncoder, load_image_encoder
-from twofold.encoders.text import load_text_encoder
+from twofold.encoders.text import TextEncoder, load_text_encoder
 from twofold.errors import ConfigError
+from twofold.model_folder.combine import write_combined
+from twofold.model_folder.folder import open_folder
 from twofold.model_folder.place import reserved
 from twofold.models.build import build_model, choose
+from twofold.models.joint import JointModel
 from twofold.models.multimodal import MultimodalModel
 from twofold.posts import Post
 from twofold.preprocessing.feature_cache import FeatureCache
@@ -32,11 +35,14 @@ from twofold.training.datasets import Corpus, read_training_data
 from twofold.training.entities import EntityTask
 from twofold.training.examples import Example, Features
 from twofold.training.frozen_text import with_precomputed_text
+from twofold.training.joint import behind_tagger, joint_data, relation_settings
+from twofold.training.learning_curve import Row
 from twofold.training.loop import Log, Trainer, TrainingData, choose_device
 from twofold.training.picture_features import PictureFeatureExtractor, cache_folder, no_features
 from twofold.training.publish import TrainedModel, TrainingRecord, publish_model
 from twofold.training.relations import RelationTask
 from twofold.training.semantic_augmentation import load_neighbours, with_neighbours
+from twofold.training.tagger_encoder import TaggerEncoder, load_tagger_encoder
 from twofold.training.task import Task
 
 WORK = "training"
@@ -73,18 +79,48 @@ def train(config: Config, out: Path, log: Log, *, fresh: bool = False) -> Path:
 
 def _train(config: Config, out: Path, log: Log, fresh: bool) -> None:
     setup = set_up_training(config, log)
-    work, corpora = Path(f"{out}.{WORK}"), setup.train_sets + setup.dev_sets
+    work = Path(f"{out}.{WORK}")
     if fresh:
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
-    model, identity = setup.model, _identity(config, corpora)
-    rows = Trainer(model, setup.data, config.training, work, identity, log).run()
+    if config.model.joint:
+        _train_joint(config, setup, out, work, log)
+        return
+    identity = _identity(config, setup.train_sets + setup.dev_sets)
+    rows = Trainer(setup.model, setup.data, config.training, work, identity, log).run()
+    _publish(config, setup, rows, out, work, log)
+
+
+def _train_joint(config: Config, tagger: TrainingSetup, out: Path, work: Path, log: Log) -> None:
+    settings = relation_settings(config)
+    pairs = set_up_training(settings, log, tagger.model.text)
+    model = JointModel(tagger.model, pairs.model)
+    both = [_identity(own, x.train_sets + x.dev_sets) for own, x in ((config, tagger), (settings, pairs))]
+    data = joint_data(tagger.data, pairs.data)
+    rows = Trainer(model, data, config.training, work, " ".join(both), log).run()
+    _publish(config, dataclasses.replace(tagger, model=model), rows, work / "tagger", work, log)
+    folder = open_folder(work / "tagger")
+    own = behind_tagger(settings, folder.path)
+    task = RelationTask(own, log)
+    train_sets, dev_sets = (
+        [dataclasses.replace(corpus, posts=task.prepare_posts(corpus.posts)) for corpus in corpora]
+        for corpora in (pairs.train_sets, pairs.dev_sets)
+    )
+    model.relations.__dict__["text"] = TaggerEncoder(folder)
+    pairs = dataclasses.replace(pairs, task=task, train_sets=train_sets, dev_sets=dev_sets)
+    _publish(own, pairs, rows, work / "relations", work, log)
+    write_combined(folder, open_folder(work / "relations"), out)
+
+
+def _publish(
+    config: Config, setup: TrainingSetup, rows: Sequence[Row], out: Path, work: Path, log: Log
+) -> None:
+    model = setup.model
     parameters = _parameters(model, setup.image)
     merge_adapters(model.text)
     record = TrainingRecord(config, setup.train_sets, setup.dev_sets, setup.unreadable, rows, parameters)
     image = setup.image.cpu() if setup.image else None
-    trained = TrainedModel(model.cpu(), image, setup.neighbours, setup.task)
-    publish_model(trained, record, out, work, log)
+    publish_model(TrainedModel(model.cpu(), image, setup.neighbours, setup.task), record, out, work, log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +148,12 @@ class TrainingSetup:
     unreadable: list[str]
 
 
-def set_up_training(config: Config, log: Log) -> TrainingSetup:
-    """Read the data, build the model, compute features. Arguments and errors as of `train`."""
+def set_up_training(config: Config, log: Log, text: TextEncoder | None = None) -> TrainingSetup:
+    """Read the data, build the model, compute features.
+
+    Arguments and errors as of `train`, and ``text``: an encoder to share; None to load that of the
+    configuration.
+    """
     check_limits(config)
     if not config.data.all_train or not config.data.all_dev:
         raise ConfigError("no training or no dev file", where="[data]", expected="train and dev files")
@@ -125,7 +165,7 @@ def set_up_training(config: Config, log: Log) -> TrainingSetup:
     )
     posts = [post for corpus in train_sets for post in corpus.posts]
     labels = task.labels(posts)
-    text = load_text_encoder(config.model.text_encoder)
+    text = _text_encoder(config) if text is None else text
     neighbours = load_neighbours(config.model, text, log)
     task.prepare_encoder(text)
     uses_pictures = any(name in VISUAL for name in config.model.modalities)
@@ -143,6 +183,20 @@ def set_up_training(config: Config, log: Log) -> TrainingSetup:
         device = choose_device(config.training)
         data = with_precomputed_text(data, text, model.fusion.modalities, device, log)
     return TrainingSetup(task, train_sets, dev_sets, model, image, neighbours, data, features.unreadable)
+
+
+def _text_encoder(config: Config) -> TextEncoder:
+    if config.model.text_encoder != TAGGERS_ENCODER:
+        return load_text_encoder(config.model.text_encoder)
+    tagger, rate = config.model.relations.tagger, config.training.encoder_lr
+    if config.model.task != "relations" or not tagger or rate:
+        raise ConfigError(
+            f"text_encoder {TAGGERS_ENCODER!r} with the task {config.model.task}, the tagger {tagger!r} and "
+            f"encoder_lr {rate:g}",
+            where="[model]",
+            expected="the task relations, a tagger in [model.relations], and encoder_lr = 0",
+        )
+    return load_tagger_encoder(tagger)
 
 
 def _parameters(model: MultimodalModel, image: ImageEncoder | None) -> dict[str, int]:

@@ -1,0 +1,148 @@
+"""States of pairs of words of a post, all pairs in one pass: two levitated markers a pair above the states of
+words.
+
+Zhong & Chen, "A Frustratingly Easy Approach for Entity and Relation Extraction" (PURE, NAACL 2021, section
+3.3), and Ye et al., "Packed Levitated Marker for Entity and Relation Extraction" (PL-Marker, ACL 2022): a
+marker of an argument takes no place in the text. It attends to the words and to the other marker of its pair,
+and no word and no other pair attends to it, so that the state of a pair is the same whichever other pairs are
+read with it. There the markers run through the encoder; here they run through layers of their own above it,
+so that entities and relations share one run of the encoder. In all layers but the last the words attend to
+each other, too.
+
+Shapes: B posts, W words, D width, S pairs, h heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from twofold.fusion.attention import MASKED, TransformerLayer, heads_of_64, split_heads
+from twofold.fusion.contract import Fusion, FusionOutput, ModalityStates
+from twofold.preprocessing.semantic_augmentation import MODALITY as ALIGNED
+
+ENDS = 4
+"""Words that name a pair: first and last word of the head, first and last word of the tail."""
+
+
+class PairLayer(TransformerLayer):
+    """A transformer layer from which markers read words, and each marker the two of its own pair."""
+
+    def read(self, markers: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        """Markers (B, S, 2, D) after a layer over words (B, W, D), of which mask (B, W) are real."""
+        heads, pairs = self.attention.heads, markers.shape[1]
+        flat = markers.flatten(1, 2)  # (B, 2S, D)
+        query = split_heads(self.attention.query(flat), heads) * (flat.shape[2] // heads) ** -0.5
+        own_key, own_value = (
+            split_heads(project(flat), heads).unflatten(2, (pairs, 2))  # (B, h, S, 2, D/h)
+            for project in (self.attention.key, self.attention.value)
+        )
+        key, value = (
+            split_heads(project(words), heads) for project in (self.attention.key, self.attention.value)
+        )
+        own = query.unflatten(2, (pairs, 2)) @ own_key.transpose(3, 4)  # (B, h, S, 2, 2)
+        seen = (query @ key.transpose(2, 3)).masked_fill(~mask[:, None, None], MASKED)  # (B, h, 2S, W)
+        weights = torch.softmax(torch.cat([own.flatten(2, 3), seen], 3), 3)
+        weights = self.attention.drop(weights)
+        attended = weights[..., 2:] @ value  # (B, h, 2S, D/h)
+        pair = weights[..., :2].unflatten(2, (pairs, 2)) @ own_value
+        attended = attended + pair.flatten(2, 3)
+        added = self.attention.out(attended.transpose(1, 2).flatten(2))
+        return self.residual(flat, added).unflatten(1, (pairs, 2))
+
+
+class PairStates(nn.Module):
+    """Two states a pair, of its head and of its tail.
+
+    Args:
+        width: D.
+        layers: of the markers, at least 1.
+        dropout: of weights and of what is added to a residual.
+    """
+
+    def __init__(self, width: int, layers: int = 2, dropout: float = 0.1) -> None:
+        super().__init__()
+        heads = heads_of_64(width)
+        self.layers = nn.ModuleList(
+            PairLayer(width, heads, 4 * width, dropout=dropout, attention_dropout=dropout)
+            for _ in range(layers)
+        )
+        self.ends = nn.Linear(2 * width, width)
+        self.roles = nn.Parameter(0.02 * torch.randn(2, width))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, words: Tensor, mask: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """Read pairs.
+
+        Args:
+            words: (B, W, D).
+            mask: (B, W) True where a word is real.
+            slots: (B, S, 4) positions of the `ENDS` of each pair.
+
+        Returns:
+            words (B, W, D) after all layers but the last, and markers (B, S, 2, D).
+        """
+        markers = self._markers(words, slots)
+        for i, layer in enumerate(self.layers):
+            markers = layer.read(markers, words, mask)
+            if i + 1 < len(self.layers):
+                words = layer(words, words, mask)
+        return words, markers
+
+    def _markers(self, words: Tensor, slots: Tensor) -> Tensor:
+        """First states (B, S, 2, D): of the first word of an argument, with its last word and its role."""
+        index = slots.flatten(1).unsqueeze(2).expand(-1, -1, words.shape[2])
+        ends = words.gather(1, index).unflatten(1, (slots.shape[1], 2, 2))  # (B, S, 2, 2, D)
+        markers: Tensor = self.norm(ends[..., 0, :] + self.ends(ends.flatten(3)) + self.roles)
+        return markers
+
+
+class PairFusion(Fusion):
+    """A fusion of the states of pairs: the markers stand behind the words, where no word attends to them.
+
+    Args:
+        pairs: reads the pairs.
+        fusion: of any method, with slots of 2 words.
+    """
+
+    def __init__(self, pairs: PairStates, fusion: Fusion) -> None:
+        super().__init__()
+        self.pairs, self.fusion = pairs, fusion
+        self.modalities, self.perturbs_pictures = fusion.modalities, fusion.perturbs_pictures
+
+    def forward(
+        self,
+        words: Tensor,
+        mask: Tensor,
+        modalities: Mapping[str, ModalityStates],
+        slots: Tensor | None = None,
+    ) -> FusionOutput:
+        """Fuse; see `Fusion.forward`, with slots (B, S, 4) of `ENDS`."""
+        assert slots is not None
+        words, markers = self.pairs(words, mask, slots)
+        flat = markers.flatten(1, 2)  # (B, 2S, D)
+        if ALIGNED in modalities:  # a state for each word, and none for a marker
+            aligned = modalities[ALIGNED]
+            more = flat.new_zeros(*flat.shape[:2], aligned.states.shape[2])
+            modalities = {
+                **modalities,
+                ALIGNED: ModalityStates(
+                    torch.cat([aligned.states, more], 1),
+                    torch.cat([aligned.mask, mask.new_zeros(flat.shape[:2])], 1),
+                ),
+            }
+        places = words.shape[1] + torch.arange(flat.shape[1], device=words.device)
+        both = torch.cat([mask, mask.new_zeros(flat.shape[:2])], 1)
+        places = places.unflatten(0, (slots.shape[1], 2)).expand(len(words), -1, -1)  # (B, S, 2)
+        output: FusionOutput = self.fusion(torch.cat([words, flat], 1), both, modalities, places)
+        return output
+
+    def set_blank_pictures(self, states: Mapping[str, Tensor]) -> None:
+        """See `Fusion.set_blank_pictures`."""
+        self.fusion.set_blank_pictures(states)
+
+    def loss(self, output: FusionOutput, targets: Tensor, mask: Tensor) -> Tensor:
+        """See `Fusion.loss`."""
+        return self.fusion.loss(output, targets, mask)

@@ -1,0 +1,70 @@
+"""A tagger and a relation model trained together and published in one folder.
+
+Their examples are learned in alternation (batches of both in random order) by one optimiser, the epoch is
+chosen by the mean of all dev scores, and the relation model is calibrated behind the published tagger, whose
+text graph is its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from twofold.config import LEVITATED, Config, read_config
+from twofold.errors import ConfigError
+from twofold.models.joint import JointModel
+from twofold.models.multimodal import MultimodalModel
+from twofold.training.dev_scores import class_f1, span_f1
+from twofold.training.examples import Example, FeatureTable
+from twofold.training.loop import TrainingData
+
+
+def relation_settings(config: Config) -> Config:
+    """Settings of the relation model of a joint training; how it is trained is the tagger's.
+
+    Raises:
+        ConfigError: one of the two is for another task, or the markers of the relation model are in the text.
+    """
+    other = read_config(Path(config.model.joint))
+    relations = dataclasses.replace(other.model.relations, tagger="")
+    model = dataclasses.replace(
+        other.model,
+        joint="",
+        relations=relations,
+        text_encoder=config.model.text_encoder,
+        window_pieces=config.model.window_pieces,
+        context_words=config.model.context_words,
+    )
+    tasks = config.model.task, model.task
+    if tasks != ("entities", "relations") or relations.markers != LEVITATED or model.adapters != "none":
+        raise ConfigError(
+            f"tasks {tasks[0]} and {tasks[1]}, markers {relations.markers}, adapters {model.adapters}",
+            where=f"[model] joint = {config.model.joint!r}",
+            expected=f"tasks entities and relations, markers {LEVITATED}, adapters none",
+        )
+    return dataclasses.replace(other, model=model, training=config.training)
+
+
+def behind_tagger(config: Config, tagger: Path) -> Config:
+    """Settings of the relation model behind the tagger that was trained with it."""
+    relations = dataclasses.replace(config.model.relations, tagger=str(tagger))
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, relations=relations))
+
+
+def joint_data(entities: TrainingData, relations: TrainingData) -> TrainingData:
+    """Examples of both; those of relations have slots."""
+    return dataclasses.replace(
+        entities,
+        train=[*entities.train, *relations.train],
+        dev={**entities.dev, **relations.dev},
+        score=_score,
+        pair_tables=relations.tables,
+    )
+
+
+def _score(model: MultimodalModel, examples: Sequence[Example], tables: Mapping[str, FeatureTable]) -> float:
+    assert isinstance(model, JointModel)
+    if examples and examples[0].slots is not None:
+        return class_f1(model.relations, examples, tables)
+    return span_f1(model, examples, tables)

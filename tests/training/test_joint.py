@@ -1,0 +1,102 @@
+"""Entities and relations trained together: one encoder, two heads, one folder."""
+# ruff: noqa: E402
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+from test_relations import line
+
+import twofold
+from twofold.config import Config, DataConfig, ModelConfig, RelationsConfig, to_toml
+from twofold.errors import ConfigError
+from twofold.model_folder.folder import open_folder
+from twofold.models.joint import JointModel
+from twofold.training import run
+from twofold.training.examples import batches, collate
+from twofold.training.joint import joint_data, relation_settings
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns of its own internals
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture
+def joint(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "train.jsonl").write_text("".join(map(line, range(36))), encoding="utf-8")
+    (tmp_path / "dev.jsonl").write_text("".join(map(line, range(18))), encoding="utf-8")
+    files = [(str(tmp_path / f"{name}.jsonl"),) for name in ("train", "dev")]
+    options = RelationsConfig("levitated", layers=1)
+    pairs = Config(
+        DataConfig(*files), ModelConfig(task="relations", modalities=("alt_text",), relations=options)
+    )
+    (tmp_path / "relations.toml").write_text(to_toml(pairs), encoding="utf-8")
+    model = dataclasses.replace(config.model, joint=str(tmp_path / "relations.toml"))
+    training = dataclasses.replace(config.training, epochs=12)
+    return dataclasses.replace(config, model=model, training=training)
+
+
+def setups(config: Config) -> tuple[JointModel, run.TrainingData]:
+    tagger = run.set_up_training(config, silent)
+    pairs = run.set_up_training(relation_settings(config), silent, tagger.model.text)
+    return JointModel(tagger.model, pairs.model), joint_data(tagger.data, pairs.data)
+
+
+def test_each_batch_is_of_one_task_and_all_examples_come(joint: Config) -> None:
+    _, data = setups(joint)
+    groups = list(batches(data.train, 5, 1, 0))
+    assert all(len({example.slots is None for example in group}) == 1 for group in groups)
+    came = sorted(id(example) for group in groups for example in group)
+    assert came == sorted(map(id, data.train))
+
+
+def test_both_tasks_reach_the_one_encoder_and_their_own_heads_only(joint: Config) -> None:
+    model, data = setups(joint)
+    names = [name for name, _ in model.named_parameters()]
+    assert not any(name.startswith("relations.text.") for name in names)
+    for slots, own, other in ((False, "fusion.", "relations."), (True, "relations.", "fusion.")):
+        group = [x for x in data.train if (x.slots is not None) == slots][:4]
+        batch = collate(group, data.tables_for(group), model.text.pad_id)
+        model.zero_grad()
+        model.loss(model(batch), batch).backward()
+        moved = {
+            name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
+        }
+        for prefix in ("text.backbone.encoder.", own):
+            assert any(name.startswith(prefix) for name in moved)
+        assert not any(name.startswith(other) for name in moved)
+
+
+def test_a_relation_model_with_markers_in_the_text_cannot_share(joint: Config, tmp_path: Path) -> None:
+    path = Path(joint.model.joint)
+    path.write_text(path.read_text(encoding="utf-8").replace('"levitated"', '"untyped"'), encoding="utf-8")
+    with pytest.raises(ConfigError, match="markers levitated"):
+        run.train(joint, tmp_path / "model", silent)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_export")
+def test_one_training_gives_one_folder(joint: Config, tmp_path: Path) -> None:
+    out = run.train(joint, tmp_path / "model", silent)
+    folder = open_folder(out)
+    assert folder.relations is not None
+    assert {"text.onnx", "tokenizer.json"} <= set(folder.relations.config.shared_files)
+    assert not (out / "relations" / "text.onnx").exists()
+    log = (out / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(log) == 12
+    assert str(tmp_path) not in (out / "training.toml").read_text(encoding="utf-8")
+    extractor = twofold.load(out)
+    alone = list(extractor.extract(["Ada works at NASA", "CERN pays Alan well and Ada met Grace Hopper"]))
+    again = list(extractor.extract(["CERN pays Alan well and Ada met Grace Hopper"]))
+    assert alone[1].relations == again[0].relations
+    assert np.isfinite([r.confidence for x in alone for r in x.relations]).all()
