@@ -57,3 +57,29 @@ def save_encoder(folder: Path, words: Sequence[str] = (), width: int = 16) -> Pa
     BertModel(config).save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
+
+
+_FRAMES = [  # head is {0}
+    ("{0} works at {1}", "NASA", "member_of"),
+    ("{1} saw {0} here", "NASA", "None"),
+    ("{1} pays {0} well", "CERN", "member_of"),
+    ("{0} lives in {1}", "paris", "lives_in"),
+    ("{0} left {1} once", "paris", "None"),
+    ("{0} met {1} here", "CERN", "None"),
+]
+_TOLD = {"member_of": ("PER", "ORG"), "lives_in": ("PER", "LOC"), "None": ("", "")}  # as MNRE tells types
+_PEOPLE = ["Ada", "Alan", "Grace Hopper"]
+
+
+def relation_line(number: int) -> str:
+    """A post with one gold pair, as a line of JSON."""
+    frame, tail, relation = _FRAMES[number % len(_FRAMES)]
+    head = _PEOPLE[number // len(_FRAMES) % 3]
+    text = frame.format(head, tail)
+    types = _TOLD[relation]
+    ends = {
+        side: {"start": text.index(name), "end": text.index(name) + len(name), "type": kind}
+        for side, name, kind in (("head", head, types[0]), ("tail", tail, types[1]))
+    }
+    post = {"id": number, "text": text, "relations": [ends | {"type": relation}]}
+    return json.dumps(post | ({"alt_text": "a house"} if number % 2 else {})) + "\n"

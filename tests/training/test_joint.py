@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from test_relations import line
+from tiny_training import relation_line
 
 import twofold
 from twofold.config import Config, DataConfig, ModelConfig, RelationsConfig, to_toml
@@ -33,13 +33,12 @@ def silent(line: str) -> None:
 @pytest.fixture
 def joint(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "train.jsonl").write_text("".join(map(line, range(36))), encoding="utf-8")
-    (tmp_path / "dev.jsonl").write_text("".join(map(line, range(18))), encoding="utf-8")
+    (tmp_path / "train.jsonl").write_text("".join(map(relation_line, range(36))), encoding="utf-8")
+    (tmp_path / "dev.jsonl").write_text("".join(map(relation_line, range(18))), encoding="utf-8")
     files = [(str(tmp_path / f"{name}.jsonl"),) for name in ("train", "dev")]
     options = RelationsConfig("levitated", layers=1)
-    pairs = Config(
-        DataConfig(*files), ModelConfig(task="relations", modalities=("alt_text",), relations=options)
-    )
+    small = ModelConfig(task="relations", fusion="text_only", modalities=(), relations=options)
+    pairs = Config(DataConfig(*files), small)
     (tmp_path / "relations.toml").write_text(to_toml(pairs), encoding="utf-8")
     model = dataclasses.replace(config.model, joint=str(tmp_path / "relations.toml"))
     training = dataclasses.replace(config.training, epochs=12)

@@ -15,6 +15,7 @@ pytest.importorskip("onnxscript")
 
 import tiny_model
 from safetensors.torch import load_file
+from tiny_training import relation_line
 
 import twofold
 from twofold.config import Config, DataConfig, ModelConfig, RelationsConfig, TrainingConfig
@@ -36,30 +37,6 @@ from twofold.training.relations import RelationTask, argument_types, pair_exampl
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns of its own internals
 
-FRAMES = [  # head is {0}
-    ("{0} works at {1}", "NASA", "member_of"),
-    ("{1} saw {0} here", "NASA", "None"),
-    ("{1} pays {0} well", "CERN", "member_of"),
-    ("{0} lives in {1}", "paris", "lives_in"),
-    ("{0} left {1} once", "paris", "None"),
-    ("{0} met {1} here", "CERN", "None"),
-]
-TOLD = {"member_of": ("PER", "ORG"), "lives_in": ("PER", "LOC"), "None": ("", "")}  # as MNRE tells types
-NAMES = ["Ada", "Alan", "Grace Hopper"]
-
-
-def line(number: int) -> str:
-    frame, tail, relation = FRAMES[number % len(FRAMES)]
-    head = NAMES[number // len(FRAMES) % 3]
-    text = frame.format(head, tail)
-    types = TOLD[relation]
-    ends = {
-        side: {"start": text.index(name), "end": text.index(name) + len(name), "type": kind}
-        for side, name, kind in (("head", head, types[0]), ("tail", tail, types[1]))
-    }
-    post = {"id": number, "text": text, "relations": [ends | {"type": relation}]}
-    return json.dumps(post | ({"alt_text": "a house"} if number % 2 else {})) + "\n"
-
 
 @pytest.fixture(scope="session")
 def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -69,8 +46,8 @@ def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def config(encoder: Path, tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
     folder = tmp_path_factory.mktemp("pairs")
-    (folder / "train.jsonl").write_text("".join(map(line, range(36))), encoding="utf-8")
-    (folder / "dev.jsonl").write_text("".join(map(line, range(18))), encoding="utf-8")
+    (folder / "train.jsonl").write_text("".join(map(relation_line, range(36))), encoding="utf-8")
+    (folder / "dev.jsonl").write_text("".join(map(relation_line, range(18))), encoding="utf-8")
     return Config(
         DataConfig((str(folder / "train.jsonl"),), (str(folder / "dev.jsonl"),)),
         ModelConfig(
@@ -252,7 +229,14 @@ def test_all_pairs_of_a_post_in_one_pass_over_the_taggers_encoder(
 ) -> None:
     """The text graph is the tagger's own file; graphs, network and pipeline agree."""
     training = dataclasses.replace(config.training, encoder_lr=0.0, epochs=40)
-    model = dataclasses.replace(config.model, text_encoder="tagger", window_pieces=32, weights="8bit")
+    model = dataclasses.replace(
+        config.model,
+        text_encoder="tagger",
+        window_pieces=32,
+        weights="8bit",
+        fusion="text_only",
+        modalities=(),
+    )
     changed = with_options(dataclasses.replace(config, model=model, training=training), markers="levitated")
     out = run.train(changed, tmp_path / "model", silent)
     assert (out / "text.onnx").read_bytes() == (tagger / "text.onnx").read_bytes()
@@ -268,7 +252,6 @@ def test_all_pairs_of_a_post_in_one_pass_over_the_taggers_encoder(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_export")
 def test_an_encoder_of_its_own_reads_all_pairs_in_one_pass(config: Config, tmp_path: Path) -> None:
     changed = with_options(config, markers="levitated", layers=1, argument_order="both")
     out = run.train(changed, tmp_path / "model", silent)

@@ -135,7 +135,7 @@ class PairFusion(Fusion):
             }
         places = words.shape[1] + torch.arange(flat.shape[1], device=words.device)
         both = torch.cat([mask, mask.new_zeros(flat.shape[:2])], 1)
-        places = places.unflatten(0, (slots.shape[1], 2)).expand(len(words), -1, -1)  # (B, S, 2)
+        places = places.unflatten(0, (slots.shape[1], 2)).expand(words.shape[0], -1, -1)  # (B, S, 2)
         output: FusionOutput = self.fusion(torch.cat([words, flat], 1), both, modalities, places)
         return output
 
