@@ -122,5 +122,5 @@ def gather_slots(states: Tensor, slots: Tensor | None) -> Tensor:
         return states
     index = slots.flatten(1).unsqueeze(2).expand(-1, -1, states.shape[2])  # (B, S·P, D)
     gathered: Tensor = states.gather(1, index)
-    concatenated: Tensor = gathered.unflatten(1, slots.shape[1:]).flatten(2)
+    concatenated: Tensor = gathered.reshape(slots.shape[0], slots.shape[1], slots.shape[2] * states.shape[2])
     return concatenated

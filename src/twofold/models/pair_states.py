@@ -32,25 +32,24 @@ class PairLayer(TransformerLayer):
 
     def read(self, markers: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Markers (B, S, 2, D) after a layer over words (B, W, D), of which mask (B, W) are real."""
-        heads, pairs = self.attention.heads, markers.shape[1]
+        heads, (posts, pairs, _, width) = self.attention.heads, markers.shape
+        sizes = posts, heads, pairs, 2  # of the markers, pair by pair
         flat = markers.flatten(1, 2)  # (B, 2S, D)
-        query = split_heads(self.attention.query(flat), heads) * (flat.shape[2] // heads) ** -0.5
+        query = split_heads(self.attention.query(flat), heads) * (width // heads) ** -0.5
         own_key, own_value = (
-            split_heads(project(flat), heads).unflatten(2, (pairs, 2))  # (B, h, S, 2, D/h)
+            split_heads(project(flat), heads).reshape(*sizes, width // heads)
             for project in (self.attention.key, self.attention.value)
         )
         key, value = (
             split_heads(project(words), heads) for project in (self.attention.key, self.attention.value)
         )
-        own = query.unflatten(2, (pairs, 2)) @ own_key.transpose(3, 4)  # (B, h, S, 2, 2)
+        own = query.reshape(*sizes, width // heads) @ own_key.transpose(3, 4)  # (B, h, S, 2, 2)
         seen = (query @ key.transpose(2, 3)).masked_fill(~mask[:, None, None], MASKED)  # (B, h, 2S, W)
-        weights = torch.softmax(torch.cat([own.flatten(2, 3), seen], 3), 3)
-        weights = self.attention.drop(weights)
-        attended = weights[..., 2:] @ value  # (B, h, 2S, D/h)
-        pair = weights[..., :2].unflatten(2, (pairs, 2)) @ own_value
-        attended = attended + pair.flatten(2, 3)
+        weights = self.attention.drop(torch.softmax(torch.cat([own.flatten(2, 3), seen], 3), 3))
+        pair = (weights[..., :2].reshape(*sizes, 2) @ own_value).flatten(2, 3)
+        attended = weights[..., 2:] @ value + pair  # (B, h, 2S, D/h)
         added = self.attention.out(attended.transpose(1, 2).flatten(2))
-        return self.residual(flat, added).unflatten(1, (pairs, 2))
+        return self.residual(flat, added).reshape(posts, pairs, 2, width)
 
 
 class PairStates(nn.Module):
@@ -94,7 +93,7 @@ class PairStates(nn.Module):
     def _markers(self, words: Tensor, slots: Tensor) -> Tensor:
         """First states (B, S, 2, D): of the first word of an argument, with its last word and its role."""
         index = slots.flatten(1).unsqueeze(2).expand(-1, -1, words.shape[2])
-        ends = words.gather(1, index).unflatten(1, (slots.shape[1], 2, 2))  # (B, S, 2, 2, D)
+        ends = words.gather(1, index).reshape(slots.shape[0], slots.shape[1], 2, 2, words.shape[2])
         markers: Tensor = self.norm(ends[..., 0, :] + self.ends(ends.flatten(3)) + self.roles)
         return markers
 
@@ -134,8 +133,8 @@ class PairFusion(Fusion):
                 ),
             }
         places = words.shape[1] + torch.arange(flat.shape[1], device=words.device)
+        places = places.reshape(1, slots.shape[1], 2).expand(words.shape[0], -1, -1)  # (B, S, 2)
         both = torch.cat([mask, mask.new_zeros(flat.shape[:2])], 1)
-        places = places.unflatten(0, (slots.shape[1], 2)).expand(words.shape[0], -1, -1)  # (B, S, 2)
         output: FusionOutput = self.fusion(torch.cat([words, flat], 1), both, modalities, places)
         return output
 
