@@ -166,15 +166,12 @@ class Network:
             known: states of windows encoded before, to which those of this batch are added; or None.
         """
         if known is not None and all(tuple(window.ids) in known for window in windows):
-            words, _ = stack(
-                [known[tuple(window.ids)] for window in windows], self.folder.config.text.hidden_size
-            )
-            return words
+            return stack([known[tuple(w.ids)] for w in windows], self.folder.config.text.hidden_size)[0]
         number: dict[tuple[int, ...], int] = {}
         copies = [number.setdefault(tuple(window.ids), len(number)) for window in windows]
         states = self.sessions.text(*pad(list(number), self.tokenizer.pad_id))  # (distinct, T, D)
         first, mask = pad([window.first for window in windows], 0)
-        words = states[np.array(copies)[:, None], first] * mask[:, :, None].astype(np.float32)
+        words: Floats = states[np.array(copies)[:, None], first] * mask[:, :, None].astype(np.float32)
         if known is not None:
             known |= {tuple(w.ids): row[: len(w.first)].copy() for w, row in zip(windows, words, strict=True)}
         return words
