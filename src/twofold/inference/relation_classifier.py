@@ -141,8 +141,11 @@ class RelationClassifier:
             post, window = windows[number]
             outputs |= {(post, pair): _target(out, slot) for slot, pair in enumerate(window.pairs)}
         for n, i in enumerate(with_pairs):
-            about = modalities.pictures[n], modalities.present(n)
-            result[i] = [EncodedPair(*pair, *about, *outputs[n, j]) for j, pair in enumerate(pairs[i])]
+            picture, present = modalities.pictures[n], modalities.present(n)
+            result[i] = [
+                EncodedPair(head, tail, picture, present, *outputs[n, j])
+                for j, (head, tail) in enumerate(pairs[i])
+            ]
         return result
 
     def predict_unconstrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:

@@ -85,6 +85,7 @@ class PairStates(nn.Module):
         """
         markers = self._markers(words, slots)
         for i, layer in enumerate(self.layers):
+            assert isinstance(layer, PairLayer)
             markers = layer.read(markers, words, mask)
             if i + 1 < len(self.layers):
                 words = layer(words, words, mask)

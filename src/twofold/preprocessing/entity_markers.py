@@ -65,7 +65,13 @@ class PairWindow(NamedTuple):
 
 
 class PairReader(Protocol):
-    """From pairs of a post to windows."""
+    """From pairs of a post to windows.
+
+    Attributes:
+        tokenizer: of the text encoder.
+    """
+
+    tokenizer: WindowTokenizer
 
     def pair_windows(self, text: str, words: Sequence[Span], pairs: Sequence[Pair]) -> list[PairWindow]:
         """Windows that hold each pair once.
