@@ -84,6 +84,20 @@ def test_of_several_they_add_up(tagger):
         assert total / whole["predictions"]["calibration"] == pytest.approx(whole["after"][name], abs=1e-5)
 
 
+def test_what_is_accepted_of_several_adds_up_to_what_is_accepted_of_all(tagger):
+    groups = {"a": drawn(tagger.decoder, 300, 2, (1.0, 1.0)), "b": drawn(tagger.decoder, 300, 3)}
+    fitted = fit_entities(tagger, groups)
+    parts = fitted.description["by_data_set"].values()
+    risks = {f"{r['max_error']:.2f}": r for r in fitted.description["report"]["risk_control"]}
+    wanted = {error: risk for error, risk in risks.items() if risk["threshold"] is not None}
+    assert wanted
+    for part in parts:
+        assert part["accepted"].keys() == wanted.keys()
+    for error, risk in wanted.items():
+        assert sum(part["accepted"][error]["accepted"] for part in parts) == risk["accepted"]
+        assert sum(part["accepted"][error]["wrong"] for part in parts) == risk["errors"]
+
+
 def test_missed_gold_is_that_of_the_half_measured_on(tagger):
     readings = drawn(tagger.decoder, 200, 4)
     part = fit_entities(tagger, {"a": readings}).description["by_data_set"]["a"]

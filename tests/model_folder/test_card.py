@@ -64,6 +64,20 @@ def test_thresholds_or_the_smallest_error_rate_that_has_one():
     assert "of the relations accepted" in text
 
 
+def test_what_is_accepted_by_data_set():
+    told = calibration()
+    told["by_data_set"]["a/dev.txt"]["accepted"] = {
+        "0.05": {"accepted": 0, "wrong": 0}, "0.10": {"accepted": 20, "wrong": 3},
+    }  # fmt: skip
+    told["by_data_set"]["b/dev.txt"] = told["by_data_set"]["a/dev.txt"] | {"accepted": {}}
+    text = calibration_section({"calibration": told}, "entities").split("The same thresholds in each file")[1]
+    text = text.split("Prediction sets")[0]
+    assert row(text, "data") == ["error rate 5.0 %", "error rate 10.0 %"]
+    assert row(text, "a/dev.txt") == ["0.0", "48.8, 15.0 wrong"]
+    assert row(text, "b/dev.txt") == ["–", "–"]
+    assert "The same thresholds" not in calibration_section({"calibration": calibration()}, "entities")
+
+
 def test_sets_and_errors_by_data_set():
     text = calibration_section({"calibration": calibration()}, "entities")
     assert row(text, "90.0", "a/dev.txt") == row(text, "90.0", "all") == ["91.0", "1.25", "80.0"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twofold.calibration.calibrate import SplitCounts, prediction_set_metrics
+from twofold.calibration.calibrate import REPORTED_ERRORS, SplitCounts, prediction_set_metrics
 from twofold.calibration.calibration import Calibration
 from twofold.calibration.conformal import SetMetrics
 from twofold.calibration.entities import label_spans, span_confidences
@@ -25,6 +25,7 @@ from twofold.calibration.relations import (
     relation_probabilities,
     split_keys,
 )
+from twofold.calibration.risk_control import control_risk
 from twofold.calibration.splits import SEED, in_tuning_split
 from twofold.calibration.uncalibrated import uncalibrated_confidences
 from twofold.evaluation.bootstrap import Interval
@@ -34,6 +35,19 @@ from twofold.evaluation.trust_report import ALL, trust_report
 from twofold.inference.encode import EncodedPost
 from twofold.inference.relation_classifier import ClassPrediction
 from twofold.inference.tagger import Tagger
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Predictions of one data set that a threshold for all data sets together accepts.
+
+    Attributes:
+        accepted: how many.
+        wrong: wrong ones among them; the guarantee is for all data sets together, here they may be more.
+    """
+
+    accepted: int
+    wrong: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,7 @@ class DataSetMetrics:
         selective: selective prediction, see `twofold.evaluation.trust_report.SelectiveMetrics`.
         error_auroc: AUROC of error detection by measure of uncertainty.
         prediction_sets: metrics on the tuning split for each of `REPORTED_COVERAGES`.
+        accepted: in the calibration split, for each of `REPORTED_ERRORS` that has a threshold.
     """
 
     posts: SplitCounts
@@ -62,6 +77,7 @@ class DataSetMetrics:
     selective: Mapping[str, Interval]
     error_auroc: Mapping[str, Interval]
     prediction_sets: Mapping[str, SetMetrics]
+    accepted: Mapping[str, Accepted]
 
 
 def data_set_metrics(
@@ -87,7 +103,16 @@ def data_set_metrics(
         selective=report.selective.metrics,
         error_auroc=report.error_auroc,
         prediction_sets=_set_metrics(tuning, calibration),
+        accepted=_accepted(tested, calibration),
     )
+
+
+def _accepted(tested: Predictions, calibration: Calibration) -> dict[str, Accepted]:
+    if calibration.risk_curve is None:
+        return {}
+    thresholds = {f"{e:.2f}": control_risk(calibration.risk_curve, e).threshold for e in REPORTED_ERRORS}
+    above = {name: tested.confidence >= x for name, x in thresholds.items() if x is not None}
+    return {name: Accepted(int(x.sum()), int((x & ~tested.right).sum())) for name, x in above.items()}
 
 
 def _set_metrics(tuning: LabelledPredictions, calibration: Calibration) -> dict[str, SetMetrics]:

@@ -80,6 +80,12 @@ def _fitted(calibration: Card, predicted: str, epoch_selected: bool) -> Iterator
     )
     head = ["error rate at most", "threshold", "coverage", "note"]
     yield table(head, [_risk(risk) for risk in report["risk_control"]])
+    if any(part.get("accepted") for part in by_data_set.values()):
+        yield (
+            f"The same thresholds in each file, per cent: {predicted} that are accepted, and how many of "
+            "these are wrong."
+        )
+        yield _accepted(by_data_set)
     yield "Prediction sets (`extract --coverage`): how often they cover the true class, and their size."
     yield _sets(report, by_data_set)
     if by_data_set:
@@ -172,6 +178,22 @@ def _risk(risk: Card) -> list[str]:
         return [error, "–", "–", "not achievable on these data, nor is any other"]
     smallest = f"{_percent(other['max_error'])} % at {_percent(other['coverage'])} % coverage"
     return [error, "–", "–", f"not achievable on these data; smallest is {smallest}"]
+
+
+def _accepted(by_data_set: Card) -> str:
+    errors = list(dict.fromkeys(error for part in by_data_set.values() for error in part["accepted"]))
+    rows = [
+        [name, *(_share(part["accepted"].get(error), part["predictions"]) for error in errors)]
+        for name, part in by_data_set.items()
+    ]
+    return table(["data", *(f"error rate {_percent(float(error))} %" for error in errors)], rows)
+
+
+def _share(found: Card | None, predictions: int) -> str:
+    if not found or not predictions:
+        return "–"
+    wrong = f", {_percent(found['wrong'] / found['accepted'])} wrong" if found["accepted"] else ""
+    return f"{_percent(found['accepted'] / predictions)}{wrong}"
 
 
 def _sets(report: Card, by_data_set: Card) -> str:
