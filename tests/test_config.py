@@ -294,7 +294,7 @@ def test_no_such_file(tmp_path):
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.toml")), ids=lambda path: path.stem)
 def test_shipped_configurations_are_valid_and_name_their_data(path, capsys):
     config = read_config(path)
-    assert bool(config.data.train) == bool(config.data.dev) == (path.stem != "shared")
+    assert bool(config.data.all_train) == bool(config.data.all_dev) == (path.stem != "shared")
     raw = tomllib.loads(path.read_text("utf-8"))
     assert not any(Path(name).is_absolute() for name in raw.get("data", {}).get("train", ()))
     assert capsys.readouterr().err == ""

@@ -89,7 +89,7 @@ def _config(evidence: bool, sources: tuple[str, ...], window_pieces: int) -> dic
         "format": FORMAT, "twofold_version": "0.1.0",
         "fusion": "evidential" if evidence else "text_only", "modalities": list(sources),
         "text": {"window_pieces": window_pieces, "context_words": 4, "pad_token_id": 0, "hidden_size": WIDTH},
-        "picture": picture if any(name in VISUAL for name in sources) else None,
+        "picture": picture if any(name in VISUAL for name in sources) else None, "conventions": None,
     }  # fmt: skip
 
 

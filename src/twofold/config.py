@@ -48,13 +48,16 @@ class CorpusConfig:
     """A corpus with rules of annotation of its own: a table ``[[data.corpora]]``.
 
     Attributes:
-        name: of its convention, the rules that it is annotated by; "" for that of the known release.
+        name: of its annotation convention, which the model learns as an input; "" for none.
         train: files to train on.
         dev: files to choose the epoch on.
         types: new names of entity types; "" drops the entities of a type.
         annotated_types: the types that it annotates; of the others of the training it is not known where
             they are. Empty for all.
         merge_mentions: whether to leave out entities that are a lone "@" before the entity of the name.
+        mentions: whether it annotates mentioned users: none, or name (without the "@").
+        hashtags: whether it annotates hashtags that name something: none, name (without the "#") or mark
+            (with it).
         unmask: whether masked users and links of the training files ("@USER12", "URL7") are replaced by
             plausible ones.
     """
@@ -65,6 +68,8 @@ class CorpusConfig:
     types: Mapping[str, str] = field(default_factory=dict)
     annotated_types: tuple[str, ...] = ()
     merge_mentions: bool = False
+    mentions: str = "name"
+    hashtags: str = "name"
     unmask: bool = False
 
 
@@ -231,9 +236,15 @@ class WordsConfig:
     Attributes:
         form: case_features (the encoder's states, combined with the case of a word and of its neighbours), or
             plain (the encoder's states).
+        mentions: default annotation convention of a model that learns several: whether a mentioned user is an
+            entity, none or name (without its "@").
+        hashtags: likewise, whether a hashtag that names something is one: none, name (without its "#") or
+            mark (with it).
     """
 
     form: str = "case_features"
+    mentions: str = "name"
+    hashtags: str = "name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +301,29 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AugmentationConfig:
+    """Changes of the posts of a tagger's training, drawn anew in every epoch.
+
+    Attributes:
+        links: probability, 0 to 1, that the links of a post are removed, or one is added where it has none.
+        lower_case: probability that a post is written in lower case.
+        upper_case: probability that a post is written in upper case.
+        title_case: probability that every word of a post is capitalised. The three are at most 1 together.
+        typos: probability, 0 to 1, that a post gets typos.
+        elongation: probability, 0 to 1, that a word or two are elongated ("sooo").
+        no_punctuation: probability, 0 to 1, that a post loses its punctuation.
+    """
+
+    links: float = 0.0
+    lower_case: float = 0.0
+    upper_case: float = 0.0
+    title_case: float = 0.0
+    typos: float = 0.0
+    elongation: float = 0.0
+    no_punctuation: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingConfig:
     """How the model is trained.
 
@@ -308,6 +342,7 @@ class TrainingConfig:
             kept; 0 for no average.
         max_grad_norm: largest norm of the gradient; larger ones are clipped.
         token_masking: probability, 0 to 1, that a word piece is replaced by the mask token in training.
+        augmentation: changes of the posts in training.
         seed: seed of all random numbers.
         device: auto (a GPU where there is one), cpu, cuda or mps.
         precision: precision of the text encoder in training: auto (bfloat16 where the hardware has it),
@@ -327,6 +362,7 @@ class TrainingConfig:
     ema_decay: float = 0.998
     max_grad_norm: float = 1.0
     token_masking: float = 0.1
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     seed: int = 1
     device: str = "auto"
     precision: str = "auto"

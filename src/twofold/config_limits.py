@@ -68,6 +68,13 @@ LIMITS: Mapping[str, Limit] = {
     "training.ema_decay": Limit(0, 1, open="high"),
     "training.max_grad_norm": Limit(0, open="low"),
     "training.token_masking": _SHARE,
+    "training.augmentation.links": _SHARE,
+    "training.augmentation.lower_case": _SHARE,
+    "training.augmentation.upper_case": _SHARE,
+    "training.augmentation.title_case": _SHARE,
+    "training.augmentation.typos": _SHARE,
+    "training.augmentation.elongation": _SHARE,
+    "training.augmentation.no_punctuation": _SHARE,
     "training.seed": Limit(0, 2**32 - 1),
     "training.threads": Limit(0, 1024),
 }

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from twofold.heads.crf import CRF  # noqa: E402
+from twofold.heads.crf import CRF, allowed_tags  # noqa: E402
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -87,3 +87,21 @@ def test_agrees_with_pytorch_crf(case) -> None:  # type: ignore[no-untyped-def]
     expected = -other(emissions, tags, mask, reduction="none")
     torch.testing.assert_close(crf(emissions, tags, mask), expected, atol=1e-3, rtol=1e-4)
     assert crf.decode(emissions, mask) == other.decode(emissions, mask)
+
+
+def test_partial_loss_sums_over_the_paths_that_the_annotation_leaves_open(case) -> None:  # type: ignore[no-untyped-def]
+    crf, emissions, mask = case
+    tags = torch.tensor([[1, 2, 0, 0, 0], [0, 3, 4, 0, 0], [0, 0, 0, 0, 0]])
+    unannotated = torch.tensor([[0, 0, 0, 1, 1], [0, 0, 0, 0, 0], [0, 1, 1, 0, 0]]).bool()
+    allowed = allowed_tags(tags, unannotated, 5)
+    assert allowed[0, 0].tolist() == [False, True, False, False, False]
+    assert allowed[0, 2].tolist() == [True, False, False, True, True]
+    loss = crf.partial(emissions, allowed, mask)
+    for b, length in enumerate(mask.sum(1).tolist()):
+        paths = [p for p in itertools.product(range(5), repeat=length) if valid(p)]
+        scores = {p: score(crf, emissions[b], p) for p in paths}
+        open_ = [s for p, s in scores.items() if all(allowed[b, i, t] for i, t in enumerate(p))]
+        wanted = torch.logsumexp(torch.stack([*scores.values()]), 0) - torch.logsumexp(torch.stack(open_), 0)
+        torch.testing.assert_close(loss[b], wanted)
+    whole = crf.partial(emissions, allowed_tags(tags, torch.zeros_like(unannotated), 5), mask)
+    torch.testing.assert_close(whole, crf(emissions, tags, mask))

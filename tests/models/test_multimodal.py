@@ -21,7 +21,6 @@ from twofold.models.build import FUSIONS, build_model  # noqa: E402
 from twofold.models.multimodal import WORDS, MultimodalModel  # noqa: E402
 from twofold.models.word_states import CaseFeatures  # noqa: E402
 from twofold.posts import Entity, Post  # noqa: E402
-from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT  # noqa: E402
 from twofold.preprocessing.word_pieces import Window  # noqa: E402
 from twofold.training.examples import Example, collate, labels_of, tag_words  # noqa: E402
 
@@ -147,16 +146,64 @@ def test_texts_of_a_modality_are_encoded_without_the_encoders_dropout() -> None:
     torch.testing.assert_close(states[0], model.text.letters(torch.tensor([[7, 8]]), torch.ones(1, 2))[0])
 
 
-def test_posts_that_link_are_joined_by_weights_of_their_own() -> None:
+def test_each_rule_of_a_convention_adds_a_map_of_its_own() -> None:
     torch.manual_seed(0)
-    join = CaseFeatures(12).eval()
-    states, mask = torch.randn(1, 3, 12), torch.ones(1, 3, dtype=torch.bool)
-    plain = torch.tensor([[1, 2, 3]])
-    before = join(states, plain, mask), join(states, plain + CASE_FEATURE_COUNT // 2, mask)
+    join = CaseFeatures(12, conventions=4, rank=3).eval()
+    states, mask, case = torch.randn(1, 5, 12), torch.ones(1, 5, dtype=torch.bool), torch.arange(5)[None]
+    none = torch.zeros(1, 4)
     with torch.no_grad():
-        join.combine_with_link[0].weight.add_(1)
-    torch.testing.assert_close(join(states, plain, mask), before[0])
-    assert not torch.allclose(join(states, plain + CASE_FEATURE_COUNT // 2, mask), before[1])
+        join.up.weight.normal_()
+        join.shift.weight.normal_()
+        torch.testing.assert_close(join(states, case, mask, none), join(states, case, mask))
+        apart = [join(states, case, mask, row[None]) for row in torch.eye(4)]
+        kept = join.up.weight[:, 3:6].clone()  # rank columns of the second rule
+        join.up.weight[:, 3:6] = 0
+        join.shift.weight[:, 1] = 0
+        torch.testing.assert_close(join(states, case, mask, torch.eye(4)[1:2]), join(states, case, mask))
+        assert kept.abs().sum() > 0
+        for rule in (0, 2, 3):
+            torch.testing.assert_close(join(states, case, mask, torch.eye(4)[rule][None]), apart[rule])
+            assert not torch.allclose(apart[rule], join(states, case, mask))
+
+
+def test_the_corpus_of_a_convention_is_left_out_at_random_and_its_rules_never() -> None:
+    join = CaseFeatures(12, conventions=5, corpus_dropout=0.3).train()
+    seen = join._without_some_corpora(torch.ones(2000, 5))
+    assert (seen[:, :3] == 1).all()
+    assert (seen[:, 3] == seen[:, 4]).all()
+    assert 0.25 < 1 - float(seen[:, 3].mean()) < 0.35
+    assert (join.eval()._without_some_corpora(torch.ones(9, 5)) == 1).all()
+
+
+def test_a_batch_holds_the_convention_and_the_unannotated_tags_of_each_post() -> None:
+    locations = (False, True, True, False, False)
+    one = example(3, [7])._replace(convention=(1.0, 0.0, 1.0, 0.0), unannotated=locations)
+    other = example(3, [7])._replace(convention=(0.0, 0.0, 0.0, 1.0))
+    batch = collate([one, other], {}, 0)
+    assert batch.convention is not None
+    assert batch.unannotated is not None
+    assert batch.convention.tolist() == [[1, 0, 1, 0], [0, 0, 0, 1]]
+    assert batch.unannotated.tolist() == [[False, True, True, False, False], [False] * 5]
+    plain = collate([example(3, [7])], {}, 0)
+    assert plain.convention is None
+    assert plain.unannotated is None
+
+
+def test_an_unannotated_type_costs_nothing_where_the_corpus_says_no_entity() -> None:
+    model = tagger().eval()
+    known = example(3, [7])._replace(targets=[0, 3, 4])
+    partial = known._replace(unannotated=(False, True, True, False, False))
+    emissions = torch.zeros(1, 3, 5)
+    emissions[0, 0, 1] = 9.0  # the model says LOC where the annotation says nothing of LOC
+
+    def loss(given: Example) -> float:
+        batch = collate([given], {}, 0)
+        output = model(batch)._replace(emissions=emissions, evidence=None)
+        model.fusion.loss = lambda *args: torch.zeros(())  # type: ignore[method-assign]
+        return float(model.loss(output, batch))
+
+    assert loss(known) > 8
+    assert loss(partial) < loss(known) - 5
 
 
 def test_words_take_the_tags_of_the_spans_that_cover_them() -> None:

@@ -21,7 +21,7 @@ from twofold.preprocessing.entity_markers import (
     read_markers,
     word_span,
 )
-from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT, case_features, segment
+from twofold.preprocessing.segmentation import case_features, segment
 from twofold.preprocessing.word_pieces import WindowTokenizer
 
 MARKS = {"PER": ["@", "*", "person", "*"], "": ["@"]}
@@ -161,10 +161,9 @@ def test_words_have_their_own_shape_and_markers_that_of_a_mark() -> None:
         words = segment(text)
         pair = pairs().window(text, words, Argument(0, 1), Argument(1, 2))
         own = case_features(text, words)
-        linked = CASE_FEATURE_COUNT // 2 if "http" in text else 0
         mark = case_features("a .", segment("a ."))[1]
         for word, shape in zip(pair.words, pair.window.case_features, strict=True):
-            assert shape == (own[word] if word >= 0 else mark + linked)
+            assert shape == (own[word] if word >= 0 else mark)
 
 
 def test_words_are_spelt_and_markers_are_not() -> None:

@@ -70,10 +70,9 @@ def test_no_word_crosses_a_token() -> None:
 def test_shapes_tell_case_and_what_stands_before() -> None:
     text = "RT @Bob: #NBA iPhone6 Paris http://x.co 42"
     spans = segment(text)
-    numbers = [n - CASE_FEATURE_COUNT // 2 for n in case_features(text, spans)]  # the text links
-    names = [
-        (WORD_SHAPES[n // len(CONTEXTS)], CONTEXTS[n % len(CONTEXTS)]) for n in numbers
-    ]  # fmt: skip
+    numbers = case_features(text, spans)
+    names = [(WORD_SHAPES[n // len(CONTEXTS)], CONTEXTS[n % len(CONTEXTS)]) for n in numbers]
+    assert case_features(text, spans, mark_links=True) == [n + CASE_FEATURE_COUNT for n in numbers]
     assert names == [
         ("UPPER", "first"), ("@", "plain"), ("Capital", "after @"), ("mark", "plain"), ("#", "after mark"),
         ("UPPER", "after #"), ("digits+mixed", "plain"), ("Capital", "plain"), ("url", "plain"),
@@ -90,3 +89,31 @@ def test_surface_hides_what_does_not_show() -> None:
     assert surface("Br\u200bit") == "Brit"
     assert surface("https://t.co/x") == "http"
     assert surface("www") == "www"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "read_as"),
+    [
+        ("@Bundesliga_EN", ["@", "Bundesliga_EN"], ["@", "Bundesliga_EN"]),
+        ("hi @ada.bsky.social!", ["hi", "@", "ada.bsky.social", "!"], ["hi", "@", "ada", "!"]),
+        ("@ada@social.example.org:", ["@", "ada@social.example.org", ":"], ["@", "ada", ":"]),
+        ("@example.com.", ["@", "example.com", "."], ["@", "example", "."]),
+        ("u/ada and /r/Paris", ["u/", "ada", "and", "/r/", "Paris"], ["@", "ada", "and", "#", "Paris"]),
+        (
+            "either/or http://a.b/u/ada",
+            ["either", "/", "or", "http://a.b/u/ada"],
+            ["either", "/", "or", "http"],
+        ),
+        ("ada@example.com", ["ada", "@", "example", ".", "com"], ["ada", "@", "example", ".", "com"]),
+    ],
+)
+def test_handles_of_any_network_are_a_mark_and_one_word(
+    text: str, expected: list[str], read_as: list[str]
+) -> None:
+    assert words(text) == expected
+    assert [surface(word) for word in expected] == read_as
+
+
+def test_a_handle_is_read_like_a_mention_and_a_place_like_a_hashtag() -> None:
+    plain, others = "met @ada in #Paris", "met u/ada in r/Paris"
+    assert case_features(plain, segment(plain)) == case_features(others, segment(others))

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twofold.calibration.calibration import FILE, to_record
 from twofold.calibration.fit import CalibrationFit
+from twofold.conventions import Convention
 from twofold.model_folder.card import with_calibration, with_name
 from twofold.model_folder.folder import RELATIONS, ModelFolder, open_folder, publish, seal
 from twofold.model_folder.place import part_of
@@ -22,7 +24,11 @@ _SUMMARY = ("predictions", "accuracy", "nll_before", "nll_after", "ece_before", 
 
 
 def write_calibrated_copy(
-    model: ModelFolder, out: Path, fits: Mapping[str, CalibrationFit], name: str | None = None
+    model: ModelFolder,
+    out: Path,
+    fits: Mapping[str, CalibrationFit],
+    name: str | None = None,
+    convention: Convention | None = None,
 ) -> None:
     """Write the copy; it appears whole or not at all.
 
@@ -32,6 +38,7 @@ def write_calibrated_copy(
             it replaces.
         fits: by task: ``entities``, ``relations`` or both. A task that is missing keeps its calibration.
         name: of the copy; None for the name of the folder ``out``.
+        convention: default annotation convention of the copy; None for that of the model.
 
     Raises:
         ModelError: something that is not a model is in the place.
@@ -42,6 +49,8 @@ def write_calibrated_copy(
             own = task == model.config.task
             _update(part if own else part / RELATIONS, model if own else _relation_model(model), fit)
         _rename(part, model, name or out.name)
+        if convention is not None:
+            _set_convention(part, model, convention)
         if model.relations is not None:
             seal(part / RELATIONS)
         seal(part)
@@ -74,6 +83,13 @@ def _rename(folder: Path, model: ModelFolder, name: str) -> None:
     page = folder / PAGE
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     _write_text(page, with_name(text, card))
+
+
+def _set_convention(folder: Path, model: ModelFolder, convention: Convention) -> None:
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    known = replace(model.config.conventions, default=convention)
+    write_json(folder / CONFIG, config | {"conventions": known.to_json()})
+    write_json(folder / CARD, _card(folder, model) | {"conventions": known.to_json()})
 
 
 def _card(folder: Path, model: ModelFolder) -> dict[str, Any]:

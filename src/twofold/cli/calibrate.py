@@ -27,7 +27,8 @@ def add_parser(subparsers: Any) -> None:
         "prediction sets (extract --coverage) calibrated on labelled posts: one half of the posts fits the "
         "confidences, the other half thresholds and sets. A few hundred posts suffice. Entities are "
         "calibrated on posts with gold entities, relations on posts with gold relations. The weights of "
-        "the model do not change.",
+        "the model do not change. A copy of a model with annotation conventions has the one that fits these "
+        "posts best as its default, unless one is chosen here.",
         epilog="Exit codes: 0 success; 1 some records were rejected and not used; 2 nothing was done.",
     )
     parser.add_argument(
@@ -79,7 +80,10 @@ def run(args: argparse.Namespace) -> int:
             do="join the two first (twofold combine), or calibrate the relation model alone",
         )
     sets = dict(zip(_names(args.data), (posts_of(args, path) for path in args.data), strict=True))
-    options = CalibrationOptions(args.method, args.decode, args.conformal_score, args.seed)
+    stated = args.convention or args.mentions or args.hashtags
+    options = CalibrationOptions(
+        args.method, args.decode, args.conformal_score, args.seed, "model" if stated else "fitting"
+    )
     with watch(None, bar=True) as progress:
         extractor = load_model(args.model, args)
         rejected = RejectLog(None, progress.log)

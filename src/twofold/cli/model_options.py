@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twofold.cli.deprecated import add_old_name
+from twofold.conventions import HASHTAGS, MENTIONS
 from twofold.errors import ConfigError
 from twofold.model_folder.place import MANIFEST
 from twofold.posts import MAX_CHARACTERS
@@ -80,6 +81,28 @@ def posts_of(args: argparse.Namespace, path: Path) -> PostFile:
     )
 
 
+def add_convention_options(group: argparse._ActionsContainer) -> None:
+    """What counts as an entity, where people disagree."""
+    group.add_argument(
+        "--mentions",
+        choices=MENTIONS,
+        help="whether a mentioned user is an entity: none, or name (without the @); default: as the model "
+        "folder says, name for the model in the package",
+    )
+    group.add_argument(
+        "--hashtags",
+        choices=HASHTAGS,
+        help="whether a hashtag that names something is an entity: none, name (without the #) or mark (with "
+        "it); default likewise",
+    )
+    group.add_argument(
+        "--convention",
+        metavar="CORPUS",
+        help="follow the annotation guidelines of a corpus that the model was trained on (`twofold card` "
+        "lists them)",
+    )
+
+
 def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> None:
     """Options that say how a model runs; ``model`` to include which one."""
     group = parser.add_argument_group("model")
@@ -90,6 +113,7 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
             default="default",
             help="model folder (default: the model in the package)",
         )
+    add_convention_options(parser.add_argument_group("annotation convention"))
     relations = group.add_mutually_exclusive_group()
     relations.add_argument(
         "--relation-model",
@@ -141,4 +165,7 @@ def load_model(
         max_relation_error=max_relation_error,
         coverage=coverage,
         max_characters=args.max_characters,
+        convention=args.convention,
+        mentions=args.mentions,
+        hashtags=args.hashtags,
     )

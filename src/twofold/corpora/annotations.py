@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from twofold.posts import Post
+from twofold.posts import Entity, Post
 
 WNUT_TYPES = {
     "person": "PER",
@@ -34,3 +34,18 @@ def with_merged_mentions(post: Post) -> Post:
         if entity.text != "@" or not starts & {(entity.end + gap, entity.type) for gap in (0, 1)}
     )
     return post if post.entities is None else replace(post, entities=kept)
+
+
+def without_marks(post: Post, marks: str) -> Post:
+    """The post with these marks, and white space, cut from the beginning of its entities.
+
+    Args:
+        post: any.
+        marks: any of "#" and "@".
+    """
+
+    def cut(entity: Entity) -> Entity:
+        text = entity.text.lstrip(f"{marks} ")
+        return replace(entity, start=entity.end - len(text), text=text) if text else entity
+
+    return post if post.entities is None else replace(post, entities=tuple(map(cut, post.entities)))

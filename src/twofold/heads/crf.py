@@ -28,6 +28,21 @@ def allowed_transitions(labels: Sequence[str]) -> tuple[Tensor, Tensor]:
     return torch.tensor(transitions), torch.tensor([not tag.startswith("I-") for tag in labels])
 
 
+def allowed_tags(targets: Tensor, unannotated: Tensor, count: int) -> Tensor:
+    """The tags that an annotation leaves open: the gold one; for ``O`` those of unannotated types, too.
+
+    Args:
+        targets: (B, W) gold tags; ``O`` is 0.
+        unannotated: (B, K) True for the tags of types that the post's corpus does not annotate.
+        count: K.
+
+    Returns:
+        (B, W, K).
+    """
+    gold = nn.functional.one_hot(targets, count).bool()
+    return gold | ((targets == 0).unsqueeze(2) & unannotated.unsqueeze(1))
+
+
 class CRF(Head):
     """Conditional random field.
 
@@ -64,6 +79,24 @@ class CRF(Head):
         """
         emissions = emissions.float()
         return (self._partition(emissions, mask) - self._score(emissions, targets, mask)) * mask.any(1)
+
+    def partial(self, emissions: Tensor, allowed: Tensor, mask: Tensor) -> Tensor:
+        """Negative log-likelihood of a partial annotation: of all tag sequences that it leaves open.
+
+        Types that a corpus does not annotate are unknown there, not absent (Tsuboi et al. 2008, "Training
+        conditional random fields using incomplete annotations", equation 3).
+
+        Args:
+            emissions: (B, W, K).
+            allowed: (B, W, K) True where a tag is possible; some valid sequence must be.
+            mask: (B, W) True where a word is real; real words come first.
+
+        Returns:
+            (B,) nats a post; 0 for a post without words.
+        """
+        emissions = emissions.float()
+        possible = emissions.masked_fill(~allowed, FORBIDDEN)
+        return (self._partition(emissions, mask) - self._partition(possible, mask)) * mask.any(1)
 
     def _score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         transitions, start, end = self.potentials()

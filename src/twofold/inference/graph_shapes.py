@@ -45,6 +45,8 @@ def expected_shapes(config: FolderConfig) -> dict[str, GraphShapes]:
             {"pixels": (None, 3, side, side)}, (None, picture.regions, picture.hidden_size)
         )
     inputs: dict[str, Shape] = {"words": (None, None, text.hidden_size), "shapes": rows, "word_mask": rows}
+    if config.conventions.size:
+        inputs["convention"] = (None, config.conventions.size)
     if config.relation is not None:
         inputs["slots"] = (None, None, None)
     for name in config.modalities[1:]:

@@ -4,8 +4,8 @@ Windows of similar length share a batch, bounded in rows and in word pieces; a t
 batch is encoded once. A second network can share what is the same in the first, byte for byte: graphs (opened
 once), the tokenizer, and states of modalities. It does not know what the outputs mean.
 
-The graph ``fusion.onnx`` names its inputs ``words``, ``shapes`` (case features), ``slots`` (positions of
-targets) and, for each further modality, its name.
+The graph ``fusion.onnx`` names its inputs ``words``, ``shapes`` (case features), ``convention``,
+``slots`` (positions of targets) and, for each further modality, its name.
 
 Shape letters: B rows in a batch, T word pieces, W words of a window, D width of text states, N elements of
 a modality, S targets, P positions of a target, K outputs, M modalities.
@@ -65,6 +65,7 @@ class Network:
     Attributes:
         keeps_words: whether the states of words are kept with those of the modalities, for a network that
             shares the text encoder.
+        convention: annotation convention of the posts it is run on; of no effect on a model without any.
 
     Raises:
         ModelError: the model uses modalities that this version does not know.
@@ -90,6 +91,7 @@ class Network:
         self.modality_encoder = ModalityEncoder(
             self.sessions, folder.config, self.tokenizer, cache, self._neighbours
         )
+        self.convention = folder.config.conventions.default
         further = folder.config.modalities[1:]
         self._shares_text, self.keeps_words = "text" in encoders, False
         self._shared_modalities = [name for name in further if _ENCODED_BY.get(name) in encoders]
@@ -146,6 +148,9 @@ class Network:
             "shapes": features,
             "word_mask": mask.astype(bool),
         }
+        if self.folder.config.conventions.size:
+            vector = self.folder.config.conventions.vector(self.convention)
+            tensors["convention"] = np.broadcast_to(vector, (len(inputs), len(vector)))
         for name, states in modalities.states.items():
             if self._neighbours is not None and name == MODALITY:
                 stacked, present = self._neighbours.of_windows(windows)
@@ -209,7 +214,9 @@ def _check_modalities(folder: ModelFolder) -> None:
 def _tokenizer(folder: ModelFolder) -> WindowTokenizer:
     text, path = folder.config.text, folder.file("tokenizer.json")
     try:
-        tokenizer = WindowTokenizer(path, text.window_pieces, text.context_words, text.pad_token_id)
+        tokenizer = WindowTokenizer(
+            path, text.window_pieces, text.context_words, text.pad_token_id, folder.config.marks_links
+        )
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the library's own errors have no common base; it panics, too

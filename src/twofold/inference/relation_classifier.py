@@ -25,7 +25,7 @@ from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post
 from twofold.preprocessing.entity_markers import Argument, Pair, pair_reader
 from twofold.preprocessing.feature_cache import FeatureCache
-from twofold.preprocessing.segmentation import segment_post
+from twofold.preprocessing.segmentation import Span, segment_post
 
 Floats = NDArray[np.float32]
 
@@ -133,7 +133,7 @@ class RelationClassifier:
         windows = [
             (n, window)
             for n, i in enumerate(with_pairs)
-            for window in self._pairs.pair_windows(posts[i].text, segment_post(posts[i]), pairs[i])
+            for window in self._pairs.pair_windows(posts[i].text, self._words(posts[i]), pairs[i])
         ]
         inputs = [NetworkInput(n, window.window, window.slots) for n, window in windows]
         outputs: dict[tuple[int, int], FusionOutput] = {}
@@ -147,6 +147,9 @@ class RelationClassifier:
                 for j, (head, tail) in enumerate(pairs[i])
             ]
         return result
+
+    def _words(self, post: Post) -> list[Span]:
+        return segment_post(post, not self.folder.config.marks_links)
 
     def predict_unconstrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
         """The most probable relation of each pair, whatever the types of its arguments.

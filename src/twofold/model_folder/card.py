@@ -70,6 +70,7 @@ def to_markdown(card: Card) -> str:
         decoder = _DECODERS.get(card.get("scores_decoder", ""))
         title = ", ".join(part for part in (texts.scores, decoder, "per cent") if part)
         parts += [f"## Scores on dev ({title})", _score_table(card["scores"]), texts.counted]
+    parts += _conventions(card)
     parts += [f"## {HEADING}", calibration_section(card, texts.predicted), "## Use", texts.use]
     return "\n\n".join(parts) + "\n"
 
@@ -94,6 +95,26 @@ def _origin(card: Card) -> list[str]:
     if origin is None:
         return []
     return [f"Calibrated copy of `{origin['name']}` (manifest SHA-256 {origin['manifest_sha256'][:16]}…)."]
+
+
+def _conventions(card: Card) -> list[str]:
+    known = card.get("conventions")
+    if not known:
+        return []
+    rows = [[name, c["mentions"], c["hashtags"]] for name, c in known["named"].items()]
+    default = known["default"]
+    rows.append(
+        [
+            "default" + (f" (as {default['corpus']})" * bool(default["corpus"])),
+            default["mentions"],
+            default["hashtags"],
+        ]
+    )
+    return [
+        "## Annotation conventions",
+        "Chosen with `--convention`, `--mentions` and `--hashtags`. A dev file is scored under its own.",
+        table(["convention", "mentions", "hashtags"], rows),
+    ]
 
 
 def _training(card: Card, texts: TaskText) -> list[str]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twofold.errors import ModelError
+from twofold.conventions import Convention, Conventions
+from twofold.errors import ConfigError, ModelError
 from twofold.preprocessing.entity_markers import Markers, read_markers
 from twofold.preprocessing.images import FITS, RESAMPLING, PictureSettings
 from twofold.preprocessing.modalities import VISUAL
@@ -91,6 +92,8 @@ class FolderConfig:
         twofold_version: version that wrote it.
         relation: see `RelationInput`; None for a tagger.
         shared_files: files that are in the folder above, a tagger's.
+        conventions: annotation conventions that it knows.
+        marks_links: whether its case features say that a post has a link, as those of version 0.1 do.
     """
 
     name: str
@@ -103,6 +106,8 @@ class FolderConfig:
     twofold_version: str
     relation: RelationInput | None = None
     shared_files: tuple[str, ...] = ()
+    conventions: Conventions = field(default_factory=Conventions)
+    marks_links: bool = False
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -168,10 +173,27 @@ def parse_config(raw: Mapping[str, Any], where: str) -> FolderConfig:
         twofold_version=get(raw, "twofold_version", str, where),
         relation=_relation(raw, where) if task == "relations" else None,
         shared_files=_strings(raw, "shared_files", where) if raw.get("shared_files") else (),
+        conventions=_conventions(raw, where) if raw.get("conventions") else Conventions(),
+        marks_links="conventions" not in raw,
     )
     if any(name in VISUAL for name in config.modalities) != (config.picture is not None):
         raise ModelError("modalities and picture do not agree", where=where, do=RENEW)
     return config
+
+
+def _conventions(raw: Mapping[str, Any], where: str) -> Conventions:
+    table = get(raw, "conventions", dict, where)
+    named, default = get(table, "named", dict, where), get(table, "default", dict, where)
+
+    def convention(row: object, corpus: str) -> Convention:
+        mentions, hashtags = (get(row, key, str, where) for key in ("mentions", "hashtags"))
+        try:
+            return Convention(mentions, hashtags, corpus)
+        except ConfigError as error:
+            raise ModelError(f"conventions: {error.what}", where=where, do=RENEW) from error
+
+    corpora = {name: convention(row, name) for name, row in named.items()}
+    return Conventions(corpora, convention(default, get(default, "corpus", str, where)))
 
 
 def _relation(raw: Mapping[str, Any], where: str) -> RelationInput:

@@ -241,9 +241,9 @@ TASKS: dict[str, tuple[int, Callable[[ModelConfig, Sequence[str], Sequence[int]]
 """Slot size (words in a slot) and head of each task."""
 
 
-WORD_STATES: dict[str, Callable[[int], nn.Module]] = {
+WORD_STATES: dict[str, Callable[[int, int], nn.Module]] = {
     "case_features": CaseFeatures,
-    "plain": lambda width: PlainWords(),
+    "plain": lambda width, conventions: PlainWords(),
 }
 ADAPTERS: dict[str, Callable[[TextEncoder, int], None]] = {"none": no_adapters, "lora": add_lora}
 
@@ -277,6 +277,7 @@ def build_model(
     image: ImageEncoder | None,
     counts: Sequence[int] = (),
     neighbours: int = 0,
+    conventions: int = 0,
 ) -> MultimodalModel:
     """Build a model.
 
@@ -287,6 +288,7 @@ def build_model(
         image: picture encoder, where a modality needs it.
         counts: number of training examples of each label, for heads that use it; () for equal numbers.
         neighbours: V of the words' augmentation, where ``neighbours`` is among the modalities.
+        conventions: F features of a convention; 0 for a model without conventions.
     """
     choose(ADAPTERS, config.adapters, "adapters")(text, config.adapter_rank)
     widths = modality_widths(text, image)
@@ -298,5 +300,5 @@ def build_model(
     if config.task == "relations" and config.relations.markers == LEVITATED:
         fusion = PairFusion(PairStates(text.width, config.relations.layers), fusion)
     head = make_head(config, labels, counts)
-    words = choose(WORD_STATES, config.words.form, "words.form")(text.width)
+    words = choose(WORD_STATES, config.words.form, "words.form")(text.width, conventions)
     return MultimodalModel(text, fusion, head, words, config.modality_dropout)

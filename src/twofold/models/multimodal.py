@@ -4,7 +4,7 @@ With a CRF and one slot a word it is a tagger; with a softmax over classes and o
 relation classifier.
 
 Shapes: B posts, T word pieces, W words, D width, S slots, P words in a slot, N elements of a modality, V its
-width.
+width, F features of a convention.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from twofold.encoders.text import TextEncoder
 from twofold.fusion.contract import Fusion, FusionOutput, ModalityStates
 from twofold.heads.contract import Head
+from twofold.heads.crf import CRF, allowed_tags
 
 WORDS = "words"
 """Name under which a batch may hold precomputed states of its words."""
@@ -39,6 +40,9 @@ class Batch(NamedTuple):
             for a post without the modality.
         states: modalities that are encoded beforehand, by name; and, as `WORDS`, the words themselves where
             the text encoder is frozen.
+        convention: (B, F) annotation convention of each post; None for a model without conventions.
+        unannotated: (B, K) True for the tags of types that the corpus of the post does not annotate; None
+            where every corpus annotates all types.
     """
 
     input_ids: Tensor
@@ -51,6 +55,8 @@ class Batch(NamedTuple):
     slots: Tensor | None
     texts: Mapping[str, tuple[Tensor, Tensor]]
     states: Mapping[str, ModalityStates]
+    convention: Tensor | None = None
+    unannotated: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Move all tensors."""
@@ -65,6 +71,8 @@ class Batch(NamedTuple):
             None if self.slots is None else self.slots.to(device),
             {name: (ids.to(device), mask.to(device)) for name, (ids, mask) in self.texts.items()},
             {name: ModalityStates(x.states.to(device), x.mask.to(device)) for name, x in self.states.items()},
+            None if self.convention is None else self.convention.to(device),
+            None if self.unannotated is None else self.unannotated.to(device),
         )
 
 
@@ -93,7 +101,9 @@ class MultimodalModel(nn.Module):
         words = self._word_states(batch) * batch.word_mask.unsqueeze(2)  # (B, W, D)
         modalities = self._modalities(batch)
         with torch.autocast(words.device.type, enabled=False):  # evidence needs full precision
-            return self.fuse(words, batch.case_features, batch.word_mask, modalities, batch.slots)
+            return self.fuse(
+                words, batch.case_features, batch.word_mask, modalities, batch.slots, batch.convention
+            )
 
     def _word_states(self, batch: Batch) -> Tensor:
         """State of each word's first piece, (B, W, D), anything where masked."""
@@ -111,9 +121,11 @@ class MultimodalModel(nn.Module):
         mask: Tensor,
         modalities: Mapping[str, ModalityStates],
         slots: Tensor | None = None,
+        convention: Tensor | None = None,
     ) -> FusionOutput:
-        """The part after the encoders, as it is exported; arguments as in `Fusion.forward`."""
-        output: FusionOutput = self.fusion(self.words(words, case_features, mask), mask, modalities, slots)
+        """The part after the encoders, as it is exported; arguments as in `Fusion.forward` and `Batch`."""
+        states = self.words(words, case_features, mask, convention)
+        output: FusionOutput = self.fusion(states, mask, modalities, slots)
         return output
 
     def _modalities(self, batch: Batch) -> dict[str, ModalityStates]:
@@ -144,6 +156,16 @@ class MultimodalModel(nn.Module):
         return ModalityStates(states, mask.bool())
 
     def loss(self, output: FusionOutput, batch: Batch) -> Tensor:
-        """Mean loss of the head over posts plus the auxiliary loss of the fusion, a scalar."""
-        nll: Tensor = self.head(output.emissions, batch.targets, batch.target_mask)
-        return nll.mean() + self.fusion.loss(output, batch.targets, batch.target_mask)
+        """Mean loss of the head over posts plus the auxiliary loss of the fusion, a scalar.
+
+        Where a tag is unknown (`Batch.unannotated`), the fusion learns the most probable of the tags that the
+        gold annotation leaves open.
+        """
+        if batch.unannotated is None:
+            nll: Tensor = self.head(output.emissions, batch.targets, batch.target_mask)
+            return nll.mean() + self.fusion.loss(output, batch.targets, batch.target_mask)
+        assert isinstance(self.head, CRF)
+        allowed = allowed_tags(batch.targets, batch.unannotated, len(self.head.labels))
+        nll = self.head.partial(output.emissions, allowed, batch.target_mask)
+        targets = output.emissions.detach().masked_fill(~allowed, -torch.inf).argmax(2)
+        return nll.mean() + self.fusion.loss(output, targets, batch.target_mask)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from twofold.calibration.methods import METHODS
 from twofold.calibration.relations import RelationPredictions
 from twofold.calibration.splits import SEED
 from twofold.calibration.write import write_calibrated_copy
+from twofold.conventions import Convention, candidates
 from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.post_file import PostFile, path_of
 from twofold.corpora.post_stream import Posts, parsed_posts
@@ -27,6 +29,10 @@ from twofold.pipeline.extractor import Extractor, load
 from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.pipeline.listener import Listener, SilentListener
 from twofold.posts import Post, Rejected
+
+FITTING = "fitting"
+FITTING_POSTS = 400
+"""Posts on which conventions are compared, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class CalibrationOptions:
         decode: decoding of entities: ``viterbi`` or ``f1``; None for the present one of the model.
         score: nonconformity score of the prediction sets, ``lac`` or ``raps``.
         seed: of the random split of the posts.
+        convention: annotation convention of the calibrated copy: ``fitting`` for the one that fits the posts
+            best, or ``model`` for that of the loaded model. Of no effect on a model without conventions.
 
     Raises:
         ConfigError: a name is none of these.
@@ -48,9 +56,11 @@ class CalibrationOptions:
     decode: str | None = None
     score: str = "lac"
     seed: int = SEED
+    convention: str = "fitting"
 
     def __post_init__(self) -> None:
         known = {"method": METHODS, "score": SCORES, "decode": (None, *DECODERS)}
+        known["convention"] = (FITTING, "model")
         for name, names in known.items():
             if getattr(self, name) not in names:
                 expected = ", ".join(str(x) for x in names)
@@ -96,10 +106,43 @@ def calibrate(
         title = posts.title if isinstance(posts, PostFile) else "posts"
         sets = posts if isinstance(posts, Mapping) else {title: posts}
         labelled = dict(_labelled(pipeline, sets, rejected))
-        run = _Calibration(pipeline, options or CalibrationOptions(), batch_size, listener)
-        fits = dict(run.fits(labelled))
-        write_calibrated_copy(pipeline.folder, place, fits, name or out.absolute().name)
+        options = options or CalibrationOptions()
+        convention = None
+        if pipeline.types and pipeline.folder.config.conventions.size:
+            if options.convention == FITTING:
+                with_gold = list(chain.from_iterable(_with_gold("entities", labelled).values()))
+                pipeline.convention = fitting_convention(pipeline, with_gold, batch_size)
+            convention = pipeline.convention
+            listener.log(f"annotation convention: {convention}")
+        fits = dict(_Calibration(pipeline, options, batch_size, listener).fits(labelled))
+        write_calibrated_copy(pipeline.folder, place, fits, name or out.absolute().name, convention)
     return fits
+
+
+def fitting_convention(pipeline: InferencePipeline, posts: Sequence[Post], batch_size: int) -> Convention:
+    """The convention under which predictions agree best with labelled posts, by F1 of exact spans.
+
+    Args:
+        pipeline: of a model with conventions; its own is as before afterwards.
+        posts: with gold entities; at most `FITTING_POSTS` of them, evenly spread, are used.
+        batch_size: windows of text in a batch.
+
+    Returns:
+        The present one where none is better: of equals, the first of it, the corpora and the plain rules.
+    """
+    before, best, best_score = pipeline.convention, pipeline.convention, -1.0
+    some = posts[:: -(-len(posts) // FITTING_POSTS)] if posts else []
+    gold = [{(e.start, e.end, e.type) for e in post.entities or ()} for post in some]
+    for convention in dict.fromkeys((before, *candidates(pipeline.folder.config.conventions))):
+        pipeline.convention = convention
+        rows = pipeline.decode(list(pipeline.encode(some, batch_size=batch_size)))
+        found = [{(e.start, e.end, e.type) for e in row.entities} for row in rows]
+        hits = sum(len(one & other) for one, other in zip(gold, found, strict=True))
+        score = 2 * hits / max(1, sum(map(len, gold)) + sum(map(len, found)))
+        if score > best_score:
+            best, best_score = convention, score
+    pipeline.convention = before
+    return best
 
 
 def predicted_fields(pipeline: InferencePipeline) -> list[str]:

@@ -37,6 +37,9 @@ def load(
     max_relation_error: float | None = None,
     coverage: float | None = None,
     max_characters: int | None = MAX_CHARACTERS,
+    convention: str | None = None,
+    mentions: str | None = None,
+    hashtags: str | None = None,
 ) -> Extractor:
     """Load a model.
 
@@ -55,12 +58,18 @@ def load(
             shall cover the true one; None for no sets.
         max_characters: longest post, in characters of text, alternative text and labels of regions; a longer
             one is an error, or is rejected (memory grows with the longest post). None for no limit.
+        convention: name of a corpus of the model's training, whose annotation convention is followed; None
+            for the default of the model folder.
+        mentions: whether a mentioned user is an entity, ``none`` or ``name`` (without its "@"); None for the
+            rule of the convention.
+        hashtags: whether a hashtag that names something is an entity, ``none``, ``name`` (without its "#")
+            or ``mark`` (with it); None likewise.
 
     Raises:
         ModelError: a folder is missing, incomplete, from a newer or older version, was altered, is for
             another task, or is not calibrated for what is asked.
         ConfigError: threads or max_characters is not a number above 0, or the error rate cannot be
-            guaranteed.
+            guaranteed, or the model does not know the convention.
     """
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}", expected="a number above 0")
@@ -86,6 +95,7 @@ def load(
             max_relation_error=max_relation_error,
             coverage=coverage,
             max_characters=max_characters,
+            convention=model.config.conventions.choose(convention, mentions, hashtags),
         )
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from twofold.calibration.review_policy import entity_decider, following_relation_decider, relation_decider
 from twofold.calibration.risk_control import RiskControl
+from twofold.conventions import Convention
 from twofold.corpora.post_stream import PostLike, grouped
 from twofold.crf import ChainDecoder
 from twofold.errors import ModelError
@@ -42,6 +43,7 @@ class InferencePipeline:
         threads: threads one graph may use; None for as many as there are cores.
         cache: folder that keeps features of pictures between runs; None for no cache.
         max_error: see `twofold.load`, and so for the others.
+        convention: annotation convention of the posts; None for the default of the model.
 
     Attributes:
         folder: the model folder.
@@ -61,19 +63,22 @@ class InferencePipeline:
         max_relation_error: float | None = None,
         coverage: float | None = None,
         max_characters: int | None = MAX_CHARACTERS,
+        convention: Convention | None = None,
     ) -> None:
         self.folder = folder
         self.max_characters = max_characters
         self.entity_risk: RiskControl | None = None
         self.relation_risk: RiskControl | None = None
         self._tagger: Tagger | None = None
-        self._entities: EntityProvider = ProvidedEntities()
+        self._entities: EntityProvider = ProvidedEntities(not folder.config.marks_links)
         if folder.config.task == "relations" and relation_folder is None:
             relation_folder = folder
         else:
             decider = entity_decider(folder, max_error, coverage)
             self.entity_risk = decider.risk
             self._tagger = Tagger(folder, threads, _feature_cache(folder, cache), decider)
+            if convention is not None:
+                self.convention = convention
             self._entities = PredictedEntities(self._tagger)
         self._relations: RelationExtractor | None = None
         if relation_folder is not None:
@@ -97,6 +102,15 @@ class InferencePipeline:
         if relation_folder.path in (self.folder.path, self.folder.relations and self.folder.relations.path):
             return self.folder.config.name
         return f"{self.folder.config.name}+{relation_folder.config.name}"
+
+    @property
+    def convention(self) -> Convention:
+        """Annotation convention of the posts; of no effect on a model without any."""
+        return self.tagger.network.convention
+
+    @convention.setter
+    def convention(self, convention: Convention) -> None:
+        self.tagger.network.convention = convention
 
     @property
     def types(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from twofold.errors import ModelError
 from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT, CONTEXTS, WORD_SHAPES, Span, case_features
 from twofold.preprocessing.word_pieces import Window, WindowTokenizer, surfaces
 
-_WITH_LINK = CASE_FEATURE_COUNT // 2
+_WITH_LINK = CASE_FEATURE_COUNT
 _MARKER_SHAPE = WORD_SHAPES.index("mark") * len(CONTEXTS) + CONTEXTS.index("plain")
 _CLOSING, _OPENING, _WORD = range(3)  # their order at the same position
 
@@ -348,9 +348,12 @@ class PairTokenizer:
             words: of the text.
             pairs: head and tail, each of at least one of the words.
         """
-        pieces, features = self.tokenizer.word_pieces(text, words), case_features(text, list(words))
+        pieces, features = self.tokenizer.word_pieces(text, words), self._features(text, words)
         surface_forms = surfaces(text, words)
         return [self._marked(pieces, features, surface_forms, head, tail) for head, tail in pairs]
+
+    def _features(self, text: str, words: Sequence[Span]) -> list[int]:
+        return case_features(text, list(words), self.tokenizer.mark_links)
 
     def _marked(
         self,

@@ -1,6 +1,8 @@
 """One segmentation into words, for tokenized corpora and for raw posts alike.
 
-A word is a URL, a maximal run of letters and digits, or one punctuation mark or symbol. Because no
+A word is a URL, a maximal run of letters, digits and underscores, or one punctuation mark or symbol. Handles
+of other networks are one word behind a mark, too: ``@name.bsky.social`` and ``@name@server.org`` behind their
+``@``, and ``u/name`` and ``r/place`` behind ``u/`` and ``r/``, which are read as ``@`` and ``#``. Because no
 word depends on white space beside a mark, a corpus whose tokens were split ("# Paris", "I ' m") and
 the post as it was typed ("#Paris", "I'm") give the same words: training and inference see the same words.
 
@@ -20,6 +22,11 @@ Span = tuple[int, int]
 """(start, end) in code points."""
 
 _URL = re.compile(r"(?:https?://|www\.)[^\s\"'“”‘’<>]*|\b(?:t|pic)\.(?:co|twitter\.com)/\w+", re.IGNORECASE)
+_HANDLE = re.compile(
+    r"(?<![\w@.])@(?P<server>[\w.-]*\w@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,})\b"
+    r"|(?<![\w@.])@(?P<domain>[\w-]+(?:\.[\w-]+)*\.(?:social|com|org|net|dev|app|gov|edu))\b"
+    r"|(?<![\w/.])(?P<kind>/?[ur]/)(?P<name>\w[\w-]{1,20})(?![\w/])"
+)
 _SPACE, _MARK, _LETTER, _IGNORED = range(4)
 
 WORD_SHAPES = (
@@ -29,9 +36,10 @@ WORD_SHAPES = (
 """Shapes of a word; the model embeds the position in this list, 0 is padding."""
 _CACHED_LENGTH = 40
 """Longest word whose shape is cached: memory must not grow with hostile input."""
+_MARKS = {"u/": "@", "/u/": "@", "r/": "#", "/r/": "#"}
 CONTEXTS = ("plain", "after #", "after @", "after mark", "first")
 """What precedes a word."""
-CASE_FEATURE_COUNT = 2 * len(WORD_SHAPES) * len(CONTEXTS)
+CASE_FEATURE_COUNT = len(WORD_SHAPES) * len(CONTEXTS)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -39,6 +47,8 @@ def _kind(character: str) -> int:
     if character.isspace():
         return _SPACE
     category = unicodedata.category(character)
+    if character == "_":
+        return _LETTER
     if category[0] in "PS" or _is_ideograph(ord(character)):
         return _MARK
     if category in ("Cc", "Cf", "Cs", "Co", "Cn") or character == "\N{VARIATION SELECTOR-16}":
@@ -50,8 +60,12 @@ def _is_ideograph(code: int) -> bool:
     return 0x3040 <= code <= 0x30FF or 0x3400 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF or code >= 0x20000
 
 
-def segment(text: str) -> list[Span]:
+def segment(text: str, handles: bool = True) -> list[Span]:
     """Split a text into words.
+
+    Args:
+        text: of a post.
+        handles: False for models of version 0.1, to which underscores are marks and handles no words.
 
     Control, zero-width and bidirectional characters belong to no word of their own: inside a run of
     letters they stay with it, elsewhere they are skipped.
@@ -60,19 +74,33 @@ def segment(text: str) -> list[Span]:
         Spans in order, never empty, never overlapping.
     """
     words: list[Span] = []
-    position = 0
+    position, find = 0, _handles if handles else _old_runs
     for url in _URL.finditer(text):
-        _runs(text, position, url.start(), words)
+        find(text, position, url.start(), words)
         words.append(url.span())
         position = url.end()
-    _runs(text, position, len(text), words)
+    find(text, position, len(text), words)
     return words
 
 
-def _runs(text: str, start: int, end: int, words: list[Span]) -> None:
+def _handles(text: str, start: int, end: int, words: list[Span]) -> None:
+    if "@" in text or "/" in text:
+        for handle in _HANDLE.finditer(text, start, end):
+            _runs(text, start, handle.start(), words)
+            border = handle.end("kind") if handle["kind"] else handle.start() + 1
+            words += [(handle.start(), border), (border, handle.end())]
+            start = handle.end()
+    _runs(text, start, end, words)
+
+
+def _old_runs(text: str, start: int, end: int, words: list[Span]) -> None:
+    _runs(text, start, end, words, underscore=_MARK)
+
+
+def _runs(text: str, start: int, end: int, words: list[Span], underscore: int = _LETTER) -> None:
     begin, last = -1, -1  # of the current run of letters
     for i in range(start, end):
-        kind = _kind(text[i])
+        kind = underscore if text[i] == "_" else _kind(text[i])
         if kind == _LETTER:
             begin = i if begin < 0 else begin
             last = i
@@ -86,40 +114,55 @@ def _runs(text: str, start: int, end: int, words: list[Span]) -> None:
         words.append((begin, last + 1))
 
 
-def segment_post(post: Post) -> list[Span]:
-    """Words of a post; where it has tokens, no word crosses the border of a token."""
+def segment_post(post: Post, handles: bool = True) -> list[Span]:
+    """Words of a post, see `segment`; where it has tokens, no word crosses the border of a token."""
     if post.tokens is None:
-        return segment(post.text)
+        return segment(post.text, handles)
     return [
         (start + a, start + b)
         for start, end in post.tokens
-        for a, b in segment(post.text[start:end])
+        for a, b in segment(post.text[start:end], handles)
     ]  # fmt: skip
 
 
 def surface(text: str) -> str:
-    """The surface form that the text encoder reads: the same for all URLs, without invisible characters."""
-    if len(text) > 3 and _URL.match(text):
-        return "http"
+    """The surface form that the text encoder reads: the same for all URLs, without invisible characters.
+
+    Of a handle it is the name without the server, and the ``@`` or ``#`` that the mark stands for.
+    """
+    if len(text) > 3:
+        if _URL.match(text):
+            return "http"
+        if ("." in text or "@" in text) and _HANDLE.fullmatch("@" + text):
+            return re.split(r"[.@]", text.lstrip("."), maxsplit=1)[0]
+    if text in _MARKS:
+        return _MARKS[text]
     if text.isascii():
         return text
     return "".join(c for c in text if _kind(c) != _IGNORED)
 
 
-def case_features(text: str, words: list[Span]) -> list[int]:
-    """Case features of each word, one number: its shape, what precedes it, whether the text has a link.
+def case_features(text: str, words: list[Span], mark_links: bool = False) -> list[int]:
+    """Case features of each word, one number: its shape, and what precedes it.
+
+    Args:
+        text: of the post.
+        words: of the text.
+        mark_links: for models of version 0.1: CASE_FEATURE_COUNT more for each word where the text has a
+            URL, and an underscore is a mark.
 
     Returns:
-        For each word ``shape * len(CONTEXTS) + context``, and half of CASE_FEATURE_COUNT more where the
-        text has a URL: posts with links are written and annotated in another way than posts without.
-        White space has no influence, for the reason given at the top.
+        For each word ``shape * len(CONTEXTS) + context``. White space has no influence, for the reason given
+        at the top.
     """
-    with_link = CASE_FEATURE_COUNT // 2 if _URL.search(text) else 0
+    with_link = CASE_FEATURE_COUNT if mark_links and _URL.search(text) else 0
     numbers: list[int] = []
     before = "first"
     for start, end in words:
         word = text[start:end]
         shape = _shape(word) if len(word) <= _CACHED_LENGTH else _shape.__wrapped__(word)
+        if mark_links and word == "_":
+            shape = "mark"
         numbers.append(with_link + WORD_SHAPES.index(shape) * len(CONTEXTS) + CONTEXTS.index(before))
         before = f"after {shape}" if shape in ("#", "@", "mark") else "plain"
     return numbers
@@ -129,6 +172,8 @@ def case_features(text: str, words: list[Span]) -> list[int]:
 def _shape(word: str) -> str:
     if word in ("#", "@"):
         return word
+    if word in _MARKS:
+        return _MARKS[word]
     if len(word) > 3 and _URL.match(word):
         return "url"
     if _kind(word[0]) == _MARK:

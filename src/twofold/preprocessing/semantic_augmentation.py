@@ -97,7 +97,8 @@ class Neighbours:
         Raises:
             DataError: too few words.
         """
-        usable = [i for i, word in enumerate(vectors.words) if segment(word) == [(0, len(word))]]
+        words = vectors.words  # "new_york" is a phrase of word2vec, and would be a user name in a post
+        usable = [i for i, w in enumerate(words) if segment(w) == [(0, len(w))] and "_" not in w]
         if len(vectors.words) < 2 or not usable:
             raise DataError(
                 f"{len(vectors.words)} words, of which {len(usable)} can occur in posts",

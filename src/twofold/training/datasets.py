@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twofold.config import DataConfig
 from twofold.corpora import open_corpus
+from twofold.corpora.annotations import without_marks
 from twofold.corpora.overlap import Digest, text_digest
 from twofold.corpora.releases import ContentDigest, release_of
 from twofold.errors import DataError
@@ -137,11 +138,13 @@ def read_corpora(files: Sequence[str], data: DataConfig, gold: str = "entities")
 
 def _read(file: str, data: DataConfig, gold: str) -> Corpus:
     path, posts, rejected = Path(file), list[Post](), list[Rejected]()
+    rules = data.corpus_of(file)
+    marks = "@" * (rules.mentions == "name") + "#" * (rules.hashtags == "name") if rules.name else ""
     for record in _records(file, data):
         if isinstance(record, Rejected):
             rejected.append(record)
         elif getattr(record, gold) is not None:
-            posts.append(record)
+            posts.append(without_marks(record, marks) if marks else record)
     if not posts:
         raise DataError(
             "no labelled post in it",
@@ -152,7 +155,7 @@ def _read(file: str, data: DataConfig, gold: str) -> Corpus:
     release = release_of(path)
     named = f"{release.title} {release.split}, {release.labels}" if release else ""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    convention = data.corpus_of(file).name or (release.dataset if release else "")
+    convention = rules.name or (release.dataset if release else "")
     return Corpus(name_of(path), posts, rejected, digest, named, convention)
 
 

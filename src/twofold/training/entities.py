@@ -33,7 +33,7 @@ from twofold.training.metrics import (
     temperature_only,
     write_calibration,
 )
-from twofold.training.task import Metrics
+from twofold.training.task import DevConventions, Metrics
 
 
 class EntityTask:
@@ -89,10 +89,19 @@ class EntityTask:
         transitions, start, end = (x.detach().cpu().contiguous().numpy() for x in head.potentials())
         save_file({"transitions": transitions, "start": start, "end": end}, folder / "decoder.safetensors")
 
-    def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Metrics:
+    def measure(
+        self,
+        folder: Path,
+        dev: Mapping[str, Sequence[Post]],
+        train: Sequence[Post],
+        conventions: DevConventions,
+    ) -> Metrics:
         """See `Task`."""
         pipeline = InferencePipeline(open_uncalibrated(folder))
-        encoded = {name: list(pipeline.encode(posts)) for name, posts in dev.items()}
+        encoded = {}
+        for name, posts in dev.items():
+            pipeline.convention = conventions[name]
+            encoded[name] = list(pipeline.encode(posts))
         fitted = _fitted(pipeline, encoded)
         write_calibration(folder, fitted)
         scores = {name: score_posts(pipeline, group) for name, group in encoded.items()}

@@ -6,7 +6,7 @@ word belongs to a span that covers any part of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,6 +33,9 @@ class Example(NamedTuple):
         texts: pieces of each modality that the text encoder encodes; one that the post lacks is not named.
         rows: row in its table of each modality with precomputed features; likewise.
         aligned: for modalities with one state a word, the row of each word of the window, −1 for none.
+        convention: features of the annotation convention; () for a model without conventions.
+        unannotated: for each tag, whether it is of a type that the corpus does not annotate; () where it
+            annotates all types.
     """
 
     post: int
@@ -42,6 +45,8 @@ class Example(NamedTuple):
     texts: Mapping[str, list[int]] = {}
     rows: Mapping[str, int] = {}
     aligned: Mapping[str, list[int]] = {}
+    convention: tuple[float, ...] = ()
+    unannotated: tuple[bool, ...] = ()
 
 
 class FeatureTable(NamedTuple):
@@ -75,6 +80,11 @@ def labels_of(posts: Sequence[Post]) -> list[str]:
     """``O`` and ``B-X``, ``I-X`` for each entity type of the posts, in alphabetical order."""
     types = sorted({entity.type for post in posts for entity in post.entities or ()})
     return ["O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI")]
+
+
+def unannotated_tags(labels: Sequence[str], types: Collection[str]) -> tuple[bool, ...]:
+    """For each tag, whether it is of one of these types; () for no types."""
+    return tuple(label[2:] in types for label in labels) if types else ()
 
 
 def tag_words(words: Sequence[Span], entities: Sequence[Entity], labels: Sequence[str]) -> list[int]:
@@ -145,7 +155,27 @@ def collate(examples: Sequence[Example], tables: Mapping[str, FeatureTable], pad
     texts = {name: _padded([e.texts.get(name, []) for e in examples], pad_id) for name in names}
     states = {name: _states(examples, name, table) for name, table in tables.items()}
     slots = _slots(examples)
-    return Batch(ids, mask, first, case, words.bool(), targets, real.bool(), slots, texts, states)
+    convention = torch.tensor([e.convention for e in examples]) if examples[0].convention else None
+    unannotated = _unannotated(examples)
+    return Batch(
+        ids,
+        mask,
+        first,
+        case,
+        words.bool(),
+        targets,
+        real.bool(),
+        slots,
+        texts,
+        states,
+        convention,
+        unannotated,
+    )
+
+
+def _unannotated(examples: Sequence[Example]) -> torch.Tensor | None:
+    count = max(len(e.unannotated) for e in examples)
+    return torch.tensor([e.unannotated or (False,) * count for e in examples]) if count else None
 
 
 def _padded(rows: Sequence[list[int]], value: int) -> tuple[torch.Tensor, torch.Tensor]:

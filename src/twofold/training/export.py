@@ -29,34 +29,30 @@ Axes = dict[int, object]
 class _FusionGraph(nn.Module):
     """The part after the encoders with flat inputs and outputs.
 
-    Inputs: words (B, W, D), shapes (B, W), word_mask (B, W), then (B, N, V) and (B, N) a modality.
+    Inputs: words (B, W, D), shapes (B, W), word_mask (B, W), the convention (B, F) of models that have one,
+    the slots (B, 1, P) where P is above 1, then (B, N, V) and (B, N) a modality.
+
+    Args:
+        model: a tagger or a relation classifier.
+        convention: whether there is a convention.
+        slots: whether there are slots.
     """
 
-    def __init__(self, model: MultimodalModel) -> None:
+    def __init__(self, model: MultimodalModel, convention: bool, slots: bool) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.convention, self.slots = model, convention, slots
         self.names = list(model.fusion.modalities[1:])
 
     def forward(self, words: Tensor, shapes: Tensor, word_mask: Tensor, *flat: Tensor) -> tuple[Tensor, ...]:
-        """Give emissions (B, W, K); and evidence, fused and share where the fusion has them."""
-        return self._fuse(words, shapes, word_mask, flat, None)
-
-    def _fuse(
-        self, words: Tensor, shapes: Tensor, mask: Tensor, flat: Sequence[Tensor], slots: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        modalities = {n: ModalityStates(flat[2 * i], flat[2 * i + 1]) for i, n in enumerate(self.names)}
-        output = self.model.fuse(words, shapes, mask, modalities, slots)
+        """Give emissions (B, S, K); and evidence, fused and share where the fusion has them."""
+        rest = list(flat)
+        convention = rest.pop(0) if self.convention else None
+        slots = rest.pop(0) if self.slots else None
+        modalities = {n: ModalityStates(rest[2 * i], rest[2 * i + 1]) for i, n in enumerate(self.names)}
+        output = self.model.fuse(words, shapes, word_mask, modalities, slots, convention)
         if output.evidence is None or output.pooled is None or output.share is None:
             return (output.emissions,)
         return output.emissions, output.evidence, output.pooled, output.share
-
-
-class _SlotGraph(_FusionGraph):
-    """The same with slots (B, S, P) before the sources; S is 1 without levitated markers."""
-
-    def forward(self, words: Tensor, shapes: Tensor, word_mask: Tensor, *flat: Tensor) -> tuple[Tensor, ...]:
-        """Give emissions (B, S, K), and the rest likewise."""
-        return self._fuse(words, shapes, word_mask, flat[1:], flat[0])
 
 
 def export_text(encoder: TextEncoder, path: Path) -> None:
@@ -75,23 +71,29 @@ def export_image(encoder: ImageEncoder, path: Path) -> None:
     _export(encoder, (pixels,), ["pixels"], ["regions"], ({0: Dim("pictures")},), path)
 
 
-def export_fusion(model: MultimodalModel, widths: Sequence[int], path: Path, slot_size: int = 1) -> None:
-    """Write fusion.onnx; inputs and outputs as in `_FusionGraph`, or `_SlotGraph` for P above 1.
+def export_fusion(
+    model: MultimodalModel, widths: Sequence[int], path: Path, slot_size: int = 1, conventions: int = 0
+) -> None:
+    """Write fusion.onnx; inputs and outputs as in `_FusionGraph`.
 
     Args:
         model: a tagger or a relation classifier.
         widths: V of each modality besides the text.
         path: where to.
         slot_size: P, words in a slot; of levitated markers those that name a pair.
+        conventions: F features of a convention; 0 for a model without conventions.
     """
     posts, words = Dim("posts"), Dim("words")
     mask = torch.ones(2, 6, dtype=torch.bool)
     inputs: list[Tensor] = [torch.randn(2, 6, model.text.width), torch.ones(2, 6, dtype=torch.long), mask]
     names = ["words", "shapes", "word_mask"]
     axes: list[Axes] = [{0: posts, 1: words}] * 3
-    graph: _FusionGraph = _FusionGraph(model)
+    graph = _FusionGraph(model, conventions > 0, slot_size > 1)
+    if conventions:
+        inputs.append(torch.ones(2, conventions))
+        names.append("convention")
+        axes.append({0: posts})
     if slot_size > 1:
-        graph = _SlotGraph(model)
         levitated = isinstance(model.fusion, PairFusion)
         slot_size, pairs = (ENDS, 3) if levitated else (slot_size, 1)
         inputs.append(torch.arange(2 * pairs * slot_size).remainder(6).view(2, pairs, slot_size))

@@ -57,6 +57,7 @@ def joint_data(entities: TrainingData, relations: TrainingData) -> TrainingData:
     return dataclasses.replace(
         entities,
         train=[*entities.train, *relations.train],
+        augmented=lambda epoch: [*entities.examples(epoch), *relations.train],
         dev={**entities.dev, **relations.dev},
         score=_score,
         pair_tables=relations.tables,

@@ -41,6 +41,7 @@ class TrainingData:
         tables: features of each modality that is encoded beforehand, by name.
         score: metric, in per cent, of a model on examples.
         pair_tables: as ``tables``, for examples of a second task, with slots; None for one task.
+        augmented: the training examples of an epoch by its number; None where they are ``train`` in each.
     """
 
     train: Sequence[Example]
@@ -48,11 +49,16 @@ class TrainingData:
     tables: Mapping[str, FeatureTable]
     score: Score
     pair_tables: Mapping[str, FeatureTable] | None = None
+    augmented: Callable[[int], Sequence[Example]] | None = None
 
     def tables_for(self, examples: Sequence[Example]) -> Mapping[str, FeatureTable]:
         """The features of examples of one task."""
         pairs = self.pair_tables is not None and bool(examples) and examples[0].slots is not None
         return self.pair_tables if pairs and self.pair_tables is not None else self.tables
+
+    def examples(self, epoch: int) -> Sequence[Example]:
+        """The training examples of an epoch."""
+        return self.augmented(epoch) if self.augmented else self.train
 
 
 def choose_device(config: TrainingConfig) -> torch.device:
@@ -174,15 +180,16 @@ class Trainer:
         """One pass over the training examples; the mean loss."""
         self.model.train()
         total, begin = 0.0, time.perf_counter()
-        groups = batches(self.data.train, self.config.batch_size, self.config.seed, epoch)
+        examples = self.data.examples(epoch)
+        groups = list(batches(examples, self.config.batch_size, self.config.seed, epoch))
         for step, group in enumerate(groups, 1):
             tables = self.data.tables_for(group)
             batch = collate(group, tables, self.model.text.pad_id).to(self.device)
             total += self.step(batch, f"epoch {epoch + 1}, step {step}")
             if step % 50 == 0:
-                left = (time.perf_counter() - begin) / step * (self.steps - step)
-                self.log(f"epoch {epoch + 1} step {step}/{self.steps}  {left:.0f} s left in this epoch")
-        return total / self.steps
+                left = (time.perf_counter() - begin) / step * (len(groups) - step)
+                self.log(f"epoch {epoch + 1} step {step}/{len(groups)}  {left:.0f} s left in this epoch")
+        return total / len(groups)
 
     def step(self, batch: Batch, where: str = "") -> float:
         """One optimiser step on a batch; its loss.

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from twofold.calibration.write import write_json
 from twofold.config import Config, ModelConfig, to_toml
+from twofold.conventions import Conventions
 from twofold.encoders.image import ImageEncoder
 from twofold.model_folder.card import write_card
 from twofold.model_folder.folder import FORMAT, open_folder, publish, seal
@@ -64,12 +65,14 @@ class TrainedModel:
         image: picture encoder, where there is one.
         neighbours: nearest neighbours of words, where the model uses them.
         task: what was learned.
+        conventions: annotation conventions that it knows.
     """
 
     model: MultimodalModel
     image: ImageEncoder | None
     neighbours: Neighbours | None
     task: Task
+    conventions: Conventions = field(default_factory=Conventions)
 
 
 def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work: Path, log: Log) -> None:
@@ -83,15 +86,24 @@ def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work
     uses_pictures = any(name in VISUAL for name in model.fusion.modalities)
     widths = modality_widths(model.text, image) | ({MODALITY: neighbours.width} if neighbours else {})
     others = [widths[name] for name in model.fusion.modalities[1:]]
-    _write_graphs(model, image if uses_pictures else None, others, part, TASKS[record.config.model.task][0])
+    conventions = trained.conventions
+    if isinstance(model.text, TaggerEncoder):
+        shutil.copyfile(model.text.graph, part / "text.onnx")
+    else:
+        export_text(model.text, part / "text.onnx")
+    slot_size = TASKS[record.config.model.task][0]
+    export_fusion(model, others, part / "fusion.onnx", slot_size, conventions.size)
+    if image is not None and uses_pictures:
+        export_image(image, part / "picture.onnx")
     if neighbours is not None:
         neighbours.save(part)
     model.text.tokenizer.save(str(part / "tokenizer.json"))
     task.write_head(model.head, part)
-    described = _folder_config(model, image if uses_pictures else None, record.config) | task.describe(train)
+    described = _folder_config(trained, record.config) | task.describe(train)
     write_json(part / "config.json", described)
     log("exported; calibrating and scoring on dev")
-    full_precision = task.measure(part, dev, train)
+    of_dev = {corpus.name: conventions.of_corpus(corpus.convention) for corpus in record.dev}
+    full_precision = task.measure(part, dev, train, of_dev)
     measured = full_precision
     if record.config.model.weights == "8bit":
         for graph in GRAPHS:
@@ -99,13 +111,13 @@ def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work
                 graph == "text.onnx" and isinstance(model.text, TaggerEncoder)
             ):
                 quantise_graph(part / graph, part / graph)
-        measured = task.measure(part, dev, train)
+        measured = task.measure(part, dev, train, of_dev)
     for name in ("log.jsonl", "curve.png"):
         shutil.copyfile(work / name, part / name)
     (part / "training.toml").write_text(to_toml(_without_paths(record)), encoding="utf-8", newline="\n")
     for file in part.iterdir():
         file.chmod(0o644)  # safetensors makes its files private
-    write_card(part, _card(record, measured, full_precision))
+    write_card(part, _card(record, conventions, measured, full_precision))
     seal(part)
     open_folder(part)
     publish(part, out)
@@ -117,20 +129,9 @@ def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work
         log(f"calibration: a temperature only, no thresholds and no prediction sets: {note}")
 
 
-def _write_graphs(
-    model: MultimodalModel, image: ImageEncoder | None, others: Sequence[int], part: Path, slot_size: int
-) -> None:
-    if isinstance(model.text, TaggerEncoder):
-        shutil.copyfile(model.text.graph, part / "text.onnx")
-    else:
-        export_text(model.text, part / "text.onnx")
-    export_fusion(model, others, part / "fusion.onnx", slot_size)
-    if image is not None:
-        export_image(image, part / "picture.onnx")
-
-
-def _folder_config(model: MultimodalModel, image: ImageEncoder | None, config: Config) -> dict[str, Any]:
-    picture = None
+def _folder_config(trained: TrainedModel, config: Config) -> dict[str, Any]:
+    model, picture = trained.model, None
+    image = trained.image if any(name in VISUAL for name in model.fusion.modalities) else None
     if image is not None:
         s = image.settings
         picture = {"resize": s.resize, "crop": s.crop, "mean": list(s.mean), "std": list(s.std)}
@@ -151,6 +152,7 @@ def _folder_config(model: MultimodalModel, image: ImageEncoder | None, config: C
             "hidden_size": model.text.width,
         },
         "picture": picture,
+        "conventions": trained.conventions.to_json(),
     }
 
 
@@ -195,7 +197,9 @@ def _encoder_name(name: str) -> str:
     return Path(name).resolve().name if local else name
 
 
-def _card(record: TrainingRecord, measured: Metrics, full_precision: Metrics) -> dict[str, Any]:
+def _card(
+    record: TrainingRecord, conventions: Conventions, measured: Metrics, full_precision: Metrics
+) -> dict[str, Any]:
     def described_files(corpora: Sequence[Corpus]) -> list[Mapping[str, Any]]:
         return [
             {
@@ -226,6 +230,7 @@ def _card(record: TrainingRecord, measured: Metrics, full_precision: Metrics) ->
         **({"scores_decoder": "viterbi"} if record.config.model.task == "entities" else {}),
         "scores": measured["dev"],
         "scores_full_precision": full_precision["dev"],
+        "conventions": conventions.to_json(),
         "calibration_summary": measured["calibration_summary"],
         "calibration": measured["calibration"],
     }

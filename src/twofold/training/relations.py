@@ -58,7 +58,7 @@ from twofold.training.metrics import (
 from twofold.training.picture_features import cache_folder
 from twofold.training.relation_predictions import predict_gold_pairs
 from twofold.training.tagger_encoder import tagger_folder
-from twofold.training.task import Metrics
+from twofold.training.task import DevConventions, Metrics
 
 MARKERS: Mapping[str, Markers | None] = {
     LEVITATED: None,
@@ -168,8 +168,14 @@ class RelationTask:
     def write_head(self, head: Head, folder: Path) -> None:
         """See `Task`; a softmax has nothing to write."""
 
-    def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Metrics:
-        """See `Task`."""
+    def measure(
+        self,
+        folder: Path,
+        dev: Mapping[str, Sequence[Post]],
+        train: Sequence[Post],
+        conventions: DevConventions,
+    ) -> Metrics:
+        """See `Task`; a relation model has no conventions."""
         classifier = RelationClassifier(open_uncalibrated(folder))
         scored = {name: _pair_scores(classifier, posts) for name, posts in dev.items()}
         fitted = self._fitted(classifier, dev)

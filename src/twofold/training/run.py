@@ -9,13 +9,15 @@ import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from twofold.config import TAGGERS_ENCODER, Config
+from twofold.config import TAGGERS_ENCODER, AugmentationConfig, Config, DataConfig, WordsConfig
 from twofold.config_limits import check_limits
+from twofold.conventions import Convention, Conventions
 from twofold.encoders.adapters import merge_adapters
 from twofold.encoders.image import ImageEncoder, load_image_encoder
 from twofold.encoders.text import TextEncoder, load_text_encoder
@@ -31,9 +33,10 @@ from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import Neighbours
 from twofold.preprocessing.word_pieces import WindowTokenizer
+from twofold.training.augmentation import augmented
 from twofold.training.datasets import Corpus, read_training_data
 from twofold.training.entities import EntityTask
-from twofold.training.examples import Example, Features
+from twofold.training.examples import Example, Features, unannotated_tags
 from twofold.training.frozen_text import with_precomputed_text
 from twofold.training.joint import behind_tagger, joint_data, relation_settings
 from twofold.training.learning_curve import Row
@@ -86,7 +89,7 @@ def _train(config: Config, out: Path, log: Log, fresh: bool) -> None:
     if config.model.joint:
         _train_joint(config, setup, out, work, log)
         return
-    identity = _identity(config, setup.train_sets + setup.dev_sets)
+    identity = _identity(config, setup)
     rows = Trainer(setup.model, setup.data, config.training, work, identity, log).run()
     _publish(config, setup, rows, out, work, log)
 
@@ -95,7 +98,7 @@ def _train_joint(config: Config, tagger: TrainingSetup, out: Path, work: Path, l
     settings = relation_settings(config)
     pairs = set_up_training(settings, log, tagger.model.text)
     model = JointModel(tagger.model, pairs.model)
-    both = [_identity(own, x.train_sets + x.dev_sets) for own, x in ((config, tagger), (settings, pairs))]
+    both = [_identity(own, x) for own, x in ((config, tagger), (settings, pairs))]
     data = joint_data(tagger.data, pairs.data)
     rows = Trainer(model, data, config.training, work, " ".join(both), log).run()
     _publish(config, dataclasses.replace(tagger, model=model), rows, work / "tagger", work, log)
@@ -120,7 +123,8 @@ def _publish(
     merge_adapters(model.text)
     record = TrainingRecord(config, setup.train_sets, setup.dev_sets, setup.unreadable, rows, parameters)
     image = setup.image.cpu() if setup.image else None
-    publish_model(TrainedModel(model.cpu(), image, setup.neighbours, setup.task), record, out, work, log)
+    trained = TrainedModel(model.cpu(), image, setup.neighbours, setup.task, setup.conventions)
+    publish_model(trained, record, out, work, log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,7 @@ class TrainingSetup:
         neighbours: nearest neighbours of words, where the model uses them.
         data: examples and features.
         unreadable: "post id: reason" of each picture that could not be read.
+        conventions: annotation conventions that the model learns.
     """
 
     task: Task
@@ -146,6 +151,7 @@ class TrainingSetup:
     neighbours: Neighbours | None
     data: TrainingData
     unreadable: list[str]
+    conventions: Conventions
 
 
 def set_up_training(config: Config, log: Log, text: TextEncoder | None = None) -> TrainingSetup:
@@ -172,17 +178,22 @@ def set_up_training(config: Config, log: Log, text: TextEncoder | None = None) -
     image = load_image_encoder(config.model.image_encoder) if uses_pictures else None
     seed_everything(config.training.seed, config.training.threads)
     vectors = neighbours.width if neighbours else 0
-    model = build_model(config.model, labels, text, image, task.counts(posts, labels), vectors)
+    conventions = conventions_of(config.data, config.model.words)
+    counts = task.counts(posts, labels)
+    model = build_model(config.model, labels, text, image, counts, vectors, conventions.size)
     features = _features(train_sets + dev_sets, image, config, log)
     if image is not None and model.fusion.perturbs_pictures:
         model.fusion.set_blank_pictures(
             _feature_extractor(image, config, log).blank_features(config.model.modalities)
         )
-    data = with_neighbours(_training_data(model, task, train_sets, dev_sets, features, config), neighbours)
+    plain = _training_data(model, task, train_sets, dev_sets, features, config, conventions)
+    data = with_neighbours(plain, neighbours)
     if config.training.encoder_lr == 0:
         device = choose_device(config.training)
         data = with_precomputed_text(data, text, model.fusion.modalities, device, log)
-    return TrainingSetup(task, train_sets, dev_sets, model, image, neighbours, data, features.unreadable)
+    return TrainingSetup(
+        task, train_sets, dev_sets, model, image, neighbours, data, features.unreadable, conventions
+    )
 
 
 def _text_encoder(config: Config) -> TextEncoder:
@@ -239,28 +250,55 @@ def _training_data(
     dev_sets: Sequence[Corpus],
     features: Features,
     config: Config,
+    conventions: Conventions,
 ) -> TrainingData:
     window = min(config.model.window_pieces, model.text.max_pieces)
     pieces = WindowTokenizer(model.text.tokenizer, window, config.model.context_words, model.text.pad_id)
     done = 0
 
-    def examples(posts: Sequence[Post]) -> list[Example]:
+    labels = model.head.labels
+
+    def prepared(corpus: Corpus, posts: Sequence[Post]) -> Callable[[Sequence[Post]], list[Example]]:
+        """From posts of a corpus to examples; the rows of their features are the next ones."""
         nonlocal done
         rows = features.rows[done : done + len(posts)]
         done += len(posts)
-        return task.examples(posts, rows, pieces, model.head.labels)
+        convention = tuple(conventions.vector(conventions.of_corpus(corpus.convention)).tolist())
+        unannotated = unannotated_tags(labels, corpus.unannotated)
+        return lambda posts: [
+            example._replace(convention=convention, unannotated=unannotated)
+            for example in task.examples(posts, rows, pieces, labels)
+        ]
 
+    instances = [task.training_instances(corpus.posts) for corpus in train_sets]
+    makers = [prepared(corpus, posts) for corpus, posts in zip(train_sets, instances, strict=True)]
+    dev = {corpus.name: prepared(corpus, corpus.posts)(corpus.posts) for corpus in dev_sets}
     tables = {name: table for name, table in features.tables.items() if name in model.fusion.modalities}
-    train_examples = [
-        example for corpus in train_sets for example in examples(task.training_instances(corpus.posts))
-    ]
-    return TrainingData(train_examples, {c.name: examples(c.posts) for c in dev_sets}, tables, task.score)
+    options, seed = config.training.augmentation, config.training.seed
+    changes = options != AugmentationConfig() and config.model.task == "entities"
+
+    def examples(epoch: int | None) -> list[Example]:
+        rows = (
+            make(posts if epoch is None else augmented(posts, options, seed, epoch))
+            for make, posts in zip(makers, instances, strict=True)
+        )
+        return list(chain.from_iterable(rows))
+
+    return TrainingData(examples(None), dev, tables, task.score, augmented=examples if changes else None)
 
 
-def _identity(config: Config, corpora: Sequence[Corpus]) -> str:
+def conventions_of(data: DataConfig, words: WordsConfig) -> Conventions:
+    """The conventions of the corpora of a training; none where its data names no corpora."""
+    named = {c.name: Convention(c.mentions, c.hashtags, c.name) for c in data.corpora if c.name}
+    return Conventions(named, Convention(words.mentions, words.hashtags))
+
+
+def _identity(config: Config, setup: TrainingSetup) -> str:
     """A hash of everything that changes the weights."""
+    corpora = setup.train_sets + setup.dev_sets
     plain = asdict(config)
     plain.pop("data")
+    plain["conventions"] = setup.conventions.to_json()
     plain["corpora"] = [corpus.identity for corpus in corpora]
     plain["types"] = [
         (relation.head.type, relation.tail.type)  # predicted by a tagger, which may have changed

@@ -100,11 +100,12 @@ def with_neighbours(data: TrainingData, neighbours: Neighbours | None) -> Traini
             for e in examples
         ]
 
-    count = len(neighbours.words)
+    count, augmented = len(neighbours.words), data.augmented
     table = FeatureTable(neighbours.states(np.arange(count))[:, None], np.ones(count, np.int64))
     return dataclasses.replace(
         data,
         train=aligned(data.train),
+        augmented=None if augmented is None else lambda epoch: aligned(augmented(epoch)),
         dev={name: aligned(examples) for name, examples in data.dev.items()},
         tables={**data.tables, MODALITY: table},
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from twofold.conventions import Convention
 from twofold.encoders.text import TextEncoder
 from twofold.heads.contract import Head
 from twofold.posts import Post
@@ -18,6 +19,7 @@ from twofold.training.dev_scores import Score
 from twofold.training.examples import Example
 
 Metrics = Mapping[str, Any]
+DevConventions = Mapping[str, Convention]
 
 
 class Task(Protocol):
@@ -61,8 +63,20 @@ class Task(Protocol):
     def write_head(self, head: Head, folder: Path) -> None:
         """Write the files that a model folder needs of the head."""
 
-    def measure(self, folder: Path, dev: Mapping[str, Sequence[Post]], train: Sequence[Post]) -> Metrics:
+    def measure(
+        self,
+        folder: Path,
+        dev: Mapping[str, Sequence[Post]],
+        train: Sequence[Post],
+        conventions: DevConventions,
+    ) -> Metrics:
         """Calibrate a written folder on all dev posts, then score each dev file; leaves the folder sealed.
+
+        Args:
+            folder: a model folder.
+            dev: posts by the name of their file.
+            train: posts of training.
+            conventions: annotation convention of each dev file by its name.
 
         Returns:
             ``dev``: metrics by name of the file, matching rule and type, ``all`` for all types together.

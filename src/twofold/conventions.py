@@ -1,0 +1,123 @@
+"""Annotation conventions: what corpora disagree on, given to the model as an input.
+
+Whether ``@name`` is an entity, and whether ``#`` belongs to one, is no property of a post but of the rules by
+which somebody annotates it. A model trained on several corpora learns the conventions of each by name, and
+the two rules apart from them, so that they can be chosen when it is used.
+
+Shape letters: F features of a convention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twofold.errors import ConfigError
+
+MENTIONS = ("none", "name")
+"""Is a mentioned user an entity: no, or the name without its ``@``."""
+HASHTAGS = ("none", "name", "mark")
+"""Is a hashtag that names something an entity: no, the name without its ``#``, or with it."""
+RULES = ("mentions=name", "hashtags=name", "hashtags=mark")
+"""The first features of a convention; the corpora follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """A convention by which entities are annotated.
+
+    Attributes:
+        mentions: one of `MENTIONS`.
+        hashtags: one of `HASHTAGS`.
+        corpus: name of the corpus whose further habits (titles, nationalities, how much is annotated at all)
+            the model follows; "" for none.
+
+    Raises:
+        ConfigError: an unknown value.
+    """
+
+    mentions: str = "name"
+    hashtags: str = "name"
+    corpus: str = ""
+
+    def __str__(self) -> str:
+        rules = f"mentions {self.mentions}, hashtags {self.hashtags}"
+        return f"{rules}, as {self.corpus}" if self.corpus else rules
+
+    def __post_init__(self) -> None:
+        for what, value, known in (
+            ("mentions", self.mentions, MENTIONS),
+            ("hashtags", self.hashtags, HASHTAGS),
+        ):
+            if value not in known:
+                raise ConfigError(f"{what} is {value!r}", expected=f"one of {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Conventions:
+    """The conventions that a model knows.
+
+    Attributes:
+        named: those of its corpora, by name.
+        default: the one of posts that nobody says anything about.
+    """
+
+    named: Mapping[str, Convention] = field(default_factory=dict)
+    default: Convention = field(default_factory=Convention)
+
+    @property
+    def size(self) -> int:
+        """F; 0 for a model without conventions."""
+        return len(RULES) + len(self.named) if self.named else 0
+
+    def vector(self, convention: Convention) -> NDArray[np.float32]:
+        """Features (F,) of a convention: 1 where a rule or the corpus holds, else 0."""
+        held = {f"mentions={convention.mentions}", f"hashtags={convention.hashtags}", convention.corpus}
+        names = (*RULES, *self.named)[: self.size]
+        return np.array([name in held for name in names], np.float32)
+
+    def of_corpus(self, name: str) -> Convention:
+        """The convention of a corpus; the default where it has none of its own."""
+        return self.named.get(name, self.default)
+
+    def choose(
+        self, name: str | None = None, mentions: str | None = None, hashtags: str | None = None
+    ) -> Convention:
+        """The convention of this name, or the default, with the rules that are given.
+
+        With a rule that its corpus does not follow, it is no longer that of the corpus: the model has not
+        seen the two together.
+
+        Raises:
+            ConfigError: unknown name or value, or the model knows no conventions.
+        """
+        if not self.named and (name or mentions or hashtags):
+            raise ConfigError(
+                "an annotation convention was chosen",
+                expected="none: this model was trained without conventions",
+                do="leave out convention, mentions and hashtags, or use another model",
+            )
+        if name and name not in self.named:
+            raise ConfigError(
+                f"convention is {name!r}",
+                expected=f"one of {', '.join(self.named)}",
+            )
+        chosen = self.named[name] if name else self.default
+        ruled = Convention(mentions or chosen.mentions, hashtags or chosen.hashtags, chosen.corpus)
+        return ruled if ruled == chosen else replace(ruled, corpus="")
+
+    def to_json(self) -> dict[str, Any] | None:
+        """As ``config.json`` and ``card.json`` hold them; None for none."""
+        if not self.named:
+            return None
+        return {"named": {name: asdict(c) for name, c in self.named.items()}, "default": asdict(self.default)}
+
+
+def candidates(conventions: Conventions) -> Sequence[Convention]:
+    """Conventions that could fit somebody's labelled posts: those of the corpora, and each pair of rules."""
+    rules = [Convention(mentions, hashtags) for mentions in MENTIONS for hashtags in HASHTAGS]
+    return [*conventions.named.values(), *rules]

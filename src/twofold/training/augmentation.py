@@ -1,0 +1,109 @@
+"""Training posts as they could have been written, too: in another case, with typos, with or without a link.
+
+Each epoch draws anew, from seed, epoch and the number of the post alone, so that a resumed training sees the
+same posts. Gold spans move with their words.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
+
+from twofold.config import AugmentationConfig
+from twofold.posts import Post
+from twofold.preprocessing.segmentation import Span, segment_post, surface
+from twofold.synthetic.rewriting import with_words
+from twofold.synthetic.typos import with_typos
+
+_ALPHABET = string.ascii_letters + string.digits
+_TYPO_RATE = 0.15
+
+
+def augmented(posts: Sequence[Post], config: AugmentationConfig, seed: int, epoch: int) -> list[Post]:
+    """The posts of an epoch.
+
+    Args:
+        posts: of training, with gold entities.
+        config: how often each change is made.
+        seed: of the training.
+        epoch: number of the epoch.
+    """
+    return [_augmented(post, config, Random(f"{seed} {epoch} {i}")) for i, post in enumerate(posts)]
+
+
+def _augmented(post: Post, config: AugmentationConfig, random: Random) -> Post:
+    for rate, change in (
+        (config.links, _toggle_link),
+        (config.no_punctuation, _without_punctuation),
+        (config.elongation, _elongated),
+        (config.typos, _mistyped),
+        (_case_rate(config), lambda post, random: _with_case(post, config, random)),
+    ):
+        if rate and random.random() < rate:
+            post = change(post, random)
+    return post
+
+
+def _case_rate(config: AugmentationConfig) -> float:
+    return config.lower_case + config.upper_case + config.title_case
+
+
+def _changed(post: Post, change: Callable[[str, Span], str]) -> Post:
+    words = segment_post(post)
+    return with_words(post, words, [change(post.text[a:b], (a, b)) for a, b in words])
+
+
+def _toggle_link(post: Post, random: Random) -> Post:
+    """Without its links; with one at the end where it had none."""
+    if any(surface(post.text[a:b]) == "http" for a, b in segment_post(post)):
+        return _changed(post, lambda word, _: "" if surface(word) == "http" else word)
+    link = f"http://t.co/{''.join(random.choices(_ALPHABET, k=10))}"
+    text = f"{post.text} {link}"
+    tokens = None if post.tokens is None else (*post.tokens, (len(post.text) + 1, len(text)))
+    return replace(post, text=text, tokens=tokens, relations=None)
+
+
+def _without_punctuation(post: Post, random: Random) -> Post:
+    """Without marks, but for ``#`` and ``@``; those between letters become a space, an apostrophe nothing."""
+
+    def change(word: str, span: Span) -> str:
+        if len(word) > 1 or word.isalnum() or word in "#@_":
+            return word
+        return "" if word in "'\N{RIGHT SINGLE QUOTATION MARK}" else " "
+
+    return _changed(post, change)
+
+
+def _elongated(post: Post, random: Random) -> Post:
+    """With the last vowel of a word or two repeated, outside the entities."""
+    words = [post.text[a:b] for a, b in segment_post(post)]
+    plain = {word for word in words if word.islower() and word.isalpha() and set(word) & set("aeiou")}
+    for entity in post.entities or ():
+        plain -= set(entity.text.split())
+    chosen = set(random.sample(sorted(plain), min(2, len(plain))))
+    count = random.randint(2, 4)
+
+    def change(word: str, span: Span) -> str:
+        if word not in chosen:
+            return word
+        last = max(word.rfind(vowel) for vowel in "aeiou")
+        return word[:last] + word[last] * count + word[last:]
+
+    return _changed(post, change)
+
+
+def _mistyped(post: Post, random: Random) -> Post:
+    return with_typos(post, _TYPO_RATE, random.randrange(2**32))
+
+
+def _with_case(post: Post, config: AugmentationConfig, random: Random) -> Post:
+    weights = [config.lower_case, config.upper_case, config.title_case]
+    (change,) = random.choices([str.lower, str.upper, str.title], weights)
+
+    def cased(word: str, span: Span) -> str:
+        new = change(word)
+        return word if surface(word) == "http" or len(new) != len(word) else new
+
+    return _changed(post, cased)

@@ -1,0 +1,117 @@
+"""Two corpora with opposite rules, learned by one model and chosen when it is used."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+import twofold
+from twofold.cli.main import main
+from twofold.config import AugmentationConfig, Config, CorpusConfig
+from twofold.conventions import Convention
+from twofold.errors import ConfigError
+from twofold.pipeline.calibrate import CalibrationOptions
+from twofold.training.run import set_up_training, train
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+NAMES = ["ada", "grace", "alan", "emmy", "kurt", "rosa"]
+
+
+def write(path: Path, mentions: bool, count: int) -> str:
+    """Posts "name says hi" and "@name says hi", whose mentions are entities or not; the end differs."""
+    rows = []
+    for i in range(count):
+        name, at = NAMES[i % len(NAMES)], i % 2
+        text = f"{'@' * at}{name} says hi {path.stem} {i}"
+        entity = {"start": at, "end": at + len(name), "text": name, "type": "PER"}
+        rows.append({"id": i, "text": text, "entities": [entity] if mentions or not at else []})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("conventions")
+
+
+@pytest.fixture
+def two_rules(config: Config, folder: Path) -> Config:
+    corpora = tuple(
+        CorpusConfig(
+            name,
+            (write(folder / f"{name}.jsonl", rule == "name", 48),),
+            (write(folder / f"{name}_dev.jsonl", rule == "name", 160),),
+            mentions=rule,
+        )
+        for name, rule in (("with", "name"), ("without", "none"))
+    )
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, train=(), dev=(), corpora=corpora),
+        training=dataclasses.replace(config.training, epochs=12),
+    )
+
+
+def found(model: Path, **choice: str | None) -> list[str]:
+    (extraction,) = twofold.load(model, **choice).extract(["@ada says hi"])  # type: ignore[arg-type]
+    return [entity.text for entity in extraction.entities]
+
+
+@pytest.mark.usefixtures("quick_export")
+def test_the_rule_is_learned_chosen_and_found_again(two_rules: Config, folder: Path, tmp_path: Path) -> None:
+    out = train(two_rules, folder / "model", lambda line: None)
+    card = json.loads((out / "card.json").read_text("utf-8"))
+    assert {name: row["lenient"]["all"]["f1"] for name, row in card["scores"].items()} == {
+        f"{folder.name}/with_dev.jsonl": 100.0,
+        f"{folder.name}/without_dev.jsonl": 100.0,
+    }
+    assert found(out) == found(out, mentions="name") == found(out, convention="with") == ["ada"]
+    assert found(out, mentions="none") == found(out, convention="without") == []
+    with pytest.raises(ConfigError, match="with, without"):
+        twofold.load(out, convention="both")
+    # Calibration takes over the rule of the posts that it is given.
+    copy, kept = tmp_path / "copy", tmp_path / "kept"
+    twofold.calibrate(out, twofold.read_posts(folder / "without_dev.jsonl"), copy)
+    assert found(copy) == []
+    assert found(copy, mentions="name") == ["ada"]
+    chosen = json.loads((copy / "card.json").read_text("utf-8"))["conventions"]["default"]
+    assert chosen["mentions"] == "none"
+    options = CalibrationOptions(convention="model")
+    twofold.calibrate(out, twofold.read_posts(folder / "without_dev.jsonl"), kept, options=options)
+    assert found(kept) == ["ada"]
+    # The command line has the same choices.
+    told = tmp_path / "told.jsonl"
+    assert (
+        main(
+            ["extract", "--model", str(out), "--text", "@ada says hi", "--mentions", "none", "-o", str(told)]
+        )
+        == 0
+    )
+    assert json.loads(told.read_text("utf-8"))["entities"] == []
+
+
+def test_every_example_carries_its_convention(two_rules: Config) -> None:
+    setup = set_up_training(two_rules, lambda line: None)
+    known = setup.conventions
+    assert known.named["without"] == Convention("none", "name", "without")
+    seen = {example.convention for example in setup.data.train}
+    assert seen == {tuple(known.vector(convention).tolist()) for convention in known.named.values()}
+
+
+def test_augmented_examples_are_of_the_same_posts_and_drawn_anew(two_rules: Config) -> None:
+    training = dataclasses.replace(two_rules.training, augmentation=AugmentationConfig(links=1.0))
+    setup = set_up_training(dataclasses.replace(two_rules, training=training), lambda line: None)
+    plain, linked = setup.data.train, setup.data.examples(0)
+    assert [e.post for e in plain] == [e.post for e in linked]
+    for before, after in zip(plain, linked, strict=True):
+        assert after.window.surfaces == (*before.window.surfaces, "http")
+        assert after.targets == [*before.targets, 0]
+        assert after.convention == before.convention
+    assert [e.window for e in setup.data.examples(0)] == [e.window for e in linked]
