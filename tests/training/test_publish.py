@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from twofold.config import Config, DataConfig, ModelConfig, MultigranularConfig, RelationsConfig, to_toml
+from twofold.training import publish
 from twofold.training.datasets import Corpus, read_corpora
 from twofold.training.publish import TrainingRecord, _without_paths
 
@@ -58,3 +59,35 @@ def test_a_data_file_is_named_by_itself_and_its_folder(tmp_path: Path, monkeypat
         ["train.txt", "data/train.txt", str(tmp_path / "data" / "train.txt")], DataConfig()
     )
     assert [corpus.name for corpus in corpora] == ["train.txt", "data/train.txt", "data/train.txt"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "with_rows", "arithmetic", "change"),
+    [("8bit", 84.9, "8bit", -0.1), ("8bit", 84.0, "float32", -0.05), ("8bit_weights", 0.0, "float32", -0.05)],
+)
+def test_arithmetic_is_chosen_by_what_it_costs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    weights: str,
+    with_rows: float,
+    arithmetic: str,
+    change: float,
+) -> None:
+    """Graphs are stand-ins whose content says how they were made; 85 is F1 in full precision."""
+    f1 = {b"whole": 85.0, b"rows": with_rows, b"weights": 84.95}
+
+    def quantise(source: Path, target: Path, arithmetic: bool = False) -> None:
+        target.write_bytes(b"rows" if arithmetic else b"weights")
+
+    def measure() -> dict[str, object]:
+        return {"dev": {"dev.txt": {"lenient": {"all": {"f1": f1[(tmp_path / "text.onnx").read_bytes()]}}}}}
+
+    monkeypatch.setattr(publish, "quantise_graph", quantise)
+    (tmp_path / "text.onnx").write_bytes(b"whole")
+    lines: list[str] = []
+    told, measured, full = publish._measured(tmp_path, weights, measure, lines.append)
+    assert told == {"arithmetic": arithmetic, "f1_change": change}
+    assert publish.mean_f1(full["dev"]) == 85
+    assert publish.mean_f1(measured["dev"]) == pytest.approx(85 + change)
+    assert len(lines) == 1 + (weights == "8bit" and arithmetic == "float32")
+    assert [path.name for path in tmp_path.iterdir()] == ["text.onnx"]

@@ -6,6 +6,7 @@ It does not know what is done with a group.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from reprlib import Repr
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ T = TypeVar("T")
 Item = TypeVar("Item", Post, "Post | Rejected")
 PostLike = Post | Mapping[str, Any] | str
 """A post; a mapping as in a line of JSON; or just a text, whose id is then its number from 0."""
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 Posts = Iterable[PostLike | Rejected]
 """Posts, and records that a reader rejected."""
 
@@ -52,6 +54,7 @@ def with_rejected(
     batch_size: int,
     process: Callable[[Sequence[Post]], Iterable[T]],
     max_characters: int | None = MAX_CHARACTERS,
+    each: Each = map,
 ) -> Iterator[T | Rejected]:
     """Results of posts in groups, with what could not become a post in its place.
 
@@ -60,13 +63,14 @@ def with_rejected(
         batch_size: as of `grouped`.
         process: gives one result a post, in order.
         max_characters: as of `grouped`.
+        each: applies a function to the groups, as ``map`` does.
 
     Raises:
         InputError, ConfigError: at once, as `grouped`; never for a single post.
     """
     _check(posts, batch_size)
     items = parsed_posts(posts, max_characters)
-    return (result for group in groups(items, batch_size) for result in _in_place(group, process))
+    return chain.from_iterable(each(lambda group: list(_in_place(group, process)), groups(items, batch_size)))
 
 
 def parsed_posts(posts: Posts, max_characters: int | None = MAX_CHARACTERS) -> Iterator[Post | Rejected]:

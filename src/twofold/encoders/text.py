@@ -43,7 +43,10 @@ class TextEncoder(nn.Module):
 
     Attributes:
         token_masking: probability that a piece is replaced by the mask token in training.
+        equal_lengths: see `twofold.model_folder.config.TextInput`.
     """
+
+    equal_lengths: bool = True
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ class PostEncoder:
 
     Args:
         folder: a checked model folder.
-        threads: threads one graph may use; None for as many as there are cores.
+        threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
     """
 

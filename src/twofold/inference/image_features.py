@@ -1,4 +1,4 @@
-"""Region features of pictures: decoded ahead in threads, each distinct picture encoded once.
+"""Region features of pictures: each distinct picture decoded and encoded once, in threads.
 
 A picture that cannot be read is reported with its reason, never replaced. It does not know text.
 
@@ -7,10 +7,7 @@ Shape letters: R regions, V their width.
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +15,7 @@ from numpy.typing import NDArray
 
 from twofold.errors import PictureError
 from twofold.inference.onnx_sessions import Sessions
+from twofold.inference.workers import Workers
 from twofold.model_folder.config import PictureInput
 from twofold.posts import Image, PictureReport
 from twofold.preprocessing.feature_cache import FeatureCache
@@ -27,9 +25,8 @@ from twofold.preprocessing.picture_files import content_hash
 Pixels = NDArray[np.float32]
 Regions = NDArray[np.float16]
 
-_BATCH_SIZE = 8
-_PREFETCH = 16
-_THREADS = min(4, os.cpu_count() or 1)
+_BATCH_SIZE = 4
+"""Pictures in a batch: more do not fit into the cache of a core."""
 
 
 class EncodedPicture(NamedTuple):
@@ -57,29 +54,35 @@ class _Decoded(NamedTuple):
 
 
 class PictureEncoder:
-    """The picture encoder, with threads that decode pictures.
+    """The picture encoder.
 
     Args:
         sessions: the model's graphs.
         expected: input and output of the encoder.
         cache: keeps features between runs; None for no cache.
+        workers: decode and encode.
     """
 
-    def __init__(self, sessions: Sessions, expected: PictureInput, cache: FeatureCache | None) -> None:
+    def __init__(
+        self, sessions: Sessions, expected: PictureInput, cache: FeatureCache | None, workers: Workers
+    ) -> None:
         self._sessions, self._expected, self._cache = sessions, expected, cache
+        self._workers = workers
 
     def encode(self, images: Sequence[Image | None]) -> list[EncodedPicture]:
         """Encode the pictures of some posts, in order; each distinct content once."""
         if all(image is None for image in images):
             return [NO_PICTURE] * len(images)
-        with ThreadPoolExecutor(_THREADS) as pool:
-            keys = list(pool.map(_key_or_error, images))
-            distinct: dict[str, Image] = {}
-            for key, image in zip(keys, images, strict=True):
-                if isinstance(key, str) and image is not None:
-                    distinct.setdefault(key, image)
-            encoded = self._cached(distinct)
-            encoded |= self._encoded(pool, {k: image for k, image in distinct.items() if k not in encoded})
+        keys = list(self._workers.map(_key_or_error, images))
+        distinct: dict[str, Image] = {}
+        for key, image in zip(keys, images, strict=True):
+            if isinstance(key, str) and image is not None:
+                distinct.setdefault(key, image)
+        encoded = self._cached(distinct)
+        missing = [(key, image) for key, image in distinct.items() if key not in encoded]
+        chunks = (missing[i : i + _BATCH_SIZE] for i in range(0, len(missing), _BATCH_SIZE))
+        for part in self._workers.map(self._encoded, chunks):
+            encoded |= part
         return [encoded[key] if isinstance(key, str) else key for key in keys]
 
     def _cached(self, keys: Mapping[str, Image]) -> dict[str, EncodedPicture]:
@@ -93,31 +96,10 @@ class PictureEncoder:
             if regions is not None and regions.shape == shape
         }
 
-    def _encoded(self, pool: ThreadPoolExecutor, images: Mapping[str, Image]) -> dict[str, EncodedPicture]:
-        encoded: dict[str, EncodedPicture] = {}
-        batch: list[_Decoded] = []
-        for key, result in self._decoded(pool, images):
-            if isinstance(result, EncodedPicture):
-                encoded[key] = result
-                continue
-            batch.append(result)
-            if len(batch) == _BATCH_SIZE:
-                encoded |= self._encode(batch)
-                batch = []
-        return encoded | self._encode(batch)
-
-    def _decoded(
-        self, pool: ThreadPoolExecutor, images: Mapping[str, Image]
-    ) -> Iterator[tuple[str, _Decoded | EncodedPicture]]:
-        """Pictures in order, a bounded number decoded ahead."""
-        waiting: deque[tuple[str, Future[_Decoded | EncodedPicture]]] = deque()
-        for key, image in images.items():
-            waiting.append((key, pool.submit(self._decode, key, image)))
-            if len(waiting) > _PREFETCH:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        for key, future in waiting:
-            yield key, future.result()
+    def _encoded(self, images: Sequence[tuple[str, Image]]) -> dict[str, EncodedPicture]:
+        read = [(key, self._decode(key, image)) for key, image in images]
+        unreadable = {key: item for key, item in read if isinstance(item, EncodedPicture)}
+        return unreadable | self._encode([item for _, item in read if isinstance(item, _Decoded)])
 
     def _decode(self, key: str, image: Image) -> _Decoded | EncodedPicture:
         try:

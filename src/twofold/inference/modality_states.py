@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from twofold.inference.image_features import NO_PICTURE, EncodedPicture, PictureEncoder
 from twofold.inference.onnx_sessions import Sessions
+from twofold.inference.workers import Workers
 from twofold.model_folder.config import FolderConfig, PictureInput
 from twofold.posts import Image, PictureReport, Post
 from twofold.preprocessing.crops import CropEncoder, CropRequest
@@ -28,6 +29,8 @@ Floats = NDArray[np.float32]
 
 _PIECES_PER_ROW = 64
 """A batch of n rows holds at most n times as many pieces, padding included; a single row may be longer."""
+_EQUAL_PIECES_PER_ROW = 16
+"""The same for rows of equal length: their states then stay in the cache of a core."""
 _PICTURE_NOT_USED = EncodedPicture(PictureReport("none", "this model does not use pictures"))
 
 
@@ -68,6 +71,7 @@ class ModalityEncoder:
         cache: keeps picture features between runs; None for no cache.
         neighbours: nearest neighbours of words, for a model that uses them. Their states belong to the words
             of a window; here they only show which posts have any.
+        workers: run the batches; None for the caller's thread.
     """
 
     def __init__(
@@ -77,12 +81,14 @@ class ModalityEncoder:
         tokenizer: WindowTokenizer,
         cache: FeatureCache | None,
         neighbours: Neighbours | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self._sessions, self._config, self._tokenizer = sessions, config, tokenizer
+        self._workers = workers or Workers(1)
         self._neighbours = neighbours
         self._picture_encoder, self._crops = None, None
         if config.picture:
-            self._picture_encoder = PictureEncoder(sessions, config.picture, cache)
+            self._picture_encoder = PictureEncoder(sessions, config.picture, cache, self._workers)
             self._crops = _PostCropEncoder(sessions, config.picture, cache)
 
     def encode(
@@ -134,8 +140,12 @@ class ModalityEncoder:
         distinct = list({text: None for text in texts if text})
         ids = [self._tokenizer.encode_text(text) for text in distinct]
         states: dict[str | None, Floats] = {}
-        for batch in batches([len(row) for row in ids], batch_size):
-            output = self._sessions.text(*pad([ids[i] for i in batch], self._tokenizer.pad_id))
+        order = list(batches([len(row) for row in ids], batch_size, self._config.text.equal_lengths))
+
+        def encode(batch: Sequence[int]) -> Floats:
+            return self._sessions.text(*pad([ids[i] for i in batch], self._tokenizer.pad_id))
+
+        for batch, output in zip(order, self._workers.map(encode, order), strict=True):
             states |= {distinct[i]: row[: len(ids[i])].copy() for i, row in zip(batch, output, strict=True)}
         return [states.get(text) for text in texts]
 
@@ -160,17 +170,19 @@ class _PostCropEncoder:
         return CropRequest(picture.key, post.image, crop_boxes(post, self._max_crops))
 
 
-def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], size: int, equal: bool = False) -> Iterator[list[int]]:
     """Indices of rows in batches of similar length, at most ``size`` rows and bounded in pieces.
 
     Args:
         lengths: number of pieces of each row.
         size: rows in a batch, at most.
+        equal: whether only rows of equal length may share a batch.
     """
+    most = size * (_EQUAL_PIECES_PER_ROW if equal else _PIECES_PER_ROW)
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        full = len(batch) == size or lengths[i] * (len(batch) + 1) > size * _PIECES_PER_ROW
-        if batch and full:
+        full = len(batch) == size or lengths[i] * (len(batch) + 1) > most
+        if batch and (full or (equal and lengths[i] != lengths[batch[0]])):
             yield batch
             batch = []
         batch.append(i)

@@ -23,6 +23,7 @@ from twofold.errors import ModelError
 from twofold.inference.graph_shapes import expected_shapes
 from twofold.inference.modality_states import ModalityEncoder, ModalityStates, WordStates, batches, stack
 from twofold.inference.onnx_sessions import FusionOutput, Sessions
+from twofold.inference.workers import Workers
 from twofold.model_folder.config import RENEW
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import Post
@@ -58,7 +59,7 @@ class Network:
 
     Args:
         folder: a checked model folder.
-        threads: threads one graph may use; None for as many as there are cores.
+        threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
         shared: a network to share encoders with, where they are the same.
 
@@ -83,13 +84,17 @@ class Network:
         encoders = same_encoders(folder, shared.folder) if shared else frozenset()
         graphs = same_graphs(folder, shared.folder) if shared else frozenset()
         sessions = {name: shared.sessions for name in graphs if shared}
-        self.sessions: Sessions = Sessions(folder.path, threads, sessions, expected_shapes(folder.config))
+        self._exact = folder.config.text.equal_lengths
+        self.workers: Workers = shared.workers if shared else Workers(threads if self._exact else 1)
+        shapes = expected_shapes(folder.config)
+        inside, unfused = (1, ("text",)) if self._exact else (threads, ())
+        self.sessions: Sessions = Sessions(folder.path, inside, unfused, sessions, shapes)
         self.tokenizer: WindowTokenizer = (
             shared.tokenizer if shared and "text" in encoders else _tokenizer(folder)
         )
         self._neighbours = _neighbours(folder)
         self.modality_encoder = ModalityEncoder(
-            self.sessions, folder.config, self.tokenizer, cache, self._neighbours
+            self.sessions, folder.config, self.tokenizer, cache, self._neighbours, self.workers
         )
         self.convention = folder.config.conventions.default
         further = folder.config.modalities[1:]
@@ -123,11 +128,27 @@ class Network:
         """
         # Equal texts are neighbours in this order, so that they share a batch.
         order = sorted(range(len(inputs)), key=lambda i: (len(inputs[i].window.ids), inputs[i].window.ids))
-        for batch in batches([len(inputs[i].window.ids) for i in order], batch_size):
-            numbers = [order[i] for i in batch]
-            output = self._fuse([inputs[i] for i in numbers], modalities)
-            for i, number in enumerate(numbers):
-                yield number, self._checked(_row(output, i), inputs[number])
+        lengths = [len(inputs[i].window.ids) for i in order]
+        numbered = [[order[i] for i in batch] for batch in batches(lengths, batch_size, self._exact)]
+
+        def run(numbers: Sequence[int]) -> list[FusionOutput]:
+            return self._outputs([inputs[i] for i in numbers], modalities)
+
+        for numbers, outputs in zip(numbered, self.workers.map(run, numbered), strict=True):
+            for number, output in zip(numbers, outputs, strict=True):
+                yield number, self._checked(output, inputs[number])
+
+    def _outputs(self, inputs: Sequence[NetworkInput], modalities: ModalityStates) -> list[FusionOutput]:
+        """Outputs of inputs whose texts are encoded together.
+
+        Fused apart where results must be exact: functions such as the logarithm have other last bits at the
+        end of a tensor, so that a post would depend on its place in a batch.
+        """
+        words = self._word_states([item.window for item in inputs], modalities.words)
+        size = 1 if self._exact else len(inputs)
+        parts = [slice(i, i + size) for i in range(0, len(inputs), size)]
+        outputs = ((part, self._fuse(inputs[part], words[part], modalities)) for part in parts)
+        return [_row(output, i) for part, output in outputs for i in range(len(inputs[part]))]
 
     def _checked(self, output: FusionOutput, given: NetworkInput) -> FusionOutput:
         """The output, if its scores are finite: decoding NaN would find no entity, without a word."""
@@ -140,22 +161,24 @@ class Network:
             )
         return output
 
-    def _fuse(self, inputs: Sequence[NetworkInput], modalities: ModalityStates) -> FusionOutput:
+    def _fuse(
+        self, inputs: Sequence[NetworkInput], words: Sequence[Floats], modalities: ModalityStates
+    ) -> FusionOutput:
         windows = [item.window for item in inputs]
         features, mask = pad([window.case_features for window in windows], 0)
         tensors: dict[str, NDArray[Any]] = {
-            "words": self._word_states(windows, modalities.words),
+            "words": stack(words, self.folder.config.text.hidden_size)[0],
             "shapes": features,
             "word_mask": mask.astype(bool),
         }
         if self.folder.config.conventions.size:
             vector = self.folder.config.conventions.vector(self.convention)
             tensors["convention"] = np.broadcast_to(vector, (len(inputs), len(vector)))
-        for name, states in modalities.states.items():
+        for name, posts in modalities.states.items():
             if self._neighbours is not None and name == MODALITY:
                 stacked, present = self._neighbours.of_windows(windows)
             else:
-                rows = [states[item.post] for item in inputs]
+                rows = [posts[item.post] for item in inputs]
                 stacked, present = stack(rows, self.modality_encoder.width(name))
             tensors |= {name: stacked, f"{name}_mask": present}
         slots = [item.slots for item in inputs if item.slots is not None]
@@ -163,22 +186,21 @@ class Network:
             tensors["slots"] = _padded(slots)
         return self.sessions.fuse(tensors)
 
-    def _word_states(self, windows: Sequence[Window], known: WordStates | None) -> Floats:
-        """State of each word's first piece, (B, W, D); 0 where padded.
+    def _word_states(self, windows: Sequence[Window], known: WordStates | None) -> list[Floats]:
+        """State of each word's first piece, (W, D) for each window.
 
         Args:
             windows: of a batch.
             known: states of windows encoded before, to which those of this batch are added; or None.
         """
         if known is not None and all(tuple(window.ids) in known for window in windows):
-            return stack([known[tuple(w.ids)] for w in windows], self.folder.config.text.hidden_size)[0]
+            return [known[tuple(window.ids)] for window in windows]
         number: dict[tuple[int, ...], int] = {}
         copies = [number.setdefault(tuple(window.ids), len(number)) for window in windows]
         states = self.sessions.text(*pad(list(number), self.tokenizer.pad_id))  # (distinct, T, D)
-        first, mask = pad([window.first for window in windows], 0)
-        words: Floats = states[np.array(copies)[:, None], first] * mask[:, :, None].astype(np.float32)
+        words = [states[i, window.first] for i, window in zip(copies, windows, strict=True)]
         if known is not None:
-            known |= {tuple(w.ids): row[: len(w.first)].copy() for w, row in zip(windows, words, strict=True)}
+            known |= {tuple(window.ids): row for window, row in zip(windows, words, strict=True)}
         return words
 
 

@@ -9,7 +9,7 @@ N elements of a modality, S targets, P positions of a target, K outputs, M modal
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,7 +46,9 @@ class Sessions:
 
     Args:
         folder: a checked model folder.
-        threads: threads one graph may use; None for as many as there are cores.
+        threads: threads inside a graph; None for as many as there are cores.
+        unfused: names of graphs in which no operators are fused: what ONNX Runtime puts in the place of layer
+            norms and biases with activations is slower than these.
         shared: sessions of another folder, by the name of a graph that is the same there.
         expected: shapes of each graph by name, checked when it is first used; None for no check.
     """
@@ -55,10 +57,12 @@ class Sessions:
         self,
         folder: Path,
         threads: int | None = None,
+        unfused: Collection[str] = (),
         shared: Mapping[str, Sessions] | None = None,
         expected: Mapping[str, GraphShapes] | None = None,
     ) -> None:
         self._folder, self._threads, self._shared = folder, threads, shared or {}
+        self._unfused = unfused
         self._expected = dict(expected or {})
         self._open: dict[str, InferenceSession] = {}
         self._lock = threading.Lock()
@@ -106,7 +110,7 @@ class Sessions:
         else:
             with self._lock:
                 if name not in self._open:
-                    self._open[name] = _open_graph(path, self._threads)
+                    self._open[name] = _open_graph(path, self._threads, name in self._unfused)
                 session = self._open[name]
         if name in self._expected:
             check_graph(session, self._expected[name], path)
@@ -114,7 +118,7 @@ class Sessions:
         return session
 
 
-def _open_graph(path: Path, threads: int | None) -> InferenceSession:
+def _open_graph(path: Path, threads: int | None, unfused: bool) -> InferenceSession:
     import onnxruntime  # imported late: it takes longer than everything else at start-up
 
     options = onnxruntime.SessionOptions()
@@ -124,6 +128,8 @@ def _open_graph(path: Path, threads: int | None) -> InferenceSession:
     # Threads that spin while waiting take the cores from threads that decode pictures: without spinning,
     # text with pictures was 1.7 times as fast on 2 busy cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if unfused:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

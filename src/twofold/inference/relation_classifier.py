@@ -75,7 +75,7 @@ class RelationClassifier:
 
     Args:
         folder: a checked folder of a relation model.
-        threads: threads one graph may use; None for as many as there are cores.
+        threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
         shared: the tagger's network, to share encoders with where they are the same.
 

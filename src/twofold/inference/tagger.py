@@ -64,7 +64,7 @@ class Tagger:
 
     Args:
         folder: a checked folder of a tagger.
-        threads: threads one graph may use; None for as many as there are cores.
+        threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
         decider: decides on predicted entities; None for the folder's temperature alone.
 

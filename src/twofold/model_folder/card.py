@@ -119,13 +119,21 @@ def _conventions(card: Card) -> list[str]:
 
 def _training(card: Card, texts: TaskText) -> list[str]:
     return [
-        f"{texts.what}; fusion `{card['fusion']}`, weights {card['weights']}, "
+        f"{texts.what}; fusion `{card['fusion']}`, weights {card['weights']}{_arithmetic(card)}, "
         f"seed {card['seed']}, trained with Twofold {card['twofold']}. "
         f"Epoch {card['chosen_epoch']} of {card['epochs']}, selected on dev alone; no test data was used.",
         "## Data",
         _data_table(card),
         f"Unreadable pictures in training and dev: {card['unreadable_pictures']}.",
     ]
+
+
+def _arithmetic(card: Card) -> str:
+    """What the card says on the arithmetic of the text encoder; nothing on cards that do not know."""
+    if "arithmetic" not in card:
+        return ""
+    lost = f"F1 on dev {card['f1_change']:+.2f}" if "f1_change" in card else "as trained"
+    return f", arithmetic of the text encoder {card['arithmetic']} ({lost})"
 
 
 def _data_table(card: Card) -> str:

@@ -24,6 +24,8 @@ TASK_FILES: Mapping[str, tuple[str, ...]] = {"entities": ("decoder.safetensors",
 RENEW = "get the folder again, or train the model again"
 """What to do about a damaged folder."""
 
+_TEXT_NUMBERS = ("window_pieces", "context_words", "pad_token_id", "hidden_size")
+
 T = TypeVar("T")
 
 
@@ -36,12 +38,15 @@ class TextInput:
         context_words: words of context on either side of a window of a long post.
         pad_token_id: piece that pads short rows.
         hidden_size: D, width of its states.
+        equal_lengths: whether only texts of equal length may share a batch, so that a text has exactly the
+            same states in any. Folders of earlier versions mix lengths.
     """
 
     window_pieces: int
     context_words: int
     pad_token_id: int
     hidden_size: int
+    equal_lengths: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +166,14 @@ def parse_config(raw: Mapping[str, Any], where: str) -> FolderConfig:
             do="install a newer Twofold",
         )
     text = get(raw, "text", dict, where)
-    numbers = [get(text, key, int, where) for key in TextInput.__slots__]
+    window, context, pad, width = (get(text, key, int, where) for key in _TEXT_NUMBERS)
     config = FolderConfig(
         name=get(raw, "name", str, where),
         task=task,
         labels=_strings(raw, "labels", where),
         fusion=get(raw, "fusion", str, where),
         modalities=_strings(raw, "modalities", where),
-        text=TextInput(*numbers),
+        text=TextInput(window, context, pad, width, text.get("equal_lengths") is True),
         picture=_picture(raw["picture"], where) if raw.get("picture") is not None else None,
         twofold_version=get(raw, "twofold_version", str, where),
         relation=_relation(raw, where) if task == "relations" else None,

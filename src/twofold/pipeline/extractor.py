@@ -48,7 +48,7 @@ def load(
             predicts no entities: it extracts relations between the entities that posts provide.
         relation_model: folder of a relation model to use with it; None for the one that the folder may
             hold, False to extract no relations.
-        threads: threads one graph may use; None for as many as there are cores.
+        threads: threads that run batches; None for as many as there are cores.
         cache: folder that keeps features of pictures between runs; None for no cache.
         max_error: highest error rate among the entities kept, and among the relations kept, as far as the
             model's calibration can guarantee it; the others are marked for review. None to mark none.
@@ -189,6 +189,10 @@ class Extractor:
         if on_error == "reject":
             pipeline = self.pipeline
             return with_rejected(
-                posts, batch_size, lambda x: pipeline.extract_group(x, batch_size), pipeline.max_characters
+                posts,
+                batch_size,
+                lambda x: pipeline.extract_group(x, batch_size),
+                pipeline.max_characters,
+                pipeline.each,
             )
         raise ConfigError(f"on_error is {on_error!r}", expected='"raise" or "reject"')

@@ -6,9 +6,10 @@ of posts, nor training.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
+from typing import TypeVar
 
 from twofold.calibration.review_policy import entity_decider, following_relation_decider, relation_decider
 from twofold.calibration.risk_control import RiskControl
@@ -28,10 +29,14 @@ from twofold.inference.modality_states import ModalityStates
 from twofold.inference.relation_classifier import RelationClassifier
 from twofold.inference.relation_extractor import PostRelations, RelationExtractor
 from twofold.inference.tagger import Tagger
+from twofold.inference.workers import Workers
 from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import MAX_CHARACTERS, Entity, Extraction, PictureReport, Post
 from twofold.preprocessing.feature_cache import FeatureCache
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class InferencePipeline:
@@ -40,7 +45,7 @@ class InferencePipeline:
     Args:
         folder: a checked model folder.
         relation_folder: a checked folder of a relation model; None to extract no relations.
-        threads: threads one graph may use; None for as many as there are cores.
+        threads: threads that run batches; None for as many as there are cores.
         cache: folder that keeps features of pictures between runs; None for no cache.
         max_error: see `twofold.load`, and so for the others.
         convention: annotation convention of the posts; None for the default of the model.
@@ -67,6 +72,7 @@ class InferencePipeline:
     ) -> None:
         self.folder = folder
         self.max_characters = max_characters
+        self._preparing = Workers(min(2, Workers(threads).count))
         self.entity_risk: RiskControl | None = None
         self.relation_risk: RiskControl | None = None
         self._tagger: Tagger | None = None
@@ -150,7 +156,8 @@ class InferencePipeline:
 
     def extract(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Extraction]:
         """Entities and relations of posts; see `Extractor.extract`."""
-        return chain.from_iterable(self.extract_group(x, batch_size) for x in self._groups(posts, batch_size))
+        groups = self._groups(posts, batch_size)
+        return chain.from_iterable(self.each(lambda group: self.extract_group(group, batch_size), groups))
 
     def extract_group(self, posts: Sequence[Post], batch_size: int) -> list[Extraction]:
         """Extractions of some posts that are held in memory together, in order."""
@@ -161,7 +168,7 @@ class InferencePipeline:
     ) -> Iterator[tuple[Extraction, EncodedPost | None]]:
         """As `extract`, with the tagger's encoding of each post; None for a relation model alone."""
         groups = self._groups(posts, batch_size)
-        return chain.from_iterable(self._extract(group, batch_size) for group in groups)
+        return chain.from_iterable(self.each(lambda group: self._extract(group, batch_size), groups))
 
     def extract_relations(
         self, posts: Iterable[PostLike], *, batch_size: int = 32
@@ -179,7 +186,7 @@ class InferencePipeline:
             batch = self._entities.entities(group, batch_size)
             return extractor.extract(batch.posts, batch_size, self._reusable(batch))
 
-        return chain.from_iterable(map(extract, groups))
+        return chain.from_iterable(self.each(extract, groups))
 
     def extract_gold_pairs(
         self, posts: Iterable[PostLike], *, batch_size: int = 32
@@ -195,7 +202,7 @@ class InferencePipeline:
             batch, pairs = self._entities.gold_pairs(group, batch_size)
             return extractor.extract_pairs(batch.posts, pairs, batch_size, self._reusable(batch))
 
-        return chain.from_iterable(map(extract, groups))
+        return chain.from_iterable(self.each(extract, groups))
 
     def classify_gold_pairs(
         self, posts: Iterable[PostLike], *, batch_size: int = 32
@@ -217,15 +224,15 @@ class InferencePipeline:
             modalities = self._reusable(batch)
             return extractor.classify_pairs(batch.posts, pairs, batch_size, modalities, constrained)
 
-        return chain.from_iterable(map(classify, groups))
+        return chain.from_iterable(self.each(classify, groups))
 
     def encode(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[EncodedPost]:
         """The tagger's encoding of each post; `decode` turns encoded posts into extractions.
 
         Arguments and errors as of `extract`.
         """
-        encode = self.tagger.encoder.encode
-        return chain.from_iterable(encode(group, batch_size) for group in self._groups(posts, batch_size))
+        encode, groups = self.tagger.encoder.encode, self._groups(posts, batch_size)
+        return chain.from_iterable(self.each(lambda group: encode(group, batch_size), groups))
 
     def decode(self, encoded_posts: Sequence[EncodedPost]) -> list[Extraction]:
         """Extractions from encoded posts, in order, without relations."""
@@ -267,6 +274,17 @@ class InferencePipeline:
         ]
         encoded_posts: Sequence[EncodedPost | None] = batch.encoded_posts or [None] * len(posts)
         return list(zip(extractions, encoded_posts, strict=True))
+
+    def each(
+        self, function: Callable[[list[Item]], Result], groups: Iterable[list[Item]]
+    ) -> Iterator[Result]:
+        """Apply a function to groups, in order; above one thread the next is prepared while one is encoded.
+
+        The result of the first comes before the second is taken, so that it comes soon.
+        """
+        remaining = iter(groups)
+        yield from map(function, islice(remaining, 1))
+        yield from self._preparing.map(function, remaining, ahead=1)
 
     def _groups(self, posts: Iterable[PostLike], batch_size: int) -> Iterator[list[Post]]:
         return grouped(posts, batch_size, self.max_characters)

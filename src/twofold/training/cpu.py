@@ -52,16 +52,25 @@ def cpu_optimised(model: nn.Module, device: torch.device) -> Iterator[None]:
         for name, child in parent.named_children()
         if type(child) is nn.Dropout
     ]
-    encoders = [module for module in model.modules() if isinstance(module, PreTrainedModel)]
-    attention = [encoder.config._attn_implementation for encoder in encoders]
     for parent, name, child in dropouts:
         setattr(parent, name, ByteDropout(child.p).train(child.training))
+    try:
+        with eager_attention(model):
+            yield
+    finally:
+        for parent, name, child in dropouts:
+            setattr(parent, name, child.train(parent.training))
+
+
+@contextmanager
+def eager_attention(model: nn.Module) -> Iterator[None]:
+    """Inside, attention is plain products and a softmax: in a traced graph, without checks for NaN."""
+    encoders = [module for module in model.modules() if isinstance(module, PreTrainedModel)]
+    attention = [encoder.config._attn_implementation for encoder in encoders]
     for encoder in encoders:
         encoder.set_attn_implementation("eager")
     try:
         yield
     finally:
-        for parent, name, child in dropouts:
-            setattr(parent, name, child.train(parent.training))
         for encoder, kind in zip(encoders, attention, strict=True):
             encoder.set_attn_implementation(kind)

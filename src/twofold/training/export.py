@@ -22,6 +22,7 @@ from twofold.fusion.contract import ModalityStates
 from twofold.models.multimodal import MultimodalModel
 from twofold.models.pair_states import ENDS, PairFusion
 from twofold.preprocessing.semantic_augmentation import MODALITY as ALIGNED
+from twofold.training.cpu import eager_attention
 
 Axes = dict[int, object]
 
@@ -61,7 +62,8 @@ def export_text(encoder: TextEncoder, path: Path) -> None:
     mask = torch.ones(2, 7, dtype=torch.long)
     mask[1, 5:] = 0
     axes: Axes = {0: Dim("posts"), 1: Dim("pieces", max=encoder.max_pieces)}
-    _export(encoder, (ids, mask), ["input_ids", "attention_mask"], ["states"], (axes, axes), path)
+    with eager_attention(encoder):
+        _export(encoder, (ids, mask), ["input_ids", "attention_mask"], ["states"], (axes, axes), path)
 
 
 def export_image(encoder: ImageEncoder, path: Path) -> None:

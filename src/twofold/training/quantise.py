@@ -1,13 +1,13 @@
-"""Smaller graphs: weights in 8 bits, arithmetic in full precision.
+"""Smaller graphs: weights in 8 bits; and the text encoder's arithmetic in 8 bits as well, where wanted.
 
-Matrix products keep 8-bit weights in blocks with a scale each, look-up tables an 8-bit row with a
-scale each, convolutions half precision. Activations are never quantised: the result for a post must
-not depend on the other posts of its batch.
+Matrices keep 8-bit weights in blocks with a scale each, look-up tables an 8-bit row with a scale each,
+convolutions half precision: ONNX Runtime widens matrices and kernels once, when it opens the graph.
+With 8-bit arithmetic the products of a graph are those of `rowwise`. In either form the result for a post
+does not depend on the other posts of its batch.
 """
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,33 +15,56 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from twofold.training.rowwise import as_products, replace_nodes, rowwise_products
+
 BLOCK = 32
 """Weights that share a scale; fewer are more exact and a little larger."""
 _LARGE = 50_000
 """Tensors with fewer numbers are left as they are."""
 
 
-def quantise_graph(source: Path, target: Path) -> None:
+def quantise_graph(source: Path, target: Path, arithmetic: bool = False) -> None:
     """Write an 8-bit copy of a graph.
 
     Args:
         source: a full-precision graph.
         target: where the copy goes; may be the same path.
+        arithmetic: multiply in 8 bits, too.
     """
-    model = _quantise_products(source)
+    model = onnx.load(source)
+    as_products(model)
+    if arithmetic:
+        rowwise_products(model, _LARGE)
+    _narrow_matrices(model)
     _quantise_tables(model)
     _halve_convolutions(model)
     onnx.save(model, target)
 
 
-def _quantise_products(source: Path) -> ModelProto:
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+def _narrow_matrices(model: ModelProto) -> None:
+    """Matrices (K, N) of products as blocks (K / `BLOCK`, `BLOCK`, N) with scales (K / `BLOCK`, 1, N)."""
+    large = _initialisers(model)
+    used = {node.input[1] for node in model.graph.node if node.op_type == "MatMul"}
+    widened: list[NodeProto] = []
+    for name in sorted(used & large.keys()):
+        matrix = numpy_helper.to_array(large[name])
+        if matrix.ndim == 2 and len(matrix) % BLOCK == 0:
+            widened += _widening_nodes(model, name, matrix)
+            model.graph.initializer.remove(large[name])
+    replace_nodes(model, [*widened, *model.graph.node])
 
-    logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer").setLevel(logging.WARNING)
-    quantizer = MatMulNBitsQuantizer(onnx.load(source), bits=8, block_size=BLOCK, is_symmetric=True)
-    quantizer.process()
-    model: ModelProto = quantizer.model.model
-    return model
+
+def _widening_nodes(model: ModelProto, name: str, matrix: NDArray[np.float32]) -> list[NodeProto]:
+    blocks = matrix.reshape(-1, BLOCK, matrix.shape[1])
+    scales = np.maximum(np.abs(blocks).max(1, keepdims=True), 1e-12) / 127
+    eight = np.rint(blocks / scales).astype(np.int8)
+    parts = {"blocks": eight, "scales": scales.astype(np.float32), "shape": np.array(matrix.shape)}
+    model.graph.initializer.extend(numpy_helper.from_array(v, f"{name}_{k}") for k, v in parts.items())
+    return [
+        helper.make_node("Cast", [f"{name}_blocks"], [f"{name}_float"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{name}_float", f"{name}_scales"], [f"{name}_scaled"]),
+        helper.make_node("Reshape", [f"{name}_scaled", f"{name}_shape"], [name]),
+    ]
 
 
 def _initialisers(model: ModelProto) -> dict[str, TensorProto]:
@@ -58,7 +81,7 @@ def _quantise_tables(model: ModelProto) -> None:
             nodes.append(node)
             continue
         nodes += _table_nodes(model, node, numpy_helper.to_array(tables[node.input[0]]))
-    _replace_nodes(model, nodes)
+    replace_nodes(model, nodes)
 
 
 def _table_nodes(model: ModelProto, node: NodeProto, table: NDArray[np.float32]) -> list[NodeProto]:
@@ -86,18 +109,4 @@ def _halve_convolutions(model: ModelProto) -> None:
         model.graph.initializer.append(numpy_helper.from_array(half, f"{name}_half"))
         casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
         model.graph.initializer.remove(kernels[name])
-    _replace_nodes(model, [*casts, *model.graph.node])
-
-
-def _replace_nodes(model: ModelProto, nodes: list[NodeProto]) -> None:
-    kept = list(nodes)
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-    read = {name for node in kept for name in node.input}
-    unused = [x for x in model.graph.initializer if x.name not in read]
-    for tensor in unused:
-        model.graph.initializer.remove(tensor)
-    names = {x.name for x in model.graph.initializer}
-    stale = [x for x in model.graph.value_info if x.name in names]
-    for info in stale:
-        model.graph.value_info.remove(info)
+    replace_nodes(model, [*casts, *model.graph.node])

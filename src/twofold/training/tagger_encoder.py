@@ -38,6 +38,7 @@ class TaggerEncoder(TextEncoder):
         pad_id, pieces = text.pad_token_id, text.window_pieces
         super().__init__(_Graph(folder), tokenizer, text.hidden_size, pad_id, pieces, pad_id)
         self.graph = folder.file("text.onnx")
+        self.equal_lengths = text.equal_lengths
 
 
 class _Graph(nn.Module):
