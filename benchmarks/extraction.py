@@ -100,7 +100,7 @@ def compare(
         Ratios, and posts per second by scenario.
     """
     model = twofold.load(folder, threads=threads)
-    sessions = Sessions(model.pipeline.folder.path, threads)
+    sessions = model.pipeline.tagger.network.sessions
     ratios: list[Ratio] = []
     rates: dict[str, float] = {}
     for pictures in (False, True):
