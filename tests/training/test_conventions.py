@@ -59,6 +59,19 @@ def two_rules(config: Config, folder: Path) -> Config:
     )
 
 
+class Listener:
+    """Keeps messages."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def log(self, message: str) -> None:
+        self.lines.append(message)
+
+    def step(self, post: twofold.Post) -> None:
+        pass
+
+
 def found(model: Path, **choice: str | None) -> list[str]:
     (extraction,) = twofold.load(model, **choice).extract(["@ada says hi"])  # type: ignore[arg-type]
     return [entity.text for entity in extraction.entities]
@@ -83,6 +96,18 @@ def test_the_rule_is_learned_chosen_and_found_again(two_rules: Config, folder: P
     assert found(copy, mentions="name") == ["ada"]
     chosen = json.loads((copy / "card.json").read_text("utf-8"))["conventions"]["default"]
     assert chosen["mentions"] == "none"
+    # Of data sets with different rules each is read by its own, and the default stays.
+    both, told = tmp_path / "both", Listener()
+    sets = {name: twofold.read_posts(folder / f"{name}_dev.jsonl") for name in ("with", "without")}
+    fits = twofold.calibrate(out, sets, both, listener=told)
+    assert found(both) == ["ada"]
+    counts = fits["entities"].description["by_data_set"]
+    assert all(row["right"] == row["predictions"] for row in counts.values())
+    assert 0 < counts["without"]["predictions"] < counts["with"]["predictions"]
+    assert [line.partition(",")[0] for line in told.lines] == [
+        "with: annotation convention mentions name",
+        "without: annotation convention mentions none",
+    ]
     options = CalibrationOptions(convention="model")
     twofold.calibrate(out, twofold.read_posts(folder / "without_dev.jsonl"), kept, options=options)
     assert found(kept) == ["ada"]

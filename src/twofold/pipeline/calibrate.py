@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +44,9 @@ class CalibrationOptions:
         decode: decoding of entities: ``viterbi`` or ``f1``; None for the present one of the model.
         score: nonconformity score of the prediction sets, ``lac`` or ``raps``.
         seed: of the random split of the posts.
-        convention: annotation convention of the calibrated copy: ``fitting`` for the one that fits the posts
-            best, or ``model`` for that of the loaded model. Of no effect on a model without conventions.
+        convention: annotation convention of the posts: ``fitting`` for the one that fits each data set best,
+            or ``model`` for that of the loaded model. The calibrated copy has it as its default, where it is
+            the same for all data sets. Of no effect on a model without conventions.
 
     Raises:
         ConfigError: a name is none of these.
@@ -107,16 +107,31 @@ def calibrate(
         sets = posts if isinstance(posts, Mapping) else {title: posts}
         labelled = dict(_labelled(pipeline, sets, rejected))
         options = options or CalibrationOptions()
-        convention = None
-        if pipeline.types and pipeline.folder.config.conventions.size:
-            if options.convention == FITTING:
-                with_gold = list(chain.from_iterable(_with_gold("entities", labelled).values()))
-                pipeline.convention = fitting_convention(pipeline, with_gold, batch_size)
-            convention = pipeline.convention
-            listener.log(f"annotation convention: {convention}")
-        fits = dict(_Calibration(pipeline, options, batch_size, listener).fits(labelled))
-        write_calibrated_copy(pipeline.folder, place, fits, name or out.absolute().name, convention)
+        conventions = _conventions(pipeline, labelled, options, batch_size)
+        for title, convention in conventions.items():
+            listener.log(f"{title}: annotation convention {convention}")
+        default = next(iter(conventions.values())) if len(set(conventions.values())) == 1 else None
+        if default is not None:
+            pipeline.convention = default
+        run = _Calibration(pipeline, conventions, options, batch_size, listener)
+        fits = dict(run.fits(labelled))
+        write_calibrated_copy(pipeline.folder, place, fits, name or out.absolute().name, default)
     return fits
+
+
+def _conventions(
+    pipeline: InferencePipeline,
+    sets: Mapping[str, Sequence[Post]],
+    options: CalibrationOptions,
+    batch_size: int,
+) -> dict[str, Convention]:
+    """The convention of each data set with gold entities; none for a model without conventions."""
+    if not pipeline.types or not pipeline.folder.config.conventions.size:
+        return {}
+    tagged = _with_gold("entities", sets)
+    if options.convention != FITTING:
+        return dict.fromkeys(tagged, pipeline.convention)
+    return {name: fitting_convention(pipeline, posts, batch_size) for name, posts in tagged.items()}
 
 
 def fitting_convention(pipeline: InferencePipeline, posts: Sequence[Post], batch_size: int) -> Convention:
@@ -175,9 +190,14 @@ class _Calibration:
     """Fits entities and relations."""
 
     def __init__(
-        self, pipeline: InferencePipeline, options: CalibrationOptions, batch_size: int, listener: Listener
+        self,
+        pipeline: InferencePipeline,
+        conventions: Mapping[str, Convention],
+        options: CalibrationOptions,
+        batch_size: int,
+        listener: Listener,
     ) -> None:
-        self._pipeline, self._options = pipeline, options
+        self._pipeline, self._conventions, self._options = pipeline, conventions, options
         self._batch_size, self._listener = batch_size, listener
 
     def fits(self, sets: Mapping[str, Sequence[Post]]) -> Iterator[tuple[str, CalibrationFit]]:
@@ -193,10 +213,11 @@ class _Calibration:
             yield "relations", self._relations(related)
 
     def _entities(self, sets: Mapping[str, Sequence[Post]]) -> CalibrationFit:
-        encoded = {
-            name: list(self._pipeline.encode(self._counted(posts), batch_size=self._batch_size))
-            for name, posts in sets.items()
-        }
+        encoded, default = {}, self._pipeline.convention
+        for name, posts in sets.items():
+            self._pipeline.convention = self._conventions.get(name, default)
+            encoded[name] = list(self._pipeline.encode(self._counted(posts), batch_size=self._batch_size))
+        self._pipeline.convention = default
         options = self._options
         return fit_entities(
             self._pipeline.tagger,
