@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from twofold.conventions import Convention, Conventions, candidates
-from twofold.errors import ConfigError
+from twofold.errors import ConfigError, ModelError
+from twofold.model_folder.config import parse_config
+from twofold.pipeline.extractor import default_folder
 
 KNOWN = Conventions(
     {"one": Convention("none", "mark", "one"), "two": Convention("name", "name", "two")},
@@ -37,3 +41,31 @@ def test_choosing() -> None:
 def test_candidates_are_distinct() -> None:
     found = candidates(KNOWN)
     assert len({KNOWN.vector(c).tobytes() for c in found}) == len(found) == 8
+
+
+ROW = {"mentions": "name", "hashtags": "name"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("conventions",), []),
+        (("conventions", "named"), {}),
+        (("conventions", "named", "mentions=name"), ROW),
+        (("conventions", "named", ""), ROW),
+        (("conventions", "default", "corpus"), "unknown"),
+        (("text", "window_pieces"), 10**400),
+        (("picture", "mean"), ["a", 1, 2]),
+        (("picture", "std"), [10**400, 1, 1]),
+    ],
+)
+def test_an_edited_config_is_refused_by_name(keys, value):
+    raw = json.loads((default_folder() / "config.json").read_text(encoding="utf-8"))
+    raw["conventions"] = {"named": {"a": ROW}, "default": {**ROW, "corpus": "a"}}
+    assert parse_config(raw, "config.json").conventions.default.corpus == "a"
+    inner = raw
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    with pytest.raises(ModelError, match=keys[1] if keys[0] != "conventions" else "conventions"):
+        parse_config(raw, "config.json")

@@ -141,3 +141,10 @@ def test_names_and_labels_cannot_command_the_terminal(tmp_path, monkeypatch, cap
     out, err = capsys.readouterr()
     assert "\x1b" not in out + err
     assert "\\x1b[31mgone\\n.jsonl: cannot be opened" in err
+
+
+def test_an_output_that_names_a_folder_is_no_file_of_that_name(posts, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        twofold("check", posts, "--json", f"{tmp_path}/new/")
+    assert "names a folder; expected a file" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from twofold.cli.model_options import output_file
 from twofold.console.outputs import line_writer, to_stdout
 from twofold.console.text import print_lines
 from twofold.files import Outputs
@@ -25,9 +26,11 @@ def add_parser(subparsers: Any) -> None:
         "model", metavar="MODEL", help="model folder, or default for the model in the package"
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="FILE", help="also write the card here, as Markdown"
+        "-o", "--out", type=output_file, metavar="FILE", help="also write the card here, as Markdown"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything here, as JSON")
+    parser.add_argument(
+        "--json", type=output_file, metavar="FILE", help="also write everything here, as JSON"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

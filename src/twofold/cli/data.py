@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twofold.cli import data_regions
 from twofold.cli.deprecated import add_old_name
-from twofold.cli.model_options import add_picture_options
+from twofold.cli.model_options import add_picture_options, output_file
 from twofold.console.conversion import show_conversion
 from twofold.console.data_check import show
 from twofold.console.outputs import line_writer, rejected_line
@@ -54,7 +54,9 @@ def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="data files and folders of splits; their texts are compared with each other",
     )
     _add_attachments(parser)
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything here, as JSON")
+    parser.add_argument(
+        "--json", metavar="FILE", type=output_file, help="also write everything here, as JSON"
+    )
 
 
 def _add_convert(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -65,7 +67,7 @@ def _add_convert(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         epilog="Exit codes: 0 every record was written; 1 some were not; 2 none was.",
     )
     parser.add_argument("source", metavar="IN", type=Path, help="data file in any format that Twofold reads")
-    parser.add_argument("target", metavar="OUT", type=Path, help="file to write")
+    parser.add_argument("target", metavar="OUT", type=output_file, help="file to write")
     parser.add_argument("--to", required=True, choices=FORMATS, help="format of OUT")
     _add_attachments(parser)
     parser.add_argument(
@@ -76,7 +78,7 @@ def _add_convert(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--rejects",
         metavar="FILE",
-        type=Path,
+        type=output_file,
         help="write rejected records and the reasons here, as JSON Lines",
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from twofold.cli.deprecated import add_old_name
+from twofold.cli.model_options import output_file
 from twofold.console.regions import every_few_seconds, show_regions
 from twofold.corpora import open_corpus
 from twofold.errors import ConfigError
@@ -36,7 +37,7 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "source", metavar="DATA", type=Path, help="data file in any format that Twofold reads"
     )
     parser.add_argument(
-        "-o", "--out", metavar="FILE", type=Path, required=True, help="JSON Lines file to write"
+        "-o", "--out", metavar="FILE", type=output_file, required=True, help="JSON Lines file to write"
     )
     parser.add_argument(
         "--detector",

@@ -15,6 +15,7 @@ from twofold.cli.model_options import (
     add_types,
     load_model,
     model_files,
+    output_file,
     posts_of,
 )
 from twofold.console.domain_shift import shift_lines
@@ -66,9 +67,14 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         help="also report how far confidences can be trusted: calibration, selective prediction (error "
         "rate against coverage), and detection of errors by the uncertainties",
     )
-    group.add_argument("--json", type=Path, metavar="FILE", help="also write all metrics here, as JSON")
     group.add_argument(
-        "--trust-report", type=Path, metavar="HTML", help="with --trust: write a report for the browser"
+        "--json", type=output_file, metavar="FILE", help="also write all metrics here, as JSON"
+    )
+    group.add_argument(
+        "--trust-report",
+        type=output_file,
+        metavar="HTML",
+        help="with --trust: write a report for the browser",
     )
     add_old_name(group, "--report", "--trust-report")
 

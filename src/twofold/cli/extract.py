@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from twofold.cli.deprecated import add_old_name
 from twofold.cli.main import NOTHING_DONE
-from twofold.cli.model_options import add_model_options, add_picture_options, load_model, model_files
+from twofold.cli.model_options import (
+    add_model_options,
+    add_picture_options,
+    load_model,
+    model_files,
+    output_file,
+)
 from twofold.console.extraction_summary import ExtractionSummary
 from twofold.console.outputs import RejectLog, line_writer, to_stdout
 from twofold.console.progress import watch
@@ -67,12 +73,18 @@ def _add_single(group: argparse._ArgumentGroup) -> None:
 
 def _add_outputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="write JSON Lines here (default: standard output)"
+        "-o",
+        "--output",
+        type=output_file,
+        metavar="FILE",
+        help="write JSON Lines here (default: standard output)",
     )
-    group.add_argument("--report", type=Path, metavar="HTML", help="also write a report for the browser")
+    group.add_argument(
+        "--report", type=output_file, metavar="HTML", help="also write a report for the browser"
+    )
     group.add_argument(
         "--rejects",
-        type=Path,
+        type=output_file,
         metavar="FILE",
         help="write rejected lines and the reasons here, as JSON Lines",
     )

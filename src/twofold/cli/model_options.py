@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,13 @@ def add_picture_options(group: argparse._ActionsContainer) -> None:
         action="store_true",
         help="also read pictures outside that folder, wherever paths and links lead; only for data you trust",
     )
+
+
+def output_file(text: str) -> Path:
+    """The file that an option names for an output; a `Path` would drop the slash that says it is a folder."""
+    if text.endswith(("/", os.sep)):
+        raise argparse.ArgumentTypeError(f"{text!r} names a folder; expected a file; give it a name, too")
+    return Path(text)
 
 
 def add_types(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twofold.conventions import Convention, Conventions
+from twofold.conventions import RULES, Convention, Conventions
 from twofold.errors import ConfigError, ModelError
 from twofold.preprocessing.entity_markers import Markers, read_markers
 from twofold.preprocessing.images import FITS, RESAMPLING, PictureSettings
@@ -139,7 +139,8 @@ def get(raw: object, key: str, kind: type[T] | tuple[type[T], ...], where: str) 
         ModelError: it is missing or of another type.
     """
     value = raw.get(key) if isinstance(raw, Mapping) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
+    huge = isinstance(value, int) and abs(value) >= 2**63  # JSON has integers that no float can hold
+    if not isinstance(value, kind) or isinstance(value, bool) or huge:
         raise ModelError(f"{key} is missing or of the wrong type", where=where, do=RENEW)
     return value
 
@@ -178,7 +179,7 @@ def parse_config(raw: Mapping[str, Any], where: str) -> FolderConfig:
         twofold_version=get(raw, "twofold_version", str, where),
         relation=_relation(raw, where) if task == "relations" else None,
         shared_files=_strings(raw, "shared_files", where) if raw.get("shared_files") else (),
-        conventions=_conventions(raw, where) if raw.get("conventions") else Conventions(),
+        conventions=_conventions(raw, where) if raw.get("conventions") is not None else Conventions(),
         marks_links="conventions" not in raw,
     )
     if any(name in VISUAL for name in config.modalities) != (config.picture is not None):
@@ -198,7 +199,15 @@ def _conventions(raw: Mapping[str, Any], where: str) -> Conventions:
             raise ModelError(f"conventions: {error.what}", where=where, do=RENEW) from error
 
     corpora = {name: convention(row, name) for name, row in named.items()}
-    return Conventions(corpora, convention(default, get(default, "corpus", str, where)))
+    corpus = get(default, "corpus", str, where)
+    if not corpora or not {"", *RULES}.isdisjoint(corpora) or corpus not in ("", *corpora):
+        raise ModelError(
+            f"conventions name {', '.join(corpora) or 'no corpus'}; the default follows {corpus!r}"[:200],
+            where=where,
+            expected="named corpora, and a default that follows one of them or none",
+            do=RENEW,
+        )
+    return Conventions(corpora, convention(default, corpus))
 
 
 def _relation(raw: Mapping[str, Any], where: str) -> RelationInput:
@@ -241,7 +250,7 @@ def _types(relation: str, pairs: object, where: str) -> Iterator[tuple[str, str]
 
 
 def _picture(raw: object, where: str) -> PictureInput:
-    mean, std = (tuple(map(float, get(raw, key, list, where))) for key in ("mean", "std"))
+    mean, std = (_numbers(raw, key, where) for key in ("mean", "std"))
     assert isinstance(raw, Mapping)
     settings = PictureSettings(
         get(raw, "resize", int, where),
@@ -253,6 +262,11 @@ def _picture(raw: object, where: str) -> PictureInput:
     )
     sizes = [get(raw, key, int, where) for key in ("regions", "hidden_size", "max_crops")]
     return PictureInput(settings, *sizes)
+
+
+def _numbers(raw: object, key: str, where: str) -> tuple[float, ...]:
+    items: list[object] = get(raw, key, list, where)
+    return tuple(float(get({key: item}, key, (int, float), where)) for item in items)
 
 
 def _choice(raw: Mapping[str, Any], key: str, known: Sequence[str], where: str) -> str:
