@@ -57,6 +57,16 @@ ROW = {"mentions": "name", "hashtags": "name"}
         (("text", "window_pieces"), 10**400),
         (("picture", "mean"), ["a", 1, 2]),
         (("picture", "std"), [10**400, 1, 1]),
+        (("name",), ""),
+        (("name",), "a\x1b[31m"),
+        (("name",), "a" * 300),
+        (("labels",), ["O"] * 9),
+        (("labels",), ["B-PER", "I-PER"]),
+        (("labels",), ["O", "B-PER", "I-PER", "X-LOC"]),
+        (("labels",), ["O", "B-PER", "I-PER", "B-PER", "I-PER"]),
+        (("labels",), ["O", "B-PER\n", "I-PER\n"]),
+        (("labels",), ["O", "B-", "I-"]),
+        (("labels",), ["I-PER", "B-PER", "O"]),
     ],
 )
 def test_an_edited_config_is_refused_by_name(keys, value):
@@ -67,5 +77,5 @@ def test_an_edited_config_is_refused_by_name(keys, value):
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] = value
-    with pytest.raises(ModelError, match=keys[1] if keys[0] != "conventions" else "conventions"):
+    with pytest.raises(ModelError, match=keys[1] if keys[0] in ("text", "picture") else keys[0]):
         parse_config(raw, "config.json")

@@ -54,7 +54,7 @@ class Convention:
             ("hashtags", self.hashtags, HASHTAGS),
         ):
             if value not in known:
-                raise ConfigError(f"{what} is {value!r}", expected=f"one of {', '.join(known)}")
+                raise ConfigError(f"{what} is {str(value)[:80]!r}", expected=f"one of {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ NO_RELATION = "None"
 """The class of pairs without a relation."""
 TASK_FILES: Mapping[str, tuple[str, ...]] = {"entities": ("decoder.safetensors",), "relations": ()}
 """Files that only folders of this task need."""
+_LONGEST_NAME = 200
 RENEW = "get the folder again, or train the model again"
 """What to do about a damaged folder."""
 
@@ -168,10 +169,13 @@ def parse_config(raw: Mapping[str, Any], where: str) -> FolderConfig:
         )
     text = get(raw, "text", dict, where)
     window, context, pad, width = (get(text, key, int, where) for key in _TEXT_NUMBERS)
+    labels = _strings(raw, "labels", where)
+    if task == "entities":
+        _check_tags(labels, where)
     config = FolderConfig(
-        name=get(raw, "name", str, where),
+        name=_name(raw, where),
         task=task,
-        labels=_strings(raw, "labels", where),
+        labels=labels,
         fusion=get(raw, "fusion", str, where),
         modalities=_strings(raw, "modalities", where),
         text=TextInput(window, context, pad, width, text.get("equal_lengths") is True),
@@ -185,6 +189,29 @@ def parse_config(raw: Mapping[str, Any], where: str) -> FolderConfig:
     if any(name in VISUAL for name in config.modalities) != (config.picture is not None):
         raise ModelError("modalities and picture do not agree", where=where, do=RENEW)
     return config
+
+
+def _name(raw: Mapping[str, Any], where: str) -> str:
+    """The model's name, which goes into outputs, tables and reports."""
+    name = get(raw, "name", str, where)
+    if not name.isprintable() or not 1 <= len(name) <= _LONGEST_NAME:
+        expected = f"1 to {_LONGEST_NAME} printable characters"
+        raise ModelError(f"name is {name[:80]!r}", where=where, expected=expected, do=RENEW)
+    return name
+
+
+def _check_tags(labels: Sequence[str], where: str) -> None:
+    """Decoding a tag that is none would lose entities without a word."""
+    types = {label[2:] for label in labels[1:]}
+    tags = {f"{prefix}-{kind}" for kind in types for prefix in "BI"}
+    named = all(kind.isprintable() and kind.strip() for kind in types)
+    if labels[0] != "O" or len(labels) != len(tags) + 1 or set(labels[1:]) != tags or not named:
+        raise ModelError(
+            f"labels are {', '.join(map(repr, labels))}"[:200],
+            where=where,
+            expected="'O', then 'B-X' and 'I-X' for each type X",
+            do=RENEW,
+        )
 
 
 def _conventions(raw: Mapping[str, Any], where: str) -> Conventions:
