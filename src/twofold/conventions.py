@@ -13,9 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from twofold.errors import ConfigError
 
 MENTIONS = ("none", "name")
@@ -74,11 +71,11 @@ class Conventions:
         """F; 0 for a model without conventions."""
         return len(RULES) + len(self.named) if self.named else 0
 
-    def vector(self, convention: Convention) -> NDArray[np.float32]:
+    def vector(self, convention: Convention) -> tuple[float, ...]:
         """Features (F,) of a convention: 1 where a rule or the corpus holds, else 0."""
         held = {f"mentions={convention.mentions}", f"hashtags={convention.hashtags}", convention.corpus}
         names = (*RULES, *self.named)[: self.size]
-        return np.array([name in held for name in names], np.float32)
+        return tuple(float(name in held) for name in names)
 
     def of_corpus(self, name: str) -> Convention:
         """The convention of a corpus; the default where it has none of its own."""

@@ -32,7 +32,7 @@ def test_sums_are_those_of_the_scorer(tmp_path: Path) -> None:
     scorer = LenientAndStrictCounter()
     for item, extraction in zip(POSTS, extractor.extract(POSTS), strict=True):
         gold = [((e.start, e.end, e.type), e.well_formed) for e in item.entities or ()]
-        scorer.add(gold, [(e.start, e.end, e.type) for e in extraction.entities])
+        scorer.add(gold, [((e.start, e.end, e.type), e.well_formed) for e in extraction.entities])
     for metric, counter in (("lenient", scorer.lenient), ("strict", scorer.strict)):
         expected = {
             label: (s.correct, s.predicted, s.gold)

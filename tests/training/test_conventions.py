@@ -127,7 +127,7 @@ def test_every_example_carries_its_convention(two_rules: Config) -> None:
     known = setup.conventions
     assert known.named["without"] == Convention("none", "name", "without")
     seen = {example.convention for example in setup.data.train}
-    assert seen == {tuple(known.vector(convention).tolist()) for convention in known.named.values()}
+    assert seen == {known.vector(convention) for convention in known.named.values()}
 
 
 def test_augmented_examples_are_of_the_same_posts_and_drawn_anew(two_rules: Config) -> None:

@@ -172,7 +172,7 @@ class Network:
             "word_mask": mask.astype(bool),
         }
         if self.folder.config.conventions.size:
-            vector = self.folder.config.conventions.vector(self.convention)
+            vector = np.array(self.folder.config.conventions.vector(self.convention), np.float32)
             tensors["convention"] = np.broadcast_to(vector, (len(inputs), len(vector)))
         for name, posts in modalities.states.items():
             if self._neighbours is not None and name == MODALITY:

@@ -263,7 +263,7 @@ def _training_data(
         nonlocal done
         rows = features.rows[done : done + len(posts)]
         done += len(posts)
-        convention = tuple(conventions.vector(conventions.of_corpus(corpus.convention)).tolist())
+        convention = conventions.vector(conventions.of_corpus(corpus.convention))
         unannotated = unannotated_tags(labels, corpus.unannotated)
         return lambda posts: [
             example._replace(convention=convention, unannotated=unannotated)
