@@ -89,8 +89,9 @@ class Network:
         shapes = expected_shapes(folder.config)
         inside, unfused = (1, ("text",)) if self._exact else (threads, ())
         self.sessions: Sessions = Sessions(folder.path, inside, unfused, sessions, shapes)
+        alike = shared is not None and shared.folder.config.marks_links == folder.config.marks_links
         self.tokenizer: WindowTokenizer = (
-            shared.tokenizer if shared and "text" in encoders else _tokenizer(folder)
+            shared.tokenizer if shared and alike and "text" in encoders else _tokenizer(folder)
         )
         self._neighbours = _neighbours(folder)
         self.modality_encoder = ModalityEncoder(

@@ -103,6 +103,8 @@ class RelationClassifier:
         self.constraints = TypeConstraints(self.labels, relation.argument_types)
         self.network = Network(folder, threads, cache, shared)
         self._pairs = pair_reader(self.network.tokenizer, relation.markers)
+        words_from = shared.folder if shared else folder  # pairs are in words of the tagger
+        self._handles = not words_from.config.marks_links
         if shared is not None and relation.markers is None:
             shared.keeps_words = True
 
@@ -149,7 +151,7 @@ class RelationClassifier:
         return result
 
     def _words(self, post: Post) -> list[Span]:
-        return segment_post(post, not self.folder.config.marks_links)
+        return segment_post(post, self._handles)
 
     def predict_unconstrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
         """The most probable relation of each pair, whatever the types of its arguments.

@@ -273,7 +273,8 @@ class LevitatedMarkers:
         pieces = self.tokenizer.word_pieces(text, words)
         kept = _nearest([len(row) for row in pieces], head, tail, self.tokenizer.budget)
         ids, first = self.tokenizer.with_special_tokens([pieces[word] for word in kept])
-        features, forms = case_features(text, list(words)), surfaces(text, words)
+        features = case_features(text, list(words), self.tokenizer.mark_links)
+        forms = surfaces(text, words)
         start, end = kept[0], kept[-1] + 1
         window = Window(
             ids, first, [features[w] for w in kept], start, end, start, end, tuple(forms[w] for w in kept)
