@@ -156,11 +156,9 @@ def test_each_rule_of_a_convention_adds_a_map_of_its_own() -> None:
         join.shift.weight.normal_()
         torch.testing.assert_close(join(states, case, mask, none), join(states, case, mask))
         apart = [join(states, case, mask, row[None]) for row in torch.eye(4)]
-        kept = join.up.weight[:, 3:6].clone()  # rank columns of the second rule
-        join.up.weight[:, 3:6] = 0
+        join.up.weight[:, 3:6] = 0  # rank columns of the second rule
         join.shift.weight[:, 1] = 0
         torch.testing.assert_close(join(states, case, mask, torch.eye(4)[1:2]), join(states, case, mask))
-        assert kept.abs().sum() > 0
         for rule in (0, 2, 3):
             torch.testing.assert_close(join(states, case, mask, torch.eye(4)[rule][None]), apart[rule])
             assert not torch.allclose(apart[rule], join(states, case, mask))

@@ -15,6 +15,7 @@ from twofold.cli.model_options import add_model_options, add_picture_options, lo
 from twofold.console.calibration import calibration_lines
 from twofold.console.outputs import RejectLog
 from twofold.console.progress import watch
+from twofold.corpora.post_file import name_of
 from twofold.errors import ConfigError
 
 
@@ -111,7 +112,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
     """What files are called on the card: folder and file, with a number where two would be the same."""
     names: list[str] = []
     for path in paths:
-        name = f"{path.parent.name}/{path.name}" if path.parent.name else path.name
+        name = name_of(path)
         again = sum(other.split(" (")[0] == name for other in names)
         names.append(f"{name} ({again + 1})" if again else name)
     return names

@@ -95,7 +95,7 @@ def add_convention_options(group: argparse._ActionsContainer) -> None:
         "--mentions",
         choices=MENTIONS,
         help="whether a mentioned user is an entity: none, or name (without the @); default: as the model "
-        "folder says, name for the model in the package",
+        "folder says. For models trained with conventions, which the card then lists",
     )
     group.add_argument(
         "--hashtags",

@@ -85,3 +85,8 @@ def read_posts(
     file = PostFile(Path(path), folder, table, types, allow_outside, max_characters)
     iter(file)  # complains now of what cannot be opened; reads no post
     return file
+
+
+def name_of(path: Path) -> str:
+    """The name that a file has in logs and cards: "folder/file"."""
+    return f"{path.parent.name}/{path.name}" if path.parent.name else path.name

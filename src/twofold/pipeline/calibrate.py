@@ -139,18 +139,21 @@ def fitting_convention(pipeline: InferencePipeline, posts: Sequence[Post], batch
 
     Args:
         pipeline: of a model with conventions; its own is as before afterwards.
-        posts: with gold entities; at most `FITTING_POSTS` of them, evenly spread, are used.
+        posts: with gold entities, at least one; at most `FITTING_POSTS` of them, evenly spread, are used.
         batch_size: windows of text in a batch.
 
     Returns:
         The present one where none is better: of equals, the first of it, the corpora and the plain rules.
     """
     before, best, best_score = pipeline.convention, pipeline.convention, -1.0
-    some = posts[:: -(-len(posts) // FITTING_POSTS)] if posts else []
+    some = posts[:: -(-len(posts) // FITTING_POSTS)]
+    encoder = pipeline.tagger.encoder
+    # Pictures and texts are encoded once: a convention comes in after the encoders.
+    modalities = encoder.network.encode_modalities(some, batch_size)._replace(words={})
     gold = [{(e.start, e.end, e.type) for e in post.entities or ()} for post in some]
     for convention in dict.fromkeys((before, *candidates(pipeline.folder.config.conventions))):
         pipeline.convention = convention
-        rows = pipeline.decode(list(pipeline.encode(some, batch_size=batch_size)))
+        rows = pipeline.decode(encoder.encode(some, batch_size, modalities))
         found = [{(e.start, e.end, e.type) for e in row.entities} for row in rows]
         hits = sum(len(one & other) for one, other in zip(gold, found, strict=True))
         score = 2 * hits / max(1, sum(map(len, gold)) + sum(map(len, found)))

@@ -17,7 +17,7 @@ def with_words(post: Post, words: Sequence[Span], new: Sequence[str]) -> Post:
     """The post with W words replaced by others.
 
     Args:
-        post: any; relations are left out of the new one, and entities of which nothing is left.
+        post: any; relations are left out of the new one.
         words: (start, end) of each word to replace, in order, not overlapping.
         new: what stands in their places.
     """
@@ -26,8 +26,7 @@ def with_words(post: Post, words: Sequence[Span], new: Sequence[str]) -> Post:
     tokens = None if post.tokens is None else tuple((new_offset(a), new_offset(b)) for a, b in post.tokens)
     entities = None
     if post.entities is not None:
-        moved = ((entity, _move(entity, new_offset, text)) for entity in post.entities)
-        entities = tuple(new for old, new in moved if new.text or not old.text)
+        entities = tuple(_move(entity, new_offset, text) for entity in post.entities)
     return replace(post, text=text, tokens=tokens, entities=entities, relations=None)
 
 

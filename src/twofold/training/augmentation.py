@@ -43,7 +43,9 @@ def _augmented(post: Post, config: AugmentationConfig, random: Random) -> Post:
     ):
         if rate and random.random() < rate:
             post = change(post, random)
-    return post
+    if post.entities is None:
+        return post
+    return replace(post, entities=tuple(entity for entity in post.entities if entity.text))  # some lose all
 
 
 def _case_rate(config: AugmentationConfig) -> float:

@@ -11,6 +11,7 @@ from twofold.config import DataConfig
 from twofold.corpora import open_corpus
 from twofold.corpora.annotations import without_marks
 from twofold.corpora.overlap import Digest, text_digest
+from twofold.corpora.post_file import name_of
 from twofold.corpora.releases import ContentDigest, release_of
 from twofold.errors import DataError
 from twofold.posts import Post, Rejected
@@ -169,8 +170,3 @@ def _records(file: str, data: DataConfig) -> Iterator[Post | Rejected]:
         merge_mentions=rules.merge_mentions or None,
         allow_outside=data.allow_outside,
     )
-
-
-def name_of(path: Path) -> str:
-    """The name that a file has in logs and cards: "folder/file"."""
-    return f"{path.parent.name}/{path.name}" if path.parent.name else path.name

@@ -16,6 +16,7 @@ from typing import Any
 from twofold.calibration.write import write_json
 from twofold.config import Config, ModelConfig, to_toml
 from twofold.conventions import Conventions
+from twofold.corpora.post_file import name_of
 from twofold.encoders.image import ImageEncoder
 from twofold.model_folder.card import write_card
 from twofold.model_folder.folder import FORMAT, open_folder, publish, seal
@@ -23,7 +24,7 @@ from twofold.models.build import TASKS, modality_widths
 from twofold.models.multimodal import MultimodalModel
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
-from twofold.training.datasets import Corpus, name_of
+from twofold.training.datasets import Corpus
 from twofold.training.export import export_fusion, export_image, export_text
 from twofold.training.learning_curve import Row
 from twofold.training.loop import Log
