@@ -403,6 +403,20 @@ def test_a_picture_outside_of_the_folder_costs_that_picture_only(extract, tmp_pa
     assert statuses == ["read", "read", "read", "unreadable"]
 
 
+@pytest.mark.parametrize("options", [[], ["--allow-outside"]])
+def test_nothing_of_a_file_that_is_no_picture_reaches_any_output(extract, tmp_path, capsys, options):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "secret").write_text("hunter2:x:0:0:/root", encoding="utf-8")
+    (tmp_path / "data" / "link.png").symlink_to(tmp_path / "secret")
+    rows = [{"id": i, "text": "Anna", "image": image} for i, image in enumerate(["../secret", "link.png"])]
+    posts = write(tmp_path / "data" / "posts.jsonl", *rows)
+    outputs = ["-o", "out.jsonl", "--report", "report.html", "--rejects", "no.jsonl"]
+    assert extract(posts, *outputs, *options) == 0
+    assert [post["picture"]["status"] for post in read("out.jsonl")] == ["unreadable", "unreadable"]
+    written = [(tmp_path / name).read_text(encoding="utf-8") for name in outputs[1::2]]
+    assert not any("hunter2" in text for text in (*written, *capsys.readouterr()))
+
+
 def test_no_output_replaces_a_file_of_the_model(model, tmp_path, capsys):
     posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})
     before = {path.name: path.read_bytes() for path in Path(model).iterdir()}

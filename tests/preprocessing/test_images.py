@@ -183,6 +183,17 @@ def test_no_message_quotes_what_is_in_a_file(case: str, tmp_path: Path) -> None:
     assert not re.search("hello|DOCTYPE", str(caught.value))
 
 
+def test_no_message_repeats_what_a_decoder_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise SyntaxError("broken PNG file (chunk b'root')")  # as Pillow does
+
+    data = encode(Image.fromarray(scene()), "BMP")
+    monkeypatch.setattr(Image.Image, "resize", fail)
+    with pytest.raises(PictureError, match="the picture is damaged") as caught:
+        read_picture(data, SETTINGS)
+    assert "root" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("head", "kind"),
     [

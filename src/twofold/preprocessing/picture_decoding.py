@@ -136,10 +136,9 @@ def _not_a_picture(stream: BinaryIO, where: str) -> PictureError:
 def _decoding_error(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory to decode the picture"
-    detail = str(error).strip() or type(error).__name__
-    if "truncated" in detail.lower():
+    if "truncated" in str(error).lower():
         return "the picture is truncated: the file ends before the picture does"
-    return f"the picture is damaged: {detail}"
+    return "the picture is damaged"  # and no more: decoders quote bytes of the file
 
 
 def _frame_warnings(picture: Image.Image) -> list[str]:
