@@ -344,6 +344,8 @@ class TrainingConfig:
         max_grad_norm: largest norm of the gradient; larger ones are clipped.
         token_masking: probability, 0 to 1, that a word piece is replaced by the mask token in training.
         augmentation: changes of the posts in training.
+        initial_weights: weights of an earlier training (``weights.safetensors`` beside its model folder) to
+            begin with; those of the same name and shape are taken. "" for none.
         seed: seed of all random numbers.
         device: auto (a GPU where there is one), cpu, cuda or mps.
         precision: precision of the text encoder in training: auto (bfloat16 where the hardware has it),
@@ -364,6 +366,7 @@ class TrainingConfig:
     max_grad_norm: float = 1.0
     token_masking: float = 0.1
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    initial_weights: str = ""
     seed: int = 1
     device: str = "auto"
     precision: str = "auto"
@@ -547,6 +550,7 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
     "model.joint": (),
     "model.multigranular.augmentation": BUILT_IN_AUGMENTATIONS,
     "model.relations.tagger": (DEFAULT_TAGGER,),
+    "training.initial_weights": (),
 }
 """Keys that hold paths, and values of theirs that are no paths; "" is none either."""
 

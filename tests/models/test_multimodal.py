@@ -22,7 +22,13 @@ from twofold.models.multimodal import WORDS, MultimodalModel  # noqa: E402
 from twofold.models.word_states import CaseFeatures  # noqa: E402
 from twofold.posts import Entity, Post  # noqa: E402
 from twofold.preprocessing.word_pieces import Window  # noqa: E402
-from twofold.training.examples import Example, collate, labels_of, tag_words  # noqa: E402
+from twofold.training.examples import (  # noqa: E402
+    Example,
+    allowed_without_types,
+    collate,
+    labels_of,
+    tag_words,
+)
 
 DIRECT = {"fusion": "evidential", "evidential": EvidentialConfig("direct")}
 FORMS: list[dict[str, object]] = [
@@ -173,24 +179,23 @@ def test_the_corpus_of_a_convention_is_left_out_at_random_and_its_rules_never() 
     assert (join.eval()._without_some_corpora(torch.ones(9, 5)) == 1).all()
 
 
-def test_a_batch_holds_the_convention_and_the_unannotated_tags_of_each_post() -> None:
-    locations = (False, True, True, False, False)
-    one = example(3, [7])._replace(convention=(1.0, 0.0, 1.0, 0.0), unannotated=locations)
+def test_a_batch_holds_the_convention_and_the_tags_that_each_word_may_have() -> None:
+    one = example(3, [7])._replace(convention=(1.0, 0.0, 1.0, 0.0), allowed=[0b00111, 0b00010, 0b00100])
     other = example(3, [7])._replace(convention=(0.0, 0.0, 0.0, 1.0))
     batch = collate([one, other], {}, 0)
     assert batch.convention is not None
-    assert batch.unannotated is not None
+    assert batch.allowed is not None
     assert batch.convention.tolist() == [[1, 0, 1, 0], [0, 0, 0, 1]]
-    assert batch.unannotated.tolist() == [[False, True, True, False, False], [False] * 5]
+    assert batch.allowed.tolist() == [[7, 2, 4], [1 << tag for tag in other.targets]]
     plain = collate([example(3, [7])], {}, 0)
     assert plain.convention is None
-    assert plain.unannotated is None
+    assert plain.allowed is None
 
 
 def test_an_unannotated_type_costs_nothing_where_the_corpus_says_no_entity() -> None:
     model = tagger().eval()
     known = example(3, [7])._replace(targets=[0, 3, 4])
-    partial = known._replace(unannotated=(False, True, True, False, False))
+    partial = known._replace(allowed=allowed_without_types(known.targets, LABELS, {LABELS[1][2:]}))
     emissions = torch.zeros(1, 3, 5)
     emissions[0, 0, 1] = 9.0  # the model says LOC where the annotation says nothing of LOC
 

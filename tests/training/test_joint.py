@@ -12,15 +12,17 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
+from safetensors.torch import save_file
 from tiny_training import relation_line
 
 import twofold
 from twofold.config import Config, DataConfig, ModelConfig, RelationsConfig, to_toml
-from twofold.errors import ConfigError
+from twofold.errors import ConfigError, DataError
 from twofold.model_folder.folder import open_folder
 from twofold.models.joint import JointModel
 from twofold.training import run
-from twofold.training.examples import batches, collate
+from twofold.training.checkpoint import begin_with
+from twofold.training.examples import allowed_by_arguments, batches, collate
 from twofold.training.joint import joint_data, relation_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns of its own internals
@@ -48,7 +50,9 @@ def joint(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Co
 def setups(config: Config) -> tuple[JointModel, run.TrainingData]:
     tagger = run.set_up_training(config, silent)
     pairs = run.set_up_training(relation_settings(config), silent, tagger.model.text)
-    return JointModel(tagger.model, pairs.model), joint_data(tagger.data, pairs.data)
+    labels, conventions = tagger.model.head.labels, tagger.conventions
+    data = joint_data(tagger.data, pairs.data, labels, conventions.vector(conventions.default))
+    return JointModel(tagger.model, pairs.model), data
 
 
 def test_each_batch_is_of_one_task_and_all_examples_come(joint: Config) -> None:
@@ -67,13 +71,78 @@ def test_both_tasks_reach_the_one_encoder_and_their_own_heads_only(joint: Config
         group = [x for x in data.train if (x.slots is not None) == slots][:4]
         batch = collate(group, data.tables_for(group), model.text.pad_id)
         model.zero_grad()
-        model.loss(model(batch), batch).backward()
+        batch = batch._replace(allowed=None)  # what the tagger learns from pairs has a test of its own
+        sum(part.loss(part(own), own) for part, own in model.parts(batch)).backward()
         moved = {
             name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
         }
         for prefix in ("text.backbone.encoder.", own):
             assert any(name.startswith(prefix) for name in moved)
         assert not any(name.startswith(other) for name in moved)
+
+
+def test_the_tagger_learns_the_arguments_of_pairs_and_nothing_of_other_words(joint: Config) -> None:
+    model, data = setups(joint)
+    group = [x for x in data.train if x.slots is not None][:8]
+    labels, whole = model.head.labels, (1 << len(model.head.labels)) - 1
+    seen: set[int] = set()
+    for example in group:
+        known = [x for x in example.arguments if not x[2] or f"B-{x[2]}" in labels]
+        inside = {word for first, last, _ in known for word in range(first, last + 1)}
+        behind = {last + 1 for _, last, _ in known}
+        seen |= inside
+        for word, allowed in enumerate(example.allowed):
+            tags = {tag for i, tag in enumerate(labels) if allowed >> i & 1}
+            if word in inside:
+                assert "O" not in tags
+            elif word in behind:
+                assert not any(tag.startswith("I-") for tag in tags)
+            else:
+                assert allowed == whole
+    assert seen
+    batch = collate(group, data.tables_for(group), model.text.pad_id)
+    (_, pairs), (tagger, tags) = model.parts(batch)
+    assert tagger is model
+    assert pairs.convention is None
+    model.loss(model(tags), tags).backward()
+    assert model.head.transitions.grad is not None
+    assert float(model.head.transitions.grad.abs().sum()) > 0
+    assert all(p.grad is None for name, p in model.named_parameters() if name.startswith("relations."))
+
+
+def test_the_pairs_of_a_batch_are_read_the_same_with_and_without_the_tagger(joint: Config) -> None:
+    model, data = setups(joint)
+    model.eval()
+    group = [x for x in data.train if x.slots is not None][:4]
+    batch = collate(group, data.tables_for(group), model.text.pad_id)
+    (relations, own), _ = model.parts(batch)
+    alone = batch._replace(allowed=None, convention=None)
+    torch.testing.assert_close(relations(own).emissions, relations(alone).emissions)
+
+
+def test_arguments_leave_open_what_they_do_not_say() -> None:
+    labels = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    arguments = [(1, 2, ""), (1, 2, "PER"), (2, 3, "LOC"), (5, 5, "")]
+    begins, inside, every = 0b01000, 0b10000, 0b11111
+    assert allowed_by_arguments(7, arguments, labels) == [
+        every, begins, inside, 0b01011, every, 0b01010, 0b01011,
+    ]  # fmt: skip
+    assert allowed_by_arguments(2, [(0, 0, "SHIP")], labels) == [every, every]
+
+
+def test_a_training_begins_with_the_weights_of_another(joint: Config, tmp_path: Path) -> None:
+    model, _ = setups(joint)
+    path = tmp_path / "weights.safetensors"
+    save_file({"head.start": torch.full((5,), 7.0), "head.end": torch.zeros(99)}, path)
+    lines: list[str] = []
+    begin_with(model, path, lines.append)
+    assert model.head.start.tolist() == [7.0] * 5
+    assert lines == [f"began with 1 of {len(model.state_dict())} weights of weights.safetensors"]
+    save_file({"other": torch.zeros(1)}, path)
+    with pytest.raises(DataError, match="none of its 1 weights"):
+        begin_with(model, path, lines.append)
+    with pytest.raises(DataError, match="cannot be read"):
+        begin_with(model, tmp_path / "none", lines.append)
 
 
 def test_a_relation_model_with_markers_in_the_text_cannot_share(joint: Config, tmp_path: Path) -> None:

@@ -28,19 +28,9 @@ def allowed_transitions(labels: Sequence[str]) -> tuple[Tensor, Tensor]:
     return torch.tensor(transitions), torch.tensor([not tag.startswith("I-") for tag in labels])
 
 
-def allowed_tags(targets: Tensor, unannotated: Tensor, count: int) -> Tensor:
-    """The tags that an annotation leaves open: the gold one; for ``O`` those of unannotated types, too.
-
-    Args:
-        targets: (B, W) gold tags; ``O`` is 0.
-        unannotated: (B, K) True for the tags of types that the post's corpus does not annotate.
-        count: K.
-
-    Returns:
-        (B, W, K).
-    """
-    gold = nn.functional.one_hot(targets, count).bool()
-    return gold | ((targets == 0).unsqueeze(2) & unannotated.unsqueeze(1))
+def allowed_tags(bits: Tensor, count: int) -> Tensor:
+    """Sets of tags as booleans (B, W, K), from sets as bits (B, W), 1 << tag each; ``count`` is K."""
+    return (bits.unsqueeze(2) >> torch.arange(count, device=bits.device)) & 1 == 1
 
 
 class CRF(Head):

@@ -1,15 +1,16 @@
 """A tagger and a relation classifier over one text encoder, trained together.
 
 Each batch is of one of the two: one with slots is of pairs. Entities and relations share all of the encoder;
-word states, fusion and head are each one's own.
+word states, fusion and head are each one's own. The tagger learns from a batch of pairs, too, that their
+arguments are entities, where the batch says so.
 """
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Sequence
 
-from twofold.fusion.contract import FusionOutput
-from twofold.models.multimodal import Batch, MultimodalModel
+from twofold.fusion.contract import ModalityStates
+from twofold.models.multimodal import WORDS, Batch, MultimodalModel
 
 
 class JointModel(MultimodalModel):
@@ -30,11 +31,16 @@ class JointModel(MultimodalModel):
         object.__setattr__(relations, "text", tagger.text)
         self.relations = relations
 
-    def forward(self, batch: Batch) -> FusionOutput:
-        """See `MultimodalModel.forward`."""
-        output: FusionOutput = super().forward(batch) if batch.slots is None else self.relations(batch)
-        return output
-
-    def loss(self, output: FusionOutput, batch: Batch) -> Tensor:
-        """See `MultimodalModel.loss`."""
-        return super().loss(output, batch) if batch.slots is None else self.relations.loss(output, batch)
+    def parts(self, batch: Batch) -> Sequence[tuple[MultimodalModel, Batch]]:
+        """See `MultimodalModel.parts`: the tagger alone learns from posts with tags, both learn from pairs,
+        over one run of the encoder."""
+        if batch.slots is None:
+            return [(self, batch)]
+        if batch.allowed is None:
+            return [(self.relations, batch)]
+        words = ModalityStates(self.word_states(batch), batch.word_mask)
+        pairs = batch._replace(states={**batch.states, WORDS: words}, convention=None, allowed=None)
+        tags = pairs._replace(
+            slots=None, target_mask=batch.word_mask, convention=batch.convention, allowed=batch.allowed
+        )
+        return [(self.relations, pairs), (self, tags)]

@@ -9,7 +9,7 @@ width, F features of a convention.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -41,8 +41,8 @@ class Batch(NamedTuple):
         states: modalities that are encoded beforehand, by name; and, as `WORDS`, the words themselves where
             the text encoder is frozen.
         convention: (B, F) annotation convention of each post; None for a model without conventions.
-        unannotated: (B, K) True for the tags of types that the corpus of the post does not annotate; None
-            where every corpus annotates all types.
+        allowed: (B, W) for each word the tags that its annotation leaves open, as bits (1 << tag); None where
+            all words are annotated.
     """
 
     input_ids: Tensor
@@ -56,7 +56,7 @@ class Batch(NamedTuple):
     texts: Mapping[str, tuple[Tensor, Tensor]]
     states: Mapping[str, ModalityStates]
     convention: Tensor | None = None
-    unannotated: Tensor | None = None
+    allowed: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Move all tensors."""
@@ -72,7 +72,7 @@ class Batch(NamedTuple):
             {name: (ids.to(device), mask.to(device)) for name, (ids, mask) in self.texts.items()},
             {name: ModalityStates(x.states.to(device), x.mask.to(device)) for name, x in self.states.items()},
             None if self.convention is None else self.convention.to(device),
-            None if self.unannotated is None else self.unannotated.to(device),
+            None if self.allowed is None else self.allowed.to(device),
         )
 
 
@@ -98,14 +98,18 @@ class MultimodalModel(nn.Module):
 
     def forward(self, batch: Batch) -> FusionOutput:
         """Encode and fuse a batch; see `FusionOutput`."""
-        words = self._word_states(batch) * batch.word_mask.unsqueeze(2)  # (B, W, D)
+        words = self.word_states(batch) * batch.word_mask.unsqueeze(2)  # (B, W, D)
         modalities = self._modalities(batch)
         with torch.autocast(words.device.type, enabled=False):  # evidence needs full precision
             return self.fuse(
                 words, batch.case_features, batch.word_mask, modalities, batch.slots, batch.convention
             )
 
-    def _word_states(self, batch: Batch) -> Tensor:
+    def parts(self, batch: Batch) -> Sequence[tuple[MultimodalModel, Batch]]:
+        """The models that learn from a batch, and what each gets; their losses are added."""
+        return [(self, batch)]
+
+    def word_states(self, batch: Batch) -> Tensor:
         """State of each word's first piece, (B, W, D), anything where masked."""
         if WORDS in batch.states:
             return batch.states[WORDS].states
@@ -158,14 +162,14 @@ class MultimodalModel(nn.Module):
     def loss(self, output: FusionOutput, batch: Batch) -> Tensor:
         """Mean loss of the head over posts plus the auxiliary loss of the fusion, a scalar.
 
-        Where a tag is unknown (`Batch.unannotated`), the fusion learns the most probable of the tags that the
+        Where a tag is unknown (`Batch.allowed`), the fusion learns the most probable of the tags that the
         gold annotation leaves open.
         """
-        if batch.unannotated is None:
+        if batch.allowed is None:
             nll: Tensor = self.head(output.emissions, batch.targets, batch.target_mask)
             return nll.mean() + self.fusion.loss(output, batch.targets, batch.target_mask)
         assert isinstance(self.head, CRF)
-        allowed = allowed_tags(batch.targets, batch.unannotated, len(self.head.labels))
+        allowed = allowed_tags(batch.allowed, len(self.head.labels))
         nll = self.head.partial(output.emissions, allowed, batch.target_mask)
         targets = output.emissions.detach().masked_fill(~allowed, -torch.inf).argmax(2)
         return nll.mean() + self.fusion.loss(output, targets, batch.target_mask)

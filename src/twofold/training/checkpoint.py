@@ -5,13 +5,14 @@ Written atomically after each epoch. Read with ``weights_only``: a checkpoint ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -38,6 +39,35 @@ def writing(path: Path) -> Iterator[None]:
             expected="a disk with room for it",
             do="free some space and run the same command again: it goes on from the last finished epoch",
         ) from error
+
+
+def begin_with(model: nn.Module, path: Path, log: Callable[[str], object]) -> None:
+    """Take over the weights of an earlier training, those of the same name and shape.
+
+    Args:
+        model: changed in place.
+        path: a ``weights.safetensors``, as a training leaves it beside its model folder.
+        log: called with a line on how many were taken.
+
+    Raises:
+        DataError: it cannot be read, or no weight fits.
+    """
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"cannot be read: {error}", where=str(path), expected="weights of a training"
+        ) from error
+    own = model.state_dict()
+    fitting = {name: x for name, x in found.items() if name in own and own[name].shape == x.shape}
+    if not fitting:
+        raise DataError(
+            f"none of its {len(found)} weights has name and shape of one of this model's {len(own)}",
+            where=str(path),
+            expected="weights of a training with the same encoder",
+        )
+    model.load_state_dict(fitting, strict=False)
+    log(f"began with {len(fitting)} of {len(own)} weights of {path.name}")
 
 
 class Checkpoint:

@@ -34,8 +34,10 @@ class Example(NamedTuple):
         rows: row in its table of each modality with precomputed features; likewise.
         aligned: for modalities with one state a word, the row of each word of the window, −1 for none.
         convention: features of the annotation convention; () for a model without conventions.
-        unannotated: for each tag, whether it is of a type that the corpus does not annotate; () where it
-            annotates all types.
+        allowed: for each word of the window, the tags that the annotation leaves open, as bits (1 << tag); ()
+            where all words are annotated.
+        arguments: for an example of pairs, first and last word in the window and type of each argument, ""
+            for an unknown one.
     """
 
     post: int
@@ -46,7 +48,8 @@ class Example(NamedTuple):
     rows: Mapping[str, int] = {}
     aligned: Mapping[str, list[int]] = {}
     convention: tuple[float, ...] = ()
-    unannotated: tuple[bool, ...] = ()
+    allowed: Sequence[int] = ()
+    arguments: Sequence[tuple[int, int, str]] = ()
 
 
 class FeatureTable(NamedTuple):
@@ -82,9 +85,43 @@ def labels_of(posts: Sequence[Post]) -> list[str]:
     return ["O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI")]
 
 
-def unannotated_tags(labels: Sequence[str], types: Collection[str]) -> tuple[bool, ...]:
-    """For each tag, whether it is of one of these types; () for no types."""
-    return tuple(label[2:] in types for label in labels) if types else ()
+def allowed_without_types(targets: Sequence[int], labels: Sequence[str], types: Collection[str]) -> list[int]:
+    """The tags left open (see `Example`) where a corpus does not annotate some types: the gold one, and for
+    ``O`` those of these types, too; [] for no types."""
+    unknown = sum(1 << tag for tag, label in enumerate(labels) if label[2:] in types)
+    return [1 << tag | (unknown if tag == 0 else 0) for tag in targets] if types else []
+
+
+def allowed_by_arguments(
+    count: int, arguments: Sequence[tuple[int, int, str]], labels: Sequence[str]
+) -> list[int]:
+    """The tags left open (see `Example`) where only arguments of relations are known to be entities.
+
+    The words of an argument have its tags, those of any type where its own is unknown; the word behind it
+    does not continue it; nothing is known of other words. Of arguments that overlap, the first counts, those
+    of a known type before the others.
+
+    Args:
+        count: words in the window.
+        arguments: first and last word and type of each.
+        labels: the tags.
+    """
+    every = (1 << len(labels)) - 1
+    allowed, taken = [every] * count, set[int]()
+    for first, last, kind in sorted(set(arguments), key=lambda argument: not argument[2]):
+        begins, inside = (_tags(labels, prefix, kind) for prefix in "BI")
+        if not begins or not taken.isdisjoint(range(first, last + 1)):
+            continue
+        allowed[first : last + 1] = [begins, *[inside] * (last - first)]
+        taken.update(range(first, last + 1))
+        if last + 1 < count and last + 1 not in taken:
+            allowed[last + 1] &= ~_tags(labels, "I", "")
+    return allowed
+
+
+def _tags(labels: Sequence[str], prefix: str, kind: str) -> int:
+    """Bits of the tags of a type, "" for any."""
+    return sum(1 << i for i, tag in enumerate(labels) if tag[0] == prefix and kind in ("", tag[2:]))
 
 
 def tag_words(words: Sequence[Span], entities: Sequence[Entity], labels: Sequence[str]) -> list[int]:
@@ -156,7 +193,7 @@ def collate(examples: Sequence[Example], tables: Mapping[str, FeatureTable], pad
     states = {name: _states(examples, name, table) for name, table in tables.items()}
     slots = _slots(examples)
     convention = torch.tensor([e.convention for e in examples]) if examples[0].convention else None
-    unannotated = _unannotated(examples)
+    allowed = _allowed(examples)
     return Batch(
         ids,
         mask,
@@ -169,13 +206,14 @@ def collate(examples: Sequence[Example], tables: Mapping[str, FeatureTable], pad
         texts,
         states,
         convention,
-        unannotated,
+        allowed,
     )
 
 
-def _unannotated(examples: Sequence[Example]) -> torch.Tensor | None:
-    count = max(len(e.unannotated) for e in examples)
-    return torch.tensor([e.unannotated or (False,) * count for e in examples]) if count else None
+def _allowed(examples: Sequence[Example]) -> torch.Tensor | None:
+    if not any(e.allowed for e in examples):
+        return None
+    return _padded([list(e.allowed) or [1 << tag for tag in e.targets] for e in examples], 1)[0]
 
 
 def _padded(rows: Sequence[list[int]], value: int) -> tuple[torch.Tensor, torch.Tensor]:

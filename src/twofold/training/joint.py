@@ -16,12 +16,13 @@ from twofold.errors import ConfigError
 from twofold.models.joint import JointModel
 from twofold.models.multimodal import MultimodalModel
 from twofold.training.dev_scores import class_f1, span_f1
-from twofold.training.examples import Example, FeatureTable
+from twofold.training.examples import Example, FeatureTable, allowed_by_arguments
 from twofold.training.loop import TrainingData
 
 
 def relation_settings(config: Config) -> Config:
-    """Settings of the relation model of a joint training; how it is trained is the tagger's.
+    """Settings of the relation model of a joint training; how it is trained is the tagger's, but for the
+    weights that it begins with.
 
     Raises:
         ConfigError: one of the two is for another task, or the markers of the relation model are in the text.
@@ -43,7 +44,8 @@ def relation_settings(config: Config) -> Config:
             where=f"[model] joint = {config.model.joint!r}",
             expected=f"tasks entities and relations, markers {LEVITATED}, adapters none",
         )
-    return dataclasses.replace(other, model=model, training=config.training)
+    training = dataclasses.replace(config.training, initial_weights=other.training.initial_weights)
+    return dataclasses.replace(other, model=model, training=training)
 
 
 def behind_tagger(config: Config, tagger: Path) -> Config:
@@ -52,12 +54,28 @@ def behind_tagger(config: Config, tagger: Path) -> Config:
     return dataclasses.replace(config, model=dataclasses.replace(config.model, relations=relations))
 
 
-def joint_data(entities: TrainingData, relations: TrainingData) -> TrainingData:
-    """Examples of both; those of relations have slots."""
+def joint_data(
+    entities: TrainingData, relations: TrainingData, labels: Sequence[str], convention: Sequence[float]
+) -> TrainingData:
+    """Examples of both; those of relations have slots, and tell the tagger of their arguments.
+
+    Args:
+        entities: data of the tagger.
+        relations: data of the relation model.
+        labels: the tags.
+        convention: features of the one by which the tagger learns arguments.
+    """
+    pairs = [
+        example._replace(
+            convention=tuple(convention),
+            allowed=allowed_by_arguments(len(example.window.first), example.arguments, labels),
+        )
+        for example in relations.train
+    ]
     return dataclasses.replace(
         entities,
-        train=[*entities.train, *relations.train],
-        augmented=lambda epoch: [*entities.examples(epoch), *relations.train],
+        train=[*entities.train, *pairs],
+        augmented=lambda epoch: [*entities.examples(epoch), *pairs],
         dev={**entities.dev, **relations.dev},
         score=_score,
         pair_tables=relations.tables,

@@ -202,8 +202,8 @@ class Trainer:
             TrainingError: loss or gradient is not finite; the weights are unchanged.
         """
         with self._mixed():
-            output = self.model(batch)
-        loss = self.model.loss(output, batch)
+            parts = [(part, part(own), own) for part, own in self.model.parts(batch)]
+        loss = torch.stack([part.loss(output, own) for part, output, own in parts]).sum()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(trainable(self.model), self.config.max_grad_norm)

@@ -204,7 +204,10 @@ def _without_paths(record: TrainingRecord) -> Config:
         images=Path(data.images).name,
         alt_text=Path(data.alt_text).name,
     )
-    return dataclasses.replace(record.config, data=named, model=model_without_paths(record.config.model))
+    training, model = record.config.training, model_without_paths(record.config.model)
+    first = training.initial_weights
+    training = dataclasses.replace(training, initial_weights=first and name_of(Path(first)))
+    return dataclasses.replace(record.config, data=named, model=model, training=training)
 
 
 def _names(files: Sequence[str]) -> tuple[str, ...]:

@@ -32,9 +32,11 @@ from twofold.inference.tagger import Tagger
 from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import open_folder
 from twofold.models.build import choose
+from twofold.models.pair_states import ENDS
 from twofold.posts import Post, Relation
 from twofold.preprocessing.entity_markers import (
     Markers,
+    Pair,
     PairReader,
     PlainMarkers,
     TypedMarkers,
@@ -42,7 +44,7 @@ from twofold.preprocessing.entity_markers import (
     pair_reader,
 )
 from twofold.preprocessing.feature_cache import FeatureCache
-from twofold.preprocessing.segmentation import segment_post
+from twofold.preprocessing.segmentation import Span, segment_post
 from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training.argument_order import ARGUMENT_ORDERS, both_orders
 from twofold.training.dev_scores import Score, class_f1
@@ -245,8 +247,24 @@ def pair_examples(
         usable = [(number.get(relation.type, -1), pair) for relation, pair in relations if pair]
         for window, pairs, slots in pieces.pair_windows(post.text, words, [pair for _, pair in usable]):
             targets = [usable[i][0] for i in pairs]
-            examples.append(Example(place, window, targets, slots, texts, rows[place]))
+            example = Example(place, window, targets, slots, texts, rows[place])
+            placed = [(usable[i][1], slot) for i, slot in zip(pairs, slots, strict=True)]
+            examples.append(example._replace(arguments=_arguments(post.text, words, placed)))
     return examples
+
+
+def _arguments(
+    text: str, words: Sequence[Span], placed: Sequence[tuple[Pair, tuple[int, ...]]]
+) -> list[tuple[int, int, str]]:
+    """Arguments of pairs as `Example` has them, none where markers stand in the text. Those with a mark of a
+    mention or a hashtag are left out: whether it belongs to the entity is a matter of the convention."""
+    return [
+        (first, last, argument.type)
+        for pair, slot in placed
+        if len(slot) == ENDS
+        for argument, (first, last) in zip(pair, (slot[:2], slot[2:]), strict=True)
+        if not {"@", "#"} & set(text[words[argument.start][0] : words[argument.end - 1][1]])
+    ]
 
 
 def _relations(posts: Sequence[Post]) -> Iterator[Relation]:

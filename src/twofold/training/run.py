@@ -34,9 +34,10 @@ from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import Neighbours
 from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training.augmentation import augmented
+from twofold.training.checkpoint import begin_with
 from twofold.training.datasets import Corpus, read_training_data
 from twofold.training.entities import EntityTask
-from twofold.training.examples import Example, Features, unannotated_tags
+from twofold.training.examples import Example, Features, allowed_without_types
 from twofold.training.frozen_text import with_precomputed_text
 from twofold.training.joint import behind_tagger, joint_data, relation_settings
 from twofold.training.learning_curve import Row
@@ -89,6 +90,7 @@ def _train(config: Config, out: Path, log: Log, fresh: bool) -> None:
     if config.model.joint:
         _train_joint(config, setup, out, work, log)
         return
+    _begin(setup.model, config, log)
     identity = _identity(config, setup)
     rows = Trainer(setup.model, setup.data, config.training, work, identity, log).run()
     _publish(config, setup, rows, out, work, log)
@@ -97,9 +99,14 @@ def _train(config: Config, out: Path, log: Log, fresh: bool) -> None:
 def _train_joint(config: Config, tagger: TrainingSetup, out: Path, work: Path, log: Log) -> None:
     settings = relation_settings(config)
     pairs = set_up_training(settings, log, tagger.model.text)
+    _begin(tagger.model, config, log)
+    _begin(pairs.model, settings, log)
     model = JointModel(tagger.model, pairs.model)
     both = [_identity(own, x) for own, x in ((config, tagger), (settings, pairs))]
-    data = joint_data(tagger.data, pairs.data)
+    conventions = tagger.conventions
+    data = joint_data(
+        tagger.data, pairs.data, tagger.model.head.labels, conventions.vector(conventions.default)
+    )
     rows = Trainer(model, data, config.training, work, " ".join(both), log).run()
     _publish(config, dataclasses.replace(tagger, model=model), rows, work / "tagger", work, log)
     folder = open_folder(work / "tagger")
@@ -113,6 +120,11 @@ def _train_joint(config: Config, tagger: TrainingSetup, out: Path, work: Path, l
     pairs = dataclasses.replace(pairs, task=task, train_sets=train_sets, dev_sets=dev_sets)
     _publish(own, pairs, rows, work / "relations", work, log)
     write_combined(folder, open_folder(work / "relations"), out)
+
+
+def _begin(model: MultimodalModel, config: Config, log: Log) -> None:
+    if config.training.initial_weights:
+        begin_with(model, Path(config.training.initial_weights), log)
 
 
 def _publish(
@@ -264,9 +276,11 @@ def _training_data(
         rows = features.rows[done : done + len(posts)]
         done += len(posts)
         convention = conventions.vector(conventions.of_corpus(corpus.convention))
-        unannotated = unannotated_tags(labels, corpus.unannotated)
         return lambda posts: [
-            example._replace(convention=convention, unannotated=unannotated)
+            example._replace(
+                convention=convention,
+                allowed=allowed_without_types(example.targets, labels, corpus.unannotated),
+            )
             for example in task.examples(posts, rows, pieces, labels)
         ]
 
@@ -298,6 +312,8 @@ def _identity(config: Config, setup: TrainingSetup) -> str:
     corpora = setup.train_sets + setup.dev_sets
     plain = asdict(config)
     plain.pop("data")
+    if first := config.training.initial_weights:
+        plain["training"]["initial_weights"] = hashlib.sha256(Path(first).read_bytes()).hexdigest()
     plain["conventions"] = setup.conventions.to_json()
     plain["corpora"] = [corpus.identity for corpus in corpora]
     plain["types"] = [
