@@ -50,6 +50,7 @@ BELOW: dict[str, set[str]] = {
         "inference", "calibration",
     },
     "robustness": {"errors", "posts", "evaluation", "preprocessing", "pipeline"},
+    "review": {"errors", "files", "posts", "corpora", "calibration"},
     "encoders": {"errors", "preprocessing"},
     "detectors": {"errors", "files", "locks", "posts", "preprocessing", "corpora", "encoders"},
     "fusion": {"errors"},

@@ -70,12 +70,17 @@ def _posts(
 ) -> Iterator[Post | Rejected]:
     for line in read_lines(stream):
         try:
-            yield _parse(_object(line, f"{name}:{line.number}"), f"{name}:{line.number}", folder, attachments)
+            yield _parse(parse_object(line, f"{name}:{line.number}"), f"{name}:{line.number}", folder, attachments)
         except InputError as error:
             yield rejected(error, line.data)
 
 
-def _object(line: Line, origin: str) -> Record:
+def parse_object(line: Line, origin: str) -> dict[str, Any]:
+    """The object of JSON that a line holds.
+
+    Raises:
+        InputError: it holds none.
+    """
     if not line.whole:
         raise too_long(origin)
     if not line.data.strip():

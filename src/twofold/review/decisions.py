@@ -1,0 +1,299 @@
+"""What people decide on the predictions of one post, and what follows from all their decisions.
+
+A review is the fold of its decisions in order: the last one on a prediction counts. It is pure: it knows no
+database, no clock and no other reviewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from twofold.errors import InputError
+from twofold.posts import Entity, Relation
+
+Verdict = Literal["accept", "correct", "reject"]
+Status = Literal["open", "finished", "skipped"]
+ACCEPT: Verdict = "accept"
+CORRECT: Verdict = "correct"
+REJECT: Verdict = "reject"
+VERDICTS = (ACCEPT, CORRECT, REJECT)
+MADE = ("entity", "relation", "add", "finish", "skip", "reopen")
+"""What a decision can be about; ``add`` is an entity that the model missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The predictions for one post, as they stand in the results.
+
+    Attributes:
+        id: the post's own. text: its text.
+        entities: predicted, with their confidence. relations: between these.
+    """
+
+    id: str | int
+    text: str
+    entities: tuple[Entity, ...]
+    relations: tuple[Relation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision of one reviewer on one post.
+
+    Attributes:
+        about: one of `MADE`.
+        item: number of the entity or relation; entities that were added are numbered after the predicted.
+        verdict: of an entity or relation.
+        start: of the span, where it is added or corrected. end: likewise.
+        type: of the entity or relation, where it is added or corrected.
+    """
+
+    about: str
+    item: int | None = None
+    verdict: Verdict | None = None
+    start: int | None = None
+    end: int | None = None
+    type: str | None = None
+
+    @staticmethod
+    def parse(value: object) -> Decision:
+        """A decision from JSON.
+
+        Raises:
+            InputError: it is none.
+        """
+        if not isinstance(value, dict):
+            raise InputError("the decision is no object", expected='{"about": "entity", "item": 0, …}')
+        unknown = sorted(map(str, set(value) - set(Decision.__slots__)))
+        if unknown:
+            raise InputError(
+                f"the decision has the key {unknown[0]!r}", expected=", ".join(Decision.__slots__)
+            )
+        if value.get("about") not in MADE:
+            raise InputError(f"about is {value.get('about')!r:.40}", expected=" or ".join(MADE))
+        verdict = value.get("verdict")
+        if (value["about"] in ("entity", "relation")) != (verdict is not None):
+            raise InputError("a verdict belongs to an entity or a relation", expected="one for each of these")
+        if verdict is not None and verdict not in VERDICTS:
+            raise InputError(f"verdict is {verdict!r:.40}", expected=" or ".join(VERDICTS))
+        numbers = {name: _number(value, name) for name in ("item", "start", "end")}
+        type_ = value.get("type")
+        if type_ is not None and not (isinstance(type_, str) and type_):
+            raise InputError(f"type is {type_!r:.40}", expected='the name of a type such as "PER"')
+        return Decision(value["about"], verdict=verdict, type=type_, **numbers)
+
+    def record(self) -> dict[str, Any]:
+        """The decision as JSON, without what is absent."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class EntityReview:
+    """An entity under review.
+
+    Attributes:
+        entity: as it is now: predicted, corrected or added.
+        verdict: None while nobody has decided; an added entity counts as accepted.
+        predicted: as the model predicted it; None for one that was added.
+    """
+
+    entity: Entity
+    verdict: Verdict | None = None
+    predicted: Entity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RelationReview:
+    """A relation under review: the numbers of its arguments among the entities, its type as it is now.
+
+    Attributes:
+        head: number of the head. tail: of the tail.
+        type: predicted or corrected. confidence: of the prediction.
+        verdict: None while nobody has decided.
+    """
+
+    head: int
+    tail: int
+    type: str
+    confidence: float | None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PostReview:
+    """What one reviewer has decided on one post.
+
+    Attributes:
+        proposal: the predictions.
+        entities: the predicted ones in their order, then those that were added.
+        relations: the predicted ones in their order.
+        status: ``finished`` where nothing is left to decide and nothing was missed.
+    """
+
+    proposal: Proposal
+    entities: tuple[EntityReview, ...]
+    relations: tuple[RelationReview, ...]
+    status: Status = "open"
+
+    @staticmethod
+    def of(proposal: Proposal, decisions: Iterable[Decision] = ()) -> PostReview:
+        """The review that follows from decisions, in order."""
+        review = PostReview(
+            proposal,
+            tuple(EntityReview(entity, None, entity) for entity in proposal.entities),
+            tuple(_relation_reviews(proposal)),
+        )
+        for decision in decisions:
+            review = review.with_decision(decision)
+        return review
+
+    @property
+    def undecided(self) -> list[Decision]:
+        """For each prediction without a verdict, the decision that would accept it.
+
+        A relation goes with its arguments: one of a rejected entity needs no decision of its own.
+        """
+        return [
+            *(Decision("entity", i, ACCEPT) for i, item in enumerate(self.entities) if item.verdict is None),
+            *(
+                Decision("relation", i, ACCEPT)
+                for i, item in enumerate(self.relations)
+                if item.verdict is None and self._stands(item)
+            ),
+        ]
+
+    @property
+    def final_entities(self) -> tuple[Entity, ...]:
+        """The entities that are right by this review, in order of their start, without confidences."""
+        kept = [item.entity for item in self.entities if item.verdict in (ACCEPT, CORRECT)]
+        return tuple(sorted(map(_bare, kept), key=lambda entity: (entity.start, entity.end)))
+
+    @property
+    def final_relations(self) -> tuple[Relation, ...]:
+        """The relations that are right, and as "None" those that were rejected between entities that are."""
+        return tuple(
+            Relation(
+                _bare(self.entities[item.head].entity),
+                _bare(self.entities[item.tail].entity),
+                "None" if item.verdict == REJECT else item.type,
+            )
+            for item in self.relations
+            if item.verdict is not None and self._stands(item, decided=True)
+        )
+
+    def with_decision(self, decision: Decision) -> PostReview:
+        """The review after one more decision.
+
+        Raises:
+            InputError: it names no item of this post, or a span that is none.
+        """
+        if decision.about == "finish":
+            return replace(self, status="finished")
+        if decision.about in ("skip", "reopen"):
+            return replace(self, status="skipped" if decision.about == "skip" else "open")
+        if decision.about == "relation":
+            return self._with_relation(decision)
+        if decision.about == "add":
+            added = EntityReview(self._span(decision, None), ACCEPT)
+            return replace(self, entities=(*self.entities, added))
+        number = self._item(decision, len(self.entities))
+        item = self.entities[number]
+        entity = self._span(decision, item) if decision.verdict == CORRECT else item.entity
+        if decision.verdict == ACCEPT and item.predicted is not None:
+            entity = item.predicted  # to accept is to say that the model was right
+        changed = EntityReview(entity, decision.verdict, item.predicted)
+        return replace(self, entities=(*self.entities[:number], changed, *self.entities[number + 1 :]))
+
+    def overlapped_by(self, decision: Decision) -> list[Decision]:
+        """For each entity that an added, corrected or accepted one would overlap, its rejection."""
+        if decision.about not in ("add", "entity") or decision.verdict == REJECT:
+            return []
+        after = self.with_decision(decision)
+        number = len(after.entities) - 1 if decision.about == "add" else decision.item
+        assert number is not None
+        span = after.entities[number].entity
+        return [
+            Decision("entity", i, REJECT)
+            for i, item in enumerate(after.entities)
+            if i != number and item.verdict != REJECT and _overlap(item.entity, span)
+        ]
+
+    def _with_relation(self, decision: Decision) -> PostReview:
+        number = self._item(decision, len(self.relations))
+        if decision.verdict == CORRECT and not decision.type:
+            raise InputError("the corrected relation has no type", expected="a type of relations")
+        type_ = decision.type if decision.verdict == CORRECT else self.proposal.relations[number].type
+        changed = replace(self.relations[number], verdict=decision.verdict, type=type_ or "")
+        return replace(self, relations=(*self.relations[:number], changed, *self.relations[number + 1 :]))
+
+    def _stands(self, item: RelationReview, decided: bool = False) -> bool:
+        verdicts = [self.entities[number].verdict for number in (item.head, item.tail)]
+        return all(v in (ACCEPT, CORRECT) or (v is None and not decided) for v in verdicts)
+
+    def _item(self, decision: Decision, count: int) -> int:
+        if decision.item is None or not 0 <= decision.item < count:
+            raise InputError(
+                f"item is {decision.item}",
+                where=f"post {self.proposal.id}",
+                expected=f"an item below {count}, of kind {decision.about}",
+            )
+        return decision.item
+
+    def _span(self, decision: Decision, old: EntityReview | None) -> Entity:
+        start, end, type_ = decision.start, decision.end, decision.type
+        if old is not None:
+            start = old.entity.start if start is None else start
+            end = old.entity.end if end is None else end
+            type_ = type_ or old.entity.type
+        text = self.proposal.text
+        if start is None or end is None or not 0 <= start < end <= len(text) or not text[start:end].strip():
+            raise InputError(
+                f"the span runs from {start} to {end}",
+                where=f"post {self.proposal.id}",
+                expected=f"0 ≤ start < end ≤ {len(text)} with a word between",
+            )
+        if not type_:
+            raise InputError("the entity has no type", expected='a type such as "PER"')
+        return Entity(start, end, text[start:end], type_)
+
+
+def _relation_reviews(proposal: Proposal) -> Iterator[RelationReview]:
+    number = {(e.start, e.end, e.type): i for i, e in enumerate(proposal.entities)}
+    for relation in proposal.relations:
+        head, tail = (number[(e.start, e.end, e.type)] for e in (relation.head, relation.tail))
+        yield RelationReview(head, tail, relation.type, relation.confidence)
+
+
+def same_result(reviews: Sequence[PostReview]) -> bool:
+    """Whether finished reviews of one post end with the same entities and relations."""
+    results = {(spans(review), _triples(review)) for review in reviews}
+    return len(results) <= 1
+
+
+def spans(review: PostReview) -> frozenset[tuple[int, int, str]]:
+    """Start, end and type of each entity that is right."""
+    return frozenset((e.start, e.end, e.type) for e in review.final_entities)
+
+
+def _triples(review: PostReview) -> frozenset[tuple[int, int, int, int, str]]:
+    return frozenset(
+        (r.head.start, r.head.end, r.tail.start, r.tail.end, r.type) for r in review.final_relations
+    )
+
+
+def _bare(entity: Entity) -> Entity:
+    return Entity(entity.start, entity.end, entity.text, entity.type)
+
+
+def _overlap(one: Entity, other: Entity) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def _number(value: dict[str, Any], name: str) -> int | None:
+    number = value.get(name)
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+        raise InputError(f"{name} is {number!r:.40}", expected="a whole number")
+    return number

@@ -1,0 +1,236 @@
+"""What the decisions say so far: error rate, error at each threshold, what was missed, agreement.
+
+Posts come most uncertain first, so the error rate among what was reviewed is that of hard cases; it is not
+that of all. The estimate at a threshold takes this into account: what was reviewed counts as decided, and for
+the rest the model's probabilities are corrected by one shift on the logit scale, the posterior mode under a
+standard normal prior given the decisions. Which items are decided depends on the confidence alone, so the
+shift is estimated without bias as long as it is the same at every confidence. It knows arrays and reviews.
+
+Shape letters: S predictions, J thresholds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twofold.calibration.binomial import clopper_pearson_upper
+from twofold.review.decisions import ACCEPT, CORRECT, REJECT, PostReview, Proposal, spans
+
+Floats = NDArray[np.float64]
+LEVEL = 0.95
+"""Of every interval."""
+THRESHOLDS = tuple(i / 20 for i in range(20))
+_CLIP = 1e-6
+_STEPS = 50
+
+
+class Items(NamedTuple):
+    """S predictions of one kind.
+
+    Attributes:
+        confidence: (S,).
+        wrong: (S,) 0 for right, 1 for wrong, between where reviewers differ; NaN where not reviewed.
+    """
+
+    confidence: Floats
+    wrong: Floats
+
+
+class Rate(NamedTuple):
+    """A rate with a 95 % interval.
+
+    Attributes:
+        value: in [0, 1]; NaN of nothing. low: of the interval. high: likewise.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+class ThresholdEstimate(NamedTuple):
+    """What would be accepted at a threshold, and how much of it is wrong.
+
+    Attributes:
+        threshold: lowest confidence that is accepted.
+        accepted: predictions. reviewed: of these. wrong: of those reviewed.
+        claimed: error rate that the confidences claim. error: estimated error rate, with its interval.
+    """
+
+    threshold: float
+    accepted: int
+    reviewed: int
+    wrong: float
+    claimed: float
+    error: Rate
+
+
+class Agreement(NamedTuple):
+    """Of posts that several reviewers finished.
+
+    Attributes:
+        posts: with two reviewers or more. same: of these, with the same entities from all.
+        f1: between the entities of two reviewers, over all pairs of them; NaN without an entity.
+    """
+
+    posts: int
+    same: int
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """All figures of a review.
+
+    Attributes:
+        entities: estimates of the entities at each threshold. relations: likewise.
+        entity_error: among the entities reviewed. relation_error: likewise.
+        verdicts: how many entities were accepted, corrected, rejected.
+        missed: entities that were added, on the ``finished`` posts.
+        finished: posts that somebody finished.
+        agreement: of the reviewers.
+    """
+
+    entities: tuple[ThresholdEstimate, ...]
+    relations: tuple[ThresholdEstimate, ...]
+    entity_error: Rate
+    relation_error: Rate
+    verdicts: dict[str, int]
+    missed: int
+    finished: int
+    agreement: Agreement
+
+
+def statistics(
+    posts: Iterable[tuple[int, Proposal]], reviews: Mapping[int, Mapping[str, PostReview]]
+) -> Statistics:
+    """All figures.
+
+    Args:
+        posts: all posts of the queue by number.
+        reviews: of each reviewer, by post and reviewer.
+    """
+    entities, relations = _items(posts, reviews)
+    flat = [review for of_post in reviews.values() for review in of_post.values()]
+    verdicts = [item.verdict for review in flat for item in review.entities if item.predicted]
+    finished = [review for review in flat if review.status == "finished"]
+    return Statistics(
+        entities=tuple(threshold_estimates(entities)),
+        relations=tuple(threshold_estimates(relations)),
+        entity_error=_rate_of(entities),
+        relation_error=_rate_of(relations),
+        verdicts={name: verdicts.count(name) for name in (ACCEPT, CORRECT, REJECT)},
+        missed=sum(
+            item.predicted is None and item.verdict != REJECT for r in finished for item in r.entities
+        ),
+        finished=sum(any(r.status == "finished" for r in row.values()) for row in reviews.values()),
+        agreement=agreement(reviews),
+    )
+
+
+def _items(
+    posts: Iterable[tuple[int, Proposal]], reviews: Mapping[int, Mapping[str, PostReview]]
+) -> tuple[Items, Items]:
+    rows: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
+    for number, proposal in posts:
+        of_post = list(reviews.get(number, {}).values())
+        for i, entity in enumerate(proposal.entities):
+            if entity.confidence is not None:
+                rows[0].append((entity.confidence, _mean_wrong([r.entities[i].verdict for r in of_post])))
+        for i, relation in enumerate(proposal.relations):
+            if relation.confidence is not None:
+                rows[1].append((relation.confidence, _mean_wrong([r.relations[i].verdict for r in of_post])))
+    tables = [np.array(row, np.float64).reshape(-1, 2) for row in rows]
+    return Items(tables[0][:, 0], tables[0][:, 1]), Items(tables[1][:, 0], tables[1][:, 1])
+
+
+def _mean_wrong(verdicts: Sequence[str | None]) -> float:
+    wrong = [verdict != ACCEPT for verdict in verdicts if verdict is not None]
+    return sum(wrong) / len(wrong) if wrong else float("nan")
+
+
+def rate(wrong: float, count: float) -> Rate:
+    """An error rate with its Clopper–Pearson interval; unknown, and so from 0 to 1, of nothing.
+
+    Args:
+        wrong: of them, perhaps a fraction where reviewers differ. count: of predictions.
+    """
+    if not count:
+        return Rate(float("nan"), 0.0, 1.0)
+    side = 1 - (1 - LEVEL) / 2
+    low = 1 - clopper_pearson_upper(count - wrong, count, side)
+    return Rate(wrong / count, low, clopper_pearson_upper(wrong, count, side))
+
+
+def _rate_of(items: Items) -> Rate:
+    known = items.wrong[~np.isnan(items.wrong)]
+    return rate(float(known.sum()), len(known))
+
+
+def threshold_estimates(
+    items: Items, thresholds: Sequence[float] = THRESHOLDS
+) -> Iterable[ThresholdEstimate]:
+    """The estimate at each threshold; see the top of the file."""
+    known = ~np.isnan(items.wrong)
+    logit = np.log(np.clip(items.confidence, _CLIP, 1 - _CLIP))
+    logit = logit - np.log1p(-np.clip(items.confidence, _CLIP, 1 - _CLIP))
+    shift, variance = logit_shift(logit[known], items.wrong[known])
+    wrong = 1 / (1 + np.exp(logit + shift))
+    spread = wrong * (1 - wrong)
+    for threshold in thresholds:
+        above = items.confidence >= threshold
+        accepted, reviewed = int(above.sum()), int((above & known).sum())
+        seen, rest = float(items.wrong[above & known].sum()), above & ~known
+        if not accepted:
+            nothing = Rate(float("nan"), 0.0, 1.0)
+            yield ThresholdEstimate(threshold, 0, 0, 0.0, float("nan"), nothing)
+            continue
+        expected = seen + float(wrong[rest].sum())
+        deviation = float(np.sqrt(spread[rest].sum() + spread[rest].sum() ** 2 * variance))
+        low, high = (expected + sign * 1.96 * deviation for sign in (-1, 1))
+        least, most = seen / accepted, (seen + float(rest.sum())) / accepted
+        estimate = Rate(expected / accepted, max(low / accepted, least, 0.0), min(high / accepted, most, 1.0))
+        claimed = float((1 - items.confidence[above]).mean())
+        yield ThresholdEstimate(threshold, accepted, reviewed, seen, claimed, estimate)
+
+
+def logit_shift(logit: Floats, wrong: Floats) -> tuple[float, float]:
+    """How much better than they claim the confidences are, on the logit scale.
+
+    Args:
+        logit: (S,) of the confidences. wrong: (S,) as of `Items`, none NaN.
+
+    Returns:
+        Mode and variance (by the curvature there) of the posterior under a standard normal prior.
+    """
+    shift, right = 0.0, 1 - wrong
+    for _ in range(_STEPS):  # concave: Newton's steps, cut to 1, arrive
+        p = 1 / (1 + np.exp(-(logit + shift)))
+        gradient, curvature = float((right - p).sum()) - shift, float((p * (1 - p)).sum()) + 1
+        step = float(np.clip(gradient / curvature, -1, 1))
+        shift += step
+        if abs(step) < 1e-9:
+            break
+    p = 1 / (1 + np.exp(-(logit + shift)))
+    return shift, 1 / (float((p * (1 - p)).sum()) + 1)
+
+
+def agreement(reviews: Mapping[int, Mapping[str, PostReview]]) -> Agreement:
+    """How far reviewers agree on the entities of posts that several of them finished."""
+    posts = same = common = total = 0
+    for of_post in reviews.values():
+        results = [spans(review) for review in of_post.values() if review.status == "finished"]
+        if len(results) < 2:
+            continue
+        posts += 1
+        same += len(set(results)) == 1
+        for one, other in itertools.combinations(results, 2):
+            common += 2 * len(one & other)
+            total += len(one) + len(other)
+    return Agreement(posts, same, common / total if total else float("nan"))
