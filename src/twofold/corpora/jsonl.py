@@ -70,7 +70,9 @@ def _posts(
 ) -> Iterator[Post | Rejected]:
     for line in read_lines(stream):
         try:
-            yield _parse(parse_object(line, f"{name}:{line.number}"), f"{name}:{line.number}", folder, attachments)
+            yield _parse(
+                parse_object(line, f"{name}:{line.number}"), f"{name}:{line.number}", folder, attachments
+            )
         except InputError as error:
             yield rejected(error, line.data)
 
