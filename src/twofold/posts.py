@@ -210,6 +210,40 @@ class PictureReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Truncation:
+    """Something of a post that a model read in part.
+
+    Attributes:
+        what: ``context`` (words around each word, of a post longer than one window; every word is read),
+            ``words`` (words with all their word pieces), ``alt_text``, ``objects``, ``ocr`` (word pieces),
+            ``pairs`` (pairs of entities looked at for a relation), ``pair_context`` (pairs read with the
+            whole post around them).
+        read: how much was read, at most.
+        total: how much there is; more than ``read``.
+    """
+
+    what: str
+    read: int
+    total: int
+
+    @property
+    def remark(self) -> str:
+        """The same for a person to read."""
+        return _REMARKS.get(self.what, _OF_A_TEXT).format(
+            read=self.read, total=f"{self.total:,}", what=self.what.replace("_", " ")
+        )
+
+
+_OF_A_TEXT = "of the {what} the first {read} of {total} word pieces were read"
+_REMARKS = {
+    "context": "the post was read in windows of at most {read} of its {total} words",
+    "words": "{read} of {total} words were read to their end; the longest ones were cut",
+    "pairs": "relations were looked for between the {read} nearest of {total} pairs of entities",
+    "pair_context": "{read} of {total} pairs of entities were read with the whole post around them",
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Extraction:
     """What was found in one post.
 
@@ -222,6 +256,7 @@ class Extraction:
         warnings: remarks for the user on this post (an empty text, for instance).
         relations: among the entities, in the order of their heads and then of their tails; at most one
             between two of them. Empty too for a model that looks for none.
+        truncated: what of the post was read in part; mostly nothing.
     """
 
     id: str | int
@@ -231,6 +266,7 @@ class Extraction:
     model: str
     warnings: tuple[str, ...] = ()
     relations: tuple[Relation, ...] = ()
+    truncated: tuple[Truncation, ...] = ()
 
     def with_confidence(self, minimum: float) -> Extraction:
         """The same without entities and relations of a lower confidence, and relations of entities left out.

@@ -18,7 +18,7 @@ DIGITS = 6
 def to_record(extraction: Extraction) -> dict[str, Any]:
     """An extraction as plain data."""
     number = {_key(entity): i for i, entity in enumerate(extraction.entities)}
-    return {
+    record = {
         "id": extraction.id,
         "text": extraction.text,
         "entities": [_entity(entity) for entity in extraction.entities],
@@ -26,6 +26,11 @@ def to_record(extraction: Extraction) -> dict[str, Any]:
         "picture": {"status": extraction.picture.status, "reason": extraction.picture.reason},
         "model": extraction.model,
     }
+    if extraction.truncated:
+        record["truncated"] = [
+            {"what": item.what, "read": item.read, "total": item.total} for item in extraction.truncated
+        ]
+    return record
 
 
 def to_line(extraction: Extraction) -> str:

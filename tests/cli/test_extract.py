@@ -386,6 +386,22 @@ def test_a_long_post_is_rejected_or_allowed(extract, tmp_path, capsys):
     assert extract(posts, "-o", "out.jsonl", "--max-characters", "50") == 0
 
 
+@pytest.mark.parametrize(
+    ("post", "code"),
+    [
+        ({"id": 1, "text": "Anna"}, 0),
+        ({"id": 1, "text": ""}, 0),
+        ({"id": 1, "text": "left " * 100}, 1),
+        ({"id": 1, "text": "Anna", "image": "gone.png"}, 1),
+    ],
+)
+def test_strict_makes_remarks_a_failure(extract, tmp_path, post, code):
+    posts = write(tmp_path / "posts.jsonl", post)
+    assert extract(posts, "-o", "out.jsonl") == 0
+    assert extract(posts, "-o", "out.jsonl", "--strict") == code
+    assert len(read("out.jsonl")) == 1
+
+
 def test_a_picture_outside_of_the_folder_costs_that_picture_only(extract, tmp_path, capsys):
     (tmp_path / "data").mkdir()
     picture(tmp_path / "secret.png")

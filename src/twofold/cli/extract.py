@@ -48,8 +48,8 @@ def add_parser(subparsers: Any) -> None:
         description="Extract named entities and the relations between them from the posts of FILE, or from "
         "one post given with --text. Each entity and relation has a confidence, the estimated probability "
         "that it is right.",
-        epilog="Exit codes: 0 success (a picture that cannot be read is a warning); 1 some lines were "
-        "rejected; 2 nothing was done.",
+        epilog="Exit codes: 0 success (a picture that cannot be read, or a post that was read in part, is "
+        "a warning); 1 some lines were rejected, or --strict and such a warning; 2 nothing was done.",
     )
     parser.add_argument(
         "file",
@@ -87,6 +87,11 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         type=output_file,
         metavar="FILE",
         help="write rejected lines and the reasons here, as JSON Lines",
+    )
+    group.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with code 1 also where a picture was unreadable or a post was read in part",
     )
     group.add_argument(
         "--table", action="store_true", help="print a table (the default on a terminal without --output)"
@@ -148,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
     summary.end()
     if args.text is None:
         progress.log(_summary_line(summary, args, time.monotonic() - begin))
-    return _exit_code(summary)
+    return _exit_code(summary, args.strict)
 
 
 def _check_fractions(args: argparse.Namespace) -> None:
@@ -178,10 +183,11 @@ def _summary_line(summary: ExtractionSummary, args: argparse.Namespace, seconds:
     )
 
 
-def _exit_code(summary: ExtractionSummary) -> int:
+def _exit_code(summary: ExtractionSummary, strict: bool) -> int:
     if summary.nothing_done:
         return NOTHING_DONE
-    return 1 if summary.rejected else 0
+    in_part = summary.unreadable or summary.truncated
+    return 1 if summary.rejected or (strict and in_part) else 0
 
 
 # --- what comes in -----------------------------------------------------------------------------------

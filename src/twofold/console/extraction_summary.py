@@ -23,6 +23,7 @@ class ExtractionSummary:
         rejected: the rejected lines.
         related: whether relations are extracted, too.
         posts, entities, relations, unreadable, warnings: counts.
+        truncated: posts that were read in part.
         review, relations_to_review: entities and relations marked for review.
     """
 
@@ -35,6 +36,7 @@ class ExtractionSummary:
     relations: int = 0
     relations_to_review: int = 0
     unreadable: int = 0
+    truncated: int = 0
     warnings: int = 0
 
     @property
@@ -53,6 +55,7 @@ class ExtractionSummary:
             self.unreadable += 1
             name = f"picture {post.image}" if isinstance(post.image, Path) else "picture"
             self._warn(post, f"{name} unreadable, its text was read: {extraction.picture.reason}")
+        self.truncated += bool(extraction.truncated)
         for warning in extraction.warnings:
             self._warn(post, warning)
         self.progress.step(post)

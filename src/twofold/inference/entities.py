@@ -14,7 +14,8 @@ from twofold.inference.encode import EncodedPost
 from twofold.inference.modality_states import ModalityStates
 from twofold.inference.relation_extractor import EntityPair, PostEntities
 from twofold.inference.tagger import Tagger
-from twofold.posts import Entity, PictureReport, Post
+from twofold.inference.truncation import truncations
+from twofold.posts import Entity, PictureReport, Post, Truncation
 from twofold.preprocessing.entity_markers import word_span
 from twofold.preprocessing.segmentation import segment_post
 
@@ -31,6 +32,7 @@ class EntityBatch(NamedTuple):
         modalities: states of the posts' modalities; None where nothing was encoded.
         warnings: warnings for the user on each post.
         encoded_posts: output of the tagging network for each post; None without a tagger.
+        truncated: what of each post the tagger read in part; None without a tagger.
     """
 
     posts: list[PostEntities]
@@ -38,6 +40,7 @@ class EntityBatch(NamedTuple):
     modalities: ModalityStates | None
     warnings: list[tuple[str, ...]]
     encoded_posts: list[EncodedPost] | None = None
+    truncated: list[tuple[Truncation, ...]] | None = None
 
 
 class EntityProvider(Protocol):
@@ -73,7 +76,9 @@ class PredictedEntities:
     def entities(self, posts: Sequence[Post], batch_size: int) -> EntityBatch:
         """See `EntityProvider`."""
         encoded_posts, modalities = self._encode(posts, batch_size)
-        return _batch(encoded_posts, self._tagger.entities(encoded_posts), modalities)
+        truncated = [tuple(truncations(e.post, e.words, self._tagger.network)) for e in encoded_posts]
+        batch = _batch(encoded_posts, self._tagger.entities(encoded_posts), modalities)
+        return batch._replace(truncated=truncated)
 
     def gold_pairs(
         self, posts: Sequence[Post], batch_size: int

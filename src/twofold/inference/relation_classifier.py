@@ -9,7 +9,7 @@ Shape letters: S pairs, K relations, M modalities.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,10 +20,11 @@ from twofold.errors import ModelError
 from twofold.inference.modality_states import ModalityStates
 from twofold.inference.network import Network, NetworkInput
 from twofold.inference.onnx_sessions import FusionOutput
+from twofold.inference.truncation import truncations
 from twofold.inference.type_constraints import TypeConstraints
 from twofold.model_folder.folder import ModelFolder
-from twofold.posts import PictureReport, Post
-from twofold.preprocessing.entity_markers import Argument, Pair, pair_reader
+from twofold.posts import PictureReport, Post, Truncation
+from twofold.preprocessing.entity_markers import Argument, Pair, pair_reader, whole_pairs
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.segmentation import Span, segment_post
 
@@ -149,6 +150,14 @@ class RelationClassifier:
                 for j, (head, tail) in enumerate(pairs[i])
             ]
         return result
+
+    def truncations(self, post: Post, pairs: Sequence[Pair]) -> Iterator[Truncation]:
+        """What of a post with these pairs is read in part."""
+        whole = whole_pairs(self._pairs, post.text, self._words(post), pairs) if pairs else 0
+        if whole < len(pairs):
+            yield Truncation("pair_context", whole, len(pairs))
+        if pairs:
+            yield from truncations(post, (), self.network)
 
     def _words(self, post: Post) -> list[Span]:
         return segment_post(post, self._handles)

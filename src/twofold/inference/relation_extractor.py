@@ -26,10 +26,10 @@ from twofold.inference.relation_classifier import (
     RelationClassifier,
     class_probabilities,
 )
-from twofold.inference.type_constraints import PAIR_LIMIT
+from twofold.inference.type_constraints import PAIR_LIMIT, CandidatePairs
 from twofold.inference.uncertainty import prediction_evidence
 from twofold.model_folder.config import NO_RELATION
-from twofold.posts import Entity, PictureReport, Post, Relation
+from twofold.posts import Entity, PictureReport, Post, Relation, Truncation
 from twofold.preprocessing.entity_markers import Argument, Pair, word_span
 from twofold.preprocessing.segmentation import Span
 
@@ -98,12 +98,12 @@ class PostRelations(NamedTuple):
     Attributes:
         predictions: in order of their heads, then of their tails.
         picture: whether the picture was read; None where no pair needed it.
-        warnings: warnings for the user.
+        truncated: what of the post was read in part.
     """
 
     predictions: tuple[PredictedRelation, ...]
     picture: PictureReport | None = None
-    warnings: tuple[str, ...] = ()
+    truncated: tuple[Truncation, ...] = ()
 
     @property
     def relations(self) -> tuple[Relation, ...]:
@@ -148,9 +148,17 @@ class RelationExtractor:
         ]
         extracted = self.extract_pairs(posts, pairs, batch_size, modalities)
         return [
-            _sorted(post, row)._replace(warnings=_warnings(len(nearest.pairs), nearest.total))
-            for post, row, nearest in zip(posts, extracted, candidates, strict=True)
+            _sorted(post, row)._replace(truncated=tuple(self._truncations(post, pair, nearest)))
+            for post, row, pair, nearest in zip(posts, extracted, pairs, candidates, strict=True)
         ]
+
+    def _truncations(
+        self, post: PostEntities, pairs: Sequence[EntityPair], candidates: CandidatePairs
+    ) -> Iterator[Truncation]:
+        if len(pairs) < candidates.total:
+            yield Truncation("pairs", len(pairs), candidates.total)
+        in_words = [_pair(post.words, pair) for pair in pairs]
+        yield from self.classifier.truncations(post.post, [pair for pair in in_words if pair is not None])
 
     def extract_pairs(
         self,
@@ -264,12 +272,6 @@ class _ClassifiedPair(NamedTuple):
         if self.prediction is None or self.prediction.label == NO_RELATION:
             return 0.0
         return self.prediction.probability
-
-
-def _warnings(classified: int, total: int) -> tuple[str, ...]:
-    if classified == total:
-        return ()
-    return (f"relations were looked for between the {classified} nearest of {total:,} pairs of entities",)
 
 
 def _distinct(pairs: Sequence[EntityPair]) -> list[EntityPair]:

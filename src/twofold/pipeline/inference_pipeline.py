@@ -29,6 +29,7 @@ from twofold.inference.modality_states import ModalityStates
 from twofold.inference.relation_classifier import RelationClassifier
 from twofold.inference.relation_extractor import PostRelations, RelationExtractor
 from twofold.inference.tagger import Tagger
+from twofold.inference.truncation import merged
 from twofold.inference.workers import Workers
 from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import ModelFolder
@@ -260,6 +261,8 @@ class InferencePipeline:
         relations = [PostRelations(()) for _ in posts]
         if self._relations is not None:
             relations = self._relations.extract(batch.posts, batch_size, self._reusable(batch))
+        read = batch.truncated or [()] * len(posts)
+        truncated = [merged((*row, *found.truncated)) for row, found in zip(read, relations, strict=True)]
         extractions = [
             Extraction(
                 post.id,
@@ -268,7 +271,8 @@ class InferencePipeline:
                 _picture(batch.pictures[i], relations[i].picture),
                 self.name,
                 relations=relations[i].relations,
-                warnings=batch.warnings[i] + relations[i].warnings,
+                warnings=batch.warnings[i] + tuple(item.remark for item in truncated[i]),
+                truncated=truncated[i],
             )
             for i, post in enumerate(posts)
         ]

@@ -69,9 +69,11 @@ class PairReader(Protocol):
 
     Attributes:
         tokenizer: of the text encoder.
+        further: markers among the words of a window.
     """
 
     tokenizer: WindowTokenizer
+    further: int
 
     def pair_windows(self, text: str, words: Sequence[Span], pairs: Sequence[Pair]) -> list[PairWindow]:
         """Windows that hold each pair once.
@@ -245,6 +247,8 @@ class LevitatedMarkers:
         tokenizer: of the text encoder.
     """
 
+    further = 0
+
     def __init__(self, tokenizer: WindowTokenizer) -> None:
         self.tokenizer = tokenizer
 
@@ -286,6 +290,14 @@ def _ends(head: Argument, tail: Argument) -> tuple[int, int, int, int]:
     return head.start, head.end - 1, tail.start, tail.end - 1
 
 
+def whole_pairs(reader: PairReader, text: str, words: Sequence[Span], pairs: Sequence[Pair]) -> int:
+    """How many pairs are read in a window that holds all words of their post."""
+    if 2 * len(text.encode("utf-8", "surrogatepass")) <= reader.tokenizer.budget:
+        return len(pairs)
+    windows = reader.pair_windows(text, words, pairs)
+    return sum(len(w.pairs) for w in windows if len(w.window.first) - reader.further >= len(words))
+
+
 def pair_reader(tokenizer: WindowTokenizer, markers: Markers | None) -> PairReader:
     """Reads pairs with markers in the text, or, without, with levitated ones."""
     return LevitatedMarkers(tokenizer) if markers is None else PairTokenizer(tokenizer, markers)
@@ -324,6 +336,8 @@ class PairTokenizer:
         tokenizer: of the text encoder.
         markers: around head and tail.
     """
+
+    further = 4
 
     def __init__(self, tokenizer: WindowTokenizer, markers: Markers) -> None:
         self.tokenizer, self.markers = tokenizer, markers

@@ -6,6 +6,7 @@ either side; only the emissions of its core are kept, so the windows of a post t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,24 @@ class WindowTokenizer:
                 pieces[word].append(piece)
         return [row or [self._unknown] for row in pieces]
 
+    def may_cut(self, text: str) -> bool:
+        """False where a text is surely read whole: a piece has a byte at least, or begins a word."""
+        words = [_bytes(word) for word in text.split()]
+        return sum(words) + 2 * len(words) > self.budget or max(words, default=0) >= self._longest
+
+    def cut_words(self, text: str, words: Sequence[Span]) -> int:
+        """How many words have more pieces than are read."""
+        long = [surface for surface in surfaces(text, words) if _bytes(surface) >= self._longest]
+        if not long:
+            return 0
+        encoding = self.tokenizer.encode(long, is_pretokenized=True, add_special_tokens=False)
+        counts = Counter(word for word in encoding.word_ids if word is not None)
+        return sum(count > self._longest for count in counts.values())
+
+    def piece_count(self, text: str) -> int:
+        """Pieces of a whole text, special tokens excluded, not truncated."""
+        return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
     def windows(self, text: str, words: Sequence[Span]) -> list[Window]:
         """Windows whose cores tile the words; none where there is no word."""
         surface_forms = surfaces(text, words)
@@ -136,6 +155,10 @@ class WindowTokenizer:
         """Pieces of a whole text (such as an alt text), special tokens included, truncated to one window."""
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.budget]
         return self.with_special_tokens([ids])[0]
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def surfaces(text: str, words: Sequence[Span]) -> list[str]:
