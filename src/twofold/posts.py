@@ -215,9 +215,8 @@ class Truncation:
 
     Attributes:
         what: ``context`` (words around each word, of a post longer than one window; every word is read),
-            ``words`` (words with all their word pieces), ``alt_text``, ``objects``, ``ocr`` (word pieces),
-            ``pairs`` (pairs of entities looked at for a relation), ``pair_context`` (pairs read with the
-            whole post around them).
+            ``alt_text``, ``objects``, ``ocr`` (word pieces), ``pairs`` (pairs of entities looked at for a
+            relation), ``pair_context`` (pairs read with the whole post around them).
         read: how much was read, at most.
         total: how much there is; more than ``read``.
     """
@@ -237,7 +236,6 @@ class Truncation:
 _OF_A_TEXT = "of the {what} the first {read} of {total} word pieces were read"
 _REMARKS = {
     "context": "the post was read in windows of at most {read} of its {total} words",
-    "words": "{read} of {total} words were read to their end; the longest ones were cut",
     "pairs": "relations were looked for between the {read} nearest of {total} pairs of entities",
     "pair_context": "{read} of {total} pairs of entities were read with the whole post around them",
 }

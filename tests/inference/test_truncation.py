@@ -41,12 +41,6 @@ def test_a_post_longer_than_a_window(extractor, words):
     assert found == ({} if words <= BUDGET else {"context": (BUDGET, words)})
 
 
-def test_a_word_with_more_pieces_than_are_read(extractor):
-    longest = BUDGET // 2  # of one piece a letter
-    assert truncated(extractor, text="Anna " + "e" * longest) == {}
-    assert truncated(extractor, text="Anna " + "e" * (longest + 1)) == {"words": (1, 2)}
-
-
 def test_an_alternative_text_longer_than_its_window(extractor):
     assert truncated(extractor, text="a", alt_text=" ".join(["a"] * BUDGET)) == {}
     found = truncated(extractor, text="a", alt_text=" ".join(["a"] * (BUDGET + 1)))

@@ -26,8 +26,6 @@ def truncations(post: Post, words: Sequence[Span], network: Network) -> Iterator
         windows = tokenizer.windows(post.text, words)
         if len(windows) > 1:
             yield Truncation("context", max(w.end - w.start for w in windows), len(words))
-        if cut := tokenizer.cut_words(post.text, words):
-            yield Truncation("words", len(words) - cut, len(words))
     for name in network.folder.config.modalities[1:]:
         text = TEXTS[name](post) if name in TEXTS else None
         if text and tokenizer.may_cut(text):

@@ -6,7 +6,6 @@ either side; only the emissions of its core are kept, so the windows of a post t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,16 +99,7 @@ class WindowTokenizer:
     def may_cut(self, text: str) -> bool:
         """False where a text is surely read whole: a piece has a byte at least, or begins a word."""
         words = [_bytes(word) for word in text.split()]
-        return sum(words) + 2 * len(words) > self.budget or max(words, default=0) >= self._longest
-
-    def cut_words(self, text: str, words: Sequence[Span]) -> int:
-        """How many words have more pieces than are read."""
-        long = [surface for surface in surfaces(text, words) if _bytes(surface) >= self._longest]
-        if not long:
-            return 0
-        encoding = self.tokenizer.encode(long, is_pretokenized=True, add_special_tokens=False)
-        counts = Counter(word for word in encoding.word_ids if word is not None)
-        return sum(count > self._longest for count in counts.values())
+        return sum(words) + 2 * len(words) > self.budget
 
     def piece_count(self, text: str) -> int:
         """Pieces of a whole text, special tokens excluded, not truncated."""
