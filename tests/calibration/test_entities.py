@@ -147,7 +147,7 @@ def test_travels_as_json(decoder, tmp_path):
 )  # fmt: skip
 def test_a_broken_file_is_told(tmp_path, content):
     (tmp_path / FILE).write_text(content, encoding="utf-8")
-    with pytest.raises(ModelError, match="twofold calibrate"):
+    with pytest.raises(ModelError, match=r"JSON|twofold calibrate"):
         read_calibration(tmp_path / FILE)
 
 
@@ -156,3 +156,30 @@ def test_too_few_posts(decoder):
         calibrate_entities(decoder, drawn(decoder, 8, 8))
     with pytest.raises(DataError, match="predicts 0 entities"):
         calibrate_entities(decoder, [])
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({}, "it has no temperature"),
+        ({"temperature": "warm"}, "temperature holds a value of the wrong type"),
+        ({"temperature": -1}, "temperature: -1 is no number above 0"),
+        (
+            {"temperature": 1, "temperature_by_type": [1]},
+            "temperature_by_type holds a value of the wrong type",
+        ),
+        (
+            {"temperature": 1, "isotonic": {"confidence": [1], "calibrated": [1, 2]}},
+            "isotonic: its lists have",
+        ),
+        ({"temperature": 1, "conformal": {"score": "lac"}}, "conformal has no classes"),
+        ({"temperature": 1, "decision_rule": {"limit": 3}}, "decision_rule holds a value of the wrong type"),
+        ({"temperature": 1, "risk_curve": None}, "risk_curve holds a value of the wrong type"),
+    ],
+)
+def test_what_is_wrong_with_a_calibration_is_said_in_words(record, message, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / FILE
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(ModelError, match=message) as raised:
+        read_calibration(path)
+    assert "calibrate the model again" in str(raised.value)

@@ -178,3 +178,11 @@ def test_a_relation_model_with_something_wrong(parts, tmp_path, values, message)
     seal(folder)
     with pytest.raises(ModelError, match=message):
         open_folder(folder)
+
+
+def test_sealing_names_a_shared_file_that_is_not_there(whole):
+    path = whole / "relations" / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(config | {"shared_files": ["text.onnx", "gone.onnx"]}), "utf-8")
+    with pytest.raises(ModelError, match=r"shared files gone\.onnx, which the folder above lacks"):
+        seal(whole / "relations")

@@ -14,11 +14,10 @@ know how these are fitted or used.
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +27,11 @@ from twofold.calibration.isotonic import Isotonic
 from twofold.calibration.risk_control import RiskCurve
 from twofold.crf import DecisionRule
 from twofold.errors import ModelError
+from twofold.model_folder.config import read_json
 
 Floats = NDArray[np.float64]
 FILE = "calibration.json"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,10 @@ def read_calibration(path: Path) -> Calibration:
         ModelError: it is not a calibration.
     """
     try:
-        return from_record(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return from_record(read_json(path))
+    except ValueError as error:
         raise ModelError(
-            f"the calibration cannot be read: {error or type(error).__name__}",
+            f"the calibration cannot be read: {error}",
             where=str(path),
             do="calibrate the model again: twofold calibrate MODEL DATA -o OUT",
         ) from error
@@ -93,22 +94,43 @@ def from_record(record: Mapping[str, Any]) -> Calibration:
     """The inverse of `to_record`.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is not such a record.
+        ValueError: it is not such a record; the message names the part that is wrong.
     """
-    by_type = record.get("temperature_by_type", {})
+
+    def part(name: str, parse: Callable[[Any], T]) -> T | None:
+        return _part(record, name, parse) if name in record else None
+
     return Calibration(
-        _temperature(record["temperature"]),
-        {str(kind): _temperature(value) for kind, value in by_type.items()},
-        Isotonic(**_arrays(record["isotonic"])) if "isotonic" in record else None,
-        _risk_curve(record["risk_curve"]) if "risk_curve" in record else None,
-        _conformal(record["conformal"]) if "conformal" in record else None,
-        DecisionRule(**record["decision_rule"]) if "decision_rule" in record else None,
+        _part(record, "temperature", _temperature),
+        part("temperature_by_type", lambda x: {str(kind): _temperature(t) for kind, t in x.items()}) or {},
+        part("isotonic", lambda x: Isotonic(**_arrays(x))),
+        part("risk_curve", _risk_curve),
+        part("conformal", _conformal),
+        part("decision_rule", lambda x: DecisionRule(**x)),
     )
+
+
+def _part(record: Mapping[str, Any], name: str, parse: Callable[[Any], T]) -> T:
+    """A part of a record, with any error in plain words."""
+    if name not in record:
+        raise ValueError(f"it has no {name}")
+    try:
+        return parse(record[name])
+    except _InvalidError as error:
+        raise ValueError(f"{name}: {error}") from error
+    except KeyError as error:
+        raise ValueError(f"{name} has no {error.args[0]}") from error
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{name} holds a value of the wrong type, or a key too few or too many") from error
+
+
+class _InvalidError(ValueError):
+    """A value of the right type that cannot be; the message is for users."""
 
 
 def _temperature(value: Any) -> float:
     if not 0 < float(value) < float("inf"):
-        raise ValueError(f"temperature is {value}")
+        raise _InvalidError(f"{value} is no number above 0")
     return float(value)
 
 
@@ -122,7 +144,7 @@ def _conformal(record: Mapping[str, Any]) -> ConformalQuantiles:
     marginal, per_class = (_array(record[name]) for name in ("marginal", "per_class"))
     shapes = (marginal.shape, per_class.shape)
     if score not in SCORES or shapes != ((len(COVERAGES),), (len(classes), len(COVERAGES))):
-        raise ValueError("the conformal quantiles have the wrong shape or an unknown score")
+        raise _InvalidError("the quantiles have the wrong shape or an unknown score")
     counts = tuple(map(int, record["class_counts"]))
     return ConformalQuantiles(score, classes, counts, marginal, per_class)
 
@@ -130,7 +152,7 @@ def _conformal(record: Mapping[str, Any]) -> ConformalQuantiles:
 def _arrays(record: Mapping[str, Any]) -> dict[str, Floats]:
     arrays = {str(key): _array(value) for key, value in record.items()}
     if len({array.shape for array in arrays.values()}) != 1:
-        raise ValueError("its lists have different lengths")
+        raise _InvalidError("its lists have different lengths")
     return arrays
 
 

@@ -251,9 +251,20 @@ def seal(folder: Path) -> None:
 
     Shared files are listed as if they lay here, and of a relation model within its manifest: seal that
     first.
+
+    Raises:
+        ModelError: a shared file is not there.
     """
     files = {file.name: file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST}
-    files |= {name: folder.parent / name for name in _shared(folder)}
+    shared = {name: folder.parent / name for name in _shared(folder)}
+    if missing := [name for name, file in shared.items() if not file.is_file()]:
+        raise ModelError(
+            f"config.json names the shared files {', '.join(missing)}, which the folder above lacks",
+            where=str(folder),
+            expected=f"files of {folder.parent}",
+            do="mend shared_files in config.json",
+        )
+    files |= shared
     inner = folder / RELATIONS / MANIFEST
     files |= {f"{RELATIONS}/{MANIFEST}": inner} if inner.is_file() else {}
     entries = {n: {"sha256": _sha256(f), "bytes": f.stat().st_size} for n, f in sorted(files.items())}
