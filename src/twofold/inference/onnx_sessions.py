@@ -8,10 +8,13 @@ N elements of a modality, S targets, P positions of a target, K outputs, M modal
 
 from __future__ import annotations
 
+import ctypes
+import os
 import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +69,17 @@ class Sessions:
         self._expected = dict(expected or {})
         self._open: dict[str, InferenceSession] = {}
         self._lock = threading.Lock()
+        _ALL.add(self)
+
+    def leave_to_parent(self) -> None:
+        """Forget what a fork copied: the threads of a graph, and who held the lock, stayed in the parent.
+
+        Graphs are opened again when they are used. The copies are never freed: ONNX Runtime would wait for
+        their threads for ever.
+        """
+        for session in self._open.values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+        self._open, self._lock = {}, threading.Lock()
 
     @property
     def opened(self) -> tuple[str, ...]:
@@ -116,6 +130,18 @@ class Sessions:
             check_graph(session, self._expected[name], path)
             self._expected.pop(name, None)
         return session
+
+
+_ALL: WeakSet[Sessions] = WeakSet()
+
+
+def _leave_all_to_parent() -> None:
+    for sessions in _ALL:
+        sessions.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 def _open_graph(path: Path, threads: int | None, unfused: bool) -> InferenceSession:

@@ -7,11 +7,13 @@ for extraction in extractor.extract([{"id": 1, "text": "Sunset in Paris", "image
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from twofold.calibration.risk_control import RiskControl
+from twofold.conventions import Convention
 from twofold.corpora.post_stream import PostLike, with_rejected
 from twofold.deprecation import renamed_arguments
 from twofold.errors import ConfigError, ModelError
@@ -81,23 +83,38 @@ def load(
             where=str(default_folder()),
             do="install the released package, or give a model folder (`twofold train` writes one)",
         )
-    model = open_folder(Path(folder) if folder is not None else default_folder())
+    folder, cache = _absolute(folder), _absolute(cache)  # graphs are opened later, and elsewhere
+    model = open_folder(folder or default_folder())
     relation_folder = model.relations if relation_model is None else None
     if relation_model:
-        relation_folder = open_folder(Path(relation_model))
-    return Extractor(
-        InferencePipeline(
-            model,
-            relation_folder,
-            threads=threads,
-            cache=Path(cache) if cache is not None else None,
-            max_error=max_error,
-            max_relation_error=max_relation_error,
-            coverage=coverage,
-            max_characters=max_characters,
-            convention=model.config.conventions.choose(convention, mentions, hashtags),
-        )
+        relation_model = Path(relation_model).absolute()
+        relation_folder = open_folder(relation_model)
+    pipeline = InferencePipeline(
+        model,
+        relation_folder,
+        threads=threads,
+        cache=cache,
+        max_error=max_error,
+        max_relation_error=max_relation_error,
+        coverage=coverage,
+        max_characters=max_characters,
+        convention=model.config.conventions.choose(convention, mentions, hashtags),
     )
+    arguments = {
+        "folder": folder,
+        "relation_model": relation_model,
+        "threads": threads,
+        "cache": cache,
+        "max_error": max_error,
+        "max_relation_error": max_relation_error,
+        "coverage": coverage,
+        "max_characters": max_characters,
+    }
+    return Extractor(pipeline, arguments)
+
+
+def _absolute(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path).absolute()
 
 
 @renamed_arguments(relations="relation_model")
@@ -119,12 +136,25 @@ def combine(tagger: Path | str | None, relation_model: Path | str, out: Path | s
 class Extractor:
     """A loaded model; `load` makes one.
 
+    It can be sent to other processes and machines: it is pickled as the folder and the options it was loaded
+    with, and the model is loaded again on arrival, from the same folder (the model that ships with the
+    package: from the package there). A fork of the process opens the graphs again, too; since ONNX Runtime
+    waits for threads at exit that a fork does not have, such a process must end by ``os._exit``, as those of
+    ``multiprocessing`` do.
+
     Attributes:
         pipeline: encodings, decoding and gold pairs, for research; not a stable interface.
     """
 
-    def __init__(self, pipeline: InferencePipeline) -> None:
+    def __init__(self, pipeline: InferencePipeline, arguments: Mapping[str, Any] | None = None) -> None:
         self.pipeline = pipeline
+        self._arguments = arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Extractor], tuple[object, ...]]:
+        if self._arguments is None:
+            raise TypeError("only an Extractor that twofold.load made can be pickled")
+        convention = self.pipeline.convention if self.types else None
+        return _load_again, (self._arguments, convention, self.name, _identity(self.pipeline))
 
     @property
     def name(self) -> str:
@@ -196,3 +226,31 @@ class Extractor:
                 pipeline.each,
             )
         raise ConfigError(f"on_error is {on_error!r}", expected='"raise" or "reject"')
+
+
+def _identity(pipeline: InferencePipeline) -> str:
+    """Names the files of a model: equal where all of them are."""
+    folders = [pipeline.folder, *([pipeline.relation_folder] if pipeline.relations else [])]
+    hashes = [sorted(folder.hashes.items()) for folder in folders]
+    return hashlib.sha256(repr(hashes).encode()).hexdigest()
+
+
+def _load_again(
+    arguments: Mapping[str, Any], convention: Convention | None, name: str, identity: str
+) -> Extractor:
+    """The extractor that was pickled.
+
+    Raises:
+        ModelError: what `load` raises here, or the folder holds another model than there.
+    """
+    extractor = load(**arguments)
+    if _identity(extractor.pipeline) != identity:
+        raise ModelError(
+            "is not the model that was sent to this process",
+            where=str(extractor.pipeline.folder.path),
+            expected=f"the files of the model {name!r} as they were where it was loaded",
+            do="copy the model folder to every machine, and load the model again after it has changed",
+        )
+    if convention is not None:
+        extractor.pipeline.convention = convention
+    return extractor

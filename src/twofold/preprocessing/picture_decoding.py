@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import math
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -208,6 +209,11 @@ class _PillowWarningsOff:
     """
 
     def __init__(self) -> None:
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)  # a child has none of the threads in the block
+
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
         self._saved = contextlib.ExitStack()

@@ -1,0 +1,125 @@
+"""A loaded model in other processes: pickled, spawned, forked."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_model
+
+import twofold
+from twofold.conventions import Convention
+from twofold.errors import ModelError
+from twofold.model_folder.combine import combine
+from twofold.model_folder.folder import open_folder, seal
+from twofold.pipeline.inference_pipeline import InferencePipeline
+from twofold.records import to_line
+
+POSTS = [{"id": i, "text": f"Anna Smith left paris with NASA {'and Bob ' * i}"} for i in range(9)]
+CAN_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    models = tmp_path_factory.mktemp("models")
+    tiny_model.build(models / "tagger")
+    tiny_model.build_relations(models / "relations")
+    combine(models / "tagger", models / "relations", models / "both")
+    return models / "both"
+
+
+def lines(extractor) -> list[str]:
+    return [to_line(extraction) for extraction in extractor.extract(POSTS)]
+
+
+def sent(extractor):
+    return pickle.loads(pickle.dumps(extractor))
+
+
+def test_an_extractor_arrives_with_its_options(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    options = {"threads": 1, "cache": Path("features"), "max_characters": 99, "relation_model": "relations"}
+    extractor = twofold.load("tagger", **options)
+    package = pickle.dumps(extractor)
+    assert len(package) < 2000  # no graph is in it
+    monkeypatch.chdir(tmp_path)  # relative paths were those of the sender
+    arrived = pickle.loads(package)
+    assert lines(arrived) == lines(extractor)
+    assert (arrived.pipeline.max_characters, arrived.name) == (99, "tiny+tiny-relations")
+    assert arrived.relations == extractor.relations != ()
+    assert not (tmp_path / "features").exists()
+    assert sent(twofold.load(folder, relation_model=False)).relations == ()
+    assert lines(sent(arrived)) == lines(extractor)
+
+
+def test_the_convention_in_use_arrives(folder):
+    extractor = twofold.load(folder, threads=1)
+    extractor.pipeline.convention = Convention("none", "mark")
+    assert sent(extractor).pipeline.convention == Convention("none", "mark")
+
+
+def test_the_model_of_the_package_is_that_of_the_package_on_arrival(folder, monkeypatch):
+    monkeypatch.setattr("twofold.pipeline.extractor.default_folder", lambda: folder)
+    package = pickle.dumps(twofold.load(threads=1))
+    monkeypatch.setattr("twofold.pipeline.extractor.default_folder", lambda: folder.parent / "tagger")
+    with pytest.raises(ModelError, match="not the model that was sent"):
+        pickle.loads(package)
+
+
+def test_another_model_in_the_folder_is_refused_on_arrival(tmp_path):
+    folder = tiny_model.build(tmp_path / "model")
+    package = pickle.dumps(twofold.load(folder, threads=1))
+    (folder / "calibration.json").write_text('{"temperature": 2.0}', encoding="utf-8")
+    seal(folder)
+    with pytest.raises(
+        ModelError, match=r"not the model that was sent.*the model 'tiny'.*copy the model folder"
+    ):
+        pickle.loads(package)
+
+
+def test_what_load_did_not_make_cannot_be_pickled(folder):
+    with pytest.raises(TypeError, match=r"twofold\.load"):
+        pickle.dumps(twofold.Extractor(InferencePipeline(open_folder(folder))))
+
+
+def test_spawned_processes_give_the_same(folder):
+    extractor = twofold.load(folder, threads=2)
+    before = lines(extractor)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        assert pool.map(lines, [extractor] * 3) == [before] * 3
+
+
+@CAN_FORK
+@pytest.mark.parametrize("threads", [1, 2])
+def test_forked_processes_give_the_same_and_end(folder, threads):
+    """With graphs that are open, and while a thread of the parent runs them."""
+    program = f"""
+import multiprocessing, threading
+import twofold
+from twofold.records import to_line
+extractor = twofold.load({str(folder)!r}, threads={threads})
+def lines(_=None):
+    return [to_line(extraction) for extraction in extractor.extract({POSTS!r})]
+before, stop = lines(), threading.Event()
+def work():
+    while not stop.is_set():
+        lines()
+busy = threading.Thread(target=work)
+busy.start()
+with multiprocessing.get_context("fork").Pool(4) as pool:
+    same = pool.map(lines, range(4), chunksize=1) == [before] * 4
+    pool.close()
+    pool.join()
+stop.set()
+busy.join()
+print(same, lines() == before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "True True", done.stderr
