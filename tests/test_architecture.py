@@ -40,14 +40,15 @@ BELOW: dict[str, set[str]] = {
     "evaluation": {"errors", "posts"},
     "preprocessing": {"errors", "posts"},
     "corpora": {"errors", "files", "posts", "preprocessing"},
+    "frames": {"errors", "posts", "records", "corpora"},
     "synthetic": {"errors", "posts", "preprocessing"},
     "model_folder": {"conventions", "errors", "locks", "crf", "preprocessing"},
     "inference": {"conventions", "errors", "posts", "crf", "preprocessing", "model_folder"},
     "calibration": {"conventions", "errors", "posts", "crf", "evaluation", "model_folder", "inference"},
     "report": {"version", "errors", "files", "posts", "evaluation", "preprocessing"},
     "pipeline": {
-        "conventions", "deprecation", "errors", "posts", "crf", "corpora", "preprocessing", "model_folder",
-        "inference", "calibration",
+        "conventions", "deprecation", "errors", "posts", "crf", "corpora", "frames", "preprocessing",
+        "model_folder", "inference", "calibration",
     },
     "robustness": {"errors", "posts", "evaluation", "preprocessing", "pipeline"},
     "review": {"errors", "files", "posts", "corpora", "calibration"},
@@ -65,7 +66,9 @@ BELOW: dict[str, set[str]] = {
     "scoring": {
         "errors", "posts", "evaluation", "corpora", "synthetic", "calibration", "pipeline", "robustness",
     },
-    SELF: {"version", "config", "errors", "posts", "corpora", "pipeline", "scoring", "training"},
+    SELF: {
+        "version", "config", "errors", "posts", "corpora", "frames", "pipeline", "scoring", "training",
+    },
     "console": {
         "errors", "files", "posts", "evaluation", "corpora", "calibration", "robustness", "scoring",
     },

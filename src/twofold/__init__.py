@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from twofold.config import Config
     from twofold.corpora.post_file import read_posts
     from twofold.errors import TwofoldError
+    from twofold.frames.arrow import extraction_schema
     from twofold.pipeline.calibrate import CalibrationOptions, calibrate
     from twofold.pipeline.extractor import Extractor, combine, load
     from twofold.posts import (
@@ -52,6 +53,7 @@ __all__ = [
     "calibrate",
     "combine",
     "evaluate",
+    "extraction_schema",
     "load",
     "read_posts",
     "train",
@@ -68,6 +70,7 @@ _HOME = {
     "calibrate": "pipeline.calibrate",
     "combine": "pipeline.extractor",
     "evaluate": "scoring.evaluate",
+    "extraction_schema": "frames.arrow",
     "load": "pipeline.extractor",
     "read_posts": "corpora.post_file",
     "train": "training.start",

@@ -8,19 +8,27 @@ for extraction in extractor.extract([{"id": 1, "text": "Sunset in Paris", "image
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from twofold.calibration.risk_control import RiskControl
 from twofold.conventions import Convention
 from twofold.corpora.post_stream import PostLike, with_rejected
 from twofold.deprecation import renamed_arguments
 from twofold.errors import ConfigError, ModelError
+from twofold.frames.rows import RowReader
 from twofold.model_folder.combine import combine as combine_folders
 from twofold.model_folder.folder import ModelFolder, open_folder
 from twofold.pipeline.inference_pipeline import InferencePipeline
+from twofold.pipeline.tables import batches_of_results, check_on_error, frame_with_results
 from twofold.posts import MAX_CHARACTERS, Extraction, Rejected
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Frame = TypeVar("Frame")
 
 
 def default_folder() -> Path:
@@ -214,18 +222,92 @@ class Extractor:
             InputError: ``posts`` is a single post, or (while iterating) an item is not a post.
             ConfigError: batch_size is not a number above 0, or on_error is neither of the two.
         """
-        if on_error == "raise":
+        if check_on_error(on_error):
             return self.pipeline.extract(posts, batch_size=batch_size)  # type: ignore[arg-type]
-        if on_error == "reject":
-            pipeline = self.pipeline
-            return with_rejected(
-                posts,
-                batch_size,
-                lambda x: pipeline.extract_group(x, batch_size),
-                pipeline.max_characters,
-                pipeline.each,
-            )
-        raise ConfigError(f"on_error is {on_error!r}", expected='"raise" or "reject"')
+        return self._with_rejected(posts, batch_size)
+
+    def map_batches(
+        self,
+        batches: Iterable[pyarrow.RecordBatch],
+        *,
+        columns: Mapping[str, str] | None = None,
+        keep: Sequence[str] = (),
+        images: Path | str | None = None,
+        allow_outside: bool = False,
+        batch_size: int = 32,
+        on_error: Literal["raise", "reject"] = "reject",
+    ) -> Iterator[pyarrow.RecordBatch]:
+        """Extract from Arrow record batches: one row out for each row in, in the same batches.
+
+        What comes out has the columns of `extraction_schema` with the type of the ids that came in, then
+        those of ``keep``. Since a row that is no post must not end a long run, it comes out with the reason
+        in the column ``error``, which is null in all other rows.
+
+        Args:
+            batches: any iterable of record batches or tables with the columns of posts: ``id`` (without it,
+                rows are numbered from 0), ``text`` or ``tokens``, ``image`` (a path, bytes, or a struct of
+                both), ``alt_text``, ``regions``; others are not read.
+            columns: the column of a post's field where it has another name: ``{"text": "full_text"}``.
+            keep: further columns to carry along.
+            images: folder of the pictures; paths are relative to it. None for the working folder.
+            allow_outside: whether pictures outside that folder are opened, too; only for data you trust.
+            batch_size: windows of text in a batch of the model.
+            on_error: "raise" for an InputError where a row is no post.
+
+        Raises:
+            MissingExtraError: pyarrow is not installed (the extra ``scale``).
+            InputError, ConfigError: a column is missing (while iterating).
+        """
+        strict = check_on_error(on_error)
+        reader = RowReader(columns or {}, Path(images or ""), allow_outside)
+        extract = partial(self._with_rejected, batch_size=batch_size)
+        return batches_of_results(extract, batches, reader, keep, strict)
+
+    def extract_frame(
+        self,
+        frame: Frame,
+        *,
+        columns: Mapping[str, str] | None = None,
+        images: Path | str | None = None,
+        allow_outside: bool = False,
+        prefix: str = "",
+        batch_size: int = 32,
+        on_error: Literal["raise", "reject"] = "raise",
+    ) -> Frame:
+        """Extract from a data frame: the same frame with the columns of the results behind its own.
+
+        These are ``entities``, ``relations``, ``picture``, ``model`` and ``truncated``, see
+        `extraction_schema`: lists and structs in Arrow and Polars, lists and dicts in pandas.
+
+        Args:
+            frame: a DataFrame of pandas or Polars or an Arrow table, with columns as of `map_batches`; of
+                other tables that can be read as Arrow, an Arrow table comes out.
+            columns: as of `map_batches`, and so are images, allow_outside and batch_size.
+            prefix: put before the names of the new columns.
+            on_error: "raise" an InputError where a row is no post, or "reject" it: then there is a column
+                ``error`` with the reason, and null in the others.
+
+        Raises:
+            InputError: no table came, or it lacks a column of posts, or a row is no post.
+            ConfigError: a new column has the name of an old one, or ``columns`` names none.
+            MissingExtraError: pyarrow is not installed (the extra ``scale``); pandas does without.
+        """
+        strict = check_on_error(on_error)
+        reader = RowReader(columns or {}, Path(images or ""), allow_outside)
+        extract = partial(self._with_rejected, batch_size=batch_size)
+        return frame_with_results(extract, frame, reader, strict, prefix)
+
+    def _with_rejected(
+        self, posts: Iterable[PostLike | Rejected], batch_size: int
+    ) -> Iterator[Extraction | Rejected]:
+        pipeline = self.pipeline
+        return with_rejected(
+            posts,
+            batch_size,
+            lambda group: pipeline.extract_group(group, batch_size),
+            pipeline.max_characters,
+            pipeline.each,
+        )
 
 
 def _identity(pipeline: InferencePipeline) -> str:
