@@ -26,6 +26,7 @@ SELF = "twofold"
 
 BELOW: dict[str, set[str]] = {
     "errors": set(),
+    "extras": {"errors"},
     "conventions": {"errors"},
     "posts": set(),
     "crf": set(),
@@ -39,7 +40,7 @@ BELOW: dict[str, set[str]] = {
     "files": {"errors", "locks"},
     "evaluation": {"errors", "posts"},
     "preprocessing": {"errors", "posts"},
-    "corpora": {"errors", "files", "posts", "preprocessing"},
+    "corpora": {"errors", "extras", "files", "posts", "preprocessing"},
     "frames": {"errors", "posts", "records", "corpora"},
     "synthetic": {"errors", "posts", "preprocessing"},
     "model_folder": {"conventions", "errors", "locks", "crf", "preprocessing"},

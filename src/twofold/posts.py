@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 PictureStatus = Literal["read", "none", "unreadable"]
 MAX_CHARACTERS = 200_000
@@ -167,6 +167,7 @@ class Post:
         origin: "file:line" it was read from, for messages.
         picture_name: name of the post's picture in its data set, where no folder of pictures was given to
             look for it in; else empty.
+        carried: values of other columns that go with the post to the output, as JSON can hold them.
     """
 
     id: str | int
@@ -179,6 +180,7 @@ class Post:
     regions: tuple[Region, ...] | None = None
     origin: str = ""
     picture_name: str = ""
+    carried: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,25 @@ not know what the posts are for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from twofold.corpora.annotations import WNUT_TYPES, with_merged_mentions
 from twofold.corpora.attachments import INDEX, Attachments, attach
+from twofold.corpora.column_names import AS_THEY_ARE, ColumnNames
+from twofold.corpora.compression import plain_stream
 from twofold.corpora.confinement import check_table_inside, confined
 from twofold.corpora.conll import read_conll
-from twofold.corpora.formats import Format, format_of
+from twofold.corpora.csv_posts import read_csv
+from twofold.corpora.formats import BY_SUFFIX, Format, format_of
 from twofold.corpora.jsonl import parse_post, read_jsonl
 from twofold.corpora.lengths import limited
+from twofold.corpora.lines import shown
 from twofold.corpora.mnre import read_mnre
+from twofold.corpora.parquet_posts import read_parquet
 from twofold.corpora.releases import dataset_of, release_of
+from twofold.corpora.tar_posts import read_tar
 from twofold.corpora.twitter import read_twitter
 from twofold.posts import MAX_CHARACTERS, Post, Rejected, with_types
 
@@ -26,12 +32,14 @@ __all__ = [
     "MAX_CHARACTERS",
     "WNUT_TYPES",
     "Attachments",
+    "ColumnNames",
     "attach",
     "confined",
     "open_corpus",
     "open_stream",
     "parse_post",
     "read_jsonl",
+    "read_table",
 ]
 
 
@@ -44,11 +52,13 @@ def open_corpus(
     merge_mentions: bool | None = None,
     allow_outside: bool = False,
     max_characters: int | None = MAX_CHARACTERS,
+    columns: ColumnNames = AS_THEY_ARE,
+    opened: Callable[[BinaryIO], None] = lambda stream: None,
 ) -> Iterator[Post | Rejected]:
-    """Read a data file of any known format, recognised by its content.
+    """Read a data file of any known format, recognised by its name or its content.
 
     Args:
-        path: JSON Lines, IMGID blocks, CoNLL columns or MNRE lines.
+        path: JSON Lines, CSV or tar, compressed or not, Parquet, IMGID blocks, CoNLL columns or MNRE lines.
         images: folder of the pictures, see `attachments`. Where it or the table of alternative texts
             holds several data sets, the rows of this file's are used: by the file's hash if it is a
             known release, else by the name of its folder.
@@ -60,6 +70,8 @@ def open_corpus(
         allow_outside: whether pictures may lie outside ``images`` (without it, outside the file's folder),
             and a table in it may be a link that leads out. Say so only of data that you trust.
         max_characters: longest post; a longer one is rejected. None for no limit.
+        columns: which columns of a table, or keys of JSON Lines, are which fields of a post.
+        opened: takes the open file, whose position tells how far it was read (not that of a corpus format).
 
     Returns:
         Posts and rejected records in the order of the file, read as they are asked for.
@@ -69,14 +81,14 @@ def open_corpus(
     """
     path = Path(path)
     format_ = format_of(path)
-    release = None if format_ == "jsonl" else release_of(path)
+    release = None if format_ in BY_SUFFIX.values() else release_of(path)
     if images is not None and not allow_outside:
         check_table_inside(images / INDEX, images)
     attachments = attach(images, alt_text, dataset_of(path, release))
     dataset = release.dataset if release else ""
     merge_mentions = dataset == "btc" if merge_mentions is None else merge_mentions
     types = WNUT_TYPES if types is None and dataset == "wnut17" else types or {}
-    posts = _annotated(_read(path, format_, attachments), types, merge_mentions)
+    posts = _annotated(_read(path, format_, attachments, columns, opened), types, merge_mentions)
     return _checked(posts, None if allow_outside else images or path.parent, max_characters)
 
 
@@ -98,14 +110,63 @@ def _annotated(
         yield with_types(post, types) if isinstance(post, Post) and types else post
 
 
-def _read(path: Path, format_: Format, attachments: Attachments) -> Iterator[Post | Rejected]:
-    if format_ == "jsonl":
-        return read_jsonl(path, attachments)
+def _read(
+    path: Path,
+    format_: Format,
+    attachments: Attachments,
+    columns: ColumnNames,
+    opened: Callable[[BinaryIO], None],
+) -> Iterator[Post | Rejected]:
+    if format_ in BY_SUFFIX.values():
+        return _read_open(path, format_, attachments, columns, opened)
     if format_ == "imgid":
         return read_twitter(path, attachments)
     if format_ == "mnre":
         return read_mnre(path, attachments)
     return read_conll(path, attachments)
+
+
+def _read_open(
+    path: Path,
+    format_: Format,
+    attachments: Attachments,
+    columns: ColumnNames,
+    opened: Callable[[BinaryIO], None],
+) -> Iterator[Post | Rejected]:
+    with path.open("rb") as stream:
+        opened(stream)
+        yield from read_table(stream, format_, shown(path), path.parent, attachments, columns)
+
+
+def read_table(
+    stream: BinaryIO,
+    format_: Format,
+    name: str,
+    folder: Path,
+    attachments: Attachments | None = None,
+    columns: ColumnNames = AS_THEY_ARE,
+) -> Iterator[Post | Rejected]:
+    """Read JSON Lines, CSV, Parquet or tar from an open file, compressed or not; pictures are not confined.
+
+    Args:
+        stream: a file that can be read from its beginning again.
+        format_: one of `formats.BY_SUFFIX`.
+        name: how messages call it.
+        folder: what paths of pictures are relative to.
+        attachments: where pictures and alternative texts are.
+        columns: which columns or keys are which fields of a post.
+
+    Raises:
+        DataError: (while iterating) a column is missing, or the file cannot be read to its end.
+        MissingExtraError: likewise, what reads it is not installed.
+    """
+    if format_ == "parquet":
+        return read_parquet(stream, name, folder, attachments, columns)
+    plain = plain_stream(stream, name)
+    if format_ == "jsonl":
+        return read_jsonl(plain, attachments, name, columns, folder)
+    read = read_csv if format_ == "csv" else read_tar
+    return read(plain, name, folder, attachments, columns)
 
 
 def open_stream(
@@ -115,6 +176,7 @@ def open_stream(
     alt_text: Path | None = None,
     allow_outside: bool = False,
     max_characters: int | None = MAX_CHARACTERS,
+    columns: ColumnNames = AS_THEY_ARE,
 ) -> Iterator[Post | Rejected]:
     """Read JSON Lines from a stream such as standard input.
 
@@ -122,12 +184,12 @@ def open_stream(
         stream: read as posts are asked for.
         images: folder of the pictures; without it their paths are relative to the working folder.
         alt_text: table of alternative texts.
-        allow_outside: as of `open_corpus`, and so is max_characters.
+        allow_outside: as of `open_corpus`, and so are max_characters and columns.
 
     Raises:
         DataError: folder or table is missing or not what it should be (at once, not later).
     """
     if images is not None and not allow_outside:
         check_table_inside(images / INDEX, images)
-    posts = read_jsonl(stream, attach(images, alt_text) if images or alt_text else None)
+    posts = read_jsonl(stream, attach(images, alt_text) if images or alt_text else None, "", columns)
     return _checked(posts, None if allow_outside else images or Path(), max_characters)

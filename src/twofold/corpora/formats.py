@@ -1,25 +1,33 @@
-"""The format of a data file, recognised by its first lines. It does not read the others."""
+"""The format of a data file, recognised by its name or its first lines. It does not read the others."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from twofold.corpora.bio import is_tag
 from twofold.corpora.columns import columns_of, tag_of
+from twofold.corpora.compression import SUFFIXES, is_compressed
 from twofold.errors import DataError
 
-Format = Literal["imgid", "conll", "jsonl", "mnre"]
+Format = Literal["imgid", "conll", "jsonl", "mnre", "csv", "parquet", "tar"]
 FORMATS: tuple[Format, ...] = ("jsonl", "imgid", "conll", "mnre")
+"""Those that posts are converted to."""
+BY_SUFFIX: Mapping[str, Format] = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".tar": "tar",
+}  # fmt: skip
+"""Formats of files that have one by their name; the name may go on with that of a compression."""
 
 _READ_BYTES = 1 << 16
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff", b"{\0", b"\0{")
-_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf")
-_BINARY = (b"PAR1", b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"SQLite format", b"\xd0\xcf\x11\xe0")
+_COMPRESSED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf")
+_BINARY = (b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"SQLite format", b"\xd0\xcf\x11\xe0")
 _MNRE = re.compile(rb"\{\s*(?:'|\"(?:token|h|t|img_id|relation)\"\s*:.*\"(?:img_id|relation|token)\")")
+_PARQUET = b"PAR1"
 _KNOWN = "JSON Lines, IMGID blocks (Twitter-2015/2017), CoNLL columns or MNRE lines"
 
 
@@ -30,8 +38,18 @@ def format_of(path: Path) -> Format:
         DataError: there is no such file, or it has none of the known formats.
     """
     beginning = _beginning(path)
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return "jsonl"
+    by_name = named_format(path.name)
+    if beginning.startswith(_PARQUET) or (by_name == "parquet" and beginning):
+        return "parquet"
+    if by_name is not None:
+        return by_name
+    if is_compressed(beginning):
+        raise DataError(
+            "is compressed, and its name does not say what it holds",
+            where=str(path),
+            expected=f"a name that ends with {', '.join(BY_SUFFIX)}, and then {' or '.join(SUFFIXES)}",
+            do="rename it, or unpack it",
+        )
     lines = [line for line in beginning.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
     for line in lines[:20]:
         if found := _format_of_line(line.strip(b"\r")):
@@ -39,6 +57,14 @@ def format_of(path: Path) -> Format:
     if not lines:
         return "jsonl"
     raise DataError("the format is not known", where=str(path), expected=_KNOWN)
+
+
+def named_format(name: str) -> Format | None:
+    """The format that a file has by its name, which may end with that of a compression; None without one."""
+    name = name.lower()
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return BY_SUFFIX.get("." + name.rpartition(".")[2]) if "." in name else None
 
 
 def _format_of_line(line: bytes) -> Format | None:
@@ -63,7 +89,7 @@ def _beginning(path: Path) -> bytes:
         raise DataError(
             f"cannot be opened: {reason}", where=str(path)[:200], expected="a data file", do="check the path"
         ) from error
-    if beginning.startswith(_WIDE):
+    if beginning.startswith(_WIDE) and named_format(path.name) != "tar":
         raise DataError("is UTF-16 or UTF-32", where=str(path), expected="UTF-8", do="save it as UTF-8")
     if beginning.startswith(_COMPRESSED):
         raise DataError("is compressed", where=str(path), expected="plain text", do="unpack it first")

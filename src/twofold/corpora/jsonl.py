@@ -13,6 +13,7 @@ import binascii
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -26,6 +27,7 @@ from twofold.corpora.annotation_tools import (
 )
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import TokenSpan, join
+from twofold.corpora.column_names import AS_THEY_ARE, ColumnNames
 from twofold.corpora.json_types import as_python, is_missing, kind_of
 from twofold.corpora.lines import Line, check_characters, decode, read_lines, rejected, shown, too_long
 from twofold.corpora.regions import parse_region
@@ -48,7 +50,11 @@ _ITEMS = {
 
 
 def read_jsonl(
-    source: Path | BinaryIO, attachments: Attachments | None = None, name: str = ""
+    source: Path | BinaryIO,
+    attachments: Attachments | None = None,
+    name: str = "",
+    columns: ColumnNames = AS_THEY_ARE,
+    folder: Path | None = None,
 ) -> Iterator[Post | Rejected]:
     """Posts of a JSON Lines file or stream, in order: one result a line, whatever is in the line.
 
@@ -57,22 +63,23 @@ def read_jsonl(
         attachments: where pictures and alternative texts are; without it the path of a picture is
             relative to the file's folder (to the working folder for a stream).
         name: how messages call the source; by default the file's path, or "<stdin>".
+        columns: names of the keys that hold the fields of a post.
+        folder: what paths of pictures are relative to, where it is not the file's folder.
     """
     if not isinstance(source, Path):
-        yield from _posts(source, name or "<stdin>", Path(), attachments)
+        yield from _posts(source, name or "<stdin>", folder or Path(), attachments, columns)
         return
     with source.open("rb") as stream:
-        yield from _posts(stream, name or shown(source), source.parent, attachments)
+        yield from _posts(stream, name or shown(source), folder or source.parent, attachments, columns)
 
 
 def _posts(
-    stream: BinaryIO, name: str, folder: Path, attachments: Attachments | None
+    stream: BinaryIO, name: str, folder: Path, attachments: Attachments | None, columns: ColumnNames
 ) -> Iterator[Post | Rejected]:
     for line in read_lines(stream):
+        origin = f"{name}:{line.number}"
         try:
-            yield _parse(
-                parse_object(line, f"{name}:{line.number}"), f"{name}:{line.number}", folder, attachments
-            )
+            yield parse_row(parse_object(line, origin), origin, folder, attachments, columns)
         except InputError as error:
             yield rejected(error, line.data)
 
@@ -129,6 +136,25 @@ def parse_post(record: Record, origin: str = "", base_folder: Path | None = None
             f"the post is {kind_of(record)}", where=origin, expected="a mapping with id and text"
         )
     return _parse(record, origin, base_folder or Path(), None)
+
+
+def parse_row(
+    row: Record, origin: str, folder: Path, attachments: Attachments | None, columns: ColumnNames
+) -> Post:
+    """One post from a row of a file.
+
+    Args:
+        row: its values by the names of their columns or keys.
+        origin: where it came from, for messages.
+        folder: what the path of a picture is relative to.
+        attachments: where pictures and alternative texts are.
+        columns: which column is which field.
+
+    Raises:
+        InputError: a field is missing or is not what it should be.
+    """
+    post = _parse(columns.record(row), origin, folder, attachments)
+    return replace(post, carried=columns.carry(row)) if columns.carried else post
 
 
 def _parse(record: Record, origin: str, folder: Path, attachments: Attachments | None) -> Post:
@@ -280,6 +306,10 @@ def _image(value: object, origin: str) -> tuple[Path | bytes | None, str]:
         return bytes(value), ""
     if isinstance(value, Path):
         return value, str(value)
+    if isinstance(value, Mapping) and isinstance(value.get("bytes"), bytes):  # as `datasets` stores pictures
+        return value["bytes"], ""
+    if isinstance(value, Mapping) and value.get("bytes", "") is None:
+        return _image(value.get("path"), origin)
     if isinstance(value, Mapping) and isinstance(value.get("base64"), str):
         return _from_base64(value["base64"], origin), ""
     if not isinstance(value, str):

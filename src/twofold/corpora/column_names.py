@@ -1,0 +1,91 @@
+"""Files of others' making: which column or key is which field of a post, and which are carried along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from twofold.errors import ConfigError, DataError
+
+FIELDS = ("id", "text", "image", "alt_text", "tokens", "entities", "relations", "regions")
+"""Fields of a post."""
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """Names of columns, or of the keys of JSON objects.
+
+    Attributes:
+        renamed: name of the column of a field; a field that is not in it has its own name.
+        carried: columns that are carried along to the output.
+    """
+
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    carried: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, renamed: str = "", carried: str = "") -> ColumnNames:
+        """From ``id=tweet_id,text=full_text`` and ``lang,created_at``.
+
+        Raises:
+            ConfigError: a field is unknown or named twice, or a name is missing.
+        """
+        pairs = [pair.partition("=") for pair in renamed.split(",")] if renamed else []
+        names = {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+        wrong = [ours for ours in names if ours not in FIELDS]
+        if wrong or len(names) < len(pairs) or not all(names.values()):
+            raise ConfigError(
+                f"--columns is {renamed!r}",
+                expected=f"each field once, as id=COLUMN,text=COLUMN; fields are {', '.join(FIELDS)}",
+            )
+        others = tuple(name.strip() for name in carried.split(",")) if carried else ()
+        if not all(others) or len(set(others)) < len(others):
+            raise ConfigError(f"--carry is {carried!r}", expected="names of columns with commas between")
+        return cls(names, others)
+
+    def record(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A row with its fields under the names that they have in a post."""
+        if not self.renamed:
+            return row
+        taken = set(self.renamed.values())
+        record = {key: value for key, value in row.items() if key not in taken and key not in self.renamed}
+        return record | {ours: row[theirs] for ours, theirs in self.renamed.items() if theirs in row}
+
+    def carry(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that are carried along, as JSON can hold them; None for a missing one."""
+        return {name: _as_json(row.get(name)) for name in self.carried}
+
+    def used(self, columns: Iterable[str]) -> list[str]:
+        """Those columns of a table that are of use."""
+        wanted = {self.renamed.get(name, name) for name in FIELDS} | set(self.carried)
+        return [name for name in columns if name in wanted]
+
+    def check(self, columns: Collection[str], where: str) -> None:
+        """Complain of a table that lacks a column.
+
+        Raises:
+            DataError: it does.
+        """
+        required = {"id", "text"} if self.renamed.get("tokens", "tokens") not in columns else {"id"}
+        wanted = [self.renamed.get(name, name) for name in FIELDS if name in required or name in self.renamed]
+        missing = [name for name in (*wanted, *self.carried) if name not in columns]
+        if missing:
+            raise DataError(
+                f"has no column {', '.join(map(repr, missing))}",
+                where=where,
+                expected=f"one of its columns: {', '.join(columns)}"[:300],
+                do="say which is which with --columns id=COLUMN,text=COLUMN",
+            )
+
+
+AS_THEY_ARE = ColumnNames()
+"""Fields under their own names, nothing carried along."""
+
+
+def _as_json(value: Any) -> Any:
+    """A value of a table as JSON can hold it: dates and the like as text, bytes as their length."""
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    return json.loads(json.dumps(value, default=str, ensure_ascii=False))

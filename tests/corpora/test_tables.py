@@ -1,0 +1,211 @@
+"""Files of others' making give the posts that went into them; what is broken in them costs nothing else."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from twofold.corpora import ColumnNames, open_corpus
+from twofold.errors import ConfigError, DataError, MissingExtraError
+from twofold.posts import Entity, Post, RefusedPicture, Rejected
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+ROWS = [
+    {"id": "a", "text": 'Anna said "hi", then\nleft', "image": "red.png", "alt_text": "a square"},
+    {"id": "00017", "text": "", "image": None, "alt_text": None},
+    {"id": "ü", "text": "Zoë; 🗼\tParis", "image": "sub/blue.png", "alt_text": None},
+]
+RENAMED = {"id": "tweet_id", "text": "full_text", "image": "photo", "alt_text": "description"}
+
+
+def write(path: Path, rows: list[dict]) -> Path:
+    """The rows in the format of a file's name, by libraries of others."""
+    name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    if name.endswith(".parquet"):
+        parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=2)
+        return path
+    if name.endswith(".jsonl"):
+        data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    elif name.endswith(".tar"):
+        data = tar({f"{i:04}.json": json.dumps(row).encode() for i, row in enumerate(rows)})
+    else:
+        text = io.StringIO(newline="")
+        table = csv.DictWriter(text, list(rows[0]), delimiter="\t" if name.endswith(".tsv") else ",")
+        table.writeheader()
+        table.writerows(rows)
+        data = text.getvalue().encode()
+    if path.name.lower().endswith(".gz"):
+        data = gzip.compress(data[:20]) + gzip.compress(data[20:])  # of two members
+    if path.name.endswith(".zst"):
+        data = b"".join(pa.compress(part, codec="zstd", asbytes=True) for part in (data[:20], data[20:]))
+    path.write_bytes(data)
+    return path
+
+
+def tar(members: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as file:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def plain(post: Post | Rejected) -> dict:
+    assert isinstance(post, Post), post
+    return {"id": post.id, "text": post.text, "image": post.image, "alt_text": post.alt_text}
+
+
+NAMES = [
+    "a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.csv", "a.csv.gz", "a.tsv", "a.tsv.zst", "a.parquet", "a.tar",
+    "a.tar.gz", "A.JSONL.GZ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_format_gives_the_same_posts(tmp_path, name):
+    posts = list(open_corpus(write(tmp_path / name, ROWS)))
+    assert [plain(post) for post in posts] == [
+        row | {"image": row["image"] and tmp_path / row["image"]} for row in ROWS
+    ]
+    lines = [int(post.origin.removeprefix(f"{tmp_path / name}:")) for post in posts]
+    assert lines == sorted(set(lines))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_columns_have_the_names_that_one_gives_them(tmp_path, name):
+    rows = [{RENAMED[key]: value for key, value in row.items()} | {"lang": "en"} for row in ROWS]
+    file = write(tmp_path / name, rows)
+    columns = ColumnNames.parse(",".join(f"{ours}={theirs}" for ours, theirs in RENAMED.items()), "lang")
+    renamed = list(open_corpus(file, columns=columns))
+    expected = list(open_corpus(write(tmp_path / f"plain-{name}", ROWS)))
+    assert [plain(post) for post in renamed] == [plain(post) for post in expected]
+    assert [post.carried for post in renamed] == [{"lang": "en"}] * 3
+
+
+def test_a_column_that_is_taken_for_a_field_hides_the_one_of_that_name(tmp_path):
+    rows = [{"id": 1, "text": "shortened…", "full_text": "Anna left paris"}]
+    (post,) = open_corpus(write(tmp_path / "a.jsonl", rows), columns=ColumnNames.parse("text=full_text"))
+    assert post.text == "Anna left paris"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.parquet"])
+def test_a_table_without_a_column_is_refused_by_name(tmp_path, name):
+    file = write(tmp_path / name, [{"tweet_id": "1", "text": "x"}])
+    with pytest.raises(DataError, match=r"has no column 'id'; expected one of its columns: tweet_id, text; "):
+        list(open_corpus(file))
+    with pytest.raises(DataError, match="has no column 'lang'"):
+        list(open_corpus(file, columns=ColumnNames.parse("id=tweet_id", "lang")))
+
+
+@pytest.mark.parametrize(
+    ("columns", "carried"),
+    [("id", ""), ("id=", ""), ("id=a,id=b", ""), ("name=a", ""), ("", "a,a"), ("", "a,")],
+)
+def test_column_names_that_mean_nothing(columns, carried):
+    with pytest.raises(ConfigError):
+        ColumnNames.parse(columns, carried)
+
+
+def test_rows_of_csv_that_are_none(tmp_path):
+    (tmp_path / "a.csv").write_bytes(
+        b'\xef\xbb\xbfid;text\n1;Anna\n2;Bob;more\n\n3;\xff\n;no id\n4;"Carl\nof two lines"\n5;"Dora\n'
+    )
+    *items, last = open_corpus(tmp_path / "a.csv")
+    assert [item.text if isinstance(item, Post) else item.reason.split(";")[0] for item in items] == [
+        "Anna", "the row has 3 cells", "the row is not UTF-8", "id is null", "Carl\nof two lines",
+    ]  # fmt: skip
+    assert [int(item.origin.rpartition(":")[2]) for item in items] == [2, 3, 5, 6, 7]
+    assert last.reason.startswith("the row is not CSV")
+
+
+def test_labels_in_a_table(tmp_path):
+    spans = [{"start": 0, "end": 4, "type": "PER"}]
+    gold = (Entity(0, 4, "Anna", "PER"),)
+    rows = [{"id": "1", "text": "Anna left", "entities": spans}]
+    (of_parquet,) = open_corpus(write(tmp_path / "a.parquet", rows))
+    rows[0]["entities"] = json.dumps(spans)
+    (of_csv,) = open_corpus(write(tmp_path / "a.csv", rows))
+    assert of_parquet.entities == of_csv.entities == gold
+
+
+@pytest.mark.parametrize("image", [b"\x89PNG", {"bytes": b"\x89PNG", "path": "../x.png"}])
+def test_pictures_in_a_column(tmp_path, image):
+    (post,) = open_corpus(write(tmp_path / "a.parquet", [{"id": 1, "text": "x", "image": image}]))
+    assert (post.id, post.image) == (1, b"\x89PNG")
+
+
+def test_paths_of_pictures_are_confined_in_every_format(tmp_path):
+    for name in NAMES:
+        (post,) = open_corpus(write(tmp_path / name, [{"id": "1", "text": "x", "image": "../secret.png"}]))
+        assert isinstance(post.image, RefusedPicture), name
+
+
+def test_a_shard_in_the_layout_of_webdataset(tmp_path):
+    members = {
+        "./": b"", "0/7.json": b'{"text": "Anna", "lang": "en"}', "0/7.jpg": b"seven", "0/8.jpg": b"eight",
+        "0/8.txt": "Zoë".encode(), "0/9.json": b'{"id": 99, "text": "no picture"}', "1/9.txt": b"another",
+        "1/10.json": b"[]", "1/11.json": b"{", "1/12.png": b"no text",
+    }  # fmt: skip
+    (tmp_path / "a.tar").write_bytes(tar(members))
+    items = list(open_corpus(tmp_path / "a.tar", columns=ColumnNames.parse(carried="lang")))
+    posts = [item for item in items if isinstance(item, Post)]
+    assert [(post.id, post.text, post.image) for post in posts] == [
+        ("7", "Anna", b"seven"), ("8", "Zoë", b"eight"), (99, "no picture", None), ("9", "another", None),
+    ]  # fmt: skip
+    assert [post.carried["lang"] for post in posts] == ["en", None, None, None]
+    assert [item.reason.split(";")[0] for item in items[4:]] == [
+        "1/10.json is no object", "1/11.json is not JSON", "text is missing",
+    ]  # fmt: skip
+
+
+def test_links_in_a_shard_are_not_followed(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        link = tarfile.TarInfo("7.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        file.addfile(link)
+        text = tarfile.TarInfo("8.txt")
+        text.size = 1
+        file.addfile(text, io.BytesIO(b"x"))
+    link_, post = open_corpus(tmp_path / "a.tar")
+    assert "7.jpg is a link" in link_.reason
+    assert replace(post, origin="") == Post("8", "x")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("a.jsonl", "a.csv", "a.tsv")])
+def test_a_file_that_ends_too_early_gives_its_beginning_and_an_error(tmp_path, name):
+    rows = [{"id": str(i), "text": f"{i * i} " * 50} for i in range(3000)]
+    whole = write(tmp_path / name, rows).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) * 2 // 3])
+    texts: list[str] = []
+    with pytest.raises(DataError, match=name) as caught:
+        texts.extend(post.text for post in open_corpus(tmp_path / name))
+    assert texts == [row["text"] for row in rows[: len(texts)]]
+    assert name.endswith("parquet") or len(texts) > 100
+    assert "read to its end" in str(caught.value)
+
+
+def test_a_missing_package_is_told_with_its_extra(tmp_path, monkeypatch):
+    for name in ("a.parquet", "a.jsonl.zst"):
+        file = write(tmp_path / name, ROWS)
+        with monkeypatch.context() as patch:
+            patch.setitem(__import__("sys").modules, "pyarrow", None)
+            patch.delitem(__import__("sys").modules, "pyarrow.parquet", raising=False)
+            with pytest.raises(MissingExtraError, match=r"twofold\[scale\]"):
+                list(open_corpus(file))
+
+
+def test_a_compressed_file_without_a_telling_name(tmp_path):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"x"))
+    with pytest.raises(DataError, match="its name does not say what it holds"):
+        open_corpus(tmp_path / "a.gz")
