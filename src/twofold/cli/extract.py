@@ -61,7 +61,7 @@ def add_parser(subparsers: Any) -> None:
     _add_single(parser.add_argument_group("one post instead of a file"))
     add_picture_options(parser.add_argument_group("pictures of the file"))
     _add_outputs(parser.add_argument_group("output"))
-    _add_confidence(parser.add_argument_group("confidence"))
+    add_confidence_options(parser.add_argument_group("confidence"))
     add_model_options(parser)
 
 
@@ -98,7 +98,8 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_confidence(group: argparse._ArgumentGroup) -> None:
+def add_confidence_options(group: argparse._ArgumentGroup) -> None:
+    """Options of the confidence: what is left out, marked for review, or listed."""
     group.add_argument(
         "--min-confidence",
         type=float,
@@ -130,7 +131,7 @@ def _add_confidence(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Extract; the exit code is as the epilog says."""
-    _check_fractions(args)
+    check_fractions(args)
     items, source = _open(args)
     table = args.table or (args.output is None and sys.stdout.isatty())
     begin = time.monotonic()
@@ -156,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
     return _exit_code(summary, args.strict)
 
 
-def _check_fractions(args: argparse.Namespace) -> None:
+def check_fractions(args: argparse.Namespace) -> None:
     """Refuse fractions out of range at once, before the model is loaded."""
     confidence, coverage = args.min_confidence, args.coverage
     if confidence is not None and not 0 <= confidence <= 1:

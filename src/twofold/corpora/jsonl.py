@@ -94,18 +94,33 @@ def parse_object(line: Line, origin: str) -> dict[str, Any]:
         raise too_long(origin)
     if not line.data.strip():
         raise InputError("the line is blank", where=origin, expected=_EXPECTED, do="remove the line")
-    text = decode(line.data, origin).removeprefix("\ufeff")  # of a file that was appended to another
-    try:
-        value = json.loads(text, object_pairs_hook=_without_repetition)
-    except RecursionError as error:
-        raise InputError("the line is nested too deeply", where=origin, expected=_EXPECTED) from error
-    except InputError as error:
-        raise InputError(error.what, where=origin, expected=error.expected, do=error.do) from error
-    except ValueError as error:
-        raise InputError(f"the line is not JSON: {error}", where=origin, expected=_EXPECTED) from error
+    value = parse_json(line.data, origin, _EXPECTED)
     if not isinstance(value, dict):
         raise InputError(f"the line holds {kind_of(value)}", where=origin, expected=_EXPECTED)
     return value
+
+
+def parse_json(data: bytes, origin: str, expected: str, what: str = "the line") -> Any:
+    """Any value of JSON.
+
+    Args:
+        data: JSON in UTF-8.
+        origin: where it came from, for messages.
+        expected: what should have come, for messages.
+        what: what it is called in messages.
+
+    Raises:
+        InputError: it is not JSON, or a key of an object comes twice.
+    """
+    text = decode(data, origin).removeprefix("\ufeff")  # of a file that was appended to another
+    try:
+        return json.loads(text, object_pairs_hook=_without_repetition)
+    except RecursionError as error:
+        raise InputError(f"{what} is nested too deeply", where=origin, expected=expected) from error
+    except InputError as error:
+        raise InputError(error.what, where=origin, expected=error.expected, do=error.do) from error
+    except ValueError as error:
+        raise InputError(f"{what} is not JSON: {error}", where=origin, expected=expected) from error
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

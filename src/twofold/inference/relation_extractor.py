@@ -130,6 +130,10 @@ class RelationExtractor:
         self._pair_limit = pair_limit
         self._decider = decider or TemperatureScaledSoftmax(classifier.folder.temperature)
 
+    def with_decider(self, decider: RelationDecider) -> RelationExtractor:
+        """The same extractor with other decisions; the graphs are shared."""
+        return RelationExtractor(self.classifier, self._pair_limit, decider)
+
     def extract(
         self, posts: Sequence[PostEntities], batch_size: int, modalities: ModalityStates | None = None
     ) -> list[PostRelations]:

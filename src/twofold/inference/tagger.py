@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold.conventions import Convention
 from twofold.crf import ChainDecoder, DecisionRule, TagSpan
 from twofold.errors import ModelError
 from twofold.inference.confidence import Decision
@@ -94,6 +95,15 @@ class Tagger:
         """The same tagger, telling other spans."""
         other = copy.copy(self)
         other.decoder = self.decoder.with_decision_rule(decision_rule)
+        return other
+
+    def with_decider(self, decider: EntityDecider, convention: Convention) -> Tagger:
+        """The same tagger with other decisions and another convention of the posts; the graphs are shared."""
+        other = copy.copy(self)
+        other._decider = decider
+        other.encoder = copy.copy(self.encoder)
+        other.encoder.network = copy.copy(self.encoder.network)
+        other.encoder.network.convention = convention
         return other
 
     @property

@@ -6,12 +6,18 @@ of posts, nor training.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
-from twofold.calibration.review_policy import entity_decider, following_relation_decider, relation_decider
+from twofold.calibration.review_policy import (
+    CalibratedRelationDecider,
+    entity_decider,
+    following_relation_decider,
+    relation_decider,
+)
 from twofold.calibration.risk_control import RiskControl
 from twofold.conventions import Convention
 from twofold.corpora.post_stream import PostLike, grouped
@@ -92,15 +98,60 @@ class InferencePipeline:
             shared = self._tagger.network if self._tagger else None
             picture_cache = _feature_cache(relation_folder, cache)
             classifier = RelationClassifier(relation_folder, threads, picture_cache, shared)
-            if max_relation_error is None and self._tagger is not None:
-                relations = following_relation_decider(relation_folder, max_error, coverage)
-            else:
-                limit = max_error if max_relation_error is None else max_relation_error
-                relations = relation_decider(relation_folder, limit, coverage)
-            self.relation_risk = relations.risk
-            self._relations = RelationExtractor(classifier, decider=relations)
+            decides = self._relation_decider(relation_folder, max_error, max_relation_error, coverage)
+            self.relation_risk = decides.risk
+            self._relations = RelationExtractor(classifier, decider=decides)
         elif max_relation_error is not None:
             self._relation_extractor()
+
+    def _relation_decider(
+        self,
+        folder: ModelFolder,
+        max_error: float | None,
+        max_relation_error: float | None,
+        coverage: float | None,
+    ) -> CalibratedRelationDecider:
+        if max_relation_error is None and self._tagger is not None:
+            return following_relation_decider(folder, max_error, coverage)
+        limit = max_error if max_relation_error is None else max_relation_error
+        return relation_decider(folder, limit, coverage)
+
+    def with_options(
+        self,
+        *,
+        max_error: float | None = None,
+        max_relation_error: float | None = None,
+        coverage: float | None = None,
+        convention: Convention | None = None,
+        relations: bool = True,
+    ) -> InferencePipeline:
+        """The same model with other options, all of them: graphs and caches are shared, nothing is loaded.
+
+        Args:
+            max_error: see `twofold.load`, and so for the others.
+            convention: annotation convention of the posts; None for the default of the model.
+            relations: False to extract none.
+
+        Raises:
+            ModelError, ConfigError: as `twofold.load`.
+        """
+        other = copy.copy(self)
+        other.entity_risk = other.relation_risk = None
+        if self._tagger is not None:
+            decider = entity_decider(self.folder, max_error, coverage)
+            other.entity_risk = decider.risk
+            convention = convention or self.folder.config.conventions.default
+            other._tagger = self._tagger.with_decider(decider, convention)
+            other._entities = PredictedEntities(other._tagger)
+            other._relations = self._relations if relations else None
+        if other._relations is not None:
+            folder = other._relations.classifier.folder
+            decides = self._relation_decider(folder, max_error, max_relation_error, coverage)
+            other.relation_risk = decides.risk
+            other._relations = other._relations.with_decider(decides)
+        elif max_relation_error is not None:
+            other._relation_extractor()
+        return other
 
     @property
     def name(self) -> str:

@@ -81,6 +81,23 @@ def decoded_picture(image: Source, enough: int, max_pixels: int) -> Iterator[Dec
             raise PictureError(_decoding_error(error), where=where, do="save or download it again") from error
 
 
+def check_pixels(image: Source, max_pixels: int) -> None:
+    """Check the size of a picture by its header; what else may be wrong with it shows when it is decoded.
+
+    Raises:
+        PictureError: it has more pixels.
+    """
+    where = describe_picture(image)
+    try:
+        with picture_stream(image) as stream, PILLOW_WARNINGS_OFF, _opened(stream, 1, max_pixels):
+            pass
+    except (_TooLargeError, Image.DecompressionBombError) as error:
+        size = f" ({error})" if isinstance(error, _TooLargeError) else ""
+        raise _too_large(size, where, max_pixels) from error
+    except Exception:  # Not a picture, or a damaged one: reported where it is decoded.
+        return
+
+
 class _TooLargeError(Exception):
     """The header says more pixels than are allowed."""
 

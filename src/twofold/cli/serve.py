@@ -1,0 +1,221 @@
+"""``twofold serve``: the model as an HTTP service."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twofold.cli.extract import add_confidence_options, check_fractions
+from twofold.cli.model_options import add_model_options, load_model
+from twofold.console.risk import risk_line
+from twofold.console.streams import say
+from twofold.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from twofold.server.settings import Limits, Settings
+    from twofold.server.variants import Options
+
+_KEY = "TWOFOLD_API_KEY"
+_PACKAGES = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
+_LOCAL = ("localhost", "127.0.0.1", "[::1]")
+_MB = 1 << 20
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "serve",
+        help="serve a model over HTTP",
+        description="Serve a model over HTTP: POST /v1/extract, and a page for the browser at /. Results are "
+        "those of `twofold extract`; its options are parameters of a request, and given here they hold for "
+        "requests that do not name them. Only this machine reaches the service unless --host says so.",
+        epilog=f"API keys: one a line in --api-key-file, or one in the environment variable {_KEY}. "
+        "Exit codes: 0 ended by SIGTERM, after what was accepted; 2 not started.",
+    )
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)"
+    )
+    group.add_argument(
+        "--port", type=int, default=8000, metavar="N", help="port; 0 for any that is free (default: 8000)"
+    )
+    group.add_argument(
+        "--api-key-file", type=Path, metavar="FILE", help="accept only requests with a key of this file"
+    )
+    group.add_argument(
+        "--no-api-key", action="store_true", help="listen beyond this machine without an API key"
+    )
+    group.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="host name by which the service is reached; may be repeated (default: those of this machine, or "
+        "any with --host)",
+    )
+    group.add_argument(
+        "--fetch-pictures",
+        action="store_true",
+        help="fetch pictures from web addresses in posts, from public addresses only (default: refuse them)",
+    )
+    _add_limits(parser.add_argument_group("limits"))
+    add_confidence_options(parser.add_argument_group("confidence"))
+    add_model_options(parser)
+    parser.set_defaults(max_characters=10_000)
+
+
+def _add_limits(group: argparse._ArgumentGroup) -> None:
+    for name, default, text in (
+        ("body-mb", 32, "megabytes of a request"),
+        ("picture-mb", 16, "megabytes of a picture's file"),
+        ("pixels-m", 64, "million pixels of a picture"),
+        ("posts", 256, "posts of a request"),
+        ("queue", 512, "posts that wait for the model; a request beyond is answered 429"),
+        ("memory-mb", 256, "megabytes of all requests that are held at one time"),
+    ):
+        group.add_argument(
+            f"--max-{name}", type=int, default=default, metavar="N", help=f"{text} (default: {default})"
+        )
+    group.add_argument(
+        "--timeout",
+        type=float,
+        default=30,
+        metavar="SECONDS",
+        help="from a request to its result; a request may ask for less (default: 30)",
+    )
+    group.add_argument(
+        "--batch-wait",
+        type=float,
+        default=5,
+        metavar="MS",
+        help="milliseconds that a post waits for others to share a batch (default: 5)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal comes; the exit code is as the epilog says."""
+    _check_extra()
+    check_fractions(args)
+    settings, options = _settings(args), _options(args)
+    from twofold.server.app import create_app
+    from twofold.server.run import open_socket, serve
+    from twofold.server.warm import warm_up
+
+    listening = open_socket(args.host, args.port)
+    extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.coverage)
+    for risk, what in ((extractor.entity_risk, "entities"), (extractor.relation_risk, "relations")):
+        if risk is not None:
+            say(risk_line(risk, what, between_entities=what == "relations"))
+    warm_up(extractor)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="twofold: %(message)s")
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    app = create_app(extractor, settings, options)
+    say(f"serving {extractor.name} at http://{shown}:{port}")
+    serve(app, listening, settings.limits)
+    return 0
+
+
+def _check_extra() -> None:
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
+            expected="the extra serve",
+            do="pip install 'twofold[serve]'",
+        )
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    from twofold.server.run import is_loopback
+    from twofold.server.settings import Settings
+
+    keys = _keys(args.api_key_file)
+    local = is_loopback(args.host)
+    if not (local or keys or args.no_api_key):
+        raise ConfigError(
+            f"--host {args.host} can be reached from other machines, and there is no API key",
+            expected=f"--api-key-file FILE, or the environment variable {_KEY}",
+            do="give one, or say --no-api-key where something in front of the service checks requests",
+        )
+    hosts = (*_LOCAL, args.host, *args.allow_host) if local or args.allow_host else ()
+    return Settings(
+        limits=_limits(args),
+        batch_size=args.batch_size,
+        batch_wait=args.batch_wait / 1000,
+        runners=min(2, args.threads or os.cpu_count() or 1),
+        keys=keys,
+        hosts=hosts,
+        fetch_pictures=args.fetch_pictures,
+        min_confidence=args.min_confidence,
+    )
+
+
+def _limits(args: argparse.Namespace) -> Limits:
+    from twofold.server.settings import Limits
+
+    names = ("body_mb", "picture_mb", "pixels_m", "posts", "queue", "memory_mb")
+    for option, value in [(f"max_{name}", getattr(args, f"max_{name}")) for name in names] + [
+        ("max_characters", args.max_characters),
+        ("timeout", args.timeout),
+        ("batch_size", args.batch_size),
+    ]:
+        if not value > 0:
+            raise ConfigError(f"--{option.replace('_', '-')} is {value}", expected="a number above 0")
+    if not 0 <= args.batch_wait <= 1000:
+        raise ConfigError(f"--batch-wait is {args.batch_wait}", expected="milliseconds from 0 to 1000")
+    if args.max_posts > args.max_queue:
+        raise ConfigError(
+            f"--max-posts is {args.max_posts}", expected=f"at most --max-queue, which is {args.max_queue}"
+        )
+    if args.max_body_mb > args.max_memory_mb:
+        raise ConfigError(
+            f"--max-body-mb is {args.max_body_mb}",
+            expected=f"at most --max-memory-mb, which is {args.max_memory_mb}",
+        )
+    return Limits(
+        body=args.max_body_mb * _MB,
+        held=args.max_memory_mb * _MB,
+        picture=args.max_picture_mb * _MB,
+        pixels=args.max_pixels_m * 1_000_000,
+        posts=args.max_posts,
+        characters=args.max_characters,
+        queue=args.max_queue,
+        seconds=args.timeout,
+    )
+
+
+def _keys(file: Path | None) -> tuple[str, ...]:
+    given = [os.environ.get(_KEY, "")]
+    if file is not None:
+        given = file.read_text(encoding="utf-8").splitlines()
+    keys = tuple(key.strip() for key in given if key.strip())
+    if file is not None and not keys:
+        raise ConfigError("the file has no API key", where=str(file), expected="one key a line")
+    if short := [key for key in keys if len(key) < 16 or not key.isascii()]:
+        raise ConfigError(
+            f"an API key has {len(short[0])} characters",
+            where=str(file) if file else _KEY,
+            expected="at least 16, of ASCII",
+            do="make one with: python -c 'import secrets; print(secrets.token_urlsafe())'",
+        )
+    return keys
+
+
+def _options(args: argparse.Namespace) -> Options:
+    from twofold.server.variants import Options
+
+    return Options(
+        max_error=args.max_error,
+        max_relation_error=args.max_relation_error,
+        coverage=args.coverage,
+        convention=args.convention,
+        mentions=args.mentions,
+        hashtags=args.hashtags,
+        relations=not args.no_relations,
+    )

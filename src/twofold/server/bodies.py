@@ -1,0 +1,63 @@
+"""Bodies of requests, read with a limit on bytes, of one and of all, and on time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+
+from twofold.server.budget import Held
+from twofold.server.errors import ApiError
+from twofold.server.settings import Limits
+
+
+async def read_body(request: Request, limits: Limits, held: Held) -> bytes:
+    """The body of a request.
+
+    Args:
+        request: not read yet.
+        limits: on its bytes and the time it takes.
+        held: what is read is held here.
+
+    Raises:
+        ApiError: it is too large, too slow, or encoded; or others hold too much.
+        ClientDisconnect: the client left.
+    """
+    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+        raise ApiError(
+            415,
+            "content_encoding",
+            f"the body is encoded as {encoding[:40]!r}",
+            expected="a body that is not compressed",
+            do="leave out Content-Encoding",
+        )
+    declared = request.headers.get("content-length")
+    if declared is not None:
+        _check(int(declared), limits)
+        held.grow_to(int(declared))
+    try:
+        return await asyncio.wait_for(_read(request, limits, held), limits.body_seconds)
+    except asyncio.TimeoutError as error:
+        raise ApiError(
+            408, "slow", f"the body did not arrive within {limits.body_seconds:g} seconds"
+        ) from error
+
+
+async def _read(request: Request, limits: Limits, held: Held) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        _check(len(body) + len(chunk), limits)
+        held.grow_to(len(body) + len(chunk))
+        body += chunk
+    return bytes(body)
+
+
+def _check(count: int, limits: Limits) -> None:
+    if count > limits.body:
+        raise ApiError(
+            413,
+            "body_too_large",
+            f"the body has more than {limits.body:,} bytes",
+            expected=f"at most {limits.body:,}",
+            do="send fewer posts, or smaller pictures",
+        )

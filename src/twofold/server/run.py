@@ -1,0 +1,152 @@
+"""Runs the service: the socket, signals, and connections that hang."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+
+from twofold.errors import ConfigError
+from twofold.server.settings import Limits
+
+_LOG = logging.getLogger("twofold.server")
+_KEEP_ALIVE = 5
+_SWEEP = 2
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        ConfigError: host or port cannot be used.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=1024)  # type: ignore[arg-type]
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise ConfigError(
+            f"cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}",
+            expected="an address of this machine and a free port",
+            do="choose others with --host and --port",
+        ) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host name or address."""
+    import ipaddress
+
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return all(ipaddress.ip_address(str(address[0])).is_loopback for *_, address in found)
+    except (OSError, ValueError, UnicodeError):
+        return False
+
+
+def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
+    """Answer requests until SIGTERM or SIGINT comes; what was taken is finished before it returns.
+
+    Args:
+        app: of `create_app`.
+        listening: a socket that listens.
+        limits: of the service.
+    """
+    server = _Server(app, limits)
+    with _quiet_end():
+        server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that closes connections that hang, and says that it ends."""
+
+    def __init__(self, app: FastAPI, limits: Limits) -> None:
+        self._service = app.state.service
+        self._hanging = _Hanging(limits.head_seconds)
+
+        async def sweep() -> None:
+            self._hanging.close(self.server_state.connections)
+
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=int(limits.seconds + limits.body_seconds) + 1,
+                callback_notify=sweep,
+                timeout_notify=_SWEEP,
+            )
+        )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came."""
+        self._service.ending = True
+        super().handle_exit(sig, frame)
+
+
+class _Hanging:
+    """Finds connections that wait for the other side for too long; uvicorn has no limit on these.
+
+    Such are: a head of a request that does not come to its end, a body that goes on after its answer, and an
+    answer that nobody takes.
+
+    Args:
+        seconds: that a connection may hang.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: WeakKeyDictionary[Any, tuple[object, float]] = WeakKeyDictionary()
+
+    def close(self, connections: Any) -> None:
+        """Close those among these that have hung for too long."""
+        now = time.monotonic()
+        for connection in list(connections):
+            state = _hanging_state(connection)
+            before, since = self._since.get(connection, (None, now))
+            if state is None or state != before:
+                self._since[connection] = (state, now)
+            elif now - since > self._seconds:
+                connection.transport.abort()
+
+
+def _hanging_state(connection: Any) -> object:
+    """Something that stays the same while the connection hangs; None where it does not."""
+    transport, protocol = connection.transport, connection.conn
+    if waiting := transport.get_write_buffer_size():
+        return "writing", waiting
+    if protocol.their_state is h11.IDLE:
+        return "head", id(connection.cycle)
+    if protocol.their_state is h11.SEND_BODY and protocol.our_state is h11.DONE:
+        return "body", id(connection.cycle)
+    return None
+
+
+@contextmanager
+def _quiet_end() -> Iterator[None]:
+    """SIGTERM is an order to end well: exit code 0. uvicorn raises the signal anew when it has ended."""
+    try:
+        before: Callable[[int, FrameType | None], Any] | int | None = signal.signal(
+            signal.SIGTERM, lambda *_: None
+        )
+    except ValueError:  # not in the main thread: there are no signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

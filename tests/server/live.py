@@ -1,0 +1,106 @@
+"""A service that listens on a free port, in a thread of the test, and requests to it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+
+from twofold.server.app import Service, create_app
+from twofold.server.run import _Server, open_socket
+from twofold.server.settings import Settings
+from twofold.server.variants import Options
+
+
+@dataclass
+class Answer:
+    """An answer: status, headers with names in lower case, and the body."""
+
+    status: int
+    headers: dict[str, str] = field(repr=False)
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.body.splitlines()]
+
+    @property
+    def code(self) -> str:
+        """The code of an error."""
+        return self.json["error"]["code"]
+
+
+@dataclass
+class Live:
+    """A service that listens.
+
+    Attributes:
+        port: on 127.0.0.1.
+        service: what is behind it.
+    """
+
+    port: int
+    app: FastAPI
+
+    @property
+    def service(self) -> Service:
+        return self.app.state.service
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            response = connection.getresponse()
+            named = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, named, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, headers=headers)
+
+    def post(self, value: object, query: str = "", **headers: str) -> Answer:
+        """A value as JSON to the extraction; bytes as they are."""
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        named = {"Content-Type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        return self.ask("POST", f"/v1/extract{query}", body, named)
+
+    def wait_until(self, true: Any, seconds: float = 20) -> None:
+        """Wait until something is so."""
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, "it never was so"
+            time.sleep(0.01)
+
+
+@contextmanager
+def live(extractor: Any, settings: Settings | None = None, options: Options | None = None) -> Iterator[Live]:
+    """A service while the block runs."""
+    settings = settings or Settings()
+    app = create_app(extractor, settings, options)
+    listening = open_socket("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    server = _Server(app, settings.limits)
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield Live(port, app)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
