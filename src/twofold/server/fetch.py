@@ -2,9 +2,9 @@
 
 A host name is resolved once; each of its addresses must be public, and the connection goes to one of those
 very addresses, with the name in the Host header and for TLS. So a name that resolves to another address the
-second time (DNS rebinding) gains nothing. Each redirect is checked in the same way. Bytes, time, redirects and
-connections are bounded. No proxy and no environment variable is heeded, nothing is decompressed, no cookie or
-credential is sent.
+second time (DNS rebinding) gains nothing. Each redirect is checked in the same way. Bytes, time, redirects
+and connections are bounded. No proxy and no environment variable is heeded, nothing is decompressed, no
+cookie or credential is sent.
 """
 
 from __future__ import annotations

@@ -135,7 +135,9 @@ def _lines(body: bytes, limits: Limits) -> list[object]:
         _check_count(len(records) + 1, limits)
         try:
             if not line.data.strip():
-                raise InputError("the line is blank", expected=_POST, do="remove the line")
+                raise InputError(
+                    "the line is blank", where=f"line {line.number}", expected=_POST, do="remove the line"
+                )
             records.append(parse_json(line.data, f"line {line.number}", _POST))
         except InputError as error:
             records.append(Problem(None, ApiError.of(error, 422, "bad_json")))
