@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twofold.errors import MissingExtraError
+from twofold.extras import extra_module
 from twofold.posts import Extraction, Rejected
 from twofold.records import to_record
 
@@ -27,15 +27,7 @@ def arrow() -> Any:
     Raises:
         MissingExtraError: it is not installed.
     """
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise MissingExtraError(
-            "pyarrow is not installed",
-            expected="pyarrow, for Arrow tables and Polars",
-            do="pip install 'twofold[scale]'",
-        ) from error
-    return pyarrow
+    return extra_module("pyarrow", "scale", "Arrow tables and DataFrames of Polars")
 
 
 def extraction_schema(id_type: pyarrow.DataType | None = None) -> pyarrow.Schema:
