@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio
 import anyio.to_thread
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,7 +31,7 @@ from twofold.server.answers import Answers, Deadline, PostBatcher, unless_gone
 from twofold.server.batcher import Batcher
 from twofold.server.bodies import read_body
 from twofold.server.budget import ByteBudget, Held
-from twofold.server.errors import ApiError, internal
+from twofold.server.errors import ApiError, busy, internal
 from twofold.server.fetch import PictureFetcher
 from twofold.server.guard import Guard, Measure, response_of
 from twofold.server.metrics import CONTENT_TYPE, Metrics
@@ -43,6 +44,8 @@ from twofold.version import __version__
 _LOG = logging.getLogger("twofold.server")
 PAGE = Path(__file__).parent / "page"
 """The page at ``/``: ``index.html``, and what it needs beside it, served under ``/page/``."""
+_EXAMINED = 8
+"""Posts that wait to be explained."""
 _PATHS = ("/v1/extract", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json", "/")
 
 
@@ -88,6 +91,7 @@ class Service:
             runners=settings.runners,
         )
         self.fetcher = PictureFetcher(settings.limits.picture)
+        self._examining = anyio.CapacityLimiter(1)
         self.batcher.start()
         self.ready = True
         yield
@@ -99,10 +103,7 @@ class Service:
 
     async def extract(self, request: Request, query: ExtractQuery) -> Response:
         """The answer to a request for extractions."""
-        if self.ending:
-            raise ApiError(503, "ending", "the service is about to end", retry_after=5)
-        limits = self.settings.limits
-        deadline = Deadline.after(min(query.timeout or limits.seconds, limits.seconds))
+        deadline = self._deadline(query)
         model = await self._model(query.options(self.variants.default))
         with contextlib.ExitStack() as stack:
             held = stack.enter_context(self.budget.hold())
@@ -117,6 +118,35 @@ class Service:
                 return _Lines(answers.stream(), stack.pop_all().close)
             text = await unless_gone(request, answers.one() if payload.single else answers.all())
             return Response(text, media_type="application/json")
+
+    async def examine(
+        self, request: Request, query: ExtractQuery, work: Callable[[InferencePipeline, Post], object]
+    ) -> Response:
+        """What ``work`` gives for the one post of a request, as JSON: explanations, which take many passes.
+
+        A few requests wait, one after the other is done.
+        """
+        deadline = self._deadline(query)
+        model = await self._model(query.options(self.variants.default))
+        if self._examining.statistics().tasks_waiting >= _EXAMINED:
+            raise busy("other posts are being explained", 5)
+        with self.budget.hold() as held:
+            payload = await self._payload(request, held)
+            if not payload.single:
+                raise ApiError(422, "one_post", "several posts came", expected="one post")
+            (item,) = await self._fetched(request, payload.items, deadline, held)
+            if isinstance(item, Problem):
+                raise item.error
+            done = anyio.to_thread.run_sync(
+                work, model, item, abandon_on_cancel=True, limiter=self._examining
+            )
+            return JSONResponse(await unless_gone(request, deadline.hold(done)))
+
+    def _deadline(self, query: ExtractQuery) -> Deadline:
+        limit = self.settings.limits.seconds
+        if self.ending:
+            raise ApiError(503, "ending", "the service is about to end", retry_after=5)
+        return Deadline.after(min(query.timeout or limit, limit))
 
     async def _model(self, options: Options) -> InferencePipeline:
         try:
@@ -219,6 +249,7 @@ def create_app(extractor: Extractor, settings: Settings, options: Options | None
         summary="Entities and relations from social-media posts with their pictures, each with a confidence.",
         docs_url=None,  # its scripts come from another host
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=service.running,
         responses=openapi.REFUSALS,
     )

@@ -42,7 +42,8 @@ class Guard:
         app: what is behind it.
         hosts: names that the Host header may have; none for any.
         keys: API keys; none for no key.
-        public: beginnings of further paths that need no key.
+        public: further paths that need no key; one that ends with a slash stands for all below it, but "/"
+            for itself alone.
     """
 
     def __init__(
@@ -98,7 +99,8 @@ class Guard:
         return None
 
     def _is_public(self, path: str) -> bool:
-        return any(path == item or (item.endswith("/") and path.startswith(item)) for item in self._public)
+        folders = (item for item in self._public if item.endswith("/") and item != "/")
+        return path in self._public or path.startswith(tuple(folders))
 
     def _has_key(self, headers: Headers) -> bool:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")

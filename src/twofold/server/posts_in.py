@@ -7,13 +7,14 @@ a part of the form, or (where the service allows it) a web address, which is fet
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from twofold.corpora.json_types import kind_of
@@ -290,6 +291,16 @@ class _InMemory(MultiPartParser):
     """Parts never reach a disk: the body is bounded, and the file system may be read-only."""
 
     spool_max_size = 1 << 62
+    ended = False
+
+    def on_end(self) -> None:
+        """The last boundary came."""
+        self.ended = True
+
+    def close(self) -> None:
+        """Close the parts that are files."""
+        for file in self._files_to_close_on_error:
+            file.close()
 
 
 def _form(headers: Mapping[str, str], body: bytes, reader: _Reader) -> Payload:
@@ -326,10 +337,17 @@ def _parse_form(
         max_fields=len(_FIELDS) + 1,
         max_part_size=len(body) + 1,
     )
-    try:
-        form = asyncio.run(parser.parse())  # in a thread of its own; in memory it waits for nothing
-    except MultiPartException as error:
-        raise _bad_form(f"the form cannot be read: {error.message}", 400) from error
+    with contextlib.closing(parser):
+        try:
+            form = asyncio.run(parser.parse())  # in a thread of its own; in memory it waits for nothing
+        except MultiPartException as error:
+            raise _bad_form(f"the form cannot be read: {error.message}", 400) from error
+        if not parser.ended:
+            raise _bad_form("the form ends before its last boundary", 400)
+        return _sorted(form)
+
+
+def _sorted(form: FormData) -> tuple[dict[str, str], dict[str, bytes]]:
     fields: dict[str, str] = {}
     parts: dict[str, bytes] = {}
     for name, value in form.multi_items():
@@ -338,7 +356,6 @@ def _parse_form(
             if key in parts:
                 raise _bad_form(f"two parts have the file name {key[:40]!r}")
             parts[key] = value.file.read()
-            value.file.close()
         elif name in fields:
             raise _bad_form(f"the field {name[:40]!r} comes twice")
         else:
