@@ -54,6 +54,9 @@ BELOW: dict[str, set[str]] = {
     "spacy_component": {"errors", "extras", "posts", "records", "corpora", "pipeline"},
     "robustness": {"errors", "posts", "evaluation", "preprocessing", "pipeline"},
     "review": {"errors", "files", "posts", "corpora", "calibration"},
+    "exports": {
+        "errors", "extras", "files", "posts", "preprocessing", "corpora", "review", "spacy_component",
+    },
     "encoders": {"errors", "preprocessing"},
     "detectors": {"errors", "files", "locks", "posts", "preprocessing", "corpora", "encoders"},
     "fusion": {"errors"},

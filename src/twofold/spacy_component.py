@@ -106,11 +106,12 @@ class TwofoldComponent:
         for extraction in self.extractor.extract(posts, batch_size=self._batch_size):
             doc = waiting.popleft()
             doc._.twofold = to_record(extraction)
-            doc.set_ents(_without_overlap(doc))
+            set_entities(doc)
             yield doc
 
 
-def _without_overlap(doc: "Doc") -> "list[Span]":
+def set_entities(doc: "Doc") -> "list[Span]":
+    """Make the entities of ``doc._.twofold`` those of the Doc; gives them, without overlap."""
     kept: list[Span] = []
     for span in _spans(doc):
         if kept and span.start < kept[-1].end:
@@ -118,6 +119,7 @@ def _without_overlap(doc: "Doc") -> "list[Span]":
                 continue
             kept.pop()
         kept.append(span)
+    doc.set_ents(kept)
     return kept
 
 

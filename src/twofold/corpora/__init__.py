@@ -19,6 +19,7 @@ from twofold.corpora.conll import read_conll
 from twofold.corpora.csv_posts import read_csv
 from twofold.corpora.formats import BY_SUFFIX, Format, format_of
 from twofold.corpora.jsonl import parse_post, read_jsonl
+from twofold.corpora.label_studio import read_label_studio
 from twofold.corpora.lengths import limited
 from twofold.corpora.lines import shown
 from twofold.corpora.mnre import read_mnre
@@ -58,7 +59,8 @@ def open_corpus(
     """Read a data file of any known format, recognised by its name or its content.
 
     Args:
-        path: JSON Lines, CSV or tar, compressed or not, Parquet, IMGID blocks, CoNLL columns or MNRE lines.
+        path: JSON Lines, CSV or tar, compressed or not, Parquet, IMGID blocks, CoNLL columns, MNRE
+            lines or tasks of Label Studio.
         images: folder of the pictures, see `attachments`. Where it or the table of alternative texts
             holds several data sets, the rows of this file's are used: by the file's hash if it is a
             known release, else by the name of its folder.
@@ -123,6 +125,8 @@ def _read(
         return read_twitter(path, attachments)
     if format_ == "mnre":
         return read_mnre(path, attachments)
+    if format_ == "label-studio":
+        return read_label_studio(path, attachments)
     return read_conll(path, attachments)
 
 

@@ -14,7 +14,7 @@ from twofold.corpora.columns import columns_of, tag_of
 from twofold.corpora.compression import SUFFIXES, is_compressed
 from twofold.errors import DataError
 
-Format = Literal["imgid", "conll", "jsonl", "mnre", "csv", "parquet", "tar"]
+Format = Literal["imgid", "conll", "jsonl", "mnre", "csv", "parquet", "tar", "label-studio"]
 FORMATS: tuple[Format, ...] = ("jsonl", "imgid", "conll", "mnre")
 """Those that posts are converted to."""
 BY_SUFFIX: Mapping[str, Format] = {
@@ -28,7 +28,8 @@ _COMPRESSED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf")
 _BINARY = (b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"SQLite format", b"\xd0\xcf\x11\xe0")
 _MNRE = re.compile(rb"\{\s*(?:'|\"(?:token|h|t|img_id|relation)\"\s*:.*\"(?:img_id|relation|token)\")")
 _PARQUET = b"PAR1"
-_KNOWN = "JSON Lines, IMGID blocks (Twitter-2015/2017), CoNLL columns or MNRE lines"
+_LABEL_STUDIO = re.compile(rb"\s*\[\s*\{.*?\"(?:annotations|predictions|data)\"\s*:", re.DOTALL)
+_KNOWN = "JSON Lines, IMGID blocks (Twitter-2015/2017), CoNLL columns, MNRE lines or tasks of Label Studio"
 
 
 def format_of(path: Path) -> Format:
@@ -50,6 +51,8 @@ def format_of(path: Path) -> Format:
             expected=f"a name that ends with {', '.join(BY_SUFFIX)}, and then {' or '.join(SUFFIXES)}",
             do="rename it, or unpack it",
         )
+    if _LABEL_STUDIO.match(beginning.removeprefix(b"\xef\xbb\xbf")):
+        return "label-studio"
     lines = [line for line in beginning.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
     for line in lines[:20]:
         if found := _format_of_line(line.strip(b"\r")):

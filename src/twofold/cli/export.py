@@ -1,0 +1,187 @@
+"""``twofold export``: results, or labelled posts, in the formats of other tools."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from twofold.cli.model_options import add_picture_options, output_file
+from twofold.console.conversion import show_conversion
+from twofold.corpora import MAX_CHARACTERS, open_corpus
+from twofold.corpora.convert import Conversion, convert
+from twofold.corpora.label_studio import LOCAL_FILES
+from twofold.errors import ConfigError
+from twofold.exports.annotated import Annotated, annotated_gold, annotated_results, are_results
+from twofold.files import Outputs
+from twofold.posts import Post, Rejected
+
+FORMATS = ("conll", "spacy", "label-studio", "brat")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "export",
+        help="write results for Label Studio, brat, spaCy or as CoNLL",
+        description="Write results of `twofold extract`, or labelled posts in any format that Twofold reads, "
+        "in the format of another tool. No model is run.",
+        epilog="Exit codes: 0 every post was written; 1 some were not; 2 none was.",
+    )
+    parser.add_argument(
+        "source", metavar="IN", type=Path, help="results of `twofold extract`, or labelled posts"
+    )
+    parser.add_argument(
+        "target", metavar="OUT", type=output_file, help="file to write; for brat, a new folder"
+    )
+    parser.add_argument("--to", required=True, choices=FORMATS, help="format of OUT")
+    parser.add_argument(
+        "--min-confidence",
+        type=float,
+        metavar="FRACTION",
+        help="leave out entities and relations with a lower confidence, and relations of entities left out",
+    )
+    posts = parser.add_argument_group("posts of the results")
+    posts.add_argument(
+        "--posts",
+        type=Path,
+        metavar="FILE",
+        help="file that the results were extracted from: for pictures, alternative texts and tokens",
+    )
+    add_picture_options(posts)
+    _add_label_studio(parser.add_argument_group("Label Studio"))
+    spacy = parser.add_argument_group("spaCy")
+    spacy.add_argument(
+        "--language", metavar="CODE", default="en", help="language whose tokens are used (default: en)"
+    )
+
+
+def _add_label_studio(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--config",
+        type=output_file,
+        metavar="XML",
+        help="write the labelling configuration here (default: OUT with the ending .xml)",
+    )
+    group.add_argument(
+        "--picture-address",
+        metavar="ADDRESS",
+        default=LOCAL_FILES,
+        help="put this before the path of each picture (default: %(default)s, Label Studio's local storage)",
+    )
+    group.add_argument(
+        "--embed-pictures", action="store_true", help="put the pictures themselves into the tasks"
+    )
+    group.add_argument(
+        "--more-types",
+        metavar="TYPE,...",
+        default="",
+        help="further entity types to choose from, besides those in IN",
+    )
+    group.add_argument(
+        "--utf16",
+        action="store_true",
+        help="count offsets in UTF-16 units, as old versions of Label Studio do",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write OUT; returns the exit code."""
+    if args.min_confidence is not None and not 0 <= args.min_confidence <= 1:
+        raise ConfigError(f"--min-confidence is {args.min_confidence}", expected="a fraction from 0 to 1")
+    items = _confident(_items(args), args.min_confidence)
+    inputs = [path for path in (args.source, args.posts, args.alt_text_file) if path is not None]
+    result = _WRITERS[args.to](args, items, inputs)
+    show_conversion(result, args.target, args.to)
+    return result.exit_code
+
+
+def _items(args: argparse.Namespace) -> Iterator[Annotated | Rejected]:
+    if not are_results(args.source):
+        if args.posts is not None:
+            raise ConfigError(
+                "--posts was given, but IN holds no results of `twofold extract`",
+                where=str(args.source),
+                expected="results, or labelled posts without --posts",
+            )
+        return annotated_gold(_opened(args, args.source))
+    posts = None if args.posts is None else _opened(args, args.posts)
+    if posts is None and (args.images or args.alt_text_file):
+        raise ConfigError(
+            "--images and --alt-text-file belong to --posts", expected="the file that the results came from"
+        )
+    return annotated_results(args.source, posts)
+
+
+def _opened(args: argparse.Namespace, path: Path) -> Iterator[Post | Rejected]:
+    return open_corpus(
+        path,
+        images=args.images,
+        alt_text=args.alt_text_file,
+        allow_outside=args.allow_outside,
+        max_characters=MAX_CHARACTERS,
+    )
+
+
+def _confident(
+    items: Iterator[Annotated | Rejected], minimum: float | None
+) -> Iterator[Annotated | Rejected]:
+    for item in items:
+        if minimum is None or isinstance(item, Rejected):
+            yield item
+        else:
+            yield item.with_confidence(minimum)
+
+
+def _conll(
+    args: argparse.Namespace, items: Iterator[Annotated | Rejected], inputs: list[Path]
+) -> Conversion:  # fmt: skip
+    posts = (item if isinstance(item, Rejected) else item.post for item in items)
+    return convert(posts, args.target, "conll", inputs)
+
+
+def _spacy(
+    args: argparse.Namespace, items: Iterator[Annotated | Rejected], inputs: list[Path]
+) -> Conversion:  # fmt: skip
+    from twofold.exports.spacy_docs import write_spacy
+
+    with Outputs(inputs) as outputs:
+        output = outputs.open(args.target)
+        result = write_spacy(items, output, args.language)
+        outputs.finish(output, keep=result.written > 0)
+    return result
+
+
+def _label_studio(
+    args: argparse.Namespace, items: Iterator[Annotated | Rejected], inputs: list[Path]
+) -> Conversion:  # fmt: skip
+    from twofold.exports.label_studio import LabelStudioOptions, write_label_studio
+
+    options = LabelStudioOptions(
+        folder=args.images or (args.posts or args.source).parent,
+        address=args.picture_address,
+        embed=args.embed_pictures,
+        utf16=args.utf16,
+        types=[name.strip() for name in args.more_types.split(",") if name.strip()],
+    )
+    with Outputs(inputs) as outputs:
+        tasks, config = (
+            outputs.open(args.target),
+            outputs.open(args.config or args.target.with_suffix(".xml")),
+        )
+        result = write_label_studio(items, tasks, config, options)
+        for output in (tasks, config):
+            outputs.finish(output, keep=result.written > 0)
+    return result
+
+
+def _brat(
+    args: argparse.Namespace, items: Iterator[Annotated | Rejected], inputs: list[Path]
+) -> Conversion:  # fmt: skip
+    from twofold.exports.brat import write_brat
+
+    return write_brat(items, args.target)
+
+
+_WRITERS = {"conll": _conll, "spacy": _spacy, "label-studio": _label_studio, "brat": _brat}

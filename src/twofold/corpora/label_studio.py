@@ -1,0 +1,201 @@
+"""Labelled tasks as Label Studio exports them (format "JSON"), and as `twofold export` writes them.
+
+The text is ``data.text``, in a plain ``Text`` tag; ``data.id``, ``data.image`` and ``data.alt_text`` are read
+where they are there. Of several annotations the one marked as ground truth counts, else the last that was
+updated; a skipped one says nothing. Spans are ``labels`` with one label, relations ``relation`` with one.
+Label Studio counts code points, older versions UTF-16 units: the ``text`` of a span tells which. It does not
+read predictions, nor labels of other kinds.
+"""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from twofold.corpora.attachments import Attachments
+from twofold.corpora.column_names import AS_THEY_ARE
+from twofold.corpora.json_types import kind_of
+from twofold.corpora.jsonl import parse_row
+from twofold.corpora.lines import MAX_BYTES, rejected, shown
+from twofold.corpora.utf16 import from_utf16
+from twofold.errors import InputError
+from twofold.posts import Post, Rejected
+
+LOCAL_FILES = "/data/local-files/?d="
+"""Where Label Studio serves files of a folder that it was told of."""
+NO_PICTURE = (
+    "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # 1 x 1, transparent
+)
+"""What stands in a task for a picture that a post does not have: a task needs one where others have one."""
+_EXPECTED = 'a task of Label Studio: {"data": {"text": "…"}, "annotations": […]}'
+_CHUNK = 1 << 16
+_SHOWN = 1000
+
+
+def read_label_studio(path: Path, attachments: Attachments) -> Iterator[Post | Rejected]:
+    """Posts of a file of tasks, in order.
+
+    Args:
+        path: an array of tasks, as JSON in UTF-8; it is read piece by piece.
+        attachments: where pictures and alternative texts are.
+    """
+    for number, (task, raw) in enumerate(_items(path), start=1):
+        origin = f"{shown(path)}:task {number}"
+        try:
+            if isinstance(task, InputError):
+                raise InputError(task.what, where=origin, expected=task.expected, do=task.do)
+            yield _post(task, number, origin, path.parent, attachments)
+        except InputError as error:
+            yield rejected(error, raw.encode("utf-8", "backslashreplace"))
+
+
+def _post(task: object, number: int, origin: str, folder: Path, attachments: Attachments) -> Post:
+    data = task.get("data") if isinstance(task, Mapping) else None
+    if not isinstance(task, Mapping) or not isinstance(data, Mapping):
+        raise InputError(f"the task is {kind_of(task)} without data", where=origin, expected=_EXPECTED)
+    text = data.get("text")
+    if not isinstance(text, str):
+        raise InputError(f"data.text is {kind_of(text)}", where=origin, expected="the text of the post")
+    record = {"id": data.get("id", task.get("id", number)), "text": text, "alt_text": data.get("alt_text")}
+    name = ""
+    if isinstance(image := data.get("image"), str) and image not in ("", NO_PICTURE):
+        record["image"], name = _picture(image, attachments)
+    elif image is not None and not isinstance(image, str):
+        raise InputError(f"data.image is {kind_of(image)}", where=origin, expected="an address or a path")
+    try:
+        record |= _gold(task, text)
+    except InputError as error:
+        raise InputError(error.what, where=origin, expected=error.expected, do=error.do) from error
+    post = parse_row(record, origin, folder, attachments, AS_THEY_ARE)
+    return dataclasses.replace(post, picture_name=name) if name and post.image is None else post
+
+
+def _picture(address: str, attachments: Attachments) -> tuple[str | None, str]:
+    """The picture as a line of JSON names it, and its name where it is not at hand."""
+    if address.startswith("data:"):
+        return address, ""
+    if address.startswith(LOCAL_FILES):
+        return unquote(address.removeprefix(LOCAL_FILES)), ""
+    parts = urlsplit(address)
+    if not parts.scheme and not address.startswith("/data/"):
+        return address, ""
+    name = unquote(parts.path.rpartition("/")[2])
+    return (name, "") if attachments.images is not None else (None, name)
+
+
+# --- labels ------------------------------------------------------------------------------------------
+
+
+class _Span(NamedTuple):
+    id: object
+    record: dict[str, Any]
+
+
+def _gold(task: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """Entities and relations of a task; nothing where nobody labelled it."""
+    annotation = _chosen(task.get("annotations"))
+    if annotation is None:
+        return {}
+    results = annotation.get("result") or []
+    if not isinstance(results, list) or not all(isinstance(item, Mapping) for item in results):
+        raise InputError(f"the annotation's result is {kind_of(results)}", expected="a list of objects")
+    spans = [_span(item, text) for item in results if "value" in item and _is_span(item)]
+    by_id = {span.id: span.record for span in spans}
+    relations = [_relation(item, by_id) for item in results if item.get("type") == "relation"]
+    entities = [span.record for span in spans]
+    return {"entities": entities} | ({"relations": relations} if relations else {})
+
+
+def _chosen(annotations: object) -> Mapping[str, Any] | None:
+    """The annotation that counts."""
+    if not isinstance(annotations, list):
+        return None
+    usable = [x for x in annotations if isinstance(x, Mapping) and not x.get("was_cancelled")]
+    if not usable:
+        return None
+    order = {
+        id(x): (bool(x.get("ground_truth")), str(x.get("updated_at") or ""), i) for i, x in enumerate(usable)
+    }
+    return max(usable, key=lambda x: order[id(x)])
+
+
+def _is_span(item: Mapping[str, Any]) -> bool:
+    kind = item.get("type")
+    if kind in ("hypertextlabels", "paragraphlabels"):
+        raise InputError(f"the labels are {kind}", expected="labels of a plain Text tag")
+    return bool(kind == "labels") and "start" in (item["value"] or {})
+
+
+def _span(item: Mapping[str, Any], text: str) -> _Span:
+    value = item["value"]
+    start, end = (value.get(key) for key in ("start", "end"))
+    if not all(isinstance(x, int) and not isinstance(x, bool) for x in (start, end)):
+        raise InputError(f"a span runs from {start!r:.20} to {end!r:.20}", expected="whole numbers")
+    said = value.get("text")
+    if isinstance(said, str) and text[start:end] != said:
+        begin, stop = from_utf16(text, start), from_utf16(text, end)
+        if begin is None or stop is None or text[begin:stop] != said:
+            raise InputError(
+                f"a span says {said!r:.60}, but the text from {start} to {end} is {text[start:end]!r:.60}",
+                expected="the same words, counted in code points or in UTF-16 units",
+                do="label the task again",
+            )
+        start, end = begin, stop
+    return _Span(item.get("id"), {"start": start, "end": end, "type": _label(value.get("labels"), "span")})
+
+
+def _relation(item: Mapping[str, Any], spans: Mapping[object, dict[str, Any]]) -> dict[str, Any]:
+    ends = [spans.get(item.get(key)) for key in ("from_id", "to_id")]
+    if None in ends:
+        raise InputError("a relation leads to no span", expected="from_id and to_id of two spans of the text")
+    head, tail = reversed(ends) if item.get("direction") == "left" else ends
+    return {"head": head, "tail": tail, "type": _label(item.get("labels"), "relation")}
+
+
+def _label(labels: object, what: str) -> str:
+    if not isinstance(labels, Sequence) or len(labels) != 1 or not isinstance(labels[0], str):
+        raise InputError(f"a {what} has the labels {labels!r:.60}", expected="one label")
+    return labels[0]
+
+
+# --- the file ----------------------------------------------------------------------------------------
+
+
+def _items(path: Path) -> Iterator[tuple[object, str]]:
+    """Items of an array of JSON with their text; an InputError for what is none, which ends the file."""
+    decoder = json.JSONDecoder()
+    with path.open("rb") as stream:
+        chunks = codecs.iterdecode(iter(lambda: stream.read(_CHUNK), b""), "utf-8-sig", "surrogateescape")
+        rest = _more("", chunks).lstrip()[1:]
+        while not (rest := rest.lstrip().removeprefix(",").lstrip()).startswith("]"):
+            try:
+                item, end = decoder.raw_decode(rest)
+            except (ValueError, RecursionError) as error:
+                longer = _more(rest, chunks) if len(rest) < MAX_BYTES else rest
+                if len(longer) == len(rest):  # to its end, or too far
+                    what = (
+                        f"the rest of the file is not JSON: {error}" if rest else "the file ends in its midst"
+                    )
+                    yield InputError(what, expected=_EXPECTED), rest[:_SHOWN]
+                    return
+                rest = longer
+                continue
+            yield item, rest[: min(end, _SHOWN)]
+            rest = rest[end:]
+
+
+def _more(text: str, chunks: Iterator[str]) -> str:
+    """The text with as much again behind it, so that a long item is not scanned too often."""
+    parts, size = [text], 0
+    while size <= len(text):
+        part = next(chunks, None)
+        if part is None:
+            break
+        parts.append(part)
+        size += len(part)
+    return "".join(parts)

@@ -1,0 +1,78 @@
+"""Posts with their annotations, as the exports take them: results of `twofold extract`, or gold labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from twofold.corpora.jsonl import parse_object
+from twofold.corpora.lines import Line, read_lines
+from twofold.errors import InputError
+from twofold.posts import Extraction, PictureReport, Post, Rejected
+from twofold.review.results import read_results
+
+_KEYS = {"entities", "picture", "model"}
+
+
+class Annotated(NamedTuple):
+    """A post to export.
+
+    Attributes:
+        post: its entities and relations are those to export, predicted or gold.
+        record: the line of results that they come from; None for gold labels.
+    """
+
+    post: Post
+    record: dict[str, Any] | None = None
+
+    def with_confidence(self, minimum: float) -> Annotated:
+        """The same without what is less confident; see `Extraction.with_confidence`."""
+        post = self.post
+        extraction = Extraction(
+            post.id, post.text, post.entities or (), PictureReport("none"), "", relations=post.relations or ()
+        ).with_confidence(minimum)
+        kept = dataclasses.replace(
+            post,
+            entities=None if post.entities is None else extraction.entities,
+            relations=None if post.relations is None else extraction.relations,
+        )
+        return Annotated(kept, self.record and _without(self.record, minimum))
+
+
+def _without(record: dict[str, Any], minimum: float) -> dict[str, Any]:
+    """The line of results without what is less confident."""
+    entities = record["entities"]
+    kept = [i for i, entity in enumerate(entities) if entity.get("confidence", 1) >= minimum]
+    place = {old: new for new, old in enumerate(kept)}
+    relations = [
+        relation | {"head": place[relation["head"]], "tail": place[relation["tail"]]}
+        for relation in record.get("relations") or ()
+        if relation.get("confidence", 1) >= minimum and {relation["head"], relation["tail"]} <= place.keys()
+    ]
+    return record | {"entities": [entities[i] for i in kept], "relations": relations}
+
+
+def are_results(path: Path) -> bool:
+    """Whether a file holds results of `twofold extract`: it is told by its first line."""
+    try:
+        with path.open("rb") as stream:
+            first = next(read_lines(stream), Line(1, b""))
+        return parse_object(first, "").keys() >= _KEYS
+    except (OSError, InputError):
+        return False  # whoever reads the file says what is wrong with it
+
+
+def annotated_results(path: Path, posts: Iterable[Post | Rejected] | None) -> Iterator[Annotated]:
+    """Results with their posts; see `read_results`."""
+    for record, proposal, post in read_results(path, posts):
+        given = post or Post(proposal.id, proposal.text)
+        found = dataclasses.replace(given, entities=proposal.entities, relations=proposal.relations)
+        yield Annotated(found, record)
+
+
+def annotated_gold(posts: Iterable[Post | Rejected]) -> Iterator[Annotated | Rejected]:
+    """Labelled posts."""
+    for post in posts:
+        yield post if isinstance(post, Rejected) else Annotated(post)
