@@ -83,7 +83,7 @@ BELOW: dict[str, set[str]] = {
     "cli": {
         SELF, "config", "conventions", "errors", "files", "posts", "records", "evaluation", "corpora",
         "synthetic", "model_folder", "calibration", "report", "pipeline", "training", "experiments",
-        "detectors", "scoring", "server", "console",
+        "detectors", "scoring", "server", "console", "exports",
     },
 }  # fmt: skip
 """What each room may import besides itself. A new room needs a line here."""

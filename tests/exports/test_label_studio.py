@@ -32,7 +32,7 @@ def submitted(tasks: list[dict]) -> list[dict]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("options", [(), ("--utf16",), ("--embed-pictures",)])
+@pytest.mark.parametrize("options", [(), ("--javascript-offsets",), ("--embed-pictures",)])
 def test_what_people_submit_is_read_back(tmp_path, options):
     tasks, _ = export(tmp_path, *options)
     (tmp_path / "labelled.json").write_text(json.dumps(submitted(tasks)), encoding="utf-8")
@@ -48,7 +48,7 @@ def test_what_people_submit_is_read_back(tmp_path, options):
 
 
 def test_offsets_are_those_of_python_or_of_javascript(tmp_path):
-    for folder, options in (("python", ()), ("javascript", ("--utf16",))):
+    for folder, options in (("python", ()), ("javascript", ("--javascript-offsets",))):
         tasks, _ = export(tmp_path / folder, *options)
         units = tasks[0]["data"]["text"].encode("utf-16-le")
         for item in tasks[0]["predictions"][0]["result"][:4]:

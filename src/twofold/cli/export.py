@@ -80,7 +80,7 @@ def _add_label_studio(group: argparse._ArgumentGroup) -> None:
         help="further entity types to choose from, besides those in IN",
     )
     group.add_argument(
-        "--utf16",
+        "--javascript-offsets",
         action="store_true",
         help="count offsets in UTF-16 units, as old versions of Label Studio do",
     )
@@ -162,7 +162,7 @@ def _label_studio(
         folder=args.images or (args.posts or args.source).parent,
         address=args.picture_address,
         embed=args.embed_pictures,
-        utf16=args.utf16,
+        utf16=args.javascript_offsets,
         types=[name.strip() for name in args.more_types.split(",") if name.strip()],
     )
     with Outputs(inputs) as outputs:
