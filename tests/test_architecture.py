@@ -52,6 +52,9 @@ BELOW: dict[str, set[str]] = {
         "model_folder", "inference", "calibration",
     },
     "spacy_component": {"errors", "extras", "posts", "records", "corpora", "pipeline"},
+    "batch": {
+        "errors", "extras", "files", "locks", "posts", "records", "corpora", "frames", "pipeline",
+    },
     "robustness": {"errors", "posts", "evaluation", "preprocessing", "pipeline"},
     "review": {"errors", "files", "posts", "corpora", "calibration"},
     "exports": {
@@ -78,12 +81,13 @@ BELOW: dict[str, set[str]] = {
         "version", "errors", "posts", "records", "corpora", "preprocessing", "calibration", "pipeline",
     },
     "console": {
-        "errors", "files", "posts", "evaluation", "corpora", "calibration", "robustness", "scoring",
+        "batch", "errors", "files", "posts", "records", "evaluation", "corpora", "calibration", "robustness",
+        "scoring",
     },
     "cli": {
-        SELF, "config", "conventions", "errors", "files", "posts", "records", "evaluation", "corpora",
-        "synthetic", "model_folder", "calibration", "report", "pipeline", "training", "experiments",
-        "detectors", "scoring", "server", "console", "exports",
+        SELF, "batch", "config", "conventions", "errors", "files", "posts", "records", "evaluation",
+        "corpora", "synthetic", "model_folder", "calibration", "report", "pipeline", "training",
+        "experiments", "detectors", "scoring", "server", "console", "exports",
     },
 }  # fmt: skip
 """What each room may import besides itself. A new room needs a line here."""

@@ -82,6 +82,40 @@ class OutputFile:
         except OSError as error:
             raise self._cannot(error) from error
 
+    @property
+    def part_size(self) -> int:
+        """Bytes in the ``.part``, what a run before may have left there included; 0 where there is none."""
+        return 0 if self.direct else self._part.stat().st_size
+
+    def resume(self, size: int) -> None:
+        """Keep the first bytes of what a run before left in the ``.part``, and write behind them."""
+        try:
+            os.truncate(self._stream.fileno(), size)
+            self._stream.seek(size)
+        except OSError as error:
+            raise self._cannot(error) from error
+        self._begun = True
+
+    def synchronise(self) -> int:
+        """See that what was written is on the disk; gives the size of the ``.part``.
+
+        Raises:
+            DataError: it cannot be.
+        """
+        try:
+            self._begin()
+            self._stream.flush()
+            _synchronise(self._stream)
+            return self._stream.tell()
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def read_part(self, begin: int, end: int) -> bytes:
+        """Bytes of the ``.part`` that were written before."""
+        with self._part.open("rb") as stream:
+            stream.seek(begin)
+            return stream.read(end - begin)
+
     def finish(self, keep: bool = True) -> None:
         """Put the file in its place; once, further calls do nothing.
 
@@ -223,6 +257,15 @@ class Outputs:
         self._claimed |= claimed
         self._open.append(output)
         return output
+
+    def check(self, path: Path) -> None:
+        """Complain where a file cannot be written that is opened later. Errors as of `OutputFile`."""
+        there = path.exists()
+        output = self.open(path)
+        output.abandon()
+        self._open.remove(output)
+        if not there:
+            path.unlink(missing_ok=True)
 
     def finish(self, output: OutputFile, keep: bool = True) -> None:
         """Put one in its place now; an error is raised at the end, after the others."""

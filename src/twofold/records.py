@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from twofold.posts import Entity, Extraction, Relation, SourceEvidence, Uncertainty
+from twofold.posts import Entity, Extraction, Rejected, Relation, SourceEvidence, Uncertainty
 
 DIGITS = 6
 """Decimal places of every number."""
@@ -36,6 +36,12 @@ def to_record(extraction: Extraction) -> dict[str, Any]:
 def to_line(extraction: Extraction) -> str:
     """An extraction as one line of JSON, without the line end."""
     return json.dumps(to_record(extraction), ensure_ascii=False, allow_nan=False)
+
+
+def rejected_line(item: Rejected) -> str:
+    """A record that could not become a post, as a line of JSON without its end."""
+    record = {"origin": item.origin, "reason": item.reason, "raw": item.raw}
+    return json.dumps(record, ensure_ascii=False)
 
 
 def _entity(entity: Entity) -> dict[str, Any]:

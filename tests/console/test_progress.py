@@ -58,7 +58,7 @@ def test_a_bar_where_a_person_watches(tmp_path, monkeypatch, capsys):
     ("seconds", "text"), [(3.2, "3 s"), (75, "1 min 15 s"), (7265, "2 h 1 min"), (59.6, "1 min 0 s")]
 )
 def test_durations(seconds, text):
-    assert progress._duration(seconds) == text
+    assert progress.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_durations(seconds, text):
     [(0, 20.0, ""), (1, 0.5, ""), (1, 20.0, ", 20 s per post"), (30, 20.0, ", 1.5 posts/s")],
 )
 def test_no_speed_before_it_can_be_known(count, seconds, text):
-    assert progress._rate(count, seconds) == text
+    assert progress.posts_per_second(count, seconds) == text
 
 
 def test_one_post_is_one_post():

@@ -12,7 +12,7 @@ from twofold.cli.deprecated import add_old_name
 from twofold.cli.model_options import add_picture_options, output_file
 from twofold.console.conversion import show_conversion
 from twofold.console.data_check import show
-from twofold.console.outputs import line_writer, rejected_line
+from twofold.console.outputs import line_writer
 from twofold.console.streams import console
 from twofold.corpora import WNUT_TYPES, open_corpus
 from twofold.corpora.check import check, data_files, to_dict
@@ -20,6 +20,7 @@ from twofold.corpora.convert import convert
 from twofold.corpora.formats import FORMATS
 from twofold.errors import ConfigError, DataError
 from twofold.files import Outputs
+from twofold.records import rejected_line
 from twofold.synthetic.controlled import TASKS, write_controlled
 
 _CONDITIONS = "the matching, no, a blank and a mismatched picture"

@@ -16,18 +16,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.cli.deprecated import add_old_name
-from twofold.cli.main import NOTHING_DONE
+from twofold.cli.extract_batch import (
+    column_names,
+    end_line,
+    exit_code,
+    is_folder,
+    load_extractor,
+    output_format,
+    reading_options,
+    run_in_shards,
+)
 from twofold.cli.model_options import (
     add_model_options,
     add_picture_options,
-    load_model,
     model_files,
     output_file,
 )
 from twofold.console.extraction_summary import ExtractionSummary
 from twofold.console.outputs import RejectLog, line_writer, to_stdout
 from twofold.console.progress import watch
-from twofold.console.risk import risk_line
 from twofold.console.streams import console
 from twofold.errors import ConfigError
 from twofold.files import Input, OutputFile, Outputs
@@ -37,7 +44,6 @@ if TYPE_CHECKING:
     from twofold.pipeline.extractor import Extractor
 
 Pair = tuple[Post, Extraction]
-_STDIN = Path("-")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -45,24 +51,58 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "extract",
         help="extract entities and relations from posts",
-        description="Extract named entities and the relations between them from the posts of FILE, or from "
+        description="Extract named entities and the relations between them from the posts of files, or from "
         "one post given with --text. Each entity and relation has a confidence, the estimated probability "
-        "that it is right.",
+        "that it is right. A run with -o that was killed goes on where it stood when the same command is "
+        "given again.",
         epilog="Exit codes: 0 success (a picture that cannot be read, or a post that was read in part, is "
         "a warning); 1 some lines were rejected, or --strict and such a warning; 2 nothing was done.",
     )
     parser.add_argument(
-        "file",
-        nargs="?",
-        type=Path,
+        "files",
+        nargs="*",
         metavar="FILE",
-        help="file of posts, as JSON Lines or in another format that Twofold reads; - for standard input",
+        help="files of posts, folders, patterns such as 'posts/*.csv', or addresses such as "
+        "s3://bucket/posts: JSON Lines, CSV (both also as .gz and .zst), Parquet, tar, or another format "
+        "that Twofold reads; - for standard input",
     )
+    _add_columns(parser.add_argument_group("columns of the files"))
     _add_single(parser.add_argument_group("one post instead of a file"))
     add_picture_options(parser.add_argument_group("pictures of the file"))
     _add_outputs(parser.add_argument_group("output"))
     add_confidence_options(parser.add_argument_group("confidence"))
+    _add_run(parser.add_argument_group("many posts"))
     add_model_options(parser)
+
+
+def _add_columns(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--columns",
+        metavar="FIELD=COLUMN,...",
+        help="columns or keys that hold the fields of a post: id=tweet_id,text=full_text",
+    )
+    group.add_argument(
+        "--carry", metavar="COLUMN,...", help="columns or keys that go with each post to the output"
+    )
+
+
+def _add_run(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes, each with a model of its own on one thread (default: this process, on --threads)",
+    )
+    group.add_argument(
+        "--shard-rows",
+        type=int,
+        metavar="N",
+        help="posts that are written together, and done again at most after a kill (default: 1024; 4096 in a "
+        "folder, where they are a file)",
+    )
+    group.add_argument(
+        "--restart", action="store_true", help="discard what an unfinished run has done, and begin anew"
+    )
 
 
 def _add_single(group: argparse._ArgumentGroup) -> None:
@@ -75,10 +115,11 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-o",
         "--output",
-        type=output_file,
-        metavar="FILE",
-        help="write JSON Lines here (default: standard output)",
+        metavar="PLACE",
+        help="write here (default: standard output): a file, in the format of its name (.jsonl, .csv, .tsv, "
+        "also with .gz or .zst, .parquet; else JSON Lines); or with a / at its end a folder of files",
     )
+    group.add_argument("--format", metavar="NAME", help="format of the output, whatever its name")
     group.add_argument(
         "--report", type=output_file, metavar="HTML", help="also write a report for the browser"
     )
@@ -131,21 +172,20 @@ def add_confidence_options(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Extract; the exit code is as the epilog says."""
+    _check_numbers(args)
     check_fractions(args)
+    if _in_shards(args):
+        return run_in_shards(args)
     items, source = _open(args)
     table = args.table or (args.output is None and sys.stdout.isatty())
     begin = time.monotonic()
     with Outputs(_inputs(args, source)) as outputs, watch(source, bar=not table) as progress:
         destinations = _Destinations.open(args, outputs, table)
-        extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.coverage)
-        if extractor.entity_risk is not None:
-            progress.log(risk_line(extractor.entity_risk, "entities"))
-        if extractor.relation_risk is not None:
-            progress.log(risk_line(extractor.relation_risk, "relations", between_entities=True))
+        extractor = load_extractor(args, progress.log)
         rejected = RejectLog(
             line_writer(destinations.rejects) if destinations.rejects else None, progress.log
         )
-        summary = ExtractionSummary(progress, rejected, related=bool(extractor.relations))
+        summary = ExtractionSummary(progress, rejected)
         pairs = paired(extractor, _accepted(items, summary.rejected), args.batch_size)
         if args.min_confidence is not None:
             pairs = ((post, found.with_confidence(args.min_confidence)) for post, found in pairs)
@@ -153,8 +193,43 @@ def run(args: argparse.Namespace) -> int:
         _consume(_then(passed, lambda: destinations.finish(summary)), destinations, extractor, rejected)
     summary.end()
     if args.text is None:
-        progress.log(_summary_line(summary, args, time.monotonic() - begin))
-    return _exit_code(summary, args.strict)
+        seconds = time.monotonic() - begin
+        progress.log(end_line(summary.counts, args, bool(extractor.relations), seconds))
+    return exit_code(summary.counts, args.strict)
+
+
+def _in_shards(args: argparse.Namespace) -> bool:
+    """Whether the run writes to a file or folder, and nothing else that needs all of its results."""
+    stdin = args.files == ["-"]
+    alone = args.text is None and not stdin and not args.table and args.report is None
+    single = args.image is not None or args.alt_text is not None
+    to_place = args.output is not None and not to_stdout(Path(args.output))
+    if args.files and alone and to_place and not single:
+        return True
+    given = {"--workers": args.workers, "--restart": args.restart, "--shard-rows": args.shard_rows}
+    for option, value in given.items():
+        if value:
+            raise ConfigError(
+                f"{option} is for files to a file or folder (-o)",
+                expected="neither --table, --report, --text nor standard input",
+                do="write the results first, and the report of some of them",
+            )
+    if args.output is not None and (is_folder(args.output) or output_format(args) != "jsonl"):
+        raise ConfigError(
+            "only JSON Lines in one file go with --table, --report, --text and standard input",
+            expected="-o FILE",
+            do="leave them out, or name a file for JSON Lines",
+        )
+    return False
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Refuse numbers out of range at once, before the model is loaded."""
+    for option in ("workers", "shard_rows"):
+        if getattr(args, option) is not None and getattr(args, option) < 1:
+            raise ConfigError(
+                f"--{option.replace('_', '-')} is {getattr(args, option)}", expected="a number above 0"
+            )
 
 
 def check_fractions(args: argparse.Namespace) -> None:
@@ -173,39 +248,22 @@ def check_fractions(args: argparse.Namespace) -> None:
             raise ConfigError(f"--{option} is {rate}", expected="a fraction above 0 and below 1")
 
 
-def _summary_line(summary: ExtractionSummary, args: argparse.Namespace, seconds: float) -> str:
-    places = [path for path in (args.output, args.report, args.rejects) if path is not None]
-    reviewed = args.max_error is not None
-    return summary.line(
-        seconds,
-        places,
-        reviewed=reviewed,
-        relations_reviewed=reviewed or args.max_relation_error is not None,
-    )
-
-
-def _exit_code(summary: ExtractionSummary, strict: bool) -> int:
-    if summary.nothing_done:
-        return NOTHING_DONE
-    in_part = summary.unreadable or summary.truncated
-    return 1 if summary.rejected or (strict and in_part) else 0
-
-
 # --- what comes in -----------------------------------------------------------------------------------
 
 
 def _open(args: argparse.Namespace) -> tuple[Iterable[Post | Rejected], Path | None]:
     """Posts, and the file they come from if its length can be known."""
+    from twofold.batch.inputs import Rows, find_inputs, is_address
     from twofold.corpora import open_corpus, open_stream
 
-    if args.file is None and args.text is None and (args.image or args.alt_text):
+    if not args.files and args.text is None and (args.image or args.alt_text):
         raise ConfigError(
             "a picture without a text",
             expected="--text: entities are parts of the text, which the picture helps to classify",
             do="give the text of the post, too",
         )
-    if (args.file is None) == (args.text is None):
-        what = "no posts were given" if args.file is None else "both a file and --text were given"
+    if (not args.files) == (args.text is None):
+        what = "no posts were given" if not args.files else "both a file and --text were given"
         raise ConfigError(what, expected="a FILE of posts, - for standard input, or --text")
     if args.text is not None:
         return [_single(args)], None
@@ -214,10 +272,13 @@ def _open(args: argparse.Namespace) -> tuple[Iterable[Post | Rejected], Path | N
             "--image and --alt-text belong to one post given with --text",
             do="with a file use --images DIR and --alt-text-file TSV",
         )
-    if args.file == _STDIN:
+    if args.files == ["-"]:
         return open_stream(sys.stdin.buffer, **_beside(args)), None
-    posts = open_corpus(args.file, **_beside(args))
-    return posts, args.file if args.file.is_file() else None
+    if len(args.files) > 1 or is_address(args.files[0]) or not Path(args.files[0]).is_file():
+        files = find_inputs(args.files, args.allow_outside)
+        return Rows(files, reading_options(args)), None
+    file = Path(args.files[0])
+    return open_corpus(file, **_beside(args)), file
 
 
 def _beside(args: argparse.Namespace) -> dict[str, Any]:
@@ -227,6 +288,7 @@ def _beside(args: argparse.Namespace) -> dict[str, Any]:
         "alt_text": args.alt_text_file,
         "allow_outside": args.allow_outside,
         "max_characters": args.max_characters,
+        "columns": column_names(args),
     }
 
 
@@ -247,7 +309,7 @@ def _inputs(args: argparse.Namespace, source: Path | None) -> list[Input]:
     read: list[Input] = [path for path in (source, args.alt_text_file) if path is not None]
     read += model_files(args.model, args.relation_model)
     with suppress(OSError):  # a stream that is no descriptor, as in tests and notebooks
-        return [*read, sys.stdin.fileno()] if args.file == _STDIN else read
+        return [*read, sys.stdin.fileno()] if args.files == ["-"] else read
     return read
 
 
@@ -305,7 +367,17 @@ class _Destinations:
     @classmethod
     def open(cls, args: argparse.Namespace, outputs: Outputs, table: bool) -> _Destinations:
         """Open everything before the work; lines of a run that is broken off stay in their ``.part``."""
-        output = None if to_stdout(args.output) else outputs.open(args.output, keep_part=True)
+        from twofold.batch.destinations import unfinished
+
+        place = None if args.output is None else Path(args.output)
+        if place is not None and unfinished(place) is not None:
+            raise ConfigError(
+                "an unfinished run is here",
+                where=str(place),
+                expected="the same command, which goes on where it stood",
+                do="give it again, or another output",
+            )
+        output = None if place is None or to_stdout(place) else outputs.open(place, keep_part=True)
         report = outputs.open(args.report) if args.report else None
         rejects = None if to_stdout(args.rejects) else outputs.open(args.rejects, keep_part=True)
         return cls(outputs, args.output is not None or not table, table, output, report, rejects)
@@ -313,7 +385,7 @@ class _Destinations:
     def finish(self, summary: ExtractionSummary) -> None:
         """Put the lines in their place: they are complete, whatever becomes of the report."""
         if self.output is not None:
-            self.outputs.finish(self.output, keep=not summary.nothing_done)
+            self.outputs.finish(self.output, keep=not summary.counts.nothing_done)
         if self.rejects is not None:
             self.outputs.finish(self.rejects)
 
@@ -321,12 +393,12 @@ class _Destinations:
 def _sinks(
     destinations: _Destinations, symmetric: Collection[str]
 ) -> list[Callable[[Post, Extraction], None]]:
-    from twofold.records import to_line
+    from twofold.batch.part_formats import json_line
 
     sinks: list[Callable[[Post, Extraction], None]] = []
     if destinations.lines:
         write = line_writer(destinations.output)
-        sinks.append(lambda post, extraction: write(to_line(extraction)))
+        sinks.append(lambda post, extraction: write(json_line(post, extraction)))
     if destinations.table:
         from twofold.console.extraction_table import ExtractionTable
 

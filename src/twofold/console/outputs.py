@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import overload
 
 from twofold.files import Input, OutputFile, write_whole
 from twofold.posts import Rejected
+from twofold.records import rejected_line
 
 WriteLine = Callable[[str], None]
 """Takes a line without its end."""
@@ -51,12 +51,6 @@ def line_writer(output: OutputFile | None) -> WriteLine:
             sys.stdout.buffer.flush()
 
     return write
-
-
-def rejected_line(item: Rejected) -> str:
-    """A record that could not become a post, as a line of JSON without its end."""
-    record = {"origin": item.origin, "reason": item.reason, "raw": item.raw}
-    return json.dumps(record, ensure_ascii=False)
 
 
 class RejectLog(Sequence[Rejected]):

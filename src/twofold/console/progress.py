@@ -87,28 +87,29 @@ class _Lines(AbstractContextManager[Progress]):
 
     def _status(self, line: int, elapsed: float, lines: int) -> str:
         """Speed and time left, since the first post: what came before it is not repeated."""
-        status = f"{_posts(self._count)}{_rate(self._count - 1, elapsed)}"
+        status = f"{_posts(self._count)}{posts_per_second(self._count - 1, elapsed)}"
         if self._total is None or not line:
             return status
         status = f"{status}, {100 * line / self._total:.0f} %"
         if lines < 1 or elapsed < 1 or self._count <= LEAST_POSTS:
             return status
-        return f"{status}, about {_duration(elapsed * (self._total - line) / lines)} left"
+        return f"{status}, about {duration(elapsed * (self._total - line) / lines)} left"
 
 
 def _posts(count: int) -> str:
     return f"{count:,} {'post' if count == 1 else 'posts'}"
 
 
-def _rate(count: int, elapsed: float) -> str:
+def posts_per_second(count: int, elapsed: float) -> str:
     """The speed, once it can be known: after a second, and one post after the first."""
     if elapsed < 1 or not count:
         return ""
     rate = count / elapsed
-    return f", {rate:.1f} posts/s" if rate >= 0.1 else f", {_duration(1 / rate)} per post"
+    return f", {rate:.1f} posts/s" if rate >= 0.1 else f", {duration(1 / rate)} per post"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time for a person."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -118,7 +119,7 @@ def _duration(seconds: float) -> str:
 
 class _Bar(AbstractContextManager[Progress]):
     def __init__(self, total: int | None) -> None:
-        self._bar = _rich_bar()
+        self._bar = rich_bar()
         self._task = self._bar.add_task("", total=total, posts=_posts(0), rate="")
         self._count = 0
         self._first: float | None = None
@@ -141,11 +142,12 @@ class _Bar(AbstractContextManager[Progress]):
         self._count += 1
         now = time.monotonic()
         self._first = self._first or now
-        rate = _rate(self._count - 1, now - self._first).lstrip(", ")
+        rate = posts_per_second(self._count - 1, now - self._first).lstrip(", ")
         self._bar.update(self._task, completed=_line_of(post), posts=_posts(self._count), rate=rate)
 
 
-def _rich_bar() -> RichProgress:
+def rich_bar(time_left: bool = True) -> RichProgress:
+    """A bar with a count and a rate, and perhaps the time left that rich estimates."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -153,7 +155,6 @@ def _rich_bar() -> RichProgress:
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
+        *([TimeRemainingColumn(), TextColumn("left")] if time_left else []),
     )
     return Progress(*columns, console=console(stderr=True), transient=True, speed_estimate_period=120)

@@ -55,7 +55,7 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            data = self._stream.read(len(buffer))
+            data = self._stream.read1(len(buffer))  # what came before an error is not lost
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise OSError("the compressed file is damaged or ends too early") from error
         buffer[: len(data)] = data

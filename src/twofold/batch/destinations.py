@@ -1,0 +1,395 @@
+"""Where parts go, and what is remembered of them, so that a run can be killed at any point and go on.
+
+A single file grows as ``NAME.part``; ``NAME.journal`` beside it has a line for each part that is safely in
+it. A folder has a file for each part, and in ``_manifest`` a record of each; both appear whole, the record
+after the part. What a killed run left beyond its last record is written again. It does not know what is in a
+part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from twofold.batch.counts import Counts
+from twofold.batch.inputs import file_system, is_address
+from twofold.batch.job import JobRecord, check_same
+from twofold.batch.part_formats import assemble_parquet
+from twofold.batch.step import Part
+from twofold.errors import DataError
+from twofold.files import Input, OutputFile, Outputs, write_whole
+from twofold.locks import lock_place
+
+_REJECTS, _MANIFEST, _JOB, _DONE = "_rejects", "_manifest", "_manifest/job.json", "_manifest/done.json"
+_RESUMES = "the same command goes on where it stood"
+
+
+@dataclass(frozen=True, slots=True)
+class DonePart:
+    """A part that is safely written.
+
+    Attributes:
+        number, rows, digest: of its shard.
+        counts: of its shard.
+        output, rejects: bytes of a growing file up to the end of the part; 0 in a folder.
+    """
+
+    number: int
+    rows: int
+    digest: str
+    counts: Counts
+    output: int = 0
+    rejects: int = 0
+
+    def line(self) -> bytes:
+        """As a line of JSON, with its end."""
+        return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def parse(cls, data: bytes) -> DonePart | None:
+        """From such a line; None where it was not written to its end."""
+        if not data.endswith(b"\n"):
+            return None
+        try:
+            record = json.loads(data)
+            return cls(**{**record, "counts": Counts(**record["counts"])})
+        except (ValueError, TypeError, KeyError):
+            return None
+
+
+class Destination(AbstractContextManager["Destination"], Protocol):
+    """Takes parts.
+
+    Attributes:
+        done: parts that a run before wrote, by number.
+        complete: whether a run before wrote all of them.
+    """
+
+    done: dict[int, DonePart]
+    complete: bool
+
+    def add(self, part: Part) -> None:
+        """Write a part; when this returns, it is safe."""
+
+    def finish(self, counts: Counts) -> None:
+        """Put the result in its place: everything was added."""
+
+
+class FileDestination(Destination):
+    """One file, and perhaps one of rejected records; parts must come in order.
+
+    Args:
+        outputs: of the command; it opens the files.
+        path: the file.
+        rejects: file of rejected records; None for none.
+        job: what identifies the run.
+        format_: of the parts.
+        carried: columns that are carried along.
+        restart: whether to discard what an unfinished run has done.
+
+    Raises:
+        DataError: a file cannot be written, or another run writes it.
+        ConfigError: an unfinished run with another model, input or options is there.
+    """
+
+    def __init__(
+        self,
+        outputs: Outputs,
+        path: Path,
+        rejects: Path | None,
+        job: JobRecord,
+        *,
+        format_: str = "jsonl",
+        carried: tuple[str, ...] = (),
+        restart: bool = False,
+    ) -> None:
+        self.complete, self.done = False, {}
+        self._carried = carried
+        self._whole = path if format_ == "parquet" else None
+        growing = path.with_name(f"{path.name}.shards") if self._whole else path
+        if self._whole:
+            outputs.check(self._whole)
+        self._output = outputs.open(growing, keep_part=True)
+        self._rejects: OutputFile | None = None
+        self._log: io.FileIO | None = None
+        self._journal = path.with_name(f"{path.name}.journal")
+        try:
+            if rejects is not None:
+                self._rejects = outputs.open(rejects, keep_part=True)
+            if not self._output.direct:
+                self._resume(job, restart)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _resume(self, job: JobRecord, restart: bool) -> None:
+        """Read the journal of an unfinished run, and begin anew where there is none."""
+        lines = [] if restart else _lines_of(self._journal)
+        sizes = self._output.part_size, self._rejects.part_size if self._rejects else 0
+        entries = [DonePart.parse(line) for line in lines[1:]]
+        for entry in entries:
+            if entry is None or (entry.output > sizes[0] or entry.rejects > sizes[1]):
+                break  # killed while it was written, or the file lost its end with the power
+            self.done[entry.number] = entry
+        if self.done:
+            check_same(json.loads(lines[0])["job"], job, str(self._output.path))
+            last = max(self.done.values(), key=lambda entry: entry.number)
+            self._output.resume(last.output)
+            if self._rejects is not None:
+                self._rejects.resume(last.rejects)
+        head = json.dumps({"job": job}).encode() + b"\n"
+        kept = head + b"".join(entry.line() for entry in self.done.values())
+        with write_whole(self._journal) as journal:
+            journal.write(kept)
+        self._log = io.FileIO(self._journal, "ab")
+
+    def add(self, part: Part) -> None:
+        """See `Destination`."""
+        self._output.write(part.output)
+        if self._rejects is not None:
+            self._rejects.write(part.rejects)
+        if self._log is None:
+            return
+        output, rejects = self._output.synchronise(), self._rejects.synchronise() if self._rejects else 0
+        entry = DonePart(part.number, part.rows, part.digest, part.counts, output, rejects)
+        _to_disk(self._log.fileno(), entry.line(), self._journal)
+        self.done[part.number] = entry
+
+    def finish(self, counts: Counts) -> None:
+        """See `Destination`; an output of rejected records only is not put in its place."""
+        if self._whole is not None and not counts.nothing_done:
+            with write_whole(self._whole) as whole:
+                assemble_parquet(self._parts(), self._carried, whole.write)
+        try:
+            self._output.finish(keep=self._whole is None and not counts.nothing_done)
+        finally:
+            if self._rejects is not None:
+                self._rejects.finish()
+        if self._log is not None:
+            self._log.close()
+            self._journal.unlink(missing_ok=True)
+
+    def _parts(self) -> Iterator[bytes]:
+        begin = 0
+        for number in sorted(self.done):
+            end = self.done[number].output
+            yield self._output.read_part(begin, end)
+            begin = end
+
+    def _abandon(self) -> None:
+        self._output.abandon()
+        if self._rejects is not None:
+            self._rejects.abandon()
+        if self._log is not None:
+            self._log.close()
+        if not self.done and not self._output.direct:
+            self._journal.unlink(missing_ok=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._abandon()  # does nothing after `finish`
+
+
+def unfinished(path: Path) -> Path | None:
+    """The journal of a run that did not end, for a file that another way of running would write."""
+    journal = path.with_name(f"{path.name}.journal")
+    return journal if journal.is_file() else None
+
+
+class FolderDestination(Destination):
+    """A folder of parts; they may come in any order.
+
+    Args:
+        place: the folder, or an address that fsspec knows.
+        job: what identifies the run.
+        format_: of the parts.
+        rejects: file for the rejected records of all parts together, made at the end; None for none.
+        inputs: what is read meanwhile.
+        restart: whether to discard what a run before has done.
+
+    Raises:
+        DataError: it cannot be written, holds something else, or another run writes it (on this machine).
+        ConfigError: a run with another model, input or options is there.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        job: JobRecord,
+        *,
+        format_: str = "jsonl",
+        rejects: Path | None = None,
+        inputs: Iterable[Input] = (),
+        restart: bool = False,
+    ) -> None:
+        self._format, self._job = format_, job
+        self._stack = ExitStack()
+        self._store: _Store = _RemoteStore(place) if is_address(place) else _LocalStore(Path(place))
+        self.done, self.complete = {}, False
+        try:
+            if isinstance(self._store, _LocalStore):
+                self._store.make()
+                self._stack.enter_context(lock_place(Path(place).absolute()))
+            self._rejects: OutputFile | None = None
+            if rejects is not None:
+                self._rejects = OutputFile(rejects, inputs)
+                self._stack.callback(self._rejects.abandon)  # does nothing after it was finished
+            self._resume(place, restart)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _resume(self, place: str, restart: bool) -> None:
+        store = self._store
+        names = store.names("")
+        if names and not any(name.startswith(_MANIFEST) for name in names):
+            raise DataError(
+                "holds files that are no results of a run",
+                where=place,
+                expected="a new or empty folder, or one that this command wrote",
+                do="name another folder",
+            )
+        if restart:
+            for name in sorted(names, key=lambda name: not name.startswith(_DONE)):
+                store.remove(name)
+        elif (data := store.get(_JOB)) is not None:
+            check_same(json.loads(data), self._job, place)
+            records = (store.get(name) for name in names if name.startswith(f"{_MANIFEST}/part-"))
+            entries = [DonePart.parse(record) for record in records if record is not None]
+            self.done = {entry.number: entry for entry in entries if entry is not None}
+            self.complete = _DONE in names
+        if _JOB not in names or restart:
+            store.put(_JOB, json.dumps(self._job, indent=1).encode())
+
+    def add(self, part: Part) -> None:
+        """See `Destination`."""
+        name = f"part-{part.number:06d}"
+        if part.rejects:
+            self._store.put(f"{_REJECTS}/{name}.jsonl", part.rejects)
+        self._store.put(f"{name}.{self._format}", part.output)
+        entry = DonePart(part.number, part.rows, part.digest, part.counts)
+        self._store.put(f"{_MANIFEST}/{name}.json", entry.line())
+        self.done[part.number] = entry
+
+    def finish(self, counts: Counts) -> None:
+        """See `Destination`."""
+        if self._rejects is not None:
+            for name in sorted(self._store.names(_REJECTS)):
+                self._rejects.write(self._store.get(name) or b"")
+            self._rejects.finish()
+        total = {"parts": len(self.done), "rows": sum(part.rows for part in self.done.values())}
+        self._store.put(_DONE, json.dumps(total | dataclasses.asdict(counts)).encode())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+
+class _Store(Protocol):
+    """Small files by name in one place; each appears whole or not at all."""
+
+    def names(self, folder: str) -> list[str]:
+        """Names of all files in it, or in a folder of it."""
+
+    def get(self, name: str) -> bytes | None:
+        """The content of a file; None where there is none."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file, or replace it."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+
+
+class _LocalStore:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def make(self) -> None:
+        """Make the folder; those above it must be there."""
+        try:
+            self._folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"cannot be written: {error.strerror}",
+                where=str(self._folder),
+                expected="a folder in a folder that may be written to",
+            ) from error
+
+    def names(self, folder: str) -> list[str]:
+        files = (path for path in (self._folder / folder).rglob("*") if path.is_file())
+        names = [path.relative_to(self._folder).as_posix() for path in files]
+        return [name for name in names if not name.endswith(".part")]  # left by a killed run
+
+    def get(self, name: str) -> bytes | None:
+        path = self._folder / name
+        return path.read_bytes() if path.is_file() else None
+
+    def put(self, name: str, data: bytes) -> None:
+        with write_whole(self._folder / name, make_folder=True) as output:
+            output.write(data)
+
+    def remove(self, name: str) -> None:
+        (self._folder / name).unlink(missing_ok=True)
+
+
+class _RemoteStore:
+    """Files of another place. A file there appears when it was sent to its end, as object stores do it."""
+
+    def __init__(self, address: str) -> None:
+        self._system, path = file_system(address)
+        self._folder, self._address = path.rstrip("/"), address
+
+    def names(self, folder: str) -> list[str]:
+        place = f"{self._folder}/{folder}".rstrip("/")
+        self._system.invalidate_cache()
+        if not self._system.exists(place):
+            return []
+        return [name[len(self._folder) + 1 :] for name in self._system.find(place)]
+
+    def get(self, name: str) -> bytes | None:
+        path = f"{self._folder}/{name}"
+        if not self._system.exists(path):
+            return None
+        data: bytes = self._system.cat_file(path)
+        return data
+
+    def put(self, name: str, data: bytes) -> None:
+        path = f"{self._folder}/{name}"
+        try:
+            self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self._system.pipe_file(path, data)
+        except OSError as error:
+            raise DataError(
+                f"cannot be written: {type(error).__name__}", where=self._address, do=_RESUMES
+            ) from error
+
+    def remove(self, name: str) -> None:
+        self._system.rm_file(f"{self._folder}/{name}")
+
+
+def _lines_of(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+
+
+def _to_disk(handle: int, data: bytes, path: Path) -> None:
+    try:
+        os.write(handle, data)
+        os.fsync(handle)
+    except OSError as error:
+        raise DataError(
+            f"cannot be written: {error.strerror}", where=str(path), expected="room for it", do=_RESUMES
+        ) from error

@@ -1,0 +1,219 @@
+"""Where steps run: in this process, or in several, each with a model of its own on one thread.
+
+Parts come in the order of their shards. At most three shards for each process are held at one time, so that
+memory does not grow with the input. A process that dies (a fault in a decoder, or killed for its memory) is
+started again. The row on which one dies twice is rejected, and its neighbours are read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+from twofold.batch.shards import Shard
+from twofold.batch.step import Part, Step
+from twofold.errors import ModelError
+from twofold.pipeline.extractor import Extractor
+from twofold.posts import Post, Rejected
+
+_HELD = 3
+"""Shards of a process that are not yet handed on."""
+_DEATHS = 2
+"""So often a process may die of one shard before its rows are tried one by one."""
+
+
+def run_here(step: Step, extractor: Extractor, shards: Iterable[Shard]) -> Iterator[Part]:
+    """Parts of shards, extracted in this process."""
+    return (step.run(extractor, shard) for shard in shards)
+
+
+def run_in_processes(
+    step: Step, extractor: Extractor, shards: Iterable[Shard], processes: int
+) -> Iterator[Part]:
+    """Parts of shards in their order, extracted in processes that end with this one.
+
+    Args:
+        step: what is done.
+        extractor: sent to each process, which loads its model there.
+        shards: taken when a process has room.
+        processes: their number.
+
+    Raises:
+        ModelError: a process cannot load the model.
+    """
+    workers = [_Worker(step, extractor) for _ in range(processes)]
+    try:
+        for worker in workers:
+            worker.check()
+        yield from _Dispatch(workers).run(iter(shards))
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+@dataclass(eq=False)
+class _Task:
+    shard: Shard
+    worker: _Worker
+    future: Future[Part]
+    deaths: int = 0
+
+
+class _Dispatch:
+    """Hands shards to workers and their parts on, in order."""
+
+    def __init__(self, workers: list[_Worker]) -> None:
+        self._workers = workers
+        self._tasks: deque[_Task] = deque()
+
+    def run(self, shards: Iterator[Shard]) -> Iterator[Part]:
+        more = True
+        while more or self._tasks:
+            while more and len(self._tasks) < _HELD * len(self._workers):
+                shard = next(shards, None)
+                more = shard is not None
+                if shard is not None:
+                    worker = min(self._workers, key=self._waiting)
+                    self._tasks.append(_Task(shard, worker, worker.submit(shard)))
+            self._revive()
+            if self._tasks and self._tasks[0].future.done():
+                yield self._tasks.popleft().future.result()
+            elif self._tasks:
+                under_way = [task.future for task in self._tasks if not task.future.done()]
+                wait(under_way, return_when=FIRST_COMPLETED)
+
+    def _waiting(self, worker: _Worker) -> int:
+        return sum(task.worker is worker and not task.future.done() for task in self._tasks)
+
+    def _revive(self) -> None:
+        """Start processes again that died, and give them their shards anew; the first one was under way."""
+        for worker in self._workers:
+            lost = [task for task in self._tasks if task.worker is worker and _died(task.future)]
+            if not lost:
+                continue
+            worker.restart()
+            lost[0].deaths += 1
+            if lost[0].deaths >= _DEATHS:
+                lost[0].shard = worker.without_deadly_rows(lost[0].shard)
+                lost[0].deaths = 0
+            for task in lost:
+                task.future = worker.submit(task.shard)
+
+
+def _died(future: Future[Part]) -> bool:
+    return future.done() and isinstance(future.exception(), BrokenProcessPool)
+
+
+class _Worker:
+    """One process, of a pool of one, so that it is known which shard it died of."""
+
+    def __init__(self, step: Step, extractor: Extractor) -> None:
+        self._step, self._extractor = step, extractor
+        self._pool = self._start()
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            1,
+            mp_context=multiprocessing.get_context("spawn"),  # a fork would copy locks of other threads
+            initializer=_begin,
+            initargs=(self._step, self._extractor),
+        )
+
+    def check(self) -> None:
+        """Wait until the process is ready.
+
+        Raises:
+            ModelError: it died before.
+        """
+        try:
+            self._pool.submit(_ready).result()
+        except BrokenProcessPool as error:
+            raise ModelError(
+                "a process with the model ended before it was ready",
+                expected="memory for one model in each process",
+                do="use fewer --workers; without them, the command says what is wrong",
+            ) from error
+
+    def submit(self, shard: Shard) -> Future[Part]:
+        """Extract a shard there; a pool that is broken already says so in the future."""
+        try:
+            return self._pool.submit(_extract, shard)
+        except BrokenProcessPool as error:
+            future: Future[Part] = Future()
+            future.set_exception(error)
+            return future
+
+    def restart(self) -> None:
+        """A new process in the place of one that died. Errors as of `check`."""
+        self.stop()
+        self._pool = self._start()
+        self.check()
+
+    def stop(self) -> None:
+        """End the process; what it is doing is not waited for."""
+        processes = list((self._pool._processes or {}).values())
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+
+    def without_deadly_rows(self, shard: Shard) -> Shard:
+        """The shard with those rows rejected of which a process dies alone, too."""
+        items: list[Post | Rejected] = []
+        for item in shard.items:
+            alone = dataclasses.replace(shard, items=(item,))
+            if isinstance(item, Post) and _died(_finished(self.submit(alone))):
+                self.restart()
+                items.append(_deadly(item))
+            else:
+                items.append(item)
+        return dataclasses.replace(shard, items=tuple(items))
+
+
+def _finished(future: Future[Part]) -> Future[Part]:
+    wait([future])
+    return future
+
+
+def _deadly(post: Post) -> Rejected:
+    reason = (
+        "the process that read it died: a fault in a decoder, or not enough memory; expected a post that can "
+        "be read; look at its picture, or run with fewer --workers"
+    )
+    return Rejected(post.origin, reason, str({"id": post.id, "text": post.text})[:1000])
+
+
+# --- in the processes --------------------------------------------------------------------------------
+
+_working: list[tuple[Step, Extractor]] = []
+"""What the process of a worker was started with."""
+
+
+def _begin(step: Step, extractor: Extractor) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process is told, and ends this one
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _working.append((step, extractor))
+
+
+def _end_with_parent() -> None:
+    """End where the first process was killed: nobody would take the results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _ready() -> bool:
+    return bool(_working)
+
+
+def _extract(shard: Shard) -> Part:
+    step, extractor = _working[0]
+    return step.run(extractor, shard)

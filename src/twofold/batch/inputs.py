@@ -1,0 +1,264 @@
+"""Which files a run reads, and their posts one after the other.
+
+A place is a file, a folder, a pattern such as ``posts/*.jsonl``, or an address that fsspec knows
+(``s3://bucket/posts``). The order of files is that of their names, so that rows are numbered alike in every
+run. A file that cannot be read is a rejected record in its place; the others are read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from twofold.corpora import ColumnNames, attach, confined, open_corpus, read_table
+from twofold.corpora.confinement import lies_in
+from twofold.corpora.formats import BY_SUFFIX, named_format
+from twofold.corpora.lengths import limited
+from twofold.errors import DataError, MissingExtraError
+from twofold.extras import extra_module
+from twofold.posts import MAX_CHARACTERS, Post, RefusedPicture, Rejected
+
+_HIDDEN = ("_", ".")
+"""Names that begin so are none of the data, as for other tools: results, markers, what is being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file of posts.
+
+    Attributes:
+        address: as messages call it.
+        size: in bytes.
+        path: where it is on this machine; None for another place.
+        refused: why it must not be opened; empty where it may.
+    """
+
+    address: str
+    size: int
+    path: Path | None = None
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How posts are read; see `open_corpus`.
+
+    Attributes:
+        images, alt_text, allow_outside, max_characters, columns: as there.
+    """
+
+    images: Path | None = None
+    alt_text: Path | None = None
+    allow_outside: bool = False
+    max_characters: int | None = MAX_CHARACTERS
+    columns: ColumnNames = dataclasses.field(default_factory=ColumnNames)
+
+
+def is_address(place: str) -> bool:
+    """Whether a place is an address for fsspec."""
+    return "://" in place
+
+
+def find_inputs(places: Sequence[str], allow_outside: bool = False) -> list[InputFile]:
+    """The files at some places, in the order of the places and then of their names.
+
+    Args:
+        places: files, folders, patterns, addresses.
+        allow_outside: whether a link in a folder may lead out of it.
+
+    Raises:
+        DataError: there is nothing at a place, or a file comes twice.
+        MissingExtraError: an address needs a package that is not installed.
+    """
+    found = [file for place in places for file in (_remote(place) if is_address(place) else _local(place))]
+    if allow_outside:
+        found = [dataclasses.replace(file, refused="") for file in found]
+    addresses = [file.address for file in found]
+    for address in addresses:
+        if addresses.count(address) > 1 and len(addresses) < 10_000:
+            raise DataError("comes twice", where=address, expected="each file of posts once")
+    return found
+
+
+def _local(place: str) -> Iterator[InputFile]:
+    path = Path(place)
+    if path.is_dir():
+        yield from _folder(path)
+    elif path.exists() or not glob.has_magic(place):
+        yield _file(path)  # opening it tells if it is not there
+    else:
+        names = sorted(glob.glob(place, recursive=True))  # noqa: PTH207
+        if not names:
+            raise DataError("no file has such a name", where=place, expected="a pattern of names of files")
+        yield from (_file(Path(name)) for name in names if Path(name).is_file())
+
+
+def _folder(folder: Path) -> Iterator[InputFile]:
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if named_format(path.name) and not _hidden(path.relative_to(folder).parts) and not path.is_dir()
+    ]
+    if not files:
+        raise DataError(
+            "holds no file of posts",
+            where=str(folder),
+            expected=f"files with names on {', '.join(BY_SUFFIX)}, and perhaps .gz or .zst behind",
+        )
+    for path in files:
+        outside = not lies_in(path, folder)
+        reason = "it is a link out of the folder; copy it there, or allow it with --allow-outside"
+        yield _file(path, reason if outside else "")
+
+
+def _hidden(parts: Iterable[str]) -> bool:
+    return any(part.startswith(_HIDDEN) for part in parts)
+
+
+def _file(path: Path, refused: str = "") -> InputFile:
+    try:
+        size = path.stat().st_size
+    except (OSError, ValueError):
+        size = 0
+    return InputFile(str(path), size, path, refused)
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """The file system of an address, and its path there.
+
+    Raises:
+        MissingExtraError: fsspec, or what it needs for this address, is not installed.
+        DataError: there is no such file system, or it does not answer.
+    """
+    fsspec = extra_module("fsspec", "scale", "addresses")
+    try:
+        system, path = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the address needs a package: {error}", where=address, expected="the package that fsspec names"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise DataError(
+            f"cannot be reached: {error}", where=address, expected="an address that fsspec knows"
+        ) from error
+    return system, path
+
+
+def _remote(place: str) -> Iterator[InputFile]:
+    system, path = file_system(place)
+    try:
+        if glob.has_magic(path):
+            names = system.glob(path)
+        elif system.isdir(path):
+            folder = path.rstrip("/")
+            names = [
+                name
+                for name in system.find(path)
+                if named_format(name) and not _hidden(PurePosixPath(name[len(folder) :].lstrip("/")).parts)
+            ]
+        else:
+            names = [path]
+        sizes = {name: int(system.size(name) or 0) for name in sorted(names)}
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"cannot be reached: {type(error).__name__}", where=place, expected="files of posts"
+        ) from error
+    if not sizes:
+        raise DataError("holds no file of posts", where=place, expected="a data file")
+    yield from (InputFile(system.unstrip_protocol(name), size) for name, size in sizes.items())
+
+
+class Rows:
+    """The posts and rejected records of some files.
+
+    Args:
+        files: as `find_inputs` gives them.
+        options: how they are read.
+
+    Attributes:
+        total: bytes of all files.
+
+    Raises:
+        DataError: a single file cannot be opened, or folder or table beside it.
+    """
+
+    def __init__(self, files: Sequence[InputFile], options: ReadingOptions) -> None:
+        self._files, self._options = files, options
+        self.total = sum(file.size for file in files)
+        self._before = 0
+        self._stream: BinaryIO | None = None
+
+    @property
+    def position(self) -> int:
+        """Bytes that were read, about: streams read ahead."""
+        if self._stream is None or self._stream.closed:
+            return self._before
+        return self._before + self._stream.tell()
+
+    def __iter__(self) -> Iterator[Post | Rejected]:
+        for file in self._files:
+            try:
+                yield from self._posts(file)
+            except DataError as error:
+                if len(self._files) == 1 and self._stream is None:
+                    raise  # it was never open
+                reason = str(DataError(error.what, expected=error.expected, do=error.do))
+                yield Rejected(error.where or file.address, reason, "")
+            self._before += file.size
+            self._stream = None
+
+    def _posts(self, file: InputFile) -> Iterator[Post | Rejected]:
+        options = self._options
+        if file.refused:
+            raise DataError(file.refused, where=file.address)
+        if file.path is None:
+            yield from self._remote_posts(file)
+            return
+        yield from open_corpus(
+            file.path,
+            images=options.images,
+            alt_text=options.alt_text,
+            allow_outside=options.allow_outside,
+            max_characters=options.max_characters,
+            columns=options.columns,
+            opened=self._opened,
+        )
+
+    def _opened(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def _remote_posts(self, file: InputFile) -> Iterator[Post | Rejected]:
+        options, format_ = self._options, named_format(file.address)
+        if format_ is None:
+            raise DataError(
+                "the format is not known", where=file.address, expected=f"a name with {', '.join(BY_SUFFIX)}"
+            )
+        attachments = attach(options.images, options.alt_text) if options.images or options.alt_text else None
+        system, path = file_system(file.address)
+        try:
+            stream = system.open(path, "rb")
+        except OSError as error:
+            raise DataError("cannot be opened", where=file.address, expected="a data file") from error
+        with closing(stream):
+            self._stream = stream
+            posts = read_table(stream, format_, file.address, Path(), attachments, options.columns)
+            if options.images is None:
+                posts = map(_without_path, posts)
+            elif not options.allow_outside:
+                posts = confined(posts, options.images)
+            yield from posts if options.max_characters is None else limited(posts, options.max_characters)
+
+
+def _without_path(item: Post | Rejected) -> Post | Rejected:
+    """A post of a file elsewhere: the folder of the file is no folder of this machine."""
+    if isinstance(item, Rejected) or not isinstance(item.image, os.PathLike):
+        return item
+    reason = "its path is relative to a file that is not on this machine"
+    do = "give the pictures with --images, in a column of bytes, or in tar files"
+    return dataclasses.replace(item, image=RefusedPicture(item.image, reason, do))

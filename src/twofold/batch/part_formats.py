@@ -1,0 +1,199 @@
+"""Formats of results: the bytes of one part, and what makes one file of several.
+
+JSON Lines, plain and compressed, and CSV are files that grow: part after part is the whole. Parquet is put
+together at the end. The name of an output says its format.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from twofold.errors import ConfigError
+from twofold.extras import extra_module
+from twofold.frames.arrow import extraction_schema, to_row
+from twofold.posts import Extraction, Post
+from twofold.records import to_record
+
+Found = Sequence[tuple[Post, Extraction]]
+_ENDS = ("jsonl", "csv", "tsv", "parquet")
+_COMPRESSIONS = ("", ".gz", ".zst")
+PART_FORMATS = tuple(f"{end}{c}" for end in _ENDS for c in _COMPRESSIONS if end != "parquet" or not c)
+"""Names of the formats, which are the ends of the names of their files."""
+_CSV_COLUMNS = (
+    "id", "text", "entities", "relations", "picture_status", "picture_reason", "model", "truncated",
+)  # fmt: skip
+_ROW_GROUP = 16_384
+"""Rows of a row group of a single Parquet file, at least."""
+
+
+def format_of_name(name: str) -> str:
+    """The format that an output has by its name; JSON Lines where it says nothing."""
+    name = name.lower()
+    found = [part for part in PART_FORMATS if name.endswith("." + part)]
+    return max(found, key=len, default="jsonl")
+
+
+def check_format(name: str, carried: Sequence[str]) -> None:
+    """Complain of a format that cannot be written here.
+
+    Raises:
+        ConfigError: there is none of this name, or a carried column has the name of one of its columns.
+        MissingExtraError: it needs a package that is not installed.
+    """
+    if name not in PART_FORMATS:
+        raise ConfigError(f"the format {name!r} is not known", expected=f"one of {', '.join(PART_FORMATS)}")
+    if name == "parquet" or name.endswith(".zst"):
+        extra_module("pyarrow", "scale", f"Files of the format {name}")
+    taken = sorted(set(carried) & set(_CSV_COLUMNS))
+    if taken and name.startswith(("csv", "tsv")):
+        raise ConfigError(
+            f"--carry names {', '.join(taken)}, which are columns of the results",
+            expected="other columns, in a CSV file",
+        )
+
+
+def encode(found: Found, name: str, carried: Sequence[str], heading: bool) -> bytes:
+    """The bytes of a part.
+
+    Args:
+        found: posts and what was found in them.
+        name: of the format.
+        carried: columns that are carried along.
+        heading: whether a table as text begins with the names of its columns.
+    """
+    if name == "parquet":
+        return _parquet(found, carried)
+    plain, _, compression = name.partition(".")
+    if plain == "jsonl":
+        data = b"".join(json_line(post, extraction).encode() + b"\n" for post, extraction in found)
+    else:
+        data = _csv(found, carried, "\t" if plain == "tsv" else ",", heading).encode()
+    return _COMPRESS[compression](data)
+
+
+def _zstandard(data: bytes) -> bytes:
+    compressed: bytes = extra_module("pyarrow", "scale", "Zstandard files").compress(
+        data, codec="zstd", asbytes=True
+    )
+    return compressed
+
+
+_COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "gz": lambda data: gzip.compress(data, mtime=0),  # the same bytes in every run
+    "zst": _zstandard,
+}
+
+
+def json_line(post: Post, extraction: Extraction) -> str:
+    """A line of JSON of what was found in a post, with what the post carries along."""
+    record = to_record(extraction) | ({"carried": dict(post.carried)} if post.carried else {})
+    return json.dumps(record, ensure_ascii=False, allow_nan=False)
+
+
+def _csv(found: Found, carried: Sequence[str], separator: str, heading: bool) -> str:
+    text = io.StringIO(newline="")
+    table = csv.writer(text, delimiter=separator, lineterminator="\n")
+    if heading:
+        table.writerow([*_CSV_COLUMNS, *carried])
+    for post, extraction in found:
+        record = to_record(extraction)
+        cells = [
+            record["id"], record["text"], _json(record["entities"]), _json(record["relations"]),
+            record["picture"]["status"], record["picture"]["reason"], record["model"],
+            _json(record["truncated"]) if "truncated" in record else "",
+        ]  # fmt: skip
+        others = (post.carried.get(name) for name in carried)
+        table.writerow([*cells, *(x if x is None or isinstance(x, str) else _json(x) for x in others)])
+    return text.getvalue()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def parquet_schema(carried: Sequence[str]) -> Any:
+    """The Arrow schema of results in Parquet: `extraction_schema` with ids as text, and carried columns.
+
+    Carried values are text, as they are or as JSON: their types may differ from file to file.
+    """
+    pa = extra_module("pyarrow", "scale", "Parquet files")
+    schema = extraction_schema()
+    schema = schema.remove(schema.get_field_index("error"))
+    return (
+        schema.append(pa.field("carried", pa.struct({name: pa.string() for name in carried})))
+        if carried
+        else schema
+    )
+
+
+def _parquet(found: Found, carried: Sequence[str]) -> bytes:
+    pa = extra_module("pyarrow", "scale", "Parquet files")
+    parquet = extra_module("pyarrow.parquet", "scale", "Parquet files")
+    rows = []
+    for post, extraction in found:
+        row = to_row(extraction) | {"id": str(extraction.id)}
+        del row["error"]
+        if carried:
+            values = {name: post.carried.get(name) for name in carried}
+            row["carried"] = {
+                k: x if x is None or isinstance(x, str) else _json(x) for k, x in values.items()
+            }
+        rows.append(row)
+    sink = pa.BufferOutputStream()
+    parquet.write_table(pa.Table.from_pylist(rows, parquet_schema(carried)), sink, compression="zstd")
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def assemble_parquet(parts: Iterable[bytes], carried: Sequence[str], write: Callable[[bytes], None]) -> None:
+    """One Parquet file from the bytes of parts, in row groups of a good size.
+
+    Args:
+        parts: in order; taken one by one.
+        carried: columns that are carried along.
+        write: takes the bytes of the file.
+    """
+    pa = extra_module("pyarrow", "scale", "Parquet files")
+    parquet = extra_module("pyarrow.parquet", "scale", "Parquet files")
+    schema = parquet_schema(carried)
+    sink = pa.PythonFile(_Sink(write), mode="w")
+    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for tables in _grouped(parquet.read_table(pa.BufferReader(part)) for part in parts):
+            table = pa.concat_tables(tables)
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
+
+
+def _grouped(tables: Iterator[Any]) -> Iterator[list[Any]]:
+    group: list[Any] = []
+    for table in tables:
+        group.append(table)
+        if sum(table.num_rows for table in group) >= _ROW_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+class _Sink(io.RawIOBase):
+    """Bytes to a function, as a file that is written from its beginning to its end."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write, self._position = write, 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Any) -> int:
+        data = bytes(data)
+        self._write(data)
+        self._position += len(data)
+        return len(data)

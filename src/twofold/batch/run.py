@@ -1,0 +1,70 @@
+"""A run over many posts: the shards that are not yet done, through an engine, to a destination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from twofold.batch.counts import Counts
+from twofold.batch.destinations import Destination, DonePart
+from twofold.batch.inputs import Rows
+from twofold.batch.job import DISCARD
+from twofold.batch.shards import Shard, cut
+from twofold.batch.step import Part
+from twofold.errors import DataError
+
+Engine = Callable[[Iterable[Shard]], Iterable[Part]]
+
+
+def run_batch(
+    rows: Rows,
+    destination: Destination,
+    engine: Engine,
+    shard_rows: int,
+    done: Callable[[Part], None] = lambda part: None,
+) -> Counts:
+    """Extract what is not yet done, and put the result in its place.
+
+    Args:
+        rows: the input.
+        destination: takes the parts.
+        engine: makes parts of shards.
+        shard_rows: rows of a shard, at most.
+        done: takes each part after it was written.
+
+    Returns:
+        Counts of the whole output, what runs before did included.
+
+    Raises:
+        DataError: the input is not that of the run before, or something cannot be read or written.
+    """
+    counts = sum((part.counts for part in destination.done.values()), Counts())
+    if destination.complete:
+        return counts
+    before = dict(destination.done)
+    for part in engine(_remaining(cut(rows, shard_rows), before)):
+        destination.add(part)
+        counts += part.counts
+        done(part)
+    destination.finish(counts)
+    return counts
+
+
+def _remaining(shards: Iterator[Shard], done: dict[int, DonePart]) -> Iterator[Shard]:
+    """Those shards that are not done; the others are compared with what was done."""
+    left = dict(done)
+    for shard in shards:
+        part = left.pop(shard.number, None)
+        if part is None:
+            yield shard
+        elif (part.rows, part.digest) != (len(shard.items), shard.digest):
+            raise _changed(f"rows {shard.first + 1:,} to {shard.first + len(shard.items):,}")
+    if left:
+        raise _changed("its end")
+
+
+def _changed(where: str) -> DataError:
+    return DataError(
+        f"{where} of the input changed since the unfinished run",
+        expected="the same posts, to go on where it stood",
+        do=f"give them again, another output, or {DISCARD} to discard what was done",
+    )

@@ -1,0 +1,101 @@
+"""The step that everything is made of: a shard of rows in, the bytes of its part out.
+
+It is pure: no file is written, and the part depends on the rows, the model and the options only. So it can
+run here, in another process, or on another machine, and be done again after any death.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from twofold.batch.counts import Counts
+from twofold.batch.part_formats import encode
+from twofold.batch.shards import Shard
+from twofold.pipeline.extractor import Extractor
+from twofold.posts import Extraction, Post, Rejected
+from twofold.records import rejected_line
+
+_SHOWN = 20
+"""Messages of a part, at most: a person reads the first of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What became of a shard.
+
+    Attributes:
+        number, first, digest, position: of the shard.
+        rows: its number of rows.
+        output: bytes of the results, in the format of the step.
+        rejects: records that could not become posts, as JSON Lines.
+        counts: of the shard.
+        warnings: the first ones, for a person.
+        refusals: why the first rejected records were, for a person.
+    """
+
+    number: int
+    first: int
+    rows: int
+    digest: str
+    position: int
+    output: bytes
+    rejects: bytes
+    counts: Counts
+    warnings: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How a shard is extracted.
+
+    Attributes:
+        format: of the results, see `part_formats`.
+        grows: whether parts are put behind one another to one file, so that only the first has a heading.
+        batch_size: windows of text in a batch.
+        min_confidence: what has a lower one is left out; None for nothing.
+        carried: columns that are carried along.
+    """
+
+    format: str = "jsonl"
+    grows: bool = False
+    batch_size: int = 32
+    min_confidence: float | None = None
+    carried: tuple[str, ...] = field(default=())
+
+    def run(self, extractor: Extractor, shard: Shard) -> Part:
+        """Extract one shard."""
+        counts = Counts()
+        warnings: list[str] = []
+        refused: list[Rejected] = []
+        found: list[tuple[Post, Extraction]] = []
+        for item, result in self._results(extractor, shard):
+            if isinstance(result, Rejected):
+                counts.rejected += 1
+                refused.append(result)
+            elif isinstance(item, Post):
+                found.append((item, result))
+                warnings += counts.add(item, result)
+        heading = not (self.grows and shard.number)
+        return Part(
+            shard.number,
+            shard.first,
+            len(shard.items),
+            shard.digest,
+            shard.position,
+            encode(found, self.format, self.carried, heading),
+            b"".join(rejected_line(item).encode() + b"\n" for item in refused),
+            counts,
+            tuple(warnings[:_SHOWN]),
+            tuple(f"{item.origin}: rejected: {item.reason}" for item in refused[:_SHOWN]),
+        )
+
+    def _results(
+        self, extractor: Extractor, shard: Shard
+    ) -> Iterator[tuple[Post | Rejected, Extraction | Rejected]]:
+        results = extractor.extract(shard.items, batch_size=self.batch_size, on_error="reject")
+        for item, result in zip(shard.items, results, strict=True):
+            if isinstance(result, Extraction) and self.min_confidence is not None:
+                result = result.with_confidence(self.min_confidence)
+            yield item, result

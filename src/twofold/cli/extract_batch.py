@@ -1,0 +1,256 @@
+"""``twofold extract`` to a file or folder: shard by shard, so that a run that was killed goes on.
+
+Also what this way of running and the one in `extract` share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twofold import __version__
+from twofold.batch.counts import Counts
+from twofold.cli.main import NOTHING_DONE
+from twofold.cli.model_options import load_model, model_files
+from twofold.console.extraction_summary import WarningLog, summary_line
+from twofold.console.outputs import RejectLog
+from twofold.console.part_progress import PartProgress, watch_parts
+from twofold.console.risk import risk_line
+from twofold.errors import ConfigError
+from twofold.files import Input, Outputs
+
+if TYPE_CHECKING:
+    from twofold.batch.destinations import Destination
+    from twofold.batch.inputs import InputFile, ReadingOptions, Rows
+    from twofold.batch.job import JobRecord
+    from twofold.batch.shards import Shard
+    from twofold.batch.step import Part, Step
+    from twofold.corpora.column_names import ColumnNames
+    from twofold.pipeline.extractor import Extractor
+
+_FILE_ROWS, _FOLDER_ROWS = 1024, 4096
+"""Rows of a shard: what a killed run does again at most, for each process; and rows of a file in a folder."""
+_RESULT_OPTIONS = (
+    "max_error", "max_relation_error", "coverage", "min_confidence", "mentions", "hashtags", "convention",
+    "no_relations", "max_characters", "batch_size", "images", "allow_outside", "columns", "carry", "rejects",
+)  # fmt: skip
+"""Options that change what is written."""
+
+
+def column_names(args: argparse.Namespace) -> ColumnNames:
+    """What ``--columns`` and ``--carry`` say."""
+    from twofold.corpora.column_names import ColumnNames
+
+    return ColumnNames.parse(args.columns or "", args.carry or "")
+
+
+def reading_options(args: argparse.Namespace) -> ReadingOptions:
+    """How posts are read, as the options say."""
+    from twofold.batch.inputs import ReadingOptions
+
+    return ReadingOptions(
+        args.images, args.alt_text_file, args.allow_outside, args.max_characters, column_names(args)
+    )
+
+
+def load_extractor(args: argparse.Namespace, log: Callable[[str], None]) -> Extractor:
+    """The model that the options name; says what it guarantees."""
+    extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.coverage)
+    if extractor.entity_risk is not None:
+        log(risk_line(extractor.entity_risk, "entities"))
+    if extractor.relation_risk is not None:
+        log(risk_line(extractor.relation_risk, "relations", between_entities=True))
+    return extractor
+
+
+def end_line(counts: Counts, args: argparse.Namespace, related: bool, seconds: float) -> str:
+    """The last line of a run."""
+    places = [place for place in (args.output, args.report, args.rejects) if place is not None]
+    reviewed = args.max_error is not None
+    return summary_line(
+        counts,
+        seconds,
+        places,
+        related=related,
+        reviewed=reviewed,
+        relations_reviewed=reviewed or args.max_relation_error is not None,
+    )
+
+
+def exit_code(counts: Counts, strict: bool) -> int:
+    """As the epilog of the command says."""
+    if counts.nothing_done:
+        return NOTHING_DONE
+    return 1 if counts.rejected or (strict and counts.remarkable) else 0
+
+
+def is_folder(output: str) -> bool:
+    """Whether an output is a folder of parts: by its slash, or as there is one."""
+    return output.endswith(("/", os.sep)) or "://" in output or Path(output).is_dir()
+
+
+def run_in_shards(args: argparse.Namespace) -> int:
+    """Extract to ``args.output``; the exit code is as the epilog says."""
+    from twofold.batch.inputs import Rows, find_inputs
+
+    begin = time.monotonic()
+    files = find_inputs(args.files, args.allow_outside)
+    folder, format_ = is_folder(args.output), output_format(args)
+    _check_apart(args.files, args.output)
+    rows = Rows(files, reading_options(args))
+    inputs = [*(file.path for file in files if file.path is not None), *_read_beside(args)]
+    with Outputs(inputs) as outputs, watch_parts(rows.total) as progress:
+        extractor = load_extractor(args, progress.log)
+        job = _job(args, files, extractor, format_)
+        open_ = partial(_folder, inputs) if folder else partial(_file, outputs)
+        with open_(args, job, format_) as destination:
+            if destination.done:
+                progress.log(_resumed(destination))
+            counts = _run(args, rows, extractor, destination, progress, folder, format_)
+    progress.log(end_line(counts, args, bool(extractor.relations), time.monotonic() - begin))
+    return exit_code(counts, args.strict)
+
+
+def _run(
+    args: argparse.Namespace,
+    rows: Rows,
+    extractor: Extractor,
+    destination: Destination,
+    progress: PartProgress,
+    folder: bool,
+    format_: str,
+) -> Counts:
+    from twofold.batch.run import run_batch
+    from twofold.batch.step import Step
+
+    warnings, refused = WarningLog(progress.log), _Refusals(progress.log)
+
+    def done(part: Part) -> None:
+        refused.add(part.refusals)
+        warnings.add(part.warnings)
+        progress.advance(part.counts.posts, part.counts.rejected, part.position)
+
+    step = Step(format_, not folder, args.batch_size, args.min_confidence, column_names(args).carried)
+    counts = run_batch(rows, destination, _engine(args, step, extractor), _shard_rows(args), done)
+    warnings.end(counts.warnings)
+    return counts
+
+
+def _engine(
+    args: argparse.Namespace, step: Step, extractor: Extractor
+) -> Callable[[Iterable[Shard]], Iterable[Part]]:
+    from twofold.batch.engines import run_here, run_in_processes
+
+    if args.workers is None or args.workers == 1:
+        return lambda shards: run_here(step, extractor, shards)
+    return lambda shards: run_in_processes(step, extractor, shards, args.workers)
+
+
+def _shard_rows(args: argparse.Namespace) -> int:
+    rows: int = args.shard_rows or (_FOLDER_ROWS if is_folder(args.output) else _FILE_ROWS)
+    return rows
+
+
+def output_format(args: argparse.Namespace) -> str:
+    """The format of the output, by ``--format`` or by its name."""
+    from twofold.batch.part_formats import check_format, format_of_name
+
+    format_: str = args.format or ("jsonl" if is_folder(args.output) else format_of_name(args.output))
+    check_format(format_, column_names(args).carried)
+    return format_
+
+
+def _file(outputs: Outputs, args: argparse.Namespace, job: JobRecord, format_: str) -> Destination:
+    from twofold.batch.destinations import FileDestination
+
+    carried = column_names(args).carried
+    return FileDestination(
+        outputs, Path(args.output), args.rejects, job, format_=format_, carried=carried, restart=args.restart
+    )
+
+
+def _folder(inputs: list[Input], args: argparse.Namespace, job: JobRecord, format_: str) -> Destination:
+    from twofold.batch.destinations import FolderDestination
+
+    return FolderDestination(
+        args.output, job, format_=format_, rejects=args.rejects, inputs=inputs, restart=args.restart
+    )
+
+
+def _check_apart(places: Iterable[str], output: str) -> None:
+    """Refuse results inside a folder that is read: another run would read them as posts."""
+    if "://" in output:
+        return
+    for place in places:
+        inside = Path(place).is_dir() and Path(output).resolve().is_relative_to(Path(place).resolve())
+        if inside:
+            raise ConfigError(
+                f"the output {output} lies in {place}, which is read",
+                expected="an output outside of the folders of posts",
+                do="name another place",
+            )
+
+
+def _read_beside(args: argparse.Namespace) -> list[Input]:
+    beside: list[Input] = [] if args.alt_text_file is None else [args.alt_text_file]
+    return beside + model_files(args.model, args.relation_model)
+
+
+def _job(
+    args: argparse.Namespace, files: list[InputFile], extractor: Extractor, format_: str
+) -> dict[str, Any]:
+    pipeline = extractor.pipeline
+    folders = [pipeline.folder, *([pipeline.relation_folder] if extractor.relations else [])]
+    names = "".join(f"{file.address}\0{file.size}\0" for file in files)
+    size = sum(file.size for file in files)
+    count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
+    job: dict[str, Any] = {
+        "version of Twofold": __version__,
+        "model": f"{extractor.name} {_digest(''.join(folder.manifest_sha256 for folder in folders))}",
+        "input": f"{count} of {size:,} bytes ({_digest(names)})",
+        "format": format_,
+        "--shard-rows": _shard_rows(args),
+        "--alt-text-file": _content(args.alt_text_file),
+    }
+    for name in _RESULT_OPTIONS:
+        value = getattr(args, name)
+        job[f"--{name.replace('_', '-')}"] = str(value) if isinstance(value, Path) else value
+    return job
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def _content(path: Path | None) -> str | None:
+    if path is None or not path.is_file():
+        return None
+    return f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
+def _resumed(destination: Destination) -> str:
+    rows = sum(part.rows for part in destination.done.values())
+    if destination.complete:
+        return f"all {rows:,} rows were done before; nothing is left to do (--restart does them again)"
+    return f"an unfinished run is here: {rows:,} rows are done, and it goes on behind them"
+
+
+class _Refusals:
+    """Says why the first rejected records were."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log, self._shown = log, 0
+
+    def add(self, refusals: Iterable[str]) -> None:
+        for refusal in refusals:
+            self._shown += 1
+            if self._shown <= RejectLog.SHOWN:
+                self._log(refusal)
+            elif self._shown == RejectLog.SHOWN + 1:
+                self._log("further rejected lines are only counted here")

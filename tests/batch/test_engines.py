@@ -1,0 +1,113 @@
+"""Several processes give what one gives, in the same order; one that dies costs the row it died of."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+
+import pytest
+import tiny_model
+from batch_runs import DeadlyStep, posts
+
+from twofold import load
+from twofold.batch.engines import run_here, run_in_processes
+from twofold.batch.inputs import Rows
+from twofold.batch.shards import Shard, cut
+from twofold.batch.step import Step
+from twofold.corpora import parse_post
+from twofold.errors import ModelError
+from twofold.posts import Post, Rejected
+
+
+@pytest.fixture(scope="module")
+def extractor(tmp_path_factory):
+    return load(tiny_model.build(tmp_path_factory.mktemp("models") / "tiny"), threads=1)
+
+
+class Given(Rows):
+    """Posts that are in memory."""
+
+    def __init__(self, items: list[Post | Rejected]) -> None:
+        super().__init__([], None)  # type: ignore[arg-type]
+        self._items = items
+
+    def __iter__(self):
+        yield from self._items
+
+
+def shards(texts: list[str], size: int) -> list[Shard]:
+    items: list[Post | Rejected] = [
+        parse_post({"id": i, "text": text}, f"f:{i + 1}") for i, text in enumerate(texts)
+    ]
+    items.insert(3, Rejected("f:x", "bad", "raw"))
+    return list(cut(Given(items), size))
+
+
+def test_shards_hold_every_row_once_in_order():
+    cut_ = shards([post["text"] for post in posts(20)], 6)
+    assert [len(shard.items) for shard in cut_] == [6, 6, 6, 3]
+    assert [shard.first for shard in cut_] == [0, 6, 12, 18]
+    assert len({shard.digest for shard in cut_}) == 4
+    again = shards([post["text"] for post in posts(20)], 6)
+    assert [shard.digest for shard in again] == [shard.digest for shard in cut_]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"id": 8}, {"text": "x"}, {"alt_text": "a"}, {"image": b"x"}, {"carried": {"a": 1}}, {"entities": ()}],
+)
+def test_the_digest_of_a_shard_depends_on_all_of_a_row(change):
+    post = Post(7, "Anna")
+    (one,), (other,) = (list(cut(Given([item]), 5)) for item in (post, dataclasses.replace(post, **change)))
+    assert one.digest != other.digest
+
+
+def test_large_pictures_end_a_shard(monkeypatch):
+    monkeypatch.setattr("twofold.batch.shards._BYTES", 1000)
+    items: list[Post | Rejected] = [Post(i, "x", image=bytes(400)) for i in range(7)]
+    assert [len(shard.items) for shard in cut(Given(items), 100)] == [3, 3, 1]
+
+
+def test_two_processes_give_the_parts_of_one(extractor):
+    given = shards([post["text"] for post in posts(60)], 5)
+    alone = list(run_here(Step(), extractor, given))
+    assert list(run_in_processes(Step(), extractor, iter(given), 2)) == alone
+    assert [part.number for part in alone] == list(range(13))
+    assert sum(part.counts.posts for part in alone) == 60
+
+
+def test_shards_are_taken_only_as_there_is_room(extractor):
+    taken = []
+
+    def feed():
+        for shard in shards([post["text"] for post in posts(100)], 2):
+            taken.append(shard)
+            yield shard
+
+    parts = run_in_processes(Step(), extractor, feed(), 1)
+    for number, _ in zip(range(1, 6), parts, strict=False):
+        assert len(taken) <= number + 3
+    parts.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+def test_a_deadly_row_is_rejected_and_its_neighbours_are_read(extractor):
+    texts = [post["text"] for post in posts(12)]
+    texts[5] = "deadly"
+    given = shards(texts, 4)
+    parts = list(run_in_processes(DeadlyStep(), extractor, given, 2))
+    assert [part.rows for part in parts] == [len(shard.items) for shard in given]
+    assert sum(part.counts.posts for part in parts) == 11
+    assert [part.counts.rejected for part in parts] == [1, 1, 0, 0]
+    assert b"the process that read it died" in parts[1].rejects
+    assert parts[1].digest == given[1].digest
+    unharmed = list(run_here(Step(), extractor, [given[0], given[2]]))
+    assert [parts[0], parts[2]] == unharmed
+
+
+def test_a_process_that_cannot_load_the_model_is_an_error(tmp_path, capfd):
+    extractor = load(tiny_model.build(tmp_path / "tiny"), threads=1)
+    (tmp_path / "tiny" / "fusion.onnx").unlink()
+    with pytest.raises(ModelError, match="a process with the model ended before it was ready"):
+        list(run_in_processes(Step(), extractor, shards(["Anna"], 1), 1))
+    assert "lacks fusion.onnx" in capfd.readouterr().err

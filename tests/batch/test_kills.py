@@ -1,0 +1,109 @@
+"""Runs killed with SIGKILL at random points, started again until they end: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import tiny_model
+from batch_runs import command, extract, posts, tree, write
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+ROWS, SHARD = 900, 30
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a model and posts, some of them broken."""
+    folder = tmp_path_factory.mktemp("kills")
+    tiny_model.build(folder / "model")
+    rows: list[object] = list(posts(ROWS))
+    rows[::97] = ["no json"] * len(rows[::97])
+    write(folder / "posts.jsonl", rows)
+    return folder
+
+
+def run_killed(arguments: list[object], done: Path, kills: int, seed: int) -> None:
+    """Run until the end, killed so often when a random number of further parts was written."""
+    draw = random.Random(seed)
+    for _ in range(kills):
+        before, child = parts(done), subprocess.Popen(command(*arguments), stderr=subprocess.DEVNULL)
+        goal = before + draw.randint(0, 6)
+        while child.poll() is None and parts(done) < goal:
+            time.sleep(0.002)
+        time.sleep(draw.uniform(0, 0.03))
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    finished = extract(*arguments)
+    assert finished.returncode == 1, finished.stderr  # some records were rejected
+
+
+def parts(done: Path) -> int:
+    """Parts that are written, as a file's journal or a folder's manifest says."""
+    if done.is_dir():
+        return len(list(done.glob("part-*.json")))
+    return done.read_bytes().count(b"\n") if done.is_file() else 0
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv.gz", "out.parquet"])
+def test_a_file(place, tmp_path, name):
+    arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", SHARD, "--threads", 1]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    assert extract(*arguments, "-o", whole / name, "--rejects", whole / "no.jsonl").returncode == 1
+    out = killed / name
+    run_killed([*arguments, "-o", out, "--rejects", killed / "no.jsonl"], killed / f"{name}.journal", 3, 7)
+    assert tree(killed) == tree(whole)
+
+
+def test_a_folder_by_two_processes(place, tmp_path):
+    arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", SHARD]
+    alone = extract(*arguments, "-o", f"{tmp_path / 'whole'}/")
+    assert alone.returncode == 1, alone.stderr
+    killed = tmp_path / "killed"
+    run_killed([*arguments, "--workers", 2, "-o", f"{killed}/"], killed / "_manifest", 3, 11)
+    whole = tree(tmp_path / "whole")
+    assert {name: data for name, data in tree(killed).items() if not name.endswith(".part")} == whole
+    text = b"".join(whole[name] for name in sorted(whole) if name.startswith("part-"))
+    assert text.count(b"\n") == ROWS - len(range(0, ROWS, 97))
+
+
+@pytest.mark.slow
+def test_many_kills(place, tmp_path):
+    arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", 3, "--threads", 1]
+    assert extract(*arguments, "-o", tmp_path / "whole.jsonl").returncode == 1
+    run_killed([*arguments, "-o", tmp_path / "killed.jsonl"], tmp_path / "killed.jsonl.journal", 40, 13)
+    assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_the_processes_end_with_the_one_that_was_killed(place, tmp_path):
+    arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", SHARD, "--workers", 2]
+    child = subprocess.Popen(
+        command(*arguments, "-o", f"{tmp_path / 'out'}/"), stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while child.poll() is None and not parts(tmp_path / "out" / "_manifest"):
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    deadline = time.monotonic() + 30
+    while _group_lives(child.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _group_lives(child.pid)
+
+
+def _group_lives(group: int) -> bool:
+    """Whether a process of a group runs; one that ended and was not yet asked for does not."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            _, _, rest = status.read_text().rpartition(") ")
+        except OSError:
+            continue
+        state, _, of = rest.split()[:3]
+        if int(of) == group and state != "Z":
+            return True
+    return False

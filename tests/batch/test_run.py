@@ -1,0 +1,364 @@
+"""Files in, files out: every format, changes that are refused, inputs and outputs that are broken."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import tiny_model
+from batch_runs import command, posts, tree, write
+from jsonschema import Draft202012Validator
+from PIL import Image
+
+from twofold.cli.main import main
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model.build(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def extract(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> int:
+        return main(["extract", "--model", str(model), "--threads", "1", *map(str, arguments)])
+
+    return run
+
+
+def lines(data: bytes) -> list[dict]:
+    return [json.loads(line) for line in data.decode().splitlines()]
+
+
+def expected(extract, *arguments: object) -> list[dict]:
+    """What the plain way gives, on standard output."""
+    assert extract(*arguments, "-o", "plain.jsonl") in (0, 1)
+    return lines(Path("plain.jsonl").read_bytes())
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    data = path.read_bytes()
+    if path.name.endswith(".gz"):
+        data = gzip.decompress(data)
+    if path.name.endswith(".zst"):
+        data = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+    return lines(data)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.txt"])
+def test_json_lines(extract, name):
+    write(Path("posts.jsonl"), posts(50))
+    plain = expected(extract, "posts.jsonl")
+    assert extract("posts.jsonl", "-o", name, "--shard-rows", 7) == 0
+    assert read_jsonl(Path(name)) == plain
+    assert sorted(path.name for path in Path().iterdir()) == sorted(["plain.jsonl", "posts.jsonl", name])
+
+
+def test_shards_do_not_change_the_bytes(extract):
+    write(Path("posts.jsonl"), posts(40))
+    for rows in (1, 3, 1000):
+        assert extract("posts.jsonl", "-o", f"{rows}.jsonl", "--shard-rows", rows) == 0
+    assert len({Path(f"{rows}.jsonl").read_bytes() for rows in (1, 3, 1000)}) == 1
+
+
+@pytest.mark.parametrize(("name", "separator"), [("out.csv", ","), ("out.tsv", "\t"), ("out.csv.gz", ",")])
+def test_csv(extract, name, separator):
+    write(Path("posts.jsonl"), [*posts(20), {"id": "x", "text": 'a "b",\tc\nd', "lang": "en", "n": [1]}])
+    plain = expected(extract, "posts.jsonl")
+    assert extract("posts.jsonl", "-o", name, "--shard-rows", 7, "--carry", "lang,n") == 0
+    data = Path(name).read_bytes()
+    text = (gzip.decompress(data) if name.endswith(".gz") else data).decode()
+    rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+    assert [(row["id"], row["text"], json.loads(row["entities"])) for row in rows] == [
+        (str(line["id"]), line["text"], line["entities"]) for line in plain
+    ]
+    assert [(row["lang"], row["n"]) for row in rows[-2:]] == [("", ""), ("en", "[1]")]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_parquet(extract, folder):
+    write(Path("posts.jsonl"), [*posts(20), {"id": "x", "text": "Anna", "lang": "en"}])
+    plain = expected(extract, "posts.jsonl")
+    place = ["out/", "--format", "parquet"] if folder else ["out.parquet"]
+    assert extract("posts.jsonl", "-o", *place, "--shard-rows", 7, "--carry", "lang") == 0
+    table = parquet.read_table("out" if folder else "out.parquet")
+    rows = table.to_pylist()
+    assert [row["id"] for row in rows] == [str(line["id"]) for line in plain]
+    for row, line in zip(rows, plain, strict=True):
+        assert [(e["start"], e["type"], e["confidence"]) for e in row["entities"]] == [
+            (e["start"], e["type"], e["confidence"]) for e in line["entities"]
+        ]
+        assert row["picture"] == line["picture"]
+    assert rows[-1]["carried"] == {"lang": "en"}
+    assert rows[0]["carried"] == {"lang": None}
+
+
+def test_carried_columns_are_in_the_schema(extract):
+    write(Path("posts.jsonl"), [{"id": 1, "text": "Anna", "lang": "en", "when": {"day": 3}}])
+    assert extract("posts.jsonl", "-o", "out.jsonl", "--carry", "lang,when,gone") == 0
+    (line,) = read_jsonl(Path("out.jsonl"))
+    assert line["carried"] == {"lang": "en", "when": {"day": 3}, "gone": None}
+    schema = Path(__file__).parents[2] / "src/twofold/schemas/extraction.schema.json"
+    Draft202012Validator(json.loads(schema.read_text(encoding="utf-8"))).validate(line)
+
+
+def test_files_folders_and_patterns_in_the_order_of_names(extract):
+    Path("in/sub").mkdir(parents=True)
+    rows = posts(30)
+    write(Path("in/b.jsonl"), rows[10:20])
+    write(Path("in/sub/c.ndjson"), rows[20:])
+    Path("in/a.jsonl.gz").write_bytes(gzip.compress(write(Path("a"), rows[:10]).read_bytes()))
+    for name in ("in/_manifest.jsonl", "in/.hidden.jsonl", "in/notes.md"):
+        Path(name).write_text("no posts", encoding="utf-8")
+    for number, places in enumerate((["in"], ["in/*.gz", "in/[bs]*"], ["in/**/*.jsonl*"])):
+        out = Path(f"{number}.jsonl")
+        code = extract(*places, "-o", out, "--shard-rows", 4)
+        ids = [line["id"] for line in read_jsonl(out)]
+        if number == 0:
+            assert (code, ids) == (0, list(range(30)))
+        else:
+            assert ids == list(range(20))
+
+
+def test_an_address_is_read_and_written(extract, monkeypatch):
+    fsspec = pytest.importorskip("fsspec")
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    data = write(
+        Path("posts.jsonl"), [*posts(10), {"id": "p", "text": "Anna", "image": "x.png"}]
+    ).read_bytes()
+    system.pipe({"/in/a.jsonl": data, "/in/b.jsonl.gz": gzip.compress(data), "/in/_c.jsonl": b"no"})
+    assert extract("memory://in", "-o", "memory://out", "--shard-rows", 6) == 0
+    parts = sorted(name for name in system.find("/out") if "/part-" in name and "_manifest" not in name)
+    found = [line for name in parts for line in lines(system.cat_file(name))]
+    assert [line["id"] for line in found] == [*range(10), "p"] * 2
+    assert found[-1]["picture"]["status"] == "unreadable"
+    assert extract("memory://in", "-o", "memory://out", "--shard-rows", 6) == 0  # all is done
+    assert extract("memory://in/*.gz", "-o", "some.jsonl") == 0
+    assert len(read_jsonl(Path("some.jsonl"))) == 11
+
+
+def test_a_folder_of_parts(extract, capsys):
+    write(Path("posts.jsonl"), [*posts(20), "no json"])
+    plain = expected(extract, "posts.jsonl")
+    assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 6, "--rejects", "no.jsonl") == 1
+    parts = sorted(Path("out").glob("part-*.jsonl"))
+    assert [line for part in parts for line in read_jsonl(part)] == plain
+    assert [len(read_jsonl(part)) for part in parts] == [6, 6, 6, 2]
+    (rejected,) = read_jsonl(Path("no.jsonl"))
+    assert rejected["origin"] == "posts.jsonl:21"
+    assert [path.read_bytes() for path in Path("out/_rejects").iterdir()] == [Path("no.jsonl").read_bytes()]
+    done = json.loads(Path("out/_manifest/done.json").read_bytes())
+    assert (done["parts"], done["rows"], done["posts"], done["rejected"]) == (4, 21, 20, 1)
+    before = tree(Path("out"))
+    capsys.readouterr()
+    assert extract("posts.jsonl", "-o", "out", "--shard-rows", 6, "--rejects", "no.jsonl") == 1
+    assert "nothing is left to do" in capsys.readouterr().err
+    assert tree(Path("out")) == before
+
+
+def test_a_folder_with_other_files_is_left_alone(extract, capsys):
+    write(Path("posts.jsonl"), posts(2))
+    Path("mine").mkdir()
+    Path("mine/thesis.txt").write_text("x", encoding="utf-8")
+    assert extract("posts.jsonl", "-o", "mine", "--restart") == 2
+    assert "holds files that are no results of a run" in capsys.readouterr().err
+    assert tree(Path("mine")) == {"thesis.txt": b"x"}
+
+
+def test_results_inside_of_what_is_read_are_refused(extract, capsys):
+    Path("in").mkdir()
+    write(Path("in/posts.jsonl"), posts(2))
+    assert extract("in", "-o", "in/out/") == 2
+    assert "the output in/out/ lies in in, which is read" in capsys.readouterr().err
+
+
+def broken_off(extract, output: str, *options: object) -> None:
+    """A run that ends by an error in its third shard."""
+    from twofold.batch.step import Step
+
+    run = Step.run
+
+    def fail(self, extractor, shard):
+        if shard.number == 2:
+            raise KeyboardInterrupt
+        return run(self, extractor, shard)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Step, "run", fail)
+        assert extract("posts.jsonl", "-o", output, "--shard-rows", 5, *options) == 130
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out/"])
+def test_an_unfinished_run_goes_on(extract, capsys, output):
+    write(Path("posts.jsonl"), posts(23))
+    plain = expected(extract, "posts.jsonl")
+    broken_off(extract, output)
+    capsys.readouterr()
+    assert extract("posts.jsonl", "-o", output, "--shard-rows", 5) == 0
+    shown = capsys.readouterr().err
+    assert "10 rows are done, and it goes on behind them" in shown
+    assert "23 posts" in shown
+    files = sorted(Path("out").glob("part-*.jsonl")) if output == "out/" else [Path(output)]
+    assert [line for file in files for line in read_jsonl(file)] == plain
+    assert not Path("out.jsonl.journal").exists()
+
+
+CHANGES = [
+    (["--min-confidence", "0.5"], "another --min-confidence: none, and now 0.5"),
+    (["--shard-rows", "6"], "another --shard-rows: 5, and now 6"),
+    (["--carry", "lang"], "another --carry"),
+    (["--format", "csv"], "another format: jsonl, and now csv"),
+    (["--no-relations"], "another --no-relations"),
+]
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out/"])
+@pytest.mark.parametrize(("options", "message"), CHANGES)
+def test_another_option_is_refused(extract, capsys, output, options, message):
+    write(Path("posts.jsonl"), posts(23))
+    broken_off(extract, output)
+    before = tree(Path())
+    capsys.readouterr()
+    assert extract("posts.jsonl", "-o", output, "--shard-rows", 5, *options) == 2
+    assert message in capsys.readouterr().err
+    assert tree(Path()) == before
+    assert extract("posts.jsonl", "-o", output, "--shard-rows", 5, *options, "--restart") == 0
+    if output == "out.jsonl" and "--format" not in options:
+        assert len(read_jsonl(Path(output))) == 23
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out/"])
+def test_another_model_or_input_is_refused(extract, capsys, tmp_path, output):
+    rows = posts(23)
+    write(Path("posts.jsonl"), rows)
+    broken_off(extract, output)
+    arguments = ["posts.jsonl", "-o", output, "--shard-rows", "5"]
+    other = tiny_model.build(tmp_path / "other", evidence=False)
+    assert main(["extract", "--model", str(other), *arguments]) == 2
+    assert "another model: tiny " in capsys.readouterr().err
+    write(Path("posts.jsonl"), rows[:-1])
+    assert extract(*arguments) == 2
+    assert "another input: 1 file of" in capsys.readouterr().err
+    changed = [*rows]
+    changed[7] = {"id": 7, "text": rows[7]["text"].swapcase()}  # of the same length
+    write(Path("posts.jsonl"), changed)
+    assert extract(*arguments) == 2
+    assert "rows 6 to 10 of the input changed since the unfinished run" in capsys.readouterr().err
+    write(Path("posts.jsonl"), rows)
+    assert extract(*arguments) == 0
+
+
+def test_the_way_with_a_report_does_not_touch_an_unfinished_run(extract, capsys):
+    write(Path("posts.jsonl"), posts(23))
+    broken_off(extract, "out.jsonl")
+    before = tree(Path())
+    assert extract("posts.jsonl", "-o", "out.jsonl", "--report", "r.html") == 2
+    assert "an unfinished run is here" in capsys.readouterr().err
+    assert tree(Path()) == before
+
+
+def test_a_journal_that_was_cut_off_or_is_older_than_its_file(extract):
+    write(Path("posts.jsonl"), posts(23))
+    plain = expected(extract, "posts.jsonl")
+    broken_off(extract, "out.jsonl")
+    whole = Path("out.jsonl.journal").read_bytes()
+    part = Path("out.jsonl.part").read_bytes()
+    for cut in (len(whole) - 5, len(whole.splitlines(keepends=True)[0]) + 9, 3, 0):
+        Path("out.jsonl.journal").write_bytes(whole[:cut])
+        Path("out.jsonl.part").write_bytes(part + b'{"id": "half a li')
+        assert extract("posts.jsonl", "-o", "out.jsonl", "--shard-rows", 5) == 0
+        assert read_jsonl(Path("out.jsonl")) == plain
+    Path("out.jsonl.journal").write_bytes(whole)
+    Path("out.jsonl.part").write_bytes(part[: len(part) // 3])  # a power cut took the end
+    assert extract("posts.jsonl", "-o", "out.jsonl", "--shard-rows", 5) == 0
+    assert read_jsonl(Path("out.jsonl")) == plain
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out/"])
+def test_a_second_process_is_refused(extract, model, output, capsys):
+    from twofold.files import Outputs
+    from twofold.locks import lock_place
+
+    write(Path("posts.jsonl"), posts(3))
+    second = command("posts.jsonl", "--model", model, "-o", output)
+    with Outputs() as outputs:
+        if output == "out/":
+            with lock_place(Path("out").absolute()):
+                done = subprocess.run(second, capture_output=True, text=True, check=False)
+        else:
+            outputs.open(Path(output))
+            done = subprocess.run(second, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "another run is writing there" in done.stderr
+
+
+def test_a_broken_file_costs_its_own_rows(extract, capsys):
+    Path("in").mkdir()
+    rows = [{"id": i, "text": os.urandom(40).hex()} for i in range(600)]
+    write(Path("in/a.jsonl"), rows[:5])
+    whole = gzip.compress(write(Path("b"), rows).read_bytes())
+    Path("in/b.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    Path("in/c.parquet").write_bytes(b"PAR1 and no more")
+    write(Path("in/d.jsonl"), rows[:5])
+    assert extract("in", "-o", "out.jsonl", "--rejects", "no.jsonl", "--shard-rows", 100) == 1
+    ids = [line["id"] for line in read_jsonl(Path("out.jsonl"))]
+    assert ids == [*range(5), *range(len(ids) - 10), *range(5)]
+    assert len(ids) > 100
+    no = read_jsonl(Path("no.jsonl"))
+    assert [line["origin"] for line in no] == ["in/b.jsonl.gz", "in/c.parquet"]
+    assert all("damaged" in line["reason"] for line in no)
+
+
+def test_a_link_out_of_a_folder_is_not_read(extract, tmp_path):
+    Path("in").mkdir()
+    write(Path("secret.jsonl"), ["hunter2"])
+    Path("in/b.jsonl").symlink_to(tmp_path / "secret.jsonl")
+    write(Path("in/a.jsonl"), posts(2))
+    assert extract("in", "-o", "out.jsonl", "--rejects", "no.jsonl") == 1
+    (rejected,) = read_jsonl(Path("no.jsonl"))
+    assert "a link out of the folder" in rejected["reason"]
+    assert "hunter2" not in Path("no.jsonl").read_text(encoding="utf-8")
+    assert extract("in", "-o", "out.jsonl", "--rejects", "no.jsonl", "--allow-outside") == 1
+    assert "hunter2" in Path("no.jsonl").read_text(encoding="utf-8")
+
+
+def test_pictures_by_path_and_in_shards_are_the_same(extract):
+    import tarfile
+
+    Image.new("RGB", (40, 30), "red").save("red.png")
+    write(Path("posts.jsonl"), [{"id": "7", "text": "Anna left", "image": "red.png"}])
+    with tarfile.open("posts.tar", "w") as file:
+        Path("7.txt").write_text("Anna left", encoding="utf-8")
+        shutil.copy("red.png", "7.png")
+        for name in ("7.txt", "7.png"):
+            file.add(name)
+    parquet.write_table(
+        pa.table({"id": ["7"], "text": ["Anna left"], "image": [Path("red.png").read_bytes()]}),
+        "posts.parquet",
+    )
+    found = []
+    for name in ("posts.jsonl", "posts.tar", "posts.parquet"):
+        assert extract(name, "-o", f"{name}.out") == 0
+        found.append(Path(f"{name}.out").read_bytes())
+    assert json.loads(found[0])["picture"]["status"] == "read"
+    assert len(set(found)) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_told(extract, capsys):
+    write(Path("posts.jsonl"), posts(3))
+    assert extract("posts.jsonl", "-o", "/dev/full") == 2
+    assert "/dev/full: cannot be written: No space left" in capsys.readouterr().err

@@ -1,0 +1,55 @@
+"""Runs of the command over many small posts, for the tests of this folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from twofold.batch.shards import Shard
+from twofold.batch.step import Part, Step
+from twofold.pipeline.extractor import Extractor
+from twofold.posts import Post
+
+_ENTRY = "from twofold.cli.main import entry; entry()"
+
+
+def posts(count: int) -> list[dict]:
+    """Posts of which each differs from the others; some have no entity."""
+    names = ("Anna", "nobody", "NATO met Bob", "paris", "")
+    return [{"id": i, "text": f"{names[i % 5]} left {i * i} {names[i % 3]}"} for i in range(count)]
+
+
+def write(path: Path, rows: list[object]) -> Path:
+    """JSON Lines; a string is a line as it is."""
+    lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def command(*arguments: object) -> list[str]:
+    """The command line of `twofold extract` as a program."""
+    return [sys.executable, "-c", _ENTRY, "extract", *map(str, arguments)]
+
+
+def extract(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Content of all files of a folder by their paths."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+class DeadlyStep(Step):
+    """A step that kills its process where a post says so, as a fault in a decoder does."""
+
+    def run(self, extractor: Extractor, shard: Shard) -> Part:
+        if any(isinstance(item, Post) and item.text == "deadly" for item in shard.items):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().run(extractor, shard)
