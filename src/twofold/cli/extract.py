@@ -55,7 +55,7 @@ def add_parser(subparsers: Any) -> None:
         "one post given with --text. Each entity and relation has a confidence, the estimated probability "
         "that it is right. A run with -o that was killed goes on where it stood when the same command is "
         "given again.",
-        epilog="Exit codes: 0 success (a picture that cannot be read, or a post that was read in part, is "
+        epilog="Exit codes: 0 success (a picture that cannot be read, or a post that was truncated, is "
         "a warning); 1 some lines were rejected, or --strict and such a warning; 2 nothing was done.",
     )
     parser.add_argument(
@@ -101,7 +101,7 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
         "folder, where they are a file)",
     )
     group.add_argument(
-        "--restart", action="store_true", help="discard what an unfinished run has done, and begin anew"
+        "--restart", action="store_true", help="discard what an unfinished run has done, and start over"
     )
 
 
@@ -132,7 +132,7 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--strict",
         action="store_true",
-        help="exit with code 1 also where a picture was unreadable or a post was read in part",
+        help="exit with code 1 also where a picture was unreadable or a post was truncated",
     )
     group.add_argument(
         "--table", action="store_true", help="print a table (the default on a terminal without --output)"
