@@ -8,7 +8,7 @@ import pytest
 
 from twofold.report.templates import read_asset
 
-SHEETS = str(read_asset("page.css")) + str(read_asset("extraction_report.css"))
+SHEETS = "".join(str(read_asset(name)) for name in ("page.css", "marks.css", "extraction_report.css"))
 COLOUR = re.compile(r"--([a-z0-9-]+): (#[0-9a-f]{6})")
 
 

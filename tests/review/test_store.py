@@ -88,9 +88,9 @@ def test_undo_takes_back_all_that_was_done_at_once_and_only_ones_own(tmp_path: P
     assert len(spans(store.review(0, "ada"))) == 2
     assert store.undo("ada") == 0
     after = store.review(0, "ada")
-    assert (after.status, [item.verdict for item in after.entities]) == ("open", [None, "reject", None])
+    assert (after.status, [item.answer for item in after.entities]) == ("open", [None, "reject", None])
     assert store.undo("ada") == 0
-    assert [item.verdict for item in store.review(0, "ada").entities] == [None, None, None]
+    assert [item.answer for item in store.review(0, "ada").entities] == [None, None, None]
     assert store.undo("ada") is None
     assert store.review(1, "bob").status == "finished"
 
@@ -98,9 +98,9 @@ def test_undo_takes_back_all_that_was_done_at_once_and_only_ones_own(tmp_path: P
 def test_undoing_an_addition_brings_back_what_it_replaced(tmp_path: Path) -> None:
     store = make_store(tmp_path, result(0, 0.2, 0.5))
     review = store.decide(0, "ada", [Decision("add", start=10, end=16, type="MISC")])
-    assert [item.verdict for item in review.entities] == [None, "reject", "accept"]
+    assert [item.answer for item in review.entities] == [None, "reject", "accept"]
     store.undo("ada")
-    assert [item.verdict for item in store.review(0, "ada").entities] == [None, None]
+    assert [item.answer for item in store.review(0, "ada").entities] == [None, None]
 
 
 def test_a_decision_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_everything_is_there_after_opening_it_again(tmp_path: Path) -> None:
         b"x",
     )
     assert (again.types, again.source, again.count) == (["EVENT", "PER"], source_of(results), 2)
-    assert again.review(0, "ada").entities[0].verdict == "accept"
+    assert again.review(0, "ada").entities[0].answer == "accept"
     assert again.reviewers() == ["ada"]
 
 
@@ -230,5 +230,5 @@ def test_a_killed_process_loses_no_decision_that_it_answered(tmp_path: Path, aft
         answered += [int(line) for line in process.stdout]
     found = store.reviews()
     assert set(answered) <= set(found)
-    assert all(of_post["ada"].entities[0].verdict == "accept" for of_post in found.values())
+    assert all(of_post["ada"].entities[0].answer == "accept" for of_post in found.values())
     assert store.undo("ada") == max(found)

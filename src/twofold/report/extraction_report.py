@@ -88,7 +88,7 @@ def _page(
         reviewed=any(item.review is not None or item.candidates is not None for item in items),
         multimodal=any(len(item.sources) > 1 for item in items),
         version=__version__,
-        style=read_asset("page.css") + read_asset("extraction_report.css"),
+        style=read_asset("page.css") + read_asset("marks.css") + read_asset("extraction_report.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )

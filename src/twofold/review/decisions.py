@@ -13,12 +13,12 @@ from typing import Any, Literal
 from twofold.errors import InputError
 from twofold.posts import Entity, Relation
 
-Verdict = Literal["accept", "correct", "reject"]
+Answer = Literal["accept", "correct", "reject"]
 Status = Literal["open", "finished", "skipped"]
-ACCEPT: Verdict = "accept"
-CORRECT: Verdict = "correct"
-REJECT: Verdict = "reject"
-VERDICTS = (ACCEPT, CORRECT, REJECT)
+ACCEPT: Answer = "accept"
+CORRECT: Answer = "correct"
+REJECT: Answer = "reject"
+ANSWERS = (ACCEPT, CORRECT, REJECT)
 MADE = ("entity", "relation", "add", "finish", "skip", "reopen")
 """What a decision can be about; ``add`` is an entity that the model missed."""
 
@@ -45,14 +45,14 @@ class Decision:
     Attributes:
         about: one of `MADE`.
         item: number of the entity or relation; entities that were added are numbered after the predicted.
-        verdict: of an entity or relation.
+        answer: of an entity or relation.
         start: of the span, where it is added or corrected. end: likewise.
         type: of the entity or relation, where it is added or corrected.
     """
 
     about: str
     item: int | None = None
-    verdict: Verdict | None = None
+    answer: Answer | None = None
     start: int | None = None
     end: int | None = None
     type: str | None = None
@@ -73,16 +73,16 @@ class Decision:
             )
         if value.get("about") not in MADE:
             raise InputError(f"about is {value.get('about')!r:.40}", expected=" or ".join(MADE))
-        verdict = value.get("verdict")
-        if (value["about"] in ("entity", "relation")) != (verdict is not None):
-            raise InputError("a verdict belongs to an entity or a relation", expected="one for each of these")
-        if verdict is not None and verdict not in VERDICTS:
-            raise InputError(f"verdict is {verdict!r:.40}", expected=" or ".join(VERDICTS))
+        answer = value.get("answer")
+        if (value["about"] in ("entity", "relation")) != (answer is not None):
+            raise InputError("an answer belongs to an entity or a relation", expected="one for each of these")
+        if answer is not None and answer not in ANSWERS:
+            raise InputError(f"answer is {answer!r:.40}", expected=" or ".join(ANSWERS))
         numbers = {name: _number(value, name) for name in ("item", "start", "end")}
         type_ = value.get("type")
         if type_ is not None and not (isinstance(type_, str) and type_):
             raise InputError(f"type is {type_!r:.40}", expected='the name of a type such as "PER"')
-        return Decision(value["about"], verdict=verdict, type=type_, **numbers)
+        return Decision(value["about"], answer=answer, type=type_, **numbers)
 
     def record(self) -> dict[str, Any]:
         """The decision as JSON, without what is absent."""
@@ -96,12 +96,12 @@ class EntityReview:
 
     Attributes:
         entity: as it is now: predicted, corrected or added.
-        verdict: None while nobody has decided; an added entity counts as accepted.
+        answer: None while nobody has decided; an added entity counts as accepted.
         predicted: as the model predicted it; None for one that was added.
     """
 
     entity: Entity
-    verdict: Verdict | None = None
+    answer: Answer | None = None
     predicted: Entity | None = None
 
 
@@ -112,14 +112,14 @@ class RelationReview:
     Attributes:
         head: number of the head. tail: of the tail.
         type: predicted or corrected. confidence: of the prediction.
-        verdict: None while nobody has decided.
+        answer: None while nobody has decided.
     """
 
     head: int
     tail: int
     type: str
     confidence: float | None
-    verdict: Verdict | None = None
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,23 +152,23 @@ class PostReview:
 
     @property
     def undecided(self) -> list[Decision]:
-        """For each prediction without a verdict, the decision that would accept it.
+        """For each prediction without an answer, the decision that would accept it.
 
         A relation goes with its arguments: one of a rejected entity needs no decision of its own.
         """
         return [
-            *(Decision("entity", i, ACCEPT) for i, item in enumerate(self.entities) if item.verdict is None),
+            *(Decision("entity", i, ACCEPT) for i, item in enumerate(self.entities) if item.answer is None),
             *(
                 Decision("relation", i, ACCEPT)
                 for i, item in enumerate(self.relations)
-                if item.verdict is None and self._stands(item)
+                if item.answer is None and self._stands(item)
             ),
         ]
 
     @property
     def final_entities(self) -> tuple[Entity, ...]:
         """The entities that are right by this review, in order of their start, without confidences."""
-        kept = [item.entity for item in self.entities if item.verdict in (ACCEPT, CORRECT)]
+        kept = [item.entity for item in self.entities if item.answer in (ACCEPT, CORRECT)]
         return tuple(sorted(map(_bare, kept), key=lambda entity: (entity.start, entity.end)))
 
     @property
@@ -178,10 +178,10 @@ class PostReview:
             Relation(
                 _bare(self.entities[item.head].entity),
                 _bare(self.entities[item.tail].entity),
-                "None" if item.verdict == REJECT else item.type,
+                "None" if item.answer == REJECT else item.type,
             )
             for item in self.relations
-            if item.verdict is not None and self._stands(item, decided=True)
+            if item.answer is not None and self._stands(item, decided=True)
         )
 
     def with_decision(self, decision: Decision) -> PostReview:
@@ -201,15 +201,15 @@ class PostReview:
             return replace(self, entities=(*self.entities, added))
         number = self._item(decision, len(self.entities))
         item = self.entities[number]
-        entity = self._span(decision, item) if decision.verdict == CORRECT else item.entity
-        if decision.verdict == ACCEPT and item.predicted is not None:
+        entity = self._span(decision, item) if decision.answer == CORRECT else item.entity
+        if decision.answer == ACCEPT and item.predicted is not None:
             entity = item.predicted  # to accept is to say that the model was right
-        changed = EntityReview(entity, decision.verdict, item.predicted)
+        changed = EntityReview(entity, decision.answer, item.predicted)
         return replace(self, entities=(*self.entities[:number], changed, *self.entities[number + 1 :]))
 
     def overlapped_by(self, decision: Decision) -> list[Decision]:
         """For each entity that an added, corrected or accepted one would overlap, its rejection."""
-        if decision.about not in ("add", "entity") or decision.verdict == REJECT:
+        if decision.about not in ("add", "entity") or decision.answer == REJECT:
             return []
         after = self.with_decision(decision)
         number = len(after.entities) - 1 if decision.about == "add" else decision.item
@@ -218,20 +218,20 @@ class PostReview:
         return [
             Decision("entity", i, REJECT)
             for i, item in enumerate(after.entities)
-            if i != number and item.verdict != REJECT and _overlap(item.entity, span)
+            if i != number and item.answer != REJECT and _overlap(item.entity, span)
         ]
 
     def _with_relation(self, decision: Decision) -> PostReview:
         number = self._item(decision, len(self.relations))
-        if decision.verdict == CORRECT and not decision.type:
+        if decision.answer == CORRECT and not decision.type:
             raise InputError("the corrected relation has no type", expected="a type of relations")
-        type_ = decision.type if decision.verdict == CORRECT else self.proposal.relations[number].type
-        changed = replace(self.relations[number], verdict=decision.verdict, type=type_ or "")
+        type_ = decision.type if decision.answer == CORRECT else self.proposal.relations[number].type
+        changed = replace(self.relations[number], answer=decision.answer, type=type_ or "")
         return replace(self, relations=(*self.relations[:number], changed, *self.relations[number + 1 :]))
 
     def _stands(self, item: RelationReview, decided: bool = False) -> bool:
-        verdicts = [self.entities[number].verdict for number in (item.head, item.tail)]
-        return all(v in (ACCEPT, CORRECT) or (v is None and not decided) for v in verdicts)
+        answers = [self.entities[number].answer for number in (item.head, item.tail)]
+        return all(v in (ACCEPT, CORRECT) or (v is None and not decided) for v in answers)
 
     def _item(self, decision: Decision, count: int) -> int:
         if decision.item is None or not 0 <= decision.item < count:

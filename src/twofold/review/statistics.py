@@ -91,7 +91,7 @@ class Statistics:
     Attributes:
         entities: estimates of the entities at each threshold. relations: likewise.
         entity_error: among the entities reviewed. relation_error: likewise.
-        verdicts: how many entities were accepted, corrected, rejected.
+        answers: how many entities were accepted, corrected, rejected.
         missed: entities that were added, on the ``finished`` posts.
         finished: posts that somebody finished.
         agreement: of the reviewers.
@@ -101,7 +101,7 @@ class Statistics:
     relations: tuple[ThresholdEstimate, ...]
     entity_error: Rate
     relation_error: Rate
-    verdicts: dict[str, int]
+    answers: dict[str, int]
     missed: int
     finished: int
     agreement: Agreement
@@ -118,17 +118,15 @@ def statistics(
     """
     entities, relations = _items(posts, reviews)
     flat = [review for of_post in reviews.values() for review in of_post.values()]
-    verdicts = [item.verdict for review in flat for item in review.entities if item.predicted]
+    answers = [item.answer for review in flat for item in review.entities if item.predicted]
     finished = [review for review in flat if review.status == "finished"]
     return Statistics(
         entities=tuple(threshold_estimates(entities)),
         relations=tuple(threshold_estimates(relations)),
         entity_error=_rate_of(entities),
         relation_error=_rate_of(relations),
-        verdicts={name: verdicts.count(name) for name in (ACCEPT, CORRECT, REJECT)},
-        missed=sum(
-            item.predicted is None and item.verdict != REJECT for r in finished for item in r.entities
-        ),
+        answers={name: answers.count(name) for name in (ACCEPT, CORRECT, REJECT)},
+        missed=sum(item.predicted is None and item.answer != REJECT for r in finished for item in r.entities),
         finished=sum(any(r.status == "finished" for r in row.values()) for row in reviews.values()),
         agreement=agreement(reviews),
     )
@@ -142,16 +140,16 @@ def _items(
         of_post = list(reviews.get(number, {}).values())
         for i, entity in enumerate(proposal.entities):
             if entity.confidence is not None:
-                rows[0].append((entity.confidence, _mean_wrong([r.entities[i].verdict for r in of_post])))
+                rows[0].append((entity.confidence, _mean_wrong([r.entities[i].answer for r in of_post])))
         for i, relation in enumerate(proposal.relations):
             if relation.confidence is not None:
-                rows[1].append((relation.confidence, _mean_wrong([r.relations[i].verdict for r in of_post])))
+                rows[1].append((relation.confidence, _mean_wrong([r.relations[i].answer for r in of_post])))
     tables = [np.array(row, np.float64).reshape(-1, 2) for row in rows]
     return Items(tables[0][:, 0], tables[0][:, 1]), Items(tables[1][:, 0], tables[1][:, 1])
 
 
-def _mean_wrong(verdicts: Sequence[str | None]) -> float:
-    wrong = [verdict != ACCEPT for verdict in verdicts if verdict is not None]
+def _mean_wrong(answers: Sequence[str | None]) -> float:
+    wrong = [answer != ACCEPT for answer in answers if answer is not None]
     return sum(wrong) / len(wrong) if wrong else float("nan")
 
 

@@ -1,7 +1,7 @@
 """Decisions of reviewers in an SQLite database (WAL): each is on disk before it is answered.
 
 Decisions are only ever added; undoing marks them. What a reviewer decided is under their own name, so that
-nobody overwrites another, and a post that one looks at is lent to them for some minutes, so that two do not
+nobody overwrites another, and a post that one looks at is leased to them for some minutes, so that two do not
 do the same work. It does not know HTTP.
 """
 
@@ -278,7 +278,7 @@ class ReviewStore:
             found = self._connection.execute(_NEXT, values).fetchone()
             if found is None:
                 return None
-            self._lend(int(found[0]), reviewer, now)
+            self._lease(int(found[0]), reviewer, now)
             return int(found[0])
 
     def decide(self, number: int, reviewer: str, decisions: Sequence[Decision]) -> PostReview:
@@ -304,7 +304,7 @@ class ReviewStore:
             self._write(number, reviewer, written, now)
             self._set_status(number, reviewer, review)
             if review.status == "open":
-                self._lend(number, reviewer, now)
+                self._lease(number, reviewer, now)
             else:
                 self._connection.execute(
                     "DELETE FROM lease WHERE post = ? AND reviewer = ?", (number, reviewer)
@@ -324,7 +324,7 @@ class ReviewStore:
             action, number = rows[0]
             self._connection.execute("UPDATE decision SET undone = 1 WHERE action = ?", (action,))
             self._set_status(number, reviewer, self.review(number, reviewer))
-            self._lend(number, reviewer, self._clock())
+            self._lease(number, reviewer, self._clock())
         return int(number)
 
     # --- inside ----------------------------------------------------------------------------------------
@@ -342,7 +342,7 @@ class ReviewStore:
             (number, reviewer, review.status),
         )
 
-    def _lend(self, number: int, reviewer: str, now: float) -> None:
+    def _lease(self, number: int, reviewer: str, now: float) -> None:
         """A reviewer looks at one post at a time."""
         self._connection.execute("DELETE FROM lease WHERE reviewer = ? OR until <= ?", (reviewer, now))
         self._connection.execute(

@@ -1,0 +1,196 @@
+"""``twofold review``: people decide on results, in the browser; what they decided as training data."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twofold.cli.model_options import add_picture_options, output_file
+from twofold.cli.network_options import add_network_options, check_extra, network
+from twofold.console.streams import say
+from twofold.errors import ConfigError
+
+if TYPE_CHECKING:
+    from twofold.review.statistics import Rate
+    from twofold.review.store import ReviewStore
+
+_TYPES = "PER,LOC,ORG,MISC"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "review",
+        help="review results in the browser, and turn them into training data",
+        description="A page over RESULTS of `twofold extract`, the most uncertain posts first: accept, correct, "
+        "reject, or add what was missed. Each decision is kept at once in a database beside RESULTS, under "
+        "the reviewer's name; the same command goes on where the review stood.",
+        epilog="Exit codes: 0 ended by SIGTERM or Ctrl-C, or done; 2 nothing was done.",
+    )
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="JSON Lines of `twofold extract`")
+    _add_queue(parser.add_argument_group("the review"))
+    add_picture_options(parser.add_argument_group("pictures of the posts"))
+    _add_instead(parser.add_argument_group("instead of the page"))
+    add_network_options(parser.add_argument_group("network"), port=8010)
+
+
+def _add_queue(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--posts",
+        type=Path,
+        metavar="FILE",
+        help="the posts that the results were extracted from, for pictures and alt texts",
+    )
+    group.add_argument(
+        "--store",
+        type=output_file,
+        metavar="FILE",
+        help="database of the decisions (default: RESULTS.review)",
+    )
+    group.add_argument(
+        "--choose-from",
+        default=_TYPES,
+        metavar="TYPES",
+        help=f"entity types to choose from, besides those in the results (default: {_TYPES})",
+    )
+    group.add_argument(
+        "--overlap",
+        type=float,
+        default=0.0,
+        metavar="FRACTION",
+        help="posts that two reviewers shall see, to measure agreement (default: 0)",
+    )
+
+
+def _add_instead(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--export", type=output_file, metavar="FILE", help="write the finished posts as labelled posts"
+    )
+    group.add_argument(
+        "--last-decides",
+        action="store_true",
+        help="where reviewers differ, export what the last one decided (default: leave the post out)",
+    )
+    group.add_argument("--figures", action="store_true", help="print what the decisions say so far")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Review; the exit code is as the epilog says."""
+    if not 0 <= args.overlap <= 1:
+        raise ConfigError(f"--overlap is {args.overlap}", expected="a fraction from 0 to 1")
+    if args.last_decides and not args.export:
+        raise ConfigError("--last-decides belongs to --export", do="name the file to write")
+    if args.export or args.figures:
+        return _without_page(args)
+    check_extra()
+    from twofold.server.review_app import create_review_app
+    from twofold.server.run import serve
+
+    listening, settings, address = network(args)
+    store = _open(args)
+    say(f"review of {args.results}, {store.count:,} posts, at {address}; decisions in {store.path}")
+    serve(create_review_app(store, settings), listening, settings.limits)
+    store.close()
+    return 0
+
+
+def _without_page(args: argparse.Namespace) -> int:
+    store = _open(args)
+    if args.figures:
+        print("\n".join(_figures(store)))
+    if args.export:
+        from twofold.review.export import export
+
+        inputs = tuple(path for path in (args.results, args.posts, store.path) if path is not None)
+        done = export(store, args.export, last_decides=args.last_decides, inputs=inputs)
+        lines = [
+            f"{done.written:,} posts with {done.entities:,} entities and {done.relations:,} relations -> "
+            f"{args.export}; {done.unfinished:,} posts are not finished"
+        ]
+        if done.disagreed:
+            what = "the last decided" if args.last_decides else "left out; --last-decides keeps them"
+            lines.append(f"reviewers differ on {done.disagreed:,} posts: {what}")
+        if done.outside:
+            lines.append(
+                f"pictures of {done.outside:,} posts lie outside the folder of {args.export}: read it with "
+                "--allow-outside"
+            )
+        for line in lines:
+            say(line)
+    store.close()
+    return 0
+
+
+def _open(args: argparse.Namespace) -> ReviewStore:
+    """The review of these results, begun if there is none."""
+    from twofold.corpora import open_corpus
+    from twofold.review.results import read_results
+    from twofold.review.store import ReviewStore, source_of
+
+    path = args.store or args.results.with_name(f"{args.results.name}.review")
+    source = source_of(args.results)
+    if path.exists():
+        store = ReviewStore(path)
+        if store.source != source:
+            raise ConfigError(
+                f"the review is of other results ({store.source})",
+                where=str(path),
+                expected=source,
+                do="name another database with --store, or remove this one",
+            )
+        return store
+    if args.posts is None and (args.images or args.alt_text_file):
+        raise ConfigError(
+            "--images and --alt-text-file belong to a file of posts",
+            expected="--posts FILE",
+            do="name the posts that the results were extracted from",
+        )
+    posts = args.posts and open_corpus(
+        args.posts,
+        images=args.images,
+        alt_text=args.alt_text_file,
+        allow_outside=args.allow_outside,
+        max_characters=None,
+    )
+    types = [name.strip() for name in args.choose_from.split(",") if name.strip()]
+    return ReviewStore.create(
+        path, read_results(args.results, posts), source=source, types=types, overlap=args.overlap
+    )
+
+
+def _figures(store: ReviewStore) -> list[str]:
+    from twofold.review.statistics import statistics
+
+    found = statistics(store.posts(), store.reviews())
+    decided = sum(found.answers.values())
+    agreement = found.agreement
+    lines = [
+        f"finished: {found.finished:,} of {store.count:,} posts",
+        f"entities decided: {decided:,} ("
+        + ", ".join(f"{name} {count:,}" for name, count in found.answers.items())
+        + f"); missed: {found.missed:,}",
+        f"wrong among the entities decided: {_rate(found.entity_error)}",
+        f"wrong among the relations decided: {_rate(found.relation_error)}",
+        f"agreement: F1 {_percent(agreement.f1)} on {agreement.posts:,} posts with several reviewers",
+        "accepted from   entities   decided   wrong, by the model   wrong, estimated",
+    ]
+    for row in found.entities[::2]:
+        if row.accepted:
+            estimate = f"{_percent(row.error.value)} [{_percent(row.error.low)}–{_percent(row.error.high)}]"
+            lines.append(
+                f"{row.threshold:13.2f} {row.accepted:10,} {row.reviewed:9,} {_percent(row.claimed):>21} "
+                f"{estimate:>18}"
+            )
+    return lines
+
+
+def _rate(rate: Rate) -> str:
+    if math.isnan(rate.value):
+        return "–"
+    return f"{_percent(rate.value)} (95 % interval {_percent(rate.low)} to {_percent(rate.high)})"
+
+
+def _percent(value: float) -> str:
+    return "–" if math.isnan(value) else f"{100 * value:.1f} %"

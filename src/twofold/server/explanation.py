@@ -1,0 +1,93 @@
+"""What the page at ``/`` needs besides extractions: the model's setup, and explanations of a picture.
+
+It does not know HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twofold.calibration.calibration import FILE, read_calibration
+from twofold.calibration.risk_control import control_risk
+from twofold.errors import PictureError
+from twofold.pipeline.explain import METHOD, PictureExplanation, explain, seen_area
+from twofold.pipeline.extractor import Extractor
+from twofold.pipeline.inference_pipeline import InferencePipeline
+from twofold.posts import Entity, Post
+from twofold.preprocessing.images import read_thumbnail
+from twofold.records import DIGITS
+from twofold.server.files import PAGE
+from twofold.version import __version__
+
+ERRORS = (0.05, 0.1, 0.15, 0.2)
+"""Error rates whose thresholds the page offers, where the calibration guarantees them."""
+_SIZE = 512
+
+
+def setup_record(extractor: Extractor) -> dict[str, Any]:
+    """What the page must know of the model before the first post."""
+    pipeline = extractor.pipeline
+    return {
+        "model": extractor.name,
+        "version": __version__,
+        "types": list(extractor.types),
+        "sources": list(pipeline.folder.config.modalities),
+        "symmetric": sorted(pipeline.symmetric),
+        "thresholds": thresholds(pipeline),
+        "examples": json.loads((PAGE / "examples" / "posts.json").read_text(encoding="utf-8")),
+    }
+
+
+def thresholds(pipeline: InferencePipeline) -> list[dict[str, float]]:
+    """For each of `ERRORS` that the tagger's calibration guarantees, the threshold of confidence."""
+    file = pipeline.folder.path / FILE
+    curve = read_calibration(file).risk_curve if file.is_file() else None
+    risks = [control_risk(curve, error) for error in ERRORS] if curve is not None else []
+    return [
+        {"error": risk.max_error, "threshold": risk.threshold, "coverage": risk.coverage}
+        for risk in risks
+        if risk.threshold is not None
+    ]
+
+
+def explanation_record(pipeline: InferencePipeline, post: Post, batch_size: int = 32) -> dict[str, Any]:
+    """Which regions of the picture each entity of a post looked at.
+
+    Args:
+        pipeline: of a tagger.
+        post: one post.
+        batch_size: windows of text in a batch.
+
+    Returns:
+        ``method``; ``area`` of the upright picture that the regions cover, as fractions (left, top, right,
+        bottom), None without regions; for each entity its span, type and confidence, the confidence
+        ``without_picture``, and ``regions``, the change of the log-odds row by row.
+    """
+    found = explain(pipeline, post, batch_size)
+    return {
+        "method": METHOD,
+        "area": _area(pipeline, post, found),
+        "entities": [_entity(found, i, entity) for i, entity in enumerate(found.entities)],
+        "picture": {"status": found.picture.status, "reason": found.picture.reason},
+    }
+
+
+def _entity(found: PictureExplanation, number: int, entity: Entity) -> dict[str, Any]:
+    record: dict[str, Any] = {name: getattr(entity, name) for name in ("start", "end", "text", "type")}
+    record["confidence"] = round(entity.confidence or 0.0, DIGITS)
+    if found.regions is not None and found.without_picture is not None:
+        record["without_picture"] = round(found.without_picture[number], DIGITS)
+        record["regions"] = found.regions[number].round(DIGITS).tolist()
+    return record
+
+
+def _area(pipeline: InferencePipeline, post: Post, found: PictureExplanation) -> list[float] | None:
+    picture = pipeline.folder.config.picture
+    if found.regions is None or post.image is None or picture is None:
+        return None
+    try:
+        size = read_thumbnail(post.image, _SIZE).size
+    except PictureError:  # it was read a moment ago, and is gone
+        return None
+    return [round(part, DIGITS) for part in seen_area(*size, picture.settings)]
