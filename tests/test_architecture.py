@@ -79,6 +79,7 @@ BELOW: dict[str, set[str]] = {
     },
     "server": {
         "version", "errors", "posts", "records", "corpora", "preprocessing", "calibration", "pipeline",
+        "report", "review",
     },
     "console": {
         "batch", "errors", "files", "posts", "records", "evaluation", "corpora", "calibration", "robustness",
@@ -87,7 +88,7 @@ BELOW: dict[str, set[str]] = {
     "cli": {
         SELF, "batch", "config", "conventions", "errors", "files", "posts", "records", "evaluation",
         "corpora", "synthetic", "model_folder", "calibration", "report", "pipeline", "training",
-        "experiments", "detectors", "scoring", "server", "console", "exports",
+        "experiments", "detectors", "scoring", "review", "server", "console", "exports",
     },
 }  # fmt: skip
 """What each room may import besides itself. A new room needs a line here."""

@@ -186,7 +186,7 @@ def test_a_busy_service_is_tried_again(browser: Any, origin: str) -> None:
         found.page.route("**/v1/extract", lambda route: route.fulfill(**busy), times=1)
         found.page.locator("#text").fill("Bob in Paris")
         found.page.locator("#status.alarm", has_text="The queue is full. Trying again in 1 s.").wait_for()
-        found.page.locator("#marked", has_text="Bob in").wait_for()
+        found.page.locator("#marked", has_text="BobPER in").wait_for()
         found.wrong = [line for line in found.wrong if "429" not in line]
 
 

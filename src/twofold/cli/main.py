@@ -21,6 +21,7 @@ COMMANDS = {
     "extract": "extract entities and relations from posts",
     "serve": "serve a model over HTTP, with a page for the browser",
     "export": "write results for Label Studio, brat, spaCy or as CoNLL",
+    "review": "review results in the browser, and turn them into training data",
     "evaluate": "score a model on labelled posts",
     "calibrate": "calibrate the confidences of a model on labelled posts",
     "card": "print the card of a model: data, scores, calibration",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.cli.model_options import add_picture_options, output_file
-from twofold.cli.network_options import add_network_options, check_extra, network
+from twofold.cli.network_options import access, add_network_options, address_of, check_extra
 from twofold.console.streams import say
 from twofold.errors import ConfigError
 
@@ -24,9 +24,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "review",
         help="review results in the browser, and turn them into training data",
-        description="A page over RESULTS of `twofold extract`, the most uncertain posts first: accept, correct, "
-        "reject, or add what was missed. Each decision is kept at once in a database beside RESULTS, under "
-        "the reviewer's name; the same command goes on where the review stood.",
+        description="A page over RESULTS of `twofold extract`, the most uncertain posts first: accept, "
+        "correct, reject, or add what was missed. Each decision is kept at once in a database beside "
+        "RESULTS, under the name of the reviewer; the same command goes on where the review stood.",
         epilog="Exit codes: 0 ended by SIGTERM or Ctrl-C, or done; 2 nothing was done.",
     )
     parser.add_argument("results", type=Path, metavar="RESULTS", help="JSON Lines of `twofold extract`")
@@ -86,11 +86,14 @@ def run(args: argparse.Namespace) -> int:
         return _without_page(args)
     check_extra()
     from twofold.server.review_app import create_review_app
-    from twofold.server.run import serve
+    from twofold.server.run import open_socket, serve
+    from twofold.server.settings import Settings
 
-    listening, settings, address = network(args)
+    hosts, keys = access(args)
+    listening = open_socket(args.host, args.port)
     store = _open(args)
-    say(f"review of {args.results}, {store.count:,} posts, at {address}; decisions in {store.path}")
+    settings = Settings(hosts=hosts, keys=keys)
+    say(f"review of {store.count:,} posts at {address_of(listening)}; decisions in {store.path}")
     serve(create_review_app(store, settings), listening, settings.limits)
     store.close()
     return 0

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.cli.extract import add_confidence_options, check_fractions
 from twofold.cli.model_options import add_model_options, load_model
+from twofold.cli.network_options import KEY, access, add_network_options, address_of, check_extra
 from twofold.console.risk import risk_line
 from twofold.console.streams import say
-from twofold.errors import ConfigError, MissingExtraError
+from twofold.errors import ConfigError
 
 if TYPE_CHECKING:
     from twofold.server.settings import Limits, Settings
     from twofold.server.variants import Options
 
-_KEY = "TWOFOLD_API_KEY"
-_PACKAGES = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
-_LOCAL = ("localhost", "127.0.0.1", "[::1]")
 _MB = 1 << 20
 
 
@@ -34,30 +30,11 @@ def add_parser(subparsers: Any) -> None:
         description="Serve a model over HTTP: POST /v1/extract, and a page for the browser at /. Results are "
         "those of `twofold extract`; its options are parameters of a request, and given here they hold for "
         "requests that do not name them. Only this machine reaches the service unless --host says so.",
-        epilog=f"API keys: one a line in --api-key-file, or one in the environment variable {_KEY}. "
+        epilog=f"API keys: one a line in --api-key-file, or one in the environment variable {KEY}. "
         "Exit codes: 0 ended by SIGTERM, after what was accepted; 2 not started.",
     )
     group = parser.add_argument_group("network")
-    group.add_argument(
-        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)"
-    )
-    group.add_argument(
-        "--port", type=int, default=8000, metavar="N", help="port; 0 for any that is free (default: 8000)"
-    )
-    group.add_argument(
-        "--api-key-file", type=Path, metavar="FILE", help="accept only requests with a key of this file"
-    )
-    group.add_argument(
-        "--no-api-key", action="store_true", help="listen beyond this machine without an API key"
-    )
-    group.add_argument(
-        "--allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="host name by which the service is reached; may be repeated (default: those of this machine, or "
-        "any with --host)",
-    )
+    add_network_options(group, port=8000)
     group.add_argument(
         "--fetch-pictures",
         action="store_true",
@@ -99,7 +76,7 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes; the exit code is as the epilog says."""
-    _check_extra()
+    check_extra()
     check_fractions(args)
     settings, options = _settings(args), _options(args)
     from twofold.server.app import create_app
@@ -113,37 +90,16 @@ def run(args: argparse.Namespace) -> int:
             say(risk_line(risk, what, between_entities=what == "relations"))
     warm_up(extractor)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="twofold: %(message)s")
-    host, port = listening.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
     app = create_app(extractor, settings, options)
-    say(f"serving {extractor.name} at http://{shown}:{port}")
+    say(f"serving {extractor.name} at {address_of(listening)}")
     serve(app, listening, settings.limits)
     return 0
 
 
-def _check_extra() -> None:
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
-            expected="the extra serve",
-            do="pip install 'twofold[serve]'",
-        )
-
-
 def _settings(args: argparse.Namespace) -> Settings:
-    from twofold.server.run import is_loopback
     from twofold.server.settings import Settings
 
-    keys = _keys(args.api_key_file)
-    local = is_loopback(args.host)
-    if not (local or keys or args.no_api_key):
-        raise ConfigError(
-            f"--host {args.host} can be reached from other machines, and there is no API key",
-            expected=f"--api-key-file FILE, or the environment variable {_KEY}",
-            do="give one, or say --no-api-key where something in front of the service checks requests",
-        )
-    hosts = (*_LOCAL, args.host, *args.allow_host) if local or args.allow_host else ()
+    hosts, keys = access(args)
     return Settings(
         limits=_limits(args),
         batch_size=args.batch_size,
@@ -188,23 +144,6 @@ def _limits(args: argparse.Namespace) -> Limits:
         queue=args.max_queue,
         seconds=args.timeout,
     )
-
-
-def _keys(file: Path | None) -> tuple[str, ...]:
-    given = [os.environ.get(_KEY, "")]
-    if file is not None:
-        given = file.read_text(encoding="utf-8").splitlines()
-    keys = tuple(key.strip() for key in given if key.strip())
-    if file is not None and not keys:
-        raise ConfigError("the file has no API key", where=str(file), expected="one key a line")
-    if short := [key for key in keys if len(key) < 16 or not key.isascii()]:
-        raise ConfigError(
-            f"an API key has {len(short[0])} characters",
-            where=str(file) if file else _KEY,
-            expected="at least 16, of ASCII",
-            do="make one with: python -c 'import secrets; print(secrets.token_urlsafe())'",
-        )
-    return keys
 
 
 def _options(args: argparse.Namespace) -> Options:

@@ -15,8 +15,7 @@ import anyio.to_thread
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
@@ -32,7 +31,9 @@ from twofold.server.batcher import Batcher
 from twofold.server.bodies import read_body
 from twofold.server.budget import ByteBudget, Held
 from twofold.server.errors import ApiError, busy, internal
+from twofold.server.explanation import explanation_record, setup_record
 from twofold.server.fetch import PictureFetcher
+from twofold.server.files import add_files
 from twofold.server.guard import Guard, Measure, response_of
 from twofold.server.metrics import CONTENT_TYPE, Metrics
 from twofold.server.posts_in import LINES, NDJSON, Item, Payload, Problem, ToFetch, read_payload
@@ -42,11 +43,9 @@ from twofold.server.variants import Options, Variants
 from twofold.version import __version__
 
 _LOG = logging.getLogger("twofold.server")
-PAGE = Path(__file__).parent / "page"
-"""The page at ``/``: ``index.html``, and what it needs beside it, served under ``/page/``."""
 _EXAMINED = 8
 """Posts that wait to be explained."""
-_PATHS = ("/v1/extract", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json", "/")
+_PATHS = ("/v1/extract", "/v1/explain", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json", "/")
 
 
 class Service:
@@ -255,7 +254,7 @@ def create_app(extractor: Extractor, settings: Settings, options: Options | None
     )
     app.state.service = service
     _add_paths(app, service)
-    _add_page(app)
+    _add_page(app, service)
     _add_errors(app, service)
     app.add_middleware(Measure, metrics=service.metrics, paths=_PATHS)
     app.add_middleware(Guard, hosts=settings.hosts, keys=settings.keys, public=("/", "/page/"))
@@ -305,15 +304,18 @@ def _add_paths(app: FastAPI, service: Service) -> None:
     app.openapi = description  # type: ignore[method-assign]
 
 
-def _add_page(app: FastAPI) -> None:
-    if not (PAGE / "index.html").is_file():
-        return
+def _add_page(app: FastAPI, service: Service) -> None:
+    """The page, and what only it asks for: these answers may change with it."""
 
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+    @app.get("/v1/page", include_in_schema=False)
+    async def setup() -> dict[str, Any]:
+        return await anyio.to_thread.run_sync(setup_record, service.extractor)
 
-    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    @app.post("/v1/explain", include_in_schema=False)
+    async def explain(request: Request, query: Annotated[ExtractQuery, Query()]) -> Response:
+        return await service.examine(request, query, explanation_record)
+
+    add_files(app, "index.html")
 
 
 def _add_errors(app: FastAPI, service: Service) -> None:

@@ -477,7 +477,7 @@ function listen() {
 
 async function start() {
   try {
-    state.setup = await call("/page/setup.json");
+    state.setup = await call("/v1/page");
   } catch (error) {
     say(error.message, true);
     if (error.status === 401) $("key-form").hidden = false;
