@@ -45,6 +45,19 @@ def test_the_most_uncertain_post_comes_first_and_those_without_predictions_last(
     assert store.progress("ada").finished == 4
 
 
+def test_in_random_order_what_comes_first_stands_for_all(tmp_path: Path) -> None:
+    records = [result(i, i / 200) for i in range(200)]
+    store = make_store(tmp_path, *records, order="random")
+    seen: list[int] = []
+    while len(seen) < 50:
+        number = store.next("ada")
+        assert number is not None
+        seen.append(number)
+        store.decide(number, "ada", [FINISH])
+    assert abs(sum(seen) / 50 - 100) < 25  # the mean of 50 of 0 … 199 lies there 998 times in 1000
+    assert seen != sorted(seen)
+
+
 def test_two_reviewers_see_different_posts_until_a_lease_ends(tmp_path: Path) -> None:
     clock = Clock()
     store = make_store(tmp_path, result(0, 0.2), result(1, 0.5), clock=clock)

@@ -56,6 +56,13 @@ def _add_queue(group: argparse._ArgumentGroup) -> None:
         help=f"entity types to choose from, besides those in the results (default: {_TYPES})",
     )
     group.add_argument(
+        "--order",
+        choices=("uncertain", "random"),
+        default="uncertain",
+        help="the most uncertain posts first, which finds most errors; or random, so that the posts reviewed "
+        "stand for all of them, as calibration needs (default: uncertain)",
+    )
+    group.add_argument(
         "--overlap",
         type=float,
         default=0.0,
@@ -158,8 +165,9 @@ def _open(args: argparse.Namespace) -> ReviewStore:
         max_characters=None,
     )
     types = [name.strip() for name in args.choose_from.split(",") if name.strip()]
+    results = read_results(args.results, posts)
     return ReviewStore.create(
-        path, read_results(args.results, posts), source=source, types=types, overlap=args.overlap
+        path, results, source=source, types=types, overlap=args.overlap, order=args.order
     )
 
 

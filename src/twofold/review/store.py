@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
 from twofold.errors import DataError, InputError
@@ -24,6 +24,7 @@ from twofold.posts import Entity, Post, Relation
 from twofold.review.decisions import Decision, PostReview, Proposal
 from twofold.review.results import Result, parse_proposal
 
+Order = Literal["uncertain", "random"]
 FORMAT = 1
 LEASE = 600.0
 """Seconds that a post is kept for the reviewer who looks at it."""
@@ -131,6 +132,7 @@ class ReviewStore:
         source: str = "",
         types: Sequence[str] = (),
         overlap: float = 0.0,
+        order: Order = "uncertain",
         clock: Callable[[], float] = time.time,
     ) -> ReviewStore:
         """Begin a review; the database appears whole or not at all.
@@ -141,6 +143,8 @@ class ReviewStore:
             source: names and dates the results, to know them again; see `source`.
             types: entity types to choose from besides those in the results.
             overlap: share of the posts, in [0, 1], that two reviewers shall see, to measure agreement.
+            order: ``uncertain`` for the most uncertain first, which finds most errors; ``random``, so that
+                what is reviewed stands for all, and a model can be calibrated on it.
             clock: seconds since the epoch.
 
         Raises:
@@ -152,7 +156,7 @@ class ReviewStore:
                 old.unlink(missing_ok=True)
             connection = _connect(part)
             try:
-                _fill(connection, results, source, types, overlap)
+                _fill(connection, results, source, types, overlap, order)
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 connection.execute("PRAGMA journal_mode=DELETE")  # one file, which can be renamed
             finally:
@@ -421,6 +425,7 @@ def _fill(
     source: str,
     types: Sequence[str],
     overlap: float,
+    order: Order,
 ) -> None:
     connection.executescript(_SCHEMA)
     entity_types, relation_types = dict.fromkeys(types), dict[str, None]()
@@ -432,8 +437,8 @@ def _fill(
             "INSERT INTO post VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 number,
-                _uncertainty(result.proposal),
-                2 if _chosen(number, overlap) else 1,
+                _uncertainty(result.proposal) if order == "uncertain" else _drawn(f"order {number}"),
+                2 if _drawn(str(number)) < overlap else 1,
                 json.dumps(result.record, ensure_ascii=False),
                 *_picture(result.post),
                 result.post.alt_text if result.post else None,
@@ -457,9 +462,9 @@ def _uncertainty(proposal: Proposal) -> float:
     return max((1 - item.confidence if item.confidence is not None else 1.0 for item in items), default=-1.0)
 
 
-def _chosen(number: int, share: float) -> bool:
-    """Whether a post is among a share of them: always the same, and spread over all confidences."""
-    return crc32(str(number).encode()) % 10_000 < round(share * 10_000)
+def _drawn(name: str) -> float:
+    """A number in [0, 1) that looks random and is always the same for a name."""
+    return crc32(name.encode()) / 2**32
 
 
 def _picture(post: Post | None) -> tuple[str | None, bytes | None]:
