@@ -162,7 +162,7 @@ def create_review_app(store: ReviewStore, settings: Settings) -> Starlette:
             Route(f"{post}/picture", service.picture),
         ],
         exception_handlers={
-            ApiError: lambda _, error: response_of(error),  # type: ignore[arg-type]
+            ApiError: lambda _, error: response_of(error),
             InputError: _handler(422, "bad_request"),
             DataError: _handler(500, "review"),
         },

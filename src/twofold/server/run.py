@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import h11
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from twofold.errors import ConfigError
 from twofold.server.settings import Limits
@@ -52,11 +52,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
+def serve(app: Starlette, listening: socket.socket, limits: Limits) -> None:
     """Answer requests until SIGTERM or SIGINT comes; what was taken is finished before it returns.
 
     Args:
-        app: of `create_app`.
+        app: with a service as ``app.state.service``, whose ``ending`` is set when a signal comes.
         listening: a socket that listens.
         limits: of the service.
     """
@@ -68,7 +68,7 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
 class _Server(uvicorn.Server):
     """A server that closes connections that hang, and says that it ends."""
 
-    def __init__(self, app: FastAPI, limits: Limits) -> None:
+    def __init__(self, app: Starlette, limits: Limits) -> None:
         self._service = app.state.service
         self._hanging = _Hanging(limits.head_seconds)
 
