@@ -22,12 +22,13 @@ from pathlib import Path
 import cold_start
 import crf_speed
 import extraction
+import serving
 import training_steps
 from timing import Ratio
 
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results" / "bench.json", HERE / "README.md"
-PARTS = ("extraction", "memory", "crf", "start", "steps")
+PARTS = ("extraction", "memory", "serving", "crf", "start", "steps")
 BEGIN, END = "<!-- results: written by bench.py -->", "<!-- end of results -->"
 PACKAGES = ("twofold", "onnxruntime", "numpy", "tokenizers", "pillow", "torch", "pytorch-crf")
 
@@ -71,6 +72,10 @@ def measure(args: argparse.Namespace, parts: list[str]) -> Results:
             results.ratios += ratios
         if "memory" in parts:
             results.ratios += extraction.memory(args.model, work, args.posts, args.threads)
+        if "serving" in parts:
+            results.ratios += serving.compare(
+                args.model, work, args.posts, args.rounds, args.threads, results.leave_out
+            )
     if "crf" in parts:
         results.ratios += crf_speed.compare(4 * args.rounds, results.leave_out)
     if "start" in parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +80,21 @@ def run(args: argparse.Namespace) -> int:
     check_extra()
     check_fractions(args)
     settings, options = _settings(args), _options(args)
-    from twofold.server.app import create_app
-    from twofold.server.run import open_socket, serve
-    from twofold.server.warm import warm_up
+    from twofold.server.run import open_socket
 
     listening = open_socket(args.host, args.port)
+    with listening:
+        _serve_on(listening, args, settings, options)
+    return 0
+
+
+def _serve_on(
+    listening: socket.socket, args: argparse.Namespace, settings: Settings, options: Options
+) -> None:
+    from twofold.server.app import create_app
+    from twofold.server.run import serve
+    from twofold.server.warm import warm_up
+
     extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.coverage)
     for risk, what in ((extractor.entity_risk, "entities"), (extractor.relation_risk, "relations")):
         if risk is not None:
@@ -93,7 +104,6 @@ def run(args: argparse.Namespace) -> int:
     app = create_app(extractor, settings, options)
     say(f"serving {extractor.name} at {address_of(listening)}")
     serve(app, listening, settings.limits)
-    return 0
 
 
 def _settings(args: argparse.Namespace) -> Settings:

@@ -30,6 +30,8 @@ def open_socket(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: host or port cannot be used.
     """
+    if not 0 <= port < 1 << 16:  # the system would take another, and not say so
+        raise ConfigError(f"--port is {port}", expected="a number from 0 to 65535")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=1024)

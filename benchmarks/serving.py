@@ -1,0 +1,108 @@
+"""The service against extraction from a file: the same posts, one a request, with 1, 8 and 64 at a time.
+
+The service is a process of its own with the same model and threads; clients are in this process and keep
+their connections. Bodies are made before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import importlib.util
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from extraction import extract, write_posts
+from timing import Ratio, Work, interleave, ratio
+
+import twofold
+
+CONCURRENCY = (1, 8, 64)
+_HEAD = "POST /v1/extract HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+
+
+def compare(
+    folder: Path | None, work: Path, count: int, rounds: int, threads: int, report: Callable[[str], None]
+) -> list[Ratio]:
+    """Time requests against the batch interface.
+
+    Args:
+        folder: model folder; None for the default.
+        work: folder for the posts, of their own.
+        count: posts. rounds: rounds. threads: threads of either.
+        report: gets a line where something is left out.
+    """
+    if importlib.util.find_spec("fastapi") is None:
+        report("the service left out: the extra serve is not installed")
+        return []
+    model = twofold.load(folder, threads=threads)
+    ratios = []
+    for pictures in (False, True):
+        scenario = "with pictures" if pictures else "text alone"
+        posts = write_posts(work / f"served-{pictures}", count, pictures)
+        requests = [_request(json.loads(line), posts.parent) for line in posts.open(encoding="utf-8")]
+        batch = f"extraction, {scenario}"
+        with serving(folder, threads) as port:
+            works: dict[str, Work] = {batch: partial(extract, model, posts)}
+            for clients in CONCURRENCY:
+                works[f"service, {clients} at a time, {scenario}"] = partial(send, port, requests, clients)
+            seconds = interleave(works, rounds)
+        ratios += [ratio(seconds, name, batch, _note(name)) for name in works if name != batch]
+    return ratios
+
+
+@contextmanager
+def serving(folder: Path | None, threads: int) -> Iterator[int]:
+    """The service as a process; gives its port."""
+    command = [sys.executable, "-m", "twofold", "serve", "--port", "0", "--threads", str(threads)]
+    command += ["--model", str(folder)] if folder else []
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        found = re.search(r":(\d+)$", process.stderr.readline())
+        if found is None:
+            raise SystemExit(f"the service did not start: {process.stderr.read()}")
+        yield int(found[1])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def send(port: int, requests: Sequence[bytes], clients: int) -> None:
+    """Send all requests, so many at a time, and read the answers; each must be a result."""
+    asyncio.run(_send(port, requests, clients))
+
+
+async def _send(port: int, requests: Sequence[bytes], clients: int) -> None:
+    waiting = iter(requests)
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request in waiting:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head)
+            assert head.startswith(b"HTTP/1.1 200 "), head
+            assert length is not None
+            await reader.readexactly(int(length[1]))
+        writer.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+
+
+def _request(post: dict[str, object], folder: Path) -> bytes:
+    if isinstance(image := post.get("image"), str):
+        post["image"] = {"base64": base64.b64encode((folder / image).read_bytes()).decode()}
+    body = json.dumps(post).encode()
+    return f"{_HEAD}{len(body)}\r\n\r\n".encode() + body
+
+
+def _note(name: str) -> str:
+    return "aim: at most 1.25" if " 64 " in name else ""
