@@ -132,6 +132,12 @@ def test_files_folders_and_patterns_in_the_order_of_names(extract):
             assert ids == list(range(20))
 
 
+def test_a_file_that_comes_twice_is_refused(extract, capsys):
+    write(Path("posts.jsonl"), posts(2))
+    assert extract("posts.jsonl", "*.jsonl", "-o", "out/") == 2
+    assert "posts.jsonl: comes twice" in capsys.readouterr().err
+
+
 def test_an_address_is_read_and_written(extract, monkeypatch):
     fsspec = pytest.importorskip("fsspec")
     system = fsspec.filesystem("memory")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -79,10 +80,9 @@ def find_inputs(places: Sequence[str], allow_outside: bool = False) -> list[Inpu
     found = [file for place in places for file in (_remote(place) if is_address(place) else _local(place))]
     if allow_outside:
         found = [dataclasses.replace(file, refused="") for file in found]
-    addresses = [file.address for file in found]
-    for address in addresses:
-        if addresses.count(address) > 1 and len(addresses) < 10_000:
-            raise DataError("comes twice", where=address, expected="each file of posts once")
+    address, times = Counter(file.address for file in found).most_common(1)[0]
+    if times > 1:
+        raise DataError("comes twice", where=address, expected="each file of posts once")
     return found
 
 

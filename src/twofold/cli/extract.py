@@ -91,7 +91,8 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="processes, each with a model of its own on one thread (default: this process, on --threads)",
+        help="processes, each with a model of its own on one thread (--threads for more); default: one "
+        "process on all cores",
     )
     group.add_argument(
         "--shard-rows",

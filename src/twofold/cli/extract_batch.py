@@ -100,6 +100,8 @@ def run_in_shards(args: argparse.Namespace) -> int:
     from twofold.batch.inputs import Rows, find_inputs
 
     begin = time.monotonic()
+    if args.workers is not None and args.threads is None:
+        args.threads = 1
     files = find_inputs(args.files, args.allow_outside)
     folder, format_ = is_folder(args.output), output_format(args)
     _check_apart(args.files, args.output)
