@@ -260,12 +260,9 @@ class Outputs:
 
     def check(self, path: Path) -> None:
         """Complain where a file cannot be written that is opened later. Errors as of `OutputFile`."""
-        there = path.exists()
         output = self.open(path)
         output.abandon()
         self._open.remove(output)
-        if not there:
-            path.unlink(missing_ok=True)
 
     def finish(self, output: OutputFile, keep: bool = True) -> None:
         """Put one in its place now; an error is raised at the end, after the others."""

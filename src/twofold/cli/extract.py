@@ -204,7 +204,7 @@ def _in_shards(args: argparse.Namespace) -> bool:
     stdin = args.files == ["-"]
     alone = args.text is None and not stdin and not args.table and args.report is None
     single = args.image is not None or args.alt_text is not None
-    to_place = args.output is not None and not to_stdout(Path(args.output))
+    to_place = args.output is not None and not to_stdout(Path(args.output)) and not _is_special(args.output)
     if args.files and alone and to_place and not single:
         return True
     given = {"--workers": args.workers, "--restart": args.restart, "--shard-rows": args.shard_rows}
@@ -222,6 +222,12 @@ def _in_shards(args: argparse.Namespace) -> bool:
             do="leave them out, or name a file for JSON Lines",
         )
     return False
+
+
+def _is_special(output: str) -> bool:
+    """Whether it is a device or a pipe, whose reader gets each result when it is there."""
+    path = Path(output)
+    return "://" not in output and path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _check_numbers(args: argparse.Namespace) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EVERY_S = 15.0
 """Seconds between plain lines."""
+_NO_LINES = (".gz", ".zst", ".parquet", ".tar")
+"""Ends of names of files whose line feeds are no posts."""
 LEAST_POSTS = 10
 """Posts after the first from which the time left is estimated."""
 
@@ -43,7 +45,7 @@ def watch(source: Path | None, bar: bool) -> AbstractContextManager[Progress]:
         source: the input; None where its length cannot be known.
         bar: whether a bar is wanted; drawn only where stderr is a terminal.
     """
-    total = count_lines(source) if source is not None else None
+    total = count_lines(source) if source is not None and source.suffix.lower() not in _NO_LINES else None
     return _Bar(total) if bar and sys.stderr.isatty() else _Lines(total)
 
 

@@ -63,10 +63,10 @@ def read_posts(
     allow_outside: bool = False,
     max_characters: int | None = MAX_CHARACTERS,
 ) -> PostFile:
-    """Read a data file of any format that Twofold knows, recognised by its content.
+    """Read a data file of any format that Twofold knows, recognised by its name or its content.
 
     Args:
-        path: JSON Lines, IMGID blocks, CoNLL columns or MNRE lines.
+        path: JSON Lines, CSV or tar, compressed or not, Parquet, IMGID blocks, CoNLL columns or MNRE lines.
         images: folder of the pictures; None for that of the file.
         alt_text: table of alternative texts: columns image and caption, separated by tabs.
         types: new names of entity types, "" to drop one. WNUT-17's own files are mapped to PER, LOC, ORG
