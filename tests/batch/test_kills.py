@@ -73,6 +73,22 @@ def test_a_folder_by_two_processes(place, tmp_path):
     assert text.count(b"\n") == ROWS - len(range(0, ROWS, 97))
 
 
+def test_no_room_for_more_ends_the_run_and_room_lets_it_go_on(place, tmp_path):
+    resource = pytest.importorskip("resource")
+    arguments = [place / "posts.jsonl", "--model", place / "model", "--threads", 1, "--shard-rows", SHARD]
+    assert extract(*arguments, "-o", tmp_path / "whole.jsonl").returncode == 1
+    whole = (tmp_path / "whole.jsonl").read_bytes()
+    full = subprocess.run(
+        command(*arguments, "-o", tmp_path / "out.jsonl"), capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) // 2,) * 2),
+    )  # fmt: skip
+    assert full.returncode == 2
+    assert "cannot be written: File too large" in full.stderr
+    assert parts(tmp_path / "out.jsonl.journal") > 5
+    assert extract(*arguments, "-o", tmp_path / "out.jsonl").returncode == 1
+    assert (tmp_path / "out.jsonl").read_bytes() == whole
+
+
 @pytest.mark.slow
 def test_many_kills(place, tmp_path):
     arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", 3, "--threads", 1]
