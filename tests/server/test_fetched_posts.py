@@ -1,0 +1,60 @@
+"""Pictures at web addresses in requests, where the service allows them."""
+
+from __future__ import annotations
+
+import pytest
+from server.live import live
+from server.test_app import form, picture
+
+from twofold.server.fetch import PictureFetcher
+from twofold.server.settings import Limits, Settings
+
+POST = {"id": 1, "text": "Anna left paris"}
+
+
+@pytest.fixture(scope="module")
+def fetching(extractor):
+    """A service that fetches, with a little internet in the place of the real one."""
+    limits = Limits(pixels=10_000)
+    with live(extractor, Settings(limits=limits, fetch_pictures=True)) as service:
+        pictures = {"/red.png": picture(), "/large.png": picture(size=(200, 100))}
+
+        async def resolve(host: str, port: int) -> list[str]:
+            return ["127.0.0.1"] if host == "evil.example" else ["93.184.215.14"]
+
+        class Exchange(PictureFetcher):
+            async def _ask(self, target, address):
+                assert address == "93.184.215.14"
+                return pictures.get(target.path, "http://evil.example/")
+
+        service.service.fetcher = Exchange(limits.picture, resolve=resolve)
+        yield service
+
+
+def test_a_fetched_picture_is_read_like_one_that_came_with_the_request(fetching):
+    fetched = fetching.post(POST | {"image": "https://a.example/red.png"})
+    body, content_type = form({"text": POST["text"]}, {"red.png": picture()})
+    assert fetched.body == fetching.post(body, Content_Type=content_type).body
+    assert fetched.json["picture"]["status"] == "read"
+    assert fetching.service.budget.held == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://evil.example/red.png", "not public"),
+        ("https://a.example/elsewhere", "not public"),
+        ("http://127.0.0.1@a.example/", "more than a host"),
+        ("https://a.example/large.png", "too large"),
+    ],
+)
+def test_one_that_is_not_had_is_reported_and_the_text_is_read(fetching, url, reason):
+    results = fetching.post({"posts": [POST | {"image": url}, POST]}).json["results"]
+    assert results[0]["picture"]["status"] == "unreadable"
+    assert reason in results[0]["picture"]["reason"]
+    assert results[0]["entities"]
+    assert results[1]["picture"]["status"] == "none"
+
+
+def test_no_path_is_opened_even_so(fetching):
+    assert fetching.post(POST | {"image": "/etc/passwd"}).code == "picture_path"
