@@ -60,6 +60,7 @@ def test_all_options_and_all_statuses_are_described(description):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of the generator's own packages
 @pytest.mark.parametrize("mode", ["POSITIVE", "NEGATIVE"])
 def test_generated_requests_meet_what_the_description_says(service, mode):
     """No defect, no answer that is not described, and nothing accepted that breaks the schema."""
