@@ -84,7 +84,7 @@ def test_figures_of_a_review(tmp_path: Path) -> None:
     store.decide(1, "ada", [FINISH])
     store.decide(1, "bob", [FINISH])
     store.decide(2, "bob", [Decision("entity", 0, "reject")])
-    found = statistics(store.posts(), store.reviews())
+    found = statistics(store.confidences(), store.reviews())
     assert found.answers == {"accept": 6, "correct": 1, "reject": 2}
     assert (found.missed, found.finished) == (1, 2)
     assert found.entity_error.value == pytest.approx(2 / 5)  # Bob of post 0, and the entity of post 2

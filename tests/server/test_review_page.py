@@ -10,11 +10,14 @@ import pytest
 
 pytest.importorskip("starlette", reason="needs the extra serve")
 
-from review.queue_of_posts import make_store, result
+from PIL import Image
+from review.queue_of_posts import make_store, result, write_results
 from server.browser import PHONE, Visit, chromium, visit
 from server.live_app import listening
 
+from twofold.posts import Post
 from twofold.review.decisions import spans
+from twofold.review.results import read_results
 from twofold.review.store import ReviewStore
 from twofold.server.review_app import create_review_app
 from twofold.server.settings import Settings
@@ -158,6 +161,29 @@ def test_on_a_phone_and_for_screen_readers(browser: Any, origin: str, scheme: st
         assert found.axe() == []
         found.page.locator("#accept").tap()
         said(found, "accept")
+
+
+def test_with_an_api_key_the_page_asks_for_it(browser: Any, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (40, 30), "teal").save(photo)
+    results = write_results(tmp_path / "r.jsonl", result("a", 0.9))
+    post = Post("a", result()["text"], image=photo)
+    store = ReviewStore.create(tmp_path / "r.review", read_results(results, [post]))
+    key = "a key of 16 signs or more"
+    with (
+        listening(create_review_app(store, Settings(keys=(key,)))) as address,
+        visit(browser, address) as found,
+    ):
+        found.settled("#key").fill(key)
+        found.page.keyboard.press("Enter")
+        begin(found)
+        found.page.locator("#picture[src^='blob:']").wait_for()
+        assert (
+            found.page.evaluate("document.getElementById('picture').decode().then(() => 'shown')") == "shown"
+        )
+        assert found.text("#progress") == "0 of 1 post finished"
+        found.wrong = [line for line in found.wrong if "401" not in line]
+    store.close()
 
 
 def test_an_error_of_the_service_is_said(browser: Any, origin: str) -> None:

@@ -174,7 +174,7 @@ def _open(args: argparse.Namespace) -> ReviewStore:
 def _figures(store: ReviewStore) -> list[str]:
     from twofold.review.statistics import statistics
 
-    found = statistics(store.posts(), store.reviews())
+    found = statistics(store.confidences(), store.reviews())
     decided = sum(found.answers.values())
     agreement = found.agreement
     lines = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from twofold.errors import InputError
 from twofold.posts import Entity, Relation
@@ -36,6 +36,18 @@ class Proposal:
     text: str
     entities: tuple[Entity, ...]
     relations: tuple[Relation, ...]
+
+
+class Confidences(NamedTuple):
+    """Confidences of the predictions of one post; None where a prediction has none.
+
+    Attributes:
+        number: of the post. entities: in their order. relations: in theirs.
+    """
+
+    number: int
+    entities: tuple[float | None, ...]
+    relations: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)

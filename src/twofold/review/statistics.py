@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.calibration.binomial import clopper_pearson_upper
-from twofold.review.decisions import ACCEPT, CORRECT, REJECT, PostReview, Proposal, spans
+from twofold.review.decisions import ACCEPT, CORRECT, REJECT, Confidences, PostReview, spans
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95
@@ -107,13 +107,11 @@ class Statistics:
     agreement: Agreement
 
 
-def statistics(
-    posts: Iterable[tuple[int, Proposal]], reviews: Mapping[int, Mapping[str, PostReview]]
-) -> Statistics:
+def statistics(posts: Iterable[Confidences], reviews: Mapping[int, Mapping[str, PostReview]]) -> Statistics:
     """All figures.
 
     Args:
-        posts: all posts of the queue by number.
+        posts: confidences of all posts of the queue.
         reviews: of each reviewer, by post and reviewer.
     """
     entities, relations = _items(posts, reviews)
@@ -133,17 +131,17 @@ def statistics(
 
 
 def _items(
-    posts: Iterable[tuple[int, Proposal]], reviews: Mapping[int, Mapping[str, PostReview]]
+    posts: Iterable[Confidences], reviews: Mapping[int, Mapping[str, PostReview]]
 ) -> tuple[Items, Items]:
     rows: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
-    for number, proposal in posts:
-        of_post = list(reviews.get(number, {}).values())
-        for i, entity in enumerate(proposal.entities):
-            if entity.confidence is not None:
-                rows[0].append((entity.confidence, _mean_wrong([r.entities[i].answer for r in of_post])))
-        for i, relation in enumerate(proposal.relations):
-            if relation.confidence is not None:
-                rows[1].append((relation.confidence, _mean_wrong([r.relations[i].answer for r in of_post])))
+    for post in posts:
+        of_post = list(reviews.get(post.number, {}).values())
+        for i, confidence in enumerate(post.entities):
+            if confidence is not None:
+                rows[0].append((confidence, _mean_wrong([r.entities[i].answer for r in of_post])))
+        for i, confidence in enumerate(post.relations):
+            if confidence is not None:
+                rows[1].append((confidence, _mean_wrong([r.relations[i].answer for r in of_post])))
     tables = [np.array(row, np.float64).reshape(-1, 2) for row in rows]
     return Items(tables[0][:, 0], tables[0][:, 1]), Items(tables[1][:, 0], tables[1][:, 1])
 

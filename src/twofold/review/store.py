@@ -21,7 +21,7 @@ from zlib import crc32
 
 from twofold.errors import DataError, InputError
 from twofold.posts import Entity, Post, Relation
-from twofold.review.decisions import Decision, PostReview, Proposal
+from twofold.review.decisions import Confidences, Decision, PostReview, Proposal
 from twofold.review.results import Result, parse_proposal
 
 Order = Literal["uncertain", "random"]
@@ -109,6 +109,7 @@ class ReviewStore:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path, self._clock = path, clock
         self._lock = threading.RLock()
+        self._confidences: list[Confidences] | None = None
         if not path.is_file():
             raise DataError("there is no review", where=str(path), do="begin one: twofold review RESULTS")
         try:
@@ -215,10 +216,17 @@ class ReviewStore:
         value = json.loads(record)
         return StoredPost(number, parse_proposal(value), value, image, alt_text)
 
-    def posts(self) -> Iterator[tuple[int, Proposal]]:
-        """All posts of the queue, by number."""
-        for number, record in self._rows("SELECT number, record FROM post ORDER BY number"):
-            yield number, parse_proposal(json.loads(record))
+    def confidences(self) -> list[Confidences]:
+        """Confidences of all posts of the queue; read once, since results do not change."""
+        with self._lock:
+            if self._confidences is None:
+                rows = self._connection.execute("SELECT number, record FROM post ORDER BY number")
+                proposals = ((number, parse_proposal(json.loads(record))) for number, record in rows)
+                self._confidences = [
+                    Confidences(n, *(tuple(x.confidence for x in row) for row in (p.entities, p.relations)))
+                    for n, p in proposals
+                ]
+            return self._confidences
 
     def review(self, number: int, reviewer: str) -> PostReview:
         """What a reviewer has decided on a post."""
@@ -251,8 +259,8 @@ class ReviewStore:
     def progress(self, reviewer: str) -> Progress:
         """How far the review is, and this reviewer."""
         finished = (
-            "SELECT COUNT(*) FROM post p WHERE p.reviewers <= "
-            "(SELECT COUNT(*) FROM review r WHERE r.post = p.number AND r.status = 'finished')"
+            "SELECT COUNT(*) FROM (SELECT post, COUNT(*) AS reviews FROM review WHERE status = 'finished' "
+            "GROUP BY post) JOIN post ON post = number WHERE reviews >= reviewers"
         )
         mine = "SELECT COUNT(*) FROM review WHERE reviewer = ? AND status = ?"
         with self._transaction():

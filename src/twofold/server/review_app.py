@@ -108,7 +108,7 @@ class ReviewService:
         """What the decisions say so far."""
 
         def answer() -> dict[str, Any]:
-            return statistics_record(statistics(self.store.posts(), self.store.reviews()))
+            return statistics_record(statistics(self.store.confidences(), self.store.reviews()))
 
         return JSONResponse(await run_in_threadpool(answer))
 

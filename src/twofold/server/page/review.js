@@ -1,6 +1,8 @@
 // The review page: one post at a time, the most uncertain first. What is decided is on disk before it is shown.
 
-import { band, call, direction, el, percent, plural, relationName, showText, tag, typeClass } from "./view.js";
+import {
+  band, call, direction, el, percent, pictureOf, plural, relationName, showText, tag, typeClass,
+} from "./view.js";
 
 const $ = (id) => document.getElementById(id);
 const state = {
@@ -215,7 +217,7 @@ function show() {
   const pictured = Boolean(post.picture);
   $("desk").classList.toggle("pictured", pictured);
   $("figure").hidden = !pictured;
-  if (pictured && $("picture").getAttribute("src") !== post.picture) $("picture").src = post.picture;
+  showPicture(post.picture);
   $("picture").alt = post.alt_text ?? "Picture of the post";
   $("note").textContent = post.picture_note ? `The picture could not be read, and the model did not see it: ${post.picture_note}.` : "";
   $("caption").textContent = post.alt_text ? `Alt text: ${post.alt_text}` : "";
@@ -223,6 +225,18 @@ function show() {
   showPost();
   showItems();
   showTypes();
+}
+
+function showPicture(path) {
+  const image = $("picture");
+  if (!path || image.dataset.path === path) return;
+  image.dataset.path = path;
+  URL.revokeObjectURL(image.src);
+  image.removeAttribute("src");
+  attempt(async () => {
+    const address = await pictureOf(path);
+    if (image.dataset.path === path) image.src = address;
+  });
 }
 
 function showPost() {
@@ -436,12 +450,24 @@ async function start() {
     localStorage.setItem("twofold-reviewer", state.reviewer);
     begin();
   });
+  $("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    sessionStorage.setItem("twofold-key", $("key").value);
+    connect();
+  });
+  await connect();
+}
+
+async function connect() {
   try {
     state.setup = await call("/v1/review");
   } catch (error) {
     $("progress").textContent = error.message;
+    $("key-form").hidden = error.status !== 401;
     return;
   }
+  $("key-form").hidden = true;
+  $("progress").textContent = "Review";
   $("source").textContent = `· ${state.setup.source}`;
   if (state.reviewer) begin();
   else askName();

@@ -261,6 +261,14 @@ export async function copy(text) {
   if (!done) throw new Error("The browser did not allow copying.");
 }
 
+/** The address of a picture for an <img>, which itself would send no key; revoke it when it is not shown any more. */
+export async function pictureOf(path, key = sessionStorage.getItem("twofold-key")) {
+  if (!key) return path;
+  const answer = await fetch(path, { headers: { Authorization: `Bearer ${key}` } });
+  if (!answer.ok) throw new Error("The picture cannot be had.");
+  return URL.createObjectURL(await answer.blob());
+}
+
 const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 /** JSON from the service; an error of the service is thrown with its message. */
