@@ -222,6 +222,42 @@ def test_an_unfinished_run_goes_on(extract, capsys, output):
     assert not Path("out.jsonl.journal").exists()
 
 
+def test_a_part_that_is_gone_is_made_again(extract):
+    write(Path("posts.jsonl"), posts(23))
+    arguments = ["posts.jsonl", "-o", "out/", "--shard-rows", 5]
+    assert extract(*arguments) == 0
+    before = tree(Path("out"))
+    Path("out/part-000002.jsonl").unlink()
+    assert extract(*arguments) == 0
+    assert tree(Path("out")) == before
+
+
+def test_a_restart_that_is_killed_leaves_nothing_of_two_runs(extract, monkeypatch):
+    from twofold.batch.destinations import _LocalStore
+
+    write(Path("posts.jsonl"), posts(23))
+    assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 5) == 0
+    other = ["posts.jsonl", "-o", "out/", "--shard-rows", 5, "--min-confidence", "0.7"]
+    whole = tree(Path("out"))
+    for number in range(len(whole)):
+        removed: list[str] = []
+
+        def remove(self, name, number=number, removed=removed):
+            if len(removed) == number:
+                raise KeyboardInterrupt
+            removed.append(name)
+            (self._folder / name).unlink()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(_LocalStore, "remove", remove)
+            assert extract(*other, "--restart") == 130
+        assert extract(*other) == 2  # what is left is of the first run
+        assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 5) == 0
+        assert tree(Path("out")) == whole
+    assert extract(*other, "--restart") == 0
+    assert tree(Path("out")) != whole
+
+
 CHANGES = [
     (["--min-confidence", "0.5"], "another --min-confidence: none, and now 0.5"),
     (["--shard-rows", "6"], "another --shard-rows: 5, and now 6"),

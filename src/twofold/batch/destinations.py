@@ -259,14 +259,21 @@ class FolderDestination(Destination):
                 do="name another folder",
             )
         if restart:
-            for name in sorted(names, key=lambda name: not name.startswith(_DONE)):
+            for name in sorted(names, key=_removal):
                 store.remove(name)
         elif (data := store.get(_JOB)) is not None:
             check_same(json.loads(data), self._job, place)
             records = (store.get(name) for name in names if name.startswith(f"{_MANIFEST}/part-"))
             entries = [DonePart.parse(record) for record in records if record is not None]
-            self.done = {entry.number: entry for entry in entries if entry is not None}
-            self.complete = _DONE in names
+            there = set(names)
+            self.done = {
+                entry.number: entry
+                for entry in entries
+                if entry is not None and self._name(entry.number) in there
+            }
+            self.complete = _DONE in names and json.loads(store.get(_DONE) or b"{}").get("parts") == len(
+                self.done
+            )
         if _JOB not in names or restart:
             store.put(_JOB, json.dumps(self._job, indent=1).encode())
 
@@ -275,10 +282,13 @@ class FolderDestination(Destination):
         name = f"part-{part.number:06d}"
         if part.rejects:
             self._store.put(f"{_REJECTS}/{name}.jsonl", part.rejects)
-        self._store.put(f"{name}.{self._format}", part.output)
+        self._store.put(self._name(part.number), part.output)
         entry = DonePart(part.number, part.rows, part.digest, part.counts)
         self._store.put(f"{_MANIFEST}/{name}.json", entry.line())
         self.done[part.number] = entry
+
+    def _name(self, number: int) -> str:
+        return f"part-{number:06d}.{self._format}"
 
     def finish(self, counts: Counts) -> None:
         """See `Destination`."""
@@ -293,6 +303,14 @@ class FolderDestination(Destination):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+
+def _removal(name: str) -> tuple[bool, bool]:
+    """Order in which files go: what says that parts are done first, and last whose they are.
+
+    So a folder that is killed meanwhile is that of the old run, with less done.
+    """
+    return name == _JOB, not name.startswith(_MANIFEST)
 
 
 class _Store(Protocol):
