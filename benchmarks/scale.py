@@ -68,7 +68,7 @@ def run(arguments: list[object]) -> dict[str, float]:
     _, status, usage = os.wait4(child.pid, 0)  # of this child and those that it waited for
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise RuntimeError(f"{child.args} gave the exit code {child.returncode}")
+        raise RuntimeError(f"{command(arguments)} gave the exit code {child.returncode}")
     kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     return {
         "seconds": round(time.perf_counter() - begin, 2),
