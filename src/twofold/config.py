@@ -313,6 +313,7 @@ class AugmentationConfig:
         typos: probability, 0 to 1, that a post gets typos.
         elongation: probability, 0 to 1, that a word or two are elongated ("sooo").
         no_punctuation: probability, 0 to 1, that a post loses its punctuation.
+        repetition: probability, 0 to 1, that an entity is said several times in a row.
     """
 
     links: float = 0.0
@@ -322,6 +323,7 @@ class AugmentationConfig:
     typos: float = 0.0
     elongation: float = 0.0
     no_punctuation: float = 0.0
+    repetition: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ LIMITS: Mapping[str, Limit] = {
     "training.augmentation.typos": _SHARE,
     "training.augmentation.elongation": _SHARE,
     "training.augmentation.no_punctuation": _SHARE,
+    "training.augmentation.repetition": _SHARE,
     "training.seed": Limit(0, 2**32 - 1),
     "training.threads": Limit(0, 1024),
 }

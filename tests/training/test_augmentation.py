@@ -54,6 +54,17 @@ def test_each_change_does_what_it_says(tokens: bool) -> None:
     linked = changed(AugmentationConfig(links=1), unlinked)
     assert linked.text.startswith(unlinked.text)
     assert [surface(linked.text[a:b]) for a, b in segment_post(linked)][-1] == "http"
+    runs = [changed(AugmentationConfig(repetition=1), given_post, epoch) for epoch in range(9)]
+    again = next(run for run in runs if run.text != TEXT)  # an entity inside a token is not repeated
+    said = entities(again)
+    repeated = max(entities(given_post), key=said.count)
+    assert 2 <= said.count(repeated) <= 4
+    assert len(set(said)) == 2
+    first, last = again.text.index(repeated), again.text.rindex(repeated) + len(repeated)
+    assert set(again.text[first:last].replace(repeated, "")) <= set(" ,and")
+    assert again.text[:first] + repeated + again.text[last:] == TEXT
+    if tokens:
+        assert "".join(again.text[a:b] for a, b in again.tokens or ()) == again.text.replace(" ", "")
     long = changed(AugmentationConfig(elongation=1), given_post)
     assert len(long.text) > len(TEXT)
     assert entities(long) == entities(given_post)
@@ -71,9 +82,9 @@ def test_any_post_survives_every_change(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
     gold = (Entity(start, end, text[start:end], "PER"),)
-    config = AugmentationConfig(1, 1, 0, 0, 1, 1, 1)
+    config = AugmentationConfig(1, 1, 0, 0, 1, 1, 1, 1)
     new = changed(config, Post("1", text, entities=gold))
-    assert len(new.entities or ()) <= 1
+    assert len(new.entities or ()) <= 4
 
 
 def test_rates_are_shares_of_the_posts() -> None:

@@ -19,6 +19,7 @@ from twofold.synthetic.typos import with_typos
 
 _ALPHABET = string.ascii_letters + string.digits
 _TYPO_RATE = 0.15
+_BETWEEN = (" ", " ", ", ", " and ")
 
 
 def augmented(posts: Sequence[Post], config: AugmentationConfig, seed: int, epoch: int) -> list[Post]:
@@ -35,6 +36,7 @@ def augmented(posts: Sequence[Post], config: AugmentationConfig, seed: int, epoc
 
 def _augmented(post: Post, config: AugmentationConfig, random: Random) -> Post:
     for rate, change in (
+        (config.repetition, _repeated),
         (config.links, _toggle_link),
         (config.no_punctuation, _without_punctuation),
         (config.elongation, _elongated),
@@ -65,6 +67,40 @@ def _toggle_link(post: Post, random: Random) -> Post:
     text = f"{post.text} {link}"
     tokens = None if post.tokens is None else (*post.tokens, (len(post.text) + 1, len(text)))
     return replace(post, text=text, tokens=tokens, relations=None)
+
+
+def _repeated(post: Post, random: Random) -> Post:
+    """With an entity said two to four times, one behind the other; unchanged where there is none, or it ends
+    inside a token."""
+    if not post.entities:
+        return post
+    entity = random.choice(post.entities)
+    tokens = post.tokens or ()
+    own = [(a, b) for a, b in tokens if a < entity.end and b > entity.start]
+    if not entity.text or (own and (own[0][0], own[-1][1]) != (entity.start, entity.end)):
+        return post
+    between = random.choice(_BETWEEN)
+    unit = between + entity.text
+    count = random.randint(1, 3)
+    size = count * len(unit)
+
+    def moved(start: int, end: int) -> Span:
+        return (start + size, end + size) if start >= entity.end else (start, end)
+
+    starts = [entity.end + i * len(unit) for i in range(count)]
+    mark = between.strip()
+    more = [(at + between.index(mark), at + between.index(mark) + len(mark)) for at in starts if mark]
+    shift = len(between) + entity.end - entity.start
+    more += [(a + shift + i * len(unit), b + shift + i * len(unit)) for i in range(count) for a, b in own]
+    copies = [replace(entity, start=at + len(between), end=at + len(unit)) for at in starts]
+    others = [replace(e, start=moved(e.start, e.end)[0], end=moved(e.start, e.end)[1]) for e in post.entities]
+    return replace(
+        post,
+        text=post.text[: entity.end] + count * unit + post.text[entity.end :],
+        tokens=post.tokens and tuple(sorted([*(moved(a, b) for a, b in tokens), *more])),
+        entities=tuple(sorted([*others, *copies], key=lambda e: e.start)),
+        relations=None,
+    )
 
 
 def _without_punctuation(post: Post, random: Random) -> Post:
