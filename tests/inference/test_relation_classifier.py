@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import shutil
 
 import numpy as np
@@ -47,24 +46,6 @@ def alone(folders):
 def either(folders, levitated, request):
     """Classifiers of both kinds: a text of its own for each pair, and one pass over all."""
     return RelationClassifier(folders[1] if request.param == "marked" else levitated, threads=1)
-
-
-@pytest.mark.parametrize("old", ["tagger", "relations"])
-def test_pairs_are_in_the_words_of_the_tagger_and_features_are_the_models_own(folders, tmp_path, old):
-    """A model of version 0.1 behind or before a new one: they disagree on underscores and links."""
-    copies = [shutil.copytree(folder.path, tmp_path / folder.path.name) for folder in folders]
-    aged = copies[old == "relations"] / "config.json"
-    config = json.loads(aged.read_text("utf-8"))
-    del config["conventions"]
-    aged.write_text(json.dumps(config), "utf-8")
-    seal(aged.parent)
-    tagger, relations = map(open_folder, copies)
-    encoder = PostEncoder(tagger, 1)
-    classifier = RelationClassifier(relations, 1, shared=encoder.network)
-    post = Post(1, "a_b met Ada http://t.co/x")
-    assert classifier._words(post) == segment(post.text, handles=old == "relations")
-    assert classifier.network.tokenizer.mark_links == (old == "relations")
-    assert encoder.network.tokenizer.mark_links == (old == "tagger")
 
 
 def picture(colour="red") -> bytes:

@@ -106,7 +106,7 @@ def test_file_and_bytes_are_the_same_picture(tmp_path: Path) -> None:
 
 
 def test_fast_jpeg_decoding_does_not_show() -> None:
-    coarse = np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)
+    coarse = np.random.default_rng(0).integers(0, 256, (75, 75, 3), dtype=np.uint8)
     picture = Image.fromarray(coarse).resize((1200, 1200), Image.Resampling.BICUBIC)
     jpeg, _ = read_picture(encode(picture, "JPEG", quality=98, subsampling=0), SETTINGS)
     png, _ = read_picture(encode(picture), SETTINGS)

@@ -22,7 +22,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 from twofold.encoders.contract import ImageEncoder
 from twofold.encoders.hub import check_size, fingerprint, hub_errors
 from twofold.errors import ConfigError
-from twofold.preprocessing.images import PictureSettings
+from twofold.preprocessing.images import PREPARATION, PictureSettings
 
 _FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 _MOST_SPECIAL = 16
@@ -54,7 +54,7 @@ class HubImageEncoder(ImageEncoder):
             found = self._states(torch.zeros(1, 3, side, side))
         self.special = _special_tokens(found.shape[1], side // patch if patch else 0)
         self.regions, self.width = found.shape[1] - self.special, found.shape[2]
-        self.fingerprint = fingerprint(backbone.state_dict(), type(backbone).__name__, settings)
+        self.fingerprint = fingerprint(backbone.state_dict(), type(backbone).__name__, settings, PREPARATION)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Encode pixels (B, 3, S, S) to regions (B, R, V)."""

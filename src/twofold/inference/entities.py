@@ -108,25 +108,15 @@ class PredictedEntities:
 
 
 class ProvidedEntities:
-    """Entities that the posts carry: gold entities, or the arguments of gold relations.
-
-    Args:
-        handles: see `segment`.
-    """
+    """Entities that the posts carry: gold entities, or the arguments of gold relations."""
 
     types_are_predicted = False
-
-    def __init__(self, handles: bool = True) -> None:
-        self._handles = handles
 
     def entities(self, posts: Sequence[Post], batch_size: int) -> EntityBatch:
         """See `EntityProvider`."""
         entities = [_provided_entities(post) for post in posts]
         return EntityBatch(
-            [
-                PostEntities(p, segment_post(p, self._handles), row or ())
-                for p, row in zip(posts, entities, strict=True)
-            ],
+            [PostEntities(p, segment_post(p), row or ()) for p, row in zip(posts, entities, strict=True)],
             [_PICTURE_NOT_NEEDED if post.image is not None else PictureReport("none") for post in posts],
             None,
             [() if row is not None else (_NO_ENTITIES,) for row in entities],

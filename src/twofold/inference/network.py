@@ -89,9 +89,8 @@ class Network:
         shapes = expected_shapes(folder.config)
         inside, unfused = (1, ("text",)) if self._exact else (threads, ())
         self.sessions: Sessions = Sessions(folder.path, inside, unfused, sessions, shapes)
-        alike = shared is not None and shared.folder.config.marks_links == folder.config.marks_links
         self.tokenizer: WindowTokenizer = (
-            shared.tokenizer if shared and alike and "text" in encoders else _tokenizer(folder)
+            shared.tokenizer if shared and "text" in encoders else _tokenizer(folder)
         )
         self._neighbours = _neighbours(folder)
         self.modality_encoder = ModalityEncoder(
@@ -237,9 +236,7 @@ def _check_modalities(folder: ModelFolder) -> None:
 def _tokenizer(folder: ModelFolder) -> WindowTokenizer:
     text, path = folder.config.text, folder.file("tokenizer.json")
     try:
-        tokenizer = WindowTokenizer(
-            path, text.window_pieces, text.context_words, text.pad_token_id, folder.config.marks_links
-        )
+        tokenizer = WindowTokenizer(path, text.window_pieces, text.context_words, text.pad_token_id)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the library's own errors have no common base; it panics, too

@@ -26,7 +26,7 @@ from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post, Truncation
 from twofold.preprocessing.entity_markers import Argument, Pair, pair_reader, whole_pairs
 from twofold.preprocessing.feature_cache import FeatureCache
-from twofold.preprocessing.segmentation import Span, segment_post
+from twofold.preprocessing.segmentation import segment_post
 
 Floats = NDArray[np.float32]
 
@@ -104,8 +104,6 @@ class RelationClassifier:
         self.constraints = TypeConstraints(self.labels, relation.argument_types)
         self.network = Network(folder, threads, cache, shared)
         self._pairs = pair_reader(self.network.tokenizer, relation.markers)
-        words_from = shared.folder if shared else folder  # pairs are in words of the tagger
-        self._handles = not words_from.config.marks_links
         if shared is not None and relation.markers is None:
             shared.keeps_words = True
 
@@ -136,7 +134,7 @@ class RelationClassifier:
         windows = [
             (n, window)
             for n, i in enumerate(with_pairs)
-            for window in self._pairs.pair_windows(posts[i].text, self._words(posts[i]), pairs[i])
+            for window in self._pairs.pair_windows(posts[i].text, segment_post(posts[i]), pairs[i])
         ]
         inputs = [NetworkInput(n, window.window, window.slots) for n, window in windows]
         outputs: dict[tuple[int, int], FusionOutput] = {}
@@ -153,14 +151,11 @@ class RelationClassifier:
 
     def truncations(self, post: Post, pairs: Sequence[Pair]) -> Iterator[Truncation]:
         """What of a post with these pairs is read in part."""
-        whole = whole_pairs(self._pairs, post.text, self._words(post), pairs) if pairs else 0
+        whole = whole_pairs(self._pairs, post.text, segment_post(post), pairs) if pairs else 0
         if whole < len(pairs):
             yield Truncation("pair_context", whole, len(pairs))
         if pairs:
             yield from truncations(post, (), self.network)
-
-    def _words(self, post: Post) -> list[Span]:
-        return segment_post(post, self._handles)
 
     def predict_unconstrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
         """The most probable relation of each pair, whatever the types of its arguments.

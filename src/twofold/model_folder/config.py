@@ -99,7 +99,6 @@ class FolderConfig:
         relation: see `RelationInput`; None for a tagger.
         shared_files: files that are in the folder above, a tagger's.
         conventions: annotation conventions that it knows.
-        marks_links: whether its case features say that a post has a link, as those of version 0.1 do.
     """
 
     name: str
@@ -113,7 +112,6 @@ class FolderConfig:
     relation: RelationInput | None = None
     shared_files: tuple[str, ...] = ()
     conventions: Conventions = field(default_factory=Conventions)
-    marks_links: bool = False
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -167,6 +165,13 @@ def parse_config(raw: Mapping[str, Any], where: str) -> FolderConfig:
             expected=" or ".join(TASK_FILES),
             do="install a newer Twofold",
         )
+    if "conventions" not in raw:
+        raise ModelError(
+            "the model is of version 0.1, whose words and case features are read no more",
+            where=where,
+            expected="conventions, null for none",
+            do="train it anew",
+        )
     text = get(raw, "text", dict, where)
     window, context, pad, width = (get(text, key, int, where) for key in _TEXT_NUMBERS)
     labels = _strings(raw, "labels", where)
@@ -183,8 +188,7 @@ def parse_config(raw: Mapping[str, Any], where: str) -> FolderConfig:
         twofold_version=get(raw, "twofold_version", str, where),
         relation=_relation(raw, where) if task == "relations" else None,
         shared_files=_strings(raw, "shared_files", where) if raw.get("shared_files") else (),
-        conventions=_conventions(raw, where) if raw.get("conventions") is not None else Conventions(),
-        marks_links="conventions" not in raw,
+        conventions=_conventions(raw, where) if raw["conventions"] is not None else Conventions(),
     )
     if any(name in VISUAL for name in config.modalities) != (config.picture is not None):
         raise ModelError("modalities and picture do not agree", where=where, do=RENEW)

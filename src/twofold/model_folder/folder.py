@@ -34,6 +34,7 @@ from twofold.model_folder.config import RENEW, TASK_FILES, FolderConfig, get, pa
 from twofold.model_folder.config_limits import check_limits
 from twofold.model_folder.place import MANIFEST, check_place
 from twofold.preprocessing import semantic_augmentation as neighbours
+from twofold.preprocessing.images import PREPARATION
 
 FORMAT = 3
 """The only format this version reads and writes; 1 and 2 named their keys differently."""
@@ -94,7 +95,7 @@ class ModelFolder:
     @property
     def picture_fingerprint(self) -> str:
         """Everything that features of pictures depend on besides the picture."""
-        return f"{self.hashes.get('picture.onnx')} {self.config.picture}"
+        return f"{self.hashes.get('picture.onnx')} {self.config.picture} {PREPARATION}"
 
 
 # --- reading -----------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class InferencePipeline:
         self.entity_risk: RiskControl | None = None
         self.relation_risk: RiskControl | None = None
         self._tagger: Tagger | None = None
-        self._entities: EntityProvider = ProvidedEntities(not folder.config.marks_links)
+        self._entities: EntityProvider = ProvidedEntities()
         if folder.config.task == "relations" and relation_folder is None:
             relation_folder = folder
         else:

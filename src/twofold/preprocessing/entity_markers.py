@@ -25,10 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
-from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT, CONTEXTS, WORD_SHAPES, Span, case_features
+from twofold.preprocessing.segmentation import CONTEXTS, WORD_SHAPES, Span, case_features
 from twofold.preprocessing.word_pieces import Window, WindowTokenizer, surfaces
 
-_WITH_LINK = CASE_FEATURE_COUNT
 _MARKER_SHAPE = WORD_SHAPES.index("mark") * len(CONTEXTS) + CONTEXTS.index("plain")
 _CLOSING, _OPENING, _WORD = range(3)  # their order at the same position
 
@@ -277,7 +276,7 @@ class LevitatedMarkers:
         pieces = self.tokenizer.word_pieces(text, words)
         kept = _nearest([len(row) for row in pieces], head, tail, self.tokenizer.budget)
         ids, first = self.tokenizer.with_special_tokens([pieces[word] for word in kept])
-        features = case_features(text, list(words), self.tokenizer.mark_links)
+        features = case_features(text, words)
         forms = surfaces(text, words)
         start, end = kept[0], kept[-1] + 1
         window = Window(
@@ -368,7 +367,7 @@ class PairTokenizer:
         return [self._marked(pieces, features, surface_forms, head, tail) for head, tail in pairs]
 
     def _features(self, text: str, words: Sequence[Span]) -> list[int]:
-        return case_features(text, list(words), self.tokenizer.mark_links)
+        return case_features(text, words)
 
     def _marked(
         self,
@@ -384,8 +383,7 @@ class PairTokenizer:
         words = [_Item((w, _WORD, 0, 0), w, pieces[w]) for w in kept]
         items = sorted([*words, *heads, *tails], key=lambda item: item.key)
         ids, first = self.tokenizer.with_special_tokens([item.ids for item in items])
-        marker = _MARKER_SHAPE + (_WITH_LINK if max(features, default=0) >= _WITH_LINK else 0)
-        numbers = [marker if item.word < 0 else features[item.word] for item in items]
+        numbers = [_MARKER_SHAPE if item.word < 0 else features[item.word] for item in items]
         start, end = min(kept, default=head.start), max(kept, default=head.start) + 1
         forms = tuple("" if item.word < 0 else surface_forms[item.word] for item in items)
         window = Window(ids, first, numbers, start, end, start, end, forms)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 from twofold.posts import Post
@@ -60,12 +61,11 @@ def _is_ideograph(code: int) -> bool:
     return 0x3040 <= code <= 0x30FF or 0x3400 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF or code >= 0x20000
 
 
-def segment(text: str, handles: bool = True) -> list[Span]:
+def segment(text: str) -> list[Span]:
     """Split a text into words.
 
     Args:
         text: of a post.
-        handles: False for models of version 0.1, to which underscores are marks and handles no words.
 
     Control, zero-width and bidirectional characters belong to no word of their own: inside a run of
     letters they stay with it, elsewhere they are skipped.
@@ -74,12 +74,12 @@ def segment(text: str, handles: bool = True) -> list[Span]:
         Spans in order, never empty, never overlapping.
     """
     words: list[Span] = []
-    position, find = 0, _handles if handles else _old_runs
+    position = 0
     for url in _URL.finditer(text):
-        find(text, position, url.start(), words)
+        _handles(text, position, url.start(), words)
         words.append(url.span())
         position = url.end()
-    find(text, position, len(text), words)
+    _handles(text, position, len(text), words)
     return words
 
 
@@ -93,14 +93,10 @@ def _handles(text: str, start: int, end: int, words: list[Span]) -> None:
     _runs(text, start, end, words)
 
 
-def _old_runs(text: str, start: int, end: int, words: list[Span]) -> None:
-    _runs(text, start, end, words, underscore=_MARK)
-
-
-def _runs(text: str, start: int, end: int, words: list[Span], underscore: int = _LETTER) -> None:
+def _runs(text: str, start: int, end: int, words: list[Span]) -> None:
     begin, last = -1, -1  # of the current run of letters
     for i in range(start, end):
-        kind = underscore if text[i] == "_" else _kind(text[i])
+        kind = _kind(text[i])
         if kind == _LETTER:
             begin = i if begin < 0 else begin
             last = i
@@ -114,14 +110,14 @@ def _runs(text: str, start: int, end: int, words: list[Span], underscore: int = 
         words.append((begin, last + 1))
 
 
-def segment_post(post: Post, handles: bool = True) -> list[Span]:
+def segment_post(post: Post) -> list[Span]:
     """Words of a post, see `segment`; where it has tokens, no word crosses the border of a token."""
     if post.tokens is None:
-        return segment(post.text, handles)
+        return segment(post.text)
     return [
         (start + a, start + b)
         for start, end in post.tokens
-        for a, b in segment(post.text[start:end], handles)
+        for a, b in segment(post.text[start:end])
     ]  # fmt: skip
 
 
@@ -142,28 +138,23 @@ def surface(text: str) -> str:
     return "".join(c for c in text if _kind(c) != _IGNORED)
 
 
-def case_features(text: str, words: list[Span], mark_links: bool = False) -> list[int]:
+def case_features(text: str, words: Sequence[Span]) -> list[int]:
     """Case features of each word, one number: its shape, and what precedes it.
 
     Args:
         text: of the post.
         words: of the text.
-        mark_links: for models of version 0.1: CASE_FEATURE_COUNT more for each word where the text has a
-            URL, and an underscore is a mark.
 
     Returns:
         For each word ``shape * len(CONTEXTS) + context``. White space has no influence, for the reason given
         at the top.
     """
-    with_link = CASE_FEATURE_COUNT if mark_links and _URL.search(text) else 0
     numbers: list[int] = []
     before = "first"
     for start, end in words:
         word = text[start:end]
         shape = _shape(word) if len(word) <= _CACHED_LENGTH else _shape.__wrapped__(word)
-        if mark_links and word == "_":
-            shape = "mark"
-        numbers.append(with_link + WORD_SHAPES.index(shape) * len(CONTEXTS) + CONTEXTS.index(before))
+        numbers.append(WORD_SHAPES.index(shape) * len(CONTEXTS) + CONTEXTS.index(before))
         before = f"after {shape}" if shape in ("#", "@", "mark") else "plain"
     return numbers
 

@@ -52,7 +52,6 @@ class WindowTokenizer:
         window_pieces: longest input of the encoder, special tokens included.
         context_words: words of context on either side of a window's core.
         pad_id: piece that pads short rows of a batch.
-        mark_links: see `case_features`.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class WindowTokenizer:
         window_pieces: int = 256,
         context_words: int = 32,
         pad_id: int = 0,
-        mark_links: bool = False,
     ) -> None:
         self.tokenizer = (
             tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.from_file(str(tokenizer))
@@ -74,7 +72,7 @@ class WindowTokenizer:
         self._unknown = self._unknown_id(pad_id)
         self.budget = window_pieces - len(self._prefix) - len(self._suffix)
         self._longest = max(1, min(MAX_WORD_PIECES, self.budget // 2))  # so that a word and its context fit
-        self.context_words, self.pad_id, self.mark_links = context_words, pad_id, mark_links
+        self.context_words, self.pad_id = context_words, pad_id
 
     def _unknown_id(self, fallback: int) -> int:
         """Piece for a word without pieces: an invisible one, or one that the tokenizer drops."""
@@ -109,7 +107,7 @@ class WindowTokenizer:
         """Windows whose cores tile the words; none where there is no word."""
         surface_forms = surfaces(text, words)
         pieces = self._tokenized(surface_forms)
-        features = case_features(text, list(words), self.mark_links)
+        features = case_features(text, words)
         ends = np.cumsum([0, *map(len, pieces)])
         windows: list[Window] = []
         core_start = 0
