@@ -1,10 +1,12 @@
-"""Scores of trained model folders on the public data sets, with and without each source.
+"""Scores of trained model folders on the public data sets, with and without each source, and on their posts
+written otherwise.
 
     python benchmarks/scores.py --data DATA runs/seed1 runs/seed2 runs/seed3
 
-DATA holds twitter2015/, twitter2017/, wnut17/, captions/captions.tsv and pictures/standins/. Every folder
-is one seed of one configuration; the figures are means over them with the sample standard deviation.
-Writes benchmarks/results/default.json. It chooses nothing: which seed ships was decided on dev.
+DATA holds twitter2015/, twitter2017/, btc/, tweebank/, wnut17/, captions/captions.tsv and pictures/standins/.
+Each set is read under the annotation convention of its corpus. Every folder is one seed of one configuration;
+the figures are means over them with the sample standard deviation. Writes benchmarks/results/default.json. It
+chooses nothing: which seed ships was decided on dev.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import twofold
+from twofold.config import AugmentationConfig
 from twofold.corpora import open_corpus
 from twofold.corpora.releases import md5_of
 from twofold.evaluation.calibration_error import calibration_error
@@ -29,13 +32,30 @@ from twofold.evaluation.comparison import comparable_extraction, spans
 from twofold.evaluation.spans import LenientAndStrictCounter
 from twofold.pipeline.extractor import Extractor
 from twofold.posts import Post
+from twofold.training.augmentation import augmented
 
 SETS = {
     "twitter2017 dev": "twitter2017/valid.txt",
     "twitter2017 test": "twitter2017/test.txt",
     "twitter2015 dev": "twitter2015/valid.txt",
+    "btc dev": "btc/btc.dev.conll",
+    "tweebank dev": "tweebank/dev.bio",
     "wnut17 test": "wnut17/emerging.test.annotated",
 }
+"""Files by name; the folder is the corpus."""
+TYPES = {"btc": {"MISC": ""}}
+"""Types of the model that a corpus does not annotate are left out."""
+REWRITTEN = {
+    "twitter2017 test": {"a link more or less": AugmentationConfig(links=1)},
+    "twitter2015 dev": {
+        "a link more or less": AugmentationConfig(links=1),
+        "lower case": AugmentationConfig(lower_case=1),
+        "upper case": AugmentationConfig(upper_case=1),
+        "no punctuation": AugmentationConfig(no_punctuation=1),
+        "typos": AugmentationConfig(typos=1),
+    },
+}
+"""Changes of the posts of a set, each made to all of them, text only."""
 SETTINGS = {
     "text only": (),
     "text, alt text": ("alt_text",),
@@ -54,8 +74,7 @@ def main() -> None:
     args = parser.parse_args()
     runs: dict[str, dict[str, list[dict[str, float]]]] = {}
     for folder in args.folders:
-        extractor = twofold.load(folder, cache=args.cache)
-        for name, setting, scores in _run(extractor, args.data):
+        for name, setting, scores in _run(folder, args):
             runs.setdefault(name, {}).setdefault(setting, []).append(scores)
             print(f"{folder.name}  {name}  {setting}  lenient F1 {scores['lenient_f1']:.2f}", flush=True)
     OUT.parent.mkdir(exist_ok=True)
@@ -63,13 +82,16 @@ def main() -> None:
     print(f"written: {OUT.name}")
 
 
-def _run(extractor: Extractor, data: Path) -> Iterator[tuple[str, str, dict[str, float]]]:
+def _run(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, str, dict[str, float]]]:
     for name, file in SETS.items():
-        posts = _posts(data, file)
+        corpus, posts = file.partition("/")[0], _posts(args.data, file)
+        extractor = twofold.load(folder, cache=args.cache, convention=corpus, relation_model=False)
         attached = any(post.alt_text or post.image for post in posts)
-        for setting, sources in SETTINGS.items():
-            if attached or not sources:
-                yield name, setting, _score(extractor, [_with(post, sources) for post in posts])
+        plain = [_with(post, ()) for post in posts]
+        rewritten = {how: augmented(plain, change, 1, 0) for how, change in REWRITTEN.get(name, {}).items()}
+        kept = {s: [_with(post, sources) for post in posts] for s, sources in SETTINGS.items() if attached}
+        for setting, given in ({"text only": plain} | kept | rewritten).items():
+            yield name, setting, _score(extractor, given, TYPES.get(corpus, {}))
 
 
 def _posts(data: Path, file: str) -> list[Post]:
@@ -85,12 +107,12 @@ def _with(post: Post, sources: Sequence[str]) -> Post:
     return replace(post, image=image, alt_text=post.alt_text if "alt_text" in sources else None)
 
 
-def _score(extractor: Extractor, posts: Sequence[Post]) -> dict[str, float]:
+def _score(extractor: Extractor, posts: Sequence[Post], types: Mapping[str, str]) -> dict[str, float]:
     counts = LenientAndStrictCounter()
     confidences: list[float] = []
     right: list[bool] = []
     for post, extraction in zip(posts, extractor.extract(posts), strict=True):
-        entities = comparable_extraction(post, extraction, {}).entities
+        entities = comparable_extraction(post, extraction, types).entities
         gold, found = spans(post.entities or ()), spans(entities)
         counts.add(gold, found)
         wanted = {span for span, _ in gold}

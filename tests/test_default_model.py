@@ -76,16 +76,19 @@ def test_the_examples_give_entities_with_evidence(extractor: Extractor) -> None:
         assert entity.uncertainty.epistemic > 0
 
 
-def test_a_post_is_read_the_same_alone_and_in_company(extractor: Extractor) -> None:
+def test_a_post_gives_exactly_the_same_in_any_company(extractor: Extractor) -> None:
+    """To the last bit of every number: in any batch and order, on any number of threads, alone."""
+    file = Path(__file__).parents[1] / "examples" / "posts.jsonl"
+    posts = [post for post in open_corpus(file) if isinstance(post, Post)]
     texts = ["Ada Lovelace in Paris", "lol", "The quick brown fox of BBC News met Messi in Rome " * 5]
-    together = list(extractor.extract(texts))
-    for text, one in zip(texts, together, strict=True):
-        alone = next(iter(extractor.extract([text])))
-        assert [(e.start, e.end, e.type) for e in alone.entities] == [
-            (e.start, e.end, e.type) for e in one.entities
-        ]
-        for a, b in zip(alone.entities, one.entities, strict=True):
-            assert a.confidence == pytest.approx(b.confidence, abs=1e-4)
+    posts += [Post(text, text) for text in texts]
+    expected = [next(iter(extractor.extract([post]))) for post in posts]
+    assert sum(len(x.relations) for x in expected) > 5
+    for batch_size in (3, 8, 32):
+        assert list(extractor.extract(posts, batch_size=batch_size)) == expected
+    assert list(extractor.extract(posts[::-1])) == expected[::-1]
+    for threads in (1, 2):
+        assert list(twofold.load(threads=threads).extract(posts)) == expected
 
 
 def dev_posts(shared: Path) -> list[Post]:

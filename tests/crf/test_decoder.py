@@ -334,3 +334,18 @@ def test_agrees_with_pytorch_crf():
         likelihood = crf(tensor, tags, real, reduction="none").numpy()
     scores = [score_of(decoder, e[m], row[m]) for e, m, row in zip(emissions, mask, ours, strict=True)]
     assert scores - decoder.log_partition(emissions, mask) == pytest.approx(likelihood, abs=1e-8)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 13])
+@pytest.mark.parametrize("decision_rule", [None, DecisionRule(0.4, 1.2)])
+def test_a_post_gives_the_same_bits_in_any_batch(size, decision_rule) -> None:
+    decoder = make_decoder(7).with_decision_rule(decision_rule)
+    random = np.random.default_rng(3)
+    posts = [3 * random.standard_normal((n, len(LABELS))) for n in random.integers(1, 30, 40)]
+    spans = decoder.decode(posts)
+    together = decoder.confidences(posts, spans, 1.3)
+    for i in range(0, len(posts), size):
+        part = posts[i : i + size]
+        assert decoder.decode(part) == spans[i : i + size]
+        apart = decoder.confidences(part, spans[i : i + size], 1.3)
+        assert all(np.array_equal(a, b) for a, b in zip(apart, together[i : i + size], strict=True))

@@ -6,6 +6,9 @@ cut, at `EMISSION_CUT` and `TRANSITION_CUT` nats below the best, and nothing und
 Within these ranges results are exact. Beyond them they need not be: a tag cut far below a best one that BIO
 makes unreachable then weighs too much.
 
+The results of a post are the same to the last bit whichever posts it shares a batch with: products are summed
+in the order of the tags, where BLAS sums in another order for another number of posts.
+
 Shape letters: B posts, W words, K tags, n posts still running.
 """
 
@@ -61,7 +64,7 @@ class ForwardBackward:
         self.alpha, self.scale = self._forward()
         real = np.flatnonzero(self.lengths > 0)
         self.final = np.ones(len(self.order))
-        self.final[real] = self.alpha[self.lengths[real] - 1, real] @ self._end
+        self.final[real] = _product(self.alpha[self.lengths[real] - 1, real], self._end[:, None])[:, 0]
         shift = np.where(np.arange(len(best))[:, None] < self.lengths, best[:, :, 0], 0.0).sum(0)
         self.log_partition = np.zeros(len(self.order))
         self.log_partition[real] = (shift + np.log(self.scale).sum(0) + np.log(self.final))[real]
@@ -70,7 +73,8 @@ class ForwardBackward:
     def _forward(self) -> tuple[Floats, Floats]:
         alpha, scale = np.zeros_like(self.emissions), np.ones(self.emissions.shape[:2])
         for t, n in enumerate(self.running):
-            message = (alpha[t - 1, :n] @ self.transitions if t else self._start) * self.emissions[t, :n]
+            before = _product(alpha[t - 1, :n], self.transitions) if t else self._start
+            message = before * self.emissions[t, :n]
             scale[t, :n] = message.sum(1)
             alpha[t, :n] = message / scale[t, :n, None]
         return alpha, scale
@@ -84,8 +88,14 @@ class ForwardBackward:
         for t in range(len(beta) - 2, -1, -1):
             n = self.running[t + 1]
             after = self.emissions[t + 1, :n] * beta[t + 1, :n]
-            beta[t, :n] = (after @ into) / self.scale[t + 1, :n, None]
+            beta[t, :n] = _product(after, into) / self.scale[t + 1, :n, None]
         return beta
+
+
+def _product(rows: Floats, matrix: Floats) -> Floats:
+    """The matrix product (n, L) of (n, K) and (K, L), without BLAS."""
+    product: Floats = np.einsum("nk,kl->nl", rows, matrix)
+    return product
 
 
 def _exp_cut(scores: Floats) -> Floats:
