@@ -39,6 +39,9 @@ _ENCODED_BY = (
 )  # fmt: skip
 """What encodes a modality: one of the graphs, or a table of words."""
 
+_LANES = 16
+"""Numbers of 32 bits that a processor computes at once, at most."""
+
 
 class NetworkInput(NamedTuple):
     """A window to run the network on.
@@ -139,16 +142,35 @@ class Network:
                 yield number, self._checked(output, inputs[number])
 
     def _outputs(self, inputs: Sequence[NetworkInput], modalities: ModalityStates) -> list[FusionOutput]:
-        """Outputs of inputs whose texts are encoded together.
-
-        Fused apart where results must be exact: functions such as the logarithm have other last bits at the
-        end of a tensor, so that a post would depend on its place in a batch.
-        """
+        """Outputs of inputs whose texts are encoded together; fused together, too, or, where results must be
+        exact, those of one `_fused_shape`."""
         words = self._word_states([item.window for item in inputs], modalities.words)
-        size = 1 if self._exact else len(inputs)
-        parts = [slice(i, i + size) for i in range(0, len(inputs), size)]
-        outputs = ((part, self._fuse(inputs[part], words[part], modalities)) for part in parts)
-        return [_row(output, i) for part, output in outputs for i in range(len(inputs[part]))]
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for i, item in enumerate(inputs):
+            groups.setdefault(self._fused_shape(item, modalities) if self._exact else (), []).append(i)
+        outputs: dict[int, FusionOutput] = {}
+        for numbers in groups.values():
+            fused = self._fuse([inputs[i] for i in numbers], [words[i] for i in numbers], modalities)
+            outputs |= {i: _row(fused, row) for row, i in enumerate(numbers)}
+        return [outputs[i] for i in range(len(inputs))]
+
+    def _fused_shape(self, item: NetworkInput, modalities: ModalityStates) -> tuple[int, ...]:
+        """Words, slots and elements of each modality, 0 for none, as they are padded.
+
+        Functions such as the logarithm are computed for some numbers of a tensor at once, and have other last
+        bits for those that remain at its end; products sum in another order at a single element. So that no
+        result depends on its place in a batch, sizes are multiples of `_LANES`.
+        """
+        words = _lanes(len(item.window.first))
+
+        def size(name: str) -> int:
+            states = modalities.states[name][item.post]
+            if name == MODALITY:
+                return words
+            return 0 if states is None else len(states) if name == "picture" else _lanes(len(states))
+
+        slots = 0 if item.slots is None else _lanes(2 * len(item.slots)) // 2  # two markers each
+        return words, slots, *map(size, modalities.states)
 
     def _checked(self, output: FusionOutput, given: NetworkInput) -> FusionOutput:
         """The output, if its scores are finite: decoding NaN would find no entity, without a word."""
@@ -184,6 +206,12 @@ class Network:
         slots = [item.slots for item in inputs if item.slots is not None]
         if slots:
             tensors["slots"] = _padded(slots)
+        if self._exact:
+            words_, pairs, *elements = self._fused_shape(inputs[0], modalities)
+            sizes = {"words": words_, "shapes": words_, "word_mask": words_, "slots": pairs}
+            for name, size in zip(modalities.states, elements, strict=True):
+                sizes |= {name: size, f"{name}_mask": size}
+            tensors = {name: _widened(tensor, sizes.get(name, 0)) for name, tensor in tensors.items()}
         return self.sessions.fuse(tensors)
 
     def _word_states(self, windows: Sequence[Window], known: WordStates | None) -> list[Floats]:
@@ -275,6 +303,19 @@ def _padded(slots: Sequence[Sequence[tuple[int, ...]]]) -> NDArray[np.int64]:
     for row, own in zip(padded, slots, strict=True):
         row[: len(own)] = own
     return padded
+
+
+def _lanes(size: int) -> int:
+    """The multiple of `_LANES` that holds so many."""
+    return -(-size // _LANES) * _LANES
+
+
+def _widened(tensor: NDArray[Any], size: int) -> NDArray[Any]:
+    """With axis 1 filled up with zeros to this size; as it is where it is that long."""
+    more = size - tensor.shape[1]
+    if more <= 0:
+        return tensor
+    return np.concatenate([tensor, np.zeros((len(tensor), more, *tensor.shape[2:]), tensor.dtype)], 1)
 
 
 def _row(output: FusionOutput, row: int) -> FusionOutput:
