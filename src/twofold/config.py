@@ -348,6 +348,9 @@ class TrainingConfig:
         augmentation: changes of the posts in training.
         initial_weights: weights of an earlier training (``weights.safetensors`` beside its model folder) to
             begin with; those of the same name and shape are taken. "" for none.
+        initial_weights_share: share, 0 to 1, of these weights in those that are published, beside the trained
+            ones (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"); in a joint training of the
+            tagger alone.
         seed: seed of all random numbers.
         device: auto (a GPU where there is one), cpu, cuda or mps.
         precision: precision of the text encoder in training: auto (bfloat16 where the hardware has it),
@@ -369,6 +372,7 @@ class TrainingConfig:
     token_masking: float = 0.1
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     initial_weights: str = ""
+    initial_weights_share: float = 0.0
     seed: int = 1
     device: str = "auto"
     precision: str = "auto"

@@ -68,6 +68,7 @@ LIMITS: Mapping[str, Limit] = {
     "training.ema_decay": Limit(0, 1, open="high"),
     "training.max_grad_norm": Limit(0, open="low"),
     "training.token_masking": _SHARE,
+    "training.initial_weights_share": _SHARE,
     "training.augmentation.links": _SHARE,
     "training.augmentation.lower_case": _SHARE,
     "training.augmentation.upper_case": _SHARE,

@@ -21,7 +21,7 @@ from twofold.errors import ConfigError, DataError
 from twofold.model_folder.folder import open_folder
 from twofold.models.joint import JointModel
 from twofold.training import run
-from twofold.training.checkpoint import begin_with
+from twofold.training.checkpoint import average_with, begin_with
 from twofold.training.examples import allowed_by_arguments, batches, collate
 from twofold.training.joint import joint_data, relation_settings
 
@@ -137,6 +137,8 @@ def test_a_training_begins_with_the_weights_of_another(joint: Config, tmp_path: 
     lines: list[str] = []
     begin_with(model, path, lines.append)
     assert model.head.start.tolist() == [7.0] * 5
+    average_with(model, {"head.start": torch.ones(5)}, 0.25)
+    assert model.head.start.tolist() == [5.5] * 5
     assert lines == [f"began with 1 of {len(model.state_dict())} weights of weights.safetensors"]
     save_file({"other": torch.zeros(1)}, path)
     with pytest.raises(DataError, match="none of its 1 weights"):

@@ -5,7 +5,7 @@ Written atomically after each epoch. Read with ``weights_only``: a checkpoint ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -41,13 +41,16 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def begin_with(model: nn.Module, path: Path, log: Callable[[str], object]) -> None:
+def begin_with(model: nn.Module, path: Path, log: Callable[[str], object]) -> dict[str, Tensor]:
     """Take over the weights of an earlier training, those of the same name and shape.
 
     Args:
         model: changed in place.
         path: a ``weights.safetensors``, as a training leaves it beside its model folder.
         log: called with a line on how many were taken.
+
+    Returns:
+        Those that were taken.
 
     Raises:
         DataError: it cannot be read, or no weight fits.
@@ -68,6 +71,16 @@ def begin_with(model: nn.Module, path: Path, log: Callable[[str], object]) -> No
         )
     model.load_state_dict(fitting, strict=False)
     log(f"began with {len(fitting)} of {len(own)} weights of {path.name}")
+    return fitting
+
+
+@torch.no_grad()
+def average_with(model: nn.Module, weights: Mapping[str, Tensor], share: float) -> None:
+    """Move a model's weights towards others of the same names by a share, 0 to 1, of the difference."""
+    own = model.state_dict()
+    for name, other in weights.items():
+        if other.is_floating_point():
+            own[name].lerp_(other.to(own[name]), share)
 
 
 class Checkpoint:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from twofold.config import TAGGERS_ENCODER, AugmentationConfig, Config, DataConfig, WordsConfig
 from twofold.config_limits import check_limits
@@ -34,7 +35,7 @@ from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import Neighbours
 from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training.augmentation import augmented
-from twofold.training.checkpoint import begin_with
+from twofold.training.checkpoint import average_with, begin_with
 from twofold.training.datasets import Corpus, read_training_data
 from twofold.training.entities import EntityTask
 from twofold.training.examples import Example, Features, allowed_without_types
@@ -90,16 +91,17 @@ def _train(config: Config, out: Path, log: Log, fresh: bool) -> None:
     if config.model.joint:
         _train_joint(config, setup, out, work, log)
         return
-    _begin(setup.model, config, log)
+    first = _begin(setup.model, config, log)
     identity = _identity(config, setup)
     rows = Trainer(setup.model, setup.data, config.training, work, identity, log).run()
+    average_with(setup.model, first, config.training.initial_weights_share)
     _publish(config, setup, rows, out, work, log)
 
 
 def _train_joint(config: Config, tagger: TrainingSetup, out: Path, work: Path, log: Log) -> None:
     settings = relation_settings(config)
     pairs = set_up_training(settings, log, tagger.model.text)
-    _begin(tagger.model, config, log)
+    first = _begin(tagger.model, config, log)
     _begin(pairs.model, settings, log)
     model = JointModel(tagger.model, pairs.model)
     both = [_identity(own, x) for own, x in ((config, tagger), (settings, pairs))]
@@ -108,6 +110,7 @@ def _train_joint(config: Config, tagger: TrainingSetup, out: Path, work: Path, l
         tagger.data, pairs.data, tagger.model.head.labels, conventions.vector(conventions.default)
     )
     rows = Trainer(model, data, config.training, work, " ".join(both), log).run()
+    average_with(model, first, config.training.initial_weights_share)
     _publish(config, dataclasses.replace(tagger, model=model), rows, work / "tagger", work, log)
     folder = open_folder(work / "tagger")
     own = behind_tagger(settings, folder.path)
@@ -122,9 +125,9 @@ def _train_joint(config: Config, tagger: TrainingSetup, out: Path, work: Path, l
     write_combined(folder, open_folder(work / "relations"), out)
 
 
-def _begin(model: MultimodalModel, config: Config, log: Log) -> None:
-    if config.training.initial_weights:
-        begin_with(model, Path(config.training.initial_weights), log)
+def _begin(model: MultimodalModel, config: Config, log: Log) -> dict[str, Tensor]:
+    path = config.training.initial_weights
+    return begin_with(model, Path(path), log) if path else {}
 
 
 def _publish(
