@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from twofold.inference.modality_states import ModalityStates
 from twofold.inference.network import Network, NetworkInput
 from twofold.inference.onnx_sessions import FusionOutput
+from twofold.inference.rules import under_rules
 from twofold.model_folder.config import FolderConfig
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post
@@ -107,6 +108,10 @@ class PostEncoder:
             return EncodedPost(post, words, picture, present, no_words)
         fields = range(len(outputs[0]))
         joined = FusionOutput(*(_concatenated([output[i] for output in outputs]) for i in fields))  # type: ignore[arg-type]
+        if self.config.conventions.size:
+            labels, convention = self.config.labels, self.network.convention
+            ruled = under_rules(joined.emissions, post.text, words, labels, convention)
+            joined = joined._replace(emissions=ruled)
         return EncodedPost(post, words, picture, present, *joined)
 
 
