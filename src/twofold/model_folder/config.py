@@ -167,7 +167,7 @@ def parse_config(raw: Mapping[str, Any], where: str) -> FolderConfig:
         )
     if "conventions" not in raw:
         raise ModelError(
-            "the model is of version 0.1, whose words and case features are read no more",
+            "conventions is missing: the model was written before they were an input",
             where=where,
             expected="conventions, null for none",
             do="train it anew",
