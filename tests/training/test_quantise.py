@@ -72,3 +72,28 @@ def test_may_replace_its_source(graph: Path) -> None:
     before = graph.stat().st_size
     quantise_graph(graph, graph)
     assert graph.stat().st_size < before
+
+
+def test_a_matrix_that_two_products_share_is_turned_once_and_narrowed(tmp_path: Path) -> None:
+    matrix = np.random.default_rng(0).normal(size=(SIZE, SIZE)).astype(np.float32) / 20
+    nodes = [
+        helper.make_node("Transpose", ["matrix"], ["one"], perm=[1, 0]),
+        helper.make_node("MatMul", ["x", "one"], ["first"]),
+        helper.make_node("Transpose", ["matrix"], ["other"], perm=[1, 0]),
+        helper.make_node("MatMul", ["first", "other"], ["out"]),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["B", SIZE]) for n in ("x", "out")]
+    weights = [numpy_helper.from_array(matrix, "matrix")]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", ends[:1], ends[1:], weights),
+        opset_imports=[helper.make_opsetid("", 18)],
+    )
+    model.ir_version = 9
+    whole, small = tmp_path / "whole.onnx", tmp_path / "small.onnx"
+    onnx.save(model, whole)
+    quantise_graph(whole, small)
+    assert small.stat().st_size < whole.stat().st_size / 3
+    x = np.random.default_rng(1).normal(size=(3, SIZE)).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(small), providers=["CPUExecutionProvider"])
+    expected = x @ matrix.T @ matrix.T
+    assert np.abs(session.run(None, {"x": x})[0] - expected).max() < 0.05 * expected.std()

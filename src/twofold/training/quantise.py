@@ -32,6 +32,7 @@ def quantise_graph(source: Path, target: Path, arithmetic: bool = False) -> None
         arithmetic: multiply in 8 bits, too.
     """
     model = onnx.load(source)
+    _transpose_once(model)
     as_products(model)
     if arithmetic:
         rowwise_products(model, _LARGE)
@@ -39,6 +40,28 @@ def quantise_graph(source: Path, target: Path, arithmetic: bool = False) -> None
     _quantise_tables(model)
     _halve_convolutions(model)
     onnx.save(model, target)
+
+
+def _transpose_once(model: ModelProto) -> None:
+    """Matrices that several products share come from the exporter with a Transpose before each product."""
+    matrices = {name: x for name, x in _initialisers(model).items() if len(x.dims) == 2}
+    turned, kept = dict[str, str](), list[NodeProto]()
+    for node in model.graph.node:
+        if node.op_type == "Transpose" and node.input[0] in matrices:
+            turned[node.output[0]] = f"{node.input[0]}_transposed"
+        else:
+            kept.append(node)
+    for node in kept:
+        for i, name in enumerate(node.input):
+            node.input[i] = turned.get(name, name)
+    used = {name for node in kept for name in node.input}
+    for name, matrix in matrices.items():
+        if f"{name}_transposed" in turned.values():
+            array = np.ascontiguousarray(numpy_helper.to_array(matrix).T)
+            model.graph.initializer.append(numpy_helper.from_array(array, f"{name}_transposed"))
+            if name not in used:
+                model.graph.initializer.remove(matrix)
+    replace_nodes(model, kept)
 
 
 def _narrow_matrices(model: ModelProto) -> None:
