@@ -240,11 +240,13 @@ class WordsConfig:
             entity, none or name (without its "@").
         hashtags: likewise, whether a hashtag that names something is one: none, name (without its "#") or
             mark (with it).
+        convention: or the convention of this corpus as the default; "" for the two rules alone.
     """
 
     form: str = "case_features"
     mentions: str = "name"
     hashtags: str = "name"
+    convention: str = ""
 
 
 @dataclass(frozen=True, slots=True)

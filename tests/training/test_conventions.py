@@ -13,11 +13,11 @@ pytest.importorskip("onnxscript")
 
 import twofold
 from twofold.cli.main import main
-from twofold.config import AugmentationConfig, Config, CorpusConfig
+from twofold.config import AugmentationConfig, Config, CorpusConfig, DataConfig, WordsConfig
 from twofold.conventions import Convention
 from twofold.errors import ConfigError
 from twofold.pipeline.calibrate import CalibrationOptions
-from twofold.training.run import set_up_training, train
+from twofold.training.run import conventions_of, set_up_training, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -140,3 +140,12 @@ def test_augmented_examples_are_of_the_same_posts_and_drawn_anew(two_rules: Conf
         assert after.targets == [*before.targets, 0]
         assert after.convention == before.convention
     assert [e.window for e in setup.data.examples(0)] == [e.window for e in linked]
+
+
+def test_the_default_convention_is_that_of_the_rules_or_of_a_corpus() -> None:
+    data = DataConfig(corpora=(CorpusConfig("mine", mentions="none"),))
+    assert conventions_of(data, WordsConfig(hashtags="mark")).default == Convention("name", "mark")
+    assert conventions_of(data, WordsConfig(convention="mine")).default == Convention("none", "name", "mine")
+    with pytest.raises(ConfigError, match="one of mine"):
+        conventions_of(data, WordsConfig(convention="other"))
+    assert conventions_of(DataConfig(), WordsConfig(convention="other")).size == 0

@@ -140,6 +140,9 @@ def test_a_training_begins_with_the_weights_of_another(joint: Config, tmp_path: 
     average_with(model, {"head.start": torch.ones(5)}, 0.25)
     assert model.head.start.tolist() == [5.5] * 5
     assert lines == [f"began with 1 of {len(model.state_dict())} weights of weights.safetensors"]
+    save_file({"head.start": torch.ones(5), "relations.head.start": torch.full((5,), 9.0)}, path)
+    begin_with(model, path, lines.append, "relations.")
+    assert model.head.start.tolist() == [9.0] * 5
     save_file({"other": torch.zeros(1)}, path)
     with pytest.raises(DataError, match="none of its 1 weights"):
         begin_with(model, path, lines.append)

@@ -41,13 +41,17 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def begin_with(model: nn.Module, path: Path, log: Callable[[str], object]) -> dict[str, Tensor]:
+def begin_with(
+    model: nn.Module, path: Path, log: Callable[[str], object], part: str = ""
+) -> dict[str, Tensor]:
     """Take over the weights of an earlier training, those of the same name and shape.
 
     Args:
         model: changed in place.
         path: a ``weights.safetensors``, as a training leaves it beside its model folder.
         log: called with a line on how many were taken.
+        part: beginning of the names of a part of another model; where there are such names, they are taken,
+            without it.
 
     Returns:
         Those that were taken.
@@ -61,6 +65,8 @@ def begin_with(model: nn.Module, path: Path, log: Callable[[str], object]) -> di
         raise DataError(
             f"cannot be read: {error}", where=str(path), expected="weights of a training"
         ) from error
+    if part and any(name.startswith(part) for name in found):
+        found = {name.removeprefix(part): x for name, x in found.items() if name.startswith(part)}
     own = model.state_dict()
     fitting = {name: x for name, x in found.items() if name in own and own[name].shape == x.shape}
     if not fitting:

@@ -127,7 +127,8 @@ def _train_joint(config: Config, tagger: TrainingSetup, out: Path, work: Path, l
 
 def _begin(model: MultimodalModel, config: Config, log: Log) -> dict[str, Tensor]:
     path = config.training.initial_weights
-    return begin_with(model, Path(path), log) if path else {}
+    part = "relations." if config.model.task == "relations" else ""  # of a joint model
+    return begin_with(model, Path(path), log, part) if path else {}
 
 
 def _publish(
@@ -305,9 +306,14 @@ def _training_data(
 
 
 def conventions_of(data: DataConfig, words: WordsConfig) -> Conventions:
-    """The conventions of the corpora of a training; none where its data names no corpora."""
+    """The conventions of the corpora of a training; none where its data names no corpora.
+
+    Raises:
+        ConfigError: the default is of no corpus of the data.
+    """
     named = {c.name: Convention(c.mentions, c.hashtags, c.name) for c in data.corpora if c.name}
-    return Conventions(named, Convention(words.mentions, words.hashtags))
+    rules = Conventions(named, Convention(words.mentions, words.hashtags))
+    return Conventions(named, rules.choose(words.convention)) if named else rules
 
 
 def _identity(config: Config, setup: TrainingSetup) -> str:
