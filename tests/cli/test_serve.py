@@ -147,6 +147,6 @@ def test_a_port_that_is_taken(model, capsys):
 
 
 def test_a_missing_extra_is_named(model, capsys, monkeypatch):
-    monkeypatch.setattr("twofold.cli.serve._PACKAGES", ("fastapi", "no_such_package"))
+    monkeypatch.setattr("twofold.cli.network_options._PACKAGES", ("fastapi", "no_such_package"))
     assert main(["serve", "--model", str(model)]) == 2
     assert "no_such_package is not installed; expected the extra serve" in capsys.readouterr().err

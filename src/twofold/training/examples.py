@@ -108,7 +108,7 @@ def allowed_by_arguments(
     """
     every = (1 << len(labels)) - 1
     allowed, taken = [every] * count, set[int]()
-    for first, last, kind in sorted(set(arguments), key=lambda argument: not argument[2]):
+    for first, last, kind in sorted(dict.fromkeys(arguments), key=lambda argument: not argument[2]):
         begins, inside = (_tags(labels, prefix, kind) for prefix in "BI")
         if not begins or not taken.isdisjoint(range(first, last + 1)):
             continue
