@@ -149,8 +149,9 @@ class Network:
         for i, item in enumerate(inputs):
             groups.setdefault(self._fused_shape(item, modalities) if self._exact else (), []).append(i)
         outputs: dict[int, FusionOutput] = {}
-        for numbers in groups.values():
-            fused = self._fuse([inputs[i] for i in numbers], [words[i] for i in numbers], modalities)
+        for shape, numbers in groups.items():
+            own = [inputs[i] for i in numbers]
+            fused = self._fuse(own, [words[i] for i in numbers], modalities, shape)
             outputs |= {i: _row(fused, row) for row, i in enumerate(numbers)}
         return [outputs[i] for i in range(len(inputs))]
 
@@ -184,8 +185,13 @@ class Network:
         return output
 
     def _fuse(
-        self, inputs: Sequence[NetworkInput], words: Sequence[Floats], modalities: ModalityStates
+        self,
+        inputs: Sequence[NetworkInput],
+        words: Sequence[Floats],
+        modalities: ModalityStates,
+        shape: tuple[int, ...],
     ) -> FusionOutput:
+        """Output of a batch, padded to its `_fused_shape`; to its longest input where that is ()."""
         windows = [item.window for item in inputs]
         features, mask = pad([window.case_features for window in windows], 0)
         tensors: dict[str, NDArray[Any]] = {
@@ -206,13 +212,9 @@ class Network:
         slots = [item.slots for item in inputs if item.slots is not None]
         if slots:
             tensors["slots"] = _padded(slots)
-        if self._exact:
-            words_, pairs, *elements = self._fused_shape(inputs[0], modalities)
-            sizes = {"words": words_, "shapes": words_, "word_mask": words_, "slots": pairs}
-            for name, size in zip(modalities.states, elements, strict=True):
-                sizes |= {name: size, f"{name}_mask": size}
-            tensors = {name: _widened(tensor, sizes.get(name, 0)) for name, tensor in tensors.items()}
-        return self.sessions.fuse(tensors)
+        axes = [("words", "shapes", "word_mask"), ("slots",), *((n, f"{n}_mask") for n in modalities.states)]
+        sizes = {name: size for names, size in zip(axes, shape, strict=bool(shape)) for name in names}
+        return self.sessions.fuse({name: _widened(x, sizes.get(name, 0)) for name, x in tensors.items()})
 
     def _word_states(self, windows: Sequence[Window], known: WordStates | None) -> list[Floats]:
         """State of each word's first piece, (W, D) for each window.

@@ -93,7 +93,8 @@ def _repeated(post: Post, random: Random) -> Post:
     shift = len(between) + entity.end - entity.start
     more += [(a + shift + i * len(unit), b + shift + i * len(unit)) for i in range(count) for a, b in own]
     copies = [replace(entity, start=at + len(between), end=at + len(unit)) for at in starts]
-    others = [replace(e, start=moved(e.start, e.end)[0], end=moved(e.start, e.end)[1]) for e in post.entities]
+    spans = [moved(e.start, e.end) for e in post.entities]
+    others = [replace(e, start=a, end=b) for e, (a, b) in zip(post.entities, spans, strict=True)]
     return replace(
         post,
         text=post.text[: entity.end] + count * unit + post.text[entity.end :],
