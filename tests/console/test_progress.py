@@ -70,7 +70,7 @@ def test_no_speed_before_it_can_be_known(count, seconds, text):
 
 
 def test_one_post_is_one_post():
-    assert [progress._posts(count) for count in (0, 1, 2, 1000)] == [
+    assert [progress.counted(count, "post") for count in (0, 1, 2, 1000)] == [
         "0 posts",
         "1 post",
         "2 posts",

@@ -174,6 +174,16 @@ def test_what_is_no_review_is_refused(tmp_path: Path) -> None:
         ReviewStore(tmp_path / "review.db")
 
 
+def test_a_failure_of_the_database_is_told_and_changes_nothing(tmp_path: Path) -> None:
+    store = make_store(tmp_path, result(1, 0.2))
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("DROP TABLE lease")
+    connection.close()
+    with pytest.raises(DataError, match="no such table: lease"):
+        store.decide(0, "ada", [ACCEPT])
+    assert store.reviews() == {}
+
+
 def test_results_must_belong_to_the_posts(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", result("a", 0.2))
     with pytest.raises(DataError, match="'b'"):

@@ -7,9 +7,17 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
 import tiny_model
+from server.browser import chromium
 from server.live import live
 
 from twofold.pipeline.extractor import Extractor, combine, load
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser; where there is none the tests are skipped."""
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

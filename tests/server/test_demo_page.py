@@ -11,19 +11,13 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
-from server.browser import PHONE, Visit, chromium, visit
+from server.browser import PHONE, Visit, visit
 from server.live import live
 
 from twofold.pipeline.extractor import Extractor
 
 PHOTO = Path(__file__).parents[2] / "examples" / "photos" / "petra.jpg"
 POST = "Ada Berg met Bob of NASA in Paris"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +170,14 @@ def test_an_unreadable_picture_is_said(browser: Any, origin: str, tmp_path: Path
     with visit(browser, origin) as found:
         read(found, picture=tmp_path / "broken.jpg")
         assert "could not be read" in found.text("#seen-caption")
+
+
+def test_a_file_that_cannot_be_read_is_said(browser: Any, origin: str) -> None:
+    with visit(browser, origin) as found:
+        read(found, picture=None)
+        found.page.evaluate("() => { FileReader.prototype.readAsDataURL = function () { this.onerror(); }; }")
+        found.page.locator("#file").set_input_files(PHOTO)
+        found.page.locator("#status.alarm", has_text="The file cannot be read.").wait_for()
 
 
 def test_a_busy_service_is_tried_again(browser: Any, origin: str) -> None:

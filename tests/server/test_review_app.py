@@ -125,6 +125,7 @@ def test_other_pages_and_other_names_are_refused(origin: str) -> None:
     body = {"reviewer": "a"}
     assert ask(origin, "POST", "/v1/review/next", body, Origin="http://evil.example")[0] == 403
     assert ask(origin, "POST", "/v1/review/next", body, Content_Type="text/plain")[0] == 415
+    assert ask(origin, "POST", "/v1/review/next", body, Content_Encoding="gzip")[0] == 415
     assert ask(origin, "GET", "/v1/review", Host="evil.example")[0] == 421
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from twofold.console.text import printable
+from twofold.console.text import counted, printable
 from twofold.corpora.check import CheckReport, Finding, SplitReport
 
 PICTURES_SHOWN = 20
@@ -69,12 +69,12 @@ def _identity(split: SplitReport) -> str:
 
 
 def _counts(split: SplitReport) -> str:
-    parts = [_number(split.posts, "post"), _number(split.tokens, "token")]
+    parts = [counted(split.posts, "post"), counted(split.tokens, "token")]
     if split.relations:
-        parts.append(_number(split.relations.total(), "relation"))
+        parts.append(counted(split.relations.total(), "relation"))
     if split.entities or not split.relations:
         parts.append(
-            f"{_number(split.entities, 'entity')} (lenient), {split.entities_strict:,} by B- tags (strict)"
+            f"{counted(split.entities, 'entity')} (lenient), {split.entities_strict:,} by B- tags (strict)"
         )
     if split.posts and not split.labelled:
         parts.append("no labelled post (evaluate, train and calibrate need some)")
@@ -120,8 +120,8 @@ def _show_pictures(split: SplitReport, console: Console) -> None:
         return
     _line(
         console,
-        f"{_number(pictures.posts, 'post')} with a picture, {pictures.named:,} different ones named; "
-        f"{_number(pictures.readable, 'file')} can be read, {len(pictures.unreadable):,} cannot",
+        f"{counted(pictures.posts, 'post')} with a picture, {pictures.named:,} different ones named; "
+        f"{counted(pictures.readable, 'file')} can be read, {len(pictures.unreadable):,} cannot",
     )
     for entry in pictures.unreadable[:PICTURES_SHOWN]:
         _line(console, f"[red]{escape(entry)}[/red]", indent="    ")
@@ -164,11 +164,5 @@ def _conclusion(report: CheckReport) -> str:
     unreadable = sum(len(split.pictures.unreadable) for split in report.splits)
     if not rejected and not unreadable:
         return "[green]every record can be used[/green]"
-    both = f"{_number(rejected, 'record')} and {_number(unreadable, 'picture')}"
+    both = f"{counted(rejected, 'record')} and {counted(unreadable, 'picture')}"
     return f"[red]{both} cannot be used[/red]"
-
-
-def _number(count: int, word: str) -> str:
-    """Say "1 post", "2 posts", "2 entities"."""
-    plural = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
-    return f"{count:,} {word if count == 1 else plural}"

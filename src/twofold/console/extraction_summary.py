@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from twofold.batch.counts import Counts
 from twofold.console.outputs import RejectLog
 from twofold.console.progress import Progress
+from twofold.console.text import counted
 from twofold.posts import Extraction, Post
 
 _NAMED = 20
@@ -90,13 +91,13 @@ def summary_line(
         relations_reviewed: whether relations were.
     """
     told = (
-        _count(counts.posts, "post", "posts"),
-        _count(counts.entities, "entity", "entities"),
+        counted(counts.posts, "post"),
+        counted(counts.entities, "entity"),
         *_to_review(counts.review, reviewed),
-        *([_count(counts.relations, "relation", "relations")] if related else []),
+        *([counted(counts.relations, "relation")] if related else []),
         *_to_review(counts.relations_to_review, relations_reviewed and related),
-        f"{_count(counts.unreadable, 'picture', 'pictures')} unreadable",
-        f"{_count(counts.rejected, 'line', 'lines')} rejected",
+        f"{counted(counts.unreadable, 'picture')} unreadable",
+        f"{counted(counts.rejected, 'line')} rejected",
     )
     where = f" -> {', '.join(map(str, places))}" if places else ""
     return f"{', '.join(told)}; {seconds:.1f} s{where}"
@@ -104,7 +105,3 @@ def summary_line(
 
 def _to_review(number: int, wanted: bool) -> list[str]:
     return [f"{number:,} of them to review"] if wanted else []
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"

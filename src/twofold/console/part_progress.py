@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from twofold.console.progress import EVERY_S, duration, posts_per_second, rich_bar
-from twofold.console.text import printable
+from twofold.console.text import counted, printable
 
 
 class PartProgress(AbstractContextManager["PartProgress"], Protocol):
@@ -63,7 +63,7 @@ class _Estimate:
         begin, before, _ = self._first or (time.monotonic(), 0, 0)
         rate = posts_per_second(self._posts - before, time.monotonic() - begin)
         rejected = f", {self._rejected:,} rejected" if self._rejected else ""
-        return f"{self._posts:,} {'post' if self._posts == 1 else 'posts'}{rate}{rejected}"
+        return f"{counted(self._posts, 'post')}{rate}{rejected}"
 
 
 class _Lines(PartProgress):

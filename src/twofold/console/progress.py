@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from twofold.console.streams import console
-from twofold.console.text import printable
+from twofold.console.text import counted, printable
 from twofold.posts import Post
 
 if TYPE_CHECKING:
@@ -89,17 +89,13 @@ class _Lines(AbstractContextManager[Progress]):
 
     def _status(self, line: int, elapsed: float, lines: int) -> str:
         """Speed and time left, since the first post: what came before it is not repeated."""
-        status = f"{_posts(self._count)}{posts_per_second(self._count - 1, elapsed)}"
+        status = f"{counted(self._count, 'post')}{posts_per_second(self._count - 1, elapsed)}"
         if self._total is None or not line:
             return status
         status = f"{status}, {100 * line / self._total:.0f} %"
         if lines < 1 or elapsed < 1 or self._count <= LEAST_POSTS:
             return status
         return f"{status}, about {duration(elapsed * (self._total - line) / lines)} left"
-
-
-def _posts(count: int) -> str:
-    return f"{count:,} {'post' if count == 1 else 'posts'}"
 
 
 def posts_per_second(count: int, elapsed: float) -> str:
@@ -122,7 +118,7 @@ def duration(seconds: float) -> str:
 class _Bar(AbstractContextManager[Progress]):
     def __init__(self, total: int | None) -> None:
         self._bar = rich_bar()
-        self._task = self._bar.add_task("", total=total, posts=_posts(0), rate="")
+        self._task = self._bar.add_task("", total=total, posts=counted(0, "post"), rate="")
         self._count = 0
         self._first: float | None = None
 
@@ -145,7 +141,7 @@ class _Bar(AbstractContextManager[Progress]):
         now = time.monotonic()
         self._first = self._first or now
         rate = posts_per_second(self._count - 1, now - self._first).lstrip(", ")
-        self._bar.update(self._task, completed=_line_of(post), posts=_posts(self._count), rate=rate)
+        self._bar.update(self._task, completed=_line_of(post), posts=counted(self._count, "post"), rate=rate)
 
 
 def rich_bar(time_left: bool = True) -> RichProgress:

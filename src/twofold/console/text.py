@@ -1,4 +1,4 @@
-"""Text from elsewhere made safe to print on a terminal."""
+"""Text for a terminal: what comes from elsewhere made safe to print, and counts in words."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\u200d" else ascii(c)[1:-1] for c in text)
+
+
+def counted(count: int, word: str) -> str:
+    """Say "1 post", "2 posts", "2 entities"."""
+    plural = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+    return f"{count:,} {word if count == 1 else plural}"
 
 
 def report_some(what: str, entries: Sequence[str], shown: int) -> None:

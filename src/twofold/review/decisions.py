@@ -19,7 +19,8 @@ ACCEPT: Answer = "accept"
 CORRECT: Answer = "correct"
 REJECT: Answer = "reject"
 ANSWERS = (ACCEPT, CORRECT, REJECT)
-MADE = ("entity", "relation", "add", "finish", "skip", "reopen")
+_STATUS: dict[str, Status] = {"finish": "finished", "skip": "skipped", "reopen": "open"}
+MADE = ("entity", "relation", "add", *_STATUS)
 """What a decision can be about; ``add`` is an entity that the model missed."""
 
 
@@ -202,10 +203,8 @@ class PostReview:
         Raises:
             InputError: it names no item of this post, or a span that is none.
         """
-        if decision.about == "finish":
-            return replace(self, status="finished")
-        if decision.about in ("skip", "reopen"):
-            return replace(self, status="skipped" if decision.about == "skip" else "open")
+        if decision.about in _STATUS:
+            return replace(self, status=_STATUS[decision.about])
         if decision.about == "relation":
             return self._with_relation(decision)
         if decision.about == "add":

@@ -114,7 +114,8 @@ def statistics(posts: Iterable[Confidences], reviews: Mapping[int, Mapping[str, 
         posts: confidences of all posts of the queue.
         reviews: of each reviewer, by post and reviewer.
     """
-    entities, relations = _items(posts, reviews)
+    posts = list(posts)
+    entities, relations = _items("entities", posts, reviews), _items("relations", posts, reviews)
     flat = [review for of_post in reviews.values() for review in of_post.values()]
     answers = [item.answer for review in flat for item in review.entities if item.predicted]
     finished = [review for review in flat if review.status == "finished"]
@@ -130,20 +131,15 @@ def statistics(posts: Iterable[Confidences], reviews: Mapping[int, Mapping[str, 
     )
 
 
-def _items(
-    posts: Iterable[Confidences], reviews: Mapping[int, Mapping[str, PostReview]]
-) -> tuple[Items, Items]:
-    rows: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
-    for post in posts:
-        of_post = list(reviews.get(post.number, {}).values())
-        for i, confidence in enumerate(post.entities):
-            if confidence is not None:
-                rows[0].append((confidence, _mean_wrong([r.entities[i].answer for r in of_post])))
-        for i, confidence in enumerate(post.relations):
-            if confidence is not None:
-                rows[1].append((confidence, _mean_wrong([r.relations[i].answer for r in of_post])))
-    tables = [np.array(row, np.float64).reshape(-1, 2) for row in rows]
-    return Items(tables[0][:, 0], tables[0][:, 1]), Items(tables[1][:, 0], tables[1][:, 1])
+def _items(kind: str, posts: Sequence[Confidences], reviews: Mapping[int, Mapping[str, PostReview]]) -> Items:
+    rows = [
+        (confidence, _mean_wrong([getattr(review, kind)[i].answer for review in of_post]))
+        for post in posts
+        for of_post in [reviews.get(post.number, {}).values()]
+        for i, confidence in enumerate(getattr(post, kind))
+        if confidence is not None
+    ]
+    return Items(*np.array(rows, np.float64).reshape(-1, 2).T)
 
 
 def _mean_wrong(answers: Sequence[str | None]) -> float:
@@ -174,8 +170,8 @@ def threshold_estimates(
 ) -> Iterable[ThresholdEstimate]:
     """The estimate at each threshold; see the top of the file."""
     known = ~np.isnan(items.wrong)
-    logit = np.log(np.clip(items.confidence, _CLIP, 1 - _CLIP))
-    logit = logit - np.log1p(-np.clip(items.confidence, _CLIP, 1 - _CLIP))
+    p = np.clip(items.confidence, _CLIP, 1 - _CLIP)
+    logit = np.log(p) - np.log1p(-p)
     shift, variance = logit_shift(logit[known], items.wrong[known])
     wrong = 1 / (1 + np.exp(logit + shift))
     spread = wrong * (1 - wrong)
@@ -184,8 +180,7 @@ def threshold_estimates(
         accepted, reviewed = int(above.sum()), int((above & known).sum())
         seen, rest = float(items.wrong[above & known].sum()), above & ~known
         if not accepted:
-            nothing = Rate(float("nan"), 0.0, 1.0)
-            yield ThresholdEstimate(threshold, 0, 0, 0.0, float("nan"), nothing)
+            yield ThresholdEstimate(threshold, 0, 0, 0.0, float("nan"), rate(0, 0))
             continue
         expected = seen + float(wrong[rest].sum())
         deviation = float(np.sqrt(spread[rest].sum() + spread[rest].sum() ** 2 * variance))

@@ -386,17 +386,13 @@ class ReviewStore:
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                try:
+                    yield
+                    self._connection.commit()
+                except BaseException:
+                    self._connection.rollback()
+                    raise
             except sqlite3.Error as error:
-                raise _damaged(self.path, error) from error
-            try:
-                yield
-            except BaseException:
-                self._connection.rollback()
-                raise
-            try:
-                self._connection.commit()
-            except sqlite3.Error as error:
-                self._connection.rollback()
                 raise _damaged(self.path, error) from error
 
 

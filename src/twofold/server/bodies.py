@@ -59,5 +59,5 @@ def _check(count: int, limits: Limits) -> None:
             "body_too_large",
             f"the body has more than {limits.body:,} bytes",
             expected=f"at most {limits.body:,}",
-            do="send fewer posts, or smaller pictures",
+            do="send less at one time",
         )

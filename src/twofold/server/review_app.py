@@ -25,10 +25,12 @@ from twofold.preprocessing.images import read_thumbnail
 from twofold.review.decisions import Decision, EntityReview, PostReview
 from twofold.review.statistics import Rate, Statistics, ThresholdEstimate, statistics
 from twofold.review.store import ReviewStore, StoredPost
+from twofold.server.bodies import read_body
+from twofold.server.budget import ByteBudget
 from twofold.server.errors import ApiError
 from twofold.server.files import add_files
 from twofold.server.guard import Guard, response_of
-from twofold.server.settings import Settings
+from twofold.server.settings import Limits, Settings
 
 BODY = 1 << 18
 """Bytes of a request, at most."""
@@ -246,11 +248,7 @@ def _span(entity: Entity) -> dict[str, Any]:
 async def _body(request: Request) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, "content_type", "the body is not JSON", expected="Content-Type: application/json")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY:
-            raise ApiError(413, "body_too_large", f"the body has more than {BODY:,} bytes")
+    body = await read_body(request, Limits(body=BODY), ByteBudget(BODY).hold())
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -1,8 +1,8 @@
 // The demo page: a post goes in, and what is read in it is shown beside the picture.
 
 import {
-  band, bar, call, copy, el, percent, placeInWords, plural, relationName, shares, showGraph, showHeat, showText,
-  sourceName, tag, typeClass, typeName,
+  bar, call, confidenceOf, copy, el, onApiKey, percent, placeInWords, plural, relationName, shares, showGraph, showHeat,
+  showText, sourceClass, sourceName, tag, typeClass, typeName,
 } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -15,6 +15,9 @@ const state = {
 };
 
 // --- the post -----------------------------------------------------------------------------------------
+
+/** Which sources besides the text this post has. */
+const present = () => ({ picture: Boolean(state.image), alt_text: Boolean($("alt").value.trim()) });
 
 function post({ all = false } = {}) {
   const value = { id: 1, text: $("text").value };
@@ -35,16 +38,16 @@ function setImage(image) {
   clearHeat();
 }
 
-async function takeFile(file) {
+function takeFile(file) {
   if (!file) return;
-  const url = await new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result);
-    reader.onerror = () => reject(new Error("The file cannot be read."));
-    reader.readAsDataURL(file);
-  });
-  setImage({ url, base64: url.slice(url.indexOf(",") + 1), name: file.name || "photo.jpg" });
-  schedule(0);
+  const reader = new FileReader();
+  reader.onload = () => {
+    const url = reader.result;
+    setImage({ url, base64: url.slice(url.indexOf(",") + 1), name: file.name || "photo.jpg" });
+    schedule(0);
+  };
+  reader.onerror = () => say("The file cannot be read.", true);
+  reader.readAsDataURL(file);
 }
 
 async function takeExample(example, button) {
@@ -56,7 +59,7 @@ async function takeExample(example, button) {
   grow();
   if (example.picture) {
     const blob = await (await fetch(example.picture)).blob();
-    await takeFile(new File([blob], example.picture.split("/").pop(), { type: blob.type }));
+    takeFile(new File([blob], example.picture.split("/").pop(), { type: blob.type }));
   } else {
     setImage(null);
     schedule(0);
@@ -154,7 +157,7 @@ function showSwitches() {
   const focused = document.activeElement?.id;
   const legend = place.querySelector("legend");
   place.replaceChildren(legend, chip("text", true, true, "always read: entities are words of the text"));
-  const has = { picture: Boolean(state.image), alt_text: Boolean($("alt").value.trim()) };
+  const has = present();
   for (const name of ["picture", "alt_text"]) {
     if (state.setup && !state.setup.sources.includes(name)) continue;
     place.append(chip(name, has[name] && state.sources[name], !has[name], has[name] ? "" : "not in this post"));
@@ -171,12 +174,11 @@ function chip(name, on, fixed, title) {
     },
   });
   return el("label", { class: `chip source ${fixed ? "fixed" : ""}`, title: title || null },
-    input, el("span", {}, el("i", { class: `key m${{ text: 0, picture: 1, alt_text: 2 }[name]}`, "aria-hidden": "true" }),
-      sourceName(name)));
+    input, el("span", {}, el("i", { class: `key ${sourceClass(name)}`, "aria-hidden": "true" }), sourceName(name)));
 }
 
 const accepted = (item) => (item.confidence ?? 1) >= state.least;
-const stands = (relation) => [relation.head, relation.tail].every((i) => accepted(state.record.entities[i]));
+const stands = (relation) => [relation, ...[relation.head, relation.tail].map((i) => state.record.entities[i])].every(accepted);
 
 function showMarks() {
   const { record } = state;
@@ -222,13 +224,12 @@ function showEntities() {
 
 function row(entity, index) {
   const open = index === state.selected;
-  const kind = band(entity.confidence);
   const head = el("button", {
     type: "button", class: "row-head", "aria-expanded": String(open), "data-entity": index, onclick: () => select(index),
   },
   el("span", { class: "name" }, tag(entity.type), " ", el("bdi", {}, entity.text), change(entity)),
   accepted(entity) ? null : el("span", { class: "review" }, "to review"),
-  el("span", { class: `confidence ${kind}` }, el("span", { class: "number" }, percent(entity.confidence), el("small", {}, "\u00a0%")), bar(entity.confidence ?? 0)));
+  confidenceOf(entity.confidence, bar(entity.confidence ?? 0)));
   return el("li", { class: `row ${open ? "open" : ""} ${typeClass(entity.type)}` }, head, open ? details(entity) : null);
 }
 
@@ -251,10 +252,8 @@ function details(entity) {
 // What a source that is switched off would have changed.
 const same = (one, other) => one.start === other.start && one.end === other.end;
 const switchedOff = () => state.record !== state.whole;
-const missingSources = () => {
-  const present = { picture: Boolean(state.image), alt_text: Boolean($("alt").value.trim()) };
-  return ["picture", "alt_text"].filter((name) => present[name] && !state.sources[name]).map((name) => `the ${sourceName(name)}`).join(" and ");
-};
+const missingSources = () => Object.entries(present()).filter(([name, there]) => there && !state.sources[name])
+  .map(([name]) => `the ${sourceName(name)}`).join(" and ");
 const lostEntities = () => (switchedOff()
   ? state.whole.entities.filter((entity) => !state.record.entities.some((other) => same(entity, other))) : []);
 
@@ -272,7 +271,7 @@ function showRelations() {
   const { entities, relations } = state.record;
   $("relations").hidden = relations.length === 0;
   const symmetric = state.setup?.symmetric ?? [];
-  const faded = (relation) => !accepted(relation) || !stands(relation);
+  const faded = (relation) => !stands(relation);
   showGraph($("graph"), entities, relations, { symmetric, faded });
   $("relation-list").replaceChildren(...relations.map((relation) => el("li", { class: "relation-row" },
     el("span", {}, el("bdi", { class: typeClass(entities[relation.head].type) }, entities[relation.head].text), " ",
@@ -280,7 +279,7 @@ function showRelations() {
       el("bdi", { class: typeClass(entities[relation.tail].type) }, entities[relation.tail].text),
       faded(relation) ? el("span", { class: "review" }, "to review") : null),
     Object.keys(relation.sources).length > 1 ? shares(relation.sources) : null,
-    el("span", { class: `confidence ${band(relation.confidence)}` }, el("span", { class: "number" }, percent(relation.confidence), el("small", {}, "\u00a0%"))))));
+    confidenceOf(relation.confidence))));
 }
 
 // --- what goes to review ------------------------------------------------------------------------------
@@ -291,7 +290,7 @@ function showThreshold() {
   $("least").setAttribute("aria-valuetext", `${Math.round(100 * state.least)} per cent`);
   $("least-value").textContent = `${Math.round(100 * state.least)} %`;
   const review = entities.filter((entity) => !accepted(entity)).length;
-  const pairs = relations.filter((relation) => !accepted(relation) || !stands(relation)).length;
+  const pairs = relations.filter((relation) => !stands(relation)).length;
   const kept = [plural(entities.length - review, "entity", "entities")];
   if (relations.length) kept.push(plural(relations.length - pairs, "relation", "relations"));
   const total = review + pairs;
@@ -462,12 +461,7 @@ function listen() {
   $("least").addEventListener("input", (event) => setLeast(Number(event.target.value) / 100));
   $("copy-json").addEventListener("click", () => onCopy(JSON.stringify(state.record, null, 1), "JSON"));
   $("copy-python").addEventListener("click", () => onCopy(python(), "Python"));
-  $("key-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    sessionStorage.setItem("twofold-key", $("key").value);
-    if (state.setup) read();
-    else start();
-  });
+  onApiKey(() => (state.setup ? read() : start()));
   let width = window.innerWidth;
   window.addEventListener("resize", () => {
     if (state.record && window.innerWidth !== width) showRelations();

@@ -1,7 +1,7 @@
 // The review page: one post at a time, the most uncertain first. What is decided is on disk before it is shown.
 
 import {
-  band, call, direction, el, percent, pictureOf, plural, relationName, showText, tag, typeClass,
+  call, confidenceOf, direction, el, onApiKey, percent, pictureOf, plural, relationName, showText, tag, typeClass,
 } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -28,8 +28,8 @@ async function attempt(work) {
   }
 }
 
-const next = (after = []) => attempt(async () => {
-  const { post, progress } = await ask("/v1/review/next", { after });
+const next = () => attempt(async () => {
+  const { post, progress } = await ask("/v1/review/next");
   showProgress(progress);
   state.pending = null;
   if (post) open(post);
@@ -270,7 +270,7 @@ function showItems() {
     const row = el("li", {
       class: `item ${one.about === "entity" ? typeClass(one.type) : ""} ${current ? "current" : ""}`, onclick: () => goTo(index),
     }, el("button", { type: "button", class: "name", "data-item": index, "aria-current": current ? "true" : null }, ...name), answerOf(one),
-    el("span", { class: `confidence ${band(one.confidence)}` }, one.confidence === null ? "" : el("span", { class: "number" }, percent(one.confidence), el("small", {}, "\u00a0%"))));
+    one.confidence === null ? el("span", { class: "confidence" }) : confidenceOf(one.confidence));
     if (current && one.about === "entity") row.append(spanKeys());
     return row;
   }));
@@ -373,13 +373,13 @@ const ACTIONS = {
   accept: () => (state.pending ? null : answer("accept")),
   reject: () => (state.pending ? endAdding() : answer("reject")),
   add: () => (state.pending ? endAdding() : beginAdding()),
-  skip: () => decide([{ about: "skip" }], { then: () => next() }),
+  skip: () => decide([{ about: "skip" }], { then: next }),
   finish: () => {
     if (state.pending) return say("Choose a type for the new entity first, or press Esc.");
-    return decide([{ about: "finish" }], { then: () => next() });
+    return decide([{ about: "finish" }], { then: next });
   },
   undo: () => attempt(async () => {
-    const { post, progress } = await ask("/v1/review/undo", {});
+    const { post, progress } = await ask("/v1/review/undo");
     showProgress(progress);
     if (!post) return say("There is nothing to undo.");
     state.pending = null;
@@ -450,11 +450,7 @@ async function start() {
     localStorage.setItem("twofold-reviewer", state.reviewer);
     begin();
   });
-  $("key-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    sessionStorage.setItem("twofold-key", $("key").value);
-    connect();
-  });
+  onApiKey(connect);
   await connect();
 }
 

@@ -65,10 +65,14 @@ export const plural = (count, one, many) => `${count.toLocaleString("en")} ${cou
 
 export const tag = (type) => el("span", { class: `tag ${typeClass(type)}` }, el("bdi", {}, type));
 
-export function bar(share, kind = "") {
+export function bar(share) {
   const inner = el("i", { style: { width: `${100 * Math.max(0, Math.min(1, share))}%` } });
-  return el("span", { class: `bar ${kind}`, "aria-hidden": "true" }, inner);
+  return el("span", { class: "bar", "aria-hidden": "true" }, inner);
 }
+
+/** A confidence as a number in the colour of its band, and what goes below it. */
+export const confidenceOf = (share, ...below) => el("span", { class: `confidence ${band(share)}` },
+  el("span", { class: "number" }, percent(share), el("small", {}, "\u00a0%")), ...below);
 
 /** Shares of sources as one bar with a legend. */
 export function shares(sources) {
@@ -94,7 +98,7 @@ export function direction(text) {
  * @param {HTMLElement} place is emptied
  * @param {string} text
  * @param {{start: number, end: number, type: string, confidence?: number}[]} items sorted, not overlapping
- * @param {(item: object, index: number) => object} properties of each mark, and `after` for what follows it
+ * @param {(item: object, index: number) => object} properties of each mark
  */
 export function showText(place, text, items, properties) {
   const points = Array.from(text);
@@ -105,9 +109,9 @@ export function showText(place, text, items, properties) {
   items.forEach((item, index) => {
     if (item.start < position || item.end > points.length) return;
     if (item.start > position) place.append(slice(position, item.start));
-    const { after = null, class: kind = "", ...rest } = properties(item, index);
+    const { class: kind = "", ...rest } = properties(item, index);
     const classes = `${typeClass(item.type)} ${band(item.confidence)} ${kind}`;
-    place.append(el("mark", { class: classes, ...rest }, slice(item.start, item.end), tag(item.type), after));
+    place.append(el("mark", { class: classes, ...rest }, slice(item.start, item.end), tag(item.type)));
     position = item.end;
   });
   if (position < points.length) place.append(slice(position, points.length));
@@ -127,7 +131,7 @@ function shortened(text, limit) {
  * @param {object[]} relations with head and tail as positions in the entities
  * @param {{symmetric: string[], faded: (relation: object) => boolean}} how
  */
-export function showGraph(place, entities, relations, { symmetric = [], faded = () => false } = {}) {
+export function showGraph(place, entities, relations, { symmetric, faded }) {
   const used = [...new Set(relations.flatMap(({ head, tail }) => [head, tail]))].sort((a, b) => a - b);
   place.replaceChildren();
   if (used.length === 0) return;
@@ -261,10 +265,27 @@ export async function copy(text) {
   if (!done) throw new Error("The browser did not allow copying.");
 }
 
+const KEY = "twofold-key";
+
+function authorization() {
+  const key = sessionStorage.getItem(KEY);
+  return key ? { Authorization: `Bearer ${key}` } : {};
+}
+
+/** Keep the API key that is typed into the form for it, and go on. */
+export function onApiKey(then) {
+  document.getElementById("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    sessionStorage.setItem(KEY, document.getElementById("key").value);
+    then();
+  });
+}
+
 /** The address of a picture for an <img>, which itself would send no key; revoke it when it is not shown any more. */
-export async function pictureOf(path, key = sessionStorage.getItem("twofold-key")) {
-  if (!key) return path;
-  const answer = await fetch(path, { headers: { Authorization: `Bearer ${key}` } });
+export async function pictureOf(path) {
+  const headers = authorization();
+  if (!headers.Authorization) return path;
+  const answer = await fetch(path, { headers });
   if (!answer.ok) throw new Error("The picture cannot be had.");
   return URL.createObjectURL(await answer.blob());
 }
@@ -272,9 +293,8 @@ export async function pictureOf(path, key = sessionStorage.getItem("twofold-key"
 const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 /** JSON from the service; an error of the service is thrown with its message. */
-export async function call(path, { body, signal, key = sessionStorage.getItem("twofold-key") } = {}) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
-  if (key) headers.Authorization = `Bearer ${key}`;
+export async function call(path, { body, signal } = {}) {
+  const headers = { ...authorization(), ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
   let answer;
   try {
     answer = await fetch(path, {
