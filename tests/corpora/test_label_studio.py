@@ -136,12 +136,14 @@ def test_pictures(tmp_path):
         ({"data": []}, "without data"),
         ({"data": {"text": 3}}, r"data\.text is the number 3"),
         (task(data={"image": 3}), r"data\.image is the number 3"),
+        (task(data={"image": "http://[x"}), r"data\.image is 'http://\[x'"),
         (task(span("a", 2, 5)), "a span has the labels"),
         (task(span("a", 2, 5, "PER", "ORG")), r"labels \['PER', 'ORG'\]; expected one label"),
         (task(span("a", 2, 99, "PER")), "runs from 2 to 99"),
         (task(span("a", 2, "5", "PER")), "whole numbers"),
         (task(span("a", 2, 5, "PER") | {"type": "hypertextlabels"}), "labels are hypertextlabels"),
         (task(span("a", 2, 5, "PER"), relation("a", "b", "home")), "leads to no span"),
+        (task(span(["a"], 2, 5, "PER"), relation(["b"], {}, "home")), "leads to no span"),
         (task(span("a", 2, 5, "PER"), relation("a", "a")), "a relation has the labels"),
         (task() | {"annotations": [{"result": "none"}]}, "result is the text 'none'"),
         (task(data={"text": "\ud800"}), "half of a surrogate pair"),
@@ -155,6 +157,13 @@ def test_a_wrong_task_is_rejected_and_stops_nothing(tmp_path, wrong, message):
     assert isinstance(first, Post)
     assert isinstance(last, Post)
     assert re.search(message, rejected.reason)
+
+
+@pytest.mark.parametrize("value", [None, 5, "start", ["start"]])
+def test_labels_without_a_place_are_none(tmp_path, value):
+    spans = span("a", 2, 5, "PER"), {"id": "b", "type": "labels", "value": value}
+    (post,) = read(tmp_path, task(*spans))
+    assert [entity.text for entity in post.entities] == ["Ada"]
 
 
 def test_a_file_that_breaks_off_keeps_the_tasks_before(tmp_path):

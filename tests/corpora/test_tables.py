@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import gzip
 import io
 import json
@@ -129,6 +130,13 @@ def test_rows_of_csv_that_are_none(tmp_path):
     assert last.reason.startswith("the row is not CSV")
 
 
+def test_a_cell_of_json_that_is_nested_too_deeply_stops_nothing(tmp_path):
+    (tmp_path / "a.csv").write_text(f'id,text,entities\n1,x,"{"[" * 100_000}"\n2,y,\n', encoding="utf-8")
+    deep, post = open_corpus(tmp_path / "a.csv")
+    assert deep.reason.startswith("entities is nested too deeply")
+    assert post.text == "y"
+
+
 def test_labels_in_a_table(tmp_path):
     spans = [{"start": 0, "end": 4, "type": "PER"}]
     gold = (Entity(0, 4, "Anna", "PER"),)
@@ -167,6 +175,21 @@ def test_a_shard_in_the_layout_of_webdataset(tmp_path):
     assert [item.reason.split(";")[0] for item in items[4:]] == [
         "1/10.json is no object", "1/11.json is not JSON", "text is missing",
     ]  # fmt: skip
+
+
+def test_names_in_a_shard_that_are_not_utf_8(tmp_path):
+    (tmp_path / "a.tar").write_bytes(tar({"\udcff.jpg": b"", "\udcfe.txt": b"x", "2.txt": b"y"}))
+    wrong, *posts = open_corpus(tmp_path / "a.tar")
+    assert (wrong.raw, wrong.reason.split(";")[0]) == (r"\xff", "text is missing")
+    assert [(post.id, post.text) for post in posts] == [(r"\xfe", "x"), ("2", "y")]
+
+
+def test_members_of_a_shard_that_were_read_are_not_kept(tmp_path):
+    (tmp_path / "a.tar").write_bytes(tar({f"{i}.txt": b"x" for i in range(200)}))
+    posts = open_corpus(tmp_path / "a.tar")
+    assert [next(posts).id for _ in range(150)] == [str(i) for i in range(150)]
+    gc.collect()
+    assert sum(type(thing) is tarfile.TarInfo for thing in gc.get_objects()) < 10
 
 
 def test_links_in_a_shard_are_not_followed(tmp_path):

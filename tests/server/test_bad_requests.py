@@ -60,6 +60,7 @@ def with_key(service, value: object, query: str = "", **headers: str):
         ({"id": 1, "text": "x", "image": ["a.jpg"]}, "bad_post"),
         ({"id": 1, "text": "x", "image": {}}, "bad_post"),
         ({"id": 1, "text": "x", "image": {"path": "/etc/passwd"}}, "bad_post"),
+        ({"id": 1, "text": "x", "image": {"bytes": None, "path": "/etc/passwd"}}, "bad_post"),
         ({"id": 1, "text": "x", "image": {"base64": "???"}}, "bad_post"),
         ({"id": 1, "text": "x", "image": {"base64": 5}}, "bad_post"),
         ({"id": 1, "text": "x", "image": "data:image/png,raw"}, "bad_post"),

@@ -48,7 +48,7 @@ class InputFile:
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """How posts are read; see `open_corpus`.
+    """How posts are read: arguments of `open_corpus`.
 
     Attributes:
         images, alt_text, allow_outside, max_characters, columns: as there.
@@ -214,21 +214,12 @@ class Rows:
             self._stream = None
 
     def _posts(self, file: InputFile) -> Iterator[Post | Rejected]:
-        options = self._options
         if file.refused:
             raise DataError(file.refused, where=file.address)
         if file.path is None:
             yield from self._remote_posts(file)
             return
-        yield from open_corpus(
-            file.path,
-            images=options.images,
-            alt_text=options.alt_text,
-            allow_outside=options.allow_outside,
-            max_characters=options.max_characters,
-            columns=options.columns,
-            opened=self._opened,
-        )
+        yield from open_corpus(file.path, **vars(self._options), opened=self._opened)
 
     def _opened(self, stream: BinaryIO) -> None:
         self._stream = stream

@@ -108,9 +108,12 @@ def _csv(found: Found, carried: Sequence[str], separator: str, heading: bool) ->
             record["picture"]["status"], record["picture"]["reason"], record["model"],
             _json(record["truncated"]) if "truncated" in record else "",
         ]  # fmt: skip
-        others = (post.carried.get(name) for name in carried)
-        table.writerow([*cells, *(x if x is None or isinstance(x, str) else _json(x) for x in others)])
+        table.writerow([*cells, *(_cell(post.carried.get(name)) for name in carried)])
     return text.getvalue()
+
+
+def _cell(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else _json(value)
 
 
 def _json(value: object) -> str:
@@ -140,10 +143,7 @@ def _parquet(found: Found, carried: Sequence[str]) -> bytes:
         row = to_row(extraction) | {"id": str(extraction.id)}
         del row["error"]
         if carried:
-            values = {name: post.carried.get(name) for name in carried}
-            row["carried"] = {
-                k: x if x is None or isinstance(x, str) else _json(x) for k, x in values.items()
-            }
+            row["carried"] = {name: _cell(post.carried.get(name)) for name in carried}
         rows.append(row)
     sink = pa.BufferOutputStream()
     parquet.write_table(pa.Table.from_pylist(rows, parquet_schema(carried)), sink, compression="zstd")

@@ -40,8 +40,7 @@ def run_batch(
     counts = sum((part.counts for part in destination.done.values()), Counts())
     if destination.complete:
         return counts
-    before = dict(destination.done)
-    for part in engine(_remaining(cut(rows, shard_rows), before)):
+    for part in engine(_remaining(cut(rows, shard_rows), dict(destination.done))):
         destination.add(part)
         counts += part.counts
         done(part)
@@ -49,9 +48,8 @@ def run_batch(
     return counts
 
 
-def _remaining(shards: Iterator[Shard], done: dict[int, DonePart]) -> Iterator[Shard]:
-    """Those shards that are not done; the others are compared with what was done."""
-    left = dict(done)
+def _remaining(shards: Iterator[Shard], left: dict[int, DonePart]) -> Iterator[Shard]:
+    """Those shards that are not done; the others are compared with what was done, and taken out of it."""
     for shard in shards:
         part = left.pop(shard.number, None)
         if part is None:

@@ -7,7 +7,7 @@ run here, in another process, or on another machine, and be done again after any
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from twofold.batch.counts import Counts
 from twofold.batch.part_formats import encode
@@ -62,7 +62,7 @@ class Step:
     grows: bool = False
     batch_size: int = 32
     min_confidence: float | None = None
-    carried: tuple[str, ...] = field(default=())
+    carried: tuple[str, ...] = ()
 
     def run(self, extractor: Extractor, shard: Shard) -> Part:
         """Extract one shard."""

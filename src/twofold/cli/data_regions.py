@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 from twofold.cli.deprecated import add_old_name
-from twofold.cli.model_options import output_file
+from twofold.cli.model_options import output_file, posts_of
 from twofold.console.regions import every_few_seconds, show_regions
-from twofold.corpora import open_corpus
 from twofold.errors import ConfigError
-from twofold.posts import Post, Rejected
-
-
-def _opened(args: argparse.Namespace) -> Iterator[Post | Rejected]:
-    return open_corpus(
-        args.source,
-        images=args.images,
-        alt_text=args.alt_text_file,
-        allow_outside=args.allow_outside,
-        max_characters=None,
-    )
 
 
 def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -75,6 +62,7 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "--fresh", action="store_true", help="start again instead of continuing an interrupted run"
     )
+    parser.set_defaults(max_characters=None)
     return parser
 
 
@@ -86,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from twofold.detectors.prepare import prepare
 
     phrases = tuple(phrase.strip() for phrase in args.phrases.split(",") if phrase.strip())
-    _opened(args)  # tells at once what is amiss
+    posts = posts_of(args, args.source)  # tells at once what is amiss
     detectors = [load_detector(name, phrases, args.min_score, args.device) for name in args.detector]
     if phrases and all(detector.kind != "phrase" for detector in detectors):
         raise ConfigError(
@@ -95,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
             expected="a zero-shot detector such as Grounding DINO or OWL-ViT",
         )
     result = prepare(
-        lambda: _opened(args),
+        lambda: iter(posts),
         detectors,
         args.out,
         every_few_seconds(),

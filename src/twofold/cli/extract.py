@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from twofold.cli.deprecated import add_old_name
 from twofold.cli.extract_batch import (
-    column_names,
     end_line,
     exit_code,
     is_folder,
@@ -98,8 +97,8 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
         "--shard-rows",
         type=int,
         metavar="N",
-        help="posts that are written together, and done again at most after a kill (default: 1024; 4096 in a "
-        "folder, where they are a file)",
+        help="posts that are written together, and done again after a kill (default: 1024; 4096 in a folder, "
+        "where they are a file)",
     )
     group.add_argument(
         "--restart", action="store_true", help="discard what an unfinished run has done, and start over"
@@ -280,23 +279,12 @@ def _open(args: argparse.Namespace) -> tuple[Iterable[Post | Rejected], Path | N
             do="with a file use --images DIR and --alt-text-file TSV",
         )
     if args.files == ["-"]:
-        return open_stream(sys.stdin.buffer, **_beside(args)), None
+        return open_stream(sys.stdin.buffer, **vars(reading_options(args))), None
     if len(args.files) > 1 or is_address(args.files[0]) or not Path(args.files[0]).is_file():
         files = find_inputs(args.files, args.allow_outside)
         return Rows(files, reading_options(args)), None
     file = Path(args.files[0])
-    return open_corpus(file, **_beside(args)), file
-
-
-def _beside(args: argparse.Namespace) -> dict[str, Any]:
-    """What lies beside the file, as the readers name it."""
-    return {
-        "images": args.images,
-        "alt_text": args.alt_text_file,
-        "allow_outside": args.allow_outside,
-        "max_characters": args.max_characters,
-        "columns": column_names(args),
-    }
+    return open_corpus(file, **vars(reading_options(args))), file
 
 
 def _single(args: argparse.Namespace) -> Post:

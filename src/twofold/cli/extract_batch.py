@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from twofold.pipeline.extractor import Extractor
 
 _FILE_ROWS, _FOLDER_ROWS = 1024, 4096
-"""Rows of a shard: what a killed run does again at most, for each process; and rows of a file in a folder."""
+"""Rows of a shard, which a killed run does again (of up to three for each process); of a file in a folder."""
 _RESULT_OPTIONS = (
     "max_error", "max_relation_error", "coverage", "min_confidence", "mentions", "hashtags", "convention",
     "no_relations", "max_characters", "batch_size", "images", "allow_outside", "columns", "carry", "rejects",

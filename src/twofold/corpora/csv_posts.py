@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.column_names import ColumnNames
-from twofold.corpora.jsonl import parse_row
-from twofold.corpora.lines import MAX_BYTES, rejected
-from twofold.errors import DataError, InputError
+from twofold.corpora.jsonl import parse_json, parse_row
+from twofold.corpora.lines import MAX_BYTES, rejected, unreadable
+from twofold.errors import InputError
 from twofold.posts import Post, Rejected
 
 _JSON = ("entities", "relations", "regions", "tokens")
@@ -71,12 +70,7 @@ def _guarded(read: Any, name: str) -> Any:
     try:
         return read()
     except OSError as error:
-        raise DataError(
-            f"cannot be read: {error.strerror or error}",
-            where=name,
-            expected="a file that can be read to its end",
-            do="check the disk, or copy the file to another one",
-        ) from error
+        raise unreadable(error, name) from error
 
 
 def _post(
@@ -95,10 +89,12 @@ def _post(
                 expected=f"{len(names)}, as the heading has",
                 do="put cells with separators or line breaks into quotation marks",
             )
-        if any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
+        try:
+            "".join(cells).encode()
+        except UnicodeEncodeError as error:  # other bytes came as surrogates
             raise InputError(
                 "the row is not UTF-8", where=origin, expected="UTF-8", do="save the file as UTF-8"
-            )
+            ) from error
         row = dict(zip(names, cells, strict=True))
         return parse_row(_typed(row, columns, origin), origin, folder, attachments, columns)
     except InputError as error:
@@ -112,8 +108,5 @@ def _typed(row: dict[str, str], columns: ColumnNames, origin: str) -> dict[str, 
     for field in _JSON:
         name = columns.renamed.get(field, field)
         if typed.get(name):
-            try:
-                typed[name] = json.loads(typed[name])
-            except ValueError as error:
-                raise InputError(f"{name} is not JSON: {error}", where=origin, expected="a list") from error
+            typed[name] = parse_json(typed[name].encode(), origin, "a list", name)
     return typed

@@ -315,6 +315,8 @@ def _optional_string(record: Record, key: str, origin: str) -> str | None:
 
 def _image(value: object, origin: str) -> tuple[Path | bytes | None, str]:
     """The picture, and the name it goes by (empty for bytes)."""
+    if isinstance(value, Mapping) and value.get("bytes", "") is None:  # as `datasets` stores a path
+        value = value.get("path")
     if value is None or (isinstance(value, str) and not value):
         return None, ""
     if isinstance(value, (bytes, bytearray)):
@@ -323,8 +325,6 @@ def _image(value: object, origin: str) -> tuple[Path | bytes | None, str]:
         return value, str(value)
     if isinstance(value, Mapping) and isinstance(value.get("bytes"), bytes):  # as `datasets` stores pictures
         return value["bytes"], ""
-    if isinstance(value, Mapping) and value.get("bytes", "") is None:
-        return _image(value.get("path"), origin)
     if isinstance(value, Mapping) and isinstance(value.get("base64"), str):
         return _from_base64(value["base64"], origin), ""
     if not isinstance(value, str):

@@ -33,6 +33,7 @@ NO_PICTURE = (
 )
 """What stands in a task for a picture that a post does not have: a task needs one where others have one."""
 _EXPECTED = 'a task of Label Studio: {"data": {"text": "…"}, "annotations": […]}'
+_IMAGE = "an address or a path"
 _CHUNK = 1 << 16
 _SHOWN = 1000
 
@@ -48,30 +49,27 @@ def read_label_studio(path: Path, attachments: Attachments) -> Iterator[Post | R
         origin = f"{shown(path)}:task {number}"
         try:
             if isinstance(task, InputError):
-                raise InputError(task.what, where=origin, expected=task.expected, do=task.do)
+                raise task
             yield _post(task, number, origin, path.parent, attachments)
         except InputError as error:
-            yield rejected(error, raw.encode("utf-8", "backslashreplace"))
+            found = rejected(error, raw.encode("utf-8", "backslashreplace"))
+            yield dataclasses.replace(found, origin=origin)
 
 
 def _post(task: object, number: int, origin: str, folder: Path, attachments: Attachments) -> Post:
     data = task.get("data") if isinstance(task, Mapping) else None
     if not isinstance(task, Mapping) or not isinstance(data, Mapping):
-        raise InputError(f"the task is {kind_of(task)} without data", where=origin, expected=_EXPECTED)
+        raise InputError(f"the task is {kind_of(task)} without data", expected=_EXPECTED)
     text = data.get("text")
     if not isinstance(text, str):
-        raise InputError(f"data.text is {kind_of(text)}", where=origin, expected="the text of the post")
+        raise InputError(f"data.text is {kind_of(text)}", expected="the text of the post")
     record = {"id": data.get("id", task.get("id", number)), "text": text, "alt_text": data.get("alt_text")}
     name = ""
     if isinstance(image := data.get("image"), str) and image not in ("", NO_PICTURE):
         record["image"], name = _picture(image, attachments)
     elif image is not None and not isinstance(image, str):
-        raise InputError(f"data.image is {kind_of(image)}", where=origin, expected="an address or a path")
-    try:
-        record |= _gold(task, text)
-    except InputError as error:
-        raise InputError(error.what, where=origin, expected=error.expected, do=error.do) from error
-    post = parse_row(record, origin, folder, attachments, AS_THEY_ARE)
+        raise InputError(f"data.image is {kind_of(image)}", expected=_IMAGE)
+    post = parse_row(record | _gold(task, text), origin, folder, attachments, AS_THEY_ARE)
     return dataclasses.replace(post, picture_name=name) if name and post.image is None else post
 
 
@@ -81,7 +79,10 @@ def _picture(address: str, attachments: Attachments) -> tuple[str | None, str]:
         return address, ""
     if address.startswith(LOCAL_FILES):
         return unquote(address.removeprefix(LOCAL_FILES)), ""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise InputError(f"data.image is {address[:80]!r}: {error}", expected=_IMAGE) from error
     if not parts.scheme and not address.startswith("/data/"):
         return address, ""
     name = unquote(parts.path.rpartition("/")[2])
@@ -92,7 +93,7 @@ def _picture(address: str, attachments: Attachments) -> tuple[str | None, str]:
 
 
 class _Span(NamedTuple):
-    id: object
+    id: str
     record: dict[str, Any]
 
 
@@ -116,19 +117,18 @@ def _chosen(annotations: object) -> Mapping[str, Any] | None:
     if not isinstance(annotations, list):
         return None
     usable = [x for x in annotations if isinstance(x, Mapping) and not x.get("was_cancelled")]
-    if not usable:
-        return None
-    order = {
-        id(x): (bool(x.get("ground_truth")), str(x.get("updated_at") or ""), i) for i, x in enumerate(usable)
-    }
-    return max(usable, key=lambda x: order[id(x)])
+    return max(  # of equal ones the last
+        reversed(usable),
+        key=lambda x: (bool(x.get("ground_truth")), str(x.get("updated_at") or "")),
+        default=None,
+    )
 
 
 def _is_span(item: Mapping[str, Any]) -> bool:
     kind = item.get("type")
     if kind in ("hypertextlabels", "paragraphlabels"):
         raise InputError(f"the labels are {kind}", expected="labels of a plain Text tag")
-    return bool(kind == "labels") and "start" in (item["value"] or {})
+    return kind == "labels" and isinstance(item["value"], Mapping) and "start" in item["value"]
 
 
 def _span(item: Mapping[str, Any], text: str) -> _Span:
@@ -146,11 +146,13 @@ def _span(item: Mapping[str, Any], text: str) -> _Span:
                 do="label the task again",
             )
         start, end = begin, stop
-    return _Span(item.get("id"), {"start": start, "end": end, "type": _label(value.get("labels"), "span")})
+    return _Span(
+        str(item.get("id")), {"start": start, "end": end, "type": _label(value.get("labels"), "span")}
+    )
 
 
-def _relation(item: Mapping[str, Any], spans: Mapping[object, dict[str, Any]]) -> dict[str, Any]:
-    ends = [spans.get(item.get(key)) for key in ("from_id", "to_id")]
+def _relation(item: Mapping[str, Any], spans: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    ends = [spans.get(str(item.get(key))) for key in ("from_id", "to_id")]
     if None in ends:
         raise InputError("a relation leads to no span", expected="from_id and to_id of two spans of the text")
     head, tail = reversed(ends) if item.get("direction") == "left" else ends

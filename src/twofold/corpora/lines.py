@@ -76,12 +76,17 @@ def _readline(stream: BinaryIO, size: int) -> bytes:
         return stream.readline(size)
     except OSError as error:
         name = getattr(stream, "name", "")
-        raise DataError(
-            f"cannot be read: {error.strerror or error}",
-            where=name if isinstance(name, str) else "standard input",
-            expected="a file that can be read to its end",
-            do="check the disk, or copy the file to another one",
-        ) from error
+        raise unreadable(error, name if isinstance(name, str) else "standard input") from error
+
+
+def unreadable(error: OSError, where: str) -> DataError:
+    """The error for a file that cannot be read to its end."""
+    return DataError(
+        f"cannot be read: {error.strerror or error}",
+        where=where,
+        expected="a file that can be read to its end",
+        do="check the disk, or copy the file to another one",
+    )
 
 
 def read_blocks(

@@ -20,18 +20,18 @@ _SHOWN = 1000
 
 
 def read_parquet(
-    source: Path | BinaryIO, name: str, folder: Path, attachments: Attachments | None, columns: ColumnNames
+    stream: BinaryIO, name: str, folder: Path, attachments: Attachments | None, columns: ColumnNames
 ) -> Iterator[Post | Rejected]:
     """Posts in the order of the file; the picture of a post may be a column of paths or of bytes.
 
-    Arguments as of `read_csv`, but that a file may be given by its path.
+    Arguments as of `read_csv`.
 
     Raises:
         DataError: a column is missing (at the first post), or the file is damaged.
         MissingExtraError: pyarrow is not installed.
     """
     parquet = extra_module("pyarrow.parquet", "scale", "Parquet files")
-    file = _guarded(lambda: parquet.ParquetFile(source, buffer_size=1 << 20), name)
+    file = _guarded(lambda: parquet.ParquetFile(stream, buffer_size=1 << 20), name)
     names = file.schema_arrow.names
     columns.check(names, name)
     batches = file.iter_batches(batch_size=_ROWS, columns=columns.used(names))

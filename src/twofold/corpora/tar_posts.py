@@ -47,8 +47,9 @@ def read_tar(
 def _members(stream: BinaryIO, name: str) -> Iterator[tuple[str, str, bytes | None]]:
     """Name up to the first dot, the rest of it, and content (None: too long, or no file) of each member."""
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as tar:
+        with tarfile.open(fileobj=stream, mode="r|", errors="backslashreplace") as tar:
             for member in tar:
+                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
                 path = PurePosixPath(member.name)
                 key, _, kind = path.name.partition(".")
                 if member.isdir() or not key:

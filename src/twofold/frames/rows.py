@@ -13,13 +13,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from twofold.corpora.column_names import FIELDS
 from twofold.corpora.confinement import confined
 from twofold.corpora.jsonl import parse_post
 from twofold.corpora.lines import rejected
 from twofold.errors import ConfigError, InputError
 from twofold.posts import Post, Rejected
-
-FIELDS = ("id", "text", "tokens", "image", "alt_text", "regions", "entities", "relations")
 
 
 class Columns(NamedTuple):
@@ -96,15 +95,7 @@ class RowReader:
         for row in range(table.rows):
             number = next(self._numbers)
             record = {"id": number} | {name: column[row] for name, column in values.items()}
-            record["image"] = _image(record.get("image"))
             try:
                 yield parse_post(record, f"row {number}", self.images)
             except InputError as error:
                 yield rejected(error, f"row {number}".encode())
-
-
-def _image(value: Any) -> Any:
-    """Bytes or path of a picture as Hugging Face's ``datasets`` holds it; others as they are."""
-    if isinstance(value, Mapping) and {"bytes", "path"} >= value.keys():
-        return value.get("path") if value.get("bytes") is None else value["bytes"]
-    return value

@@ -197,7 +197,7 @@ class _Reader:
         """The picture as `parse_post` takes it and the web address of one to be fetched; no path passes."""
         if isinstance(value, Mapping):
             self._check_base64(value.get("base64"), where)
-            return value, ""
+            return {"base64": value.get("base64")}, ""
         if not isinstance(value, str) or not value:
             return value, ""
         if value in self._parts:
