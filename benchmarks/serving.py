@@ -62,6 +62,7 @@ def compare(
 def serving(folder: Path | None, threads: int) -> Iterator[int]:
     """The service as a process; gives its port."""
     command = [sys.executable, "-m", "twofold", "serve", "--port", "0", "--threads", str(threads)]
+    command += ["--timeout", "600"]  # a busy machine is to be slow, not refused
     command += ["--model", str(folder)] if folder else []
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
@@ -70,9 +71,11 @@ def serving(folder: Path | None, threads: int) -> Iterator[int]:
         if found is None:
             raise SystemExit(f"the service did not start: {process.stderr.read()}")
         yield int(found[1])
-    finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+    finally:  # where a request failed, others are under way: its error does not wait for them
+        process.kill()
+        process.wait()
 
 
 def send(port: int, requests: Sequence[bytes], clients: int) -> None:

@@ -75,6 +75,19 @@ def few_resamples() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny tagger with a tiny relation model, not to be changed; each also in a folder beside it."""
+    import tiny_model
+
+    from twofold.model_folder.combine import combine
+
+    models = tmp_path_factory.mktemp("models")
+    tagger, relations = tiny_model.build(models / "tagger"), tiny_model.build_relations(models / "relations")
+    combine(tagger, relations, models / "both")
+    return models / "both"
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real data that lies beside a checkout where it is at hand; never in the repository."""
     folder = Path(os.environ.get("TWOFOLD_SHARED", Path(__file__).resolve().parents[2] / "shared"))

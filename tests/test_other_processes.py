@@ -15,22 +15,12 @@ import tiny_model
 import twofold
 from twofold.conventions import Convention
 from twofold.errors import ModelError
-from twofold.model_folder.combine import combine
 from twofold.model_folder.folder import open_folder, seal
 from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.records import to_line
 
 POSTS = [{"id": i, "text": f"Anna Smith left paris with NASA {'and Bob ' * i}"} for i in range(9)]
 CAN_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    models = tmp_path_factory.mktemp("models")
-    tiny_model.build(models / "tagger")
-    tiny_model.build_relations(models / "relations")
-    combine(models / "tagger", models / "relations", models / "both")
-    return models / "both"
 
 
 def lines(extractor) -> list[str]:
@@ -41,8 +31,8 @@ def sent(extractor):
     return pickle.loads(pickle.dumps(extractor))
 
 
-def test_an_extractor_arrives_with_its_options(folder, tmp_path, monkeypatch):
-    monkeypatch.chdir(folder.parent)
+def test_an_extractor_arrives_with_its_options(both, tmp_path, monkeypatch):
+    monkeypatch.chdir(both.parent)
     options = {"threads": 1, "cache": Path("features"), "max_characters": 99, "relation_model": "relations"}
     extractor = twofold.load("tagger", **options)
     package = pickle.dumps(extractor)
@@ -53,20 +43,20 @@ def test_an_extractor_arrives_with_its_options(folder, tmp_path, monkeypatch):
     assert (arrived.pipeline.max_characters, arrived.name) == (99, "tiny+tiny-relations")
     assert arrived.relations == extractor.relations != ()
     assert not (tmp_path / "features").exists()
-    assert sent(twofold.load(folder, relation_model=False)).relations == ()
+    assert sent(twofold.load(both, relation_model=False)).relations == ()
     assert lines(sent(arrived)) == lines(extractor)
 
 
-def test_the_convention_in_use_arrives(folder):
-    extractor = twofold.load(folder, threads=1)
+def test_the_convention_in_use_arrives(both):
+    extractor = twofold.load(both, threads=1)
     extractor.pipeline.convention = Convention("none", "mark")
     assert sent(extractor).pipeline.convention == Convention("none", "mark")
 
 
-def test_the_model_of_the_package_is_that_of_the_package_on_arrival(folder, monkeypatch):
-    monkeypatch.setattr("twofold.pipeline.extractor.default_folder", lambda: folder)
+def test_the_model_of_the_package_is_that_of_the_package_on_arrival(both, monkeypatch):
+    monkeypatch.setattr("twofold.pipeline.extractor.default_folder", lambda: both)
     package = pickle.dumps(twofold.load(threads=1))
-    monkeypatch.setattr("twofold.pipeline.extractor.default_folder", lambda: folder.parent / "tagger")
+    monkeypatch.setattr("twofold.pipeline.extractor.default_folder", lambda: both.parent / "tagger")
     with pytest.raises(ModelError, match="not the model that was sent"):
         pickle.loads(package)
 
@@ -82,13 +72,13 @@ def test_another_model_in_the_folder_is_refused_on_arrival(tmp_path):
         pickle.loads(package)
 
 
-def test_what_load_did_not_make_cannot_be_pickled(folder):
+def test_what_load_did_not_make_cannot_be_pickled(both):
     with pytest.raises(TypeError, match=r"twofold\.load"):
-        pickle.dumps(twofold.Extractor(InferencePipeline(open_folder(folder))))
+        pickle.dumps(twofold.Extractor(InferencePipeline(open_folder(both))))
 
 
-def test_spawned_processes_give_the_same(folder):
-    extractor = twofold.load(folder, threads=2)
+def test_spawned_processes_give_the_same(both):
+    extractor = twofold.load(both, threads=2)
     before = lines(extractor)
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         assert pool.map(lines, [extractor] * 3) == [before] * 3
@@ -96,13 +86,13 @@ def test_spawned_processes_give_the_same(folder):
 
 @CAN_FORK
 @pytest.mark.parametrize("threads", [1, 2])
-def test_forked_processes_give_the_same_and_end(folder, threads):
+def test_forked_processes_give_the_same_and_end(both, threads):
     """With graphs that are open, and while a thread of the parent runs them."""
     program = f"""
 import multiprocessing, threading
 import twofold
 from twofold.records import to_line
-extractor = twofold.load({str(folder)!r}, threads={threads})
+extractor = twofold.load({str(both)!r}, threads={threads})
 def lines(_=None):
     return [to_line(extraction) for extraction in extractor.extract({POSTS!r})]
 before, stop = lines(), threading.Event()

@@ -9,11 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny_model
 
 import twofold
 from twofold.errors import ConfigError, InputError, MissingExtraError
-from twofold.model_folder.combine import combine
 from twofold.records import to_record
 from twofold.spacy_component import OF_SPANS, register
 
@@ -28,24 +26,15 @@ def spacy():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    models = tmp_path_factory.mktemp("models")
-    tiny_model.build(models / "tagger")
-    tiny_model.build_relations(models / "relations")
-    combine(models / "tagger", models / "relations", models / "both")
-    return models / "both"
-
-
-@pytest.fixture(scope="module")
-def nlp(spacy, folder):
+def nlp(spacy, both):
     pipeline = spacy.blank("en")
-    pipeline.add_pipe("twofold", config={"model": str(folder), "threads": 1})
+    pipeline.add_pipe("twofold", config={"model": str(both), "threads": 1})
     return pipeline
 
 
 @pytest.fixture(scope="module")
-def records(folder):
-    extractor = twofold.load(folder, threads=1)
+def records(both):
+    extractor = twofold.load(both, threads=1)
     return [to_record(x) for x in extractor.extract({"id": 0, "text": text} for text in TEXTS)]
 
 
@@ -67,7 +56,7 @@ def test_entities_relations_and_what_is_known_of_them(nlp, records):
     assert nlp("nothing")[0:1]._.confidence is None  # a span that is no entity
 
 
-def test_a_picture_goes_in_with_the_doc_and_stays_in_its_folder(spacy, folder, tmp_path):
+def test_a_picture_goes_in_with_the_doc_and_stays_in_its_folder(spacy, both, tmp_path):
     photo = Path(__file__).parents[1] / "examples" / "photos" / "brandenburgGate.jpg"
     (tmp_path / "in").mkdir()
     for place in ("in/a.jpg", "out.jpg"):
@@ -75,7 +64,12 @@ def test_a_picture_goes_in_with_the_doc_and_stays_in_its_folder(spacy, folder, t
     nlp = spacy.blank("en")
     nlp.add_pipe(
         "twofold",
-        config={"model": str(folder), "threads": 1, "relations": False, "images": str(tmp_path / "in")},
+        config={
+            "model": str(both),
+            "threads": 1,
+            "relations": False,
+            "images": str(tmp_path / "in"),
+        },
     )
     found = {}
     for image in ("a.jpg", "../out.jpg", photo.read_bytes(), None):
@@ -93,7 +87,7 @@ def test_a_picture_goes_in_with_the_doc_and_stays_in_its_folder(spacy, folder, t
         nlp(doc)
 
 
-def test_entities_inside_a_token_are_widened_and_do_not_overlap(spacy, nlp, folder):
+def test_entities_inside_a_token_are_widened_and_do_not_overlap(spacy, nlp, both):
     from spacy.tokens import Doc
 
     text = "Anna left paris"

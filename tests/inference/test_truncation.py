@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import tiny_model
 
 from twofold import load
 from twofold.inference.truncation import merged
-from twofold.model_folder.combine import combine
 from twofold.posts import Extraction, Truncation
 from twofold.records import to_record
 
@@ -16,13 +14,9 @@ BUDGET = 30
 
 
 @pytest.fixture(scope="module")
-def extractor(tmp_path_factory):
+def extractor(both):
     """Windows of 32 pieces for the tagger and 48 for pairs, special tokens included."""
-    folder = tmp_path_factory.mktemp("models")
-    tagger = tiny_model.build(folder / "tagger")
-    relations = tiny_model.build_relations(folder / "relations")
-    combine(tagger, relations, folder / "both")
-    return load(folder / "both", threads=1)
+    return load(both, threads=1)
 
 
 def truncated(extractor, **post: object) -> dict[str, tuple[int, int]]:

@@ -6,11 +6,10 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
-import tiny_model
 from server.browser import chromium
 from server.live import live
 
-from twofold.pipeline.extractor import Extractor, combine, load
+from twofold.pipeline.extractor import Extractor, load
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +20,8 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    """A tiny tagger with a tiny relation model."""
-    place = tmp_path_factory.mktemp("served")
-    tiny_model.build(place / "tagger")
-    tiny_model.build_relations(place / "relations")
-    combine(place / "tagger", place / "relations", place / "both")
-    return place / "both"
-
-
-@pytest.fixture(scope="session")
-def extractor(folder) -> Extractor:
-    return load(folder, threads=1)
+def extractor(both) -> Extractor:
+    return load(both, threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
+from server.live_app import listening
 
 from twofold.server.app import Service, create_app
-from twofold.server.run import _Server, open_socket
 from twofold.server.settings import Settings
 from twofold.server.variants import Options
 
@@ -91,16 +90,5 @@ def live(extractor: Any, settings: Settings | None = None, options: Options | No
     """A service while the block runs."""
     settings = settings or Settings()
     app = create_app(extractor, settings, options)
-    listening = open_socket("127.0.0.1", 0)
-    port = listening.getsockname()[1]
-    server = _Server(app, settings.limits)
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        yield Live(port, app)
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        assert not thread.is_alive()
+    with listening(app, settings.limits) as origin:
+        yield Live(int(origin.rpartition(":")[2]), app)

@@ -13,10 +13,10 @@ from twofold.server.settings import Limits
 
 
 @contextmanager
-def listening(app: Any) -> Iterator[str]:
+def listening(app: Any, limits: Limits | None = None) -> Iterator[str]:
     """The address of an application while the block runs."""
     place = open_socket("127.0.0.1", 0)
-    server = _Server(app, Limits())
+    server = _Server(app, limits or Limits())
     thread = threading.Thread(target=server.run, args=([place],))
     thread.start()
     try:

@@ -42,14 +42,14 @@ def form(fields: dict[str, str], files: dict[str, bytes]) -> tuple[bytes, str]:
 
 
 @pytest.fixture
-def command(folder, tmp_path, monkeypatch, capsys):
+def command(both, tmp_path, monkeypatch, capsys):
     """The lines that `twofold extract` prints for some posts."""
 
     def run(posts: list[dict], *options: str) -> list[str]:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "red.png").write_bytes(picture())
         (tmp_path / "in.jsonl").write_text("".join(json.dumps(post) + "\n" for post in posts))
-        assert main(["extract", "in.jsonl", "--model", str(folder), "-o", "out.jsonl", *options]) == 0
+        assert main(["extract", "in.jsonl", "--model", str(both), "-o", "out.jsonl", *options]) == 0
         return (tmp_path / "out.jsonl").read_text().splitlines()
 
     return run

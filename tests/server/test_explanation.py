@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ def test_an_explanation_has_the_area_that_the_encoder_saw(extractor: Extractor) 
     assert explanation_record(extractor.pipeline, Post(1, POST["text"]))["area"] is None
 
 
-def explain(service: Live, body: Any) -> Any:
+def explain(service: Live, body: Any, query: str = "") -> Any:
     content = json.dumps(body).encode()
-    return service.ask("POST", "/v1/explain", content, {"Content-Type": "application/json"})
+    return service.ask("POST", f"/v1/explain{query}", content, {"Content-Type": "application/json"})
 
 
 def test_over_http(service: Live) -> None:
@@ -83,6 +84,25 @@ def test_over_http(service: Live) -> None:
         (POST | {"image": "/etc/passwd"}, 422),
     ):
         assert explain(service, body).status == status
+
+
+def test_one_post_is_explained_at_a_time_though_nobody_waits_for_it(
+    service: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, begun = threading.Event(), []
+
+    def work(*_: object) -> dict[str, object]:
+        begun.append(1)
+        gate.wait(30)
+        return {}
+
+    monkeypatch.setattr("twofold.server.app.explanation_record", work)
+    try:
+        assert [explain(service, POST, "?timeout=0.3").status for _ in range(3)] == [504] * 3
+        assert len(begun) == 1
+    finally:
+        gate.set()
+    assert explain(service, POST).status == 200
 
 
 def test_the_page_is_served_without_a_key_and_what_it_asks_is_not(service: Live) -> None:

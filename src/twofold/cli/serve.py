@@ -15,12 +15,12 @@ from twofold.cli.network_options import KEY, access, add_network_options, addres
 from twofold.console.risk import risk_line
 from twofold.console.streams import say
 from twofold.errors import ConfigError
+from twofold.server.settings import MB, Limits, Settings
 
 if TYPE_CHECKING:
-    from twofold.server.settings import Limits, Settings
     from twofold.server.variants import Options
 
-_MB = 1 << 20
+_DEFAULT = Settings()
 
 
 def add_parser(subparsers: Any) -> None:
@@ -44,17 +44,18 @@ def add_parser(subparsers: Any) -> None:
     _add_limits(parser.add_argument_group("limits"))
     add_confidence_options(parser.add_argument_group("confidence"))
     add_model_options(parser)
-    parser.set_defaults(max_characters=10_000)
+    parser.set_defaults(max_characters=_DEFAULT.limits.characters)
 
 
 def _add_limits(group: argparse._ArgumentGroup) -> None:
+    limits = _DEFAULT.limits
     for name, default, text in (
-        ("body-mb", 32, "megabytes of a request"),
-        ("picture-mb", 16, "megabytes of a picture's file"),
-        ("pixels-m", 64, "million pixels of a picture"),
-        ("posts", 256, "posts of a request"),
-        ("queue", 512, "posts that wait for the model; a request beyond is answered 429"),
-        ("memory-mb", 256, "megabytes of all requests that are held at one time"),
+        ("body-mb", limits.body // MB, "megabytes of a request"),
+        ("picture-mb", limits.picture // MB, "megabytes of a picture's file"),
+        ("pixels-m", limits.pixels // 1_000_000, "million pixels of a picture"),
+        ("posts", limits.posts, "posts of a request"),
+        ("queue", limits.queue, "posts that wait for the model; a request beyond is answered 429"),
+        ("memory-mb", limits.held // MB, "megabytes of all requests that are held at one time"),
     ):
         group.add_argument(
             f"--max-{name}", type=int, default=default, metavar="N", help=f"{text} (default: {default})"
@@ -62,16 +63,16 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--timeout",
         type=float,
-        default=30,
+        default=limits.seconds,
         metavar="SECONDS",
-        help="from a request to its result; a request may ask for less (default: 30)",
+        help="from a request to its result; a request may ask for less (default: %(default)g)",
     )
     group.add_argument(
         "--batch-wait",
         type=float,
-        default=5,
+        default=_DEFAULT.batch_wait * 1000,
         metavar="MS",
-        help="milliseconds that a post waits for others to share a batch (default: 5)",
+        help="milliseconds that a post waits for others to share a batch (default: %(default)g)",
     )
 
 
@@ -107,8 +108,6 @@ def _serve_on(
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    from twofold.server.settings import Settings
-
     hosts, keys = access(args)
     return Settings(
         limits=_limits(args),
@@ -123,8 +122,6 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _limits(args: argparse.Namespace) -> Limits:
-    from twofold.server.settings import Limits
-
     names = ("body_mb", "picture_mb", "pixels_m", "posts", "queue", "memory_mb")
     for option, value in [(f"max_{name}", getattr(args, f"max_{name}")) for name in names] + [
         ("max_characters", args.max_characters),
@@ -145,9 +142,9 @@ def _limits(args: argparse.Namespace) -> Limits:
             expected=f"at most --max-memory-mb, which is {args.max_memory_mb}",
         )
     return Limits(
-        body=args.max_body_mb * _MB,
-        held=args.max_memory_mb * _MB,
-        picture=args.max_picture_mb * _MB,
+        body=args.max_body_mb * MB,
+        held=args.max_memory_mb * MB,
+        picture=args.max_picture_mb * MB,
         pixels=args.max_pixels_m * 1_000_000,
         posts=args.max_posts,
         characters=args.max_characters,

@@ -136,10 +136,18 @@ class Service:
             (item,) = await self._fetched(request, payload.items, deadline, held)
             if isinstance(item, Problem):
                 raise item.error
-            done = anyio.to_thread.run_sync(
-                work, model, item, abandon_on_cancel=True, limiter=self._examining
-            )
-            return JSONResponse(await unless_gone(request, deadline.hold(done)))
+            done = deadline.hold(self._alone(work, model, item))
+            return JSONResponse(await unless_gone(request, done))
+
+    async def _alone(
+        self, work: Callable[[InferencePipeline, Post], object], model: InferencePipeline, post: Post
+    ) -> object:
+        """What ``work`` gives; the next begins when its thread has ended, though nobody may wait for it."""
+        borrower = object()
+        await self._examining.acquire_on_behalf_of(borrower)
+        done = asyncio.ensure_future(anyio.to_thread.run_sync(work, model, post))
+        done.add_done_callback(lambda _: self._examining.release_on_behalf_of(borrower))
+        return await asyncio.shield(done)
 
     def _deadline(self, query: ExtractQuery) -> Deadline:
         limit = self.settings.limits.seconds

@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -63,7 +63,7 @@ def serve(app: Starlette, listening: socket.socket, limits: Limits) -> None:
         limits: of the service.
     """
     server = _Server(app, limits)
-    with _quiet_end():
+    with _quiet_end(server):
         server.run(sockets=[listening])
 
 
@@ -139,12 +139,13 @@ def _hanging_state(connection: Any) -> object:
 
 
 @contextmanager
-def _quiet_end() -> Iterator[None]:
-    """SIGTERM is an order to end well: exit code 0. uvicorn raises the signal anew when it has ended."""
+def _quiet_end(server: _Server) -> Iterator[None]:
+    """SIGTERM is an order to end well: exit code 0. uvicorn raises the signal anew when it has ended.
+
+    A signal that comes before uvicorn listens for it is not lost.
+    """
     try:
-        before: Callable[[int, FrameType | None], Any] | int | None = signal.signal(
-            signal.SIGTERM, lambda *_: None
-        )
+        before = signal.signal(signal.SIGTERM, server.handle_exit)
     except ValueError:  # not in the main thread: there are no signals
         yield
         return

@@ -1,0 +1,29 @@
+"""Signals at the start of the service."""
+
+from __future__ import annotations
+
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("starlette", reason="needs the extra serve")
+
+from starlette.applications import Starlette
+
+from twofold.server import run
+from twofold.server.settings import Limits
+
+
+def test_a_signal_that_comes_before_it_listens_ends_it(monkeypatch):
+    class Early(run._Server):
+        def run(self, sockets=None):
+            signal.raise_signal(signal.SIGTERM)
+            assert self.should_exit
+            super().run(sockets)
+
+    monkeypatch.setattr(run, "_Server", Early)
+    app = Starlette()
+    app.state.service = SimpleNamespace(ending=False)
+    run.serve(app, run.open_socket("127.0.0.1", 0), Limits())
+    assert app.state.service.ending
