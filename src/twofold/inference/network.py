@@ -170,8 +170,14 @@ class Network:
                 return words
             return 0 if states is None else len(states) if name == "picture" else _lanes(len(states))
 
-        slots = 0 if item.slots is None else _lanes(2 * len(item.slots)) // 2  # two markers each
-        return words, slots, *map(size, modalities.states)
+        return words, self._slots(item), *map(size, modalities.states)
+
+    def _slots(self, item: NetworkInput) -> int:
+        """Slots of an input as they are padded: pairs of levitated markers; 0 where there is nothing to pad."""
+        relation = self.folder.config.relation
+        if item.slots is None or (relation and relation.markers):  # a text of its own for its one pair
+            return 0
+        return _lanes(2 * len(item.slots)) // 2  # two markers each
 
     def _checked(self, output: FusionOutput, given: NetworkInput) -> FusionOutput:
         """The output, if its scores are finite: decoding NaN would find no entity, without a word."""
