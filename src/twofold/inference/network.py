@@ -173,7 +173,7 @@ class Network:
         return words, self._slots(item), *map(size, modalities.states)
 
     def _slots(self, item: NetworkInput) -> int:
-        """Slots of an input as they are padded: pairs of levitated markers; 0 where there is nothing to pad."""
+        """Slots of an input as they are padded, pairs of levitated markers; 0 where nothing is padded."""
         relation = self.folder.config.relation
         if item.slots is None or (relation and relation.markers):  # a text of its own for its one pair
             return 0
