@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twofold.errors import ConfigError
+from twofold.reading import not_utf8, read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -539,11 +540,19 @@ def build(kind: type[T], raw: Mapping[str, Any], where: str) -> T:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except OSError as error:
         raise ConfigError(f"cannot read it: {error.strerror}", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not TOML: {error}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(_not_toml(error), where=str(path)[:200], expected="a file of settings") from error
+
+
+def _not_toml(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"not TOML, which is UTF-8: {not_utf8(error)}"
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return f"not TOML: {error}"
+    return "nested too deeply" if isinstance(error, RecursionError) else "a name or a number is too long"
 
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")

@@ -404,3 +404,110 @@ def test_a_full_disk_is_told(extract, capsys):
     write(Path("posts.jsonl"), posts(3))
     assert extract("posts.jsonl", "-o", "/dev/full") == 2
     assert "/dev/full: cannot be written: No space left" in capsys.readouterr().err
+
+
+def test_a_restart_removes_what_a_run_wrote_and_nothing_else(extract):
+    write(Path("posts.jsonl"), posts(23))
+    assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 5) == 0
+    Path("out/notes.txt").write_text("mine", encoding="utf-8")
+    Path("out/sub").mkdir()
+    Path("out/sub/part-000001.jsonl").write_text("mine, too", encoding="utf-8")
+    assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 50, "--restart") == 0
+    assert sorted(name for name in tree(Path("out")) if not name.startswith("_manifest")) == [
+        "notes.txt", "part-000000.jsonl", "sub/part-000001.jsonl",
+    ]  # fmt: skip
+
+
+DAMAGE = [b"", b"{", b"[]", b"null", b'{"job": []}', b'"\xff"', b"[" * 100_000]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(
+    "name", ["_manifest/job.json", "_manifest/done.json", "_manifest/part-000001.json", "part-000001.jsonl"]
+)
+def test_a_folder_whose_files_were_altered_is_done_again_or_refused(extract, capsys, name, damage):
+    write(Path("posts.jsonl"), posts(23))
+    arguments = ["posts.jsonl", "-o", "out/", "--shard-rows", 5]
+    assert extract(*arguments) == 0
+    before = tree(Path("out"))
+    (Path("out") / name).write_bytes(damage)
+    if name == "_manifest/job.json":
+        assert extract(*arguments) == 2
+        assert "was altered" in capsys.readouterr().err or damage == b'{"job": []}'
+        arguments.append("--restart")
+    assert extract(*arguments) == 0
+    assert tree(Path("out")) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"number": -1}, {"number": "1"}, {"number": True}, {"number": 7}, {"output": 10**9}, {"output": -1},
+        {"output": 1.5}, {"counts": []}, {"counts": {"posts": "many"}}, {"digest": 3},
+        {"path": "/etc/passwd"}, {"rows": None}, {"rejects": [1]},
+    ],
+)  # fmt: skip
+def test_a_journal_that_was_altered_is_believed_as_far_as_it_can_be(extract, change):
+    write(Path("posts.jsonl"), posts(23))
+    plain = expected(extract, "posts.jsonl")
+    broken_off(extract, "out.jsonl")
+    head, first, second = Path("out.jsonl.journal").read_bytes().splitlines(keepends=True)
+    altered = json.dumps(json.loads(second) | change).encode() + b"\n"
+    Path("out.jsonl.journal").write_bytes(head + first + altered)
+    assert extract("posts.jsonl", "-o", "out.jsonl", "--shard-rows", 5) == 0
+    assert read_jsonl(Path("out.jsonl")) == plain
+
+
+def test_a_file_of_ones_own_with_the_name_of_a_journal_is_left_alone(extract, capsys):
+    write(Path("posts.jsonl"), posts(3))
+    for options in ([], ["--restart"]):
+        Path("out.jsonl.journal").write_text("Dear diary\n", encoding="utf-8")
+        assert extract("posts.jsonl", "-o", "out.jsonl", *options) == 2
+        assert "is in the way of the journal" in capsys.readouterr().err
+        assert Path("out.jsonl.journal").read_text(encoding="utf-8") == "Dear diary\n"
+    Path("out.jsonl.journal").write_text('{"job": 1}\n', encoding="utf-8")
+    assert extract("posts.jsonl", "-o", "out.jsonl") == 0  # nothing was done by it
+
+
+@pytest.mark.parametrize("name", ["_manifest", "part-000000.jsonl"])
+def test_a_link_in_a_folder_of_results_does_not_lead_out(extract, capsys, name):
+    write(Path("posts.jsonl"), posts(3))
+    Path("out").mkdir()
+    target = Path("elsewhere") if name == "_manifest" else Path("mine")
+    target.mkdir() if name == "_manifest" else target.write_text("mine", encoding="utf-8")
+    if name != "_manifest":
+        assert extract("posts.jsonl", "-o", "out/") == 0
+        Path("out", name).unlink()
+    Path("out", name).symlink_to(target.absolute())
+    assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 4096) == 2
+    assert "is a link out of the folder" in capsys.readouterr().err
+    assert tree(Path("elsewhere")) == {} or name != "_manifest"
+    assert name == "_manifest" or target.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("info", ["memory://odd/in"]),
+        ("open", ["memory://odd/in/a.jsonl"]),
+        ("read", ["memory://odd/in/a.jsonl"]),
+        ("pipe_file", ["posts.jsonl", "-o", "memory://odd/out"]),
+        ("find", ["posts.jsonl", "-o", "memory://odd/in"]),
+    ],
+)
+def test_whatever_a_place_elsewhere_raises_is_told(extract, capsys, monkeypatch, method, arguments):
+    """File systems of others raise errors of their own."""
+    memory = pytest.importorskip("fsspec.implementations.memory")
+
+    class OddError(Exception):
+        pass
+
+    def fail(*_: object, **__: object) -> None:
+        raise OddError
+
+    memory.MemoryFileSystem().pipe_file("/odd/in/a.jsonl", b'{"id": 1, "text": "Anna"}')
+    write(Path("posts.jsonl"), posts(3))
+    kind = memory.MemoryFile if method == "read" else memory.MemoryFileSystem
+    monkeypatch.setattr(kind, method, fail)
+    assert extract(*arguments) == 2
+    assert "OddError" in capsys.readouterr().err

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from twofold.corpora import open_corpus
 from twofold.corpora.label_studio import LOCAL_FILES
 from twofold.corpora.utf16 import from_utf16, to_utf16
-from twofold.errors import DataError
 from twofold.posts import Post, Rejected
 
 TEXT = "😀 Ada in Turin"
@@ -173,7 +172,7 @@ def test_a_file_that_breaks_off_keeps_the_tasks_before(tmp_path):
     *posts, rest = open_corpus(file)
     assert [post.id for post in posts] == list(range(len(posts)))
     assert posts
-    assert "the rest of the file is not JSON" in rest.reason
+    assert "what follows is not JSON" in rest.reason
     file.write_bytes(b'[{"data": {"text": "\xff"}}, {"data": {"text": "b"}}]')
     bad, good = open_corpus(file)
     assert "surrogate" in bad.reason
@@ -181,9 +180,6 @@ def test_a_file_that_breaks_off_keeps_the_tasks_before(tmp_path):
     file.write_text('[{"data": {"text": "a"}},', encoding="utf-8")
     _, rest = open_corpus(file)
     assert "ends in its midst" in rest.reason
-    file.write_text('[{"text": "a"}]', encoding="utf-8")
-    with pytest.raises(DataError, match=r"format is not known.*tasks of Label Studio"):
-        open_corpus(file)
 
 
 def test_long_files_are_read_in_order(tmp_path):

@@ -8,12 +8,13 @@ import gzip
 import io
 import json
 import tarfile
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from twofold.corpora import ColumnNames, open_corpus
+from twofold.corpora import ColumnNames, csv_posts, open_corpus
 from twofold.errors import ConfigError, DataError, MissingExtraError
 from twofold.posts import Entity, Post, RefusedPicture, Rejected
 
@@ -172,8 +173,9 @@ def test_a_shard_in_the_layout_of_webdataset(tmp_path):
         ("7", "Anna", b"seven"), ("8", "Zoë", b"eight"), (99, "no picture", None), ("9", "another", None),
     ]  # fmt: skip
     assert [post.carried["lang"] for post in posts] == ["en", None, None, None]
-    assert [item.reason.split(";")[0] for item in items[4:]] == [
-        "1/10.json is no object", "1/11.json is not JSON", "text is missing",
+    assert [item.reason.split(";")[0].partition(": ")[0] for item in items[4:]] == [
+        "1/10.json is no object", "1/11.json is not JSON",
+        "text is missing",
     ]  # fmt: skip
 
 
@@ -232,3 +234,117 @@ def test_a_compressed_file_without_a_telling_name(tmp_path):
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"x"))
     with pytest.raises(DataError, match="its name does not say what it holds"):
         open_corpus(tmp_path / "a.gz")
+
+
+def test_headings_of_others_making(tmp_path):
+    def read(content: bytes, **names: str) -> list[Post | Rejected]:
+        (tmp_path / "a.csv").write_bytes(content)
+        return list(open_corpus(tmp_path / "a.csv", columns=ColumnNames.parse(**names)))
+
+    (post,) = read(b'\n\n"id","the\r\ntext"\n1,Anna\n', renamed="text=the\r\ntext")
+    assert (post.text, post.origin.rpartition(":")[2]) == ("Anna", "5")
+    (post,) = read(b"id,text," + b"x" * 300_000 + b"\n1,Anna,\n")
+    assert post.text == "Anna"
+    (post,) = read(b"id,text,other,other\n1,Anna,,\n")
+    assert post.text == "Anna"
+    for content, message in {
+        b"id,text,text\n1,a,b\n": "has two columns 'text'",
+        b"": "the table is empty",
+        b"\n\n": "the table is empty",
+        b'id,"text\n1,a\n': "its first line is no heading",
+    }.items():
+        with pytest.raises(DataError, match=message):
+            read(content)
+    with pytest.raises(DataError, match="has two columns 'other'"):
+        read(b"id,text,other,other\n1,Anna,,\n", carried="other")
+
+
+def test_a_row_of_csv_without_an_end_takes_no_memory_and_is_told(tmp_path, monkeypatch):
+    """One line without an end, and a row whose quotation marks go on over the lines."""
+    monkeypatch.setattr(csv_posts, "MAX_BYTES", 1000)
+    long = b"2," + b"x" * 5000, b'2,"' + b'a\n","' * 500 + b'"'
+    for row in long:
+        (tmp_path / "a.csv").write_bytes(b"id,text\n1,a\n" + row + b"\n3,b\n")
+        first, wrong, *others = open_corpus(tmp_path / "a.csv")
+        assert (first.id, wrong.origin.rpartition(":")[2]) == ("1", "3")
+        assert wrong.reason.startswith("the row is longer than")
+        assert row.decode().startswith(wrong.raw[:900])
+        assert [item.id for item in others if isinstance(item, Post)][-1:] == (
+            ["3"] if row == long[0] else []
+        )
+    with gzip.open(tmp_path / "b.csv.gz", "wb") as stream:
+        stream.write(b"id,text\n1," + b"x" * 2_000_000 + b"\n2,b\n")
+    tracemalloc.start()
+    wrong, last = open_corpus(tmp_path / "b.csv.gz")
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000 * 4  # a readline of it would hold all
+    tracemalloc.stop()
+    assert last.id == "2"
+
+
+def test_a_row_that_is_not_csv_is_kept_for_the_rejects(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'id,text\n1,"a"b\n2,c\n')
+    wrong, post = open_corpus(tmp_path / "a.csv")
+    assert wrong.raw == '1,"a"b\n'
+    assert post.text == "c"
+
+
+def test_members_of_a_shard_that_come_twice_are_not_lost(tmp_path):
+    members = [("7.json", b'{"text": "Anna"}'), ("7.json", b'{"text": "Bob"}'), ("8.txt", b"Carl")]
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    wrong, post = open_corpus(tmp_path / "a.tar")
+    assert wrong.reason.startswith("7.json comes twice")
+    assert post.text == "Carl"
+
+
+def test_json_in_a_shard_is_read_as_everywhere(tmp_path):
+    members = {"1.json": b'{"text": "a", "text": "b"}', "2.json": b"[" * 100_000, "3.json": b"\xff"}
+    members |= {"4.json": b'{"id": 1' + b"0" * 9000 + b', "text": "a"}', "5.txt": b"Anna"}
+    (tmp_path / "a.tar").write_bytes(tar(members))
+    *wrong, post = open_corpus(tmp_path / "a.tar")
+    assert [item.reason.partition(";")[0] for item in wrong] == [
+        "the key 'text' comes twice", "2.json is nested too deeply", "byte 0xff at position 0 is not UTF-8",
+        "4.json is not JSON that can be read: a number has too many digits",
+    ]  # fmt: skip
+    assert post.text == "Anna"
+
+
+def test_a_value_of_parquet_that_python_cannot_hold_costs_its_row(tmp_path):
+    bad = pa.array([b"\xff", b"Bob", b"Carl"])
+    text = pa.Array.from_buffers(pa.string(), 3, bad.buffers())
+    when = pa.array([0, 2**56, 0], pa.timestamp("ms"))
+    table = pa.table({"id": ["a", "b", "c"], "text": text, "when": when})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    first, second, post = open_corpus(tmp_path / "a.parquet", columns=ColumnNames.parse("", "when"))
+    assert first.reason.startswith("text is not UTF-8: byte 0xff at position 0")
+    assert second.reason.startswith("when cannot be read")
+    assert (post.text, post.carried["when"]) == ("Carl", "1970-01-01 00:00:00")
+
+
+def test_a_text_that_many_rows_share_is_in_memory_once(tmp_path):
+    shared = pa.array(["x" * 20_000_000])
+    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 60, pa.int32()), shared)
+    table = pa.table({"id": pa.array(range(60)), "text": rows})
+    parquet.write_table(table, tmp_path / "a.parquet", compression="zstd", store_schema=False)
+    assert (tmp_path / "a.parquet").stat().st_size < 10_000
+    before = pa.total_allocated_bytes()
+    posts = open_corpus(tmp_path / "a.parquet")
+    assert next(posts).reason.startswith("the post has 20,000,000 characters")
+    assert pa.total_allocated_bytes() - before < 100_000_000  # 60 of them are 1.2 GB
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet"])
+def test_carried_values_are_such_as_json_can_hold(tmp_path, name):
+    rows = [{"id": "1", "text": "Anna", "x": float("nan")}, {"id": "2", "text": "Bob", "x": float("inf")}]
+    if name == "a.json":
+        (tmp_path / name).write_text(json.dumps(rows), encoding="utf-8")
+    else:
+        write(tmp_path / name, rows)
+    posts = list(open_corpus(tmp_path / name, columns=ColumnNames.parse("", "x")))
+    assert [post.carried["x"] for post in posts] == [None, None]
+    (tmp_path / "b.jsonl").write_text('{"id": 1, "text": "a", "x": "\\ud800"}\n', encoding="utf-8")
+    (wrong,) = open_corpus(tmp_path / "b.jsonl", columns=ColumnNames.parse("", "x"))
+    assert "half of a surrogate pair" in wrong.reason

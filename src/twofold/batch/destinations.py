@@ -12,23 +12,28 @@ import dataclasses
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from twofold.batch.counts import Counts
-from twofold.batch.inputs import file_system, is_address
-from twofold.batch.job import JobRecord, check_same
+from twofold.batch.inputs import file_system, is_address, reached
+from twofold.batch.job import DISCARD, JobRecord, check_same
 from twofold.batch.part_formats import assemble_parquet
 from twofold.batch.step import Part
 from twofold.errors import DataError
 from twofold.files import Input, OutputFile, Outputs, write_whole
 from twofold.locks import lock_place
+from twofold.reading import read_bytes
 
 _REJECTS, _MANIFEST, _JOB, _DONE = "_rejects", "_manifest", "_manifest/job.json", "_manifest/done.json"
+_OURS = re.compile(r"part-\d+\.[a-z.]+|_rejects/part-\d+\.jsonl|_manifest/(?:part-\d+|job|done)\.json")
+"""Names of files that a run writes: no other is read or removed."""
+_HEAD = b'{"job": '
 _RESUMES = "the same command goes on where it stood"
 
 
@@ -39,7 +44,8 @@ class DonePart:
     Attributes:
         number, rows, digest: of its shard.
         counts: of its shard.
-        output, rejects: bytes of a growing file up to the end of the part; 0 in a folder.
+        output: bytes of a growing file up to the end of the part; in a folder bytes of the part.
+        rejects: bytes of a growing file up to the end of the part; 0 in a folder.
     """
 
     number: int
@@ -55,14 +61,17 @@ class DonePart:
 
     @classmethod
     def parse(cls, data: bytes) -> DonePart | None:
-        """From such a line; None where it was not written to its end."""
+        """From such a line; None where it was not written to its end, or is another one."""
         if not data.endswith(b"\n"):
             return None
         try:
             record = json.loads(data)
-            return cls(**{**record, "counts": Counts(**record["counts"])})
-        except (ValueError, TypeError, KeyError):
+            part = cls(**{**record, "counts": Counts(**record["counts"])})
+        except (ValueError, TypeError, KeyError, RecursionError):
             return None
+        numbers = (part.number, part.rows, part.output, part.rejects, *vars(part.counts).values())
+        whole = all(type(number) is int and number >= 0 for number in numbers)
+        return part if whole and isinstance(part.digest, str) else None
 
 
 class Destination(AbstractContextManager["Destination"], Protocol):
@@ -132,15 +141,27 @@ class FileDestination(Destination):
 
     def _resume(self, job: JobRecord, restart: bool) -> None:
         """Read the journal of an unfinished run, and begin anew where there is none."""
-        lines = [] if restart else _lines_of(self._journal)
+        lines = _lines_of(self._journal)
+        if lines and lines[0][: len(_HEAD)] != _HEAD[: len(lines[0])]:
+            raise DataError(
+                "is in the way of the journal of the run",
+                where=str(self._journal),
+                expected="no file of this name, or the journal of an unfinished run",
+                do="move it, or name another output",
+            )
         sizes = self._output.part_size, self._rejects.part_size if self._rejects else 0
-        entries = [DonePart.parse(line) for line in lines[1:]]
-        for entry in entries:
-            if entry is None or (entry.output > sizes[0] or entry.rejects > sizes[1]):
-                break  # killed while it was written, or the file lost its end with the power
-            self.done[entry.number] = entry
+        before = (0, 0)
+        for line in [] if restart else lines[1:]:
+            entry = DonePart.parse(line)
+            if entry is None or entry.number != len(self.done):
+                break  # killed while it was written
+            ends = entry.output, entry.rejects
+            if any(not low <= end <= high for low, end, high in zip(before, ends, sizes, strict=True)):
+                break  # the file lost its end with the power
+            self.done[entry.number], before = entry, ends
         if self.done:
-            check_same(json.loads(lines[0])["job"], job, str(self._output.path))
+            where = str(self._journal)
+            check_same(_object(lines[0], where, "job"), job, str(self._output.path))
             last = max(self.done.values(), key=lambda entry: entry.number)
             self._output.resume(last.output)
             if self._rejects is not None:
@@ -188,9 +209,10 @@ class FileDestination(Destination):
         self._output.abandon()
         if self._rejects is not None:
             self._rejects.abandon()
-        if self._log is not None:
-            self._log.close()
-        if not self.done and not self._output.direct:
+        if self._log is None:
+            return
+        self._log.close()
+        if not self.done:
             self._journal.unlink(missing_ok=True)
 
     def __exit__(
@@ -250,7 +272,8 @@ class FolderDestination(Destination):
 
     def _resume(self, place: str, restart: bool) -> None:
         store = self._store
-        names = store.names("")
+        sizes = store.sizes("")
+        names = list(sizes)
         if names and not any(name.startswith(_MANIFEST) for name in names):
             raise DataError(
                 "holds files that are no results of a run",
@@ -259,32 +282,33 @@ class FolderDestination(Destination):
                 do="name another folder",
             )
         if restart:
-            for name in sorted(names, key=_removal):
+            for name in sorted(filter(_OURS.fullmatch, names), key=_removal):
                 store.remove(name)
         elif (data := store.get(_JOB)) is not None:
-            check_same(json.loads(data), self._job, place)
-            records = (store.get(name) for name in names if name.startswith(f"{_MANIFEST}/part-"))
-            entries = [DonePart.parse(record) for record in records if record is not None]
-            there = set(names)
-            self.done = {
-                entry.number: entry
-                for entry in entries
-                if entry is not None and self._name(entry.number) in there
-            }
-            self.complete = _DONE in names and json.loads(store.get(_DONE) or b"{}").get("parts") == len(
-                self.done
-            )
+            check_same(_object(data, f"{place.rstrip('/')}/{_JOB}"), self._job, place)
+            for name in names:
+                entry = DonePart.parse(store.get(name) or b"") if name.startswith(f"{_MANIFEST}/") else None
+                if entry is None or name != _record_name(entry.number):
+                    continue
+                if sizes.get(self._name(entry.number)) == entry.output:  # else it is made again
+                    self.done[entry.number] = entry
+            self.complete = self._all_done(store.get(_DONE))
         if _JOB not in names or restart:
             store.put(_JOB, json.dumps(self._job, indent=1).encode())
 
+    def _all_done(self, record: bytes | None) -> bool:
+        try:
+            return record is not None and _object(record, _DONE).get("parts") == len(self.done)
+        except DataError:
+            return False  # it is written again
+
     def add(self, part: Part) -> None:
         """See `Destination`."""
-        name = f"part-{part.number:06d}"
         if part.rejects:
-            self._store.put(f"{_REJECTS}/{name}.jsonl", part.rejects)
+            self._store.put(f"{_REJECTS}/part-{part.number:06d}.jsonl", part.rejects)
         self._store.put(self._name(part.number), part.output)
-        entry = DonePart(part.number, part.rows, part.digest, part.counts)
-        self._store.put(f"{_MANIFEST}/{name}.json", entry.line())
+        entry = DonePart(part.number, part.rows, part.digest, part.counts, len(part.output))
+        self._store.put(_record_name(part.number), entry.line())
         self.done[part.number] = entry
 
     def _name(self, number: int) -> str:
@@ -293,7 +317,7 @@ class FolderDestination(Destination):
     def finish(self, counts: Counts) -> None:
         """See `Destination`."""
         if self._rejects is not None:
-            for name in sorted(self._store.names(_REJECTS)):
+            for name in sorted(filter(_OURS.fullmatch, self._store.sizes(_REJECTS))):
                 self._rejects.write(self._store.get(name) or b"")
             self._rejects.finish()
         total = {"parts": len(self.done), "rows": sum(part.rows for part in self.done.values())}
@@ -303,6 +327,28 @@ class FolderDestination(Destination):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+
+def _record_name(number: int) -> str:
+    return f"{_MANIFEST}/part-{number:06d}.json"
+
+
+def _object(data: bytes, where: str, *keys: str) -> dict[str, Any]:
+    """An object of JSON that a run before wrote, or one in it."""
+    try:
+        value = json.loads(data)
+        for key in keys:
+            value = value[key]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        value = None
+    if not isinstance(value, dict):
+        raise DataError(
+            "was altered, and does not say what the unfinished run was",
+            where=where,
+            expected="what the run wrote",
+            do=f"name another output, or discard what was done with {DISCARD}",
+        )
+    return value
 
 
 def _removal(name: str) -> tuple[bool, bool]:
@@ -316,8 +362,8 @@ def _removal(name: str) -> tuple[bool, bool]:
 class _Store(Protocol):
     """Small files by name in one place; each appears whole or not at all."""
 
-    def names(self, folder: str) -> list[str]:
-        """Names of all files in it, or in a folder of it."""
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of all files in it, or in a folder of it, by their names."""
 
     def get(self, name: str) -> bytes | None:
         """The content of a file; None where there is none."""
@@ -344,17 +390,25 @@ class _LocalStore:
                 expected="a folder in a folder that may be written to",
             ) from error
 
-    def names(self, folder: str) -> list[str]:
+    def sizes(self, folder: str) -> dict[str, int]:
         files = (path for path in (self._folder / folder).rglob("*") if path.is_file())
-        names = [path.relative_to(self._folder).as_posix() for path in files]
-        return [name for name in names if not name.endswith(".part")]  # left by a killed run
+        sizes = {path.relative_to(self._folder).as_posix(): path.stat().st_size for path in files}
+        return {name: size for name, size in sizes.items() if not name.endswith(".part")}  # of a killed run
 
     def get(self, name: str) -> bytes | None:
         path = self._folder / name
-        return path.read_bytes() if path.is_file() else None
+        try:
+            return read_bytes(path) if path.is_file() else None
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from error
 
     def put(self, name: str, data: bytes) -> None:
-        with write_whole(self._folder / name, make_folder=True) as output:
+        path = self._folder / name
+        if not path.resolve().is_relative_to(self._folder.resolve()):
+            raise DataError(
+                "is a link out of the folder", where=str(path), expected="a folder of results", do="remove it"
+            )
+        with write_whole(path, make_folder=True) as output:
             output.write(data)
 
     def remove(self, name: str) -> None:
@@ -368,39 +422,41 @@ class _RemoteStore:
         self._system, path = file_system(address)
         self._folder, self._address = path.rstrip("/"), address
 
-    def names(self, folder: str) -> list[str]:
+    def sizes(self, folder: str) -> dict[str, int]:
         place = f"{self._folder}/{folder}".rstrip("/")
-        self._system.invalidate_cache()
-        if not self._system.exists(place):
-            return []
-        return [name[len(self._folder) + 1 :] for name in self._system.find(place)]
+        with reached(self._address, "be read"):
+            self._system.invalidate_cache()
+            found = self._system.find(place, detail=True) if self._system.exists(place) else {}
+        return {name[len(self._folder) + 1 :]: int(info["size"] or 0) for name, info in found.items()}
 
     def get(self, name: str) -> bytes | None:
         path = f"{self._folder}/{name}"
-        if not self._system.exists(path):
-            return None
-        data: bytes = self._system.cat_file(path)
+        with reached(self._address, "be read"):
+            data: bytes | None = self._system.cat_file(path) if self._system.exists(path) else None
         return data
 
     def put(self, name: str, data: bytes) -> None:
         path = f"{self._folder}/{name}"
-        try:
+        with reached(self._address, "be written", _RESUMES):
             self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
             self._system.pipe_file(path, data)
-        except OSError as error:
-            raise DataError(
-                f"cannot be written: {type(error).__name__}", where=self._address, do=_RESUMES
-            ) from error
 
     def remove(self, name: str) -> None:
-        self._system.rm_file(f"{self._folder}/{name}")
+        with reached(self._address, "be written"):
+            self._system.rm_file(f"{self._folder}/{name}")
 
 
 def _lines_of(path: Path) -> list[bytes]:
     try:
-        return path.read_bytes().splitlines(keepends=True)
+        return read_bytes(path).splitlines(keepends=True)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise DataError(
+            f"cannot be read: {error.strerror}",
+            where=str(path),
+            expected="the journal of an unfinished run, or no file of this name",
+        ) from error
 
 
 def _to_disk(handle: int, data: bytes, path: Path) -> None:

@@ -8,11 +8,13 @@ run. A file that cannot be read is a rejected record in its place; the others ar
 from __future__ import annotations
 
 import dataclasses
+import errno
 import glob
+import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -143,16 +145,33 @@ def file_system(address: str) -> tuple[Any, str]:
         raise MissingExtraError(
             f"the address needs a package: {error}", where=address, expected="the package that fsspec names"
         ) from error
-    except (ValueError, OSError) as error:
+    except Exception as error:
         raise DataError(
-            f"cannot be reached: {error}", where=address, expected="an address that fsspec knows"
+            f"cannot be reached: {_said(error)}", where=address, expected="an address that fsspec knows"
         ) from error
     return system, path
 
 
+@contextmanager
+def reached(address: str, what: str = "be reached", do: str = "") -> Iterator[None]:
+    """Turn whatever a file system of others raises, and they raise anything, into a `DataError`."""
+    try:
+        yield
+    except Exception as error:
+        raise DataError(f"cannot {what}: {_said(error)}", where=address, do=do) from error
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error) if isinstance(error, ValueError) else type(error).__name__
+
+
 def _remote(place: str) -> Iterator[InputFile]:
     system, path = file_system(place)
-    try:
+    with reached(place):
         if glob.has_magic(path):
             names = system.glob(path)
         elif system.isdir(path):
@@ -165,10 +184,6 @@ def _remote(place: str) -> Iterator[InputFile]:
         else:
             names = [path]
         sizes = {name: int(system.size(name) or 0) for name in sorted(names)}
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot be reached: {type(error).__name__}", where=place, expected="files of posts"
-        ) from error
     if not sizes:
         raise DataError("holds no file of posts", where=place, expected="a data file")
     yield from (InputFile(system.unstrip_protocol(name), size) for name, size in sizes.items())
@@ -232,11 +247,9 @@ class Rows:
             )
         attachments = attach(options.images, options.alt_text) if options.images or options.alt_text else None
         system, path = file_system(file.address)
-        try:
-            stream = system.open(path, "rb")
-        except OSError as error:
-            raise DataError("cannot be opened", where=file.address, expected="a data file") from error
-        with closing(stream):
+        with reached(file.address, "be opened"):
+            remote = _Remote(system.open(path, "rb"), file.address)
+        with io.BufferedReader(remote, 1 << 16) as stream:
             self._stream = stream
             posts = read_table(stream, format_, file.address, Path(), attachments, options.columns)
             if options.images is None:
@@ -244,6 +257,44 @@ class Rows:
             elif not options.allow_outside:
                 posts = confined(posts, options.images)
             yield from posts if options.max_characters is None else limited(posts, options.max_characters)
+
+
+class _Remote(io.RawIOBase):
+    """A file elsewhere, whose every error is an `OSError`."""
+
+    def __init__(self, stream: Any, name: str) -> None:
+        self._stream, self.name = stream, name
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._asked(lambda: self._stream.read(len(buffer)))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return int(self._asked(lambda: self._stream.seek(offset, whence)))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._asked(self._stream.close)
+        super().close()
+
+    @staticmethod
+    def _asked(ask: Callable[[], Any]) -> Any:
+        try:
+            return ask()
+        except OSError:
+            raise
+        except Exception as error:
+            raise OSError(errno.EIO, f"the place it lies in said {type(error).__name__}") from error
 
 
 def _without_path(item: Post | Rejected) -> Post | Rejected:

@@ -40,6 +40,7 @@ from twofold.files import Input, OutputFile, Outputs
 from twofold.posts import Extraction, Post, Rejected
 
 if TYPE_CHECKING:
+    from twofold.batch.inputs import ReadingOptions
     from twofold.pipeline.extractor import Extractor
 
 Pair = tuple[Post, Extraction]
@@ -63,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help="files of posts, folders, patterns such as 'posts/*.csv', or addresses such as "
         "s3://bucket/posts: JSON Lines, CSV (both also as .gz and .zst), Parquet, tar, or another format "
-        "that Twofold reads; - for standard input",
+        "that Twofold reads; - for standard input, or a pipe, with JSON Lines",
     )
     _add_columns(parser.add_argument_group("columns of the files"))
     _add_single(parser.add_argument_group("one post instead of a file"))
@@ -200,8 +201,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _in_shards(args: argparse.Namespace) -> bool:
     """Whether the run writes to a file or folder, and nothing else that needs all of its results."""
-    stdin = args.files == ["-"]
-    alone = args.text is None and not stdin and not args.table and args.report is None
+    alone = args.text is None and not _is_stream(args.files) and not args.table and args.report is None
     single = args.image is not None or args.alt_text is not None
     to_place = args.output is not None and not to_stdout(Path(args.output)) and not _is_special(args.output)
     if args.files and alone and to_place and not single:
@@ -221,6 +221,11 @@ def _in_shards(args: argparse.Namespace) -> bool:
             do="leave them out, or name a file for JSON Lines",
         )
     return False
+
+
+def _is_stream(files: list[str]) -> bool:
+    """Whether the posts come from standard input or a pipe, which can be read once."""
+    return files == ["-"] or (len(files) == 1 and Path(files[0]).is_fifo())
 
 
 def _is_special(output: str) -> bool:
@@ -280,11 +285,20 @@ def _open(args: argparse.Namespace) -> tuple[Iterable[Post | Rejected], Path | N
         )
     if args.files == ["-"]:
         return open_stream(sys.stdin.buffer, **vars(reading_options(args))), None
+    if _is_stream(args.files):
+        return _of_pipe(Path(args.files[0]), reading_options(args)), None
     if len(args.files) > 1 or is_address(args.files[0]) or not Path(args.files[0]).is_file():
         files = find_inputs(args.files, args.allow_outside)
         return Rows(files, reading_options(args)), None
     file = Path(args.files[0])
     return open_corpus(file, **vars(reading_options(args))), file
+
+
+def _of_pipe(path: Path, options: ReadingOptions) -> Iterator[Post | Rejected]:
+    from twofold.corpora import open_stream
+
+    with path.open("rb") as stream:
+        yield from open_stream(stream, **vars(options))
 
 
 def _single(args: argparse.Namespace) -> Post:

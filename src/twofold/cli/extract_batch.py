@@ -24,6 +24,7 @@ from twofold.console.part_progress import PartProgress, watch_parts
 from twofold.console.risk import risk_line
 from twofold.errors import ConfigError
 from twofold.files import Input, Outputs
+from twofold.reading import read_bytes
 
 if TYPE_CHECKING:
     from twofold.batch.destinations import Destination
@@ -233,7 +234,7 @@ def _digest(text: str) -> str:
 def _content(path: Path | None) -> str | None:
     if path is None or not path.is_file():
         return None
-    return f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    return f"{path} {hashlib.sha256(read_bytes(path)).hexdigest()[:12]}"
 
 
 def _resumed(destination: Destination) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twofold.console.outputs import lines_to
 from twofold.errors import ConfigError, DataError
 from twofold.files import OutputFile
+from twofold.reading import not_json, read_text
 
 if TYPE_CHECKING:
     from twofold.experiments.plan import Run
@@ -148,7 +149,8 @@ def _render(files: list[Path], out: Path) -> int:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", where=str(file), expected="JSON of a table") from error
+        found: dict[str, Any] = json.loads(read_text(file))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else not_json(error)
+        raise DataError(f"cannot be read: {reason}", where=str(file), expected="JSON of a table") from error
     return found

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from twofold.console.streams import console
 from twofold.console.text import counted, printable
 from twofold.posts import Post
+from twofold.reading import open_file
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -52,7 +53,7 @@ def watch(source: Path | None, bar: bool) -> AbstractContextManager[Progress]:
 def count_lines(path: Path) -> int:
     """Lines of a file, by its line feeds; 1 at least."""
     count, last = 0, b""
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         while block := stream.read(1 << 20):
             count, last = count + block.count(b"\n"), block
     return max(1, count + (not last.endswith(b"\n")))

@@ -18,6 +18,7 @@ from twofold.corpora.confinement import check_table_inside, confined
 from twofold.corpora.conll import read_conll
 from twofold.corpora.csv_posts import read_csv
 from twofold.corpora.formats import BY_SUFFIX, Format, format_of
+from twofold.corpora.json_array import read_json_array
 from twofold.corpora.jsonl import parse_post, read_jsonl
 from twofold.corpora.label_studio import read_label_studio
 from twofold.corpora.lengths import limited
@@ -28,6 +29,7 @@ from twofold.corpora.releases import dataset_of, release_of
 from twofold.corpora.tar_posts import read_tar
 from twofold.corpora.twitter import read_twitter
 from twofold.posts import MAX_CHARACTERS, Post, Rejected, with_types
+from twofold.reading import open_file
 
 __all__ = [
     "MAX_CHARACTERS",
@@ -59,8 +61,8 @@ def open_corpus(
     """Read a data file of any known format, recognised by its name or its content.
 
     Args:
-        path: JSON Lines, CSV or tar, compressed or not, Parquet, IMGID blocks, CoNLL columns, MNRE
-            lines or tasks of Label Studio.
+        path: JSON Lines, CSV or tar, compressed or not, Parquet, an array of JSON, IMGID blocks, CoNLL
+            columns, MNRE lines or tasks of Label Studio.
         images: folder of the pictures, see `attachments`. Where it or the table of alternative texts
             holds several data sets, the rows of this file's are used: by the file's hash if it is a
             known release, else by the name of its folder.
@@ -127,6 +129,8 @@ def _read(
         return read_mnre(path, attachments)
     if format_ == "label-studio":
         return read_label_studio(path, attachments)
+    if format_ == "json-array":
+        return read_json_array(path, attachments, columns)
     return read_conll(path, attachments)
 
 
@@ -137,7 +141,7 @@ def _read_open(
     columns: ColumnNames,
     opened: Callable[[BinaryIO], None],
 ) -> Iterator[Post | Rejected]:
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         opened(stream)
         yield from read_table(stream, format_, shown(path), path.parent, attachments, columns)
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
-from twofold.corpora.lines import decode, read_lines
+from twofold.corpora.lines import decode, read_lines, unreadable
 from twofold.errors import DataError, InputError
+from twofold.reading import open_file
 
 _ALT_TEXT_COLUMNS = ("image", "caption")
 INDEX = "index.tsv"
@@ -75,7 +77,7 @@ def attach(images: Path | None, alt_text: Path | None, dataset: str | None = Non
 def _has_columns(path: Path, names: tuple[str, str]) -> bool:
     if not path.is_file():
         return False
-    with path.open("rb") as stream:
+    with _opened(path) as stream:
         return set(names) <= set(stream.readline(1000).decode("utf-8-sig", "replace").strip().split("\t"))
 
 
@@ -94,7 +96,7 @@ def _table(path: Path, names: tuple[str, str], dataset: str | None) -> dict[str,
 def _rows(path: Path) -> Iterator[list[str]]:
     if not path.is_file():
         raise DataError("no such file", where=str(path), expected="a table with a TAB between columns")
-    with path.open("rb") as stream:
+    with _opened(path) as stream:
         for line in read_lines(stream):
             try:
                 yield decode(line.data, f"{path}:{line.number}").split("\t")
@@ -102,6 +104,13 @@ def _rows(path: Path) -> Iterator[list[str]]:
                 raise DataError(
                     error.what, where=error.where, expected=error.expected, do=error.do
                 ) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return open_file(path)
+    except OSError as error:
+        raise unreadable(error, str(path)) from error
 
 
 def _columns(path: Path, first: list[str], names: tuple[str, str]) -> tuple[int, int, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from twofold.errors import ConfigError, DataError
+from twofold.corpora.lines import check_characters
+from twofold.errors import ConfigError, DataError, InputError
 
 FIELDS = ("id", "text", "image", "alt_text", "tokens", "entities", "relations", "regions")
 """Fields of a post."""
@@ -53,17 +54,23 @@ class ColumnNames:
         record = {key: value for key, value in row.items() if key not in taken and key not in self.renamed}
         return record | {ours: row[theirs] for ours, theirs in self.renamed.items() if theirs in row}
 
-    def carry(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The values that are carried along, as JSON can hold them; None for a missing one."""
-        return {name: _as_json(row.get(name)) for name in self.carried}
+    def carry(self, row: Mapping[str, Any], origin: str = "") -> dict[str, Any]:
+        """The values that are carried along, as JSON can hold them; None for a missing one.
+
+        Raises:
+            InputError: no file can hold one of them.
+        """
+        carried = {name: _as_json(row.get(name), name, origin) for name in self.carried}
+        check_characters(json.dumps(carried, ensure_ascii=False), "a carried column", origin)
+        return carried
 
     def used(self, columns: Iterable[str]) -> list[str]:
         """Those columns of a table that are of use."""
         wanted = {self.renamed.get(name, name) for name in FIELDS} | set(self.carried)
         return [name for name in columns if name in wanted]
 
-    def check(self, columns: Collection[str], where: str) -> None:
-        """Complain of a table that lacks a column.
+    def check(self, columns: Sequence[str], where: str) -> None:
+        """Complain of a table that lacks a column, or has one twice.
 
         Raises:
             DataError: it does.
@@ -71,6 +78,18 @@ class ColumnNames:
         required = {"id", "text"} if self.renamed.get("tokens", "tokens") not in columns else {"id"}
         wanted = [self.renamed.get(name, name) for name in FIELDS if name in required or name in self.renamed]
         missing = [name for name in (*wanted, *self.carried) if name not in columns]
+        twice = [name for name in self.used(columns) if columns.count(name) > 1]
+        if not columns:
+            raise DataError(
+                "the table is empty", where=where, expected="a heading with the names of its columns"
+            )
+        if twice:
+            raise DataError(
+                f"has two columns {twice[0]!r}",
+                where=where,
+                expected="a name of its own for each column",
+                do="rename one of them",
+            )
         if missing:
             raise DataError(
                 f"has no column {', '.join(map(repr, missing))}",
@@ -84,8 +103,14 @@ AS_THEY_ARE = ColumnNames()
 """Fields under their own names, nothing carried along."""
 
 
-def _as_json(value: Any) -> Any:
-    """A value of a table as JSON can hold it: dates and the like as text, bytes as their length."""
+def _as_json(value: Any, name: str, origin: str) -> Any:
+    """A value as JSON can hold it: dates and the like as text, bytes as their length, NaN as null."""
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
-    return json.loads(json.dumps(value, default=str, ensure_ascii=False))
+    try:
+        text = json.dumps(value, default=str, ensure_ascii=False)
+        return json.loads(text, parse_constant=lambda _: None)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{name} cannot be carried along", where=origin, expected="a value that JSON can hold"
+        ) from error

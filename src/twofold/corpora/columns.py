@@ -12,6 +12,7 @@ from pathlib import Path
 
 from twofold.corpora.bio import Scheme, is_tag
 from twofold.corpora.lines import Line, read_lines
+from twofold.reading import open_file
 
 
 def columns_of(text: str) -> list[str]:
@@ -33,14 +34,14 @@ def holds_nothing(line: Line) -> bool:
 
 def count_empty_tokens(path: Path) -> int:
     """How many lines of a column file hold nothing."""
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         return sum(map(holds_nothing, read_lines(stream)))
 
 
 def scheme_of(path: Path) -> Scheme:
     """Scheme of the tags of a column file; the first ``B-`` of BIO ends the search."""
     before, begins_with_i = "O", False
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         for line in read_lines(stream):
             tag = _tag(line)
             continues = tag[2:] == before[2:] and before != "O"

@@ -33,6 +33,7 @@ from twofold.corpora.lines import (
 )
 from twofold.errors import InputError
 from twofold.posts import Post, Rejected
+from twofold.reading import open_file
 
 _COMMENT = re.compile(r"# ?(\w+) ?= ?([^\t]*)")
 _KNOWN_COMMENTS = {"id", "image", "alt_text"}
@@ -47,7 +48,7 @@ def read_conll(path: Path, attachments: Attachments | None = None) -> Iterator[P
         attachments: where pictures and alternative texts are, for posts that name a picture.
     """
     scheme = scheme_of(path)
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         for block in read_blocks(map(_blank_document_start, read_lines(stream)), lambda data: False):
             try:
                 post = _post(block, path, scheme, attachments or Attachments())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,9 +17,10 @@ from twofold.corpora.attachments import Attachments
 from twofold.corpora.column_names import ColumnNames
 from twofold.corpora.jsonl import parse_json, parse_row
 from twofold.corpora.lines import MAX_BYTES, rejected, unreadable
-from twofold.errors import InputError
+from twofold.errors import DataError, InputError
 from twofold.posts import Post, Rejected
 
+_SHOWN = 1000
 _JSON = ("entities", "relations", "regions", "tokens")
 
 
@@ -47,30 +49,87 @@ def read_csv(
 def _posts(
     text: io.TextIOWrapper, name: str, folder: Path, attachments: Attachments | None, columns: ColumnNames
 ) -> Iterator[Post | Rejected]:
-    heading = _guarded(text.readline, name)
-    separator = max(",;\t", key=heading.count)
-    names = next(csv.reader([heading], delimiter=separator), [])
+    csv.field_size_limit(max(MAX_BYTES, csv.field_size_limit()))
+    lines = _Lines(text, name)
+    separator, names = _heading(lines, name)
     columns.check(names, name)
-    csv.field_size_limit(MAX_BYTES)
-    rows = csv.reader(text, delimiter=separator, strict=True)
+    rows = csv.reader(lines, delimiter=separator, strict=True)
     while True:
-        line = rows.line_num + 2  # after the heading
+        lines.begin()
         try:
-            cells = _guarded(lambda: next(rows, None), name)
+            cells = next(rows, None)
         except csv.Error as error:
-            yield rejected(InputError(f"the row is not CSV: {error}", where=f"{name}:{line}"), b"")
+            yield rejected(InputError(f"the row is not CSV: {error}", where=lines.origin), lines.raw)
+            continue
+        except InputError as error:
+            yield rejected(error, lines.raw)
             continue
         if cells is None:
             return
         if cells:
-            yield _post(cells, names, f"{name}:{line}", folder, attachments, columns)
+            yield _post(cells, names, lines.origin, folder, attachments, columns)
 
 
-def _guarded(read: Any, name: str) -> Any:
+def _heading(lines: _Lines, name: str) -> tuple[str, list[str]]:
+    """The separator and the names of the columns: none of an empty table."""
+    lines.begin()
+    first = next((line for line in lines if line.strip()), "")
+    separator = max(",;\t", key=first.count)
     try:
-        return read()
-    except OSError as error:
-        raise unreadable(error, name) from error
+        return separator, next(csv.reader(chain([first], lines), delimiter=separator, strict=True), [])
+    except (csv.Error, InputError) as error:
+        raise DataError(
+            "its first line is no heading",
+            where=name,
+            expected="a table with the names of its columns in its first line",
+        ) from error
+
+
+class _Lines(Iterator[str]):
+    """Lines of a table, of which a row may take several: but not more than memory should hold."""
+
+    def __init__(self, text: io.TextIOWrapper, name: str) -> None:
+        self._text, self._name = text, name
+        self._number = self._first = self._size = 0
+        self._beginning = ""
+
+    def begin(self) -> None:
+        """Begin a row."""
+        self._first, self._size, self._beginning = self._number + 1, 0, ""
+
+    @property
+    def origin(self) -> str:
+        """Where the row began."""
+        return f"{self._name}:{self._first}"
+
+    @property
+    def raw(self) -> bytes:
+        """How the row begins."""
+        return self._beginning.encode("utf-8", "surrogateescape")
+
+    def __next__(self) -> str:
+        line = self._read(MAX_BYTES - self._size + 1)
+        if not line:
+            raise StopIteration
+        self._number += 1
+        self._size += len(line)
+        self._beginning += line[: _SHOWN - len(self._beginning)]
+        if self._size > MAX_BYTES:
+            while line and not line.endswith(("\n", "\r")):
+                line = self._read(1 << 20)
+            raise InputError(
+                f"the row is longer than {MAX_BYTES >> 20} MB",
+                where=self.origin,
+                expected="a shorter one",
+                do="look for a quotation mark that is not closed",
+            )
+        return line
+
+    def _read(self, size: int) -> str:
+        try:
+            return self._text.readline(size)
+        except OSError as error:
+            raise unreadable(error, self._name) from error
 
 
 def _post(

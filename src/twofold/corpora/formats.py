@@ -13,8 +13,9 @@ from twofold.corpora.bio import is_tag
 from twofold.corpora.columns import columns_of, tag_of
 from twofold.corpora.compression import SUFFIXES, is_compressed
 from twofold.errors import DataError
+from twofold.reading import open_file
 
-Format = Literal["imgid", "conll", "jsonl", "mnre", "csv", "parquet", "tar", "label-studio"]
+Format = Literal["imgid", "conll", "jsonl", "mnre", "csv", "parquet", "tar", "label-studio", "json-array"]
 FORMATS: tuple[Format, ...] = ("jsonl", "imgid", "conll", "mnre")
 """Those that posts are converted to."""
 BY_SUFFIX: Mapping[str, Format] = {
@@ -28,8 +29,14 @@ _COMPRESSED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf")
 _BINARY = (b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"SQLite format", b"\xd0\xcf\x11\xe0")
 _MNRE = re.compile(rb"\{\s*(?:'|\"(?:token|h|t|img_id|relation)\"\s*:.*\"(?:img_id|relation|token)\")")
 _PARQUET = b"PAR1"
-_LABEL_STUDIO = re.compile(rb"\s*\[\s*\{.*?\"(?:annotations|predictions|data)\"\s*:", re.DOTALL)
-_KNOWN = "JSON Lines, IMGID blocks (Twitter-2015/2017), CoNLL columns, MNRE lines or tasks of Label Studio"
+_LABEL_STUDIO = re.compile(
+    rb"\s*\[\s*\{.*?\"(?:annotations\"\s*:|predictions\"\s*:|data\"\s*:\s*\{)", re.DOTALL
+)
+_ARRAY = re.compile(rb"\s*\[\s*[{\]]")
+_KNOWN = (
+    "JSON Lines, an array of JSON, IMGID blocks (Twitter-2015/2017), CoNLL columns, MNRE lines or tasks of "
+    "Label Studio"
+)
 
 
 def format_of(path: Path) -> Format:
@@ -51,9 +58,10 @@ def format_of(path: Path) -> Format:
             expected=f"a name that ends with {', '.join(BY_SUFFIX)}, and then {' or '.join(SUFFIXES)}",
             do="rename it, or unpack it",
         )
-    if _LABEL_STUDIO.match(beginning.removeprefix(b"\xef\xbb\xbf")):
-        return "label-studio"
-    lines = [line for line in beginning.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
+    beginning = beginning.removeprefix(b"\xef\xbb\xbf")
+    if _ARRAY.match(beginning):
+        return "label-studio" if _LABEL_STUDIO.match(beginning) else "json-array"
+    lines = [line for line in beginning.split(b"\n") if line.strip()]
     for line in lines[:20]:
         if found := _format_of_line(line.strip(b"\r")):
             return found
@@ -85,7 +93,7 @@ def _format_of_line(line: bytes) -> Format | None:
 def _beginning(path: Path) -> bytes:
     try:
         _check_kind(path)
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             beginning = stream.read(_READ_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -102,7 +110,7 @@ def _beginning(path: Path) -> bytes:
 
 
 def _check_kind(path: Path) -> None:
-    """Refuse what has no end or can be read only once; the null device is an empty file."""
+    """Refuse what is no file, with the words for data; `open_file` refuses it, too."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise DataError("a folder", where=str(path), expected="a data file", do="give one of its files")
@@ -111,7 +119,7 @@ def _check_kind(path: Path) -> None:
             "is a pipe, and a data file is read more than once",
             where=str(path),
             expected="a data file",
-            do="save it to a file first; `twofold extract -` reads JSON Lines from standard input",
+            do="save it to a file first; `twofold extract` reads JSON Lines from one pipe, given alone",
         )
     if not stat.S_ISREG(mode) and path.resolve() != Path(os.devnull):
         raise DataError("is a device", where=str(path), expected="a data file")

@@ -33,11 +33,13 @@ from twofold.corpora.lines import Line, check_characters, decode, read_lines, re
 from twofold.corpora.regions import parse_region
 from twofold.errors import InputError
 from twofold.posts import Entity, Post, Rejected, Relation
+from twofold.reading import not_json, open_file
 
 T = TypeVar("T")
 Record = Mapping[str, Any]
 
-_EXPECTED = 'a JSON object such as {"id": 1, "text": "…", "image": "photo.jpg"}'
+EXPECTED = 'a JSON object such as {"id": 1, "text": "…", "image": "photo.jpg"}'
+"""What a post is as JSON, for messages."""
 
 _SPAN = '{"start": …, "end": …, "type": "…"}'
 _ITEMS = {
@@ -69,7 +71,7 @@ def read_jsonl(
     if not isinstance(source, Path):
         yield from _posts(source, name or "<stdin>", folder or Path(), attachments, columns)
         return
-    with source.open("rb") as stream:
+    with open_file(source) as stream:
         yield from _posts(stream, name or shown(source), folder or source.parent, attachments, columns)
 
 
@@ -93,10 +95,10 @@ def parse_object(line: Line, origin: str) -> dict[str, Any]:
     if not line.whole:
         raise too_long(origin)
     if not line.data.strip():
-        raise InputError("the line is blank", where=origin, expected=_EXPECTED, do="remove the line")
-    value = parse_json(line.data, origin, _EXPECTED)
+        raise InputError("the line is blank", where=origin, expected=EXPECTED, do="remove the line")
+    value = parse_json(line.data, origin, EXPECTED)
     if not isinstance(value, dict):
-        raise InputError(f"the line holds {kind_of(value)}", where=origin, expected=_EXPECTED)
+        raise InputError(f"the line holds {kind_of(value)}", where=origin, expected=EXPECTED)
     return value
 
 
@@ -115,21 +117,23 @@ def parse_json(data: bytes, origin: str, expected: str, what: str = "the line") 
     text = decode(data, origin).removeprefix("\ufeff")  # of a file that was appended to another
     try:
         return json.loads(text, object_pairs_hook=_without_repetition)
-    except RecursionError as error:
-        raise InputError(f"{what} is nested too deeply", where=origin, expected=expected) from error
     except InputError as error:
         raise InputError(error.what, where=origin, expected=error.expected, do=error.do) from error
-    except ValueError as error:
-        raise InputError(f"{what} is not JSON: {error}", where=origin, expected=expected) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what} is {not_json(error)}", where=origin, expected=expected) from error
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; where a key comes twice, one of its values would be lost."""
     value = dict(pairs)
     if len(value) < len(pairs):
-        repeated = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise InputError(f"the key {repeated[:40]!r} comes twice", expected="each key once", do="remove one")
+        raise repetition(pairs)
     return value
+
+
+def repetition(pairs: list[tuple[str, Any]]) -> InputError:
+    """The error for an object of JSON in which a key comes twice: one of its values would be lost."""
+    repeated = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+    return InputError(f"the key {repeated[:40]!r} comes twice", expected="each key once", do="remove one")
 
 
 def parse_post(record: Record, origin: str = "", base_folder: Path | None = None) -> Post:
@@ -169,7 +173,7 @@ def parse_row(
         InputError: a field is missing or is not what it should be.
     """
     post = _parse(columns.record(row), origin, folder, attachments)
-    return replace(post, carried=columns.carry(row)) if columns.carried else post
+    return replace(post, carried=columns.carry(row, origin)) if columns.carried else post
 
 
 def _parse(record: Record, origin: str, folder: Path, attachments: Attachments | None) -> Post:

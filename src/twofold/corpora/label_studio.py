@@ -9,9 +9,7 @@ read predictions, nor labels of other kinds.
 
 from __future__ import annotations
 
-import codecs
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.column_names import AS_THEY_ARE
+from twofold.corpora.json_array import items_of
 from twofold.corpora.json_types import kind_of
 from twofold.corpora.jsonl import parse_row
-from twofold.corpora.lines import MAX_BYTES, rejected, shown
+from twofold.corpora.lines import rejected, shown
 from twofold.corpora.utf16 import from_utf16
 from twofold.errors import InputError
 from twofold.posts import Post, Rejected
@@ -34,8 +33,6 @@ NO_PICTURE = (
 """What stands in a task for a picture that a post does not have: a task needs one where others have one."""
 _EXPECTED = 'a task of Label Studio: {"data": {"text": "…"}, "annotations": […]}'
 _IMAGE = "an address or a path"
-_CHUNK = 1 << 16
-_SHOWN = 1000
 
 
 def read_label_studio(path: Path, attachments: Attachments) -> Iterator[Post | Rejected]:
@@ -45,7 +42,7 @@ def read_label_studio(path: Path, attachments: Attachments) -> Iterator[Post | R
         path: an array of tasks, as JSON in UTF-8; it is read piece by piece.
         attachments: where pictures and alternative texts are.
     """
-    for number, (task, raw) in enumerate(_items(path), start=1):
+    for number, (task, raw) in enumerate(items_of(path, _EXPECTED), start=1):
         origin = f"{shown(path)}:task {number}"
         try:
             if isinstance(task, InputError):
@@ -163,41 +160,3 @@ def _label(labels: object, what: str) -> str:
     if not isinstance(labels, Sequence) or len(labels) != 1 or not isinstance(labels[0], str):
         raise InputError(f"a {what} has the labels {labels!r:.60}", expected="one label")
     return labels[0]
-
-
-# --- the file ----------------------------------------------------------------------------------------
-
-
-def _items(path: Path) -> Iterator[tuple[object, str]]:
-    """Items of an array of JSON with their text; an InputError for what is none, which ends the file."""
-    decoder = json.JSONDecoder()
-    with path.open("rb") as stream:
-        chunks = codecs.iterdecode(iter(lambda: stream.read(_CHUNK), b""), "utf-8-sig", "surrogateescape")
-        rest = _more("", chunks).lstrip()[1:]
-        while not (rest := rest.lstrip().removeprefix(",").lstrip()).startswith("]"):
-            try:
-                item, end = decoder.raw_decode(rest)
-            except (ValueError, RecursionError) as error:
-                longer = _more(rest, chunks) if len(rest) < MAX_BYTES else rest
-                if len(longer) == len(rest):  # to its end, or too far
-                    what = (
-                        f"the rest of the file is not JSON: {error}" if rest else "the file ends in its midst"
-                    )
-                    yield InputError(what, expected=_EXPECTED), rest[:_SHOWN]
-                    return
-                rest = longer
-                continue
-            yield item, rest[: min(end, _SHOWN)]
-            rest = rest[end:]
-
-
-def _more(text: str, chunks: Iterator[str]) -> str:
-    """The text with as much again behind it, so that a long item is not scanned too often."""
-    parts, size = [text], 0
-    while size <= len(text):
-        part = next(chunks, None)
-        if part is None:
-            break
-        parts.append(part)
-        size += len(part)
-    return "".join(parts)

@@ -19,6 +19,7 @@ from twofold.corpora.bio import TokenSpan, join
 from twofold.corpora.lines import decode, read_lines, rejected, shown, too_long
 from twofold.errors import InputError
 from twofold.posts import Entity, Post, Rejected, Relation
+from twofold.reading import open_file
 
 _MAX_LINE = 1 << 20
 _MAX_DEPTH = 5
@@ -40,7 +41,7 @@ def read_mnre(path: Path, attachments: Attachments | None = None) -> Iterator[Po
         attachments: where pictures (``img_id``) and alternative texts are.
     """
     attachments = attachments or Attachments()
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         for line in read_lines(stream, _MAX_LINE):
             origin = f"{shown(path)}:{line.number}"
             try:

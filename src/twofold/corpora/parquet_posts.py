@@ -13,6 +13,7 @@ from twofold.corpora.lines import rejected
 from twofold.errors import DataError, InputError
 from twofold.extras import extra_module
 from twofold.posts import Post, Rejected
+from twofold.reading import not_utf8
 
 _ROWS = 64
 """Rows in memory at one time: with pictures in a column they may be large."""
@@ -31,25 +32,55 @@ def read_parquet(
         MissingExtraError: pyarrow is not installed.
     """
     parquet = extra_module("pyarrow.parquet", "scale", "Parquet files")
-    file = _guarded(lambda: parquet.ParquetFile(stream, buffer_size=1 << 20), name)
+    schema = _guarded(lambda: parquet.ParquetFile(stream).schema, name)
+    repeated = [schema.column(i).path for i in range(len(schema.names)) if _is_text(schema.column(i))]
+    file = _guarded(lambda: parquet.ParquetFile(stream, buffer_size=1 << 20, read_dictionary=repeated), name)
     names = file.schema_arrow.names
     columns.check(names, name)
     batches = file.iter_batches(batch_size=_ROWS, columns=columns.used(names))
     number = 0
     while (batch := _guarded(lambda: next(batches, None), name)) is not None:
-        for row in batch.to_pylist():
+        for place in range(batch.num_rows):
             number += 1
-            origin = f"{name}:{number}"
+            origin, row = f"{name}:{number}", {}
             try:
+                row = _row(batch, place, origin)
                 yield parse_row(row, origin, folder, attachments, columns)
             except InputError as error:
-                yield rejected(error, repr({k: v for k, v in row.items() if k != "image"})[:_SHOWN].encode())
+                raw = repr({k: v for k, v in row.items() if k != "image"})[:_SHOWN]
+                yield rejected(error, raw.encode("utf-8", "backslashreplace"))
+
+
+def _row(batch: Any, place: int, origin: str) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name in batch.schema.names:
+        try:
+            row[name] = batch.column(name)[place].as_py()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name} is {not_utf8(error)}", where=origin, expected="UTF-8") from error
+        except (ValueError, OverflowError, NotImplementedError) as error:
+            raise InputError(
+                f"{name} cannot be read", where=origin, expected="a value that Python can hold"
+            ) from error
+    return row
+
+
+def _is_text(column: Any) -> bool:
+    """Whether it is text or bytes: a value that thousands of rows share is then in memory once."""
+    return column.physical_type == "BYTE_ARRAY" and not column.max_repetition_level
 
 
 def _guarded(read: Any, name: str) -> Any:
     try:
         return read()
-    except (OSError, ValueError) as error:  # pyarrow's own errors are among these
+    except MemoryError as error:
+        raise DataError(
+            "there is not enough memory for its rows",
+            where=name,
+            expected="a Parquet file whose rows are posts",
+            do="write it in smaller groups of rows",
+        ) from error
+    except Exception as error:  # pyarrow raises nearly anything on a broken file
         raise DataError(
             "cannot be read as Parquet: the file is damaged",
             where=name,

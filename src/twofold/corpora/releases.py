@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twofold.posts import Post
+from twofold.reading import open_file
 
 _MAX_BYTES = 32 * 1024 * 1024  # every known file is far smaller
 _TITLES = {
@@ -185,7 +186,7 @@ _BY_MD5 = {release.md5: release for release in RELEASES}
 def md5_of(path: Path) -> str:
     """MD5 of a file's bytes, in hexadecimal."""
     digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -7,7 +7,6 @@ post; an ``id`` may be missing, and is then the name), or ``7.txt`` (its text), 
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Iterator
 from itertools import groupby
@@ -16,7 +15,7 @@ from typing import Any, BinaryIO
 
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.column_names import ColumnNames
-from twofold.corpora.jsonl import parse_row
+from twofold.corpora.jsonl import parse_json, parse_row
 from twofold.corpora.lines import MAX_BYTES, decode, rejected
 from twofold.errors import DataError, InputError
 from twofold.posts import Post, Rejected
@@ -36,8 +35,16 @@ def read_tar(
     groups = groupby(_members(stream, name), key=lambda member: member[0])
     for number, (key, members) in enumerate(groups, start=1):
         origin = f"{name}:{number}"
-        sample: dict[str, bytes | None] = {kind: data for _, kind, data in members}
+        sample: dict[str, bytes | None] = {}
+        twice: list[str] = []
+        for _, kind, data in members:
+            twice += [kind] * (kind in sample)
+            sample.setdefault(kind, data)
         try:
+            if twice:
+                raise InputError(
+                    f"{key}.{twice[0]} comes twice", where=origin, expected="names of its own for each post"
+                )
             row = _row(key, sample, origin)
             yield parse_row(row, origin, folder, attachments, columns)
         except InputError as error:
@@ -72,10 +79,7 @@ def _row(key: str, sample: dict[str, bytes | None], origin: str) -> dict[str, An
             raise InputError(f"{key}.{kind} is a link or longer than {size}", where=origin, expected="a file")
     row: dict[str, Any] = {}
     if (raw := sample.get("json")) is not None:
-        try:
-            row = json.loads(decode(raw, origin))
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{key}.json is not JSON", where=origin, expected="a JSON object") from error
+        row = parse_json(raw, origin, "a JSON object", f"{key}.json")
         if not isinstance(row, dict):
             raise InputError(f"{key}.json is no object", where=origin, expected="a JSON object")
     row.setdefault("id", PurePosixPath(key).name)

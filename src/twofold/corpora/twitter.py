@@ -16,6 +16,7 @@ from twofold.corpora.columns import scheme_of
 from twofold.corpora.lines import Block, Line, decode, read_blocks, read_lines, rejected, shown, too_long
 from twofold.errors import InputError
 from twofold.posts import Post, Rejected, renamed
+from twofold.reading import open_file
 
 TYPES = {"OTHER": "MISC"}
 _HEADER = b"IMGID:"
@@ -30,7 +31,7 @@ def read_twitter(path: Path, attachments: Attachments | None = None) -> Iterator
     """
     attachments = attachments or Attachments()
     scheme = scheme_of(path)
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         for block in read_blocks(read_lines(stream), is_header):
             origin = f"{shown(path)}:{block.number}"
             try:

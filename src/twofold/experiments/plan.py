@@ -22,6 +22,7 @@ from twofold.config_limits import check_limits
 from twofold.errors import ConfigError, DataError
 from twofold.experiments.table import DataSet, Settings, Table
 from twofold.pipeline.extractor import default_folder
+from twofold.reading import read_bytes
 
 OPTION_TABLES = ("concat", "evidential", "multigranular", "bottleneck", "dirichlet", "relations")
 """Tables of ``[model]`` that only the fusion or the task of that name reads."""
@@ -170,7 +171,7 @@ def _hashes(folder: Path, item: DataSet) -> dict[str, str]:
 
 def _hash(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_bytes(path)).hexdigest()
     except OSError as error:
         raise _missing(path, error) from error
 

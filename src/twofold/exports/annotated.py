@@ -11,6 +11,7 @@ from twofold.corpora.jsonl import parse_object
 from twofold.corpora.lines import Line, read_lines
 from twofold.errors import InputError
 from twofold.posts import Extraction, PictureReport, Post, Rejected
+from twofold.reading import open_file
 from twofold.review.results import read_results
 
 _KEYS = {"entities", "picture", "model"}
@@ -57,7 +58,7 @@ def _without(record: dict[str, Any], minimum: float) -> dict[str, Any]:
 def are_results(path: Path) -> bool:
     """Whether a file holds results of `twofold extract`: it is told by its first line."""
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             first = next(read_lines(stream), Line(1, b""))
         return parse_object(first, "").keys() >= _KEYS
     except (OSError, InputError):

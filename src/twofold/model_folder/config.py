@@ -16,6 +16,7 @@ from twofold.errors import ConfigError, ModelError
 from twofold.preprocessing.entity_markers import Markers, read_markers
 from twofold.preprocessing.images import FITS, RESAMPLING, PictureSettings
 from twofold.preprocessing.modalities import VISUAL
+from twofold.reading import not_json, read_text
 
 NO_RELATION = "None"
 """The class of pairs without a relation."""
@@ -121,11 +122,11 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: there is none.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_text(path))
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror}", where=str(path), do=RENEW) from error
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"is not JSON: {error}", where=str(path), do=RENEW) from error
+        raise ModelError(f"is {not_json(error)}", where=str(path), do=RENEW) from error
     if not isinstance(value, dict):
         raise ModelError("holds no JSON object", where=str(path), do=RENEW)
     return value

@@ -35,6 +35,7 @@ from twofold.model_folder.config_limits import check_limits
 from twofold.model_folder.place import MANIFEST, check_place
 from twofold.preprocessing import semantic_augmentation as neighbours
 from twofold.preprocessing.images import PREPARATION
+from twofold.reading import open_file
 
 FORMAT = 3
 """The only format this version reads and writes; 1 and 2 named their keys differently."""
@@ -300,7 +301,7 @@ def publish(temporary: Path, final: Path) -> None:
 
 def _sha256(file: Path) -> str:
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
+    with open_file(file) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -97,20 +97,7 @@ def load(
     if relation_model:
         relation_model = Path(relation_model).absolute()
         relation_folder = open_folder(relation_model)
-    pipeline = InferencePipeline(
-        model,
-        relation_folder,
-        threads=threads,
-        cache=cache,
-        max_error=max_error,
-        max_relation_error=max_relation_error,
-        coverage=coverage,
-        max_characters=max_characters,
-        convention=model.config.conventions.choose(convention, mentions, hashtags),
-    )
-    arguments = {
-        "folder": folder,
-        "relation_model": relation_model,
+    options: dict[str, Any] = {
         "threads": threads,
         "cache": cache,
         "max_error": max_error,
@@ -118,7 +105,9 @@ def load(
         "coverage": coverage,
         "max_characters": max_characters,
     }
-    return Extractor(pipeline, arguments)
+    chosen = model.config.conventions.choose(convention, mentions, hashtags)
+    pipeline = InferencePipeline(model, relation_folder, **options, convention=chosen)
+    return Extractor(pipeline, {"folder": folder, "relation_model": relation_model} | options)
 
 
 def _absolute(path: Path | str | None) -> Path | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import stat
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +16,7 @@ from typing import BinaryIO
 from twofold.errors import PictureError
 from twofold.posts import Image as Source
 from twofold.posts import RefusedPicture
+from twofold.reading import open_file
 
 EXPECTED = "a JPEG, PNG, GIF, WebP, AVIF, BMP or TIFF picture"
 """What a picture should be, for messages."""
@@ -75,15 +76,12 @@ def picture_stream(image: Source) -> Iterator[BinaryIO]:
 
 
 def _open_file(path: Path) -> BinaryIO:
-    # Checked before it is opened: opening a pipe would wait for its writer for ever.
-    found = path.stat()
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError
-    if not stat.S_ISREG(found.st_mode):
-        raise ValueError("it is a device or a pipe, not a file")
-    if found.st_size > MAX_BYTES:
-        raise ValueError(f"it has {found.st_size:,} bytes, and more than {MAX_BYTES:,} are not read")
-    return path.open("rb")
+    stream = open_file(path)
+    size = os.fstat(stream.fileno()).st_size
+    if size > MAX_BYTES:
+        stream.close()
+        raise ValueError(f"it has {size:,} bytes, and more than {MAX_BYTES:,} are not read")
+    return stream
 
 
 def _file_error(error: OSError | ValueError | MemoryError) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import DataError
+from twofold.reading import open_file
 
 Floats = NDArray[np.float32]
 Entry = tuple[bytes, Floats]
@@ -57,7 +58,7 @@ def read_vectors(path: Path, limit: int = 0) -> Vectors:
     """
     found: dict[str, Floats] = {}
     try:
-        with path.open("rb") as raw:
+        with open_file(path) as raw:
             for word, vector in _entries(_unzipped(raw, path), str(path)):
                 name = word.decode("utf-8", "replace")
                 if name.strip() and "�" not in name and "\n" not in name:  # others cannot occur in a post

@@ -12,6 +12,7 @@ from twofold.corpora.jsonl import parse_object, parse_post
 from twofold.corpora.lines import read_lines, shown
 from twofold.errors import DataError, InputError
 from twofold.posts import Entity, Post, Rejected, Relation
+from twofold.reading import open_file
 from twofold.review.decisions import Proposal
 
 _ITS_POSTS = "the file of posts that these results were extracted from"
@@ -72,7 +73,7 @@ def _paired(
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        stream = path.open("rb")
+        stream = open_file(path)
     except (OSError, ValueError) as error:
         raise DataError(
             f"cannot be read: {getattr(error, 'strerror', None) or error}",

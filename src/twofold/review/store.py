@@ -21,6 +21,7 @@ from zlib import crc32
 
 from twofold.errors import DataError, InputError
 from twofold.posts import Entity, Post, Relation
+from twofold.reading import open_file
 from twofold.review.decisions import Confidences, Decision, PostReview, Proposal
 from twofold.review.results import Result, parse_proposal
 
@@ -400,7 +401,7 @@ def source_of(path: Path) -> str:
     """Names results: their file's name, size, and a checksum of it."""
     checksum, size = 0, 0
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             while block := stream.read(1 << 20):
                 checksum, size = crc32(block, checksum), size + len(block)
     except (OSError, ValueError) as error:

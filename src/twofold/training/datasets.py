@@ -15,6 +15,7 @@ from twofold.corpora.post_file import name_of
 from twofold.corpora.releases import ContentDigest, release_of
 from twofold.errors import DataError
 from twofold.posts import Post, Rejected
+from twofold.reading import read_bytes
 from twofold.synthetic.unmasking import unmasked
 
 
@@ -155,7 +156,7 @@ def _read(file: str, data: DataConfig, gold: str) -> Corpus:
         )
     release = release_of(path)
     named = f"{release.title} {release.split}, {release.labels}" if release else ""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(read_bytes(path)).hexdigest()
     convention = rules.name or (release.dataset if release else "")
     return Corpus(name_of(path), posts, rejected, digest, named, convention)
 

@@ -34,6 +34,7 @@ from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import Neighbours
 from twofold.preprocessing.word_pieces import WindowTokenizer
+from twofold.reading import read_bytes
 from twofold.training.augmentation import augmented
 from twofold.training.checkpoint import average_with, begin_with
 from twofold.training.datasets import Corpus, read_training_data
@@ -322,7 +323,7 @@ def _identity(config: Config, setup: TrainingSetup) -> str:
     plain = asdict(config)
     plain.pop("data")
     if first := config.training.initial_weights:
-        plain["training"]["initial_weights"] = hashlib.sha256(Path(first).read_bytes()).hexdigest()
+        plain["training"]["initial_weights"] = hashlib.sha256(read_bytes(Path(first))).hexdigest()
     plain["conventions"] = setup.conventions.to_json()
     plain["corpora"] = [corpus.identity for corpus in corpora]
     plain["types"] = [
