@@ -54,7 +54,8 @@ model: $(DEV)/ready
 	$(DEV)/bin/twofold train configs/relations_one_pass.toml --seed $(SEED) --relation-tagger runs/joint \
 	  --initial-weights runs/joint.training/weights.safetensors --epochs 4 --head-lr 3e-4 -o runs/pairs-again
 	$(DEV)/bin/twofold combine runs/joint runs/pairs-again -o runs/both
-	$(DEV)/bin/twofold calibrate runs/both $(DEV_SETS) data/mnre/mnre_val.txt $(ATTACHED) --name default -o runs/model
+	$(DEV)/bin/twofold calibrate runs/both $(DEV_SETS) data/mnre/mnre_val.txt $(ATTACHED) --decide f1 \
+	  --name default -o runs/model
 
 bench: $(DEV)/ready
 	$(DEV)/bin/python benchmarks/bench.py

@@ -11,6 +11,7 @@ import pytest
 import tiny_model
 from PIL import Image
 
+from twofold.crf import DecisionRule
 from twofold.errors import ModelError
 from twofold.inference.encode import PostEncoder
 from twofold.inference.relation_classifier import RelationClassifier
@@ -231,6 +232,28 @@ def test_verdicts_are_the_softmax_over_what_fits(alone):
     tempered = np.exp(scores / 1.25)
     assert said.confidence == pytest.approx(tempered.max() / tempered.sum())
     assert (said.review, said.candidates) == (None, None)
+
+
+@pytest.mark.parametrize("constrained", [True, False])
+def test_a_rule_decides_by_the_probability_of_the_best_relation(alone, constrained):
+    (pairs,) = alone.encode([Post(1, TEXT, alt_text="two faces")], [[(ANNA, NASA), (NASA, ANNA)]])
+
+    def predicted(rule):
+        classifier = alone.with_decision_rule(rule)
+        predict = classifier.predict_constrained if constrained else classifier.predict_unconstrained
+        return predict(pairs)
+
+    plain = predicted(None)
+    assert alone.with_decision_rule(DecisionRule(0.3)).with_decision_rule(None).decision_rule is None
+    allowed = [0, plain[0].class_index]  # the relation and what shares its types
+    powers = np.exp(pairs[0].emissions.astype(float)[allowed] / 2.5)
+    chance = powers[1] / powers.sum()
+    below, above = (predicted(DecisionRule(chance + step, 2.5)) for step in (-1e-6, 1e-6))
+    assert below[0].label == plain[0].label != "None"
+    assert below[0].probability == plain[0].probability
+    assert above[0].label == "None"
+    if constrained:
+        assert [item[1].label for item in (plain, below, above)] == ["None"] * 3  # no relation fits
 
 
 def test_long_posts_keep_the_surroundings_of_both_arguments(alone):

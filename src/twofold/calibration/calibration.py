@@ -2,7 +2,7 @@
 
     {"temperature": 1.27,
      "temperature_by_type": {"PER": 1.2},                          where types have their own
-     "decision_rule": {"threshold": 0.4, "temperature": 1.3},      taggers decoding for F1, see `DecisionRule`
+     "decision_rule": {"threshold": 0.4, "temperature": 1.3},      where F1 decides, see `DecisionRule`
      "isotonic": {"confidence": […], "calibrated": […]},           where there is one, after the temperature
      "risk_curve": {"threshold": […], …},                          see `RiskCurve`
      "conformal": {"score": "lac", "classes": […], …}}             see `ConformalQuantiles`; null is infinity
@@ -44,7 +44,8 @@ class Calibration:
         isotonic: applied to the confidence after the temperature; None for none.
         risk_curve: what thresholds for an error rate are found from; None where not fitted.
         conformal: quantiles of prediction sets; None where not fitted.
-        decision_rule: how a tagger decodes for F1; None for Viterbi decoding, and for relations.
+        decision_rule: which spans or relations are predicted for F1; None for Viterbi decoding, and for the
+            most probable class.
     """
 
     temperature: float

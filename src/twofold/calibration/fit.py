@@ -7,6 +7,7 @@ not know files.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from twofold.calibration.calibrate import CalibrationReport
@@ -15,13 +16,16 @@ from twofold.calibration.data_set_metrics import DataSetMetrics, entity_metrics,
 from twofold.calibration.decision_rule import DecisionRuleFit, fit_and_test_decision_rule
 from twofold.calibration.entities import calibrate_entities
 from twofold.calibration.methods import METHODS
+from twofold.calibration.relation_rule import RelationRuleFit
 from twofold.calibration.relations import (
     EndToEndReport,
     RelationPredictions,
     calibrate_relations,
+    concatenated,
     evaluate_end_to_end,
 )
 from twofold.calibration.splits import SEED, in_tuning_split
+from twofold.crf import DecisionRule
 from twofold.evaluation.trust_report import to_json
 from twofold.inference.encode import EncodedPost
 from twofold.inference.tagger import Tagger
@@ -44,7 +48,7 @@ class CalibrationFit(NamedTuple):
     description: Mapping[str, Any]
     report: CalibrationReport | None = None
     end_to_end: EndToEndReport | None = None
-    decision_rule_fit: DecisionRuleFit | None = None
+    decision_rule_fit: DecisionRuleFit | RelationRuleFit | None = None
 
 
 def describe_fit(
@@ -114,6 +118,8 @@ def fit_relations(
     data_sets: Mapping[str, RelationPredictions],
     *,
     end_to_end: Mapping[str, RelationPredictions] | None = None,
+    rule: DecisionRule | None = None,
+    rule_fit: RelationRuleFit | None = None,
     symmetric: Collection[str] = (),
     method: str = "temperature",
     score: str = "lac",
@@ -126,6 +132,7 @@ def fit_relations(
         data_sets: what is predicted for gold pairs, by the name of the data set.
         end_to_end: what is predicted between the entities that a tagger predicts in the same posts, to be
             measured as ``description["end_to_end"]``; None without a tagger.
+        rule: under which all this was predicted. rule_fit: its fit, if it was fitted on the same posts.
         symmetric: relations that hold in both directions.
         method: name in `METHODS`. score: of the prediction sets, see `conformal.SCORES`. seed: of the splits.
 
@@ -134,22 +141,19 @@ def fit_relations(
     """
     calibration, report = calibrate_relations(
         labels,
-        _concatenate(data_sets),
+        concatenated(data_sets),
         symmetric=symmetric,
         method=METHODS[method],
         score=score,
         seed=seed,
     )
     by_data_set = relation_metrics(labels, data_sets, calibration, symmetric=symmetric, seed=seed)
-    fit = describe_fit(calibration, report, by_data_set, method=method, score=score, seed=seed)
+    decided = replace(calibration, decision_rule=rule)
+    fit = describe_fit(decided, report, by_data_set, method=method, score=score, seed=seed)
+    if rule_fit is not None:
+        description = {**fit.description, "decision_rule_fit": to_json(rule_fit)}
+        fit = fit._replace(description=description, decision_rule_fit=rule_fit)
     if end_to_end is None:
         return fit
-    whole = evaluate_end_to_end(calibration, labels, _concatenate(end_to_end), symmetric=symmetric, seed=seed)
+    whole = evaluate_end_to_end(calibration, labels, concatenated(end_to_end), symmetric=symmetric, seed=seed)
     return fit._replace(description={**fit.description, "end_to_end": to_json(whole)}, end_to_end=whole)
-
-
-def _concatenate(data_sets: Mapping[str, RelationPredictions]) -> RelationPredictions:
-    every = data_sets.values()
-    return RelationPredictions(
-        [post for data in every for post in data.posts], [row for data in every for row in data.predicted]
-    )

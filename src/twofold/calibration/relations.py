@@ -54,6 +54,14 @@ class RelationPredictions(NamedTuple):
     predicted: Sequence[Sequence[PredictedRelation]]
 
 
+def concatenated(data_sets: Mapping[str, RelationPredictions]) -> RelationPredictions:
+    """Several data sets as one."""
+    every = data_sets.values()
+    return RelationPredictions(
+        [post for data in every for post in data.posts], [row for data in every for row in data.predicted]
+    )
+
+
 def relation_probabilities(
     calibration: Calibration, labels: Sequence[str], scores: Floats, predicted: Sequence[int] | Integers
 ) -> Floats:

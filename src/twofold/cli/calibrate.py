@@ -10,6 +10,7 @@ from typing import Any
 from twofold.calibration.conformal import SCORES
 from twofold.calibration.decision_rule import DECODERS
 from twofold.calibration.methods import METHODS
+from twofold.calibration.relation_rule import DECISIONS
 from twofold.cli.deprecated import add_old_name
 from twofold.cli.model_options import add_model_options, add_picture_options, load_model, posts_of
 from twofold.console.calibration import calibration_lines
@@ -57,6 +58,12 @@ def add_parser(subparsers: Any) -> None:
         help="decoding of entities: viterbi, the most probable tag sequence, or f1, the entities with the "
         "largest expected F1; without it, as the model decodes now",
     )
+    parser.add_argument(
+        "--decide",
+        choices=list(DECISIONS),
+        help="which relations are predicted: where one is the most probable class (none being a class), or "
+        "f1, the relations with the largest expected F1; without it, as the model decides now",
+    )
     add_old_name(parser, "--tell", "--decode", {"sequence": "viterbi"})
     parser.add_argument(
         "--conformal-score",
@@ -83,7 +90,12 @@ def run(args: argparse.Namespace) -> int:
     sets = dict(zip(_names(args.data), (posts_of(args, path) for path in args.data), strict=True))
     stated = args.convention or args.mentions or args.hashtags
     options = CalibrationOptions(
-        args.method, args.decode, args.conformal_score, args.seed, "model" if stated else "fitting"
+        method=args.method,
+        decode=args.decode,
+        decide=args.decide,
+        score=args.conformal_score,
+        seed=args.seed,
+        convention="model" if stated else "fitting",
     )
     with watch(None, bar=True) as progress:
         extractor = load_model(args.model, args)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from twofold.calibration.calibrate import CalibrationReport
 from twofold.calibration.decision_rule import DecisionRuleFit
 from twofold.calibration.fit import CalibrationFit
+from twofold.calibration.relation_rule import RelationRuleFit
 from twofold.calibration.relations import EndToEndReport
 from twofold.calibration.risk_control import RiskControl
 from twofold.console.number_format import percent
@@ -65,9 +66,18 @@ def _end_to_end_lines(report: EndToEndReport) -> Iterator[str]:
         )
 
 
-def _decision_rule_line(fit: DecisionRuleFit) -> str:
-    """What F1-optimal decoding changes."""
+def _decision_rule_line(fit: DecisionRuleFit | RelationRuleFit) -> str:
+    """What a decision for F1 changes."""
     rule = fit.decision_rule
+    if isinstance(fit, RelationRuleFit):
+        without = percent(fit.f1_most_probable)
+        if rule is None:
+            return f"relations: the most probable class decides, F1 {without}; no threshold is better"
+        return (
+            f"relations are predicted above a probability of {rule.threshold:.3f} at temperature "
+            f"{rule.temperature:.3f}: F1 of gold pairs {percent(fit.f1)} on the calibration split; {without} "
+            "where the most probable class decides"
+        )
     if rule is None:
         f1 = percent(fit.f1_viterbi)
         return (

@@ -25,10 +25,10 @@ from twofold.crf.viterbi import viterbi
 
 
 class DecisionRule(NamedTuple):
-    """F1-optimal decoding: which spans to predict.
+    """F1-optimal decoding: which spans or relations to predict.
 
     Attributes:
-        threshold: taken from the probability of each span, in (0, 1); predicted spans are more probable.
+        threshold: taken from the probability of each, in (0, 1); what is predicted is more probable.
         temperature: of the probabilities, above 0.
     """
 

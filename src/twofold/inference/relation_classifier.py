@@ -9,6 +9,7 @@ Shape letters: S pairs, K relations, M modalities.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,12 +17,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold.crf import DecisionRule
 from twofold.errors import ModelError
 from twofold.inference.modality_states import ModalityStates
 from twofold.inference.network import Network, NetworkInput
 from twofold.inference.onnx_sessions import FusionOutput
 from twofold.inference.truncation import truncations
 from twofold.inference.type_constraints import TypeConstraints
+from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post, Truncation
 from twofold.preprocessing.entity_markers import Argument, Pair, pair_reader, whole_pairs
@@ -85,6 +88,7 @@ class RelationClassifier:
         labels: the K relations, "None" among them.
         constraints: the types of head and tail that each relation allows.
         network: the network.
+        decision_rule: when a relation is predicted; None for the most probable class.
     """
 
     def __init__(
@@ -101,11 +105,19 @@ class RelationClassifier:
             )
         self.folder = folder
         self.labels = folder.config.labels
+        self.decision_rule = folder.decision_rule
+        self._none = self.labels.index(NO_RELATION)
         self.constraints = TypeConstraints(self.labels, relation.argument_types)
         self.network = Network(folder, threads, cache, shared)
         self._pairs = pair_reader(self.network.tokenizer, relation.markers)
         if shared is not None and relation.markers is None:
             shared.keeps_words = True
+
+    def with_decision_rule(self, decision_rule: DecisionRule | None) -> RelationClassifier:
+        """The same classifier with another rule; the graphs are shared."""
+        other = copy.copy(self)
+        other.decision_rule = decision_rule
+        return other
 
     def encode(
         self,
@@ -158,25 +170,44 @@ class RelationClassifier:
             yield from truncations(post, (), self.network)
 
     def predict_unconstrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
-        """The most probable relation of each pair, whatever the types of its arguments.
+        """The relation of each pair, whatever the types of its arguments.
 
         For predicted types: a wrong type must not rule out the right relation. The probability is
         nevertheless among the alternatives that type constraints leave, as in extraction: here those that
         share argument types with the predicted relation.
         """
+        return [self._predict_unconstrained(pair) for pair in encoded_pairs]
+
+    def _predict_unconstrained(self, pair: EncodedPair) -> ClassPrediction:
         alternatives = self.constraints.alternatives
-        return [self._predict(pair, alternatives(int(pair.emissions.argmax()))) for pair in encoded_pairs]
+        prediction = self._predict(pair, alternatives(self._best_relation(pair.emissions)))
+        if prediction.class_index != self._none:
+            return prediction
+        return self._predict(pair, alternatives(self._none))
 
     def predict_constrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
-        """The most probable of "None" and the relations possible between the types of each pair."""
+        """ "None" or one of the relations possible between the types of each pair."""
         allowed = self.constraints.allowed
         return [self._predict(pair, allowed(pair.head.type, pair.tail.type)) for pair in encoded_pairs]
 
     def _predict(self, pair: EncodedPair, allowed: NDArray[np.bool_]) -> ClassPrediction:
         scores = np.where(allowed, pair.emissions.astype(np.float64), -np.inf)
-        best = int(scores.argmax())
+        relation = self._best_relation(scores)
+        best = relation if self._is_predicted(scores, relation) else self._none
         probability = float(class_probabilities(scores[None], 1.0)[0, best])
         return ClassPrediction(best, self.labels[best], probability, scores)
+
+    def _is_predicted(self, scores: NDArray[np.float64], relation: int) -> bool:
+        rule = self.decision_rule
+        if rule is None:
+            return bool(scores[relation] > scores[self._none])
+        return bool(class_probabilities(scores[None], rule.temperature)[0, relation] > rule.threshold)
+
+    def _best_relation(self, scores: NDArray[np.floating]) -> int:
+        """The most probable of the classes but "None"."""
+        others = scores.copy()
+        others[self._none] = -np.inf
+        return int(others.argmax())
 
 
 def class_probabilities(

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold.crf import DecisionRule
 from twofold.inference.confidence import Decision
 from twofold.inference.modality_states import ModalityStates
 from twofold.inference.relation_classifier import (
@@ -133,6 +134,12 @@ class RelationExtractor:
     def with_decider(self, decider: RelationDecider) -> RelationExtractor:
         """The same extractor with other decisions; the graphs are shared."""
         return RelationExtractor(self.classifier, self._pair_limit, decider)
+
+    def with_decision_rule(self, decision_rule: DecisionRule | None) -> RelationExtractor:
+        """The same extractor with another rule of its classifier; the graphs are shared."""
+        return RelationExtractor(
+            self.classifier.with_decision_rule(decision_rule), self._pair_limit, self._decider
+        )
 
     def extract(
         self, posts: Sequence[PostEntities], batch_size: int, modalities: ModalityStates | None = None

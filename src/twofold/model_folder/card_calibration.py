@@ -111,6 +111,8 @@ def _how(calibration: Card, predicted: str) -> str:
 
 def _decision_rule(calibration: Card, predicted: str) -> str:
     rule, fit = calibration["decision_rule"], calibration.get("decision_rule_fit")
+    if predicted == "relations":
+        return _relation_rule(rule, fit)
     text = (
         f"F1-optimal decoding: the model predicts the {predicted} with the largest expected F1, the set "
         f"that maximises the sum of probability − {rule['threshold']:.3f} (probabilities at temperature "
@@ -125,6 +127,19 @@ def _decision_rule(calibration: Card, predicted: str) -> str:
         text + " All other metrics of this section are of F1-optimal decoding, the scores above of Viterbi "
         "decoding."
     )
+
+
+def _relation_rule(rule: Card, fit: Card | None) -> str:
+    text = (
+        f"A relation is predicted where its probability is above {rule['threshold']:.3f} (at temperature "
+        f"{rule['temperature']:.3f}), the threshold of the largest F1, even if none is more probable."
+    )
+    if fit is not None:
+        text += (
+            f" F1 of gold pairs on the calibration split: {_percent(fit['f1'])} %, "
+            f"{_percent(fit['f1_most_probable'])} % where the most probable class decides."
+        )
+    return text + " All other metrics of this section are under this rule, the scores above are not."
 
 
 def _end_to_end(whole: Card) -> str:

@@ -52,7 +52,8 @@ class ModelFolder:
         path: where it is.
         config: see `FolderConfig`.
         temperature: of the confidences, fitted on held-out data.
-        decision_rule: of a tagger's F1-optimal decoding; None for Viterbi decoding.
+        decision_rule: of F1-optimal decoding, or of a relation model when it predicts a relation; None for
+            Viterbi decoding, and for the most probable class.
         hashes: SHA-256 by file name, shared files included.
         relations: the relation model in this tagger's folder; None where there is none.
     """

@@ -15,13 +15,15 @@ from twofold.calibration.conformal import SCORES
 from twofold.calibration.decision_rule import DECODERS
 from twofold.calibration.fit import CalibrationFit, fit_entities, fit_relations
 from twofold.calibration.methods import METHODS
-from twofold.calibration.relations import RelationPredictions
+from twofold.calibration.relation_rule import DECISIONS, RelationRuleFit, fit_and_test_relation_rule
+from twofold.calibration.relations import RelationPredictions, concatenated
 from twofold.calibration.splits import SEED
 from twofold.calibration.write import write_calibrated_copy
 from twofold.conventions import Convention, candidates
 from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.post_file import PostFile, path_of
 from twofold.corpora.post_stream import Posts, parsed_posts
+from twofold.crf import DecisionRule
 from twofold.errors import ConfigError, DataError
 from twofold.model_folder.place import reserved
 from twofold.pipeline.extractor import Extractor, load
@@ -42,6 +44,8 @@ class CalibrationOptions:
         method: ``temperature`` for one temperature, ``types`` for one for each type, or ``isotonic`` for one
             followed by isotonic regression.
         decode: decoding of entities: ``viterbi`` or ``f1``; None for the present one of the model.
+        decide: which relations are predicted: ``most-probable``, or ``f1`` for those with the largest
+            expected F1; None for the present rule of the model.
         score: nonconformity score of the prediction sets, ``lac`` or ``raps``.
         seed: of the random split of the posts.
         convention: annotation convention of the posts: ``fitting`` for the one that fits each data set best,
@@ -54,12 +58,14 @@ class CalibrationOptions:
 
     method: str = "temperature"
     decode: str | None = None
+    decide: str | None = None
     score: str = "lac"
     seed: int = SEED
     convention: str = "fitting"
 
     def __post_init__(self) -> None:
         known = {"method": METHODS, "score": SCORES, "decode": (None, *DECODERS)}
+        known["decide"] = (None, *DECISIONS)
         known["convention"] = (FITTING, "model")
         for name, names in known.items():
             if getattr(self, name) not in names:
@@ -234,14 +240,33 @@ class _Calibration:
     def _relations(self, sets: Mapping[str, Sequence[Post]]) -> CalibrationFit:
         """Relations of gold pairs, predicted without saying which argument is the head."""
         pipeline, options = self._pipeline, self._options
+        rule_fit = self._relation_rule(sets) if options.decide == "f1" else None
+        if options.decide is not None:
+            pipeline.relation_rule = None if rule_fit is None else rule_fit.decision_rule
         return fit_relations(
             pipeline.relation_folder.config.labels,
             self._predicted(pipeline.extract_gold_pairs, sets),
             end_to_end=self._predicted(pipeline.extract_relations, sets) if pipeline.types else None,
+            rule=pipeline.relation_rule,
+            rule_fit=rule_fit,
             symmetric=pipeline.symmetric,
             method=options.method,
             score=options.score,
             seed=options.seed,
+        )
+
+    def _relation_rule(self, sets: Mapping[str, Sequence[Post]]) -> RelationRuleFit:
+        pipeline = self._pipeline
+
+        def predict(rule: DecisionRule | None) -> RelationPredictions:
+            pipeline.relation_rule = rule
+            return concatenated(self._predicted(pipeline.extract_gold_pairs, sets))
+
+        return fit_and_test_relation_rule(
+            pipeline.relation_folder.config.labels,
+            predict,
+            symmetric=pipeline.symmetric,
+            seed=self._options.seed,
         )
 
     def _predicted(

@@ -21,7 +21,7 @@ from twofold.calibration.review_policy import (
 from twofold.calibration.risk_control import RiskControl
 from twofold.conventions import Convention
 from twofold.corpora.post_stream import PostLike, grouped
-from twofold.crf import ChainDecoder
+from twofold.crf import ChainDecoder, DecisionRule
 from twofold.errors import ModelError
 from twofold.inference.encode import EncodedPost
 from twofold.inference.entities import (
@@ -169,6 +169,16 @@ class InferencePipeline:
     @convention.setter
     def convention(self, convention: Convention) -> None:
         self.tagger.network.convention = convention
+
+    @property
+    def relation_rule(self) -> DecisionRule | None:
+        """When a relation is predicted; None for the most probable class. A tagger alone has none
+        (ModelError)."""
+        return self._relation_extractor().classifier.decision_rule
+
+    @relation_rule.setter
+    def relation_rule(self, rule: DecisionRule | None) -> None:
+        self._relations = self._relation_extractor().with_decision_rule(rule)
 
     @property
     def types(self) -> tuple[str, ...]:

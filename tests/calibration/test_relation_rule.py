@@ -1,0 +1,79 @@
+"""The threshold of relations, against a search by hand over all that could be predicted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from twofold.calibration.decision_rule import F1_TOLERANCE
+from twofold.calibration.relation_rule import EVERY_PAIR, THRESHOLDS, fit_and_test_relation_rule
+from twofold.calibration.relations import RelationPredictions
+from twofold.calibration.splits import in_tuning_split
+from twofold.inference.relation_classifier import ClassPrediction
+from twofold.inference.relation_extractor import PredictedRelation
+from twofold.posts import Entity, Post, Relation
+
+LABELS = ("None", "member", "lives")
+HEAD, TAIL = Entity(0, 1, "x", "PER"), Entity(2, 3, "x", "ORG")
+
+
+class Model:
+    """Scores of one pair a post, and the truth drawn from them at a temperature.
+
+    Args:
+        none: what "None" is overrated by.
+    """
+
+    def __init__(self, count: int, none: float, temperature: float = 1.5) -> None:
+        random = np.random.default_rng(5)
+        self.scores = 2 * random.standard_normal((count, 3))
+        chances = np.exp(self.scores / temperature)
+        chances /= chances.sum(1, keepdims=True)
+        self.truth = (chances.cumsum(1) < random.random((count, 1))).sum(1)
+        self.scores[:, 0] += none
+        self.posts = [
+            Post(n, f"post {n}", relations=(Relation(HEAD, TAIL, LABELS[gold]),))
+            for n, gold in enumerate(self.truth)
+        ]
+        self.tuning = in_tuning_split([post.text for post in self.posts])
+
+    def predict(self, rule) -> RelationPredictions:
+        """As the classifier does."""
+        rows = []
+        for scores in self.scores:
+            number = 1 + int(scores[1:].argmax())
+            relation = Relation(HEAD, TAIL, LABELS[number], 0.5)
+            item = PredictedRelation(relation, ClassPrediction(number, LABELS[number], 0.5, scores))
+            rows.append([item] if rule is EVERY_PAIR or scores[number] > scores[0] else [])
+        return RelationPredictions(self.posts, rows)
+
+    def f1(self, predicted, part) -> float:
+        """Of predicted classes (S,), over some posts."""
+        found, gold = predicted[part], self.truth[part]
+        return 2 * int(((found == gold) & (gold > 0)).sum()) / int((found > 0).sum() + (gold > 0).sum())
+
+    def above(self, threshold, temperature):
+        """Classes (S,) under a rule."""
+        chances = np.exp(self.scores / temperature)
+        chances /= chances.sum(1, keepdims=True)
+        best = 1 + chances[:, 1:].argmax(1)
+        return np.where(chances[np.arange(len(best)), best] > threshold, best, 0)
+
+
+def test_the_threshold_is_the_largest_of_the_best():
+    model = Model(800, none=2.0)
+    fit = fit_and_test_relation_rule(LABELS, model.predict)
+    threshold, temperature = fit.decision_rule
+    f1 = np.array([model.f1(model.above(t, temperature), model.tuning) for t in THRESHOLDS])
+    assert threshold == THRESHOLDS[f1 >= f1.max() - F1_TOLERANCE].max()
+    assert fit.f1 == pytest.approx(model.f1(model.above(threshold, temperature), ~model.tuning))
+    assert fit.f1_most_probable == pytest.approx(model.f1(model.scores.argmax(1), ~model.tuning))
+    assert fit.f1 > fit.f1_most_probable + 0.05
+
+
+def test_no_rule_where_none_is_better(monkeypatch):
+    monkeypatch.setattr("twofold.calibration.relation_rule.THRESHOLDS", np.array([0.95]))
+    model = Model(400, none=0.0)
+    fit = fit_and_test_relation_rule(LABELS, model.predict)
+    assert fit.decision_rule is None
+    assert fit.f1 == fit.f1_most_probable
