@@ -1,7 +1,8 @@
 """The service against extraction from a file: the same posts, one a request, with 1, 8 and 64 at a time.
 
 The service is a process of its own with the same model and threads; clients are in this process and keep
-their connections. Bodies are made before.
+their connections. Bodies are made before. Clients take time of the same processors: beside the time that
+passes, the processor time of the service alone is compared with that of the extraction.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import asyncio
 import base64
 import importlib.util
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -42,6 +45,9 @@ def compare(
     if importlib.util.find_spec("fastapi") is None:
         report("the service left out: the extra serve is not installed")
         return []
+    if not Path("/proc/self/stat").exists():
+        report("the service left out: its processor time is known on Linux only")
+        return []
     model = twofold.load(folder, threads=threads)
     ratios = []
     for pictures in (False, True):
@@ -49,18 +55,42 @@ def compare(
         posts = write_posts(work / f"served-{pictures}", count, pictures)
         requests = [_request(json.loads(line), posts.parent) for line in posts.open(encoding="utf-8")]
         batch = f"extraction, {scenario}"
-        with serving(folder, threads) as port:
-            works: dict[str, Work] = {batch: partial(extract, model, posts)}
+        with serving(folder, threads) as (port, process):
+            spent: dict[str, list[float]] = {batch: []}
+            works = {batch: metered(partial(extract, model, posts), time.process_time, spent[batch])}
             for clients in CONCURRENCY:
-                works[f"service, {clients} at a time, {scenario}"] = partial(send, port, requests, clients)
+                name = f"service, {clients} at a time, {scenario}"
+                work_of = partial(send, port, requests, clients)
+                works[name] = metered(
+                    work_of, partial(processor_seconds, process), spent.setdefault(name, [])
+                )
             seconds = interleave(works, rounds)
-        ratios += [ratio(seconds, name, batch, _note(name)) for name in works if name != batch]
+        for what, found in (("", seconds), (", processor time", {k: row[1:] for k, row in spent.items()})):
+            named = [ratio(found, name, batch, _note(name)) for name in works if name != batch]
+            ratios += [row._replace(what=row.what + what, against=row.against + what) for row in named]
     return ratios
 
 
+def metered(work: Work, clock: Callable[[], float], spent: list[float]) -> Work:
+    """The same work, which adds what a clock went on by in each run to a list."""
+
+    def run() -> None:
+        begin = clock()
+        work()
+        spent.append(clock() - begin)
+
+    return run
+
+
+def processor_seconds(process: int) -> float:
+    """Processor seconds of a process so far, in user and system mode, as Linux counts them."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def serving(folder: Path | None, threads: int) -> Iterator[int]:
-    """The service as a process; gives its port."""
+def serving(folder: Path | None, threads: int) -> Iterator[tuple[int, int]]:
+    """The service as a process; gives its port and the number of the process."""
     command = [sys.executable, "-m", "twofold", "serve", "--port", "0", "--threads", str(threads)]
     command += ["--timeout", "600"]  # a busy machine is to be slow, not refused
     command += ["--model", str(folder)] if folder else []
@@ -70,7 +100,7 @@ def serving(folder: Path | None, threads: int) -> Iterator[int]:
         found = re.search(r":(\d+)$", process.stderr.readline())
         if found is None:
             raise SystemExit(f"the service did not start: {process.stderr.read()}")
-        yield int(found[1])
+        yield int(found[1]), process.pid
         process.send_signal(signal.SIGTERM)
         process.wait(60)
     finally:  # where a request failed, others are under way: its error does not wait for them

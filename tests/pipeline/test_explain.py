@@ -43,17 +43,46 @@ def test_taking_all_regions_away_is_taking_the_picture_away(tiny: twofold.Extrac
     found = explain(tiny.pipeline, POST)
     (without,) = tiny.extract([replace(POST, image=None)])
     assert [e.text for e in found.entities] == ["Ada Berg", "NASA", "Paris"]
-    assert found.without_picture == pytest.approx([e.confidence for e in without.entities])
-    assert found.regions is not None
-    for entity, absent, grid in zip(found.entities, without.entities, found.regions, strict=True):
+    assert found.of_entities is not None
+    assert found.of_entities.without_picture == pytest.approx([e.confidence for e in without.entities])
+    for entity, absent, grid in zip(found.entities, without.entities, found.of_entities.regions, strict=True):
         expected = log_odds(entity.confidence or 0) - log_odds(absent.confidence or 0)
         assert grid == pytest.approx(np.full((2, 2), expected), abs=1e-5)
         assert abs(expected) > 1e-4  # the picture does something, or this would test nothing
 
 
-def test_its_entities_are_those_of_the_extraction(tiny: twofold.Extractor) -> None:
-    (extraction,) = tiny.extract([POST])
-    assert explain(tiny.pipeline, POST).entities == extraction.entities
+def test_its_predictions_are_those_of_the_extraction(tiny: twofold.Extractor, both: Path) -> None:
+    for model in (tiny, twofold.load(both)):
+        (extraction,) = model.extract([POST])
+        found = explain(model.pipeline, POST)
+        assert (found.entities, found.relations) == (extraction.entities, extraction.relations)
+
+
+def test_relations_without_all_regions_are_those_without_the_picture(both: Path) -> None:
+    model = twofold.load(both)
+    found = explain(model.pipeline, POST)
+    (without,) = model.extract([replace(POST, image=None)])
+    assert [(r.head.text, r.tail.text) for r in found.relations] == [
+        ("Ada Berg", "NASA"), ("Ada Berg", "Paris"), ("NASA", "Paris")
+    ]  # fmt: skip
+    assert found.of_relations is not None
+    assert found.of_relations.without_picture == pytest.approx([r.confidence for r in without.relations])
+    grids = found.of_relations.regions
+    for relation, absent, grid in zip(found.relations, without.relations, grids, strict=True):
+        expected = log_odds(relation.confidence or 0) - log_odds(absent.confidence or 0)
+        assert grid == pytest.approx(np.full((2, 2), expected), abs=1e-5)
+        assert abs(expected) > 1e-4
+
+
+def test_a_relation_model_with_an_encoder_of_its_own_has_its_own_regions(both: Path, tmp_path: Path) -> None:
+    """A tagger that reads no picture, beside a relation model that does."""
+    blind = tiny_model.build(tmp_path / "text", sources=("text",))
+    model = twofold.load(blind, relation_model=both.parent / "relations")
+    found = explain(model.pipeline, POST)
+    (without,) = model.extract([replace(POST, image=None)])
+    assert (found.of_entities, found.picture.status) == (None, "read")
+    assert found.of_relations is not None
+    assert found.of_relations.without_picture == pytest.approx([r.confidence for r in without.relations])
 
 
 @pytest.mark.parametrize(
@@ -69,12 +98,12 @@ def test_without_a_picture_or_an_entity_there_is_nothing_to_explain(
     tiny: twofold.Extractor, post: Post, status: str
 ) -> None:
     found = explain(tiny.pipeline, post)
-    assert (found.regions, found.without_picture, found.picture.status) == (None, None, status)
+    assert (found.of_entities, found.of_relations, found.picture.status) == (None, None, status)
 
 
 def test_a_model_without_pictures_explains_none(tmp_path: Path) -> None:
     model = twofold.load(tiny_model.build(tmp_path / "text", sources=("text",)))
-    assert explain(model.pipeline, POST).regions is None
+    assert explain(model.pipeline, POST).of_entities is None
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (256, 256), (90, 400)])
@@ -99,13 +128,20 @@ def test_the_area_that_the_encoder_sees(tmp_path: Path, size: tuple[int, int], f
 
 def test_the_shipped_model_explains_its_49_regions() -> None:
     extractor = twofold.load()
-    post = Post(1, "Brandenburg Gate, Berlin", image=PHOTO.with_name("brandenburgGate.jpg"))
+    post = Post(
+        1, "Berlin at dusk. Brandenburg Gate, no plans.", image=PHOTO.with_name("brandenburgGate.jpg")
+    )
     found = explain(extractor.pipeline, post)
     (without,) = extractor.extract([replace(post, image=None)])
     known = {(e.start, e.end, e.type): e.confidence for e in without.entities}
-    assert found.regions is not None
-    assert found.without_picture is not None
-    assert found.regions.shape == (len(found.entities), 7, 7)
-    assert np.isfinite(found.regions).all()
-    for entity, confidence in zip(found.entities, found.without_picture, strict=True):
-        assert confidence == pytest.approx(known.get((entity.start, entity.end, entity.type), confidence))
+    known |= {(r.head.start, r.tail.start, r.type): r.confidence for r in without.relations}
+    names = [
+        [(e.start, e.end, e.type) for e in found.entities],
+        [(r.head.start, r.tail.start, r.type) for r in found.relations],
+    ]
+    for predictions, occlusion in zip(names, (found.of_entities, found.of_relations), strict=True):
+        assert occlusion is not None
+        assert occlusion.regions.shape == (len(predictions), 7, 7)
+        assert np.isfinite(occlusion.regions).all()
+        for name, confidence in zip(predictions, occlusion.without_picture, strict=True):
+            assert confidence == pytest.approx(known.get(name, confidence))

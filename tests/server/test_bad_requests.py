@@ -14,7 +14,9 @@ from PIL import Image
 from server.live import live
 from server.test_app import form, in_base64, picture
 
+from twofold.pipeline.extractor import load
 from twofold.server.settings import Limits, Settings
+from twofold.server.variants import Options
 
 KEY = "a-key-of-some-length"
 POST = {"id": 1, "text": "Anna left paris"}
@@ -176,6 +178,18 @@ def test_options_that_are_not_valid(service, query):
 def test_options_that_this_model_does_not_have(service, query):
     answer = service.post(POST, query)
     assert (answer.status, answer.code) == (422, "bad_option")
+    assert answer.json["error"]["where"] == "the address"  # and not a folder of this machine
+
+
+def test_relations_are_not_left_out_in_silence(extractor, service, both):
+    assert service.post(POST, "?relations=true").status == 200
+    for model in (load(both, threads=1, relation_model=False), load(both.parent / "tagger", threads=1)):
+        with live(model, options=Options(relations=False)) as without:
+            assert without.post(POST, "?relations=false").status == without.post(POST).status == 200
+            for query in ("?relations=true", "?max_relation_error=0.1"):
+                answer = without.post(POST, query)
+                assert (answer.status, answer.code) == (422, "bad_option")
+                assert "--no-relations" in answer.json["error"]["do"]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])

@@ -69,6 +69,25 @@ def test_items_of_several_callers_share_a_batch_that_waits_no_longer_than_it_may
     assert all(0.04 < seconds < 5 for seconds in waited)
 
 
+def test_after_a_batch_the_next_waits_for_those_who_had_its_results():
+    runs = Runs()
+    runs.gate.clear()
+
+    async def test(batcher):
+        (first,) = batcher.submit("a", [1])
+        await until(lambda: batcher.running == 1)
+        (second,) = batcher.submit("a", [2])
+        await asyncio.sleep(0.4)  # of which a twentieth is 20 ms
+        runs.gate.set()
+        await first
+        for _ in range(9):  # some turns of the loop, as it takes to answer and to read the next request
+            await asyncio.sleep(0)
+        await asyncio.gather(second, *batcher.submit("a", [3]))
+
+    with_batcher(test, runs, wait=0)
+    assert runs.batches == [("a", [1]), ("a", [2, 3])]
+
+
 def test_a_full_batch_waits_for_nobody():
     runs = Runs()
 

@@ -55,6 +55,10 @@ def test_an_explanation_has_the_area_that_the_encoder_saw(extractor: Extractor) 
     assert 0 <= y0 < y1 <= 1
     assert (x0 + x1, y0 + y1) == pytest.approx((1, 1), abs=1e-5)
     assert [len(entity["regions"]) for entity in record["entities"]] == [2, 2, 2]
+    assert record["relation_area"] == record["area"]
+    assert [(r["head"], r["tail"], len(r["regions"])) for r in record["relations"]] == [
+        (0, 1, 2), (0, 2, 2), (1, 2, 2)
+    ]  # fmt: skip
     assert record["method"] == "occlusion"
     assert json.loads(json.dumps(record)) == record
     assert explanation_record(extractor.pipeline, Post(1, POST["text"]))["area"] is None
@@ -71,11 +75,14 @@ def test_over_http(service: Live) -> None:
     image = {"base64": base64.b64encode(PHOTO.read_bytes()).decode()}
     answer = explain(service, POST | {"image": image})
     assert answer.status == 200
-    extracted = service.post(POST | {"image": image}).json["entities"]
-    found = answer.json["entities"]
-    assert [(e["start"], e["type"], e["confidence"]) for e in found] == [
-        (e["start"], e["type"], e["confidence"]) for e in extracted
-    ]
+    extracted = service.post(POST | {"image": image}).json
+    for kind, keys in (
+        ("entities", ("start", "type", "confidence")),
+        ("relations", ("head", "tail", "type", "confidence")),
+    ):
+        expected = [tuple(item[key] for key in keys) for item in extracted[kind]]
+        assert len(expected) == 3
+        assert [tuple(item[key] for key in keys) for item in answer.json[kind]] == expected
     assert service.get("/v1/page").json["types"] == ["LOC", "MISC", "ORG", "PER"]
     for body, status in (
         ([], 422),

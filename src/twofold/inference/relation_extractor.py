@@ -206,6 +206,37 @@ class RelationExtractor:
         classified = self._classified(posts, pairs, batch_size, modalities, predict)
         return [PostRelations(self._predictions(row), _picture(row)) for row in classified]
 
+    def confidences(
+        self,
+        posts: Sequence[PostEntities],
+        relations: Sequence[Sequence[Relation]],
+        batch_size: int,
+        modalities: ModalityStates | None = None,
+    ) -> list[list[float]]:
+        """The confidence of each given relation, whether it would be predicted or not, in the order given.
+
+        Args:
+            posts: as in `extract`.
+            relations: of each post; each argument holds a word, types are those that the constraints allow.
+            batch_size: as in `extract`. modalities: likewise.
+        """
+        pairs = [[(relation.head, relation.tail) for relation in row] for row in relations]
+        predict = self.classifier.predict_constrained
+        classified = self._classified(posts, pairs, batch_size, modalities, predict)
+        return [
+            self._confidences(predicted, row) for predicted, row in zip(classified, relations, strict=True)
+        ]
+
+    def _confidences(self, pairs: Sequence[_ClassifiedPair], relations: Sequence[Relation]) -> list[float]:
+        scores = [pair.prediction.scores for pair in pairs if pair.prediction is not None]
+        if not scores:
+            return []
+        labels = self.classifier.labels
+        decisions = self._decider.decide(
+            np.stack(scores), [labels.index(relation.type) for relation in relations]
+        )
+        return [decision.confidence for decision in decisions]
+
     def _directions(self, one: Entity, other: Entity) -> list[EntityPair]:
         if (one.start, one.end) == (other.start, other.end):
             return []  # the same span, given with two types

@@ -1,25 +1,27 @@
-"""Which regions of the picture each predicted entity looked at, by occlusion.
+"""Which regions of the picture each predicted entity and relation looked at, by occlusion.
 
 An exported graph gives no weights of its attention, so regions are taken away, a window of them at a time,
 and the change of the confidence is what the window contributed (Zeiler & Fergus 2014). Nothing replaces what
 is taken away: the fusion masks absent regions, as it masks absent pictures. It works for every model whose
-picture is a square grid of regions. The text is encoded once.
+picture is a square grid of regions. The text is encoded once. Relations keep their entities: what a region
+contributed to finding these is said of the entities.
 
-Shape letters: S entities, G side of the grid of regions.
+Shape letters: S predictions, G side of the grid of regions.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twofold.inference.modality_states import ModalityStates
-from twofold.pipeline.inference_pipeline import InferencePipeline
-from twofold.posts import Entity, PictureReport, Post
+from twofold.inference.relation_extractor import PostEntities, RelationExtractor
+from twofold.pipeline.inference_pipeline import InferencePipeline, used_picture
+from twofold.posts import Entity, PictureReport, Post, Relation
 from twofold.preprocessing.images import PictureSettings
 
 Floats = NDArray[np.float64]
@@ -31,29 +33,43 @@ _CLIP = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class PictureExplanation:
-    """What each entity took from the picture.
+class Occlusion:
+    """What some predictions took from the picture.
 
     Attributes:
-        entities: S, predicted.
+        regions: (S, G, G) change of the log-odds of each prediction's confidence by each window around a
+            region: above 0 the window speaks for the prediction, below 0 against it.
+        without_picture: (S,) confidence of these predictions without the picture.
+    """
+
+    regions: Floats
+    without_picture: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureExplanation:
+    """What each entity and each relation of a post took from the picture.
+
+    Attributes:
+        entities: predicted. relations: predicted between them.
         picture: what became of the picture.
-        regions: (S, G, G) change of the log-odds of each entity's confidence by each window around a region:
-            above 0 the window speaks for the entity, below 0 against it. None without a picture, or for a
-            model that does not read regions.
-        without_picture: (S,) confidence of these entities without the picture; None likewise.
+        of_entities: what the entities took from it. None without a picture, without entities, or for a model
+            that does not read regions.
+        of_relations: the same of the relations.
     """
 
     entities: tuple[Entity, ...]
+    relations: tuple[Relation, ...]
     picture: PictureReport
-    regions: Floats | None = None
-    without_picture: tuple[float, ...] | None = None
+    of_entities: Occlusion | None = None
+    of_relations: Occlusion | None = None
 
 
 def explain(pipeline: InferencePipeline, post: Post, batch_size: int = 32) -> PictureExplanation:
-    """Explain the entities predicted in a post.
+    """Explain the entities and relations predicted in a post.
 
     Args:
-        pipeline: of a tagger.
+        pipeline: of a tagger, with a relation model or without.
         post: one post.
         batch_size: windows of text in a batch.
 
@@ -61,26 +77,75 @@ def explain(pipeline: InferencePipeline, post: Post, batch_size: int = 32) -> Pi
         ModelError: the pipeline has no tagger.
     """
     tagger = pipeline.tagger
-    states = tagger.network.encode_modalities([post], batch_size)
-    states = states if states.words is not None else states._replace(words={})  # the text is encoded once
-    encoded = tagger.encoder.encode([post], batch_size, states)
-    (entities,) = tagger.entities(encoded)
+    states = _keeping_words(tagger.network.encode_modalities([post], batch_size))
+    (encoded,) = tagger.encoder.encode([post], batch_size, states)
+    (entities,) = tagger.entities([encoded])
+
+    def confidences(variants: ModalityStates) -> list[list[float | None]]:
+        count = len(variants.pictures)
+        encoded_posts = tagger.encoder.encode([post] * count, batch_size, variants)
+        scored = tagger.score_entities(encoded_posts, [entities] * count)
+        return [[entity.confidence for entity in row] for row in scored]
+
+    of_entities = _occluded(states, [entity.confidence for entity in entities], confidences)
+    found = PictureExplanation(entities, (), states.pictures[0], of_entities)
+    if pipeline.relation_extractor is None or len(entities) < 2:
+        return found
+    known = PostEntities(post, encoded.words, entities)
+    return _with_relations(found, pipeline.relation_extractor, known, states, batch_size)
+
+
+def _with_relations(
+    found: PictureExplanation,
+    extractor: RelationExtractor,
+    post: PostEntities,
+    tagger_states: ModalityStates,
+    batch_size: int,
+) -> PictureExplanation:
+    network = extractor.classifier.network
+    reusable = network.reusable(tagger_states)
+    states = _keeping_words(network.encode_modalities([post.post], batch_size, reusable))
+    (extracted,) = extractor.extract([post], batch_size, states)
+    relations = extracted.relations
+
+    def confidences(variants: ModalityStates) -> list[list[float]]:
+        count = len(variants.pictures)
+        return extractor.confidences([post] * count, [relations] * count, batch_size, variants)
+
+    return replace(
+        found,
+        relations=relations,
+        picture=used_picture(found.picture, extracted.picture),
+        of_relations=_occluded(states, [relation.confidence for relation in relations], confidences),
+    )
+
+
+def _occluded(
+    states: ModalityStates,
+    confidence: Sequence[float | None],
+    confidences: Callable[[ModalityStates], Sequence[Sequence[float | None]]],
+) -> Occlusion | None:
+    """What S predictions took from the picture.
+
+    Args:
+        states: of one post.
+        confidence: of each prediction with the whole picture.
+        confidences: gives those with each of some pictures.
+    """
     grid = states.states.get(PICTURE, [None])[0]
     side = math.isqrt(len(grid)) if grid is not None else 0
-    if grid is None or side * side != len(grid) or not entities:
-        return PictureExplanation(entities, states.pictures[0])
-    occluded: list[NDArray[np.floating] | None] = [np.delete(grid, w, axis=0) for w in windows(side)]
-    variants = _with_pictures(states, [*occluded, None])
-    posts = [post] * len(variants.pictures)
-    scored = tagger.score_entities(
-        tagger.encoder.encode(posts, batch_size, variants), [entities] * len(posts)
-    )
-    confidence = np.array([[entity.confidence for entity in row] for row in scored], np.float64)
-    whole = _log_odds(np.array([entity.confidence for entity in entities], np.float64))
-    change = whole[:, None] - _log_odds(confidence[:-1].T)  # (S, G²)
-    return PictureExplanation(
-        entities, states.pictures[0], change.reshape(-1, side, side), tuple(confidence[-1].tolist())
-    )
+    if grid is None or side * side != len(grid) or not confidence:
+        return None
+    pictures: list[NDArray[np.floating] | None] = [np.delete(grid, w, axis=0) for w in windows(side)]
+    found = np.array(confidences(_with_pictures(states, [*pictures, None])), np.float64)  # (G² + 1, S)
+    whole = _log_odds(np.array(confidence, np.float64))
+    change = whole[:, None] - _log_odds(found[:-1].T)  # (S, G²)
+    return Occlusion(change.reshape(-1, side, side), tuple(found[-1].tolist()))
+
+
+def _keeping_words(states: ModalityStates) -> ModalityStates:
+    """States that keep those of words, so that the text is encoded once."""
+    return states if states.words is not None else states._replace(words={})
 
 
 def windows(side: int, reach: int = REACH) -> list[NDArray[np.intp]]:

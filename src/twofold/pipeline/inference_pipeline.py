@@ -206,6 +206,11 @@ class InferencePipeline:
         return self._tagger
 
     @property
+    def relation_extractor(self) -> RelationExtractor | None:
+        """What extracts the relations; None for a tagger alone."""
+        return self._relations
+
+    @property
     def symmetric(self) -> frozenset[str]:
         """The symmetric relations among these."""
         relation = self._relations.classifier.folder.config.relation if self._relations else None
@@ -329,7 +334,7 @@ class InferencePipeline:
                 post.id,
                 post.text,
                 tuple(batch.posts[i].entities),
-                _picture(batch.pictures[i], relations[i].picture),
+                used_picture(batch.pictures[i], relations[i].picture),
                 self.name,
                 relations=relations[i].relations,
                 warnings=batch.warnings[i] + tuple(item.remark for item in truncated[i]),
@@ -374,6 +379,6 @@ def _feature_cache(folder: ModelFolder, cache: Path | None) -> FeatureCache | No
     return FeatureCache(cache, folder.picture_fingerprint) if cache is not None else None
 
 
-def _picture(tagger: PictureReport, relations: PictureReport | None) -> PictureReport:
+def used_picture(tagger: PictureReport, relations: PictureReport | None) -> PictureReport:
     """The report of the model that used the picture, which may be the relation model alone."""
     return relations if tagger.status == "none" and relations is not None else tagger

@@ -36,13 +36,15 @@ from twofold.server.fetch import PictureFetcher
 from twofold.server.files import add_files
 from twofold.server.guard import Guard, Measure, response_of
 from twofold.server.metrics import CONTENT_TYPE, Metrics
-from twofold.server.posts_in import LINES, NDJSON, Item, Payload, Problem, ToFetch, read_payload
+from twofold.server.posts_in import LINES, NDJSON, Item, Payload, Problem, ToFetch, is_form, read_payload
 from twofold.server.query import ExtractQuery
 from twofold.server.settings import Settings
 from twofold.server.variants import Options, Variants
 from twofold.version import __version__
 
 _LOG = logging.getLogger("twofold.server")
+_SMALL = 16 << 10
+"""Bytes of a body that are read at once: to hand it to a thread and back takes longer."""
 _EXAMINED = 8
 """Posts that wait to be explained."""
 _PATHS = ("/v1/extract", "/v1/explain", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json", "/")
@@ -103,7 +105,7 @@ class Service:
     async def extract(self, request: Request, query: ExtractQuery) -> Response:
         """The answer to a request for extractions."""
         deadline = self._deadline(query)
-        model = await self._model(query.options(self.variants.default))
+        model = await self._model(query)
         with contextlib.ExitStack() as stack:
             held = stack.enter_context(self.budget.hold())
             payload = await self._payload(request, held)
@@ -126,7 +128,7 @@ class Service:
         A few requests wait, one after the other is done.
         """
         deadline = self._deadline(query)
-        model = await self._model(query.options(self.variants.default))
+        model = await self._model(query)
         if self._examining.statistics().tasks_waiting >= _EXAMINED:
             raise busy("other posts are being explained", 5)
         with self.budget.hold() as held:
@@ -155,15 +157,31 @@ class Service:
             raise ApiError(503, "ending", "the service is about to end", retry_after=5)
         return Deadline.after(min(query.timeout or limit, limit))
 
-    async def _model(self, options: Options) -> InferencePipeline:
+    async def _model(self, query: ExtractQuery) -> InferencePipeline:
+        if not self.extractor.relations and (query.relations or query.max_relation_error is not None):
+            raise ApiError(
+                422,
+                "bad_option",
+                "relations are asked for, and this service extracts none",
+                where="the address",
+                expected="neither relations=true nor max_relation_error",
+                do="start the service without --no-relations, with a model that knows relations",
+            )
+        options = query.options(self.variants.default)
+        if (made := self.variants.made(options)) is not None:
+            return made
         try:
             return await anyio.to_thread.run_sync(self.variants.get, options)
-        except TwofoldError as error:
-            raise ApiError.of(error, 422, "bad_option") from error
+        except TwofoldError as error:  # where it is would name a folder of this machine
+            raise ApiError(
+                422, "bad_option", error.what, where="the address", expected=error.expected, do=error.do
+            ) from error
 
     async def _payload(self, request: Request, held: Held) -> Payload:
         body = await read_body(request, self.settings.limits, held)
         limits, fetch = self.settings.limits, self.settings.fetch_pictures
+        if len(body) <= _SMALL and not is_form(request.headers):
+            return read_payload(request.headers, body, limits, fetch)
         return await anyio.to_thread.run_sync(read_payload, request.headers, body, limits, fetch)
 
     async def _fetched(

@@ -1,8 +1,9 @@
 """Posts of all requests in one queue, taken from it in batches.
 
-A post waits for others at most a few milliseconds, and only while a thread is free to run it; the queue is
-bounded, and what does not fit is refused at once. Posts with other options never share a batch. What nobody
-waits for any more is not run. It knows neither HTTP nor models.
+A post waits for others at most a few milliseconds, and only while a thread is free to run it; just after a
+batch somewhat longer, since clients that have their answer send the next request. The queue is bounded, and
+what does not fit is refused at once. Posts with other options never share a batch. What nobody waits for any
+more is not run. It knows neither HTTP nor models.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ Result = TypeVar("Result")
 _LOG = logging.getLogger("twofold.server")
 _SMOOTHING = 0.2
 """Weight of the last batch in the seconds a post takes."""
+_PATIENCE = 0.05
+"""After a batch the next one waits for so large a part of its seconds.
+
+Without it, 64 clients that each wait for their answer fall into a small group and a large one, whose batches
+take turns; small batches cost more processor time a post.
+"""
 
 
 class QueueFullError(Exception):
@@ -60,7 +67,7 @@ class Batcher(Generic[Key, Item, Result]):
         listener: hears of each batch.
         batch: items of a batch, at most.
         batch_total: sum of sizes above which a batch takes no further item.
-        wait: seconds that an item waits for others, at most, where a thread is free.
+        wait: seconds that an item waits for others, where a thread is free and no batch has just ended.
         queue: items that wait, at most.
         runners: batches that run at one time.
     """
@@ -86,6 +93,7 @@ class Batcher(Generic[Key, Item, Result]):
         self._free = asyncio.Semaphore(runners)
         self._running: set[asyncio.Task[None]] = set()
         self._seconds_each = 0.0
+        self._patient_until = 0.0
         self._dispatcher: asyncio.Task[None] | None = None
         self.waiting = 0
         """Items in the queue that somebody waits for."""
@@ -141,7 +149,8 @@ class Batcher(Generic[Key, Item, Result]):
             await self._free.acquire()
             try:
                 key, since = await self._oldest()
-                while (left := since + self._wait - time.monotonic()) > 0 and not self._full(key):
+                until = max(since + self._wait, self._patient_until)
+                while (left := until - time.monotonic()) > 0 and not self._full(key):
                     self._arrived.clear()
                     try:
                         await asyncio.wait_for(self._arrived.wait(), left)
@@ -214,7 +223,9 @@ class Batcher(Generic[Key, Item, Result]):
             results = await self._results(key, items)
         finally:
             self.running -= len(batch)
-        seconds = time.monotonic() - begin
+        end = time.monotonic()
+        seconds = end - begin
+        self._patient_until = end + _PATIENCE * seconds
         each = seconds / len(batch)
         self._seconds_each += (each - self._seconds_each) * (_SMOOTHING if self._seconds_each else 1.0)
         for waiting, result in zip(batch, results, strict=True):

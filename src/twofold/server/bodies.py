@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from starlette.requests import Request
 
 from twofold.server.budget import Held
 from twofold.server.errors import ApiError
 from twofold.server.settings import Limits
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """The content type of a request without its parameters, in lower case; "" where it has none.
+
+    Args:
+        headers: names in lower case.
+    """
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def read_body(request: Request, limits: Limits, held: Held) -> bytes:

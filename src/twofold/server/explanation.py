@@ -6,15 +6,17 @@ It does not know HTTP.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from twofold.calibration.calibration import FILE, read_calibration
 from twofold.calibration.risk_control import control_risk
 from twofold.errors import PictureError
-from twofold.pipeline.explain import METHOD, PictureExplanation, explain, seen_area
+from twofold.model_folder.folder import ModelFolder
+from twofold.pipeline.explain import METHOD, Occlusion, explain, seen_area
 from twofold.pipeline.extractor import Extractor
 from twofold.pipeline.inference_pipeline import InferencePipeline
-from twofold.posts import Entity, Post
+from twofold.posts import Entity, Post, Relation
 from twofold.preprocessing.images import read_thumbnail
 from twofold.records import DIGITS
 from twofold.server.files import PAGE
@@ -52,39 +54,53 @@ def thresholds(pipeline: InferencePipeline) -> list[dict[str, float]]:
 
 
 def explanation_record(pipeline: InferencePipeline, post: Post, batch_size: int = 32) -> dict[str, Any]:
-    """Which regions of the picture each entity of a post looked at.
+    """Which regions of the picture each entity and each relation of a post looked at.
 
     Args:
-        pipeline: of a tagger.
+        pipeline: of a tagger, with a relation model or without.
         post: one post.
         batch_size: windows of text in a batch.
 
     Returns:
         ``method``; ``area`` of the upright picture that the regions cover, as fractions (left, top, right,
-        bottom), None without regions; for each entity its span, type and confidence, the confidence
-        ``without_picture``, and ``regions``, the change of the log-odds row by row.
+        bottom), None without regions, and ``relation_area`` likewise; for each entity its span, type and
+        confidence, the confidence ``without_picture``, and ``regions``, the change of the log-odds row by
+        row; the same for each relation with the numbers of its ``head`` and ``tail`` among the entities.
     """
     found = explain(pipeline, post, batch_size)
+    number = {id(entity): i for i, entity in enumerate(found.entities)}
+    entities = [{"start": e.start, "end": e.end, "text": e.text, "type": e.type} for e in found.entities]
+    relations = [
+        {"head": number[id(r.head)], "tail": number[id(r.tail)], "type": r.type} for r in found.relations
+    ]
+    extractor = pipeline.relation_extractor
     return {
         "method": METHOD,
-        "area": _area(pipeline, post, found),
-        "entities": [_entity(found, i, entity) for i, entity in enumerate(found.entities)],
+        "area": _area(pipeline.folder, post, found.of_entities),
+        "relation_area": extractor and _area(extractor.classifier.folder, post, found.of_relations),
+        "entities": _explained(entities, found.entities, found.of_entities),
+        "relations": _explained(relations, found.relations, found.of_relations),
         "picture": {"status": found.picture.status, "reason": found.picture.reason},
     }
 
 
-def _entity(found: PictureExplanation, number: int, entity: Entity) -> dict[str, Any]:
-    record: dict[str, Any] = {name: getattr(entity, name) for name in ("start", "end", "text", "type")}
-    record["confidence"] = round(entity.confidence or 0.0, DIGITS)
-    if found.regions is not None and found.without_picture is not None:
-        record["without_picture"] = round(found.without_picture[number], DIGITS)
-        record["regions"] = found.regions[number].round(DIGITS).tolist()
-    return record
+def _explained(
+    records: Sequence[dict[str, Any]], predictions: Sequence[Entity | Relation], occlusion: Occlusion | None
+) -> list[dict[str, Any]]:
+    """Records of predictions with their confidence, and with what they took from the picture."""
+    explained = []
+    for number, (record, prediction) in enumerate(zip(records, predictions, strict=True)):
+        record = record | {"confidence": round(prediction.confidence or 0.0, DIGITS)}
+        if occlusion is not None:
+            record["without_picture"] = round(occlusion.without_picture[number], DIGITS)
+            record["regions"] = occlusion.regions[number].round(DIGITS).tolist()
+        explained.append(record)
+    return explained
 
 
-def _area(pipeline: InferencePipeline, post: Post, found: PictureExplanation) -> list[float] | None:
-    picture = pipeline.folder.config.picture
-    if found.regions is None or post.image is None or picture is None:
+def _area(folder: ModelFolder, post: Post, occlusion: Occlusion | None) -> list[float] | None:
+    picture = folder.config.picture
+    if occlusion is None or post.image is None or picture is None:
         return None
     try:
         size = read_thumbnail(post.image, _SIZE).size

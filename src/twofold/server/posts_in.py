@@ -24,6 +24,7 @@ from twofold.corpora.lines import read_lines
 from twofold.errors import InputError, PictureError
 from twofold.posts import Post
 from twofold.preprocessing.picture_decoding import check_pixels
+from twofold.server.bodies import media_type
 from twofold.server.errors import ApiError
 from twofold.server.settings import Limits
 
@@ -86,7 +87,7 @@ def read_payload(headers: Mapping[str, str], body: bytes, limits: Limits, fetch:
     Raises:
         ApiError: the body is not what its content type says, or holds too many posts.
     """
-    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = media_type(headers)
     reader = _Reader(limits, fetch)
     if content_type in LINES:
         return Payload(reader.items(_lines(body, limits)), lines=True)
@@ -101,6 +102,11 @@ def read_payload(headers: Mapping[str, str], body: bytes, limits: Limits, fetch:
         expected=f"{JSON}, {NDJSON} or {FORM}",
         do="name it in the Content-Type header",
     )
+
+
+def is_form(headers: Mapping[str, str]) -> bool:
+    """Whether the body is a form, which is read in a thread without an event loop."""
+    return media_type(headers) == FORM
 
 
 def _payload(value: object, reader: _Reader) -> Payload:

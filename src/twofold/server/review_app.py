@@ -25,7 +25,7 @@ from twofold.preprocessing.images import read_thumbnail
 from twofold.review.decisions import Decision, EntityReview, PostReview
 from twofold.review.statistics import Rate, Statistics, ThresholdEstimate, statistics
 from twofold.review.store import ReviewStore, StoredPost
-from twofold.server.bodies import read_body
+from twofold.server.bodies import media_type, read_body
 from twofold.server.budget import ByteBudget
 from twofold.server.errors import ApiError
 from twofold.server.files import add_files
@@ -246,7 +246,7 @@ def _span(entity: Entity) -> dict[str, Any]:
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if media_type(request.headers) != "application/json":
         raise ApiError(415, "content_type", "the body is not JSON", expected="Content-Type: application/json")
     body = await read_body(request, Limits(body=BODY), ByteBudget(BODY).hold())
     try:

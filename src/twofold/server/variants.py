@@ -6,7 +6,6 @@ It does not know HTTP.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from twofold.pipeline.extractor import Extractor
@@ -39,11 +38,15 @@ class Variants:
     def __init__(self, extractor: Extractor, default: Options) -> None:
         self.default = default
         self._base = extractor.pipeline
-        self._made: OrderedDict[Options, InferencePipeline] = OrderedDict()
+        self._made: dict[Options, InferencePipeline] = {}
         self._lock = threading.Lock()
 
+    def made(self, options: Options) -> InferencePipeline | None:
+        """The model under these options, where it needs not be made."""
+        return self._base if options == self.default else self._made.get(options)
+
     def get(self, options: Options) -> InferencePipeline:
-        """The model under these options, in any thread.
+        """The model under these options, in any thread; it may read files.
 
         Raises:
             ConfigError, ModelError: as `twofold.load`.
@@ -51,12 +54,12 @@ class Variants:
         if options == self.default:
             return self._base
         with self._lock:
-            if options not in self._made:
-                self._made[options] = self._make(options)
+            found = self._made.get(options)
+            if found is None:
+                found = self._made[options] = self._make(options)
                 if len(self._made) > _KEPT:
-                    self._made.popitem(last=False)
-            self._made.move_to_end(options)
-            return self._made[options]
+                    del self._made[next(iter(self._made))]
+            return found
 
     def _make(self, options: Options) -> InferencePipeline:
         conventions = self._base.folder.config.conventions

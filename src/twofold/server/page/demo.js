@@ -11,7 +11,11 @@ const state = {
   setup: null, image: null, sources: { picture: true, alt_text: true },
   whole: null, // the result with all sources
   record: null, // the result with the sources that are switched on
-  explanation: null, selected: 0, least: 0.5, run: 0, waiting: null, request: null,
+  explanation: null, // what entities and relations took from the picture
+  unexplained: "", // why there is no explanation
+  selected: 0, // number of an entity
+  relation: null, // number of a relation, where one is selected instead
+  least: 0.5, run: 0, waiting: null, request: null,
 };
 
 // --- the post -----------------------------------------------------------------------------------------
@@ -51,19 +55,37 @@ function takeFile(file) {
 }
 
 async function takeExample(example, button) {
-  for (const other of document.querySelectorAll("#examples button")) other.removeAttribute("aria-pressed");
+  forgetExample();
   button.setAttribute("aria-pressed", "true");
-  state.selected = 0;
+  Object.assign(state, { selected: 0, relation: null });
   $("text").value = example.text;
   $("alt").value = example.alt_text ?? "";
   grow();
-  if (example.picture) {
-    const blob = await (await fetch(example.picture)).blob();
-    takeFile(new File([blob], example.picture.split("/").pop(), { type: blob.type }));
-  } else {
+  if (!example.picture) {
     setImage(null);
     schedule(0);
+    return;
   }
+  try {
+    const file = await fileAt(example.picture);
+    if (button.hasAttribute("aria-pressed")) takeFile(file); // else another one was chosen meanwhile
+  } catch (error) {
+    setImage(null);
+    $("result").hidden = true; // it is that of another post
+    say(error.message, true);
+  }
+}
+
+/** No example is shown as chosen any more. */
+function forgetExample() {
+  for (const button of document.querySelectorAll("#examples button")) button.removeAttribute("aria-pressed");
+}
+
+async function fileAt(path) {
+  const answer = await fetch(path).catch(() => null);
+  if (!answer?.ok) throw new Error("The picture of this example cannot be loaded. Is the service still running?");
+  const blob = await answer.blob();
+  return new File([blob], path.split("/").pop(), { type: blob.type });
 }
 
 function grow() {
@@ -83,9 +105,11 @@ async function read() {
   clearTimeout(state.waiting);
   state.request?.abort();
   const run = ++state.run;
+  $("nothing-yet").hidden = Boolean($("text").value.trim());
   if (!$("text").value.trim()) {
     $("result").hidden = true;
-    say(state.setup ? "Type a post, or choose an example." : "");
+    $("reading").removeAttribute("aria-busy");
+    say("");
     return;
   }
   state.request = new AbortController();
@@ -97,8 +121,9 @@ async function read() {
     const record = await call("/v1/extract", { body: post(), signal });
     const whole = everything ? record : await call("/v1/extract", { body: post({ all: true }), signal });
     if (run !== state.run) return;
-    Object.assign(state, { record, whole, explanation: null });
+    Object.assign(state, { record, whole, explanation: null, unexplained: "" });
     state.selected = Math.min(state.selected, Math.max(0, record.entities.length - 1));
+    if (state.relation >= record.relations.length) state.relation = null;
     show();
     say("");
     $("key-form").hidden = true;
@@ -121,6 +146,11 @@ async function explain(run, signal) {
     if (run !== state.run) return;
     state.explanation = explanation;
     showSelected();
+  } catch (error) {
+    if (error.name === "AbortError" || error.status === 429) throw error; // asked again
+    if (run !== state.run) return;
+    state.unexplained = error.message;
+    showCaption();
   } finally {
     if (run === state.run) $("seen").classList.remove("waiting");
   }
@@ -183,8 +213,8 @@ const stands = (relation) => [relation, ...[relation.head, relation.tail].map((i
 function showMarks() {
   const { record } = state;
   showText($("marked"), record.text, record.entities, (entity, index) => ({
-    class: `${index === state.selected ? "selected" : ""} ${accepted(entity) ? "" : "to-review"}`,
-    role: "button", tabindex: 0, "aria-pressed": String(index === state.selected),
+    class: `${isSelected(index) ? "selected" : ""} ${accepted(entity) ? "" : "to-review"}`,
+    role: "button", tabindex: 0, "aria-pressed": String(isSelected(index)),
     "aria-label": `${entity.text}, ${typeName(entity.type) || entity.type}, confidence ${percent(entity.confidence)} per cent`,
     onclick: () => select(index),
     onkeydown: (event) => onMarkKey(event, index),
@@ -200,51 +230,62 @@ function onMarkKey(event, index) {
   $("marked").querySelectorAll("mark")[state.selected]?.focus();
 }
 
-function select(index) {
-  state.selected = index;
+/** Whether an entity is selected, or an argument of the relation that is. */
+function isSelected(index) {
+  const relation = state.record.relations[state.relation];
+  return relation ? [relation.head, relation.tail].includes(index) : index === state.selected;
+}
+
+function select(index, relation = null) {
+  Object.assign(state, { selected: index, relation });
   $("marked").querySelectorAll("mark").forEach((mark, i) => {
-    mark.classList.toggle("selected", i === index);
-    mark.setAttribute("aria-pressed", String(i === index));
+    mark.classList.toggle("selected", isSelected(i));
+    mark.setAttribute("aria-pressed", String(isSelected(i)));
   });
   showEntities();
+  showRelations();
   showSelected();
 }
+
+const selectRelation = (number) => select(state.record.relations[number].head, number);
 
 function showEntities() {
   const { record } = state;
   const focused = document.activeElement?.dataset?.entity;
   const rows = record.entities.map((entity, index) => row(entity, index));
-  const lost = lostEntities().map((entity) => el("li", { class: "lost" },
-    el("span", { class: "name" }, tag(entity.type), " ", el("bdi", {}, entity.text)),
-    el("span", { class: "note" }, `only with ${missingSources()}: ${percent(entity.confidence)} %`)));
+  const lost = without(state.whole.entities, (entity) => entityIn(record, entity))
+    .map((entity) => lostRow(entity, tag(entity.type), " ", el("bdi", {}, entity.text)));
   $("entities").replaceChildren(...rows, ...lost);
   if (!record.entities.length && !lost.length) $("entities").append(el("li", { class: "nothing" }, "No entity found."));
   if (focused !== undefined) document.querySelector(`[data-entity="${focused}"]`)?.focus();
 }
 
 function row(entity, index) {
-  const open = index === state.selected;
+  const open = state.relation === null && index === state.selected;
   const head = el("button", {
     type: "button", class: "row-head", "aria-expanded": String(open), "data-entity": index, onclick: () => select(index),
   },
-  el("span", { class: "name" }, tag(entity.type), " ", el("bdi", {}, entity.text), change(entity)),
+  el("span", { class: "name" }, tag(entity.type), " ", el("bdi", {}, entity.text), change(entity, entityIn(state.whole, entity))),
   accepted(entity) ? null : el("span", { class: "review" }, "to review"),
   confidenceOf(entity.confidence, bar(entity.confidence ?? 0)));
   return el("li", { class: `row ${open ? "open" : ""} ${typeClass(entity.type)}` }, head, open ? details(entity) : null);
 }
 
-function details(entity) {
+/** The evidence for an entity or a relation. */
+function details(item) {
   const parts = [];
-  if (Object.keys(entity.sources).length) {
-    parts.push(el("div", {}, el("h4", {}, "Where the evidence comes from"), shares(entity.sources)));
+  if (Object.keys(item.sources).length) {
+    parts.push(el("div", {}, el("h4", {}, "Where the evidence comes from"), shares(item.sources)));
   }
-  if (entity.uncertainty) {
-    const most = Math.max(...state.record.entities.flatMap(({ uncertainty: u }) => (u ? [u.aleatoric, u.epistemic] : [])), 1e-9);
+  if (item.uncertainty) {
+    const { entities, relations } = state.record;
+    const beside = entities.includes(item) ? entities : relations;
+    const most = Math.max(...beside.flatMap(({ uncertainty: u }) => (u ? [u.aleatoric, u.epistemic] : [])), 1e-9);
     const line = (name, meaning, value) => el("div", { class: "measure" },
       el("span", {}, name, el("small", {}, meaning)), bar(value / most), el("span", { class: "number" }, value.toFixed(2)));
     parts.push(el("div", {}, el("h4", {}, "Uncertainty, in the units of the scores"),
-      line("aleatoric", " – noise in posts like this", entity.uncertainty.aleatoric),
-      line("epistemic", " – what the model has not seen", entity.uncertainty.epistemic)));
+      line("aleatoric", " – noise in posts like this", item.uncertainty.aleatoric),
+      line("epistemic", " – what the model has not seen", item.uncertainty.epistemic)));
   }
   return el("div", { class: "details" }, ...parts);
 }
@@ -254,32 +295,60 @@ const same = (one, other) => one.start === other.start && one.end === other.end;
 const switchedOff = () => state.record !== state.whole;
 const missingSources = () => Object.entries(present()).filter(([name, there]) => there && !state.sources[name])
   .map(([name]) => `the ${sourceName(name)}`).join(" and ");
-const lostEntities = () => (switchedOff()
-  ? state.whole.entities.filter((entity) => !state.record.entities.some((other) => same(entity, other))) : []);
+/** What was found with all sources, and is not found any more. */
+const without = (items, found) => (switchedOff() ? items.filter((item) => !found(item)) : []);
+const lostRow = (item, ...name) => el("li", { class: "lost" }, el("span", { class: "name" }, ...name),
+  el("span", { class: "note" }, `only with ${missingSources()}: ${percent(item.confidence)} %`));
 
-function change(entity) {
+/** The entity of the same words in another result or explanation. */
+const entityIn = (found, entity) => found.entities.find((other) => same(entity, other));
+
+/** The relation of the same type between the same words. */
+const relationIn = (found, relation, entities) => found.relations.find((other) => other.type === relation.type
+  && ["head", "tail"].every((end) => same(entities[relation[end]], found.entities[other[end]])));
+
+function change(item, before) {
   if (!switchedOff()) return null;
-  const before = state.whole.entities.find((other) => same(entity, other));
   if (!before) return el("span", { class: "note" }, `not with ${missingSources()}`);
-  const points = Math.round(100 * entity.confidence) - Math.round(100 * before.confidence);
-  if (before.type !== entity.type) return el("span", { class: "note changed" }, `${before.type} with ${missingSources()}`);
+  const points = Math.round(100 * item.confidence) - Math.round(100 * before.confidence);
+  if (before.type !== item.type) return el("span", { class: "note changed" }, `${before.type} with ${missingSources()}`);
   if (points === 0) return el("span", { class: "note" }, "unchanged");
   return el("span", { class: "note changed" }, `${points > 0 ? "+" : "−"}${plural(Math.abs(points), "point", "points")} without ${missingSources()}`);
 }
 
 function showRelations() {
   const { entities, relations } = state.record;
-  $("relations").hidden = relations.length === 0;
+  const focused = document.activeElement?.dataset?.relation;
+  const { whole } = state;
+  const lost = without(whole.relations, (relation) => relationIn(state.record, relation, whole.entities))
+    .map((relation) => lostRow(relation, ...relationInWords(relation, whole.entities)));
+  $("relations").hidden = relations.length + lost.length === 0;
   const symmetric = state.setup?.symmetric ?? [];
-  const faded = (relation) => !stands(relation);
-  showGraph($("graph"), entities, relations, { symmetric, faded });
-  $("relation-list").replaceChildren(...relations.map((relation) => el("li", { class: "relation-row" },
-    el("span", {}, el("bdi", { class: typeClass(entities[relation.head].type) }, entities[relation.head].text), " ",
-      el("span", { class: "relation", title: relation.type }, relationName(relation.type)), symmetric.includes(relation.type) ? " " : " → ",
-      el("bdi", { class: typeClass(entities[relation.tail].type) }, entities[relation.tail].text),
-      faded(relation) ? el("span", { class: "review" }, "to review") : null),
-    Object.keys(relation.sources).length > 1 ? shares(relation.sources) : null,
-    confidenceOf(relation.confidence))));
+  showGraph($("graph"), entities, relations, {
+    symmetric, faded: (relation) => !stands(relation), selected: state.relation, choose: selectRelation,
+  });
+  $("relation-list").replaceChildren(...relations.map((relation, index) => relationRow(relation, index)), ...lost);
+  if (focused !== undefined) document.querySelector(`[data-relation="${focused}"]`)?.focus();
+}
+
+function relationRow(relation, index) {
+  const open = index === state.relation;
+  const head = el("button", {
+    type: "button", class: "row-head", "aria-expanded": String(open), "data-relation": index, onclick: () => selectRelation(index),
+  },
+  el("span", { class: "name", title: relation.type }, ...relationInWords(relation, state.record.entities),
+    change(relation, relationIn(state.whole, relation, state.record.entities))),
+  stands(relation) ? null : el("span", { class: "review" }, "to review"),
+  confidenceOf(relation.confidence, bar(relation.confidence ?? 0)));
+  return el("li", { class: `row ${open ? "open" : ""}` }, head, open ? details(relation) : null);
+}
+
+/** Head, relation and tail of a relation, as parts of a line. */
+function relationInWords({ head, tail, type }, entities) {
+  const [from, to] = [entities[head], entities[tail]];
+  const argument = (entity) => el("bdi", { class: typeClass(entity.type) }, entity.text);
+  const arrow = state.setup?.symmetric.includes(type) ? " " : " → ";
+  return [argument(from), " ", el("span", { class: "relation" }, relationName(type)), arrow, argument(to)];
 }
 
 // --- what goes to review ------------------------------------------------------------------------------
@@ -333,16 +402,24 @@ function showSelected() {
   const found = explained();
   if (found?.regions) {
     const { naturalWidth: width, naturalHeight: height } = $("picture");
-    showHeat($("heat"), found.regions, state.explanation.area, { width, height });
+    const { area, relation_area: relationArea } = state.explanation;
+    showHeat($("heat"), found.regions, state.relation === null ? area : relationArea, { width, height });
     $("heat").hidden = false;
     $("seen").classList.add("heated");
   } else clearHeat();
   showCaption();
 }
 
+/** What the selected entity or relation took from the picture. */
 function explained() {
-  const entity = state.record?.entities[state.selected];
-  return entity && state.explanation?.entities.find((other) => same(entity, other));
+  const { record, explanation } = state;
+  if (!record || !explanation) return null;
+  const relation = record.relations[state.relation];
+  if (!relation) {
+    const entity = record.entities[state.selected];
+    return entity && entityIn(explanation, entity);
+  }
+  return relationIn(explanation, relation, record.entities);
 }
 
 function showCaption() {
@@ -358,11 +435,13 @@ function showCaption() {
     return;
   }
   const found = explained();
-  const entity = record.entities[state.selected];
   if (!found?.regions) {
-    place.replaceChildren(entity ? "Looking for what each entity took from the picture …" : "");
+    const waiting = record.entities.length ? "Looking for what each entity and relation took from the picture …" : "";
+    place.replaceChildren(state.unexplained ? `What the model looked at is not known. ${state.unexplained}` : waiting);
     return;
   }
+  const relation = record.relations[state.relation];
+  const name = relation ? relationInWords(relation, record.entities) : [el("b", {}, el("bdi", {}, record.entities[state.selected].text))];
   const { row: r, column: c, words } = placeInWords(found.regions);
   const strongest = found.regions[r][c];
   const odds = (p) => Math.log(p / (1 - p));
@@ -372,12 +451,12 @@ function showCaption() {
     ? "its part changes the confidence by less than a point"
     : `without it the confidence would be ${percent(left)}\u00a0%`;
   place.replaceChildren(
-    el("span", { class: "heat-title" }, "What ", el("b", {}, el("bdi", {}, entity.text)), " looked at: "),
-    `most of all the ${words}; ${effect}. Without the whole picture: ${percent(found.without_picture)}\u00a0% instead of ${percent(found.confidence)}\u00a0%.`,
+    el("span", { class: "heat-title" }, "What ", ...name, " looked at: "),
+    `most of all the ${words}, which speaks ${strongest < 0 ? "against" : "for"} it; ${effect}. Without the whole picture: ${percent(found.without_picture)}\u00a0% instead of ${percent(found.confidence)}\u00a0%.`,
     el("span", { class: "heat-key" },
-      el("span", {}, el("i", { class: "swatch for", "aria-hidden": "true" }), "for the entity"),
+      el("span", {}, el("i", { class: "swatch for", "aria-hidden": "true" }), "speaks for it"),
       el("span", {}, el("i", { class: "swatch against", "aria-hidden": "true" }), "against it"),
-      el("span", {}, "by occlusion of its regions")));
+      el("span", {}, "by occlusion: regions are taken away in turn")));
 }
 
 // --- copies -------------------------------------------------------------------------------------------
@@ -424,6 +503,7 @@ function listen() {
     read();
   });
   $("text").addEventListener("input", () => {
+    forgetExample();
     grow();
     schedule();
   });

@@ -209,6 +209,7 @@ function show() {
   $("actions").hidden = !state.reviewer;
   $("done").hidden = Boolean(post) || !state.reviewer;
   for (const id of ["accept", "reject", "add", "skip", "finish"]) $(id).disabled = !post;
+  $("accept").disabled ||= Boolean(state.pending);
   if (!post) {
     $("done-text").textContent = "Every post is finished, skipped by you, or open on the desk of another reviewer.";
     return;
@@ -391,8 +392,8 @@ const ACTIONS = {
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || !state.reviewer || $("welcome").hidden === false) return;
-  const typing = event.target.closest("input, select, textarea, summary, dialog");
-  const pressing = event.target.closest("button") && (event.key === "Enter" || event.key === " ");
+  const typing = event.target.closest("input, select, textarea, dialog");
+  const pressing = event.target.closest("button, summary") && (event.key === "Enter" || event.key === " ");
   if (typing || pressing) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
@@ -438,7 +439,7 @@ async function start() {
   document.addEventListener("keydown", onKey);
   // After a click with the mouse the keys are those of the page again, and Enter does not press the button anew.
   document.addEventListener("click", (event) => {
-    if (event.detail > 0) document.activeElement?.closest("button")?.blur();
+    if (event.detail > 0) document.activeElement?.closest("button, summary")?.blur();
   });
   $("text").addEventListener("pointerup", () => setTimeout(onSelection));
   $("change").addEventListener("click", askName);

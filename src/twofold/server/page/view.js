@@ -129,9 +129,10 @@ function shortened(text, limit) {
  * @param {HTMLElement} place is emptied; its width is used
  * @param {object[]} entities of the post
  * @param {object[]} relations with head and tail as positions in the entities
- * @param {{symmetric: string[], faded: (relation: object) => boolean}} how
+ * @param {{symmetric: string[], faded: (relation: object) => boolean, selected: ?number,
+ *   choose: (number: number) => void}} how
  */
-export function showGraph(place, entities, relations, { symmetric, faded }) {
+export function showGraph(place, entities, relations, { symmetric, faded, selected, choose }) {
   const used = [...new Set(relations.flatMap(({ head, tail }) => [head, tail]))].sort((a, b) => a - b);
   place.replaceChildren();
   if (used.length === 0) return;
@@ -149,9 +150,13 @@ export function showGraph(place, entities, relations, { symmetric, faded }) {
   });
   const at = new Map(nodes.map((node) => [node.number, node]));
   const arrow = svg("marker", {
-    id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto-start-reverse",
+    id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 13, markerHeight: 13, markerUnits: "userSpaceOnUse",
+    orient: "auto-start-reverse",
   }, svg("path", { d: "M0 0.6L7.4 4L0 7.4Z", class: "arrow" }));
-  const edges = relations.map((relation) => edge(at, relation, relations.length, symmetric, faded));
+  const edges = relations.map((relation, number) => edge(at, relation, relations.length, {
+    directed: !symmetric.includes(relation.type), onclick: () => choose(number),
+    state: `${faded(relation) ? "faded" : ""} ${number === selected ? "selected" : ""}`,
+  }));
   const words = relations.map((r) =>
     `${entities[r.head].text} – ${relationName(r.type)} – ${entities[r.tail].text}, ${percent(r.confidence)} %`);
   place.append(
@@ -169,7 +174,7 @@ function graphNode({ number, label, half, x, y }, entities) {
     svg("text", { x, y: y + 5, "text-anchor": "middle" }, label));
 }
 
-function edge(at, relation, count, symmetric, faded) {
+function edge(at, relation, count, { directed, state, onclick }) {
   const [from, to] = [at.get(relation.head), at.get(relation.tail)];
   const [dx, dy] = [to.x - from.x, to.y - from.y];
   const length = Math.hypot(dx, dy) || 1;
@@ -177,8 +182,7 @@ function edge(at, relation, count, symmetric, faded) {
   const [cx, cy] = [(from.x + to.x) / 2 - (dy / length) * bend, (from.y + to.y) / 2 + (dx / length) * bend];
   const [x0, y0] = border(from, cx, cy);
   const [x1, y1] = border(to, cx, cy);
-  const directed = !symmetric.includes(relation.type);
-  const kind = `edge ${band(relation.confidence)} ${faded(relation) ? "faded" : ""}`;
+  const kind = `edge ${band(relation.confidence)} ${state}`;
   const line = svg("path", {
     class: kind, d: `M${x0} ${y0}Q${cx} ${cy} ${x1} ${y1}`, "marker-end": directed && "url(#arrow)",
   });
@@ -186,7 +190,7 @@ function edge(at, relation, count, symmetric, faded) {
   measure.font = "500 12px system-ui, sans-serif";
   const half = measure.measureText(text).width / 2 + 6;
   const [tx, ty] = [(x0 + 2 * cx + x1) / 4, (y0 + 2 * cy + y1) / 4];
-  const label = svg("g", { class: `edge-label ${faded(relation) ? "faded" : ""}` },
+  const label = svg("g", { class: `edge-label ${state}`, onclick },
     svg("rect", { x: tx - half, y: ty - 10, width: 2 * half, height: 20, rx: 5 }),
     svg("text", { x: tx, y: ty + 4, "text-anchor": "middle" }, text));
   return [line, label];
@@ -242,12 +246,12 @@ function between(grid, x, y) {
   return top * (1 - fy) + bottom * fy;
 }
 
-/** Where in the picture the strongest region lies, in words. */
+/** Where in the picture the region lies that changes most, either way, in words. */
 export function placeInWords(grid) {
   const side = grid.length;
   let best = [0, 0];
   grid.forEach((row, r) => row.forEach((value, c) => {
-    if (value > grid[best[0]][best[1]]) best = [r, c];
+    if (Math.abs(value) > Math.abs(grid[best[0]][best[1]])) best = [r, c];
   }));
   const third = (i) => Math.floor((3 * i) / side);
   const words = [["top", "middle", "bottom"][third(best[0])], ["left", "centre", "right"][third(best[1])]];
