@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from corpora.test_jsonl import NOT_A_POST, WRONG_FIELD
 from PIL import Image
 from server.live import live
 from server.test_app import form, in_base64, picture
@@ -107,6 +108,18 @@ def test_odd_posts_are_read(service, post):
     assert answer.status == 200
     assert answer.json["id"] == post["id"]
     assert answer.json["text"] == post.get("text", "")
+
+
+def test_every_case_of_the_reader_of_files_has_its_error_in_its_place(service):
+    cases = [*NOT_A_POST, *WRONG_FIELD]
+    lines = [line if isinstance(line, bytes) else json.dumps(line).encode() for line, _ in cases]
+    found = service.post(b"\n".join(lines), Content_Type="application/x-ndjson").lines
+    assert len(found) == len(cases)
+    for number, (line, (_, reason), answer) in enumerate(zip(lines, cases, found, strict=True), 1):
+        error = answer["error"]
+        assert error["where"] == f"line {number}"
+        if error["code"] not in ("picture_path", "picture_address"):  # in words of their own
+            assert reason.replace("the line holds", "the post is") in error["message"], line[:80]
 
 
 # --- bodies --------------------------------------------------------------------------------------------

@@ -73,6 +73,14 @@ def test_from_typing_to_the_heat_map(browser: Any, origin: str, extractor: Extra
         found.page.locator("#seen-caption", has_text="What Paris looked at").wait_for()
         assert heat(found) != first
         assert "picture" in found.text("#entities .details")
+        entity = heat(found)
+        relation = extraction.relations[0]
+        found.page.locator("#relation-list button").first.click()
+        found.page.locator("#seen-caption", has_text=f"{relation.tail.text} looked at").wait_for()
+        assert found.text("#seen-caption").startswith(f"What {relation.head.text}")
+        assert heat(found) != entity
+        assert found.page.locator("#marked mark.selected").count() == 2
+        assert "picture" in found.text("#relation-list .details")
         assert found.page.locator("#graph svg .node").count() >= 2
         assert len(found.page.locator("#relation-list li").all()) == len(extraction.relations)
         found.page.locator("#copy-json").click()
@@ -102,6 +110,7 @@ def test_a_source_is_switched_off_and_the_prediction_changes(
         notes = found.page.locator("#entities .note").all_inner_texts()
         assert len(notes) == 4
         assert any("without the picture" in note for note in notes)
+        assert found.page.locator("#relation-list .note").count() == len(without.relations) > 0
         assert found.page.locator("#heat").is_hidden()
 
 
@@ -178,6 +187,24 @@ def test_a_file_that_cannot_be_read_is_said(browser: Any, origin: str) -> None:
         found.page.evaluate("() => { FileReader.prototype.readAsDataURL = function () { this.onerror(); }; }")
         found.page.locator("#file").set_input_files(PHOTO)
         found.page.locator("#status.alarm", has_text="The file cannot be read.").wait_for()
+
+
+def test_a_picture_that_is_not_explained_and_an_example_that_is_not_there_are_said(
+    browser: Any, origin: str
+) -> None:
+    late = {"status": 504, "content_type": "application/json",
+            "body": '{"error": {"code": "deadline", "message": "there was no result"}}'}  # fmt: skip
+    with visit(browser, origin) as found:
+        found.page.route("**/v1/explain", lambda route: route.fulfill(**late))
+        read(found)
+        assert found.text("#seen-caption") == "What the model looked at is not known. There was no result."
+        found.page.route("**/page/examples/*", lambda route: route.abort())
+        found.page.locator("#examples button", has_text="Brandenburg Gate").click()
+        found.page.locator("#status.alarm", has_text="cannot be loaded").wait_for()
+        assert found.page.locator("#result").is_hidden()
+        found.page.locator("#text").fill("")
+        found.settled("#nothing-yet")
+        found.wrong = [line for line in found.wrong if "504" not in line and "ERR_FAILED" not in line]
 
 
 def test_a_busy_service_is_tried_again(browser: Any, origin: str) -> None:

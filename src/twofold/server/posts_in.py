@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import io
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -90,7 +90,7 @@ def read_payload(headers: Mapping[str, str], body: bytes, limits: Limits, fetch:
     content_type = media_type(headers)
     reader = _Reader(limits, fetch)
     if content_type in LINES:
-        return Payload(reader.items(_lines(body, limits)), lines=True)
+        return Payload(reader.items(_lines(body, limits), lambda i: f"line {i + 1}"), lines=True)
     if content_type == FORM:
         return _form(headers, body, reader)
     if content_type == JSON or content_type.endswith("+json"):
@@ -122,7 +122,7 @@ def _payload(value: object, reader: _Reader) -> Payload:
         posts = value["posts"]
         if not isinstance(posts, list):
             raise ApiError(422, "bad_posts", f"posts is {kind_of(posts)}", expected="a list of posts")
-        return Payload(reader.items(posts))
+        return Payload(reader.items(posts, lambda i: f"posts[{i}]"))
     if not isinstance(value, dict):
         raise ApiError(422, "bad_body", f"the body holds {kind_of(value)}", expected=_BODY)
     return Payload([reader.item(value, "the post")], single=True)
@@ -177,9 +177,9 @@ class _Reader:
     def with_parts(self, parts: Mapping[str, bytes]) -> _Reader:
         return _Reader(self._limits, self._fetch, parts)
 
-    def items(self, records: list[object]) -> list[Item]:
+    def items(self, records: list[object], place: Callable[[int], str]) -> list[Item]:
         _check_count(len(records), self._limits)
-        return [self.item(record, f"posts[{i}]") for i, record in enumerate(records)]
+        return [self.item(record, place(i)) for i, record in enumerate(records)]
 
     def item(self, record: object, where: str) -> Item:
         if isinstance(record, Problem):

@@ -354,14 +354,15 @@ function showFigures(figures) {
       cell("Entities that were missed", String(missed), `on ${plural(finished, "finished post", "finished posts")}`),
       cell("Agreement of reviewers, F1", agreement.posts ? `${percent(agreement.f1)} %` : "–",
         agreement.posts ? `${agreement.same} of ${plural(agreement.posts, "post", "posts")} with the same entities` : "no post has two reviewers yet")),
-    table("Entities", figures.entities), figures.relations.some((row) => row.accepted) ? table("Relations", figures.relations) : "");
+    table("Entities", figures.entities), figures.relations.some((row) => row.accepted) ? table("Relations", figures.relations) : "",
+    el("p", { class: "note" }, "Where the most uncertain posts come first, the share of wrong ones among those decided is not that of all. The estimate corrects the confidences by what was decided, and applies them to the rest."));
 }
 
 function table(name, rows) {
   const head = ["Accepted from", "accepted", "of these decided", "wrong by the model", "wrong, estimated", "95 % interval"];
   const shown = rows.filter((row, i) => row.accepted && (i % 2 === 0 || i === rows.length - 1));
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${name} by threshold` }, el("table", {},
-    el("caption", {}, `${name} by threshold. The most uncertain posts come first, so the share of wrong ones among those decided is not that of all: the estimate corrects the confidences by what was decided and applies them to the rest.`),
+    el("caption", {}, `${name} by threshold`),
     el("thead", {}, el("tr", {}, ...head.map((title) => el("th", { scope: "col" }, title)))),
     el("tbody", {}, ...shown.map(({ threshold, accepted, reviewed, claimed, error }) => el("tr", {},
       el("th", { scope: "row" }, `${Math.round(100 * threshold)} %`), el("td", {}, accepted.toLocaleString("en")), el("td", {}, reviewed.toLocaleString("en")),
