@@ -12,12 +12,11 @@ from typing import Any
 from twofold.calibration.calibration import FILE, read_calibration
 from twofold.calibration.risk_control import control_risk
 from twofold.errors import PictureError
-from twofold.model_folder.folder import ModelFolder
 from twofold.pipeline.explain import METHOD, Occlusion, explain, seen_area
 from twofold.pipeline.extractor import Extractor
 from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.posts import Entity, Post, Relation
-from twofold.preprocessing.images import read_thumbnail
+from twofold.preprocessing.images import PictureSettings, read_thumbnail
 from twofold.records import DIGITS
 from twofold.server.files import PAGE
 from twofold.version import __version__
@@ -74,10 +73,15 @@ def explanation_record(pipeline: InferencePipeline, post: Post, batch_size: int 
         {"head": number[id(r.head)], "tail": number[id(r.tail)], "type": r.type} for r in found.relations
     ]
     extractor = pipeline.relation_extractor
+    pictures = [pipeline.folder.config.picture, extractor and extractor.classifier.folder.config.picture]
+    area, relation_area = (
+        _area(picture.settings, post) if picture and occlusion else None
+        for picture, occlusion in zip(pictures, (found.of_entities, found.of_relations), strict=True)
+    )
     return {
         "method": METHOD,
-        "area": _area(pipeline.folder, post, found.of_entities),
-        "relation_area": extractor and _area(extractor.classifier.folder, post, found.of_relations),
+        "area": area,
+        "relation_area": relation_area,
         "entities": _explained(entities, found.entities, found.of_entities),
         "relations": _explained(relations, found.relations, found.of_relations),
         "picture": {"status": found.picture.status, "reason": found.picture.reason},
@@ -98,12 +102,11 @@ def _explained(
     return explained
 
 
-def _area(folder: ModelFolder, post: Post, occlusion: Occlusion | None) -> list[float] | None:
-    picture = folder.config.picture
-    if occlusion is None or post.image is None or picture is None:
+def _area(settings: PictureSettings, post: Post) -> list[float] | None:
+    if post.image is None:
         return None
     try:
         size = read_thumbnail(post.image, _SIZE).size
     except PictureError:  # it was read a moment ago, and is gone
         return None
-    return [round(part, DIGITS) for part in seen_area(*size, picture.settings)]
+    return [round(part, DIGITS) for part in seen_area(*size, settings)]
