@@ -73,7 +73,8 @@ def explanation_record(pipeline: InferencePipeline, post: Post, batch_size: int 
         {"head": number[id(r.head)], "tail": number[id(r.tail)], "type": r.type} for r in found.relations
     ]
     extractor = pipeline.relation_extractor
-    pictures = [pipeline.folder.config.picture, extractor and extractor.classifier.folder.config.picture]
+    relation_folder = extractor.classifier.folder if extractor else pipeline.folder
+    pictures = [pipeline.folder.config.picture, relation_folder.config.picture]
     area, relation_area = (
         _area(picture.settings, post) if picture and occlusion else None
         for picture, occlusion in zip(pictures, (found.of_entities, found.of_relations), strict=True)
