@@ -38,7 +38,7 @@ BELOW: dict[str, set[str]] = {
     "config_limits": {"config", "errors"},
     "locks": {"errors"},
     "reading": set(),
-    "files": {"errors", "locks"},
+    "files": {"errors", "locks", "reading"},
     "evaluation": {"errors", "posts"},
     "preprocessing": {"errors", "reading", "posts"},
     "corpora": {"errors", "reading", "extras", "files", "posts", "preprocessing"},
@@ -59,7 +59,7 @@ BELOW: dict[str, set[str]] = {
     "robustness": {"errors", "posts", "evaluation", "preprocessing", "pipeline"},
     "review": {"errors", "reading", "files", "posts", "corpora", "calibration"},
     "exports": {
-        "errors", "reading", "extras", "files", "posts", "preprocessing", "corpora",
+        "errors", "reading", "extras", "files", "locks", "posts", "preprocessing", "corpora",
         "review", "spacy_component",
     },
     "encoders": {"errors", "preprocessing"},

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twofold.errors import ConfigError
-from twofold.reading import not_utf8, read_text
+from twofold.reading import not_utf8, read_text, real_path
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -496,7 +496,7 @@ def _with_base(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
         path: the file.
         extending: the files that led here, the first first.
     """
-    if any(path.resolve() == other.resolve() for other in extending):
+    if any(real_path(path) == real_path(other) for other in extending):
         raise ConfigError(
             f"it extends itself: {' extends '.join(map(str, (*extending, path)))}",
             where=str(path),

@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from twofold.errors import DataError
 from twofold.locks import in_use, open_locked
+from twofold.reading import real_path
 
 Input = Path | int
 """Something that is read meanwhile: a file, or an open descriptor such as that of standard input."""
@@ -220,7 +221,9 @@ class OutputFile:
 
     def _cannot(self, error: OSError | ValueError) -> DataError:
         """What to say; ``strerror`` is None for some errors, and a bare `ValueError` is a path with NUL."""
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = "no file can have such a name"
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error) or type(error).__name__
         kept = self._keep_part and not self.direct and _holds_data(self._part)
         return DataError(
             f"cannot be written: {reason}",
@@ -329,8 +332,8 @@ def _followed(path: Path) -> Path | int:
         if match and match[1] in (None, "self", "thread-self", str(os.getpid())):
             return int(match[2])
         if not here.is_symlink():
-            return here.parent.resolve() / here.name
-        here = here.parent.resolve() / here.readlink()
+            return real_path(here.parent) / here.name
+        here = real_path(here.parent) / here.readlink()
     raise OSError(errno.ELOOP, "too many symbolic links one after the other")
 
 

@@ -48,7 +48,10 @@ def open_locked(path: Path) -> int:
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     while True:
-        handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+        try:
+            handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+        except ValueError as error:
+            raise OSError(errno.EINVAL, "no file can have such a name") from error
         if not take(handle):
             os.close(handle)
             raise in_use(path)
@@ -64,7 +67,7 @@ def lock_place(place: Path) -> Iterator[None]:
     Raises:
         DataError: another run holds it, or nothing can be written beside it.
     """
-    path = place.with_name(f".{place.name[:100]}.lock")
+    path = place.parent / f".{place.name[:100]}.lock"
     try:
         handle = open_locked(path)
     except DataError as error:

@@ -21,12 +21,14 @@ def open_file(path: Path) -> BufferedReader:
 
     Raises:
         OSError: it cannot be opened, or is something else.
-        ValueError: no file can have such a name.
     """
-    found = path.stat()
+    try:
+        found = path.stat()
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "no file can have such a name") from error
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
-    if not stat.S_ISREG(found.st_mode) and path.resolve() != Path(os.devnull):
+    if not stat.S_ISREG(found.st_mode) and Path(os.path.realpath(path)) != Path(os.devnull):
         raise OSError(errno.EINVAL, _SPECIAL)  # opening it would wait
     handle = os.open(
         path,
@@ -52,6 +54,11 @@ def _check_content(handle: int) -> None:
         raise OSError(errno.EINVAL, _SPECIAL)
     if begins:  # it was written meanwhile
         os.lseek(handle, 0, os.SEEK_SET)
+
+
+def real_path(path: Path | str) -> Path:
+    """The path with links resolved; of links in a ring as far as they go."""
+    return Path(os.path.realpath(path))
 
 
 def read_bytes(path: Path) -> bytes:

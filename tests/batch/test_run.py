@@ -511,3 +511,18 @@ def test_whatever_a_place_elsewhere_raises_is_told(extract, capsys, monkeypatch,
     monkeypatch.setattr(kind, method, fail)
     assert extract(*arguments) == 2
     assert "OddError" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(extract, capsys, monkeypatch):
+    Path("in/closed").mkdir(parents=True)
+    write(Path("in/a.jsonl"), posts(1))
+    scan = os.scandir
+
+    def scandir(place):
+        if Path(place).name == "closed":
+            raise PermissionError(13, "Permission denied", place)
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert extract("in") == 2
+    assert "in/closed: cannot be read: Permission denied" in capsys.readouterr().err

@@ -111,3 +111,37 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert child.wait(20) == 141
     assert child.stderr.read() == ""
     child.stderr.close()
+
+
+def test_an_error_of_the_system_is_told_in_words(tmp_path, capsys):
+    """Names of files that are too long, for instance, end in an error wherever they are first looked at."""
+    long = str(tmp_path / ("x" * 300))
+    for arguments in (
+        ["extract", long],
+        ["extract", "--images", long, "--text", "a"],
+        ["evaluate", long, "a"],
+    ):
+        assert main(arguments) == 2
+        shown = capsys.readouterr().err
+        assert "Errno" not in shown
+        assert len(shown) < 500
+
+
+def test_links_in_a_ring_and_the_root_are_no_places(both, tmp_path, capsys):
+    (tmp_path / "ring").symlink_to("ring")
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "text": "Anna"}\n', encoding="utf-8")
+    relations = str(both.parent / "relations")
+    for arguments in (
+        ["combine", str(both), relations, "-o", str(tmp_path / "ring")],
+        ["extract", "--model", str(both), str(tmp_path / "a.jsonl"), "-o", "/"],
+        ["extract", "--model", str(both), str(tmp_path / "ring")],
+    ):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err.startswith("twofold: ")
+
+
+def test_json_that_is_no_table_is_not_rendered(tmp_path, capsys):
+    for content in ('{"a": 1}', "[]", "3", '{"title": "x", "data": []}'):
+        (tmp_path / "x.json").write_text(content, encoding="utf-8")
+        assert main(["reproduce", "--render", str(tmp_path / "x.json"), "-o", str(tmp_path / "x.md")]) == 2
+        assert "x.json: holds no results of a table" in capsys.readouterr().err

@@ -74,6 +74,9 @@ def test_offsets_in_code_points_and_in_utf_16_are_told_apart_by_the_words(tmp_pa
     for item in (python, javascript):
         (post,) = read(tmp_path, task(item))
         assert [(e.start, e.text) for e in post.entities] == [(2, "Ada")]
+    for item in (span("a", 0, 14, "X", text=TEXT), span("a", 0, 15, "X", text=TEXT)):
+        (post,) = read(tmp_path, task(item))  # to the end of the text, and a unit beyond
+        assert [(e.start, e.end) for e in post.entities] == [(0, 14)]
     (wrong,) = read(tmp_path, task(span("a", 4, 7, "PER", text="Ada")))
     assert "a span says 'Ada', but the text from 4 to 7 is" in wrong.reason
 

@@ -348,3 +348,71 @@ def test_carried_values_are_such_as_json_can_hold(tmp_path, name):
     (tmp_path / "b.jsonl").write_text('{"id": 1, "text": "a", "x": "\\ud800"}\n', encoding="utf-8")
     (wrong,) = open_corpus(tmp_path / "b.jsonl", columns=ColumnNames.parse("", "x"))
     assert "half of a surrogate pair" in wrong.reason
+
+
+def with_checksum(header: bytearray) -> bytes:
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        b"77777777777\0",  # 8 GB
+        b"\x80\0\0\0" + b"\x7f" * 8,  # 9 exabytes, which take for ever to skip
+        b"\xff" * 12,  # a negative one
+        b"-0000000001\0",
+        b"x" * 12,
+    ],
+)
+def test_a_member_with_a_damaged_header_ends_the_file_with_a_word(tmp_path, size):
+    whole = bytearray(tar({f"{i}.txt": b"Anna" for i in range(4)}))
+    header = whole[2048:2560]
+    header[124:136] = size
+    whole[2048:2560] = with_checksum(header)
+    (tmp_path / "a.tar").write_bytes(whole)
+    posts = open_corpus(tmp_path / "a.tar")
+    assert next(posts).id == "0"
+    with pytest.raises(DataError, match="cannot be read as a tar file"):
+        list(posts)
+
+
+def test_a_header_that_says_more_than_it_should_takes_no_memory(tmp_path):
+    """The name of the next member may have any length; of a compressed file it may be gigabytes."""
+    header = bytearray(tar({"1.txt": b""})[:512])
+    header[124:136], header[156:157] = b"%011o\0" % (1 << 31), b"L"
+    with gzip.open(tmp_path / "a.tar.gz", "wb", compresslevel=1) as stream:
+        stream.write(with_checksum(header))
+        for _ in range(20):
+            stream.write(b"x" * 1_000_000)
+    tracemalloc.start()
+    with pytest.raises(DataError, match="cannot be read as a tar file"):
+        list(open_corpus(tmp_path / "a.tar.gz"))
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"GNU.sparse.map": "1,x"}, {"size": "-5"}, {"size": "9" * 50},
+     {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a", "GNU.sparse.realsize": "9"}],
+)  # fmt: skip
+def test_extended_headers_that_hold_nonsense(tmp_path, headers):
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as file:
+        info = tarfile.TarInfo("1.txt")
+        info.size, info.pax_headers = 4, headers
+        file.addfile(info, io.BytesIO(b"Anna"))
+    with pytest.raises(DataError, match="cannot be read as a tar file"):
+        list(open_corpus(tmp_path / "a.tar"))
+
+
+def test_what_follows_the_end_of_a_shard_is_read_or_told(tmp_path):
+    one, two = tar({"1.txt": b"one"}), tar({"2.txt": b"two"})
+    (tmp_path / "a.tar").write_bytes(one + two)  # as `cat` puts them together
+    assert [post.text for post in open_corpus(tmp_path / "a.tar")] == ["one", "two"]
+    for content in (one + b"and more" * 100, one[:1024]):
+        (tmp_path / "a.tar").write_bytes(content)
+        posts = open_corpus(tmp_path / "a.tar")
+        with pytest.raises(DataError, match="cannot be read as a tar file"):
+            list(posts)

@@ -102,3 +102,68 @@ def test_conll(tmp_path, capsys):
             assert found == [(e.text.replace("\n", " "), e.type) for e in extraction.entities]
     assert posts["a 1"].image == tmp_path / "photos" / "a b.png"
     assert "relations (2)" in capsys.readouterr().err
+
+
+def exported(tmp_path, to: str, *posts: dict, options: tuple[str, ...] = ()) -> int:
+    lines = "".join(json.dumps(post) + "\n" for post in posts)
+    (tmp_path / "in.jsonl").write_text(lines, encoding="utf-8")
+    return main(["export", str(tmp_path / "in.jsonl"), str(tmp_path / "out"), "--to", to, *options])
+
+
+def test_brat_holds_spans_that_two_entities_share_and_none_of_line_ends(tmp_path, capsys):
+    spans = [(0, 3, "PER"), (0, 3, "MISC"), (3, 5, "LOC"), (5, 8, "PER")]
+    entities = [{"start": start, "end": end, "type": type_} for start, end, type_ in spans]
+    relations = [{"head": entities[0], "tail": entities[3], "type": "peer"}]
+    post = {"id": 1, "text": "Ada\n\nBob", "entities": entities, "relations": relations}
+    assert exported(tmp_path, "brat", post) == 0
+    assert (tmp_path / "out" / "000001.ann").read_text(encoding="utf-8").splitlines() == [
+        "T1\tPER 0 3\tAda", "T2\tMISC 0 3\tAda", "T3\tPER 5 8\tBob", "R1\tpeer Arg1:T1 Arg2:T3",
+    ]  # fmt: skip
+    assert "entities of line ends only (1)" in capsys.readouterr().err
+
+
+def test_ids_are_no_names_of_files(tmp_path):
+    ids = ["../../a", "/a", "..", "", "a" * 300, "\x00", "\x1b[31m", "a\nb\tc"]
+    assert exported(tmp_path, "brat", *({"id": id_, "text": "a", "entities": []} for id_ in ids)) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out"}
+    names = {f"{i:06d}.{end}" for i in range(1, 9) for end in ("txt", "ann")}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"annotation.conf", "index.tsv"}
+    lines = (tmp_path / "out" / "index.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    assert [json.loads(line.partition("\t")[2]) for line in lines] == ids
+
+
+def test_a_second_run_into_one_folder_of_brat_is_refused(tmp_path, capsys):
+    from twofold.locks import lock_place
+
+    with lock_place(tmp_path / "out"):
+        assert exported(tmp_path, "brat", {"id": 1, "text": "a", "entities": []}) == 2
+    assert "another run is writing there" in capsys.readouterr().err
+
+
+RESULT = {"id": 1, "text": "Ada met Bob", "relations": [], "picture": {"status": "none"}, "model": "tiny"}
+ADA = {"start": 0, "end": 3, "type": "PER"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"entities": None}, "entities is null"),
+        ({"entities": [[0, 3, "PER"]]}, "an entity is a list"),
+        ({"entities": [{"start_offset": 0, "end_offset": 3, "label": "PER"}]}, "an entity is an object"),
+        ({"entities": [ADA], "relations": [{"head": 0, "tail": 1, "type": "x"}]}, "the relation is"),
+        ({"entities": [ADA | {"confidence": "high"}]}, "confidence is 'high'"),
+    ],
+)
+def test_results_that_are_none_are_told_by_their_line(tmp_path, capsys, change, message):
+    good = RESULT | {"entities": []}
+    assert exported(tmp_path, "brat", good, RESULT | change, options=("--min-confidence", "0.5")) == 2
+    assert f"in.jsonl:2: {message}" in capsys.readouterr().err
+
+
+def test_labels_without_a_confidence_are_kept(tmp_path):
+    unsure = ADA | {"start": 8, "end": 11, "confidence": 0.4}
+    self_ = [{"head": 0, "tail": 0, "type": "self", "confidence": None}]
+    post = RESULT | {"entities": [ADA | {"confidence": None}, unsure], "relations": self_}
+    assert exported(tmp_path, "label-studio", post, options=("--min-confidence", "0.5")) == 0
+    (task,) = json.loads((tmp_path / "out").read_text(encoding="utf-8"))
+    assert [item["type"] for item in task["predictions"][0]["result"]] == ["labels", "relation"]

@@ -243,6 +243,15 @@ def test_what_is_no_table_and_columns_that_are_taken_are_refused(extractor):
             extractor.extract_frame(polars.LazyFrame({"text": ["Anna"]}))
 
 
+def test_a_column_alone_is_no_table(extractor):
+    for column in (pandas.Series(["Anna"]), pa.chunked_array([["Anna"]])):
+        with pytest.raises(InputError, match="which is no table"):
+            extractor.extract_frame(column)
+    for batches in ([None], ["Anna"], pa.table({"id": [1], "text": ["Anna"]})):
+        with pytest.raises(InputError, match="record batches of Arrow"):
+            list(extractor.map_batches(batches))
+
+
 def test_pandas_does_without_pyarrow_and_others_say_which_extra(extractor, monkeypatch):
     given = table()
     monkeypatch.setitem(sys.modules, "pyarrow", None)

@@ -28,7 +28,7 @@ from twofold.batch.step import Part
 from twofold.errors import DataError
 from twofold.files import Input, OutputFile, Outputs, write_whole
 from twofold.locks import lock_place
-from twofold.reading import read_bytes
+from twofold.reading import read_bytes, real_path
 
 _REJECTS, _MANIFEST, _JOB, _DONE = "_rejects", "_manifest", "_manifest/job.json", "_manifest/done.json"
 _OURS = re.compile(r"part-\d+\.[a-z.]+|_rejects/part-\d+\.jsonl|_manifest/(?:part-\d+|job|done)\.json")
@@ -404,7 +404,7 @@ class _LocalStore:
 
     def put(self, name: str, data: bytes) -> None:
         path = self._folder / name
-        if not path.resolve().is_relative_to(self._folder.resolve()):
+        if not real_path(path).is_relative_to(real_path(self._folder)):
             raise DataError(
                 "is a link out of the folder", where=str(path), expected="a folder of results", do="remove it"
             )

@@ -102,11 +102,7 @@ def _local(place: str) -> Iterator[InputFile]:
 
 
 def _folder(folder: Path) -> Iterator[InputFile]:
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if named_format(path.name) and not _hidden(path.relative_to(folder).parts) and not path.is_dir()
-    ]
+    files = sorted(path for path in _below(folder) if not _hidden(path.relative_to(folder).parts))
     if not files:
         raise DataError(
             "holds no file of posts",
@@ -117,6 +113,19 @@ def _folder(folder: Path) -> Iterator[InputFile]:
         outside = not lies_in(path, folder)
         reason = "it is a link out of the folder; copy it there, or allow it with --allow-outside"
         yield _file(path, reason if outside else "")
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Files of posts in a folder and those below; what cannot be looked into is told, not left out."""
+
+    def tell(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # it vanished meanwhile
+            raise DataError(
+                f"cannot be read: {error.strerror}", where=str(error.filename), expected="folders of posts"
+            ) from error
+
+    for place, _, names in os.walk(folder, onerror=tell):
+        yield from (Path(place, name) for name in names if named_format(name))
 
 
 def _hidden(parts: Iterable[str]) -> bool:

@@ -24,7 +24,7 @@ from twofold.console.part_progress import PartProgress, watch_parts
 from twofold.console.risk import risk_line
 from twofold.errors import ConfigError
 from twofold.files import Input, Outputs
-from twofold.reading import read_bytes
+from twofold.reading import read_bytes, real_path
 
 if TYPE_CHECKING:
     from twofold.batch.destinations import Destination
@@ -191,7 +191,7 @@ def _check_apart(places: Iterable[str], output: str) -> None:
     if "://" in output:
         return
     for place in places:
-        inside = Path(place).is_dir() and Path(output).resolve().is_relative_to(Path(place).resolve())
+        inside = Path(place).is_dir() and real_path(output).is_relative_to(real_path(place))
         if inside:
             raise ConfigError(
                 f"the output {output} lies in {place}, which is read",

@@ -73,9 +73,17 @@ def main(arguments: Sequence[str]) -> int:
             return INTERRUPTED
         if debug or not isinstance(error, (TwofoldError, OSError)):
             raise
-        say(printable(str(error)))
+        say(printable(_said(error)))
         discard_output()
         return NOTHING_DONE
+
+
+def _said(error: Exception) -> str:
+    """What a person reads; of an error of the system that nobody expected, the file and what is wrong."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error) or type(error).__name__
+    name = str(error.filename or "")[:200]
+    return f"{name}: {error.strerror}" if name else error.strerror
 
 
 def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:

@@ -141,6 +141,13 @@ def _files(table: Table, args: argparse.Namespace) -> tuple[Path, Path]:
 def _render(files: list[Path], out: Path) -> int:
     from twofold.experiments.page import render
 
+    for file in files:
+        try:
+            render([_read(file)])
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                "holds no results of a table", where=str(file), expected="JSON that `twofold reproduce` wrote"
+            ) from error
     page = render([_read(file) for file in files])
     with lines_to(out) as write:
         write(page.rstrip("\n"))

@@ -26,6 +26,7 @@ from twofold.errors import InputError
 from twofold.files import Input, write_whole
 from twofold.posts import Entity, Image, Post, RefusedPicture, Rejected, Relation
 from twofold.preprocessing.segmentation import segment_post
+from twofold.reading import real_path
 
 _MNRE_ID = re.compile(r"(.+)#\d+", re.DOTALL)
 _FIELD_SEPARATOR = re.compile(r"[\t\n]|\r\Z")
@@ -126,9 +127,9 @@ def _image(image: Image | str, folder: Path) -> str | dict[str, str]:
     if isinstance(image, bytes):
         return {"base64": base64.b64encode(image).decode("ascii")}
     image = image.path if isinstance(image, RefusedPicture) else image
-    absolute = image.parent.resolve() / image.name  # ".." goes wrong across links that are not resolved
+    absolute = real_path(image.parent) / image.name  # ".." goes wrong across links that are not resolved
     try:
-        return Path(os.path.relpath(absolute, folder.resolve())).as_posix()
+        return Path(os.path.relpath(absolute, real_path(folder))).as_posix()
     except ValueError:  # another drive on Windows
         return absolute.as_posix()
 

@@ -13,7 +13,7 @@ from twofold.corpora.bio import is_tag
 from twofold.corpora.columns import columns_of, tag_of
 from twofold.corpora.compression import SUFFIXES, is_compressed
 from twofold.errors import DataError
-from twofold.reading import open_file
+from twofold.reading import open_file, real_path
 
 Format = Literal["imgid", "conll", "jsonl", "mnre", "csv", "parquet", "tar", "label-studio", "json-array"]
 FORMATS: tuple[Format, ...] = ("jsonl", "imgid", "conll", "mnre")
@@ -96,7 +96,7 @@ def _beginning(path: Path) -> bytes:
         with open_file(path) as stream:
             beginning = stream.read(_READ_BYTES)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = error.strerror if isinstance(error, OSError) else "no file can have such a name"
         raise DataError(
             f"cannot be opened: {reason}", where=str(path)[:200], expected="a data file", do="check the path"
         ) from error
@@ -121,5 +121,5 @@ def _check_kind(path: Path) -> None:
             expected="a data file",
             do="save it to a file first; `twofold extract` reads JSON Lines from one pipe, given alone",
         )
-    if not stat.S_ISREG(mode) and path.resolve() != Path(os.devnull):
+    if not stat.S_ISREG(mode) and real_path(path) != Path(os.devnull):
         raise DataError("is a device", where=str(path), expected="a data file")

@@ -134,7 +134,7 @@ def _span(item: Mapping[str, Any], text: str) -> _Span:
     if not all(isinstance(x, int) and not isinstance(x, bool) for x in (start, end)):
         raise InputError(f"a span runs from {start!r:.20} to {end!r:.20}", expected="whole numbers")
     said = value.get("text")
-    if isinstance(said, str) and text[start:end] != said:
+    if isinstance(said, str) and (end > len(text) or text[start:end] != said):
         begin, stop = from_utf16(text, start), from_utf16(text, end)
         if begin is None or stop is None or text[begin:stop] != said:
             raise InputError(

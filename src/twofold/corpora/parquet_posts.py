@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.column_names import ColumnNames
 from twofold.corpora.jsonl import parse_row
-from twofold.corpora.lines import rejected
+from twofold.corpora.lines import MAX_BYTES, rejected, too_long
 from twofold.errors import DataError, InputError
 from twofold.extras import extra_module
 from twofold.posts import Post, Rejected
@@ -55,7 +55,10 @@ def _row(batch: Any, place: int, origin: str) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name in batch.schema.names:
         try:
-            row[name] = batch.column(name)[place].as_py()
+            value = batch.column(name)[place]
+            if _size(value) > MAX_BYTES:
+                raise too_long(origin)
+            row[name] = value.as_py()
         except UnicodeDecodeError as error:
             raise InputError(f"{name} is {not_utf8(error)}", where=origin, expected="UTF-8") from error
         except (ValueError, OverflowError, NotImplementedError) as error:
@@ -63,6 +66,13 @@ def _row(batch: Any, place: int, origin: str) -> dict[str, Any]:
                 f"{name} cannot be read", where=origin, expected="a value that Python can hold"
             ) from error
     return row
+
+
+def _size(value: Any) -> int:
+    """Bytes of a text; 0 of anything else. A text that rows share is short in the file, and may be long."""
+    value = value.value if hasattr(value, "dictionary") else value
+    buffer = value.as_buffer() if hasattr(value, "as_buffer") else None
+    return buffer.size if buffer is not None else 0
 
 
 def _is_text(column: Any) -> bool:

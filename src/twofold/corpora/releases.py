@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twofold.posts import Post
-from twofold.reading import open_file
+from twofold.reading import open_file, real_path
 
 _MAX_BYTES = 32 * 1024 * 1024  # every known file is far smaller
 _TITLES = {
@@ -199,7 +199,7 @@ def release_of(path: Path) -> Release | None:
 
 def dataset_of(path: Path, release: Release | None) -> str:
     """Short name of the data set: of the release, else of the folder ("Twitter-2015" → twitter2015)."""
-    return release.dataset if release else re.sub(r"[^a-z0-9]", "", path.resolve().parent.name.lower())
+    return release.dataset if release else re.sub(r"[^a-z0-9]", "", real_path(path).parent.name.lower())
 
 
 def same_content(content: str) -> Release | None:

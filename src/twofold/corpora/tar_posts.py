@@ -11,7 +11,8 @@ import tarfile
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from tarfile import EmptyHeaderError, EOFHeaderError, ReadError  # type: ignore[attr-defined]
+from typing import Any, BinaryIO, cast
 
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.column_names import ColumnNames
@@ -54,7 +55,8 @@ def read_tar(
 def _members(stream: BinaryIO, name: str) -> Iterator[tuple[str, str, bytes | None]]:
     """Name up to the first dot, the rest of it, and content (None: too long, or no file) of each member."""
     try:
-        with tarfile.open(fileobj=stream, mode="r|", errors="backslashreplace") as tar:
+        plain = cast(BinaryIO, _Ending(stream))
+        with tarfile.open(fileobj=plain, mode="r|", errors="backslashreplace", **_STRICT) as tar:
             for member in tar:
                 tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
                 path = PurePosixPath(member.name)
@@ -70,6 +72,64 @@ def _members(stream: BinaryIO, name: str) -> Iterator[tuple[str, str, bytes | No
             expected="a tar file that can be read to its end",
             do="write it again",
         ) from error
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header is believed with care.
+
+    `tarfile` ends without a word at a header that is damaged, and at the first block of zeros, behind which
+    another archive may follow.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
+        """See `tarfile`; what a header says of the next one is held in memory, and must be short."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _ABOUT_THE_NEXT and not 0 <= member.size <= _LONGEST_HEADER:
+            raise tarfile.ReadError("a header is too long")
+        return member
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> _Member:
+        """See `tarfile`."""
+        try:
+            member = super().fromtarfile(tarfile)
+        except EOFHeaderError:  # a block of zeros: the end, unless another archive follows
+            tarfile.ended = True  # type: ignore[attr-defined]
+            raise
+        except EmptyHeaderError:  # the end of the file
+            if tarfile.offset and not getattr(tarfile, "ended", False):
+                raise ReadError("it ends too early") from None
+            raise
+        except Exception as error:  # numbers that are none, texts that are none
+            raise ReadError("a header is damaged") from error
+        if member.size < 0:
+            raise ReadError("a header is damaged")
+        tarfile.ended = False  # type: ignore[attr-defined]
+        return member
+
+
+class _Ending:
+    """A stream that is not asked for ever: `tarfile` skips a member of an impossible size block by block."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._left = stream, 1000
+
+    def read(self, size: int) -> bytes:
+        """Read on."""
+        data = self._stream.read(size)
+        self._left -= not data
+        if not self._left:
+            raise EOFError
+        return data
+
+
+_STRICT: dict[str, Any] = {"tarinfo": _Member, "ignore_zeros": True}
+_ABOUT_THE_NEXT = (
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)  # fmt: skip
+_LONGEST_HEADER = 1 << 20
 
 
 def _row(key: str, sample: dict[str, bytes | None], origin: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from twofold.config_limits import check_limits
 from twofold.errors import ConfigError, DataError
 from twofold.experiments.table import DataSet, Settings, Table
 from twofold.pipeline.extractor import default_folder
-from twofold.reading import read_bytes
+from twofold.reading import read_bytes, real_path
 
 OPTION_TABLES = ("concat", "evidential", "multigranular", "bottleneck", "dirichlet", "relations")
 """Tables of ``[model]`` that only the fusion or the task of that name reads."""
@@ -98,7 +98,7 @@ def _run(table: Table, name: str, method: str, seed: int, hashes: Mapping[str, s
     whole = json.dumps([changed, sorted(hashes.items())], sort_keys=True)
     digest = hashlib.sha256(whole.encode()).hexdigest()[:10]
     run_id = f"{name}-{config.model.fusion}-s{seed}-{digest}"
-    return Run(run_id, name, method, seed, config, (table.folder / item.report).resolve(), hashes)
+    return Run(run_id, name, method, seed, config, real_path(table.folder / item.report), hashes)
 
 
 def _fits(run: Run, pattern: str) -> bool:
@@ -124,7 +124,7 @@ def configure(table: Table, name: str, method: str, seed: int) -> Config:
 
 def _data(folder: Path, item: DataSet) -> DataConfig:
     def at(name: str) -> str:
-        return str((folder / name).resolve()) if name else ""
+        return str(real_path(folder / name)) if name else ""
 
     return DataConfig(
         tuple(map(at, item.train)), tuple(map(at, item.dev)), at(item.images), at(item.alt_text)

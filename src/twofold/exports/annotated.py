@@ -45,14 +45,20 @@ class Annotated(NamedTuple):
 def _without(record: dict[str, Any], minimum: float) -> dict[str, Any]:
     """The line of results without what is less confident."""
     entities = record["entities"]
-    kept = [i for i, entity in enumerate(entities) if entity.get("confidence", 1) >= minimum]
+    kept = [i for i, entity in enumerate(entities) if _confidence(entity) >= minimum]
     place = {old: new for new, old in enumerate(kept)}
     relations = [
         relation | {"head": place[relation["head"]], "tail": place[relation["tail"]]}
         for relation in record.get("relations") or ()
-        if relation.get("confidence", 1) >= minimum and {relation["head"], relation["tail"]} <= place.keys()
+        if _confidence(relation) >= minimum and {relation["head"], relation["tail"]} <= place.keys()
     ]
     return record | {"entities": [entities[i] for i in kept], "relations": relations}
+
+
+def _confidence(item: dict[str, Any]) -> float:
+    """Gold labels have none, and are kept."""
+    confidence = item.get("confidence")
+    return 1.0 if confidence is None else float(confidence)
 
 
 def are_results(path: Path) -> bool:

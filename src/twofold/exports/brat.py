@@ -15,6 +15,7 @@ from pathlib import Path
 from twofold.corpora.convert import Conversion
 from twofold.errors import DataError
 from twofold.exports.annotated import Annotated
+from twofold.locks import lock_place
 from twofold.posts import Entity, Post, Rejected, Relation
 
 CONFIG = "annotation.conf"
@@ -33,23 +34,30 @@ def write_brat(items: Iterable[Annotated | Rejected], target: Path) -> Conversio
     """
     if target.exists():
         raise DataError("there is something already", where=str(target), expected="a new folder")
-    part = target.with_name(f".{target.name[:100]}.part")
     result = Conversion()
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        _write(items, part, result)
-        if result.written:
-            part.rename(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with lock_place(target):
+            _write_whole(items, target, result)
     except OSError as error:
         raise DataError(
             f"cannot be written: {error.strerror}",
             where=str(target),
             expected="a place that may be written to",
         ) from error
+    return result
+
+
+def _write_whole(items: Iterable[Annotated | Rejected], target: Path, result: Conversion) -> None:
+    part = target.with_name(f".{target.name[:100]}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir()
+        _write(items, part, result)
+        if result.written:
+            part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return result
 
 
 def _write(items: Iterable[Annotated | Rejected], folder: Path, result: Conversion) -> None:
@@ -77,6 +85,8 @@ def _write(items: Iterable[Annotated | Rejected], folder: Path, result: Conversi
 def _count_losses(post: Post, result: Conversion) -> None:
     if post.image is not None or post.picture_name:
         result.losses["pictures"] += 1
+    if empty := sum(not _holds_words(entity) for entity in post.entities or ()):
+        result.losses["entities of line ends only"] += empty
     names = [x.type for x in post.entities or ()] + [x.type for x in post.relations or ()]
     if altered := sum(brat_name(name) != name for name in names):
         result.losses["names of types with other characters than letters, digits, - and _"] += altered
@@ -84,10 +94,11 @@ def _count_losses(post: Post, result: Conversion) -> None:
 
 def annotation_lines(post: Post) -> Iterator[str]:
     """Lines of the ``.ann`` file of a post."""
-    numbers = {_key(entity): f"T{i}" for i, entity in enumerate(post.entities or (), start=1)}
+    entities = [entity for entity in post.entities or () if _holds_words(entity)]
+    numbers = {_key(entity): f"T{i}" for i, entity in reversed([*enumerate(entities, start=1)])}
     notes = 0
-    for entity in post.entities or ():
-        number = numbers[_key(entity)]
+    for i, entity in enumerate(entities, start=1):
+        number = f"T{i}"
         places, words = _parts(entity)
         yield f"{number}\t{brat_name(entity.type)} {places}\t{words}\n"
         if entity.confidence is not None:
@@ -105,6 +116,11 @@ def _between_entities(post: Post, numbers: dict[tuple[int, int], str]) -> Iterat
     for relation in post.relations or ():
         if {_key(relation.head), _key(relation.tail)} <= numbers.keys():
             yield relation
+
+
+def _holds_words(entity: Entity) -> bool:
+    """Whether brat can hold it: a span of line ends only is nothing there."""
+    return not set(entity.text) <= set("\r\n")
 
 
 def _parts(entity: Entity) -> tuple[str, str]:

@@ -37,7 +37,12 @@ def columns_of(frame: Any) -> Columns:
 def as_table(frame: Any) -> Any:
     """The table itself, or as an Arrow table what can become one (of DuckDB, for instance)."""
     if _known(frame) is None and hasattr(frame, "__arrow_c_stream__"):
-        return arrow().table(frame)
+        try:
+            return arrow().table(frame)
+        except ValueError as error:  # a single column, as a Series is
+            raise InputError(
+                f"a {type(frame).__name__} came, which is no table", expected="a table with a column of texts"
+            ) from error
     return frame
 
 

@@ -14,6 +14,7 @@ from twofold.errors import ModelError
 from twofold.model_folder.folder import RELATIONS, ModelFolder, open_folder, publish, seal
 from twofold.model_folder.place import part_of, reserved
 from twofold.preprocessing import semantic_augmentation as neighbours
+from twofold.reading import real_path
 
 _SHARED = ("text.onnx", "picture.onnx", "tokenizer.json", *neighbours.FILES)
 """Files that may lie once for both."""
@@ -31,7 +32,7 @@ def combine(tagger: Path, relations: Path, out: Path) -> ModelFolder:
         ModelError: a folder is not what it should be, or ``out`` is taken by something else.
     """
     first, second = _opened(tagger, "entities"), _opened(relations, "relations")
-    if out.resolve() == relations.resolve():
+    if real_path(out) == real_path(relations):
         raise ModelError(
             "the relation model would be replaced by the whole", where=str(out), do="choose another folder"
         )

@@ -19,6 +19,7 @@ Frame = TypeVar("Frame")
 Results = Iterator[Extraction | Rejected]
 Extract = Callable[[Iterable[Post | Rejected]], Results]
 ON_ERROR = ("raise", "reject")
+_FRAMES = "give table.to_batches(), or the table to extract_frame()"
 
 
 def raising(results: Results) -> Results:
@@ -53,6 +54,10 @@ def batches_of_results(
     def feed() -> Iterator[Post | Rejected]:
         rows = 0
         for batch in batches:
+            if not hasattr(batch, "num_rows"):
+                raise InputError(
+                    f"a {type(batch).__name__} came", expected="record batches of Arrow", do=_FRAMES
+                )
             taken.append((batch, rows))
             rows += batch.num_rows
             yield from reader.posts(columns_of(batch))

@@ -79,9 +79,10 @@ class FeatureCache:
     def _writing(path: Path) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "no file can have such a name"
             raise DataError(
-                f"the cache of picture features cannot be written: {error.strerror}",
+                f"the cache of picture features cannot be written: {reason}",
                 where=str(path),
                 do="choose another folder, or free some space",
             ) from error

@@ -98,7 +98,12 @@ def parse_proposal(record: dict[str, Any]) -> Proposal:
     """
     kept = {name: record.get(name) for name in ("text", "entities")}
     post = parse_post(kept | ({"id": record["id"]} if "id" in record else {}))
-    listed = record.get("entities") or []
+    listed = record.get("entities")
+    if not isinstance(listed, list):
+        raise InputError(f"entities is {kind_of(listed)}", expected="a list")
+    for item in listed:
+        if not isinstance(item, dict) or not {"start", "end"} <= item.keys():
+            raise InputError(f"an entity is {kind_of(item)}", expected='{"start": …, "end": …, "type": "…"}')
     order = sorted(range(len(listed)), key=lambda i: (listed[i]["start"], listed[i]["end"]))
     entities = tuple(
         Entity(e.start, e.end, e.text, e.type, _confidence(listed[i]))

@@ -24,6 +24,7 @@ from twofold.models.build import TASKS, modality_widths
 from twofold.models.multimodal import MultimodalModel
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
+from twofold.reading import real_path
 from twofold.training.datasets import Corpus
 from twofold.training.export import export_fusion, export_image, export_text
 from twofold.training.learning_curve import Row
@@ -230,7 +231,7 @@ def model_without_paths(model: ModelConfig) -> ModelConfig:
 def _encoder_name(name: str) -> str:
     """Name of the folder of a local encoder; a name on the hub ("owner/model") as it is."""
     local = Path(name).is_absolute() or Path(name).is_dir()
-    return Path(name).resolve().name if local else name
+    return real_path(name).name if local else name
 
 
 def _card(
