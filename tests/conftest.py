@@ -24,6 +24,24 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
 
+LONGEST = (
+    "training/test_controlled.py", "training/test_run.py", "experiments/test_whole.py",
+    "training/test_relations.py", "benchmarks/test_uncertainty.py", "fusion/test_bottleneck.py",
+    "batch/test_kills.py", "docs/test_tutorials.py", "training/test_export_hub.py",
+    "training/test_semantic_augmentation.py", "training/test_backbones.py", "training/test_conventions.py",
+    "server/test_demo_page.py", "server/test_load.py", "server/test_review_page.py",
+)  # fmt: skip
+"""Files whose tests take longest. Workers take whole files: with these first, none works alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    rank = {tests / name: number for number, name in enumerate(LONGEST)}
+    if missing := [str(path) for path in rank if not path.is_file()]:
+        raise pytest.UsageError(f"LONGEST in {__file__} names files that are not there: {missing}")
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
 def pytest_configure() -> None:
     """Importing all tests makes millions of objects that stay: nothing of them is to be collected."""
     gc.disable()

@@ -7,7 +7,7 @@ and the graphs compute the same. Tests of the graphs themselves use the exporter
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,20 @@ def trace(
     strip_exporter_metadata(path)
 
 
+def draw_nothing(rows: Sequence[Any], path: Path) -> None:
+    """Stand for `twofold.training.learning_curve.draw_curve`, which takes longer than an epoch."""
+    path.write_bytes(b"no curve")
+
+
 @contextmanager
 def quick_exports() -> Iterator[None]:
-    """Within, trainings export by `trace`, and what that cannot export by the exporter that users get."""
+    """Within, trainings export by `trace`, and what that cannot export by the exporter that users get.
+
+    They draw no learning curve.
+    """
     from torch.onnx.errors import OnnxExporterError
 
-    from twofold.training import export
+    from twofold.training import export, loop
 
     whole = export._export
 
@@ -51,4 +59,5 @@ def quick_exports() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "_export", quick)
+        patch.setattr(loop, "draw_curve", draw_nothing)
         yield

@@ -6,14 +6,16 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import tiny_model
-from batch_runs import command, extract, posts, tree, write
+from batch_runs import command, extract, fork, posts, tree, write
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
-ROWS, SHARD = 900, 30
+ROWS, SHARD = 450, 15
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +29,47 @@ def place(tmp_path_factory):
     return folder
 
 
-def run_killed(arguments: list[object], done: Path, kills: int, seed: int) -> None:
+class Run(Protocol):
+    """A process that runs the command."""
+
+    def kill(self) -> None: ...
+    def ended(self) -> bool: ...
+    def wait(self) -> object: ...
+
+
+class Command(subprocess.Popen[bytes]):
+    """The command as a program of its own."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(command(*arguments), stderr=subprocess.DEVNULL)
+
+    def ended(self) -> bool:
+        return self.poll() is not None
+
+
+class Fork:
+    """The command in a fork; see `fork`."""
+
+    def __init__(self, *arguments: object) -> None:
+        self._process = fork(*arguments)
+        self.kill, self.wait = self._process.kill, self._process.join
+
+    def ended(self) -> bool:
+        return not self._process.is_alive()
+
+
+def run_killed(
+    arguments: list[object], done: Path, kills: int, seed: int, start: Callable[..., Run] = Command
+) -> None:
     """Run until the end, killed so often when a random number of further parts was written."""
     draw = random.Random(seed)
     for _ in range(kills):
-        before, child = parts(done), subprocess.Popen(command(*arguments), stderr=subprocess.DEVNULL)
+        before, child = parts(done), start(*arguments)
         goal = before + draw.randint(0, 6)
-        while child.poll() is None and parts(done) < goal:
+        while not child.ended() and parts(done) < goal:
             time.sleep(0.002)
         time.sleep(draw.uniform(0, 0.03))
-        child.send_signal(signal.SIGKILL)
+        child.kill()
         child.wait()
     finished = extract(*arguments)
     assert finished.returncode == 1, finished.stderr  # some records were rejected
@@ -91,9 +124,9 @@ def test_no_room_for_more_ends_the_run_and_room_lets_it_go_on(place, tmp_path):
 
 @pytest.mark.slow
 def test_many_kills(place, tmp_path):
-    arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", 3, "--threads", 1]
+    arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", 2, "--threads", 1]
     assert extract(*arguments, "-o", tmp_path / "whole.jsonl").returncode == 1
-    run_killed([*arguments, "-o", tmp_path / "killed.jsonl"], tmp_path / "killed.jsonl.journal", 40, 13)
+    run_killed([*arguments, "-o", tmp_path / "killed.jsonl"], tmp_path / "killed.jsonl.journal", 40, 13, Fork)
     assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 

@@ -68,7 +68,7 @@ def test_any_format_is_read_with_other_types(tmp_path):
 BTC = {"btc.train.conll": (6338, 8779 - 1415), "btc.dev.conll": (1001, 1730 - 604)}
 
 
-@pytest.mark.parametrize("name", BTC)
+@pytest.mark.parametrize("name", [pytest.param("btc.train.conll", marks=pytest.mark.slow), "btc.dev.conll"])
 def test_counts_of_the_broad_twitter_corpus(shared, name):
     posts = list(open_corpus(shared / "data/btc" / name))
     entities = [e for post in posts for e in post.entities]

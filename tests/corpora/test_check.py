@@ -179,6 +179,7 @@ def test_the_real_releases(shared):
     assert report.exit_code == 0
 
 
+@pytest.mark.slow
 def test_the_real_relation_data(shared):
     report = check(shared / "data/mnre")
     assert [split.posts for split in report.splits] == [12247, 1624]

@@ -173,7 +173,9 @@ def test_a_record_is_what_parse_post_reads():
     assert parse_post(json.loads(json.dumps(to_record(FULL, Path())))) == FULL
 
 
-@pytest.mark.parametrize("name", ["twitter2015/valid.txt", "twitter2017/train.txt"])
+@pytest.mark.parametrize(
+    "name", ["twitter2015/valid.txt", pytest.param("twitter2017/train.txt", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("way", ["jsonl", "conll"])
 def test_the_real_twitter_files_come_back_to_the_byte(shared, tmp_path, name, way):
     source = shared / "data" / name

@@ -92,7 +92,8 @@ def test_a_bad_line_is_rejected_and_the_others_come_out_whole(tmp_path, line, re
 
 
 @pytest.mark.parametrize(
-    ("name", "instances", "pictures", "none"), [("train", 12247, 7356, 7744), ("val", 1624, 931, 1000)]
+    ("name", "instances", "pictures", "none"),
+    [pytest.param("train", 12247, 7356, 7744, marks=pytest.mark.slow), ("val", 1624, 931, 1000)],
 )
 def test_counts_of_the_real_files(shared, name, instances, pictures, none):
     posts = list(read_mnre(shared / f"data/mnre/mnre_{name}.txt"))

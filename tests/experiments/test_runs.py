@@ -71,19 +71,28 @@ def test_a_worker_that_dies_without_a_word_is_told(planned, worker, tmp_path):
 
 
 def test_jobs_run_side_by_side_and_no_more_than_asked(planned, worker, tmp_path):
+    """A worker waits until as many run as it is told in a file, and counts those that run with it."""
     program = (
         GOOD
         + """
 import time
-time.sleep(0.6)
+here = folder.parent.parent / "here"
+(here / job["id"].replace("/", "-")).touch()
+wanted, until = int((here.parent / "wanted").read_text()), time.monotonic() + 30
+while len(list(here.iterdir())) < wanted and time.monotonic() < until:
+    time.sleep(0.01)
+with (here.parent / "seen.txt").open("a") as seen:
+    seen.write(f"{len(list(here.iterdir()))}\\n")
+if wanted == 1:
+    (here / job["id"].replace("/", "-")).unlink()
 """
     )
-    begin = time.monotonic()
-    Runs(tmp_path / "one").do(planned, worker(program, jobs=4), lambda line: None)
-    together = time.monotonic() - begin
-    begin = time.monotonic()
-    Runs(tmp_path / "two").do(planned, worker(program, jobs=1), lambda line: None)
-    assert time.monotonic() - begin > max(2.4, 1.3 * together)
+    for jobs in (4, 1):
+        place = tmp_path / str(jobs)
+        (place / "here").mkdir(parents=True)
+        (place / "wanted").write_text(str(jobs))
+        Runs(place / "runs").do(planned, worker(program, jobs=jobs), lambda line: None)
+        assert (place / "seen.txt").read_text().split() == [str(jobs)] * 4
 
 
 def test_a_result_of_other_defaults_is_done_again(planned, worker, tmp_path):

@@ -51,7 +51,8 @@ def test_unknown_forms():
         model("shapes")
 
 
-@pytest.mark.parametrize("form", ["plain", pytest.param("case_features", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["plain", "case_features"])
 def test_an_exported_graph_takes_the_same_inputs_under_both_forms(tmp_path, form):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")

@@ -77,10 +77,19 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def visit(browser: Any, origin: str, *, path: str = "/", **options: Any) -> Iterator[Visit]:
-    """A fresh visitor of a service; the block fails where the page did anything wrong."""
+def visit(browser: Any, origin: str, *, path: str = "/", script: str = "", **options: Any) -> Iterator[Visit]:
+    """A fresh visitor of a service; the block fails where the page did anything wrong.
+
+    Args:
+        browser: of `chromium`.
+        origin: of the service.
+        path: of the page.
+        script: run before those of the page.
+        options: of the browser's context.
+    """
     context = browser.new_context(**{"viewport": DESKTOP} | options)
     context.set_default_timeout(WAIT)
+    context.add_init_script(script)
     page = context.new_page()
     found = Visit(page, origin)
     page.on("pageerror", lambda error: found.wrong.append(f"script: {error}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 from server.browser import PHONE, Visit, visit
 from server.live import live
 
+from twofold import server
 from twofold.pipeline.extractor import Extractor
 
 PHOTO = Path(__file__).parents[2] / "examples" / "photos" / "petra.jpg"
@@ -24,6 +26,19 @@ POST = "Ada Berg met Bob of NASA in Paris"
 def origin(extractor: Extractor) -> Iterator[str]:
     with live(extractor) as service:
         yield f"http://127.0.0.1:{service.port}"
+
+
+PAUSE, SHORT = 500, 60
+"""Milliseconds after the last key before a post is read: those of the page, and in these tests."""
+IMPATIENT = f"""
+const wait = window.setTimeout;
+window.setTimeout = (run, pause, ...more) => wait(run, pause === {PAUSE} ? {SHORT} : pause, ...more);
+"""
+
+
+def open_page(browser: Any, origin: str, **options: Any) -> AbstractContextManager[Visit]:
+    """Visit the page, which soon reads what is typed."""
+    return visit(browser, origin, script=IMPATIENT, **options)
 
 
 def read(found: Visit, text: str = POST, picture: Path | None = PHOTO, alt: str = "") -> None:
@@ -44,7 +59,7 @@ def read(found: Visit, text: str = POST, picture: Path | None = PHOTO, alt: str 
 
 
 def idle(found: Visit) -> None:
-    found.page.wait_for_timeout(700)  # longer than the pause after the last key
+    found.page.wait_for_timeout(3 * SHORT)
     found.page.locator("#reading:not([aria-busy])").wait_for()
 
 
@@ -58,7 +73,7 @@ def heat(found: Visit) -> str:
 
 
 def test_from_typing_to_the_heat_map(browser: Any, origin: str, extractor: Extractor) -> None:
-    with visit(browser, origin, permissions=["clipboard-read", "clipboard-write"]) as found:
+    with open_page(browser, origin, permissions=["clipboard-read", "clipboard-write"]) as found:
         read(found)
         (extraction,) = extractor.extract([{"id": 1, "text": POST, "image": PHOTO}])
         expected = [(e.text, e.type, round(100 * (e.confidence or 0))) for e in extraction.entities]
@@ -97,7 +112,7 @@ def test_from_typing_to_the_heat_map(browser: Any, origin: str, extractor: Extra
 def test_a_source_is_switched_off_and_the_prediction_changes(
     browser: Any, origin: str, extractor: Extractor
 ) -> None:
-    with visit(browser, origin) as found:
+    with open_page(browser, origin) as found:
         read(found, alt="a gate in the rock")
         found.page.locator("label.chip", has=found.page.locator("#use-picture")).click()
         found.page.locator("#seen-caption", has_text="Switched off").wait_for()
@@ -115,7 +130,7 @@ def test_a_source_is_switched_off_and_the_prediction_changes(
 
 
 def test_the_threshold_says_what_goes_to_review(browser: Any, origin: str) -> None:
-    with visit(browser, origin) as found:
+    with open_page(browser, origin) as found:
         read(found, picture=None)
         slider = found.page.locator("#least")
         slider.focus()
@@ -128,7 +143,7 @@ def test_the_threshold_says_what_goes_to_review(browser: Any, origin: str) -> No
 
 
 def test_by_keyboard_alone(browser: Any, origin: str) -> None:
-    with visit(browser, origin) as found:
+    with open_page(browser, origin) as found:
         read(found, picture=None)
         found.page.locator("#marked mark").first.focus()
         found.page.keyboard.press("ArrowRight")
@@ -141,7 +156,7 @@ def test_by_keyboard_alone(browser: Any, origin: str) -> None:
 
 
 def test_an_example_is_one_click_away(browser: Any, origin: str) -> None:
-    with visit(browser, origin) as found:
+    with open_page(browser, origin) as found:
         found.settled("#examples button")
         idle(found)
         found.page.locator("#examples button", has_text="Brandenburg Gate").click()
@@ -150,7 +165,7 @@ def test_an_example_is_one_click_away(browser: Any, origin: str) -> None:
 
 
 def test_a_picture_is_dropped(browser: Any, origin: str) -> None:
-    with visit(browser, origin) as found:
+    with open_page(browser, origin) as found:
         read(found, picture=None)
         assert found.page.locator("#seen").is_hidden()
         found.page.evaluate(
@@ -168,7 +183,7 @@ def test_a_picture_is_dropped(browser: Any, origin: str) -> None:
 
 def test_text_from_outside_does_nothing(browser: Any, origin: str) -> None:
     hostile = "Ada <img src=x onerror=alert(1)> <b>Bob</b> \u202eevil\u202c 🗼 in Paris"
-    with visit(browser, origin) as found:
+    with open_page(browser, origin) as found:
         read(found, hostile, None, alt="<script>alert(1)</script>")
         assert marks(found)[-1] == "ParisLOC"  # offsets count code points, as everywhere
         assert found.page.locator("#marked img, #marked b, #marked script").count() == 0
@@ -176,13 +191,13 @@ def test_text_from_outside_does_nothing(browser: Any, origin: str) -> None:
 
 def test_an_unreadable_picture_is_said(browser: Any, origin: str, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(PHOTO.read_bytes()[:3000])
-    with visit(browser, origin) as found:
+    with open_page(browser, origin) as found:
         read(found, picture=tmp_path / "broken.jpg")
         assert "could not be read" in found.text("#seen-caption")
 
 
 def test_a_file_that_cannot_be_read_is_said(browser: Any, origin: str) -> None:
-    with visit(browser, origin) as found:
+    with open_page(browser, origin) as found:
         read(found, picture=None)
         found.page.evaluate("() => { FileReader.prototype.readAsDataURL = function () { this.onerror(); }; }")
         found.page.locator("#file").set_input_files(PHOTO)
@@ -210,7 +225,7 @@ def test_a_picture_that_is_not_explained_and_an_example_that_is_not_there_are_sa
 def test_a_busy_service_is_tried_again(browser: Any, origin: str) -> None:
     busy = {"status": 429, "headers": {"Retry-After": "1"}, "content_type": "application/json",
             "body": '{"error": {"code": "busy", "message": "the queue is full"}}'}  # fmt: skip
-    with visit(browser, origin) as found:
+    with open_page(browser, origin) as found:
         read(found, picture=None)
         found.page.route("**/v1/extract", lambda route: route.fulfill(**busy), times=1)
         found.page.locator("#text").fill("Bob in Paris")
@@ -219,14 +234,20 @@ def test_a_busy_service_is_tried_again(browser: Any, origin: str) -> None:
         found.wrong = [line for line in found.wrong if "429" not in line]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_pauses_as_long_as_these_tests_think() -> None:
+    page = Path(server.__file__).parent / "page" / "demo.js"
+    assert f"const PAUSE = {PAUSE};" in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("device", ["phone", "desktop"])
-def test_on_every_screen_and_for_screen_readers(browser: Any, origin: str, scheme: str, device: str) -> None:
+def test_on_every_screen_and_for_screen_readers(browser: Any, origin: str, device: str) -> None:
     options = {"viewport": PHONE, "has_touch": True} if device == "phone" else {}
-    with visit(browser, origin, color_scheme=scheme, **options) as found:
+    with open_page(browser, origin, color_scheme="light", **options) as found:
         read(found, alt="a gate in the rock")
-        assert found.overflow() <= 0
-        assert found.axe() == []
-        ground = found.page.evaluate("getComputedStyle(document.body).backgroundColor")
-        brightness = sum(int(part) for part in ground.strip("rgb()").split(",")) / 3
-        assert (brightness < 60) == (scheme == "dark")
+        for scheme in ("light", "dark"):
+            found.page.emulate_media(color_scheme=scheme)
+            assert found.overflow() <= 0
+            assert found.axe() == []
+            ground = found.page.evaluate("getComputedStyle(document.body).backgroundColor")
+            brightness = sum(int(part) for part in ground.strip("rgb()").split(",")) / 3
+            assert (brightness < 60) == (scheme == "dark")

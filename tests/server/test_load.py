@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import threading
 import time
@@ -16,6 +17,8 @@ from server.live import Live, live
 from twofold.server.settings import Limits, Settings
 
 POST = {"id": 1, "text": "Anna left paris"}
+SECONDS = int(os.environ.get("TWOFOLD_LOAD_SECONDS", "15"))
+"""How long the service is overloaded."""
 
 
 @contextmanager
@@ -174,14 +177,14 @@ async def one(port: int, number: int) -> tuple[int, float, dict]:
 
 
 @pytest.mark.slow
-def test_twice_the_load_that_it_can_bear_for_a_minute(extractor):
-    """Batches of 2 take 0.25 s: 8 posts a second. 16 a second come."""
+def test_twice_the_load_that_it_can_bear(extractor):
+    """Batches of 2 take 0.25 s: 8 posts a second. 16 a second come; the queue is full after one."""
     limits = Limits(queue=8, posts=8, seconds=10)
     settings = Settings(limits=limits, runners=1, batch_posts=2)
 
     async def load(port: int) -> list[tuple[int, float, dict]]:
         begin, tasks = time.monotonic(), []
-        for number in range(960):
+        for number in range(16 * SECONDS):
             await asyncio.sleep(max(0.0, begin + number / 16 - time.monotonic()))
             tasks.append(asyncio.ensure_future(one(port, number)))
         return await asyncio.gather(*tasks)
@@ -199,7 +202,7 @@ def test_twice_the_load_that_it_can_bear_for_a_minute(extractor):
         number for number, (status, *_) in enumerate(answers) if status == 200
     ]
     assert {status for status, *_ in answers} == {200, 429}
-    assert len(accepted) > 300  # of the 480 that a minute is enough for, on a busy machine
+    assert len(accepted) > 5 * SECONDS  # of the 8 that a second is enough for, on a busy machine
     # The bound: the whole queue and two batches before it, and as much again for a busy machine.
     assert sorted(accepted)[int(0.99 * len(accepted))] < 2 * (8 / 8 + 0.5)
     refused = sorted(seconds for status, seconds, _ in answers if status == 429)

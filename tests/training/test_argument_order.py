@@ -53,6 +53,7 @@ def test_the_order_tells_nothing_of_none():
     assert counts["None", True] == counts["None", False] == 2
 
 
+@pytest.mark.slow
 def test_the_real_files_give_it_away(shared):
     from twofold.corpora import open_corpus
 

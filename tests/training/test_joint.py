@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
+import tiny_model
 from safetensors.torch import save_file
 from tiny_training import relation_line
 
@@ -32,13 +33,19 @@ def silent(line: str) -> None:
     pass
 
 
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Says the types of the arguments of pairs."""
+    return tiny_model.build(tmp_path_factory.mktemp("tagger") / "model", sources=("text", "alt_text"))
+
+
 @pytest.fixture
-def joint(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+def joint(config: Config, tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
     (tmp_path / "train.jsonl").write_text("".join(map(relation_line, range(36))), encoding="utf-8")
     (tmp_path / "dev.jsonl").write_text("".join(map(relation_line, range(18))), encoding="utf-8")
     files = [(str(tmp_path / f"{name}.jsonl"),) for name in ("train", "dev")]
-    options = RelationsConfig("levitated", layers=1)
+    options = RelationsConfig("levitated", tagger=str(tagger), layers=1)
     small = ModelConfig(task="relations", fusion="text_only", modalities=(), relations=options)
     pairs = Config(DataConfig(*files), small)
     (tmp_path / "relations.toml").write_text(to_toml(pairs), encoding="utf-8")

@@ -22,7 +22,9 @@ from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.errors import ConfigError, DataError, ModelError  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
 from twofold.preprocessing.word_pieces import WindowTokenizer  # noqa: E402
+from twofold.training import loop  # noqa: E402
 from twofold.training.examples import batches, collate, make_examples  # noqa: E402
+from twofold.training.learning_curve import draw_curve  # noqa: E402
 from twofold.training.run import train  # noqa: E402
 
 pytestmark = [
@@ -40,7 +42,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"out": tmp_path_factory.mktemp("run") / "model"}
 
 
-def test_trains_to_a_folder_that_extracts(config: Config, done: dict[str, Path]) -> None:
+def test_trains_to_a_folder_that_extracts(
+    config: Config, done: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "draw_curve", draw_curve)
     longer = dataclasses.replace(config.training, epochs=12)
     out = train(dataclasses.replace(config, training=longer), done["out"], silent)
     card = json.loads((out / "card.json").read_text(encoding="utf-8"))
@@ -53,6 +58,7 @@ def test_trains_to_a_folder_that_extracts(config: Config, done: dict[str, Path])
     assert entity.sources["text"].share == pytest.approx(1)
     for name in ("curve.png", "log.jsonl", "training.toml", "README.md"):
         assert (out / name).stat().st_size > 0
+    assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert not (out.parent / "model.training" / "checkpoint.pt").exists()
 
 
@@ -66,7 +72,7 @@ def test_dev_too_small_for_halves_gives_a_temperature_and_the_card_says_why(done
         twofold.load(done["out"], coverage=0.9)
 
 
-@pytest.mark.usefixtures("quick_export")
+@pytest.mark.usefixtures("quick_export", "few_resamples")
 def test_a_folder_straight_out_of_training_promises_and_gives_sets(config: Config, tmp_path: Path) -> None:
     dev = tmp_path / "dev.jsonl"
     dev.write_text("".join(map(line, range(100, 340))), encoding="utf-8")
