@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -70,4 +71,12 @@ class DeadlyStep(Step):
     def run(self, extractor: Extractor, shard: Shard) -> Part:
         if any(isinstance(item, Post) and item.text == "deadly" for item in shard.items):
             os.kill(os.getpid(), signal.SIGKILL)
+        return super().run(extractor, shard)
+
+
+class SlowStep(Step):
+    """A step that takes long enough for a machine to die meanwhile."""
+
+    def run(self, extractor: Extractor, shard: Shard) -> Part:
+        time.sleep(0.3)
         return super().run(extractor, shard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def sections() -> dict[str, list[Block]]:
 SECTIONS = sections()
 
 
+@pytest.mark.filterwarnings("ignore")  # of other packages
 @pytest.mark.parametrize("section", SECTIONS)
 def test_recipe(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     text = "\n".join(block.text for block in SECTIONS[section])
@@ -41,6 +43,7 @@ def test_recipe(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")  # no link: it would lead out of the folder
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     names: dict[str, Any] = {"__name__": "recipe"}
     for block in SECTIONS[section]:
         exec(compile("\n" * (block.line - 1) + block.text, str(PAGE), "exec"), names)

@@ -59,6 +59,25 @@ def run_in_processes(
             worker.stop()
 
 
+class ResidentWorker:
+    """One process that stays, for shards that come one by one; it is started again when it dies.
+
+    Args:
+        step: what is done. extractor: sent to the process.
+
+    Raises:
+        ModelError: the process cannot load the model.
+    """
+
+    def __init__(self, step: Step, extractor: Extractor) -> None:
+        self._worker = _Worker(step, extractor)
+        self._worker.check()
+
+    def run(self, shard: Shard) -> Part:
+        """The part of one shard."""
+        return next(_Dispatch([self._worker]).run(iter([shard])))
+
+
 @dataclass(eq=False)
 class _Task:
     shard: Shard

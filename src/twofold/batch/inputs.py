@@ -226,6 +226,7 @@ class Rows:
         return self._before + self._stream.tell()
 
     def __iter__(self) -> Iterator[Post | Rejected]:
+        self._before, self._stream = 0, None
         for file in self._files:
             try:
                 yield from self._posts(file)

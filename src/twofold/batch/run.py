@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from twofold.batch.counts import Counts
 from twofold.batch.destinations import Destination, DonePart
@@ -40,7 +41,7 @@ def run_batch(
     counts = sum((part.counts for part in destination.done.values()), Counts())
     if destination.complete:
         return counts
-    for part in engine(_remaining(cut(rows, shard_rows), dict(destination.done))):
+    for part in engine(Remaining(rows, shard_rows, dict(destination.done))):
         destination.add(part)
         counts += part.counts
         done(part)
@@ -48,16 +49,35 @@ def run_batch(
     return counts
 
 
-def _remaining(shards: Iterator[Shard], left: dict[int, DonePart]) -> Iterator[Shard]:
-    """Those shards that are not done; the others are compared with what was done, and taken out of it."""
-    for shard in shards:
-        part = left.pop(shard.number, None)
-        if part is None:
-            yield shard
-        elif (part.rows, part.digest) != (len(shard.items), shard.digest):
-            raise _changed(f"rows {shard.first + 1:,} to {shard.first + len(shard.items):,}")
-    if left:
-        raise _changed("its end")
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """Those shards that are not done, in order; it can be sent to another process before it is iterated.
+
+    Attributes:
+        rows: the input.
+        shard_rows: rows of a shard, at most.
+        done: what was done; its shards are compared with those of the input.
+    """
+
+    rows: Rows
+    shard_rows: int
+    done: Mapping[int, DonePart]
+
+    def __iter__(self) -> Iterator[Shard]:
+        """The shards.
+
+        Raises:
+            DataError: the input is not that of the run before.
+        """
+        left = dict(self.done)
+        for shard in cut(self.rows, self.shard_rows):
+            part = left.pop(shard.number, None)
+            if part is None:
+                yield shard
+            elif (part.rows, part.digest) != (len(shard.items), shard.digest):
+                raise _changed(f"rows {shard.first + 1:,} to {shard.first + len(shard.items):,}")
+        if left:
+            raise _changed("its end")
 
 
 def _changed(where: str) -> DataError:

@@ -88,11 +88,18 @@ def _add_columns(group: argparse._ArgumentGroup) -> None:
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where posts are extracted: on this machine, or on the Ray cluster that RAY_ADDRESS names "
+        "(default: local)",
+    )
+    group.add_argument(
         "--workers",
         type=int,
         metavar="N",
         help="processes, each with a model of its own on one thread (--threads for more); default: one "
-        "process on all cores",
+        "process on all cores, on a cluster as many as it has CPUs",
     )
     group.add_argument(
         "--shard-rows",
@@ -206,7 +213,12 @@ def _in_shards(args: argparse.Namespace) -> bool:
     to_place = args.output is not None and not to_stdout(Path(args.output)) and not _is_special(args.output)
     if args.files and alone and to_place and not single:
         return True
-    given = {"--workers": args.workers, "--restart": args.restart, "--shard-rows": args.shard_rows}
+    given = {
+        "--engine ray": args.engine == "ray",
+        "--workers": args.workers,
+        "--restart": args.restart,
+        "--shard-rows": args.shard_rows,
+    }
     for option, value in given.items():
         if value:
             raise ConfigError(

@@ -101,7 +101,7 @@ def run_in_shards(args: argparse.Namespace) -> int:
     from twofold.batch.inputs import Rows, find_inputs
 
     begin = time.monotonic()
-    if args.workers is not None and args.threads is None:
+    if (args.workers is not None or args.engine == "ray") and args.threads is None:
         args.threads = 1
     files = find_inputs(args.files, args.allow_outside)
     folder, format_ = is_folder(args.output), output_format(args)
@@ -150,6 +150,10 @@ def _engine(
 ) -> Callable[[Iterable[Shard]], Iterable[Part]]:
     from twofold.batch.engines import run_here, run_in_processes
 
+    if args.engine == "ray":
+        from twofold.batch.ray_engine import run_on_ray
+
+        return lambda shards: run_on_ray(step, extractor, shards, args.workers)
     if args.workers is None or args.workers == 1:
         return lambda shards: run_here(step, extractor, shards)
     return lambda shards: run_in_processes(step, extractor, shards, args.workers)

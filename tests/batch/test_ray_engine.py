@@ -1,0 +1,58 @@
+"""The same step on a Ray cluster: nothing lost and nothing twice, whatever dies."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_model
+
+from twofold.batch.ray_engine import _in_order, run_on_ray
+from twofold.batch.step import Step
+from twofold.errors import DataError, MissingExtraError
+
+
+def test_parts_are_put_in_order_and_taken_once():
+    rows = [(1, "b"), (0, "a"), (1, "b"), (3, "d"), (0, "a"), (4, None), (2, "c")]
+    assert list(_in_order(rows)) == ["a", "b", "c", "d"]
+    assert list(_in_order([(0, None)])) == []
+
+
+@pytest.mark.parametrize("rows", [[], [(0, "a")], [(0, "a"), (2, "c"), (3, None)], [(0, "a"), (1, "b")]])
+def test_a_part_that_does_not_come_back_ends_the_run(rows):
+    with pytest.raises(DataError, match=r"not the next one.*goes on where it stood"):
+        list(_in_order(rows))
+
+
+def test_without_ray_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"need the package ray.*twofold\[ray\]"):
+        next(run_on_ray(Step(), None, []))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_a_cluster_of_two_nodes_of_which_one_dies(tmp_path):
+    model = tiny_model.build(tmp_path / "model")
+    here = Path(__file__).parent
+    paths = [str(here), str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    slow_machine = {"RAY_raylet_start_wait_time_s": "300"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(here / "ray_runs.py"), str(model), str(tmp_path)],
+        env=os.environ | slow_machine | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"check"')]
+    found = {item.pop("check"): item for item in said}
+    assert found["a node killed"] == {"same": True, "parts": 31, "nodes": 1}, done.stderr
+    assert found["deadly"]["rejected"] == [1, 0]
+    assert "the process that read it died" in found["deadly"]["rejects"]
+    assert found["the command"] == {"codes": [1, 1, 1, 1], "folders": True, "files": True}, done.stderr
