@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -74,9 +75,13 @@ class DeadlyStep(Step):
         return super().run(extractor, shard)
 
 
-class SlowStep(Step):
-    """A step that takes long enough for a machine to die meanwhile."""
+@dataclass(frozen=True)
+class ToldStep(Step):
+    """A step that tells its process in a folder, and takes long enough to be killed meanwhile."""
+
+    told: str = ""
 
     def run(self, extractor: Extractor, shard: Shard) -> Part:
+        (Path(self.told) / str(os.getpid())).touch()
         time.sleep(0.3)
         return super().run(extractor, shard)

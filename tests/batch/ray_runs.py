@@ -1,16 +1,22 @@
-"""Runs on a Ray cluster of two nodes on this machine; a program of its own, started by the tests.
+"""Runs on a Ray cluster of three nodes on this machine; a program of its own, started by the tests.
 
-Says on standard output what was found, as one line of JSON for each check.
+The head has no CPU, so that models are on the two other nodes only. Says on standard output what was found,
+as one line of JSON for each check.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ray
-from batch_runs import DeadlyStep, SlowStep, posts, tree, write
+from batch_runs import DeadlyStep, ToldStep, command, extract, posts, write
 from ray.cluster_utils import Cluster
 
 import twofold
@@ -19,59 +25,124 @@ from twofold.batch.inputs import ReadingOptions, Rows, find_inputs
 from twofold.batch.ray_engine import run_on_ray
 from twofold.batch.run import Remaining
 from twofold.batch.step import Step
-from twofold.cli.main import main
+
+_PATIENCE_S = 120
+"""So long a node may take to be seen dead, or a run to begin, on a machine with other work."""
+_STORE = {"object_store_memory": 80 * 1024 * 1024}
 
 
 def say(**found: object) -> None:
     print(json.dumps(found), flush=True)
 
 
+def until(true: Callable[[], object]) -> bool:
+    """Wait; whether it became true in time."""
+    end = time.monotonic() + _PATIENCE_S
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def remaining(path: Path, rows: int) -> Remaining:
     return Remaining(Rows(find_inputs([str(path)]), ReadingOptions()), rows, {})
 
 
-def main_program(model: str, folder: Path) -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    node = cluster.add_node(num_cpus=1)
-    ray.init(address=cluster.address, log_to_driver=False)
-    extractor = twofold.load(model, threads=1)
-    source = write(folder / "posts.jsonl", [*posts(120), "no post"])
+def alive() -> int:
+    return sum(node["Alive"] for node in ray.nodes())
 
-    shards = remaining(source, 4)
-    expected = list(run_here(Step(), extractor, shards))
+
+def ancestors(process: int) -> list[int]:
+    """A process and those that started it, the nearest first."""
+    found = []
+    while process > 1:
+        found.append(process)
+        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def holder(nodes: list[Any], told: Path) -> Any:
+    """The node that extracts: an ancestor of the process that told its number is a process of the node."""
+    lineage = ancestors(int(min(told.iterdir(), key=lambda path: path.stat().st_mtime).name))
+    (found,) = (n for n in nodes if any(p.process.pid in lineage for p in n.all_processes["raylet"]))
+    return found
+
+
+def node_killed(cluster: Cluster, nodes: list[Any], model: str, folder: Path, source: Path) -> None:
+    extractor, told = twofold.load(model, threads=1), folder / "told"
+    told.mkdir()
+    expected = list(run_here(Step(), extractor, remaining(source, 4)))
     parts = []
-    for part in run_on_ray(SlowStep(), extractor, shards):
+    for part in run_on_ray(ToldStep(told=str(told)), extractor, remaining(source, 4)):
         parts.append(part)
         if len(parts) == 4:
-            cluster.remove_node(node, allow_graceful=False)
-    say(
-        check="a node killed",
-        same=parts == expected,
-        parts=len(parts),
-        nodes=sum(n["Alive"] for n in ray.nodes()),
-    )
+            cluster.remove_node(holder(nodes, told), allow_graceful=False)
+    until(lambda: alive() == 2)
+    say(check="a node killed", same=parts == expected, parts=len(parts), nodes=alive())
 
+
+def row_kills(model: str, folder: Path) -> None:
     deadly = write(folder / "deadly.jsonl", [*posts(3), {"id": "d", "text": "deadly"}, *posts(3)])
+    extractor = twofold.load(model, threads=1)
     found = list(run_on_ray(DeadlyStep(), extractor, remaining(deadly, 4), actors=1))
-    say(
-        check="deadly",
-        rejected=[p.counts.rejected for p in found],
-        rejects=b"".join(p.rejects for p in found).decode(),
-    )
+    rejects = b"".join(part.rejects for part in found).decode()
+    say(check="deadly", rejected=[part.counts.rejected for part in found], rejects=rejects)
 
-    def run(*arguments: object) -> int:
-        return main(["extract", "--model", model, "--shard-rows", "16", str(source), *map(str, arguments)])
 
-    codes = [run("-o", f"{folder}/local/"), run("-o", f"{folder}/ray/", "--engine", "ray")]
-    codes += [run("-o", folder / "local.jsonl"), run("-o", folder / "ray.jsonl", "--engine", "ray")]
+def command_killed(model: str, folder: Path, source: Path) -> None:
+    """Killed after the first parts, refused with another option, ended; and undisturbed on this machine."""
+    local, cluster = folder / "local.jsonl", folder / "ray.jsonl"
+    journal = folder / "ray.jsonl.journal"
+
+    def arguments(out: Path, *more: object) -> list[object]:
+        return [source, "--model", model, "--shard-rows", 4, "-o", out, *more]
+
+    def parts() -> int:
+        return journal.read_bytes().count(b"\n") - 1 if journal.is_file() else 0
+
+    codes = [extract(*arguments(local)).returncode]
+    run = subprocess.Popen(command(*arguments(cluster, "--engine", "ray")), stderr=subprocess.DEVNULL)
+    until(lambda: run.poll() is not None or parts() > 1)
+    run.kill()
+    codes.append(run.wait())
+    before = parts()
+    other = extract(*arguments(cluster, "--engine", "ray", "--min-confidence", "0.5"))
+    ended = extract(*arguments(cluster, "--engine", "ray"))
     say(
-        check="the command",
-        codes=codes,
-        folders=tree(folder / "local") == tree(folder / "ray"),
-        files=(folder / "local.jsonl").read_bytes() == (folder / "ray.jsonl").read_bytes(),
-    )
-    ray.shutdown()
-    cluster.shutdown()
+        check="the command killed", codes=[*codes, other.returncode, ended.returncode],
+        same=local.read_bytes() == cluster.read_bytes(), midway=1 < before < 32, refused=other.stderr,
+        ended=ended.stderr,
+    )  # fmt: skip
+
+
+def changed_input(model: str, folder: Path) -> None:
+    """The reader is on the cluster: what it refuses arrives here as the error that it is."""
+    source = write(folder / "changed.jsonl", list(posts(8)))
+    extractor = twofold.load(model, threads=1)
+    done = {0: next(iter(run_here(Step(), extractor, remaining(source, 4))))}
+    rows = Rows(find_inputs([str(write(source, list(posts(9))[1:]))]), ReadingOptions())
+    try:
+        list(run_on_ray(Step(), extractor, Remaining(rows, 4, done), actors=1))  # type: ignore[arg-type]
+    except twofold.TwofoldError as error:
+        say(check="changed input", error=f"{type(error).__name__}: {error}")
+
+
+def main_program(model: str, folder: Path) -> None:
+    head = {"num_cpus": 0, "include_dashboard": False, **_STORE}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        nodes = [cluster.add_node(num_cpus=1, **_STORE) for _ in range(2)]
+        os.environ["RAY_ADDRESS"] = cluster.address
+        ray.init(address=cluster.address, log_to_driver=False)
+        source = write(folder / "posts.jsonl", [*posts(127), "no post"])
+        node_killed(cluster, nodes, model, folder, source)
+        row_kills(model, folder)
+        changed_input(model, folder)
+        command_killed(model, folder, source)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,8 +39,8 @@ def test_without_ray_the_error_names_the_extra(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
-def test_a_cluster_of_two_nodes_of_which_one_dies(tmp_path):
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra ray)")
+def test_a_cluster_of_which_a_node_the_command_and_a_post_s_process_die(tmp_path):
     model = tiny_model.build(tmp_path / "model")
     here = Path(__file__).parent
     paths = [str(here), str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -52,7 +54,13 @@ def test_a_cluster_of_two_nodes_of_which_one_dies(tmp_path):
     )
     said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"check"')]
     found = {item.pop("check"): item for item in said}
-    assert found["a node killed"] == {"same": True, "parts": 31, "nodes": 1}, done.stderr
+    assert found["a node killed"] == {"same": True, "parts": 32, "nodes": 2}, done.stderr
     assert found["deadly"]["rejected"] == [1, 0]
     assert "the process that read it died" in found["deadly"]["rejects"]
-    assert found["the command"] == {"codes": [1, 1, 1, 1], "folders": True, "files": True}, done.stderr
+    assert re.match("DataError: rows 1 to 4 of the input changed since", found["changed input"]["error"])
+    run = found["the command killed"]
+    assert run["midway"], run
+    assert run["codes"] == [1, -signal.SIGKILL, 2, 1], run  # a record is rejected
+    assert "an unfinished run is here with another --min-confidence: none, and now 0.5" in run["refused"]
+    assert re.search("an unfinished run is here: .* rows are done", run["ended"])
+    assert run["same"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,7 +46,7 @@ def run_on_ray(
     """
     ray, data = extra_module("ray", "ray", _PURPOSE), extra_module("ray.data", "ray", _PURPOSE)
     if not ray.is_initialized():
-        ray.init(log_to_driver=False)
+        ray.init(log_to_driver=False, logging_level=logging.WARNING)
     folder = os.getcwd()  # noqa: PTH109
     count = actors or max(1, int(ray.cluster_resources().get("CPU", 1)))
     with _quiet_and_row_by_row(data):
@@ -101,19 +101,25 @@ def _told(error: Exception) -> TwofoldError:
 @contextmanager
 def _quiet_and_row_by_row(data: Any) -> Iterator[None]:
     """Ray Data hands each row on when it is there, and draws no progress of its own."""
-    context, log = data.DataContext.get_current(), logging.getLogger("ray.data")
-    level = log.level
+    context = data.DataContext.get_current()
+    logs = {"ray.data": logging.WARNING, "ray.data._internal.progress": logging.ERROR}
+    levels = {name: logging.getLogger(name).level for name in logs}
     ours = {"target_max_block_size": 1, "enable_progress_bars": False}
     before = {name: getattr(context, name) for name in ours}
     try:
         for name, value in ours.items():
             setattr(context, name, value)
-        log.setLevel(logging.WARNING)
+        _set_levels(logs)
         yield
     finally:
-        log.setLevel(level)
+        _set_levels(levels)
         for name, value in before.items():
             setattr(context, name, value)
+
+
+def _set_levels(levels: Mapping[str, int]) -> None:
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 # --- on the cluster ----------------------------------------------------------------------------------
