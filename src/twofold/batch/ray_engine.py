@@ -92,8 +92,8 @@ def _in_order(rows: Iterable[Placed]) -> Iterator[Part]:
 
 def _told(error: Exception) -> TwofoldError:
     cause = getattr(error, "cause", None)
-    if isinstance(cause, TwofoldError):
-        return cause
+    if isinstance(cause, TwofoldError):  # made anew: Ray adds advice of its own to its text
+        return type(cause)(cause.what, where=cause.where, expected=cause.expected, do=cause.do)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return DataError(f"the cluster ended the run: {(lines or ['no reason'])[-1][:300]}", do=_GOES_ON)
 
