@@ -122,6 +122,22 @@ def test_a_configuration_with_something_wrong(folder, values):
         open_folder(folder)
 
 
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/b", "..", ""])
+def test_a_shared_file_lies_in_the_folder_above_or_is_refused(folder, name):
+    (folder.parent / "x").write_text("x", encoding="utf-8")
+    before = (folder / MANIFEST).read_bytes()
+    with pytest.raises(ModelError, match="mend shared_files"):
+        change(folder, "config.json", shared_files=[name])
+    assert (folder / MANIFEST).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "calibration.json"])
+def test_half_a_surrogate_pair_is_refused(folder, name):
+    change(folder, name, name="\ud800")
+    with pytest.raises(ModelError, match="half of a surrogate pair"):
+        open_folder(folder)
+
+
 @pytest.mark.parametrize("temperature", [0, -1, "warm", None, True, float("inf")])
 def test_a_temperature_that_is_none(folder, temperature):
     change(folder, "calibration.json", temperature=temperature)

@@ -48,7 +48,7 @@ def _page(card: Card, where: str) -> str:
         return to_markdown(card)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"the model card cannot be read: {type(error).__name__} {error}",
+            "the model card cannot be read: a value is missing or of the wrong type",
             where=where,
             expected=f"a {FILE} as `twofold train` writes it",
             do="take the folder from where it was made",

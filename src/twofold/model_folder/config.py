@@ -123,8 +123,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(read_text(path))
+        json.dumps(value, ensure_ascii=False).encode()
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror}", where=str(path), do=RENEW) from error
+    except UnicodeEncodeError as error:
+        raise ModelError("a text has half of a surrogate pair", where=str(path), do=RENEW) from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"is {not_json(error)}", where=str(path), do=RENEW) from error
     if not isinstance(value, dict):

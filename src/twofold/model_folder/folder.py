@@ -256,10 +256,18 @@ def seal(folder: Path) -> None:
     first.
 
     Raises:
-        ModelError: a shared file is not there.
+        ModelError: a shared file is not there, or a file cannot be read.
     """
     files = {file.name: file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST}
-    shared = {name: folder.parent / name for name in _shared(folder)}
+    names = _shared(folder)
+    if outside := [name for name in names if Path(name).name != name]:
+        raise ModelError(
+            f"config.json shares a file outside of the folder: {outside[0]!r}",
+            where=str(folder),
+            expected=f"names of files of {folder.parent}",
+            do="mend shared_files in config.json",
+        )
+    shared = {name: folder.parent / name for name in names}
     if missing := [name for name, file in shared.items() if not file.is_file()]:
         raise ModelError(
             f"config.json names the shared files {', '.join(missing)}, which the folder above lacks",
@@ -302,7 +310,10 @@ def publish(temporary: Path, final: Path) -> None:
 
 def _sha256(file: Path) -> str:
     digest = hashlib.sha256()
-    with open_file(file) as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+    try:
+        with open_file(file) as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", where=str(file), do=RENEW) from error
     return digest.hexdigest()
