@@ -84,6 +84,15 @@ def test_one_post_from_the_command_line(extract, tmp_path, capsys):
     assert shown.err == ""
 
 
+def test_a_text_from_the_command_line_is_utf_8_in_any_locale(extract, capsys):
+    """Where the locale knows no UTF-8, Python hands each byte of it over as half of a surrogate pair."""
+    given = "Anna 😀".encode().decode("ascii", "surrogateescape")
+    assert extract("--text", given) == 0
+    assert json.loads(capsys.readouterr().out)["text"] == "Anna 😀"
+    assert extract("--text", "a\udcff") == 2
+    assert "--text is not UTF-8: byte 0xff at position 1" in capsys.readouterr().err
+
+
 def test_standard_input(extract, monkeypatch, capsys):
     lines = b'{"id": 1, "text": "Anna"}\nnot json\n{"id": 2, "text": "Bob"}\n'
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))

@@ -16,6 +16,7 @@ from twofold.cli.model_options import add_model_options, add_picture_options, lo
 from twofold.console.calibration import calibration_lines
 from twofold.console.outputs import RejectLog
 from twofold.console.progress import watch
+from twofold.console.text import print_lines
 from twofold.corpora.post_file import name_of
 from twofold.errors import ConfigError
 
@@ -111,12 +112,11 @@ def run(args: argparse.Namespace) -> int:
             listener=progress,
         )
     for what, fit in fits.items():
-        print(f"{what}:")
-        print("\n".join(f"  {line}" for line in calibration_lines(what, fit)))
+        print_lines([f"{what}:", *(f"  {line}" for line in calibration_lines(what, fit))])
     for what in predicted_fields(extractor.pipeline):
         if what not in fits:
-            print(f"{what}: calibration unchanged, since no post has gold {what}")
-    print(f"model folder: {args.out}")
+            print_lines([f"{what}: calibration unchanged, since no post has gold {what}"])
+    print_lines([f"model folder: {args.out}"])
     return 1 if rejected else 0
 
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from twofold.console.text import printable
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
@@ -29,5 +31,9 @@ def run(args: argparse.Namespace) -> int:
     folder = combine(None if args.tagger == "default" else args.tagger, args.relations, args.out)
     shared = folder.relations.config.shared_files if folder.relations else ()
     size = sum(file.stat().st_size for file in args.out.rglob("*") if file.is_file())
-    print(f"model folder: {args.out}, {size / 1e6:.1f} MB; in common: {', '.join(shared) or 'nothing'}")
+    print(
+        printable(
+            f"model folder: {args.out}, {size / 1e6:.1f} MB; in common: {', '.join(shared) or 'nothing'}"
+        )
+    )
     return 0

@@ -14,6 +14,7 @@ from twofold.console.conversion import show_conversion
 from twofold.console.data_check import show
 from twofold.console.outputs import line_writer
 from twofold.console.streams import console
+from twofold.console.text import printable
 from twofold.corpora import WNUT_TYPES, open_corpus
 from twofold.corpora.check import check, data_files, to_dict
 from twofold.corpora.convert import convert
@@ -170,7 +171,7 @@ def _draw(args: argparse.Namespace) -> int:
             where=str(error.filename or args.target),
             expected="a place in a folder that may be written to",
         ) from error
-    print(f"written to {args.target}: train.jsonl, dev.jsonl, and test posts with {_CONDITIONS}")
+    print(printable(f"written to {args.target}: train.jsonl, dev.jsonl, and test posts with {_CONDITIONS}"))
     return 0
 
 

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from twofold.console.text import printable
+
 
 def add_old_name(
     parser: argparse._ActionsContainer, old: str, new: str, values: Mapping[str, str] | None = None
@@ -47,7 +49,9 @@ def with_old_values(option: str, values: Mapping[str, str]) -> Callable[[str], s
 
 
 def _notice(old: str, new: str) -> None:
-    print(f"twofold: {old} is now {new}; the old name will go with the next version", file=sys.stderr)
+    print(
+        printable(f"twofold: {old} is now {new}; the old name will go with the next version"), file=sys.stderr
+    )
 
 
 class _OldName(argparse.Action):

@@ -6,6 +6,7 @@ Every line that came in comes out once: as a line of output, or as a rejected li
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections import deque
@@ -38,6 +39,7 @@ from twofold.console.streams import console
 from twofold.errors import ConfigError
 from twofold.files import Input, OutputFile, Outputs
 from twofold.posts import Extraction, Post, Rejected
+from twofold.reading import not_utf8
 
 if TYPE_CHECKING:
     from twofold.batch.inputs import ReadingOptions
@@ -321,8 +323,21 @@ def _single(args: argparse.Namespace) -> Post:
             "--images and --alt-text-file belong to a file of posts",
             do="with --text use --image PICTURE and --alt-text TEXT",
         )
-    record = {"id": 1, "text": args.text, "image": args.image, "alt_text": args.alt_text}
+    text, alt_text = (value and _as_utf8(option, value) for option, value in _given(args))
+    record = {"id": 1, "text": text, "image": args.image, "alt_text": alt_text}
     return parse_post(record, "--text")
+
+
+def _given(args: argparse.Namespace) -> list[tuple[str, str | None]]:
+    return [("--text", args.text), ("--alt-text", args.alt_text)]
+
+
+def _as_utf8(option: str, value: str) -> str:
+    """An argument as UTF-8, whatever the locale says that it is."""
+    try:
+        return os.fsencode(value).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{option} is {not_utf8(error)}", expected="text in UTF-8") from error
 
 
 def _inputs(args: argparse.Namespace, source: Path | None) -> list[Input]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.console.outputs import lines_to
+from twofold.console.text import printable
 from twofold.errors import ConfigError, DataError
 from twofold.files import OutputFile
 from twofold.reading import not_json, read_text
@@ -103,7 +104,7 @@ def _reproduce(path: Path, args: argparse.Namespace) -> int:
 
 def _list(wanted: list[Run], runs: Runs) -> int:
     for item in wanted:
-        print(f"{'done' if runs.result(item) else 'to do'}\t{item.name}\t{item.id}")
+        print("done" if runs.result(item) else "to do", printable(item.name), printable(item.id), sep="\t")
     return 0
 
 
@@ -113,7 +114,7 @@ def _train(wanted: list[Run], runs: Runs, args: argparse.Namespace) -> None:
 
     require_train_extra()
     options = Options(args.jobs, args.threads, args.keep_models)
-    runs.do(wanted, options, lambda line: print(line, flush=True))
+    runs.do(wanted, options, lambda line: print(printable(line), flush=True))
 
 
 def _write(table: Table, runs: Runs, args: argparse.Namespace) -> None:
@@ -130,7 +131,7 @@ def _write(table: Table, runs: Runs, args: argparse.Namespace) -> None:
         write(json.dumps(summary, indent=1, ensure_ascii=False))
     with lines_to(page) as write:
         write(render([summary]).rstrip("\n"))
-    print(f"{len(results)} of {len(every)} runs are done; figures: {figures}")
+    print(printable(f"{len(results)} of {len(every)} runs are done; figures: {figures}"))
 
 
 def _files(table: Table, args: argparse.Namespace) -> tuple[Path, Path]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twofold.cli.model_options import add_picture_options, output_file
 from twofold.cli.network_options import access, add_network_options, address_of, check_extra
 from twofold.console.streams import say
+from twofold.console.text import print_lines
 from twofold.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 def _without_page(args: argparse.Namespace) -> int:
     store = _open(args)
     if args.figures:
-        print("\n".join(_figures(store)))
+        print_lines(_figures(store))
     if args.export:
         from twofold.review.export import export
 

@@ -21,6 +21,7 @@ from twofold.config import (
     TrainingConfig,
     read_config,
 )
+from twofold.console.text import printable
 from twofold.console.training_progress import TrainingProgress
 from twofold.errors import ConfigError
 
@@ -144,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
 
     require_train_extra()
     out = train(_config(args), args.out, log=TrainingProgress(), fresh=args.fresh)
-    print(f"model folder: {out}")
+    print(printable(f"model folder: {out}"))
     return 0
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from twofold.console.text import report_some
+from twofold.console.text import printable, report_some
 from twofold.posts import Rejected
 
 _SHOWN = 20
@@ -22,7 +22,7 @@ def every_few_seconds() -> Callable[[str], None]:
         nonlocal last
         if time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
-            print(f"twofold: {line}", file=sys.stderr)
+            print(printable(f"twofold: {line}"), file=sys.stderr)
 
     return log
 
@@ -47,8 +47,12 @@ def show_regions(
         rejected: records that could not become posts.
     """
     if posts:
-        print(f"{posts} posts written to {out}: {regions} regions, {pictures} distinct pictures processed")
+        print(
+            printable(
+                f"{posts} posts written to {out}: {regions} regions, {pictures} distinct pictures processed"
+            )
+        )
     else:
-        print(f"twofold: no post to write; {out} was left as it was", file=sys.stderr)
+        print(printable(f"twofold: no post to write; {out} was left as it was"), file=sys.stderr)
     report_some("unreadable picture", unreadable, _SHOWN)
     report_some("rejected", [f"{item.origin}: {item.reason}" for item in rejected], _SHOWN)

@@ -24,7 +24,7 @@ def report_some(what: str, entries: Sequence[str], shown: int) -> None:
     for entry in entries[:shown]:
         print(printable(f"{what}: {entry}"), file=sys.stderr)
     if len(entries) > shown:
-        print(f"{what}: {len(entries) - shown} more", file=sys.stderr)
+        print(printable(f"{what}: {len(entries) - shown} more"), file=sys.stderr)
 
 
 def print_lines(lines: Iterable[str]) -> None:

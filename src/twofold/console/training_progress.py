@@ -6,6 +6,7 @@ import sys
 import time
 
 from twofold.console.streams import console
+from twofold.console.text import printable
 
 
 class TrainingProgress:
@@ -17,6 +18,7 @@ class TrainingProgress:
 
     def __call__(self, line: str) -> None:
         """Print one message; passing ones are overwritten, or printed twice a minute."""
+        line = printable(line)
         passing = " step " in line or line.startswith(("pictures encoded", "texts encoded"))
         if not passing:
             self.console.print(line, markup=False, soft_wrap=True)
