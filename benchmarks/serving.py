@@ -64,10 +64,15 @@ def compare(
                 works[name] = metered(
                     work_of, partial(processor_seconds, process), spent.setdefault(name, [])
                 )
+            rest = memory_mib(process, "VmRSS")
             seconds = interleave(works, rounds)
+            peak = memory_mib(process, "VmHWM")
         for what, found in (("", seconds), (", processor time", {k: row[1:] for k, row in spent.items()})):
             named = [ratio(found, name, batch, _note(name)) for name in works if name != batch]
             ratios += [row._replace(what=row.what + what, against=row.against + what) for row in named]
+        value, note = peak / rest, f"{rest:.0f} MiB, then {peak:.0f} MiB"
+        what = f"peak memory of the service, {scenario}"
+        ratios.append(Ratio(what, "before the first request", value, value, value, 0.0, note))
     return ratios
 
 
@@ -86,6 +91,12 @@ def processor_seconds(process: int) -> float:
     """Processor seconds of a process so far, in user and system mode, as Linux counts them."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mib(process: int, field: str) -> float:
+    """Resident memory of a process as Linux counts it: VmRSS now, VmHWM the highest so far."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
+    return int(status.partition(f"{field}:")[2].split()[0]) / 1024
 
 
 @contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
-from server.live_app import listening
+from server.live_app import served
 
 from twofold.server.app import Service, create_app
 from twofold.server.settings import Settings
@@ -47,10 +47,12 @@ class Live:
     Attributes:
         port: on 127.0.0.1.
         service: what is behind it.
+        connections: that are open.
     """
 
     port: int
     app: FastAPI
+    connections: Collection[object]
 
     @property
     def service(self) -> Service:
@@ -90,5 +92,5 @@ def live(extractor: Any, settings: Settings | None = None, options: Options | No
     """A service while the block runs."""
     settings = settings or Settings()
     app = create_app(extractor, settings, options)
-    with listening(app, settings.limits) as origin:
-        yield Live(int(origin.rpartition(":")[2]), app)
+    with served(app, settings.limits) as (origin, server):
+        yield Live(int(origin.rpartition(":")[2]), app, server.server_state.connections)

@@ -367,6 +367,14 @@ def test_a_head_that_does_not_come_is_given_up(small):
     assert time.monotonic() - begin < 15
 
 
+def test_an_answer_that_nobody_takes_is_given_up(small):
+    with connected(small) as connection:  # 17 MB, more than the buffers between the two hold
+        connection.sendall(b"GET /page/examples/colosseum.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n" * 300)
+        small.wait_until(lambda: small.connections)
+        small.wait_until(lambda: not small.connections)
+    assert small.get("/healthz").status == 200
+
+
 def test_a_body_larger_than_it_said_and_one_without_length(small):
     with connected(small) as connection:
         connection.sendall(head(5) + json.dumps(POST).encode())
