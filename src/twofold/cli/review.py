@@ -68,7 +68,7 @@ def _add_queue(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=0.0,
         metavar="FRACTION",
-        help="posts that two reviewers shall see, to measure agreement (default: 0)",
+        help="fraction of the posts that two reviewers decide on, to measure agreement (default: 0)",
     )
 
 
@@ -81,7 +81,9 @@ def _add_instead(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="where reviewers differ, export what the last one decided (default: leave the post out)",
     )
-    group.add_argument("--figures", action="store_true", help="print what the decisions say so far")
+    group.add_argument(
+        "--figures", action="store_true", help="print error rates and agreement of the decisions so far"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

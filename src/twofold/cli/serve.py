@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
         "those of `twofold extract`; its options are parameters of a request, and given here they hold for "
         "requests that do not name them. Only this machine reaches the service unless --host says so.",
         epilog=f"API keys: one a line in --api-key-file, or one in the environment variable {KEY}. "
-        "Exit codes: 0 ended by SIGTERM, after what was accepted; 2 not started.",
+        "Exit codes: 0 ended by SIGTERM or Ctrl-C, after accepted requests were answered; 2 not started.",
     )
     group = parser.add_argument_group("network")
     add_network_options(group, port=8000)
@@ -54,8 +54,8 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         ("picture-mb", limits.picture // MB, "megabytes of a picture's file"),
         ("pixels-m", limits.pixels // 1_000_000, "million pixels of a picture"),
         ("posts", limits.posts, "posts of a request"),
-        ("queue", limits.queue, "posts that wait for the model; a request beyond is answered 429"),
-        ("memory-mb", limits.held // MB, "megabytes of all requests that are held at one time"),
+        ("queue", limits.queue, "posts that wait for the model; more are refused with status 429"),
+        ("memory-mb", limits.held // MB, "megabytes of all requests in memory at one time"),
     ):
         group.add_argument(
             f"--max-{name}", type=int, default=default, metavar="N", help=f"{text} (default: {default})"
@@ -65,14 +65,15 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=limits.seconds,
         metavar="SECONDS",
-        help="from a request to its result; a request may ask for less (default: %(default)g)",
+        help="seconds from a request to its result; a request may ask for less (default: %(default)g)",
     )
     group.add_argument(
         "--batch-wait",
         type=float,
         default=_DEFAULT.batch_wait * 1000,
         metavar="MS",
-        help="milliseconds that a post waits for others to share a batch (default: %(default)g)",
+        help="milliseconds that a post waits for others to share a batch; just after a batch it may be "
+        "longer, by a twentieth of that batch's time (default: %(default)g)",
     )
 
 
