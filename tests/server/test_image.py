@@ -114,7 +114,9 @@ def serve_and_ask(place: Path) -> None:
         found = re.fullmatch(r"twofold: serving default at http://0\.0\.0\.0:(\d+)\n", line)
         if not found and "mount" in line:
             pytest.skip(f"no read-only file system here: {line}")
-        assert found, line + process.stderr.read()
+        if not found:
+            process.kill()  # else there would be no end of what it says
+            pytest.fail(line + process.stderr.read())
         _, _, check = last("HEALTHCHECK").partition("CMD ")
         health = [part.replace(":8000", f":{found[1]}") for part in json.loads(check)]
         assert subprocess.run([sys.executable, *health[1:]]).returncode == 0

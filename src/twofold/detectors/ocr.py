@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL.Image import Image
 
+from twofold import telemetry
 from twofold.detectors.contract import region_of
 from twofold.errors import MissingExtraError
 from twofold.posts import Region, RegionKind
@@ -34,6 +35,7 @@ class OcrDetector:
                 expected="the ocr extra",
                 do="run in a checkout of Twofold: pip install -e '.[ocr]'",
             )
+        telemetry.switch_off()
         from rapidocr import RapidOCR
 
         logging.getLogger("RapidOCR").setLevel(logging.ERROR)

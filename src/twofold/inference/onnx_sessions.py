@@ -19,6 +19,7 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold import telemetry
 from twofold.errors import ModelError
 from twofold.inference.graph_shapes import GraphShapes, check_graph
 
@@ -145,6 +146,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _open_graph(path: Path, threads: int | None, unfused: bool) -> InferenceSession:
+    telemetry.switch_off()
     import onnxruntime  # imported late: it takes longer than everything else at start-up
 
     options = onnxruntime.SessionOptions()
