@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from twofold.corpora import ColumnNames, attach, confined, open_corpus, read_table
+from twofold.corpora import ColumnNames, attach, checked, open_corpus, read_table
 from twofold.corpora.confinement import lies_in
 from twofold.corpora.formats import BY_SUFFIX, named_format
-from twofold.corpora.lengths import limited
 from twofold.errors import DataError, MissingExtraError
 from twofold.extras import extra_module
 from twofold.posts import MAX_CHARACTERS, Post, RefusedPicture, Rejected
@@ -262,11 +261,9 @@ class Rows:
         with io.BufferedReader(remote, 1 << 16) as stream:
             self._stream = stream
             posts = read_table(stream, format_, file.address, Path(), attachments, options.columns)
-            if options.images is None:
-                posts = map(_without_path, posts)
-            elif not options.allow_outside:
-                posts = confined(posts, options.images)
-            yield from posts if options.max_characters is None else limited(posts, options.max_characters)
+            posts = map(_without_path, posts) if options.images is None else posts
+            folder = None if options.allow_outside else options.images
+            yield from checked(posts, folder, options.max_characters)
 
 
 class _Remote(io.RawIOBase):

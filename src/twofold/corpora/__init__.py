@@ -37,6 +37,7 @@ __all__ = [
     "Attachments",
     "ColumnNames",
     "attach",
+    "checked",
     "confined",
     "open_corpus",
     "open_stream",
@@ -93,10 +94,10 @@ def open_corpus(
     merge_mentions = dataset == "btc" if merge_mentions is None else merge_mentions
     types = WNUT_TYPES if types is None and dataset == "wnut17" else types or {}
     posts = _annotated(_read(path, format_, attachments, columns, opened), types, merge_mentions)
-    return _checked(posts, None if allow_outside else images or path.parent, max_characters)
+    return checked(posts, None if allow_outside else images or path.parent, max_characters)
 
 
-def _checked(
+def checked(
     posts: Iterator[Post | Rejected], folder: Path | None, most: int | None
 ) -> Iterator[Post | Rejected]:
     """Posts of at most ``most`` characters, their pictures confined to a folder (None for any)."""
@@ -122,7 +123,12 @@ def _read(
     opened: Callable[[BinaryIO], None],
 ) -> Iterator[Post | Rejected]:
     if format_ in BY_SUFFIX.values():
-        return _read_open(path, format_, attachments, columns, opened)
+        name = shown(path)
+        return _while_open(
+            path,
+            opened,
+            lambda stream: read_table(stream, format_, name, path.parent, attachments, columns),
+        )
     if format_ == "imgid":
         return read_twitter(path, attachments)
     if format_ == "mnre":
@@ -134,16 +140,14 @@ def _read(
     return read_conll(path, attachments)
 
 
-def _read_open(
+def _while_open(
     path: Path,
-    format_: Format,
-    attachments: Attachments,
-    columns: ColumnNames,
     opened: Callable[[BinaryIO], None],
+    read: Callable[[BinaryIO], Iterator[Post | Rejected]],
 ) -> Iterator[Post | Rejected]:
     with open_file(path) as stream:
         opened(stream)
-        yield from read_table(stream, format_, shown(path), path.parent, attachments, columns)
+        yield from read(stream)
 
 
 def read_table(
@@ -200,4 +204,4 @@ def open_stream(
     if images is not None and not allow_outside:
         check_table_inside(images / INDEX, images)
     posts = read_jsonl(stream, attach(images, alt_text) if images or alt_text else None, "", columns)
-    return _checked(posts, None if allow_outside else images or Path(), max_characters)
+    return checked(posts, None if allow_outside else images or Path(), max_characters)

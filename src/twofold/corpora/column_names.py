@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +21,20 @@ class ColumnNames:
     Attributes:
         renamed: name of the column of a field; a field that is not in it has its own name.
         carried: columns that are carried along to the output.
+
+    Raises:
+        ConfigError: ``renamed`` names what is no field of a post.
     """
 
     renamed: Mapping[str, str] = field(default_factory=dict)
     carried: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.renamed:
+            if name not in FIELDS:
+                raise ConfigError(
+                    f"columns names {name!r}", expected=f"fields of a post: {', '.join(FIELDS)}"
+                )
 
     @classmethod
     def parse(cls, renamed: str = "", carried: str = "") -> ColumnNames:
@@ -63,6 +73,22 @@ class ColumnNames:
         carried = {name: _as_json(row.get(name), name, origin) for name in self.carried}
         check_characters(json.dumps(carried, ensure_ascii=False), "a carried column", origin)
         return carried
+
+    def column(self, name: str, columns: Collection[str]) -> str | None:
+        """That of a field in a table; None where there is none.
+
+        Raises:
+            ConfigError: it was named, and is not there.
+        """
+        chosen = self.renamed.get(name, name)
+        if chosen in columns:
+            return chosen
+        if name in self.renamed:
+            raise ConfigError(
+                f"there is no column {chosen!r} for {name}",
+                expected=f"one of {', '.join(map(str, columns))}",
+            )
+        return None
 
     def used(self, columns: Iterable[str]) -> list[str]:
         """Those columns of a table that are of use."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from twofold.calibration.risk_control import RiskControl
 from twofold.conventions import Convention
+from twofold.corpora.column_names import ColumnNames
 from twofold.corpora.post_stream import PostLike, with_rejected
 from twofold.deprecation import renamed_arguments
 from twofold.errors import ConfigError, ModelError
@@ -248,7 +249,7 @@ class Extractor:
             InputError, ConfigError: a column is missing (while iterating).
         """
         strict = check_on_error(on_error)
-        reader = RowReader(columns or {}, Path(images or ""), allow_outside)
+        reader = RowReader(ColumnNames(columns or {}), Path(images or ""), allow_outside)
         extract = partial(self._with_rejected, batch_size=batch_size)
         return batches_of_results(extract, batches, reader, keep, strict)
 
@@ -282,7 +283,7 @@ class Extractor:
             MissingExtraError: pyarrow is not installed (the extra ``scale``); pandas does without.
         """
         strict = check_on_error(on_error)
-        reader = RowReader(columns or {}, Path(images or ""), allow_outside)
+        reader = RowReader(ColumnNames(columns or {}), Path(images or ""), allow_outside)
         extract = partial(self._with_rejected, batch_size=batch_size)
         return frame_with_results(extract, frame, reader, strict, prefix)
 

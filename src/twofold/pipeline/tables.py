@@ -94,7 +94,7 @@ def _batch(
                 expected=f"other names than id, text, {', '.join(RESULTS)}",
                 do="rename it",
             )
-    pa, column = arrow(), reader.column("id", names)
+    pa, column = arrow(), reader.columns.column("id", names)
     numbers = range(first, first + batch.num_rows)
     ids = pa.array(numbers, pa.int64()) if column is None else _array(batch, column)
     return result_batch(results, ids, {name: _array(batch, name) for name in keep})
