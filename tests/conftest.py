@@ -78,6 +78,13 @@ def quick_export() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def quick_text_export() -> Iterator[None]:
+    """As `quick_export`, but for the graph of the fusion, which is what this test tests."""
+    with quick_exports(only_text=True):
+        yield
+
+
 @pytest.fixture(scope="module")
 def few_resamples() -> Iterator[None]:
     """Intervals from 40 bootstrap resamples instead of 1000: they are tested with the metrics."""

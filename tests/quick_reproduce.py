@@ -8,13 +8,15 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from quick_export import quick_exports
-
 from twofold.cli.main import main
-from twofold.experiments import runs, worker
+from twofold.experiments import runs
 
 if __name__ == "__main__":
     if sys.argv[1] == "worker":
+        from quick_export import quick_exports
+
+        from twofold.experiments import worker
+
         with quick_exports():
             sys.exit(worker.main(sys.argv[2:]))
     runs.Options = partial(runs.Options, worker=(sys.executable, __file__, "worker"))

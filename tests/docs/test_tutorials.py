@@ -16,6 +16,7 @@ from docs.pages import ROOT, Block, cut
 
 from twofold.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
 TUTORIALS = ROOT / "docs" / "tutorials"
 REFUSED = "# refused"
 QUICK = "epochs = 12\nencoder_lr = 5e-3\nhead_lr = 1e-2\ncrf_lr = 1e-2\nema_decay = 0.5"

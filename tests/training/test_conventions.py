@@ -77,7 +77,7 @@ def found(model: Path, **choice: str | None) -> list[str]:
     return [entity.text for entity in extraction.entities]
 
 
-@pytest.mark.usefixtures("quick_export")
+@pytest.mark.usefixtures("quick_export", "few_resamples")
 def test_the_rule_is_learned_chosen_and_found_again(two_rules: Config, folder: Path, tmp_path: Path) -> None:
     out = train(two_rules, folder / "model", lambda line: None)
     card = json.loads((out / "card.json").read_text("utf-8"))

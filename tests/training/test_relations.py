@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
 import tiny_model
+from quick_export import quick_exports
 from safetensors.torch import load_file
 from tiny_training import relation_line
 
@@ -73,7 +74,8 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def done(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run.train(config, tmp_path_factory.mktemp("run") / "model", silent)
+    with quick_exports(only_text=True):
+        return run.train(config, tmp_path_factory.mktemp("run") / "model", silent)
 
 
 def with_options(config: Config, **options: object) -> Config:
@@ -252,6 +254,7 @@ def test_all_pairs_of_a_post_in_one_pass_over_the_taggers_encoder(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_text_export")
 def test_an_encoder_of_its_own_reads_all_pairs_in_one_pass(config: Config, tmp_path: Path) -> None:
     changed = with_options(config, markers="levitated", layers=1, argument_order="both")
     out = run.train(changed, tmp_path / "model", silent)
@@ -267,6 +270,7 @@ def test_the_taggers_encoder_is_frozen_and_of_relations(config: Config, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_export")  # its graph is tested with the tagger's
 def test_the_direct_form_of_system_a_relates_as_its_network_does(config: Config, tmp_path: Path) -> None:
     evidential = dataclasses.replace(config.model.evidential, form="direct")
     model = dataclasses.replace(config.model, evidential=evidential)
