@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import tiny_model
@@ -147,3 +148,20 @@ def test_calibrate_writes_what_the_command_writes(model, tmp_path):
 def test_options_of_a_calibration_that_are_none(name):
     with pytest.raises(ConfigError, match=f"{name} is 'x'; expected one of"):
         twofold.CalibrationOptions(**{name: "x"})
+
+
+def test_what_training_needs_is_advised_so_that_it_works(monkeypatch):
+    """The distribution of an encoder's weights is not on the index under the name of its module."""
+    from twofold.training import start
+
+    monkeypatch.setattr(start, "_NEEDED", ("torch_of_another_world",))
+    with pytest.raises(twofold.errors.MissingExtraError, match=r"pip install -e '\.\[train\]'"):
+        start.require_train_extra()
+
+
+def test_the_name_of_a_file_in_logs_is_no_path_from_the_root():
+    from twofold.corpora.post_file import name_of
+
+    assert [name_of(Path(path)) for path in ("train.jsonl", "a/train.jsonl", "/x/a/train.jsonl")] == [
+        "train.jsonl", "a/train.jsonl", "a/train.jsonl",
+    ]  # fmt: skip
