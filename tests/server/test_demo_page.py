@@ -244,6 +244,7 @@ def test_on_every_screen_and_for_screen_readers(browser: Any, origin: str, devic
     options = {"viewport": PHONE, "has_touch": True} if device == "phone" else {}
     with open_page(browser, origin, color_scheme="light", **options) as found:
         read(found, alt="a gate in the rock")
+        found.page.locator("#relation-list button").first.click()
         for scheme in ("light", "dark"):
             found.page.emulate_media(color_scheme=scheme)
             assert found.overflow() <= 0
