@@ -49,7 +49,7 @@ class ModelError(TwofoldError):
 
 
 class TrainingError(TwofoldError):
-    """A loss, gradient, feature or weight of a training is NaN or infinite."""
+    """A loss, gradient, feature or weight of a training is NaN or infinite, or one of its processes ended."""
 
 
 class MissingExtraError(TwofoldError):

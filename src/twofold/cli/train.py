@@ -144,8 +144,11 @@ def run(args: argparse.Namespace) -> int:
     from twofold.training.start import require_train_extra, train
 
     require_train_extra()
+    from twofold.training.distributed import rank_and_count
+
     out = train(_config(args), args.out, log=TrainingProgress(), fresh=args.fresh)
-    print(printable(f"model folder: {out}"))
+    if rank_and_count()[0] == 0:
+        print(printable(f"model folder: {out}"))
     return 0
 
 

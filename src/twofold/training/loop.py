@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from twofold.config import TrainingConfig
 from twofold.errors import DataError
@@ -22,6 +23,7 @@ from twofold.models.multimodal import Batch, MultimodalModel
 from twofold.training.checkpoint import Checkpoint, writing
 from twofold.training.cpu import cpu_optimised
 from twofold.training.dev_scores import Score
+from twofold.training.distributed import ALONE, Processes
 from twofold.training.examples import Example, FeatureTable, batches, collate
 from twofold.training.finite import explain, first_broken, not_finite
 from twofold.training.learning_curve import Row, draw_curve, write_log
@@ -79,6 +81,19 @@ def mixed_precision(config: TrainingConfig, device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
+class _Loss(nn.Module):
+    """The loss of a model on a batch, a scalar: the sum of those of its parts."""
+
+    def __init__(self, model: MultimodalModel, mixed: Callable[[], torch.autocast]) -> None:
+        super().__init__()
+        self.model, self.mixed = model, mixed
+
+    def forward(self, batch: Batch) -> Tensor:
+        with self.mixed():
+            parts = [(part, part(own), own) for part, own in self.model.parts(batch)]
+        return torch.stack([part.loss(output, own) for part, output, own in parts]).sum()
+
+
 class Trainer:
     """A training that can be interrupted and resumed.
 
@@ -89,6 +104,7 @@ class Trainer:
         folder: for log, curve, checkpoint and best weights.
         identity: says which training a checkpoint belongs to.
         log: called with a line of progress now and then.
+        processes: that share the training; each makes a trainer with the same arguments.
     """
 
     def __init__(
@@ -99,11 +115,12 @@ class Trainer:
         folder: Path,
         identity: str,
         log: Log,
+        processes: Processes = ALONE,
     ) -> None:
         self.device = choose_device(config)
         self.model, self.data, self.config = model.to(self.device), data, config
         model.text.token_masking = config.token_masking
-        self.folder, self.log = folder, log
+        self.folder, self.log, self.processes = folder, log, processes
         self.steps = sum(1 for _ in batches(data.train, config.batch_size, config.seed, 0))
         self.optimiser = make_optimiser(model, config)
         self.schedule = make_schedule(self.optimiser, self.steps * config.epochs, config.warmup_ratio)
@@ -111,6 +128,7 @@ class Trainer:
         self.checkpoint = Checkpoint(folder / "checkpoint.pt", identity)
         self.best = folder / "weights.safetensors"
         self.rows: list[Row] = []
+        self._loss = processes.replicated(_Loss(model, self._mixed))
 
     def run(self) -> list[Row]:
         """Train to the end and leave the model with its best weights.
@@ -123,12 +141,25 @@ class Trainer:
         if progress:
             self.rows = progress["rows"]
             self.log(f"resuming after epoch {len(self.rows)}")
+        self._check_begin()
         with cpu_optimised(self.model, self.device):
             while len(self.rows) < self.config.epochs and not self._should_stop():
                 self._epoch(len(self.rows))
+        self.processes.wait()  # until the first one has written the best weights
         self._load_best()
         self.model.eval()
         return self.rows
+
+    def _check_begin(self) -> None:
+        """Complain where the first process goes on from another epoch than this one."""
+        begin = self.processes.of_first(lambda: len(self.rows))
+        if begin != len(self.rows):
+            raise DataError(
+                f"process {self.processes.rank} of the training finds a checkpoint after epoch "
+                f"{len(self.rows)}, the first one after epoch {begin}",
+                where=str(self.folder),
+                expected="a folder that all processes share",
+            )
 
     def _load_best(self) -> None:
         try:
@@ -149,23 +180,31 @@ class Trainer:
         begin, cpu_begin = time.perf_counter(), time.process_time()
         loss = self._train(epoch)
         self.average.swap(self.model)
-        dev = self._score()
+        dev = self.processes.of_first(self._score)
         score = float(np.mean(list(dev.values())))
-        if score > max((row["score"] for row in self.rows), default=-1.0):
-            weights = self._weights()
-            if broken := first_broken(weights):
-                raise not_finite(f"the weights {broken} hold NaN or infinite values", f"epoch {epoch + 1}")
-            with writing(self.best):
-                save_file(weights, self.best)
+        if self.processes.first and score > max((row["score"] for row in self.rows), default=-1.0):
+            self._save_weights(f"epoch {epoch + 1}")
         self.average.swap(self.model)
         seconds = round(time.perf_counter() - begin, 1)
         row = {"epoch": epoch + 1, "loss": loss, "dev": dev, "score": score, "seconds": seconds}
         self.rows.append(row | {"processor_seconds": round(time.process_time() - cpu_begin, 3)})
+        if self.processes.first:
+            self._write()
+        scores = "  ".join(f"{name} {value:.2f}" for name, value in dev.items())
+        self.log(f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.3f}  dev F1 {scores}  {seconds} s")
+
+    def _save_weights(self, where: str) -> None:
+        """Keep the weights as the best ones."""
+        weights = self._weights()
+        if broken := first_broken(weights):
+            raise not_finite(f"the weights {broken} hold NaN or infinite values", where)
+        with writing(self.best):
+            save_file(weights, self.best)
+
+    def _write(self) -> None:
         self.checkpoint.save(self.model, self.average, self.optimiser, self.schedule, {"rows": self.rows})
         write_log(self.rows, self.folder / "log.jsonl")
         draw_curve(self.rows, self.folder / "curve.png")
-        scores = "  ".join(f"{name} {value:.2f}" for name, value in dev.items())
-        self.log(f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.3f}  dev F1 {scores}  {seconds} s")
 
     def _score(self) -> dict[str, float]:
         """Dev scores, in the precision of training."""
@@ -179,31 +218,31 @@ class Trainer:
     def _train(self, epoch: int) -> float:
         """One pass over the training examples; the mean loss."""
         self.model.train()
+        self.processes.seed(self.config.seed, epoch)
         total, begin = 0.0, time.perf_counter()
         examples = self.data.examples(epoch)
         groups = list(batches(examples, self.config.batch_size, self.config.seed, epoch))
         for step, group in enumerate(groups, 1):
-            tables = self.data.tables_for(group)
-            batch = collate(group, tables, self.model.text.pad_id).to(self.device)
-            total += self.step(batch, f"epoch {epoch + 1}, step {step}")
+            own, weight = self.processes.share(group)
+            batch = collate(own, self.data.tables_for(own), self.model.text.pad_id).to(self.device)
+            total += self.step(batch, f"epoch {epoch + 1}, step {step}", weight)
             if step % 50 == 0:
                 left = (time.perf_counter() - begin) / step * (len(groups) - step)
                 self.log(f"epoch {epoch + 1} step {step}/{len(groups)}  {left:.0f} s left in this epoch")
-        return total / len(groups)
+        return self.processes.mean(total / len(groups))
 
-    def step(self, batch: Batch, where: str = "") -> float:
-        """One optimiser step on a batch; its loss.
+    def step(self, batch: Batch, where: str = "", weight: float = 1.0) -> float:
+        """One optimiser step on a batch; its loss, weighted.
 
         Args:
-            batch: training examples.
+            batch: training examples, of this process.
             where: epoch and step, for messages.
+            weight: of this batch's loss in the mean over the processes.
 
         Raises:
             TrainingError: loss or gradient is not finite; the weights are unchanged.
         """
-        with self._mixed():
-            parts = [(part, part(own), own) for part, own in self.model.parts(batch)]
-        loss = torch.stack([part.loss(output, own) for part, output, own in parts]).sum()
+        loss = weight * self._loss(batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(trainable(self.model), self.config.max_grad_norm)

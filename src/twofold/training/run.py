@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -38,6 +40,7 @@ from twofold.reading import read_bytes
 from twofold.training.augmentation import augmented
 from twofold.training.checkpoint import average_with, begin_with
 from twofold.training.datasets import Corpus, read_training_data
+from twofold.training.distributed import Processes, joined
 from twofold.training.entities import EntityTask
 from twofold.training.examples import Example, Features, allowed_without_types
 from twofold.training.frozen_text import with_precomputed_text
@@ -58,7 +61,7 @@ TASKS: Mapping[str, Callable[[Config, Log], Task]] = {"entities": EntityTask, "r
 
 
 def train(config: Config, out: Path, log: Log, *, fresh: bool = False) -> Path:
-    """Train and publish.
+    """Train and publish; together with others, where this process is one of several of a launcher.
 
     Args:
         config: see `twofold.config`.
@@ -71,37 +74,51 @@ def train(config: Config, out: Path, log: Log, *, fresh: bool = False) -> Path:
 
     Raises:
         ConfigError: no training or dev file, an unknown name, or a number out of range.
-        TrainingError: a loss, gradient, feature or weight is NaN or infinite.
+        TrainingError: a loss, gradient, feature or weight is NaN or infinite, or another process ended.
         DataError: a file cannot be read, a checkpoint there belongs to another training, or another
             training has the same ``out``.
         ModelError: something that is not a model is in the place.
         MissingExtraError: a package with embedded weights is not installed.
     """
     check_limits(config)
-    with reserved(out) as place:
-        _train(config, place, log, fresh)
+    with joined() as processes:
+        if not processes.first:
+            log = _untold
+        with reserved(out) if processes.first else nullcontext(Path(os.path.realpath(out))) as place:
+            _train(config, place, log, fresh, processes)
+            processes.wait()  # until the folder is there
     return out
 
 
-def _train(config: Config, out: Path, log: Log, fresh: bool) -> None:
-    setup = set_up_training(config, log)
+def _untold(line: str) -> None:
+    """The log of a process that is not the first."""
+
+
+def _train(config: Config, out: Path, log: Log, fresh: bool, processes: Processes) -> None:
     work = Path(f"{out}.{WORK}")
-    if fresh:
-        shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True, exist_ok=True)
+    with processes.first_before_others():
+        setup = set_up_training(config, log)
+        if fresh and processes.first:
+            shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True, exist_ok=True)
     if config.model.joint:
-        _train_joint(config, setup, out, work, log)
+        _train_joint(config, setup, out, work, log, processes)
         return
     first = _begin(setup.model, config, log)
     identity = _identity(config, setup)
-    rows = Trainer(setup.model, setup.data, config.training, work, identity, log).run()
+    rows = Trainer(setup.model, setup.data, config.training, work, identity, log, processes).run()
+    if not processes.first:
+        return
     average_with(setup.model, first, config.training.initial_weights_share)
     _publish(config, setup, rows, out, work, log)
 
 
-def _train_joint(config: Config, tagger: TrainingSetup, out: Path, work: Path, log: Log) -> None:
+def _train_joint(
+    config: Config, tagger: TrainingSetup, out: Path, work: Path, log: Log, processes: Processes
+) -> None:
     settings = relation_settings(config)
-    pairs = set_up_training(settings, log, tagger.model.text)
+    with processes.first_before_others():
+        pairs = set_up_training(settings, log, tagger.model.text)
     first = _begin(tagger.model, config, log)
     _begin(pairs.model, settings, log)
     model = JointModel(tagger.model, pairs.model)
@@ -110,7 +127,9 @@ def _train_joint(config: Config, tagger: TrainingSetup, out: Path, work: Path, l
     data = joint_data(
         tagger.data, pairs.data, tagger.model.head.labels, conventions.vector(conventions.default)
     )
-    rows = Trainer(model, data, config.training, work, " ".join(both), log).run()
+    rows = Trainer(model, data, config.training, work, " ".join(both), log, processes).run()
+    if not processes.first:
+        return
     average_with(model, first, config.training.initial_weights_share)
     _publish(config, dataclasses.replace(tagger, model=model), rows, work / "tagger", work, log)
     folder = open_folder(work / "tagger")
