@@ -52,19 +52,18 @@ def of_batch(config: Config, batch: Sequence[Example], folder: Path, processes: 
     return gradients(setup)
 
 
-def steps(folder: Path) -> None:
+def steps(folder: Path, processes: Processes) -> None:
     """Gradients of five posts, of which only those of one process have alt texts, and of one post."""
     config = read_config(folder / CONFIG)
     examples = untrained(config).data.train
     described, plain = ([e for e in examples if bool(e.texts) == has] for has in (True, False))
-    with joined() as processes:
-        five = of_batch(config, [plain[0], described[0], plain[1], described[1], plain[2]], folder, processes)
-        one = of_batch(config, [described[2]], folder, processes)
-        torch.save({"five": five, "one": one}, folder / f"steps.{processes.rank}.pt")
+    five = of_batch(config, [plain[0], described[0], plain[1], described[1], plain[2]], folder, processes)
+    one = of_batch(config, [described[2]], folder, processes)
+    torch.save({"five": five, "one": one}, folder / f"steps.{processes.rank}.pt")
 
 
 def failing(folder: Path) -> None:
-    """A training in which the second process fails in the third epoch."""
+    """Gradients, then a training in which the second process fails in the third epoch."""
     if rank_and_count()[0] == 1:
         train = Trainer._train
 
@@ -74,7 +73,9 @@ def failing(folder: Path) -> None:
             return train(self, epoch)
 
         Trainer._train = fail  # type: ignore[method-assign]
-    sys.exit(run(folder))
+    with joined() as processes:
+        steps(folder, processes)
+        sys.exit(run(folder))
 
 
 def whole(folder: Path) -> None:
@@ -99,4 +100,4 @@ def run(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    {"steps": steps, "failing": failing, "whole": whole}[sys.argv[2]](Path(sys.argv[1]))
+    {"failing": failing, "whole": whole}[sys.argv[2]](Path(sys.argv[1]))

@@ -20,7 +20,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_corpus(tmp_path_factory.mktemp("corpus"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def config(encoder: Path, corpus: Path) -> Config:
     return Config(
         DataConfig((str(corpus / "train.jsonl"),), (str(corpus / "dev.jsonl"),)),

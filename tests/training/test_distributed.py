@@ -70,11 +70,21 @@ def test_without_a_launcher_there_is_one_process(monkeypatch):
 class TestTwoProcesses:
     pytestmark = slow
 
-    def test_the_gradient_is_the_mean_of_those_of_the_posts(self, config: Config, tmp_path: Path):
-        (tmp_path / CONFIG).write_text(to_toml(config), encoding="utf-8")
-        done = two(tmp_path, "steps")
-        assert done.returncode == 0, done.stderr
-        found = [torch.load(tmp_path / f"steps.{rank}.pt") for rank in (0, 1)]
+    @pytest.fixture(scope="class")
+    def longer(self, config: Config) -> Config:
+        return dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=12))
+
+    @pytest.fixture(scope="class")
+    def failed(self, longer: Config, tmp_path_factory) -> tuple[Path, str]:
+        """The folder of a training of which the second process failed, and what was said."""
+        folder = tmp_path_factory.mktemp("failed")
+        (folder / CONFIG).write_text(to_toml(longer), encoding="utf-8")
+        done = two(folder, "failing")
+        assert done.returncode != 0
+        return folder, done.stderr
+
+    def test_the_gradient_is_the_mean_of_those_of_the_posts(self, config: Config, failed):
+        found = [torch.load(failed[0] / f"steps.{rank}.pt") for rank in (0, 1)]
         examples = untrained(config).data.train
         described, plain = ([e for e in examples if bool(e.texts) == has] for has in (True, False))
         for name, posts in (("five", [*plain[:3], *described[:2]]), ("one", [described[2]])):
@@ -92,21 +102,17 @@ class TestTwoProcesses:
                         assert torch.allclose(own, value, rtol=1e-4, atol=1e-6), key
                         assert torch.equal(own, found[0][name][key])
 
-    def test_an_error_of_one_ends_all_and_one_goes_on(self, config: Config, tmp_path: Path, quick_export):
-        longer = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=12))
-        (tmp_path / CONFIG).write_text(to_toml(longer), encoding="utf-8")
-        done = two(tmp_path, "failing")
-        assert done.returncode != 0
-        assert "the second process fails" in done.stderr
-        assert done.stderr.count("epoch 2/12") == 1
-        assert "Traceback" not in done.stderr.split("torch/distributed/elastic")[0], done.stderr
+    def test_an_error_of_one_ends_all_and_one_goes_on(self, longer: Config, failed, quick_export):
+        folder, said = failed
+        assert "twofold: the second process fails" in said
+        assert said.count("epoch 2/12") == 1
+        assert "Traceback" not in said.split("torch/distributed/elastic")[0], said
         told: list[str] = []
-        out = train(longer, tmp_path / "model", told.append)
+        out = train(longer, folder / "model", told.append)
         assert "resuming after epoch 2" in told
         assert reads(out)
 
-    def test_two_go_on_where_one_stood(self, config: Config, tmp_path: Path):
-        longer = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=12))
+    def test_two_go_on_where_one_stood(self, longer: Config, tmp_path: Path):
         (tmp_path / CONFIG).write_text(to_toml(longer), encoding="utf-8")
 
         def stop(line: str) -> None:
