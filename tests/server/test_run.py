@@ -15,15 +15,18 @@ from twofold.server import run
 from twofold.server.settings import Limits
 
 
-def test_a_signal_that_comes_before_it_listens_ends_it(monkeypatch):
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_before_it_listens_ends_it(monkeypatch, name):
     class Early(run._Server):
         def run(self, sockets=None):
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(name)
             assert self.should_exit
             super().run(sockets)
 
     monkeypatch.setattr(run, "_Server", Early)
     app = Starlette()
     app.state.service = SimpleNamespace(ending=False)
+    before = signal.getsignal(name)
     run.serve(app, run.open_socket("127.0.0.1", 0), Limits())
     assert app.state.service.ending
+    assert signal.getsignal(name) is before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -140,16 +141,16 @@ def _hanging_state(connection: Any) -> object:
 
 @contextmanager
 def _quiet_end(server: _Server) -> Iterator[None]:
-    """SIGTERM is an order to end well: exit code 0. uvicorn raises the signal anew when it has ended.
+    """SIGTERM and Ctrl-C are orders to end well: exit code 0. uvicorn raises the signal anew when it has ended.
 
     A signal that comes before uvicorn listens for it is not lost.
     """
-    try:
-        before = signal.signal(signal.SIGTERM, server.handle_exit)
-    except ValueError:  # not in the main thread: there are no signals
+    if threading.current_thread() is not threading.main_thread():  # there are no signals
         yield
         return
+    before = {name: signal.signal(name, server.handle_exit) for name in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)
