@@ -141,7 +141,7 @@ def _hanging_state(connection: Any) -> object:
 
 @contextmanager
 def _quiet_end(server: _Server) -> Iterator[None]:
-    """SIGTERM and Ctrl-C are orders to end well: exit code 0. uvicorn raises the signal anew when it has ended.
+    """SIGTERM and Ctrl-C are orders to end well: exit code 0. uvicorn raises the signal anew at its end.
 
     A signal that comes before uvicorn listens for it is not lost.
     """
