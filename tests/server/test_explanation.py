@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
-from server.live import Live
+from server.live import Live, live
 
 import twofold
 from twofold.pipeline.extractor import Extractor
@@ -91,6 +91,13 @@ def test_over_http(service: Live) -> None:
         (POST | {"image": "/etc/passwd"}, 422),
     ):
         assert explain(service, body).status == status
+
+
+def test_a_relation_model_alone_explains_nothing_and_says_so(both: Path) -> None:
+    with live(twofold.load(both.parent / "relations", threads=1)) as service:
+        answer = explain(service, POST)
+        assert (answer.status, answer.code) == (422, "bad_post")
+        assert "finds no entities" in answer.json["error"]["message"]
 
 
 def test_one_post_is_explained_at_a_time_though_nobody_waits_for_it(

@@ -139,7 +139,10 @@ class Service:
             if isinstance(item, Problem):
                 raise item.error
             done = deadline.hold(self._alone(work, model, item))
-            return JSONResponse(await unless_gone(request, done))
+            try:
+                return JSONResponse(await unless_gone(request, done))
+            except TwofoldError as error:  # such as a model that finds no entities
+                raise ApiError(422, "bad_post", error.what, expected=error.expected) from error
 
     async def _alone(
         self, work: Callable[[InferencePipeline, Post], object], model: InferencePipeline, post: Post
