@@ -255,3 +255,36 @@ def test_a_killed_process_loses_no_decision_that_it_answered(tmp_path: Path, aft
     assert set(answered) <= set(found)
     assert all(of_post["ada"].entities[0].answer == "accept" for of_post in found.values())
     assert store.undo("ada") == max(found)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE post SET record = '{'",
+        "UPDATE post SET record = CAST(x'7bff7d' AS TEXT)",
+        "UPDATE decision SET decision = '{}'",
+        "UPDATE decision SET decision = 'x'",
+        "DROP TABLE decision",
+        "DROP TABLE post",
+        "UPDATE meta SET value = 'x'",
+        "DELETE FROM meta",
+    ],
+)
+def test_a_database_that_was_altered_is_told(tmp_path: Path, change: str) -> None:
+    store = make_store(tmp_path, result("a", 0.9))
+    store.decide(0, "ada", [ACCEPT, FINISH])
+    path = store.path
+    store.close()
+    connection = sqlite3.connect(path)
+    connection.execute(change)
+    connection.commit()
+    connection.close()
+
+    def use() -> None:
+        altered = ReviewStore(path)
+        altered.confidences()
+        altered.reviews()
+        altered.progress("ada")
+
+    with pytest.raises((DataError, InputError)):
+        use()

@@ -21,7 +21,7 @@ from zlib import crc32
 
 from twofold.errors import DataError, InputError
 from twofold.posts import Entity, Post, Relation
-from twofold.reading import open_file
+from twofold.reading import not_json, open_file
 from twofold.review.decisions import Confidences, Decision, PostReview, Proposal
 from twofold.review.results import Result, parse_proposal
 
@@ -185,12 +185,12 @@ class ReviewStore:
     @property
     def types(self) -> list[str]:
         """Entity types to choose from."""
-        return list(self._meta("types"))
+        return self._names("types")
 
     @property
     def relation_types(self) -> list[str]:
         """Types of relations to choose from."""
-        return list(self._meta("relation_types"))
+        return self._names("relation_types")
 
     @property
     def count(self) -> int:
@@ -214,19 +214,24 @@ class ReviewStore:
             raise InputError(f"there is no post {number}", expected=f"a number from 0 to {self.count - 1}")
         record, picture, content, alt_text = rows[0]
         image = content if content is not None else Path(picture) if picture else None
-        value = json.loads(record)
+        value = self._parsed(record)
         return StoredPost(number, parse_proposal(value), value, image, alt_text)
 
     def confidences(self) -> list[Confidences]:
         """Confidences of all posts of the queue; read once, since results do not change."""
         with self._lock:
             if self._confidences is None:
-                rows = self._connection.execute("SELECT number, record FROM post ORDER BY number")
-                proposals = ((number, parse_proposal(json.loads(record))) for number, record in rows)
-                self._confidences = [
-                    Confidences(n, *(tuple(x.confidence for x in row) for row in (p.entities, p.relations)))
-                    for n, p in proposals
-                ]
+                try:
+                    rows = self._connection.execute("SELECT number, record FROM post ORDER BY number")
+                    proposals = ((number, parse_proposal(self._parsed(record))) for number, record in rows)
+                    self._confidences = [
+                        Confidences(
+                            n, *(tuple(x.confidence for x in row) for row in (p.entities, p.relations))
+                        )
+                        for n, p in proposals
+                    ]
+                except sqlite3.Error as error:
+                    raise _damaged(self.path, error) from error
             return self._confidences
 
     def review(self, number: int, reviewer: str) -> PostReview:
@@ -240,10 +245,10 @@ class ReviewStore:
                 "SELECT post, reviewer, decision FROM decision WHERE NOT undone ORDER BY post, id"
             )
             touched = "SELECT number, record FROM post WHERE number IN (SELECT DISTINCT post FROM decision)"
-            proposals = {number: parse_proposal(json.loads(r)) for number, r in self._rows(touched)}
+            proposals = {number: parse_proposal(self._parsed(r)) for number, r in self._rows(touched)}
         decisions: dict[int, dict[str, list[Decision]]] = defaultdict(lambda: defaultdict(list))
         for number, reviewer, decision in rows:
-            decisions[number][reviewer].append(Decision.parse(json.loads(decision)))
+            decisions[number][reviewer].append(Decision.parse(self._parsed(decision)))
         return {
             number: {reviewer: PostReview.of(proposals[number], row) for reviewer, row in of_post.items()}
             for number, of_post in decisions.items()
@@ -368,10 +373,25 @@ class ReviewStore:
             number,
             reviewer,
         )
-        return [Decision.parse(json.loads(decision)) for (decision,) in rows]
+        return [Decision.parse(self._parsed(decision)) for (decision,) in rows]
+
+    def _names(self, key: str) -> list[str]:
+        names = self._meta(key)
+        return [str(name) for name in names] if isinstance(names, list) else []
 
     def _meta(self, key: str) -> Any:
-        return json.loads(str(self._one("SELECT value FROM meta WHERE key = ?", key)))
+        return self._parsed(self._one("SELECT value FROM meta WHERE key = ?", key))
+
+    def _parsed(self, text: Any) -> Any:
+        """A value of JSON in the database.
+
+        Raises:
+            DataError: it is none.
+        """
+        try:
+            return json.loads(str(text))
+        except (ValueError, RecursionError) as error:
+            raise _damaged(self.path, error) from error
 
     def _one(self, query: str, *values: Any) -> Any:
         rows = self._rows(query, *values)
@@ -379,7 +399,10 @@ class ReviewStore:
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock:
-            return self._connection.execute(query, values).fetchall()
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise _damaged(self.path, error) from error
 
     @contextmanager
     def _transaction(self, write: bool = False) -> Iterator[None]:
@@ -483,9 +506,10 @@ def _check_reviewer(name: str) -> None:
         raise InputError(f"the reviewer is {name!r:.100}", expected="a name of 1 to 80 printable characters")
 
 
-def _damaged(path: Path, error: sqlite3.Error) -> DataError:
+def _damaged(path: Path, error: Exception) -> DataError:
+    told = str(error)[:100] if isinstance(error, sqlite3.Error) else f"what it holds is {not_json(error)}"
     return DataError(
-        f"the review cannot be used: {error}",
+        f"the review cannot be used: {told}",
         where=str(path),
         expected="a database that `twofold review` made",
     )
