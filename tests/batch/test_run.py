@@ -526,3 +526,33 @@ def test_a_folder_that_cannot_be_looked_into_is_told(extract, capsys, monkeypatc
     monkeypatch.setattr(os, "scandir", scandir)
     assert extract("in") == 2
     assert "in/closed: cannot be read: Permission denied" in capsys.readouterr().err
+
+
+def test_patterns_do_not_go_round_in_links(extract):
+    """`glob.glob` follows them: two links back make more paths than can ever be listed."""
+    for name in ("in/a.jsonl", "in/sub/b.jsonl", "in/sub/deep/c.jsonl", "in/.hidden/d.jsonl", "in/.e.jsonl"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        write(Path(name), [{"id": name, "text": "Anna"}])
+    for link, target in (("in/loop", "."), ("in/up", ".."), ("in/sub/back", "../..")):
+        Path(link).symlink_to(target)
+
+    def ids(pattern: str) -> list[str]:
+        return [line["id"] for line in expected(extract, pattern)]
+
+    assert ids("in/**/*.jsonl") == ["in/a.jsonl", "in/sub/b.jsonl", "in/sub/deep/c.jsonl"]
+    assert ids("in/.*.jsonl") == ["in/.e.jsonl"]
+    assert ids("i[n]/s?b/*") == ["in/sub/b.jsonl"]
+
+
+def test_a_file_that_comes_twice_by_two_names_is_refused(extract, capsys, tmp_path):
+    Path("in").mkdir()
+    write(Path("in/a.jsonl"), posts(1))
+    for other in ("./in/a.jsonl", "in/../in/a.jsonl", str(tmp_path / "in" / "a.jsonl"), "in", "i*/a.jsonl"):
+        assert extract("in/a.jsonl", other) == 2
+        assert "comes twice" in capsys.readouterr().err
+
+
+def test_an_empty_name_is_no_output(extract, capsys):
+    write(Path("posts.jsonl"), posts(1))
+    assert extract("posts.jsonl", "-o", "") == 2
+    assert "-o is empty" in capsys.readouterr().err

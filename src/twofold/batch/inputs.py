@@ -81,7 +81,8 @@ def find_inputs(places: Sequence[str], allow_outside: bool = False) -> list[Inpu
     found = [file for place in places for file in (_remote(place) if is_address(place) else _local(place))]
     if allow_outside:
         found = [dataclasses.replace(file, refused="") for file in found]
-    address, times = Counter(file.address for file in found).most_common(1)[0]
+    places_ = Counter(file.address if file.path is None else os.path.abspath(file.path) for file in found)  # noqa: PTH100
+    address, times = places_.most_common(1)[0]
     if times > 1:
         raise DataError("comes twice", where=address, expected="each file of posts once")
     return found
@@ -94,10 +95,23 @@ def _local(place: str) -> Iterator[InputFile]:
     elif path.exists() or not glob.has_magic(place):
         yield _file(path)  # opening it tells if it is not there
     else:
-        names = sorted(glob.glob(place, recursive=True))  # noqa: PTH207
-        if not names:
+        files = [path for path in _matching(path) if path.is_file()]
+        if not files:
             raise DataError("no file has such a name", where=place, expected="a pattern of names of files")
-        yield from (_file(Path(name)) for name in names if Path(name).is_file())
+        yield from map(_file, sorted(files))
+
+
+def _matching(pattern: Path) -> Iterator[Path]:
+    """What a pattern matches, as the shell does: hidden names only where they are asked for.
+
+    ``**`` does not go through links to folders, as `glob.glob` does, which has no end where they lead back.
+    """
+    fixed = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
+    folder, rest = Path(*pattern.parts[:fixed]), Path(*pattern.parts[fixed:])
+    hidden = any(part.startswith(".") for part in rest.parts)
+    for path in folder.glob(str(rest)):
+        if hidden or not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
 
 
 def _folder(folder: Path) -> Iterator[InputFile]:

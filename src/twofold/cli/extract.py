@@ -250,6 +250,8 @@ def _is_special(output: str) -> bool:
 
 def _check_numbers(args: argparse.Namespace) -> None:
     """Refuse numbers out of range at once, before the model is loaded."""
+    if args.output == "":
+        raise ConfigError("-o is empty", expected="a file, or a folder with a / at its end")
     for option in ("workers", "shard_rows"):
         if getattr(args, option) is not None and getattr(args, option) < 1:
             raise ConfigError(
