@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +120,17 @@ def test_features_that_are_not_finite_are_no_features(tmp_path: Path, value: flo
     np.save(file, np.array([1.0, value], np.float16))
     assert cache.get(KEY) is None
     assert not file.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes in folders there")
+def test_a_pipe_in_the_place_of_features_is_not_waited_for(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, "f")
+    cache.put(KEY, np.ones(3, np.float32))
+    (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    file.unlink()
+    os.mkfifo(file)
+    assert cache.get(KEY) is None
+    assert not file.exists()
+    file.mkdir()
+    with pytest.raises(DataError, match="cannot be written"):
+        cache.get(KEY)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import DataError
+from twofold.reading import open_file
 
 
 class FeatureCache:
@@ -42,14 +43,16 @@ class FeatureCache:
         """Features stored under a content hash, in the shape they were stored; None where there are none."""
         path = self._path(key)
         try:
-            array: object = np.load(path, allow_pickle=False)
+            with open_file(path) as stream:
+                array: object = np.load(stream, allow_pickle=False)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, EOFError, MemoryError):  # a truncated file
             array = None
         if isinstance(array, np.ndarray) and array.dtype == np.float16 and np.isfinite(array).all():
             return array
-        path.unlink(missing_ok=True)
+        with self._writing(path):
+            path.unlink(missing_ok=True)
         return None
 
     def put(self, key: str, array: NDArray[np.floating]) -> None:
