@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -32,7 +34,9 @@ def test_loss_is_the_sum_over_real_slots_and_does_not_see_the_others(balance: Cl
 
 def test_best_class_of_each_real_slot() -> None:
     emissions, _, mask = batch()
-    found = SoftmaxClassifier(LABELS, ClassLoss()).decode(emissions, mask)
+    classifier = SoftmaxClassifier(LABELS, ClassLoss())
+    assert classifier.labels == ("None", "a", "b")
+    found = classifier.decode(emissions, mask)
     assert found == [emissions[0].argmax(1).tolist(), [int(emissions[1, 0].argmax())]]
 
 
@@ -42,6 +46,25 @@ def test_weights_have_mean_one_over_the_examples_and_equal_parts_at_strength_one
         weights = Weighted(COUNTS, strength).get_buffer("weights")
         assert float((weights * seen).sum() / seen.sum()) == pytest.approx(1)
     torch.testing.assert_close(weights * seen, torch.full((3,), 100 / 3))
+
+
+def test_weighted_loss_by_hand() -> None:
+    """Without examples a class counts as one: n = 4, 1, 1; n^-1/2 = 1/2, 1, 1; Σn / Σ(n n^-1/2) = 6 / 4."""
+    loss = Weighted([4, 1, 0], 0.5)(torch.zeros(1, 3, 3), torch.tensor([[0, 1, 2]]))
+    torch.testing.assert_close(loss, math.log(3) * torch.tensor([[0.75, 1.5, 1.5]]))
+
+
+def test_adjusted_loss_by_hand() -> None:
+    """n = 6, 3, 1; at strength 2 scores gain log πₖ², with π² = 0.36, 0.09, 0.01, which add up to 0.46."""
+    loss = LogitAdjusted([6, 3, 0], 2.0)(torch.zeros(1, 3, 3), torch.tensor([[0, 1, 2]]))
+    torch.testing.assert_close(loss, torch.tensor([[0.46 / 0.36, 0.46 / 0.09, 0.46 / 0.01]]).log())
+
+
+@pytest.mark.parametrize("kind", [Weighted, LogitAdjusted])
+def test_counts_of_the_training_data_are_not_among_the_weights(kind: type[ClassLoss]) -> None:
+    balance = kind(COUNTS, 0.5)
+    assert list(balance.buffers())
+    assert not balance.state_dict()
 
 
 def test_strength_zero_is_plain_cross_entropy() -> None:

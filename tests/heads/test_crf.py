@@ -34,6 +34,17 @@ def case() -> tuple[CRF, torch.Tensor, torch.Tensor]:
     return crf, emissions, mask
 
 
+def test_what_is_learned_begins_near_zero_and_is_all_that_is_kept() -> None:
+    torch.manual_seed(0)
+    crf = CRF(LABELS)
+    assert crf.labels == ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+    assert {name: tuple(x.shape) for name, x in crf.state_dict().items()} == {
+        "transitions": (5, 5), "start": (5,), "end": (5,),
+    }  # fmt: skip
+    for weights in (x.detach() for x in crf.parameters()):
+        assert -0.1 <= float(weights.min()) < -0.02 < 0.02 < float(weights.max()) <= 0.1
+
+
 def test_loss_is_minus_log_of_the_path_over_all_valid_paths(case) -> None:  # type: ignore[no-untyped-def]
     crf, emissions, mask = case
     tags = torch.tensor([[1, 2, 0, 3, 4], [0, 3, 4, 0, 0], [3, 0, 0, 0, 0]])
@@ -65,6 +76,15 @@ def test_a_post_without_words_costs_nothing(case) -> None:  # type: ignore[no-un
     loss = crf(emissions, torch.zeros(3, 5, dtype=torch.long), mask & False)
     assert (loss == 0).all()
     assert crf.decode(emissions, mask & False) == [[], [], []]
+
+
+def test_a_post_without_words_costs_nothing_beside_others(case) -> None:  # type: ignore[no-untyped-def]
+    crf, emissions, mask = case
+    mask[2] = False
+    tags = torch.zeros(3, 5, dtype=torch.long)
+    for loss in (crf(emissions, tags, mask), crf.partial(emissions, allowed_tags(1 << tags, 5), mask)):
+        assert (loss > 0).tolist() == [True, True, False]
+        assert loss[2] == 0
 
 
 def test_gradient_of_the_partition_is_the_tag_marginals(case) -> None:  # type: ignore[no-untyped-def]
