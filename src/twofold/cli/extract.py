@@ -338,6 +338,8 @@ def _as_utf8(option: str, value: str) -> str:
     """An argument as UTF-8, whatever the locale says that it is."""
     try:
         return os.fsencode(value).decode("utf-8")
+    except UnicodeEncodeError:  # no argument of a process, but of `main`: the post says what is wrong with it
+        return value
     except UnicodeDecodeError as error:
         raise ConfigError(f"{option} is {not_utf8(error)}", expected="text in UTF-8") from error
 
