@@ -6,11 +6,11 @@ import math
 import pytest
 
 from twofold.config import Config
-from twofold.config_limits import LIMITS, Limit, check_limits, numbers
+from twofold.config_limits import LIMITS, NAMES, Limit, check_limits, numbers
 from twofold.errors import ConfigError
 
 
-def changed(key: str, value: float) -> Config:
+def changed(key: str, value: float | str) -> Config:
     return with_value(Config(), key.split("."), value)
 
 
@@ -57,3 +57,16 @@ def test_ends_that_are_not_within(key, value):
 def test_limits_in_words():
     assert str(Limit(0, open="low")) == "a number above 0"
     assert str(Limit(0, 1, open="high")) == "a number at least 0 and below 1"
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_only_known_names(key):
+    """An unknown precision would be taken for another in silence."""
+    for known in NAMES[key]:
+        check_limits(changed(key, known))
+    with pytest.raises(ConfigError, match=f"{key} is '3bit'; expected one of {NAMES[key][0]}, "):
+        check_limits(changed(key, "3bit"))
+
+
+def test_a_device_may_have_a_number():
+    check_limits(changed("training.device", "cuda:1"))

@@ -83,16 +83,34 @@ LIMITS: Mapping[str, Limit] = {
 """Range of every number, by key."""
 
 
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "model.weights": ("8bit", "8bit_weights", "float32"),
+    "training.device": ("auto", "cpu", "cuda", "mps"),
+    "training.precision": ("auto", "float32", "bfloat16"),
+}
+"""Values of keys that name no part; a device may have a number behind a colon."""
+
+
 def check_limits(config: Config, where: str = "") -> None:
-    """Check every number of a configuration.
+    """Check every number of a configuration, and the names in `NAMES`.
 
     Args:
         config: of a training.
         where: its file, if any, for the message.
 
     Raises:
-        ConfigError: a number is out of its range; names key, value and range.
+        ConfigError: a number is out of its range, or a name unknown; names key, value and what it may be.
     """
+    for key, known in NAMES.items():
+        section, name = key.split(".")
+        given = getattr(getattr(config, section), name)
+        if given.partition(":" if key == "training.device" else "\0")[0] not in known:
+            raise ConfigError(
+                f"{key} is {given!r}",
+                where=where,
+                expected=f"one of {', '.join(known)}",
+                do=f"change it in the configuration, or with --{option(key)}",
+            )
     for key, value in numbers(config):
         limit = LIMITS[key]
         if not limit.holds(value):

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from twofold.config import TrainingConfig
-from twofold.errors import DataError
+from twofold.errors import ConfigError, DataError
 from twofold.models.multimodal import Batch, MultimodalModel
 from twofold.training.checkpoint import Checkpoint, writing
 from twofold.training.cpu import cpu_optimised
@@ -64,9 +64,22 @@ class TrainingData:
 
 
 def choose_device(config: TrainingConfig) -> torch.device:
-    """The device asked for; ``auto`` takes a GPU where there is one."""
+    """The device asked for; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: it is not there.
+    """
     if config.device != "auto":
-        return torch.device(config.device)
+        try:
+            device = torch.device(config.device)
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(
+                f"device is {config.device!r}: {str(error).splitlines()[0]}",
+                expected="a device of this machine",
+                do="use auto or cpu",
+            ) from error
+        return device
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

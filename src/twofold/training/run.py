@@ -199,6 +199,7 @@ def set_up_training(config: Config, log: Log, text: TextEncoder | None = None) -
     check_limits(config)
     if not config.data.all_train or not config.data.all_dev:
         raise ConfigError("no training or no dev file", where="[data]", expected="train and dev files")
+    device = choose_device(config.training)
     seed_everything(config.training.seed, config.training.threads)
     task = choose(TASKS, config.model.task, "task")(config, log)
     train_sets, dev_sets = (
@@ -225,7 +226,6 @@ def set_up_training(config: Config, log: Log, text: TextEncoder | None = None) -
     plain = _training_data(model, task, train_sets, dev_sets, features, config, conventions)
     data = with_neighbours(plain, neighbours)
     if config.training.encoder_lr == 0:
-        device = choose_device(config.training)
         data = with_precomputed_text(data, text, model.fusion.modalities, device, log)
     return TrainingSetup(
         task, train_sets, dev_sets, model, image, neighbours, data, features.unreadable, conventions
