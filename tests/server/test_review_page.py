@@ -48,6 +48,7 @@ def begin(found: Visit, name: str = "Nora") -> None:
     found.settled("#reviewer").fill(name)
     found.page.keyboard.press("Enter")
     found.settled("#text mark")
+    found.page.locator(CURRENT).wait_for()  # keys are for the current item
 
 
 def said(found: Visit, name: str, count: int = 1) -> None:
