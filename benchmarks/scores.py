@@ -84,7 +84,7 @@ def main() -> None:
 
 def _run(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, str, dict[str, float]]]:
     for name, file in SETS.items():
-        corpus, posts = file.partition("/")[0], _posts(args.data, file)
+        corpus, posts = file.partition("/")[0], posts_of(args.data, file)
         extractor = twofold.load(folder, cache=args.cache, convention=corpus, relation_model=False)
         attached = any(post.alt_text or post.image for post in posts)
         plain = [_with(post, ()) for post in posts]
@@ -94,7 +94,8 @@ def _run(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, str, dic
             yield name, setting, _score(extractor, given, TYPES.get(corpus, {}))
 
 
-def _posts(data: Path, file: str) -> list[Post]:
+def posts_of(data: Path, file: str) -> list[Post]:
+    """The posts of a file of the data folder, with stand-in pictures and captions."""
     records = open_corpus(
         data / file, images=data / "pictures" / "standins", alt_text=data / "captions" / "captions.tsv"
     )
