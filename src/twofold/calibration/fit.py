@@ -101,10 +101,7 @@ def fit_entities(
     )
     by_data_set = entity_metrics(tagger, data_sets, calibration, seed)
     fit = describe_fit(calibration, report, by_data_set, method=method, score=score, seed=seed)
-    if rule_fit is None:
-        return fit
-    description = {**fit.description, "decision_rule_fit": to_json(rule_fit)}
-    return fit._replace(description=description, decision_rule_fit=rule_fit)
+    return _with_rule_fit(fit, rule_fit)
 
 
 def _fit_decision_rule(tagger: Tagger, posts: Sequence[EncodedPost], seed: int) -> DecisionRuleFit:
@@ -150,10 +147,15 @@ def fit_relations(
     by_data_set = relation_metrics(labels, data_sets, calibration, symmetric=symmetric, seed=seed)
     decided = replace(calibration, decision_rule=rule)
     fit = describe_fit(decided, report, by_data_set, method=method, score=score, seed=seed)
-    if rule_fit is not None:
-        description = {**fit.description, "decision_rule_fit": to_json(rule_fit)}
-        fit = fit._replace(description=description, decision_rule_fit=rule_fit)
+    fit = _with_rule_fit(fit, rule_fit)
     if end_to_end is None:
         return fit
     whole = evaluate_end_to_end(calibration, labels, concatenated(end_to_end), symmetric=symmetric, seed=seed)
     return fit._replace(description={**fit.description, "end_to_end": to_json(whole)}, end_to_end=whole)
+
+
+def _with_rule_fit(fit: CalibrationFit, rule_fit: DecisionRuleFit | RelationRuleFit | None) -> CalibrationFit:
+    if rule_fit is None:
+        return fit
+    description = {**fit.description, "decision_rule_fit": to_json(rule_fit)}
+    return fit._replace(description=description, decision_rule_fit=rule_fit)

@@ -63,7 +63,7 @@ def add_parser(subparsers: Any) -> None:
         "--decide",
         choices=list(DECISIONS),
         help="which relations are predicted: where one is the most probable class (none being a class), or "
-        "f1, the relations with the largest expected F1; without it, as the model decides now",
+        "f1, each above a threshold that F1 chooses; without it, as the model decides now",
     )
     add_old_name(parser, "--tell", "--decode", {"sequence": "viterbi"})
     parser.add_argument(

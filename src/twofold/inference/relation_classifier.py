@@ -186,7 +186,7 @@ class RelationClassifier:
         return self._predict(pair, alternatives(self._none))
 
     def predict_constrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
-        """ "None" or one of the relations possible between the types of each pair."""
+        """For each pair one of the relations possible between its types, or "None"."""
         allowed = self.constraints.allowed
         return [self._predict(pair, allowed(pair.head.type, pair.tail.type)) for pair in encoded_pairs]
 

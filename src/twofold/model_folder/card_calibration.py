@@ -132,7 +132,7 @@ def _decision_rule(calibration: Card, predicted: str) -> str:
 def _relation_rule(rule: Card, fit: Card | None) -> str:
     text = (
         f"A relation is predicted where its probability is above {rule['threshold']:.3f} (at temperature "
-        f"{rule['temperature']:.3f}), the threshold of the largest F1, even if none is more probable."
+        f"{rule['temperature']:.3f}), a threshold that F1 chose, even if none is more probable."
     )
     if fit is not None:
         text += (

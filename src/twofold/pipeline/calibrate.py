@@ -44,8 +44,8 @@ class CalibrationOptions:
         method: ``temperature`` for one temperature, ``types`` for one for each type, or ``isotonic`` for one
             followed by isotonic regression.
         decode: decoding of entities: ``viterbi`` or ``f1``; None for the present one of the model.
-        decide: which relations are predicted: ``most-probable``, or ``f1`` for those with the largest
-            expected F1; None for the present rule of the model.
+        decide: which relations are predicted: ``most-probable``, or ``f1`` for those above a threshold that
+            F1 chooses; None for the present rule of the model.
         score: nonconformity score of the prediction sets, ``lac`` or ``raps``.
         seed: of the random split of the posts.
         convention: annotation convention of the posts: ``fitting`` for the one that fits each data set best,
