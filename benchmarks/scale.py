@@ -2,18 +2,24 @@
 
     python benchmarks/scale.py --rows 1000 10000 --workers 1 2
     python benchmarks/scale.py --rows 10000 --workers 1 --engines local ray
+    python benchmarks/scale.py --rows 1000 10000 --workers 1 --posts FILE --pictures
     python benchmarks/scale.py --rows 1000 --kills 200 --model DIR
 
-Posts are those of a data file, again and again with a number behind, so that no text comes twice. Prints one
-line of JSON for each measurement; with ``--out`` it goes to the list in that file, too. Killed runs are
-compared with an undisturbed one byte for byte. The engine ray runs on a cluster of this machine that is
-started before; of it, memory and processor time are those of the command alone.
+Posts are those of a data file, or the lines of a text file, again and again with a number behind, so that no
+text comes twice; pictures get the number, too, behind the end of their file. Prints one line of JSON for each
+measurement; with ``--out`` it goes to the list in that file, too. Killed runs are compared with an
+undisturbed one byte for byte. The engine ray runs on a cluster of this machine that is started before; of it,
+memory and processor time are those of the command alone.
+
+``cpu_ms_per_post`` and ``posts_per_second`` leave the start out: they are of the posts beyond those of a
+short run, 20 for each worker, which comes first for each number of workers and each engine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import mimetypes
 import multiprocessing
 import os
 import random
@@ -24,11 +30,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count, islice, product
+from itertools import cycle, islice, product
 from pathlib import Path
 
 from twofold import Post, read_posts
 from twofold.cli.main import main as main_of_twofold
+from twofold.errors import DataError
 
 _PRELOADED = [
     "scale",
@@ -38,6 +45,11 @@ _PRELOADED = [
     "onnxruntime",
 ]
 EXAMPLES = Path(__file__).parents[1] / "examples" / "posts.jsonl"
+_SHORT_ROWS = 20
+"""Rows for each worker of the short run, whose cost is that of the start: all graphs are opened."""
+_SHARD_ROWS = 250
+_OWN = Path("own")
+"""Stands for the posts' own pictures in the place of a folder."""
 
 
 def main(arguments: list[str]) -> None:
@@ -45,16 +57,46 @@ def main(arguments: list[str]) -> None:
     args = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, _cluster(args.engines, max(args.workers, default=1)):
         work = Path(folder)
-        for rows in args.rows:
-            posts = write_posts(args.posts, rows, work / f"{rows}.jsonl")
-            options = ["--model", args.model, *(["--no-relations"] if args.no_relations else [])]
-            for workers, engine in product(args.workers, args.engines):
-                out = work / f"{rows}-{workers}-{engine}"
-                more = ["--shard-rows", 250, "--workers", workers, "--engine", engine]
-                used = run([posts, *options, "-o", f"{out}/", *more])
-                report({"rows": rows, "workers": workers, "engine": engine} | used, arguments, args.out)
+        options = ["--model", args.model, *(["--no-relations"] if args.no_relations else [])]
+        ways = {
+            (workers, engine): [*options, "--workers", workers, "--engine", engine]
+            for workers, engine in product(args.workers, args.engines)
+        }
+        short = {way: _measured(args, _few(way[0]), work, more, _SHORT_ROWS) for way, more in ways.items()}
+        for rows, ((workers, engine), more) in product(args.rows, ways.items()):
+            used = _measured(args, rows, work, more, _SHARD_ROWS)
+            found = {"rows": rows, "workers": workers, "engine": engine} | used
+            if rows > _few(workers):
+                found |= _without_start(rows - _few(workers), used, short[workers, engine], engine)
+            report(found, arguments, args.out)
         if args.kills:
+            posts = write_posts(args.posts, args.rows[-1], work, args.pictures)
             report(kill(posts, options, work, args.kills, args.seed), arguments, args.out)
+
+
+def _few(workers: int) -> int:
+    """Rows of the short run."""
+    return _SHORT_ROWS * workers
+
+
+def _measured(
+    args: argparse.Namespace, rows: int, work: Path, options: list[object], shard_rows: int
+) -> dict[str, float]:
+    """What a run over so many posts used."""
+    posts = write_posts(args.posts, rows, work, args.pictures)
+    with tempfile.TemporaryDirectory(dir=work) as out:
+        return run([posts, *options, "--shard-rows", shard_rows, "-o", f"{out}/found/"])
+
+
+def _without_start(
+    rows: int, used: dict[str, float], short: dict[str, float], engine: str
+) -> dict[str, float]:
+    """Cost of the posts beyond those of the short run; the processor time of a cluster is not known."""
+    found = {"posts_per_second": round(rows / max(used["seconds"] - short["seconds"], 0.01), 1)}
+    if engine == "local":
+        milliseconds = 1000 * (used["cpu_seconds"] - short["cpu_seconds"]) / rows
+        found["cpu_ms_per_post"] = round(milliseconds, 2)
+    return found
 
 
 def report(found: dict[str, object], arguments: list[str], out: Path | None) -> None:
@@ -83,18 +125,58 @@ def _cluster(engines: list[str], cpus: int) -> Iterator[None]:
         cluster.shutdown()
 
 
-def write_posts(source: Path, rows: int, path: Path) -> Path:
-    """As many posts of a file as are wanted, without their pictures."""
+def write_posts(source: Path, rows: int, work: Path, pictures: Path | None = None) -> Path:
+    """A file with as many posts as are wanted; those that are there from another run are left.
+
+    Args:
+        source: posts, or texts.
+        rows: their number.
+        work: folder of the new files.
+        pictures: folder of the pictures, which posts get in turn; `_OWN` for those of the posts themselves,
+            None for none.
+    """
+    path = work / f"{rows}.jsonl"
+    if path.is_file():
+        return path
+    (work / "pictures").mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
-        for number, text in enumerate(islice(_texts(source), rows)):
-            stream.write(json.dumps({"id": number, "text": f"{text} {number}"}) + "\n")
+        for number, (text, picture) in enumerate(islice(_again_and_again(source, pictures), rows)):
+            record: dict[str, object] = {"id": number, "text": f"{text} {number}"}
+            if picture is not None:
+                record["image"] = f"pictures/{number}{picture.suffix}"
+                _write_picture(picture, number, work / f"pictures/{number}{picture.suffix}")
+            stream.write(json.dumps(record) + "\n")
     return path
 
 
-def _texts(source: Path) -> Iterator[str]:
-    texts = [post.text for post in read_posts(source) if isinstance(post, Post)]
-    for _ in count():
-        yield from texts
+def _write_picture(picture: Path, number: int, path: Path) -> None:
+    """A copy that is no other picture's: the number stands behind the end of the file, where nobody reads."""
+    if not path.is_file():
+        path.write_bytes(picture.read_bytes() + number.to_bytes(4, "little"))
+
+
+def _again_and_again(source: Path, pictures: Path | None) -> Iterator[tuple[str, Path | None]]:
+    """Texts of posts with a picture each, without end; nothing is held, for memory is what is measured."""
+    folder = pictures if pictures not in (None, _OWN) else None
+    files = cycle(sorted(filter(_is_picture, folder.rglob("*"))) if folder else [None])
+    while True:
+        for post in _posts(source):
+            own = post.image if isinstance(post.image, Path) else None
+            yield post.text, own if pictures == _OWN else next(files)
+
+
+def _is_picture(path: Path) -> bool:
+    return (mimetypes.guess_type(path.name)[0] or "").startswith("image/")
+
+
+def _posts(source: Path) -> Iterator[Post]:
+    try:
+        posts = read_posts(source)
+    except DataError:  # of no known format: a text in each line
+        with source.open(encoding="utf-8") as stream:
+            yield from (Post(0, line.strip()) for line in stream)
+    else:
+        yield from (post for post in posts if isinstance(post, Post))
 
 
 def command(arguments: list[object]) -> list[str]:
@@ -169,7 +251,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="default")
     parser.add_argument("--no-relations", action="store_true")
     parser.add_argument("--out", type=Path, help="JSON file with a list, to which measurements are added")
-    parser.add_argument("--posts", type=Path, default=EXAMPLES, help="data file whose texts are used")
+    parser.add_argument("--posts", type=Path, default=EXAMPLES, help="data file, or a text in each line")
+    parser.add_argument(
+        "--pictures",
+        nargs="?",
+        type=Path,
+        const=_OWN,
+        metavar="DIR",
+        help="give posts pictures: those of a folder in turn, or without one their own",
+    )
     return parser
 
 

@@ -1,0 +1,66 @@
+"""The posts that runs are measured on, and the cost of a post with the start left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import scale
+from PIL import Image
+
+import twofold
+
+
+def written(source: Path, rows: int, work: Path, pictures: Path | None = None) -> list[dict[str, object]]:
+    work.mkdir()
+    path = scale.write_posts(source, rows, work, pictures)
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8), "red").save(folder / name)
+    (folder / "CREDITS.tsv").write_text("file\tauthor\n")
+    return folder
+
+
+def test_each_line_of_a_text_file_is_a_post_and_no_text_comes_twice(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("off to Rome \u2028 now\nlunch\n", encoding="utf-8")
+    posts = written(texts, 4, tmp_path / "work")
+    assert [post["text"] for post in posts] == [
+        "off to Rome \u2028 now 0", "lunch 1", "off to Rome \u2028 now 2", "lunch 3",
+    ]  # fmt: skip
+    assert not any("image" in post for post in posts)
+
+
+def test_pictures_of_a_folder_come_in_turn_and_none_equals_another(tmp_path: Path, photos: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("lunch\n")
+    posts = written(texts, 5, tmp_path / "work", photos)
+    files = [tmp_path / "work" / str(post["image"]) for post in posts]
+    assert len({file.read_bytes() for file in files}) == 5
+    assert {Image.open(file).convert("RGB").getpixel((0, 0)) for file in files} == {(255, 0, 0)}
+
+
+def test_posts_keep_their_own_pictures_where_that_is_asked(tmp_path: Path, photos: Path) -> None:
+    source = photos / "posts.jsonl"
+    source.write_text('{"id": 1, "text": "with", "image": "b.png"}\n{"id": 2, "text": "without"}\n')
+    assert [post.get("image") for post in written(source, 3, tmp_path / "work", scale._OWN)] == [
+        "pictures/0.png", None, "pictures/2.png"
+    ]  # fmt: skip
+    read = list(twofold.read_posts(tmp_path / "work" / "3.jsonl"))
+    assert all(Path(post.image).is_file() for post in read if post.image)  # type: ignore[union-attr]
+    assert not any("image" in post for post in written(source, 3, tmp_path / "plain"))
+
+
+def test_the_cost_of_a_post_leaves_the_start_out() -> None:
+    short, used = {"seconds": 3.0, "cpu_seconds": 2.0}, {"seconds": 13.0, "cpu_seconds": 22.0}
+    assert scale._without_start(1000, used, short, "local") == {
+        "posts_per_second": 100.0, "cpu_ms_per_post": 20.0
+    }  # fmt: skip
+    assert "cpu_ms_per_post" not in scale._without_start(1000, used, short, "ray")
