@@ -47,7 +47,6 @@ _PRELOADED = [
 EXAMPLES = Path(__file__).parents[1] / "examples" / "posts.jsonl"
 _SHORT_ROWS = 20
 """Rows for each worker of the short run, whose cost is that of the start: all graphs are opened."""
-_SHARD_ROWS = 250
 _OWN = Path("own")
 """Stands for the posts' own pictures in the place of a folder."""
 
@@ -64,7 +63,7 @@ def main(arguments: list[str]) -> None:
         }
         short = {way: _measured(args, _few(way[0]), work, more, _SHORT_ROWS) for way, more in ways.items()}
         for rows, ((workers, engine), more) in product(args.rows, ways.items()):
-            used = _measured(args, rows, work, more, _SHARD_ROWS)
+            used = _measured(args, rows, work, more, args.shard_rows)
             found = {"rows": rows, "workers": workers, "engine": engine} | used
             if rows > _few(workers):
                 found |= _without_start(rows - _few(workers), used, short[workers, engine], engine)
@@ -246,6 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, nargs="+", default=[1000])
     parser.add_argument("--workers", type=int, nargs="*", default=[])
     parser.add_argument("--engines", nargs="+", choices=("local", "ray"), default=["local"])
+    parser.add_argument("--shard-rows", type=int, default=250, help="rows of a shard; default: %(default)s")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", default="default")
