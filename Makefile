@@ -28,6 +28,7 @@ lint: $(DEV)/ready
 	$(RUN) ruff format --check src tests benchmarks docs
 	$(RUN) ruff check src tests benchmarks docs
 	$(RUN) mypy
+	$(RUN) mypy --config-file tests/mypy.ini
 
 fast: $(DEV)/ready
 	$(RUN) pytest $(PARALLEL) -m "not slow"

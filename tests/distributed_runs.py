@@ -72,7 +72,7 @@ def failing(folder: Path) -> None:
                 raise DataError("the second process fails")
             return train(self, epoch)
 
-        Trainer._train = fail  # type: ignore[method-assign]
+        Trainer._train = fail
     with joined() as processes:
         steps(folder, processes)
         sys.exit(run(folder))

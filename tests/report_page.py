@@ -59,11 +59,11 @@ class Page(HTMLParser):
 
 def entity(text: str, word: str, type: str = "PER", confidence: float | None = 0.9, **more: object) -> Entity:
     start = text.index(word)
-    return Entity(start, start + len(word), word, type, confidence, **more)  # type: ignore[arg-type]
+    return Entity(start, start + len(word), word, type, confidence, **more)
 
 
 def found(
     id: str | int, text: str, *entities: Entity, status: str = "none", reason: str = "", **post: object
 ) -> tuple[Post, Extraction]:
-    report = PictureReport(status, reason)  # type: ignore[arg-type]
-    return Post(id, text, **post), Extraction(id, text, entities, report, "test")  # type: ignore[arg-type]
+    report = PictureReport(status, reason)
+    return Post(id, text, **post), Extraction(id, text, entities, report, "test")

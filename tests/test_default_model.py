@@ -109,7 +109,7 @@ def said(extraction: Extraction) -> list[tuple[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("put_together", [" ".join, as_typed])
-def test_tokens_and_typed_text_give_the_same_entities(extractor, shared, put_together) -> None:  # type: ignore[no-untyped-def]
+def test_tokens_and_typed_text_give_the_same_entities(extractor, shared, put_together) -> None:
     posts = dev_posts(shared)
     tokens = [[p.text[a:b] for a, b in p.tokens] for p in posts]
     typed = [Post(p.id, put_together(words)) for p, words in zip(posts, tokens, strict=True)]

@@ -40,7 +40,7 @@ def test_scores_by_hand(model):
     score = report.entities.lenient.overall
     assert (score.correct, score.predicted, score.gold) == (2, 4, 2)
     assert (score.precision, score.recall) == (0.5, 1.0)
-    assert report.data.path is report.relations is report.robustness is None
+    assert (report.data.path, report.relations, report.robustness) == (None, None, None)
     assert report.trust == {}
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.seconds = 0

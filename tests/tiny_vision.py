@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers as hf
@@ -58,7 +59,7 @@ def _dinov2(registers: int) -> tuple[hf.PreTrainedModel, object]:
     return hf.Dinov2Model(hf.Dinov2Config(**config)), processor
 
 
-VISION: dict[str, tuple[Callable[[], tuple[hf.PreTrainedModel, object]], int, int]] = {
+VISION: dict[str, tuple[Callable[[], tuple[hf.PreTrainedModel, Any]], int, int]] = {
     "clip": (_clip, 16, 16),
     "clip-vision": (_clip_vision, 16, 16),
     "siglip": (_siglip, 16, 16),

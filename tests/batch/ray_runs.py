@@ -123,7 +123,7 @@ def changed_input(model: str, folder: Path) -> None:
     done = {0: next(iter(run_here(Step(), extractor, remaining(source, 4))))}
     rows = Rows(find_inputs([str(write(source, list(posts(9))[1:]))]), ReadingOptions())
     try:
-        list(run_on_ray(Step(), extractor, Remaining(rows, 4, done), actors=1))  # type: ignore[arg-type]
+        list(run_on_ray(Step(), extractor, Remaining(rows, 4, done), actors=1))
     except twofold.TwofoldError as error:
         say(check="changed input", error=f"{type(error).__name__}: {error}")
 

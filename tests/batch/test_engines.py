@@ -28,7 +28,7 @@ class Given(Rows):
     """Posts that are in memory."""
 
     def __init__(self, items: list[Post | Rejected]) -> None:
-        super().__init__([], None)  # type: ignore[arg-type]
+        super().__init__([], None)
         self._items = items
 
     def __iter__(self):

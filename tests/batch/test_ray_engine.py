@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 import tiny_model
 
-from twofold.batch.ray_engine import _in_order, run_on_ray
+from twofold.batch.ray_engine import Placed, _in_order, run_on_ray
 from twofold.batch.step import Step
 from twofold.errors import DataError, MissingExtraError
 
 
 def test_parts_are_put_in_order_and_taken_once():
-    rows = [(1, "b"), (0, "a"), (1, "b"), (3, "d"), (0, "a"), (4, None), (2, "c")]
-    assert list(_in_order(rows)) == ["a", "b", "c", "d"]
+    rows: list[Placed] = [(1, "b"), (0, "a"), (1, "b"), (3, "d"), (0, "a"), (4, None), (2, "c")]
+    found: list[object] = [*_in_order(rows)]
+    assert found == ["a", "b", "c", "d"]
     assert list(_in_order([(0, None)])) == []
 
 

@@ -54,7 +54,7 @@ def test_posts_keep_their_own_pictures_where_that_is_asked(tmp_path: Path, photo
         "pictures/0.png", None, "pictures/2.png"
     ]  # fmt: skip
     read = list(twofold.read_posts(tmp_path / "work" / "3.jsonl"))
-    assert all(Path(post.image).is_file() for post in read if post.image)  # type: ignore[union-attr]
+    assert all(Path(post.image).is_file() for post in read if post.image)
     assert not any("image" in post for post in written(source, 3, tmp_path / "plain"))
 
 

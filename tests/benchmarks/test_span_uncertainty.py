@@ -181,7 +181,7 @@ def view(posts: int = 40, temperature: float = 2.0) -> MethodOutputs:
     spans = [[TagSpan(1, 3, "X")] if i % 4 < 2 else [TagSpan(0, 1, "X")] for i in range(posts)]
     logits = np.array([[2.0, 1.0, -1.0, 0.5][i % 4] * (1 + i / posts) for i in range(posts)])
 
-    def confidence(asked, t):  # type: ignore[no-untyped-def]
+    def confidence(asked, t):
         mine = np.array([len(row) > 0 for row in asked])
         return 1 / (1 + np.exp(-logits[mine] * temperature / t))
 

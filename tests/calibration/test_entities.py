@@ -177,7 +177,7 @@ def test_too_few_posts(decoder):
         ({"temperature": 1, "risk_curve": None}, "risk_curve holds a value of the wrong type"),
     ],
 )
-def test_what_is_wrong_with_a_calibration_is_said_in_words(record, message, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_wrong_with_a_calibration_is_said_in_words(record, message, tmp_path) -> None:
     path = tmp_path / FILE
     path.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(ModelError, match=message) as raised:

@@ -52,8 +52,8 @@ def write(path: Path, *, entities: bool, backwards: bool = False) -> Path:
             for kind, pair in zip(kinds, pairs, strict=True)
             for a, b in [pair[::-1] if backwards and kind == "None" else pair]
         ]
-        record = {"id": number, "text": f"{TEXT} , {'x' * (number % 9)} {number + 1}", "relations": relations}
-        record["text"] = record["text"].replace("0", "o")  # a 0 speaks against any relation
+        text = f"{TEXT} , {'x' * (number % 9)} {number + 1}".replace("0", "o")  # a 0 speaks against any
+        record: dict = {"id": number, "text": text, "relations": relations}
         if entities:
             record["entities"] = [end(word, True) for word in ENDS]
         lines.append(json.dumps(record))

@@ -11,6 +11,7 @@ from PIL import Image
 
 import twofold
 from twofold.cli.main import main
+from twofold.model_folder.folder import open_folder
 from twofold.pipeline.inference_pipeline import InferencePipeline
 
 NAMES = ["original", "mismatched", "blank", "noisy", "blurred", "occluded", "missing", "corrupt", "text_only"]
@@ -175,7 +176,7 @@ def test_every_text_is_encoded_once_for_all_conditions(models, data, monkeypatch
     from twofold.robustness.conditions import sample_posts
     from twofold.robustness.evaluation import evaluate_conditions
 
-    pipeline = InferencePipeline(twofold.model_folder.folder.open_folder(models / "tagger"))
+    pipeline = InferencePipeline(open_folder(models / "tagger"))
     rows = []
     text = type(pipeline._tagger.network.sessions).text
     monkeypatch.setattr(

@@ -57,9 +57,9 @@ def images(tmp_path) -> Path:
 
 
 def printed(report, width: int = 100) -> str:
-    console = Console(file=io.StringIO(), width=width)
-    show(report, console)
-    return console.file.getvalue()
+    written = io.StringIO()
+    show(report, Console(file=written, width=width))
+    return written.getvalue()
 
 
 def test_counts(folder):

@@ -21,7 +21,7 @@ from twofold.posts import Entity, Post, RefusedPicture, Rejected
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-ROWS = [
+ROWS: list[dict] = [
     {"id": "a", "text": 'Anna said "hi", then\nleft', "image": "red.png", "alt_text": "a square"},
     {"id": "00017", "text": "", "image": None, "alt_text": None},
     {"id": "ü", "text": "Zoë; 🗼\tParis", "image": "sub/blue.png", "alt_text": None},
@@ -86,7 +86,7 @@ def test_every_format_gives_the_same_posts(tmp_path, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_columns_have_the_names_that_one_gives_them(tmp_path, name):
-    rows = [{RENAMED[key]: value for key, value in row.items()} | {"lang": "en"} for row in ROWS]
+    rows: list[dict] = [{RENAMED[key]: row[key] for key in row} | {"lang": "en"} for row in ROWS]
     file = write(tmp_path / name, rows)
     columns = ColumnNames.parse(",".join(f"{ours}={theirs}" for ours, theirs in RENAMED.items()), "lang")
     renamed = list(open_corpus(file, columns=columns))

@@ -30,7 +30,7 @@ class Brightness:
                 raise KeyboardInterrupt
             self.seen += 1
             label = str(round(float(np.asarray(picture).mean())))
-            found.append([Region((0.0, 0.0, 1.0, 0.5), label, 0.5, self.kind)] * 3)  # type: ignore[arg-type]
+            found.append([Region((0.0, 0.0, 1.0, 0.5), label, 0.5, self.kind)] * 3)
         return found
 
 

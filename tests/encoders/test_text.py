@@ -14,7 +14,7 @@ from tiny_text import TEXT, WIDTH, save_text  # noqa: E402
 from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 
 from twofold.encoders.hub import check_size  # noqa: E402
-from twofold.encoders.text import load_text_encoder  # noqa: E402
+from twofold.encoders.text import TextEncoder, load_text_encoder  # noqa: E402
 from twofold.encoders.tokenizers import with_prefix_space  # noqa: E402
 from twofold.errors import ConfigError  # noqa: E402
 from twofold.preprocessing.segmentation import segment  # noqa: E402
@@ -31,7 +31,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return request.param, load_text_encoder(str(folder)).eval(), model, wrapper
 
 
-def pieces_of(encoder: object, **options: int) -> WindowTokenizer:
+def pieces_of(encoder: TextEncoder, **options: int) -> WindowTokenizer:
     return WindowTokenizer(encoder.tokenizer, encoder.max_pieces, 4, encoder.pad_id)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from twofold.posts import Entity, Extraction, PictureReport, Relation
+from twofold.posts import Entity, Extraction, PictureReport, Post, Relation
 from twofold.records import to_line
 
 TEXTS = [
@@ -60,7 +60,7 @@ def write(folder: Path) -> tuple[Path, Path]:
     return results, posts
 
 
-def labels(post: object) -> tuple[list, list]:
+def labels(post: Post) -> tuple[list, list]:
     """Entities and relations of a post as plain data."""
     entities = [(e.start, e.end, e.text, e.type) for e in post.entities or ()]
     relations = [(r.head.start, r.tail.start, r.type) for r in post.relations or ()]

@@ -8,6 +8,7 @@ import pickle
 import sys
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_model
@@ -41,7 +42,7 @@ def records(extractor):
     return [to_record(extraction) for extraction in extractor.extract(POSTS)]
 
 
-def as_json(row: dict) -> dict:
+def as_json(row: Any) -> Any:
     """A row as a line of JSON has it: nulls left out, sources by name."""
     if isinstance(row, dict):
         kept = {key: as_json(value) for key, value in row.items() if value is not None}

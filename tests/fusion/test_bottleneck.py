@@ -25,9 +25,9 @@ WIDTHS = {"picture": 6, "alt_text": 8}
 TASKS = {"entities": 1, "relations": 2}
 
 
-def make(form: str = "corrected", task: str = "entities", widths: dict[str, int] = WIDTHS, **options: object):  # type: ignore[no-untyped-def]
+def make(form: str = "corrected", task: str = "entities", widths: dict[str, int] = WIDTHS, **options: object):
     torch.manual_seed(0)
-    chosen = BottleneckConfig(form=form, hidden_size=16, **options)  # type: ignore[arg-type]
+    chosen = BottleneckConfig(form=form, hidden_size=16, **options)
     config = ModelConfig(fusion="bottleneck", task=task, bottleneck=chosen)
     fusion = FUSIONS["bottleneck"](FusionSpec(config, "ABCDE", 8, widths, TASKS[task]))
     assert isinstance(fusion, Bottleneck)

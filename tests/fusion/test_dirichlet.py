@@ -199,7 +199,7 @@ def test_the_exported_graph_agrees(tmp_path: Path) -> None:
     class Encoder(torch.nn.Module):
         width = 8
 
-    model = MultimodalModel(Encoder(), make(), torch.nn.Identity(), PlainWords()).eval()  # type: ignore[arg-type]
+    model = MultimodalModel(Encoder(), make(), torch.nn.Identity(), PlainWords()).eval()
     export_fusion(model, list(WIDTHS.values()), tmp_path / "fusion.onnx")
     words, mask, sources = inputs()
     words, mask = words[:1, :5], mask[:1, :5]

@@ -66,7 +66,7 @@ def test_the_scale_of_the_student_t_whose_variance_is_the_sum_of_both_uncertaint
     variance = nig.student_t_scale**2 * nig.alpha / (nig.alpha - 1)  # of a t with 2α degrees of freedom
     torch.testing.assert_close(variance, nig.aleatoric + nig.epistemic)
     torch.testing.assert_close(nig.epistemic_proxy**2 * nig.aleatoric, nig.epistemic)
-    assert NIG(0.0, 0.5, 3.0, 1.0).evidence == 6.5  # type: ignore[arg-type]
+    assert NIG(0.0, 0.5, 3.0, 1.0).evidence == 6.5
 
 
 def test_monig_of_equal_sources_is_surer_and_the_pool_is_not() -> None:
@@ -124,7 +124,7 @@ def test_discounted_equally_sure_sources_are_summed_in_full_and_others_by_the_no
     in_full = [x.item() for x in pool(PriorCorrected(), *sources)]
     assert [x.item() for x in pool(Discounted(), *sources)] == pytest.approx(in_full)
     assert [x.item() for x in pool(Discounted(), *sources[::-1])] == pytest.approx(in_full)
-    sure, unsure = NIG(0.0, 3.0, 5.0, 1.0), NIG(0.0, 0.25, 3.0, 2.0)  # type: ignore[arg-type]
+    sure, unsure = NIG(0.0, 3.0, 5.0, 1.0), NIG(0.0, 0.25, 3.0, 2.0)
     parts = [nig.aleatoric / (nig.aleatoric + nig.epistemic) for nig in (sure, unsure)]
     fused = pool(Discounted(), tuple(sure), tuple(unsure))
     weight = parts[1] / parts[0]

@@ -249,7 +249,7 @@ def test_infonce_is_the_mean_over_posts_with_a_negative_of_the_mean_over_scores(
 
 @pytest.mark.parametrize("rule", [jsd, infonce])
 @pytest.mark.parametrize("posts", [1, 2])
-def test_no_rival_gives_zero_and_finite_gradients(rule, posts: int) -> None:  # type: ignore[no-untyped-def]
+def test_no_rival_gives_zero_and_finite_gradients(rule, posts: int) -> None:
     scores = torch.randn(posts, posts, 2, requires_grad=True)
     nobody = torch.zeros(posts, posts, dtype=torch.bool)
     loss = rule(scores, nobody, nobody[0])
@@ -286,7 +286,7 @@ def test_the_released_critic_cannot_tell_pairs_whatever_its_weights() -> None:
 
 
 @pytest.mark.parametrize(("critic", "learns"), [(BilinearCritic, True), (ConcatenationCritic, False)])
-def test_which_critic_learns_that_texts_match_their_pictures(critic, learns: bool) -> None:  # type: ignore[no-untyped-def]
+def test_which_critic_learns_that_texts_match_their_pictures(critic, learns: bool) -> None:
     judge = critic(8)
     optimiser = torch.optim.Adam(judge.parameters(), 0.02)
     seen = torch.ones(16, dtype=torch.bool)

@@ -45,7 +45,7 @@ def test_what_is_learned_begins_near_zero_and_is_all_that_is_kept() -> None:
         assert -0.1 <= float(weights.min()) < -0.02 < 0.02 < float(weights.max()) <= 0.1
 
 
-def test_loss_is_minus_log_of_the_path_over_all_valid_paths(case) -> None:  # type: ignore[no-untyped-def]
+def test_loss_is_minus_log_of_the_path_over_all_valid_paths(case) -> None:
     crf, emissions, mask = case
     tags = torch.tensor([[1, 2, 0, 3, 4], [0, 3, 4, 0, 0], [3, 0, 0, 0, 0]])
     loss = crf(emissions, tags, mask)
@@ -56,7 +56,7 @@ def test_loss_is_minus_log_of_the_path_over_all_valid_paths(case) -> None:  # ty
         torch.testing.assert_close(loss[b], torch.logsumexp(scores, 0) - gold)
 
 
-def test_viterbi_is_the_best_valid_path(case) -> None:  # type: ignore[no-untyped-def]
+def test_viterbi_is_the_best_valid_path(case) -> None:
     crf, emissions, mask = case
     found = crf.decode(emissions, mask)
     for b, length in enumerate(mask.sum(1).tolist()):
@@ -64,21 +64,21 @@ def test_viterbi_is_the_best_valid_path(case) -> None:  # type: ignore[no-untype
         assert tuple(found[b]) == max(paths, key=lambda p: score(crf, emissions[b], p).item())
 
 
-def test_padding_changes_nothing(case) -> None:  # type: ignore[no-untyped-def]
+def test_padding_changes_nothing(case) -> None:
     crf, emissions, mask = case
     tags = torch.tensor([[1, 2, 0, 3, 4], [0, 3, 4, 0, 0], [3, 0, 0, 0, 0]])
     alone = crf(emissions[1:2, :3], tags[1:2, :3], mask[1:2, :3])
     torch.testing.assert_close(crf(emissions, tags, mask)[1:2], alone)
 
 
-def test_a_post_without_words_costs_nothing(case) -> None:  # type: ignore[no-untyped-def]
+def test_a_post_without_words_costs_nothing(case) -> None:
     crf, emissions, mask = case
     loss = crf(emissions, torch.zeros(3, 5, dtype=torch.long), mask & False)
     assert (loss == 0).all()
     assert crf.decode(emissions, mask & False) == [[], [], []]
 
 
-def test_a_post_without_words_costs_nothing_beside_others(case) -> None:  # type: ignore[no-untyped-def]
+def test_a_post_without_words_costs_nothing_beside_others(case) -> None:
     crf, emissions, mask = case
     mask[2] = False
     tags = torch.zeros(3, 5, dtype=torch.long)
@@ -87,7 +87,7 @@ def test_a_post_without_words_costs_nothing_beside_others(case) -> None:  # type
         assert loss[2] == 0
 
 
-def test_gradient_of_the_partition_is_the_tag_marginals(case) -> None:  # type: ignore[no-untyped-def]
+def test_gradient_of_the_partition_is_the_tag_marginals(case) -> None:
     crf, emissions, mask = case
     emissions.requires_grad_(True)
     crf._partition(emissions, mask).sum().backward()
@@ -95,7 +95,7 @@ def test_gradient_of_the_partition_is_the_tag_marginals(case) -> None:  # type: 
     torch.testing.assert_close(sums, mask.float(), atol=1e-5, rtol=1e-5)
 
 
-def test_agrees_with_pytorch_crf(case) -> None:  # type: ignore[no-untyped-def]
+def test_agrees_with_pytorch_crf(case) -> None:
     torchcrf = pytest.importorskip("torchcrf")
     crf, emissions, mask = case
     moves, start, end = crf.potentials()
@@ -109,7 +109,7 @@ def test_agrees_with_pytorch_crf(case) -> None:  # type: ignore[no-untyped-def]
     assert crf.decode(emissions, mask) == other.decode(emissions, mask)
 
 
-def test_partial_loss_sums_over_the_paths_that_the_annotation_leaves_open(case) -> None:  # type: ignore[no-untyped-def]
+def test_partial_loss_sums_over_the_paths_that_the_annotation_leaves_open(case) -> None:
     crf, emissions, mask = case
     tags = torch.tensor([[1, 2, 0, 0, 0], [0, 3, 4, 0, 0], [0, 0, 0, 0, 0]])
     unannotated = torch.tensor([0b11000, 0, 0b00110])  # tags of types that the corpus does not annotate

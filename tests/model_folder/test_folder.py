@@ -196,15 +196,16 @@ def test_publish_replaces_an_older_model_and_leaves_nothing_behind(folder, prist
 
 
 def test_publish_leaves_what_is_no_model_alone(folder, tmp_path):
+    expected = open_folder(folder).hashes
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years", encoding="utf-8")
     with pytest.raises(ModelError, match="not a model folder; choose another folder"):
         publish(folder, tmp_path / "thesis")
     assert (tmp_path / "thesis" / "chapter.tex").exists()
-    assert open_folder(folder)
+    assert open_folder(folder).hashes == expected
     (tmp_path / "empty").mkdir()
     publish(folder, tmp_path / "empty")
-    assert open_folder(tmp_path / "empty")
+    assert open_folder(tmp_path / "empty").hashes == expected
 
 
 def change_picture(folder, **values):

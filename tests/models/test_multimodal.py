@@ -62,7 +62,7 @@ class Pictures(nn.Module):
 
 def tagger() -> MultimodalModel:
     torch.manual_seed(0)
-    return build_model(ModelConfig(modalities=("alt_text",)), LABELS, Letters(), None)  # type: ignore[arg-type]
+    return build_model(ModelConfig(modalities=("alt_text",)), LABELS, Letters(), None)
 
 
 def example(words: int, alt: list[int]) -> Example:
@@ -104,7 +104,7 @@ def learnt(config: dict[str, object]) -> tuple[MultimodalModel, Tensor, dict[str
     """
     torch.manual_seed(0)
     options = ModelConfig(modalities=("picture", "whole", "alt_text"), modality_dropout=0.0, **config)
-    model = build_model(options, LABELS, Letters(), Pictures(), neighbours=12).train()  # type: ignore[arg-type]
+    model = build_model(options, LABELS, Letters(), Pictures(), neighbours=12).train()
     for parameter in model.fusion.parameters():
         nn.init.normal_(parameter, std=0.3)  # some are zero before training, and let nothing through
     batch = collate([example(3, [7, 8]), example(5, [])], {}, 0)
@@ -202,7 +202,7 @@ def test_an_unannotated_type_costs_nothing_where_the_corpus_says_no_entity() -> 
     def loss(given: Example) -> float:
         batch = collate([given], {}, 0)
         output = model(batch)._replace(emissions=emissions, evidence=None)
-        model.fusion.loss = lambda *args: torch.zeros(())  # type: ignore[method-assign]
+        model.fusion.loss = lambda *args: torch.zeros(())
         return float(model.loss(output, batch).detach())
 
     assert loss(known) > 8

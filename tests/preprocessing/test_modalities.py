@@ -14,7 +14,7 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def region(label: str, score: float = 0.5, kind: str = "object", x: float = 0.0) -> Region:
-    return Region((x, 0.0, 1.0, 1.0), label, score, kind)  # type: ignore[arg-type]
+    return Region((x, 0.0, 1.0, 1.0), label, score, kind)
 
 
 def test_labels_are_told_once_the_surest_first_and_at_most_five() -> None:

@@ -33,7 +33,7 @@ def photo(width: int = 900, height: int = 600) -> bytes:
 def page(tmp_path: Path):
     def build(extractions: Iterable[tuple[Post, Extraction]], **options: object) -> Page:
         path = tmp_path / "report.html"
-        write_report(extractions, path, **{"model": "test model", **options})  # type: ignore[arg-type]
+        write_report(extractions, path, **{"model": "test model", **options})
         return Page(path.read_text(encoding="utf-8"))
 
     return build
@@ -328,10 +328,7 @@ def test_confidence_uncertainty_and_evidence(page) -> None:
     built = page([found("a", text, entity(text, "Ada", confidence=0.873, **EVIDENCE))])
     for figure in ("87", "0.250", "0.031", "text 50", "picture 30", "alt text 20"):
         assert figure in built.text.replace("\xa0", " ")
-    assert [
-        a["data-confidence"] + "/" + a["data-picture"]
-        for a in built.all("article")  # type: ignore[operator]
-    ] == ["0.873/0.3"]
+    assert [a["data-confidence"] + "/" + a["data-picture"] for a in built.all("article")] == ["0.873/0.3"]
     assert "Uncertainty in figures" in built.text
 
 
@@ -357,7 +354,7 @@ def test_types_keep_their_colours_and_unknown_ones_follow(page) -> None:
     kinds = ["MISC", "weapon", "PER", "event", *(f"type {n}" for n in range(8))]
     words = (entity(text, w, k) for w, k in zip(text.split(), kinds, strict=True))
     html = page([found("a", text, *words)]).html
-    colour = {k: re.search(rf'class="tag (t\d)"><bdi>{k}<', html).group(1) for k in kinds}  # type: ignore[union-attr]
+    colour = {k: re.search(rf'class="tag (t\d)"><bdi>{k}<', html).group(1) for k in kinds}
     assert (colour["MISC"], colour["PER"], colour["weapon"], colour["event"]) == ("t3", "t0", "t4", "t5")
     assert set(colour.values()) <= {f"t{n}" for n in range(8)}
 

@@ -64,7 +64,7 @@ def domain_shift() -> DomainShift:
 def build(tmp_path: Path):
     def page(reports: dict[str, TrustReport], **options: object) -> Page:
         path = tmp_path / "folder" / "trust.html"
-        write_trust_report(reports, path, **{"model": "m", "data": "d", **options})  # type: ignore[arg-type]
+        write_trust_report(reports, path, **{"model": "m", "data": "d", **options})
         return Page(path.read_text(encoding="utf-8"))
 
     return page

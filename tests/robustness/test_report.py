@@ -205,5 +205,6 @@ def test_relations_have_no_strict_count():
         np.array([True]),
         draws=10,
     )
-    assert found.conditions["blank"].strict_f1 is found.conditions["blank"].strict_f1_change is None
+    assert found.conditions["blank"].strict_f1 is None
+    assert found.conditions["blank"].strict_f1_change is None
     assert math.isnan(found.conditions["blank"].flipped.value)  # nothing was predicted at all

@@ -107,7 +107,7 @@ def config(place: Path, task: str, fusion: str, dev: Iterable[str], epochs: int 
 
 
 @pytest.fixture
-def learned(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def learned(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Trains, and gives the last epoch's figure in each condition; nothing is exported."""
     monkeypatch.setattr(run, "publish_model", lambda *args: None)
     score = loop.Trainer._score
@@ -131,7 +131,7 @@ def learned(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # ty
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("fusion", sorted(set(FUSIONS) - {"text_only"}))
-def test_the_picture_decides(learned, task: str, fusion: str) -> None:  # type: ignore[no-untyped-def]
+def test_the_picture_decides(learned, task: str, fusion: str) -> None:
     found = learned(task, fusion)
     assert found["matched"] >= 95
     assert found["no_picture"] == pytest.approx(CHANCE, abs=5)  # never above, by construction
@@ -143,7 +143,7 @@ def test_the_picture_decides(learned, task: str, fusion: str) -> None:  # type: 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("task", TASKS)
-def test_text_alone_is_at_chance(learned, task: str) -> None:  # type: ignore[no-untyped-def]
+def test_text_alone_is_at_chance(learned, task: str) -> None:
     found = learned(task, "text_only")
     for name in ("matched", "no_picture", "blank", "mismatched"):
         assert found[name] == pytest.approx(CHANCE, abs=5)

@@ -73,7 +73,7 @@ class Listener:
 
 
 def found(model: Path, **choice: str | None) -> list[str]:
-    (extraction,) = twofold.load(model, **choice).extract(["@ada says hi"])  # type: ignore[arg-type]
+    (extraction,) = twofold.load(model, **choice).extract(["@ada says hi"])
     return [entity.text for entity in extraction.entities]
 
 
@@ -112,14 +112,10 @@ def test_the_rule_is_learned_chosen_and_found_again(two_rules: Config, folder: P
     twofold.calibrate(out, twofold.read_posts(folder / "without_dev.jsonl"), kept, options=options)
     assert found(kept) == ["ada"]
     # The command line has the same choices.
-    told = tmp_path / "told.jsonl"
-    assert (
-        main(
-            ["extract", "--model", str(out), "--text", "@ada says hi", "--mentions", "none", "-o", str(told)]
-        )
-        == 0
-    )
-    assert json.loads(told.read_text("utf-8"))["entities"] == []
+    results = tmp_path / "results.jsonl"
+    text = ["--text", "@ada says hi", "--mentions", "none"]
+    assert main(["extract", "--model", str(out), *text, "-o", str(results)]) == 0
+    assert json.loads(results.read_text("utf-8"))["entities"] == []
 
 
 def test_every_example_carries_its_convention(two_rules: Config) -> None:

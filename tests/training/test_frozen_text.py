@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 from twofold.config import Config  # noqa: E402
 from twofold.encoders.text import load_text_encoder  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
-from twofold.models.multimodal import WORDS  # noqa: E402
+from twofold.models.multimodal import WORDS, MultimodalModel  # noqa: E402
 from twofold.posts import Post, Region  # noqa: E402
 from twofold.preprocessing.word_pieces import WindowTokenizer  # noqa: E402
 from twofold.training.dev_scores import span_f1  # noqa: E402
@@ -41,7 +41,9 @@ def made(config: Config) -> tuple:
     return model, material
 
 
-def frozen(model: object, material: TrainingData, sources: tuple[str, ...] = ("alt_text",)) -> TrainingData:
+def frozen(
+    model: MultimodalModel, material: TrainingData, sources: tuple[str, ...] = ("alt_text",)
+) -> TrainingData:
     return with_precomputed_text(material, model.text, sources, torch.device("cpu"), lambda line: None)
 
 
@@ -90,7 +92,7 @@ def test_equal_rows_of_pieces_are_encoded_once(made: tuple, monkeypatch: pytest.
 def test_only_sources_of_the_model_are_kept_and_others_stay(made: tuple) -> None:
     model, material = made
     before = [e._replace(aligned={"neighbours": [0] * len(e.targets)}) for e in material.train]
-    known = frozen(model, TrainingData(before, {}, {"neighbours": "table"}, span_f1))  # type: ignore[arg-type]
+    known = frozen(model, TrainingData(before, {}, {"neighbours": "table"}, span_f1))
     assert set(known.tables) == {"neighbours", WORDS, "alt_text"}
     assert all(not e.texts and "neighbours" in e.aligned for e in known.train)
     everything = frozen(model, material, ("alt_text", "ocr"))

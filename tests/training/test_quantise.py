@@ -45,7 +45,7 @@ def graph(tmp_path: Path) -> Path:
     return path
 
 
-def run(path: Path, ids: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def run(path: Path, ids: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(None, {"ids": ids})[0]
 

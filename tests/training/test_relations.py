@@ -79,7 +79,7 @@ def done(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_options(config: Config, **options: object) -> Config:
-    relations = dataclasses.replace(config.model.relations, **options)  # type: ignore[arg-type]
+    relations = dataclasses.replace(config.model.relations, **options)
     return dataclasses.replace(config, model=dataclasses.replace(config.model, relations=relations))
 
 

@@ -232,7 +232,7 @@ def test_batches_are_the_same_for_a_seed_and_cover_all(config: Config) -> None:
 
 def test_names_that_are_not_known_are_told() -> None:
     with pytest.raises(ConfigError, match="evidential"):
-        build_model(ModelConfig(fusion="magic", modalities=()), ["O"], _NoEncoder(), None)  # type: ignore[arg-type]
+        build_model(ModelConfig(fusion="magic", modalities=()), ["O"], _NoEncoder(), None)
 
 
 class _NoEncoder:

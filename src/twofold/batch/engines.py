@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def run_here(step: Step, extractor: Extractor, shards: Iterable[Shard]) -> Itera
 
 def run_in_processes(
     step: Step, extractor: Extractor, shards: Iterable[Shard], processes: int
-) -> Iterator[Part]:
+) -> Generator[Part, None, None]:
     """Parts of shards in their order, extracted in processes that end with this one.
 
     Args:
