@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from quick_export import quick_exports
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test reaches a hub: an unknown name fails at once
@@ -21,6 +21,8 @@ settings.register_profile("tests", deadline=None, suppress_health_check=[HealthC
 settings.register_profile(
     "ci", settings.get_profile("tests"), derandomize=True
 )  # the same examples each time
+# For `make mutants`: that an example fails is enough, the smallest one is not looked for.
+settings.register_profile("mutants", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
 

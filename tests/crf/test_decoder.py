@@ -50,7 +50,7 @@ def enumerate_all(decoder: ChainDecoder, emissions, temperature: float):
 
 def padded(rows):
     width = max(map(len, rows))
-    emissions = np.full((len(rows), width, len(LABELS)), 7.0)  # padding must not matter
+    emissions = np.full((len(rows), width, rows[0].shape[1]), 7.0)  # padding must not matter
     mask = np.zeros((len(rows), width), bool)
     for i, row in enumerate(rows):
         emissions[i, : len(row)], mask[i, : len(row)] = row, True
@@ -179,6 +179,111 @@ def test_a_predicted_span_need_not_be_in_the_best_sequence():
 def test_of_overlapping_spans_those_with_the_largest_sum_stay(spans, best):
     of_type = [(TagSpan(*place, "X"), p) for place, p in spans]
     assert best_disjoint_spans(of_type, 0.4) == [TagSpan(*place, "X") for place in best]
+
+
+def test_of_equal_sums_the_one_with_fewer_spans_and_an_earlier_end_stays():
+    def best(*spans):
+        return best_disjoint_spans([(TagSpan(start, end, "X"), p) for start, end, p in spans], 0.25)
+
+    assert best((0, 1, 0.25)) == []  # as probable as the threshold: nothing is gained
+    assert best((1, 3, 0.5), (0, 2, 0.5)) == [TagSpan(0, 2, "X")]
+    assert best((0, 2, 0.5), (2, 4, 0.5), (0, 4, 0.75)) == [TagSpan(0, 4, "X")]
+
+
+UNUSUAL = [("I-A", "B-B", "O", "B-A", "I-B"), ("B-B", "I-A", "O", "B-A"), ("B-A", "O")]
+"""Labels in another order than usual, types of one letter, and types without an inside tag."""
+
+
+@pytest.mark.parametrize("labels", UNUSUAL)
+@pytest.mark.parametrize("seed", range(3))
+def test_any_order_of_labels_agrees_with_brute_force(labels, seed):
+    decoder, random = make_decoder(seed, labels), np.random.default_rng(seed)
+    rows = [1.5 * random.standard_normal((n, len(labels))) for n in (3, 1, 4)]
+    emissions, mask = padded(rows)
+    above = decoder.spans_above(emissions, mask, DecisionRule(0.02, 1.3))
+    best = decoder.decode(rows)
+    for i, row in enumerate(rows):
+        sequences, probabilities, log_z = enumerate_all(decoder, row, 1.3)
+        assert decoder.log_partition(emissions, mask, 1.3)[i] == pytest.approx(log_z)
+        wanted = {s: p for s, p in span_probabilities(decoder, sequences, probabilities).items() if p > 0.02}
+        assert dict(above[i]) == pytest.approx(wanted)
+        found = decoder.span_marginals(emissions, mask, [i] * len(wanted), list(wanted), 1.3)
+        assert found == pytest.approx(list(wanted.values()))
+        assert best[i] == decoder.spans_of(np.array(sequences[int(np.argmax(probabilities))]))
+        (table,) = decoder.type_probabilities([row], [[(0, 1), (0, len(row))]], 1.3)
+        for values, end in zip(table, (1, len(row)), strict=True):
+            expected = [
+                sum(
+                    p
+                    for tags, p in zip(sequences, probabilities, strict=True)
+                    if TagSpan(0, end, kind) in decoder.spans_of(np.array(tags))
+                )
+                for kind in decoder.types
+            ]
+            assert values == pytest.approx(expected)
+
+
+def test_a_span_as_probable_as_the_threshold_is_not_above_it():
+    decoder = ChainDecoder(("O", "B-X"), np.zeros((2, 2)), np.zeros(2), np.zeros(2))
+    word, real = np.zeros((1, 1, 2)), np.ones((1, 1), bool)
+    assert decoder.spans_above(word, real, DecisionRule(0.5)) == [[]]
+    assert decoder.spans_above(word, real, DecisionRule(0.499)) == [[(TagSpan(0, 1, "X"), 0.5)]]
+
+
+def test_labels_of_no_entity_at_all():
+    decoder = make_decoder(1, ("O",))
+    rows = [np.zeros((2, 1)), np.zeros((1, 1))]
+    emissions, mask = padded(rows)
+    assert decoder.types == ()
+    assert decoder.decode(rows) == decoder.with_decision_rule(DecisionRule(0.3)).decode(rows) == [[], []]
+    assert decoder.spans_above(emissions, mask, DecisionRule(0.3)) == [[], []]
+    assert decoder.span_marginals(emissions, mask, [], []).tolist() == []
+    assert decoder.most_probable_types(rows, [[(0, 1)], []]) == [[""], []]
+
+
+def test_scores_in_single_precision_are_computed_with_in_double():
+    random = np.random.default_rng(2)
+    scores = [random.standard_normal(shape).astype(np.float32) for shape in ((5, 5), 5, 5)]
+    rows = [random.standard_normal((n, 5)).astype(np.float32) for n in (6, 2)]
+    single, double = ChainDecoder(LABELS, *scores), ChainDecoder(LABELS, *(x.astype(float) for x in scores))
+    assert all(x.dtype == np.float64 for x in single.parameters)
+    emissions, mask = padded(rows)
+    assert emissions.dtype == np.float64
+    for method in ("log_partition", "tag_marginals"):
+        np.testing.assert_array_equal(
+            getattr(single, method)(emissions.astype(np.float32), mask),
+            getattr(double, method)(emissions, mask),
+        )
+
+
+def test_the_temperature_is_one_where_none_is_given():
+    decoder, random = make_decoder(4), np.random.default_rng(4)
+    rows = [random.standard_normal((n, 5)) for n in (4, 2)]
+    emissions, mask = padded(rows)
+    spans, places = [[TagSpan(1, 3, "LOC")], [TagSpan(0, 1, "PER")]], [[(1, 3)], [(0, 1)]]
+    flat = [span for row in spans for span in row]
+    for method, arguments in (
+        ("log_partition", (emissions, mask)),
+        ("tag_marginals", (emissions, mask)),
+        ("span_marginals", (emissions, mask, [0, 1], flat)),
+        ("confidences", (rows, spans)),
+        ("type_probabilities", (rows, places)),
+    ):
+        plain, at_one, at_two = (getattr(decoder, method)(*arguments, *t) for t in ((), (1.0,), (2.0,)))
+        for one, other, warm in zip(plain, at_one, at_two, strict=True):
+            np.testing.assert_array_equal(one, other)
+            assert not np.allclose(one, warm)
+
+
+def test_no_probability_is_above_one_by_rounding():
+    random = np.random.default_rng(0)
+    decoder = make_decoder(0)
+    rows = [40 * random.standard_normal((n, 5)) for n in random.integers(1, 30, 60)]
+    sure = decoder.with_decision_rule(DecisionRule(0.5))
+    confidences = np.concatenate(decoder.confidences(rows, decoder.decode(rows)))
+    assert 0.999 < confidences.max() <= 1
+    above = [p for row in sure.spans_above(*padded(rows), DecisionRule(0.5)) for _, p in row]
+    assert 0.999 < max(above) <= 1
 
 
 def test_spans_that_begin_at_a_word_sum_to_its_begin_tag():

@@ -65,8 +65,8 @@ class BioTags:
         begins = np.flatnonzero(np.isin(tags, list(self.begin.values())))
         for start in begins.tolist():
             kind = self.labels[tags[start]][2:]
-            end = start + 1
-            while end < len(tags) and tags[end] == self.inside[kind]:
+            inside, end = self.inside[kind], start + 1
+            while inside >= 0 and end < len(tags) and tags[end] == inside:
                 end += 1
             spans.append(TagSpan(start, end, kind))
         return spans

@@ -245,8 +245,7 @@ class ChainDecoder:
             [kind in self._tags.types_of_length(end - start) for kind in self.types] for start, end in spans
         ]
         table = np.zeros((len(spans), len(self.types)))
-        if spans:
-            table[np.array(possible)] = probabilities
+        table[np.array(possible, bool).reshape(table.shape)] = probabilities
         return table
 
     def most_probable_types(
