@@ -14,10 +14,17 @@ from torch import Tensor, nn  # noqa: E402
 
 from twofold.config import BottleneckConfig, ModelConfig  # noqa: E402
 from twofold.errors import ConfigError  # noqa: E402
-from twofold.fusion.bottleneck import Bottleneck  # noqa: E402
+from twofold.fusion.bottleneck import Bottleneck, EmbeddedElements  # noqa: E402
 from twofold.fusion.contract import ModalityStates  # noqa: E402
 from twofold.fusion.text_only import TextOnly  # noqa: E402
-from twofold.fusion.variational import infonce, jsd, kl_to_standard_normal, sum_mean_reduction  # noqa: E402
+from twofold.fusion.variational import (  # noqa: E402
+    infonce,
+    jsd,
+    kl_to_standard_normal,
+    mean_element,
+    negative_pairs,
+    sum_mean_reduction,
+)
 from twofold.models.build import FUSIONS, FusionSpec  # noqa: E402
 
 FORMS = ["corrected", "faithful"]
@@ -194,6 +201,47 @@ def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
     again = make(alignment="infonce", alignment_weight=1.0, text_kl_weight=0.0, picture_kl_weight=0.0)
     expected = infonce(again.critic(x.text, x.picture), x.negatives, x.has_picture)
     torch.testing.assert_close(again.loss(fused, torch.zeros(3, 7, dtype=torch.long), mask), expected)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_the_regularisers_see_of_a_batch(form: str) -> None:
+    fusion = make(form)
+    words, mask, sources = inputs()
+    sources["picture"].mask[2] = False  # and it has no alt text either
+    x = fusion(words, mask, sources).loss_inputs
+    assert x.has_picture.tolist() == [True, True, False]
+    assert torch.equal(x.negatives, negative_pairs(sources.values()))
+    assert x.text_mask.tolist() == [[True] * 7, [True] * 4 + [False] * 3, [False] * 7]
+    real = torch.cat([s.mask for s in sources.values()], 1)
+    here = real if form == "corrected" else x.has_picture.unsqueeze(1).expand(-1, 12)
+    assert torch.equal(x.picture_mask, here)
+    torch.testing.assert_close(x.text, mean_element(x.text_mean, mask))  # in use Z is μ
+    summary = mean_element(x.picture_mean, real) if form == "corrected" else x.picture_mean[:, 0]
+    torch.testing.assert_close(x.picture, summary)
+    nothing = fusion(words, mask, {}).loss_inputs
+    assert not nothing.negatives.any()
+    assert not nothing.picture_mask.any()
+
+
+def test_elements_are_normalised_projected_and_marked_with_their_modality() -> None:
+    fusion = make()
+    _, _, sources = inputs()
+    embed = fusion.visual_sequence
+    assert list(embed.norm.parameters()) == []
+    states, real = embed(sources)
+    assert torch.equal(real, torch.cat([sources["picture"].mask, sources["alt_text"].mask], 1))
+    for name, part in (("picture", states[:, :9]), ("alt_text", states[:, 9:])):
+        source = sources[name]
+        normalised = torch.nn.functional.layer_norm(source.states, source.states.shape[2:])
+        expected = embed.project[name](normalised) + embed.embedding[name]
+        torch.testing.assert_close(part[source.mask], expected[source.mask])
+
+
+def test_embeddings_of_modalities_start_small() -> None:
+    torch.manual_seed(0)
+    start = EmbeddedElements({"picture": 6}, 4000).embedding["picture"]
+    assert start.std().item() == pytest.approx(0.02, rel=0.05)
+    assert start.mean().item() == pytest.approx(0, abs=0.002)
 
 
 def test_posts_without_a_picture_are_not_regularised() -> None:

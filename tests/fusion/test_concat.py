@@ -49,6 +49,22 @@ def test_a_pooled_vector_is_that_of_the_mean_over_real_elements() -> None:
     torch.testing.assert_close(pool(source), torch.tanh(pool.project[0](pool.norm(means))))
 
 
+def test_a_vector_is_dropped_out_in_training_and_gives_no_gradient_to_its_encoder() -> None:
+    assert PooledVector(8, 4).project[2].p == 0.1
+    pool, source = PooledVector(8, 64, 0.5).train(), inputs()[2]["alt_text"]
+    source.states.requires_grad_(True)
+    vector = pool(source)
+    assert (vector == 0).float().mean() == pytest.approx(0.5, abs=0.2)
+    vector.sum().backward()
+    assert source.states.grad is None
+
+
+def test_vectors_have_128_numbers_unless_told_otherwise() -> None:
+    fusion = Concat(8, 5, {"picture": 6, "alt_text": 8}, 2)
+    assert fusion.score.in_features == 2 * 8 + 2 * 128
+    assert fusion.modalities == ("text", "picture", "alt_text")
+
+
 @pytest.mark.parametrize("slots", [None, torch.tensor([[[0, 3]], [[2, 1]]])])
 def test_without_sources_it_is_text_only(slots: torch.Tensor | None) -> None:
     places = 1 if slots is None else 2

@@ -124,6 +124,44 @@ def test_evidence_of_sources_adds_up() -> None:
     assert (evidence("picture") > evidence()).all()
 
 
+def test_before_training_a_modality_gives_little_evidence_to_every_output_alike() -> None:
+    fusion = Dirichlet(8, 5, WIDTHS).eval()
+    words, mask, sources = inputs()
+    assert fusion.scale.item() == 2
+    assert not fusion.bias.any()
+    alone = fusion.concentrations(fusion(words, mask, {}))
+    beside = fusion.concentrations(fusion(words, mask, {"picture": sources["picture"]}))
+    torch.testing.assert_close(beside - alone, torch.full((2, 7, 5), np.log1p(np.exp(-3.0)).item()))
+    text = torch.nn.functional.softplus(fusion.heads["text"](words))
+    torch.testing.assert_close(alone, 1 + text)
+    torch.testing.assert_close(fusion(words, mask, {}).emissions, 2 * torch.log(alone))
+
+
+def test_dropout_reaches_text_and_modalities_in_training_only() -> None:
+    fusion = make()
+    words, mask, sources = inputs()
+    assert fusion.drop.p == 0.1
+    with torch.no_grad():
+        fusion.heads["text"].weight.zero_()  # what varies then comes from the picture
+    for given in ({"picture": sources["picture"]}, {}):
+        one, two = (fusion.train()(words, mask, given).emissions for _ in range(2))
+        assert torch.equal(one, two) != bool(given)
+        one, two = (fusion.eval()(words, mask, given).emissions for _ in range(2))
+        assert torch.equal(one, two)
+    varied = make().train()
+    assert not torch.equal(varied(words, mask, {}).emissions, varied(words, mask, {}).emissions)
+
+
+def test_the_loss_of_a_single_slot_is_that_of_the_slot() -> None:
+    fusion = make(kl_weight=0.0)
+    words, mask, sources = inputs()
+    one = torch.zeros_like(mask)
+    one[1, 2] = True
+    fused = fusion(words, mask, sources)
+    expected = expected_cross_entropy(fusion.concentrations(fused)[1, 2], torch.eye(5)[3])
+    torch.testing.assert_close(fusion.loss(fused, torch.full((2, 7), 3), one), expected)
+
+
 def test_emissions_are_logits_of_the_expected_output() -> None:
     fusion = make()
     fused = fusion(*inputs())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations, pairwise, product
-from math import log
+from math import exp, log
 
 import pytest
 
@@ -266,6 +266,98 @@ def test_the_original_merge_takes_a_single_source_as_it_is():
     read, seen = torch.randn(1, 3, D), torch.randn(1, 3, D)
     expected = torch.cat([read, seen], 2) @ join.out.weight.T + join.out.bias
     torch.testing.assert_close(join(read, [seen], []), expected)
+
+
+def test_a_gate_of_neighbours_starts_where_nearly_the_word_alone_counts():
+    augment = corrected.GatedNeighbours(D, 3)
+    assert augment.gate.first.bias.tolist() == [4.0] * D
+    with torch.no_grad():
+        augment.gate.first.weight.zero_()
+        augment.gate.second.weight.zero_()
+    words, _, sources = inputs()
+    states, mask = sources["neighbours"]
+    mapped = augment.map(nn.functional.layer_norm(states, (3,)))
+    gate = 1 / (1 + exp(-4))  # 0.98
+    expected = gate * words + (1 - gate) * mapped
+    torch.testing.assert_close(augment(words, sources["neighbours"])[mask], expected[mask])
+
+
+def test_norms_of_states_have_no_weights_and_what_is_added_no_bias():
+    for norm in (
+        corrected.AddedNeighbours(D, 3).norm,
+        corrected.GatedNeighbours(D, 3).norm,
+        corrected.CoarseInteraction(D, 6, 4).norm,
+    ):
+        assert list(norm.parameters()) == []
+    assert corrected.Merge(D, 4, 2).up.bias is None
+
+
+def test_no_gradient_goes_to_the_encoders_of_modalities():
+    for form in FORMS:
+        fusion = make(form)
+        words, mask, sources = inputs()
+        names = ("picture", "objects") if "faithful" in form else NAMES
+        for name in names:
+            sources[name].states.requires_grad_(True)
+        fusion(words.requires_grad_(True), mask, sources).emissions.square().sum().backward()
+        assert words.grad is not None
+        assert [sources[name].states.grad for name in names] == [None] * len(names)
+
+
+def test_dropout_of_the_parts():
+    small = corrected.WordSelfAttention(D, 4).layer
+    assert (small.drop.p, small.attention.drop.p) == (0.1, 0.0)
+    assert small.feed_forward[0].out_features == 4
+    assert corrected.Merge(D, 4, 2).drop.p == 0.5
+    assert corrected.Merge(D, 4, 2, 0.3).drop.p == 0.3
+    assert faithful.OriginalMerge(D, 2).project[0].p == 0.5
+    assert faithful.OriginalMerge(D, 2, 0.3).project[0].p == 0.3
+    for augment in (faithful.OriginalAddedNeighbours(D, 3), faithful.OriginalGatedNeighbours(D, 3)):
+        assert augment.drop.p == 0.1
+    words, _, sources = inputs()
+    for module, given in (
+        (faithful.OriginalAddedNeighbours(D, 3), (words, sources["neighbours"])),
+        (faithful.OriginalGatedNeighbours(D, 3), (words, sources["neighbours"])),
+        (faithful.OriginalMerge(D, 2), (words, [words, words], [])),
+    ):
+        assert not torch.equal(module.train()(*given), module(*given))
+
+
+def test_a_layer_of_the_original_is_one_of_bert():
+    layer = faithful.bert_layer(128)
+    assert layer.attention.heads == 2
+    assert layer.feed_forward[0].out_features == 512
+    assert layer.attention.mask_scores is mask_by_addition
+    assert (layer.drop.p, layer.attention.drop.p) == (0.1, 0.1)
+
+
+def test_a_dummy_starts_with_a_length_near_one():
+    torch.manual_seed(0)
+    dummy = faithful.OriginalCoarseInteraction(4, 4000).dummy
+    assert dummy.norm().item() == pytest.approx(1, abs=0.05)
+    assert dummy.mean().item() == pytest.approx(0, abs=0.002)
+
+
+def test_five_dummy_rows_stand_beside_what_is_there():
+    paths = faithful.OriginalCoarseInteraction(D, 8)
+    words, _, sources = inputs()
+    states, real = paths.padded(words, sources["objects"])
+    assert real.tolist() == [[True] * 4 + [False] * 5, [True] * 2 + [False] * 7]
+    torch.testing.assert_close(states[real], sources["objects"].states[sources["objects"].mask])
+    assert (states[~real] == paths.dummy).all()
+    states, real = paths.padded(words, None)
+    assert (states.shape, real.any()) == ((2, 5, 8), False)
+
+
+@pytest.mark.parametrize("kind", [faithful.OriginalAddedNeighbours, faithful.OriginalGatedNeighbours])
+def test_the_original_takes_no_neighbours_for_neighbours_of_nought(kind):
+    torch.manual_seed(0)
+    augment = kind(D, 3).eval()
+    words, _, sources = inputs()
+    nought = ModalityStates(torch.zeros(2, 7, 3), torch.ones(2, 7, dtype=torch.bool))
+    expected = augment(words, nought)
+    torch.testing.assert_close(augment(words, None), expected)
+    torch.testing.assert_close(augment(words, without(sources["neighbours"])), expected)
 
 
 def test_words_without_neighbours_stay_as_they_are():

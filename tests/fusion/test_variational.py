@@ -147,6 +147,30 @@ def test_a_quiet_start_is_quiet() -> None:
     assert (torch.exp(block(states, states, mask, mask) / 2) < 0.2).all()
 
 
+def test_where_log_variance_begins() -> None:
+    for start, head in (
+        (-4.0, with_initial_log_variance(ResidualAttention(8, real_keys))),
+        (-2.5, with_initial_log_variance(ResidualAttention(8, real_keys), -2.5)),
+    ):
+        assert head.out_norm.bias.tolist() == [start] * 8
+        torch.testing.assert_close(head.out_norm.weight, torch.full((8,), 0.1))
+
+
+def test_weights_of_the_attention_are_dropped_out_in_training() -> None:
+    assert ResidualAttention(8, real_keys).drop.p == 0.1
+    attention = ResidualAttention(8, real_keys, 0.5)
+    states, mask = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    one, two = (attention.train()(states, states, mask, mask) for _ in range(2))
+    assert not torch.equal(one, two)
+
+
+def test_a_single_element_is_its_own_mean() -> None:
+    each = torch.rand(2, 3, 4)
+    one = torch.tensor([[False, True, False], [False, False, False]])
+    torch.testing.assert_close(mean_element(each, one)[0], each[0, 1])
+    torch.testing.assert_close(sum_mean_reduction(each, one), each[0, 1].sum())
+
+
 # --- summaries and negatives
 
 
@@ -221,6 +245,22 @@ def test_as_released_the_same_picture_counts_against_itself() -> None:
     assert rolled_jsd(s, nobody, seen) > 8
     assert jsd(s, nobody, seen) == 0
     assert infonce(s, nobody, seen) == 0
+
+
+def test_rolled_jsd_by_hand_counts_posts_that_have_a_picture_as_the_one_before_them_has() -> None:
+    s = torch.randn(4, 4, 2)
+
+    def loss(*pairs: tuple[int, int]) -> torch.Tensor:
+        return sum((-logsigmoid(s[i, i]) - logsigmoid(-s[i, j])).mean() for i, j in pairs) / len(pairs)
+
+    nobody = torch.zeros(4, 4, dtype=torch.bool)
+    for seen, pairs in (
+        ([True, True, False, False], [(1, 0)]),
+        ([True, True, False, True], [(1, 0), (0, 3)]),
+        ([True] * 4, [(0, 3), (1, 0), (2, 1), (3, 2)]),
+    ):
+        torch.testing.assert_close(rolled_jsd(s, nobody, torch.tensor(seen)), loss(*pairs))
+    assert rolled_jsd(s, nobody, torch.tensor([True, False, True, False])) == 0
 
 
 def test_infonce_by_hand() -> None:
