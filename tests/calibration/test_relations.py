@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from tiny_predicted_relations import LABELS, drawn, end, predicted_relation
 
 from twofold.calibration.calibration import Calibration
 from twofold.calibration.conformal import SCORES, set_metrics, with_predicted
@@ -22,38 +23,9 @@ from twofold.calibration.risk_control import control_risk
 from twofold.calibration.splits import in_tuning_split
 from twofold.errors import DataError
 from twofold.evaluation.calibration_error import calibration_error
-from twofold.inference.relation_classifier import ClassPrediction
-from twofold.inference.relation_extractor import PredictedRelation
-from twofold.posts import Entity, Post, Relation
+from twofold.posts import Post, Relation
 
-LABELS = ("None", "member", "lives", "peer")
 HALVED = Isotonic(np.array([0.0, 1.0]), np.array([0.0, 0.5]))
-
-
-def end(start: int, stop: int | None = None) -> Entity:
-    return Entity(start, stop or start + 1, "x", "PER")
-
-
-def predicted_relation(head: Entity, tail: Entity, scores) -> PredictedRelation:
-    scores = np.array(scores, float)
-    number = int(scores.argmax())
-    relation = Relation(head, tail, LABELS[number], 0.5)
-    return PredictedRelation(relation, ClassPrediction(number, LABELS[number], 0.5, scores))
-
-
-def drawn(count: int, seed: int, heat=2.0, masked=True):
-    """Posts with one pair each, in the order told; its truth is drawn from its scores at a temperature."""
-    random = np.random.default_rng(seed)
-    posts, predicted, head, tail = [], [], end(0), end(2)
-    for number in range(count):
-        scores = 2.5 * random.standard_normal(4) + np.array([0.0, 0.5, 0.0, -1.0])
-        if masked and number % 3 == 0:
-            scores[2] = -np.inf
-        chances = np.exp((scores - scores.max()) / heat)
-        truth = LABELS[int((chances.cumsum() <= random.random() * chances.sum()).sum())]
-        posts.append(Post(number, f"post {number}", relations=(Relation(head, tail, truth),)))
-        predicted.append([predicted_relation(head, tail, scores)] if scores.argmax() else [])
-    return RelationPredictions(posts, predicted)
 
 
 @pytest.mark.parametrize(
