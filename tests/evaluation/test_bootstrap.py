@@ -64,3 +64,26 @@ def test_draws_with_nothing_to_measure_are_left_out():
     assert all(math.isnan(x) for x in percentile_interval(2.0, np.zeros(0))[1:])
     assert all(math.isnan(x) for x in reflected_interval(math.nan, np.zeros(0)))
     assert bootstrap_metrics(lambda weights: {}, 0) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "resampled", "expected"),
+    [
+        (0.5, [0.4, 0.5, 0.7], (0.3, 0.6)),  # quantiles 0.4 and 0.7, reflected at 0.5
+        (0.5, [0.6, 0.7], (0.3, 0.5)),  # never below the value
+        (0.1, [0.0, 0.3], (0.0, 0.2)),  # clipped at 0
+        (0.9, [0.5, 1.0], (0.8, 1.0)),  # and at 1
+    ],
+)
+def test_reflected_interval_by_hand(value, resampled, expected):
+    found = reflected_interval(value, np.array(resampled), level=1.0)
+    assert found == pytest.approx((value, *expected))
+
+
+def test_where_nothing_is_said_the_seed_is_nought_and_the_level_95_per_cent():
+    values, post = np.arange(12.0), np.arange(12) // 3
+    resampled = means(values, post, 4, resamples=50)
+    np.testing.assert_array_equal(resampled, means(values, post, 4, resamples=50, seed=0))
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    assert percentile_interval(5.5, resampled) == pytest.approx((5.5, low, high))
+    assert reflected_interval(0.5, resampled / 11) == reflected_interval(0.5, resampled / 11, 0.95)

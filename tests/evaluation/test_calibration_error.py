@@ -134,3 +134,43 @@ def test_error_by_chance():
         expected, rel=0.05
     )
     assert math.isnan(calibration_error_if_calibrated(np.zeros(0)))
+
+
+def test_all_metrics_by_name_by_hand():
+    confidences, right = np.array([0.9, 0.6, 0.3]), np.array([True, False, False])
+    nll = -(math.log(0.9) + math.log(0.4) + math.log(0.7)) / 3
+    # Each stands alone in its bin; of equal mass, too.
+    gaps = [0.1, 0.6, 0.3]
+    assert calibration_metrics(confidences, right) == pytest.approx(
+        {
+            "confidence": 0.6,
+            "accuracy": 1 / 3,
+            "ece": sum(gaps) / 3,
+            "adaptive_ece": sum(gaps) / 3,
+            "mce": 0.6,
+            "brier": (0.01 + 0.36 + 0.09) / 3,
+            "nll": nll,
+        }
+    )
+    weighted = calibration_metrics(confidences, right, np.array([2, 0, 1]))
+    assert (weighted["confidence"], weighted["accuracy"]) == pytest.approx((0.7, 2 / 3))
+
+
+def test_certain_errors_cost_a_likelihood_of_one_in_a_million_millions():
+    wrong = negative_log_likelihood(np.array([1.0, 0.0]), np.array([False, True]))
+    assert wrong == pytest.approx(12 * math.log(10))
+    assert negative_log_likelihood(np.array([1.0, 0.0]), np.array([True, False])) == 0
+
+
+def test_error_by_chance_is_of_200_draws_of_seed_nought_unless_told_otherwise():
+    confidences = np.linspace(0.1, 0.9, 30)
+    plain = calibration_error_if_calibrated(confidences)
+    assert plain == calibration_error_if_calibrated(confidences, resamples=200, seed=0)
+    assert plain != calibration_error_if_calibrated(confidences, resamples=201, seed=0)
+    assert plain != calibration_error_if_calibrated(confidences, resamples=200, seed=1)
+
+
+def test_an_edge_belongs_to_the_bin_above_it_and_one_to_the_last():
+    bars = reliability(np.array([0.0, 0.25, 0.5, 0.75, 1.0]), np.ones(5, bool), bins=4)
+    assert [bar.predictions for bar in bars] == [1, 1, 1, 2]
+    assert [(bar.low, bar.high) for bar in bars] == [(0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1)]

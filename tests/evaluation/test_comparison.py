@@ -116,3 +116,35 @@ def test_relations_follow_their_entities():
     assert [e.text for e in new.entities] == ["#Ada", "@Acme"]
     (relation,) = new.relations
     assert (relation.head, relation.tail) == new.entities
+
+
+def test_an_argument_that_is_no_entity_stays_as_it_is():
+    p = post("#Ada", "@Acme", "Rome")
+    ada, acme, rome = named(p.text, Ada="PER", Acme="ORG", Rome="LOC")
+    relations = (Relation(ada, rome, "place_of"), Relation(acme, ada, "owner_of"))
+    extraction = Extraction(1, p.text, (ada,), PictureReport("none"), "m", relations=relations)
+    new = comparable_extraction(p, extraction, {})
+    assert [(r.head.text, r.type, r.tail.text) for r in new.relations] == [
+        ("#Ada", "place_of", "Rome"), ("Acme", "owner_of", "#Ada"),
+    ]  # fmt: skip
+    assert new.model == "m"
+
+
+def test_a_relation_is_dropped_with_either_of_its_arguments():
+    p = post("Ada", "Acme")
+    ada, acme = named(p.text, Ada="PER", Acme="MISC")
+    relations = (Relation(ada, acme, "in"), Relation(acme, ada, "of"))
+    extraction = Extraction(1, p.text, (ada, acme), PictureReport("none"), "m", relations=relations)
+    new = comparable_extraction(p, extraction, {"MISC": ""})
+    assert (new.entities, new.relations) == ((ada,), ())
+
+
+def test_spans_say_whether_they_are_well_formed():
+    well, ill = Entity(0, 1, "x", "PER"), Entity(2, 3, "x", "LOC", well_formed=False)
+    assert spans([well, ill]) == [((0, 1, "PER"), True), ((2, 3, "LOC"), False)]
+
+
+def test_white_space_is_no_token():
+    p = post("Ada", "Acme")
+    between = Entity(3, 4, " ", "PER")
+    assert comparable(p, [between, *named(p.text, Ada="PER")][:1]) == [between]

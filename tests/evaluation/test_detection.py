@@ -41,3 +41,12 @@ def test_nothing_to_tell_apart(positive):
     found = detection_metrics(np.zeros(len(positive)), np.array(positive, bool))
     assert all(math.isnan(value) for value in found[:3])
     assert found.positives == sum(positive)
+
+
+def test_a_rate_of_exactly_95_per_cent_is_enough():
+    score = np.r_[np.arange(19.0) + 1, -1.0, 0.0]  # 19 positives above the negative, one below
+    positive = np.arange(21) < 20
+    found = detection_metrics(score, positive)
+    assert found.fpr95 == 0
+    assert found.auroc == pytest.approx(19 / 20)
+    assert detection_metrics(score[1:], positive[1:]).fpr95 == 1  # 18 of 19 are too few

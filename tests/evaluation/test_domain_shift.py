@@ -17,6 +17,7 @@ from twofold.evaluation.domain_shift import (
     post_ood_detection,
     prediction_ood_detection,
     resample_pairs,
+    resample_separately,
 )
 from twofold.evaluation.predictions import Predictions
 from twofold.evaluation.trust_report import to_json
@@ -130,3 +131,45 @@ def test_becomes_json():
     nothing = data_metrics(PredictionCollector().predictions(), 0, labelled=False)
     record = to_json(DomainShift("x", "posts", nothing, nothing, told))
     assert json.loads(json.dumps(record, allow_nan=False))["detection"]["a"]["auroc"]["value"] == 1
+
+
+def test_by_default_data_sets_are_drawn_apart_from_seed_nought():
+    given = {"a": gaussian(12, 0, 0)}, {"a": gaussian(12, 1, 1)}
+    plain = post_ood_detection(*given, resamples=20)
+    assert plain == post_ood_detection(*given, resample=resample_separately, resamples=20, seed=0)
+    assert plain != post_ood_detection(*given, resamples=20, seed=1)
+    p = predictions([0, 0, 1, 2, 2, 3], [0.9, 0.6, 0.8, 0.3, 0.7, 0.5], [True] * 6)
+    flags = np.array([False, True, True, True, False, False])
+    plain = repr(prediction_ood_detection(p, flags, resamples=3))  # a draw may hold one kind only: nan
+    assert plain == repr(prediction_ood_detection(p, flags, resamples=3, seed=0))
+    assert plain != repr(prediction_ood_detection(p, flags, resamples=3, seed=1))
+
+
+def test_posts_of_two_data_sets_are_drawn_independently_and_pairs_together():
+    apart = np.array(list(resample_separately(5, 5, 50, 2)))
+    assert apart.shape == (50, 10)
+    assert (apart[:, :5].sum(1) == 5).all()
+    assert (apart[:, 5:].sum(1) == 5).all()
+    assert (apart[:, :5] != apart[:, 5:]).any()
+    together = np.array(list(resample_pairs(5, 5, 50, 2)))
+    assert together.shape == (50, 10)
+    assert (together[:, :5] == together[:, 5:]).all()
+    assert (together[:, :5] == apart[:, :5]).all()  # of one seed
+
+
+def test_part_of_the_items_that_is_ood():
+    found = post_ood_detection({"a": np.array([0.1, 0.2, 0.3])}, {"a": np.array([0.4])}, resamples=5)["a"]
+    assert found.base_rate == 0.25
+    nothing = post_ood_detection({"a": np.array([])}, {"a": np.array([])}, resamples=5)["a"]
+    assert math.isnan(nothing.base_rate)
+    assert (nothing.in_domain, nothing.ood) == (0, 0)
+
+
+def test_a_model_that_predicts_nothing_has_no_figures_but_an_f1():
+    collector = PredictionCollector()
+    collector.add_entities([], [entity(0, "PER")])
+    found = data_metrics(collector.predictions(), 1, labelled=True)
+    assert (found.items, found.predicted, found.f1) == (1, 0, 0)
+    assert all(math.isnan(x) for x in (found.confidence, found.accuracy, found.ece))
+    blind = data_metrics(collector.predictions(), 1, labelled=False)
+    assert all(math.isnan(x) for x in (blind.confidence, blind.accuracy, blind.f1, blind.ece))

@@ -64,3 +64,17 @@ def test_a_symmetric_relation_is_right_from_either_end() -> None:
     assert relation_error_type(Triple(B, "member", A), gold, complete=False) == "right"
     assert relation_error_type(Triple(B, "owner", A), gold, complete=False) == "wrong_relation"
     assert with_reversed(ANNOTATED, {"None"}) == [*ANNOTATED, Triple(C, "None", B)]
+
+
+@pytest.mark.parametrize(
+    ("found", "kind"),
+    [
+        (Triple((4, 8, "PER"), "member", B), None),  # touches A, shares nothing with it
+        (Triple((3, 8, "PER"), "member", (11, 13, "ORG")), "wrong_arguments"),  # one letter of each
+        (Triple((11, 13, "ORG"), "member", (3, 8, "PER")), "wrong_arguments"),  # the other way round
+        (Triple(A, "member", (12, 13, "ORG")), None),
+        (Triple(A, "member", (7, 8, "ORG")), None),
+    ],
+)
+def test_arguments_that_overlap_share_a_letter(found: Triple, kind: str | None) -> None:
+    assert relation_error_type(found, ANNOTATED, complete=False) == kind

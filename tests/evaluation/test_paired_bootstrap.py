@@ -102,3 +102,37 @@ def test_posts_without_anything_count_nothing(pair):
     padded = [np.concatenate([x, np.zeros((len(x), 3, 4), int)], 2) for x in pair]
     assert compare(*padded, resamples=10).value == pytest.approx(compare(*pair, resamples=10).value)
     assert mean_f1(np.zeros((1, 3, 2), int), np.ones((1, 2))) == [0]
+
+
+@pytest.mark.parametrize("resamples", [1, 499, 500, 501, 1250])
+def test_as_many_resamples_as_were_asked_for_a_few_hundred_at_a_time(resamples):
+    parts = list(resample_weights(4, resamples, 0))
+    assert sum(map(len, parts)) == resamples
+    assert max(map(len, parts)) <= 500
+    assert all(part.dtype == np.float64 and (part.sum(1) == 4).all() for part in parts)
+
+
+def test_where_nothing_is_said_the_seed_is_nought_and_the_level_95_per_cent(pair):
+    plain = compare(*pair, resamples=200)
+    assert plain == compare(*pair, resamples=200, seed=0, level=0.95)
+    assert plain != compare(*pair, resamples=200, seed=1)
+    narrow = compare(*pair, resamples=200, level=0.5)
+    assert plain.low < narrow.low < narrow.high < plain.high
+    differences = np.linspace(-1, 3, 101)
+    assert summarise(1.0, differences) == summarise(1.0, differences, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [
+        ([-1, 1, 1, 1, 1, 1, 1, 1, 1], 4 / 10),  # one below 0, and one more for the observed
+        ([1, -1, -1, -1, -1, -1, -1, -1, -1], 4 / 10),
+        ([0, 1, 1, 1, 1, 1, 1, 1, 1], 4 / 10),  # 0 is on both sides
+        ([-1, 0, 1, 2], 1),  # never above 1
+        ([1, 1, 1], 2 / 4),
+    ],
+)
+def test_p_by_hand(differences, p):
+    found = summarise(0.7, np.array(differences, float))
+    assert found.p == pytest.approx(p)
+    assert found.value == 0.7

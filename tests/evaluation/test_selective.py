@@ -136,3 +136,57 @@ def test_no_predictions():
     figures = selective_metrics(np.zeros(0), np.zeros(0, bool))
     assert all(math.isnan(value) for value in figures.values())
     assert best_f1(nothing, gold=3).f1 == 0
+
+
+def test_the_metrics_by_name_by_hand():
+    # Of 20 predictions the 11th, the 16th and the last three are wrong.
+    confidences = np.linspace(1, 0, 20)
+    right = np.array([i not in (10, 15, 17, 18, 19) for i in range(20)])
+    curve = risk_coverage_curve(confidences, right)
+    found = selective_metrics(confidences, right)
+    assert list(found) == [
+        "aurc", "excess_aurc", "augrc", "risk_at_80_coverage", "coverage_at_5_risk", "coverage_at_10_risk",
+    ]  # fmt: skip
+    assert found["risk_at_80_coverage"] == pytest.approx(2 / 16)
+    assert found["coverage_at_5_risk"] == 0.5  # 1 of 11 is more
+    assert found["coverage_at_10_risk"] == 0.75  # 1 of 15
+    wrong = np.cumsum(~right)
+    assert found["aurc"] == pytest.approx((wrong / np.arange(1, 21)).mean())
+    assert found["excess_aurc"] == pytest.approx(found["aurc"] - optimal_aurc(20, 5))
+    assert found["augrc"] == augrc(curve)
+
+
+def test_the_curve_by_hand():
+    curve = risk_coverage_curve(
+        np.array([0.5, 0.9, 0.5, 0.1]), np.array([True, True, False, False]), np.array([1, 2, 3, 0])
+    )
+    assert curve.threshold.tolist() == [math.inf, 0.9, 0.5]  # what counts nothing is no threshold
+    assert curve.accepted.tolist() == [0, 2, 6]
+    assert curve.errors.tolist() == [0, 0, 3]
+    assert curve.total == 6
+
+
+@pytest.mark.parametrize("count", range(1, 41))
+def test_every_whole_number_of_predictions_has_its_own_threshold(count):
+    """Also where coverage times total is a little more than a whole number."""
+    confidences = np.linspace(1, 0.1, 40)
+    curve = risk_coverage_curve(confidences, np.ones(40, bool))
+    assert operating_point(curve, 40, count / 40).threshold == confidences[count - 1]
+
+
+def test_points_without_predictions_or_without_gold():
+    nothing = risk_coverage_curve(np.zeros(0), np.zeros(0, bool))
+    for point in (operating_point(nothing, 3, 0.5), best_f1(nothing, 3)):
+        assert math.isnan(point.threshold)
+        assert math.isnan(point.risk)
+        assert (point.recall, point.f1) == (0, 0)
+    empty = operating_point(nothing, 0, 0.5)
+    assert empty.coverage == 0.5
+    assert math.isnan(empty.recall)
+    assert math.isnan(empty.f1)
+    spurious = operating_point(risk_coverage_curve(np.array([0.9]), np.array([False])), 0, 1.0)
+    assert (spurious.risk, spurious.f1) == (1, 0)
+    assert math.isnan(spurious.recall)
+    assert math.isnan(optimal_aurc(0, 0))
+    assert math.isnan(risk_at(nothing, 0.5))
+    assert math.isnan(coverage_at(nothing, 0.5))

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from twofold.evaluation.calibration_error import calibration_error
+from twofold.evaluation.bootstrap import (
+    Interval,
+    bootstrap_metrics,
+    percentile_interval,
+    reflected_interval,
+)
+from twofold.evaluation.calibration_error import (
+    calibration_error,
+    calibration_error_if_calibrated,
+    calibration_metrics,
+    reliability,
+)
 from twofold.evaluation.collector import PredictionCollector
 from twofold.evaluation.detection import detection_metrics
 from twofold.evaluation.predictions import Predictions
+from twofold.evaluation.selective import (
+    best_f1,
+    operating_point,
+    risk_coverage_curve,
+    selective_metrics,
+)
 from twofold.evaluation.trust_report import to_json, trust_report
 from twofold.posts import Entity, Relation, SourceEvidence, Uncertainty
 
@@ -179,3 +197,102 @@ def test_relations_whichever_end_is_the_head_by_hand():
     strict.add_triples(told, gold, complete=False)
     assert strict.predictions().error_type.tolist() == ["right", "wrong_direction"]
     assert strict.predictions().missed_type.tolist() == ["peer"]
+
+
+def reflected_or_percentile(name, value, resampled):
+    return (reflected_interval if name in ("ece", "adaptive_ece") else percentile_interval)(value, resampled)
+
+
+def test_intervals_are_of_posts_resampled_as_told():
+    """Expected calibration errors are reflected, all else is by percentiles; by type, too."""
+    p = replace(resampled(), uncalibrated=np.random.default_rng(9).random(300))
+    p.uncertainty["epistemic"][:150] = math.nan
+    report = trust_report(p, resamples=30, seed=4)
+
+    def check(found, metrics):
+        values = metrics(np.ones(p.posts))
+        drawn = bootstrap_metrics(metrics, p.posts, resamples=30, seed=4)
+        assert found == {name: reflected_or_percentile(name, v, drawn[name]) for name, v in values.items()}
+
+    for of, confidence in ((report, p.confidence), (report.uncalibrated, p.uncalibrated)):
+        assert list(of.calibration) == ["all", "LOC", "PER"]
+        for kind, found in of.calibration.items():
+            mask = (p.type == kind) | (kind == "all")
+            c, right, post = confidence[mask], p.right[mask], p.post[mask]
+            assert found.ece_if_calibrated == calibration_error_if_calibrated(c)
+            assert (found.predictions, found.right) == (mask.sum(), right.sum())
+            assert found.missed == {"all": 9, "LOC": 0, "PER": 9}[kind]
+            check(found.metrics, lambda w, c=c, r=right, post=post: calibration_metrics(c, r, w[post]))
+        assert of.reliability == reliability(confidence, p.right)
+    check(report.selective.metrics, lambda w: selective_metrics(p.confidence, p.right, w[p.post]))
+    scores = {"confidence": 1 - p.confidence, **p.uncertainty}
+
+    def aurocs(w):
+        known = {name: np.isfinite(score) for name, score in scores.items()}
+        return {
+            name: detection_metrics(score[known[name]], ~p.right[known[name]], w[p.post[known[name]]]).auroc
+            for name, score in scores.items()
+        }
+
+    check(report.error_auroc, aurocs)
+    curve = risk_coverage_curve(p.confidence, p.right)
+    points = [operating_point(curve, p.gold, i / 20) for i in range(1, 21)]
+    assert list(report.selective.curve) == points
+    assert report.selective.best_f1 == best_f1(curve, p.gold)
+
+
+def test_where_nothing_is_said_the_seed_is_nought():
+    p = resampled(60, 20)
+    assert to_json(trust_report(p, resamples=5)) == to_json(trust_report(p, resamples=5, seed=0))
+    assert to_json(trust_report(p, resamples=5)) != to_json(trust_report(p, resamples=5, seed=1))
+    assert trust_report(p, resamples=5).uncalibrated is None
+
+
+def test_a_modality_of_right_predictions_only():
+    collector = PredictionCollector()
+    collector.add_entities([entity(0, 1, "PER", 0.9, text=0.25)], [entity(0, 1, "PER")])
+    text = trust_report(collector.predictions(), resamples=5).modalities["text"]
+    assert (text.predictions, text.share, text.share_right) == (1, 0.25, 0.25)
+    assert math.isnan(text.share_wrong)
+
+
+def test_arrays_of_nothing_have_the_types_of_others():
+    nothing = PredictionCollector().predictions()
+    kinds = {
+        name: getattr(nothing, name).dtype.kind
+        for name in ("confidence", "error_type", "type", "post", "missed_type", "missed_post")
+    }
+    assert kinds == {
+        "confidence": "f", "error_type": "U", "type": "U", "post": "i", "missed_type": "U", "missed_post": "i"
+    }  # fmt: skip
+    assert (nothing.posts, nothing.gold, nothing.uncertainty, nothing.share) == (0, 0, {}, {})
+
+
+def test_uncertainties_and_confidences_before_calibration_of_some_only():
+    collector = PredictionCollector()
+    known = entity(0, 1, "PER", 0.9, Uncertainty(0.1, 0.2), text=1.0)
+    collector.add_entities([known, entity(2, 3, "PER", 0.8)], [], [0.7, 0.6])
+    found = collector.predictions()
+    assert found.uncalibrated.tolist() == [0.7, 0.6]
+    assert found.confidence.dtype == np.float64
+    for name, value in (("aleatoric", 0.1), ("epistemic", 0.2), ("total", 0.3)):
+        assert found.uncertainty[name][0] == pytest.approx(value)
+        assert math.isnan(found.uncertainty[name][1])
+    assert (found.share["text"][0], math.isnan(found.share["text"][1])) == (1, True)
+    collector.add_entities([entity(4, 5, "PER", 0.7)], [])
+    assert collector.predictions().uncalibrated is None  # not known of all
+
+
+def test_plain_data_by_hand():
+    span = Interval(0.123456789, math.nan, math.inf)
+    assert to_json({1: [span, (2, "x"), True, None]}) == {
+        "1": [{"value": 0.123457, "low": None, "high": None}, [2, "x"], True, None]
+    }
+    assert to_json([0.123456789, {"a": (0.98765,)}, span], 2) == [
+        0.12, {"a": [0.99]}, {"value": 0.12, "low": None, "high": None},
+    ]  # fmt: skip
+    whole = to_json(trust_report(resampled(60, 20), resamples=5), 3)
+    assert whole["selective"]["best_f1"]["f1"] == round(whole["selective"]["best_f1"]["f1"], 3)
+    assert whole["modalities"] == {
+        "text": {"predictions": 60, "share": 1.0, "share_right": 1.0, "share_wrong": 1.0}
+    }
