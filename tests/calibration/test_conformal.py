@@ -19,6 +19,7 @@ from twofold.calibration.conformal import (
     raps,
     set_metrics,
     sets_within,
+    with_predicted,
 )
 from twofold.errors import ConfigError
 
@@ -159,3 +160,45 @@ def test_figures_by_hand():
     assert figures.coverage_by_class[0] == pytest.approx(2 / 3)
     assert math.isnan(figures.coverage_by_class[1])
     assert math.isnan(set_metrics(np.zeros((0, 2), bool), np.zeros(0, int)).coverage)
+
+
+def test_a_quantile_is_the_order_statistic_at_every_coverage():
+    """(n + 1)·coverage is a whole number of a hundredth each here, also where rounding puts it above."""
+    scores = np.arange(1.0, 100.0)
+    assert [conformal_quantile(scores, coverage) for coverage in COVERAGES] == list(range(50, 100))
+    assert conformal_quantile(scores, 0.501) == 51
+    lines = fit_quantiles(1 - scores[:, None] / 100, np.zeros(99, int), ("a",), "lac")
+    assert lines.marginal == pytest.approx(np.arange(50, 100) / 100)
+    assert lines.per_class == pytest.approx(np.arange(50, 100)[None] / 100)
+
+
+def test_a_coverage_is_rounded_up_to_whole_per_cents():
+    assert [coverage_index(coverage) for coverage in COVERAGES] == list(range(50))
+    assert [coverage_index(x) for x in (0.5 + 1e-12, 0.905, 0.9000001, 0.99)] == [0, 41, 41, 49]
+    with pytest.raises(ConfigError) as raised:
+        coverage_index(0.4)
+    assert raised.value.what == "the coverage of the prediction sets is 0.4"
+    assert raised.value.expected == "a number from 0.5 to 0.99"
+
+
+def test_a_score_of_the_quantile_is_within_it_and_the_smallest_always():
+    scores = np.array([[0.1, 0.5, 0.5 + 1e-10, 0.51], [0.9, 0.7, 0.8, 0.75]])
+    assert sets_within(scores, 0.5).tolist() == [[True, True, True, False], [False, True, False, False]]
+    each = np.array([0.0, 0.5, 0.2, 0.6])
+    assert sets_within(scores[:1], each).tolist() == [[True, True, False, True]]
+
+
+def test_the_predicted_class_is_put_into_its_set():
+    sets = np.zeros((2, 3), bool)
+    assert with_predicted(sets, [2, 0]) is sets
+    assert sets.tolist() == [[False, False, True], [True, False, False]]
+
+
+def test_raps_penalises_a_hundredth_for_each_rank_beyond_the_first():
+    assert raps(np.array([[0.2, 0.5, 0.3]])) == pytest.approx(np.array([[0.8 + 0.02, 0, 0.5 + 0.01]]))
+
+
+def test_nothing_has_no_coverage_of_any_class():
+    assert len(set_metrics(np.zeros((0, 3), bool), np.zeros(0, int)).coverage_by_class) == 3
+    found = set_metrics(np.zeros((0, 3), bool), np.zeros(0, int))
+    assert all(math.isnan(x) for x in (*found[:3], *found.coverage_by_class))

@@ -183,3 +183,48 @@ def test_what_is_wrong_with_a_calibration_is_said_in_words(record, message, tmp_
     with pytest.raises(ModelError, match=message) as raised:
         read_calibration(path)
     assert "calibrate the model again" in str(raised.value)
+
+
+def test_the_label_of_a_span_is_that_of_a_type_the_decoder_knows(decoder):
+    emissions = np.full((3, 5), -9.0)
+    emissions[[0, 1, 2], [3, 4, 1]] = 9  # PER over two words, LOC
+    words = [(0, 3), (4, 7), (8, 9)]
+
+    def labels(*gold):
+        post = Post(1, "x" * 9, entities=tuple(Entity(*place, "x", kind) for *place, kind in gold))
+        return label_spans(decoder, [EncodedPost(post, words, PictureReport("none"), (True,), emissions)])
+
+    assert labels((0, 7, "PER"), (8, 9, "LOC")).labels.tolist() == [1, 0]
+    assert labels((0, 3, "PER"), (8, 9, "PER")).labels.tolist() == [2, 1]
+    assert labels((0, 7, "MISC"), (0, 7, "LOC")).labels.tolist() == [0, 2]  # MISC is not known
+    assert labels((0, 7, "LOC"), (0, 7, "PER")).right.tolist() == [True, False]  # either is right
+    data = labels()
+    assert (data.labels.tolist(), data.post.tolist(), data.posts) == ([2, 2], [0, 0], 1)
+    assert data.classes == ("LOC", "PER", NONE)
+    assert data.predicted.tolist() == [1, 0]
+
+
+def test_parts_keep_what_belongs_together(decoder):
+    readings = drawn(decoder, 30, 3)
+    data = label_spans(decoder, readings)
+    chosen = np.arange(30) % 3 == 1
+    part, fresh = data.select_posts(chosen), label_spans(decoder, readings[1::3])
+    assert part.posts == 10
+    assert part.spans == fresh.spans
+    for name in ("labels", "right", "predicted"):
+        assert getattr(part, name).tolist() == getattr(fresh, name).tolist()
+    assert part.post.tolist() == [1 + 3 * i for i in fresh.post.tolist()]
+    assert part.confidences(Calibration(1.3)) == pytest.approx(fresh.confidences(Calibration(1.3)))
+    persons = data.of_class(1)
+    assert persons.spans == [[span for span in row if span.type == "PER"] for row in data.spans]
+    assert persons.right.tolist() == data.right[data.predicted == 1].tolist()
+    assert persons.labels.tolist() == data.labels[data.predicted == 1].tolist()
+    assert persons.posts == 30
+    expected = data.confidences(Calibration(1.3))[data.predicted == 1]
+    assert persons.confidences(Calibration(1.3)) == pytest.approx(expected)
+
+
+def test_nothing_predicted_is_nothing(decoder):
+    data = label_spans(decoder, [])
+    assert data.confidences(Calibration(1.0)).shape == (0,)
+    assert [x.dtype.kind for x in (data.labels, data.right, data.predicted)] == ["i", "b", "i"]

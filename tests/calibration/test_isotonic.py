@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twofold.calibration.isotonic import fit_isotonic
+from twofold.calibration.isotonic import Isotonic, apply_isotonic, fit_isotonic
 from twofold.errors import DataError
 from twofold.evaluation.calibration_error import calibration_error
 
@@ -53,3 +53,19 @@ def test_mends_a_distortion_that_no_temperature_can():
 def test_nothing_to_fit_on():
     with pytest.raises(DataError, match="predicted nothing"):
         fit_isotonic(np.zeros(0), np.zeros(0, bool))
+
+
+def test_knots_inside_a_constant_block_are_left_out():
+    confidences = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.6])
+    fitted = fit_isotonic(confidences, np.array([0, 0, 0, 1, 0, 1, 1], bool))
+    assert fitted.confidence.tolist() == [0.1, 0.3, 0.4, 0.5, 0.6]
+    assert fitted.calibrated.tolist() == [0, 0, 0.5, 0.5, 1]
+    alone = fit_isotonic(np.array([0.3]), np.array([True]))
+    assert (alone.confidence.tolist(), alone.calibrated.tolist()) == ([0.3], [1])
+
+
+def test_the_others_keep_their_proportions():
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.4, 0.4], [1.0, 0.0, 0.0]])
+    apply_isotonic(probabilities, [0, 2, 0], Isotonic(np.array([0.0, 1.0]), np.array([0.0, 0.5])))
+    expected = [[0.3, 0.525, 0.175], [0.8 / 3, 1.6 / 3, 0.2], [0.5, 0, 0]]
+    assert probabilities == pytest.approx(np.array(expected))

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from twofold.calibration.decision_rule import F1_TOLERANCE
-from twofold.calibration.relation_rule import EVERY_PAIR, THRESHOLDS, fit_and_test_relation_rule
+from twofold.calibration.relation_rule import (
+    EVERY_PAIR,
+    THRESHOLDS,
+    _most_precise,
+    fit_and_test_relation_rule,
+)
 from twofold.calibration.relations import RelationPredictions
 from twofold.calibration.splits import in_tuning_split
+from twofold.crf import DecisionRule
 from twofold.inference.relation_classifier import ClassPrediction
 from twofold.inference.relation_extractor import PredictedRelation
 from twofold.posts import Entity, Post, Relation
@@ -77,3 +83,59 @@ def test_no_rule_where_none_is_better(monkeypatch):
     fit = fit_and_test_relation_rule(LABELS, model.predict)
     assert fit.decision_rule is None
     assert fit.f1 == fit.f1_most_probable
+
+
+@pytest.fixture
+def few_thresholds(monkeypatch):
+    monkeypatch.setattr("twofold.calibration.relation_rule.THRESHOLDS", np.array([0.2, 0.3, 0.4]))
+
+
+@pytest.mark.usefixtures("few_thresholds")
+def test_seed_and_symmetric_relations_are_those_told():
+    model = Model(200, none=2.0)
+    turned = [
+        Post(post.id, post.text, relations=tuple(Relation(r.tail, r.head, r.type) for r in post.relations))
+        for post in model.posts
+    ]
+
+    def predict(rule):
+        return RelationPredictions(turned, model.predict(rule).predicted)
+
+    model.tuning = in_tuning_split([post.text for post in model.posts], 3)
+    fit = fit_and_test_relation_rule(LABELS, model.predict, seed=3)
+    assert fit.f1 == pytest.approx(model.f1(model.above(*fit.decision_rule), ~model.tuning))
+    assert fit.f1_most_probable == pytest.approx(model.f1(model.scores.argmax(1), ~model.tuning))
+    both_ways = fit_and_test_relation_rule(LABELS, predict, symmetric={"member", "lives"}, seed=3)
+    assert both_ways == fit
+    assert fit_and_test_relation_rule(LABELS, model.predict) == fit_and_test_relation_rule(
+        LABELS, model.predict, seed=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("f1", "without", "chosen"),
+    [
+        ([0.5, 0.6, 0.595, 0.58], 0.4, 2),  # the last within a hundredth of the best
+        ([0.5, 0.6, 0.59, 0.2], 0.4, 2),
+        ([0.6, 0.5, 0.4, 0.3], 0.4, 0),
+        ([0.6, 0.5, 0.4, 0.3], 0.6, None),  # as good without any
+        ([0.6, 0.5, 0.4, 0.3], 0.599, 0),
+    ],
+)
+def test_the_largest_threshold_of_those_as_good_as_the_best(f1, without, chosen):
+    rules = [DecisionRule(0.1), DecisionRule(0.2), DecisionRule(0.3), DecisionRule(0.4)]
+    assert _most_precise(rules, f1, without) == (None if chosen is None else rules[chosen])
+
+
+@pytest.mark.usefixtures("few_thresholds")
+def test_a_relation_without_scores_is_never_predicted_under_a_rule():
+    model = Model(300, none=2.0)
+    others = [PredictedRelation(Relation(TAIL, HEAD, "lives", 0.5), None) for _ in model.posts]
+
+    def predict(rule):
+        found = model.predict(rule)
+        if rule is not EVERY_PAIR:
+            return found
+        return found._replace(predicted=[[*row, o] for row, o in zip(found.predicted, others, strict=True)])
+
+    assert fit_and_test_relation_rule(LABELS, predict) == fit_and_test_relation_rule(LABELS, model.predict)

@@ -141,3 +141,96 @@ def test_grid_keeps_what_it_says():
         assert curve.accepted_squared[place] == sum(
             (above & (calibration.post == i)).sum() ** 2 for i in range(60)
         )
+
+
+@pytest.mark.parametrize(
+    ("errors", "correlation"),
+    [
+        ([[1, 1], [0, 0]], 1),  # all errors of a post together
+        ([[1, 1], [1, 0], [0, 1], [0, 0]], 1 / 3),  # 4/3·2/8 over 1/4, less 1
+        ([[1, 0], [0, 1]], 0),  # rather apart than together
+        ([[1], [0], [1]], 0),  # one a post: nothing goes together
+        ([[1, 0, 0]], 1),  # of one post nothing can be told
+        ([[1, 1], []], 0),
+        ([[0, 0], [0]], 0),
+    ],
+)
+def test_correlation_by_hand(errors, correlation):
+    post = np.repeat([7, 3, 12, 5][: len(errors)], [len(row) for row in errors])  # any whole numbers
+    wrong = np.array([x for row in errors for x in row], bool)
+    predictions = ScoredPredictions(np.full(len(wrong), 0.5), ~wrong, post)
+    assert error_correlation(predictions) == pytest.approx(correlation)
+
+
+@pytest.mark.parametrize(
+    ("confidences", "thresholds"),
+    [
+        (np.arange(1, 11) / 10, [0.8, 0.6, 0.4]),  # above 6.75, 4.5 and 2.25 of 9 steps
+        (np.arange(1, 10) / 10, [0.7, 0.5, 0.3]),
+        (np.array([0.9, 0.9, 0.9, 0.9, 0.2]), [0.9]),  # each once
+        (np.array([0.5]), [0.5]),
+        (np.zeros(0), []),
+    ],
+)
+def test_thresholds_are_at_equal_parts_of_the_tuning_predictions(confidences, thresholds):
+    count = len(confidences)
+    tuning = ScoredPredictions(confidences, np.ones(count, bool), np.arange(count))
+    curve = risk_curve(tuning, tuning, steps=4)
+    assert curve.threshold == pytest.approx([*thresholds, 0])
+    # Equal confidences may differ by rounding: a threshold lies a little under them.
+    assert all(0 < t - found < 2e-9 for t, found in zip(thresholds, curve.threshold, strict=False))
+    expected = [(confidences >= t - 1e-9).sum() for t in [*thresholds, 0]]
+    assert curve.tuning_accepted.tolist() == curve.accepted.tolist() == expected
+    assert curve.correlation == 0
+
+
+def test_counts_of_tuning_and_calibration_are_kept_apart():
+    random = np.random.default_rng(6)
+    tuning, calibration = drawn(random, 40), drawn(random, 30, together=True)
+    curve = risk_curve(tuning, calibration)
+    assert 50 < len(curve.threshold) <= 100
+    for place, threshold in enumerate(curve.threshold):
+        above = tuning.confidence >= threshold
+        assert curve.tuning_accepted[place] == above.sum()
+        assert curve.tuning_errors[place] == (above & ~tuning.right).sum()
+    assert curve.correlation == error_correlation(tuning) != error_correlation(calibration)
+
+
+def test_the_achievable_error_is_the_smallest_in_steps_of_half_a_per_cent():
+    for confidence in (0.9, 0.95):
+        found = control_risk(by_hand(), 0.012, confidence)
+        steps = [round(i * 0.005, 6) for i in range(3, 200)]
+        smallest = next(e for e in steps if control_risk(by_hand(), e, confidence).threshold is not None)
+        assert found.achievable == control_risk(by_hand(), smallest, confidence)
+        assert found.achievable.max_error == smallest
+        assert found.achievable.confidence == confidence
+
+
+def test_how_many_times_the_data_is_the_first_power_of_a_tenth_more_that_does():
+    found = control_risk(by_hand(), 0.02, 0.95)
+    powers = [1.1**i for i in range(60)]
+    needed = next(x for x in powers if binomial_cdf(2 * x, 200 * x, 0.02) <= 0.05)
+    assert found.data_factor == pytest.approx(needed)
+    # At an observed error rate of the asked one no amount of data does.
+    assert control_risk(by_hand(), 0.01, 0.95).data_factor is None
+
+
+def test_a_result_says_what_was_asked():
+    found = control_risk(by_hand(), 0.05)
+    assert (found.max_error, found.confidence, found.data_factor) == (0.05, 0.95, None)
+    assert found == control_risk(by_hand(), 0.05, 0.95)
+    with pytest.raises(ConfigError) as raised:
+        control_risk(by_hand(), 1.0)
+    assert (raised.value.what, raised.value.expected) == ("the error is 1.0", "a number between 0 and 1")
+    with pytest.raises(ConfigError) as raised:
+        control_risk(by_hand(), 0.5, 0)
+    assert raised.value.what == "the confidence is 0"
+
+
+def test_a_threshold_that_accepts_nothing_tells_nothing():
+    curve = RiskCurve(
+        *(np.array([x, y]) for x, y in ((0.9, 0.0), (5, 50), (0, 0), (0, 0), (0, 0), (0, 0))), 0.5
+    )
+    assert curve.effective_counts(0) == (0, 0)
+    found = control_risk(curve, 0.5)
+    assert (found.threshold, found.accepted, found.coverage, found.upper_bound) == (None, 0, 0, 1)

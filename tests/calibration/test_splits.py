@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from twofold.calibration.splits import in_tuning_split
 
 
@@ -19,3 +21,14 @@ def test_one_id_is_in_one_half_and_a_seed_draws_others():
     ids = range(4000)
     assert 0.46 < (in_tuning_split(ids) == in_tuning_split(ids, seed=1)).mean() < 0.54
     assert in_tuning_split([]).shape == (0,)
+
+
+def test_a_post_is_where_the_first_byte_of_the_hash_of_seed_and_id_puts_it():
+    ids = [*range(50), "Ä", "\ud83d"]  # half of a surrogate pair, too
+    for seed in (0, 7):
+        expected = [
+            hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogatepass")).hexdigest() < "8"
+            for name in ids
+        ]
+        assert in_tuning_split(ids, seed).tolist() == expected
+    assert in_tuning_split(ids).tolist() == in_tuning_split(ids, 0).tolist()

@@ -5,9 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twofold.calibration.temperature import fit_on_classes, fit_on_spans, fit_temperature
-from twofold.crf import ChainDecoder
+from twofold.calibration.temperature import (
+    _minimum,
+    fit_on_classes,
+    fit_on_spans,
+    fit_temperature,
+    require_predictions,
+)
+from twofold.crf import ChainDecoder, TagSpan
 from twofold.errors import DataError
+from twofold.evaluation.calibration_error import calibration_error, negative_log_likelihood
 
 
 def sigmoid(x):
@@ -76,3 +83,48 @@ def test_classes_of_a_softmax_at_a_known_temperature(truth):
 def test_classes_of_which_none_is_predicted():
     with pytest.raises(DataError, match="predicted nothing"):
         fit_on_classes(np.array([[2.0, 1.0]]), np.array([0]), none=0)
+
+
+@pytest.mark.parametrize("place", [-2.0, -1.4, 0.0, 0.37, 1.9, 2.0])
+def test_the_search_finds_the_minimum_between_its_bounds(place):
+    assert _minimum(lambda x: (x - place) ** 2, -2, 2) == pytest.approx(place, abs=1e-6)
+
+
+def test_the_search_finds_the_deeper_of_two_minima():
+    def wells(x):
+        return min((x + 1.5) ** 2, (x - 1.1) ** 2 - 0.5)
+
+    assert _minimum(wells, -2, 2) == pytest.approx(1.1, abs=1e-6)
+    assert _minimum(lambda x: wells(-x), -2, 2) == pytest.approx(-1.1, abs=1e-6)
+
+
+def test_metrics_before_and_after():
+    random = np.random.default_rng(3)
+    logits = 3 * random.standard_normal(200)
+    right = random.random(200) < sigmoid(logits / 2)
+    fit = fit_temperature(lambda t: sigmoid(logits / t), right)
+    for values, nll, ece in (
+        (sigmoid(logits), fit.nll_before, fit.ece_before),
+        (sigmoid(logits / fit.temperature), fit.nll_after, fit.ece_after),
+    ):
+        assert nll == negative_log_likelihood(values, right)
+        assert ece == calibration_error(values, right)
+    for temperature in (0.9 * fit.temperature, 1.1 * fit.temperature):
+        assert negative_log_likelihood(sigmoid(logits / temperature), right) > fit.nll_after
+
+
+def test_a_span_is_right_where_the_gold_holds_it():
+    decoder = ChainDecoder(("O", "B-X", "I-X"), np.zeros((3, 3)), np.zeros(3), np.zeros(3))
+    emissions = [np.array([[0.0, 3, 0], [0, 0, 2], [0, 4, 0]]), np.array([[0.0, 2, 0]])]
+    fit = fit_on_spans(decoder, emissions, [[TagSpan(0, 2, "X")], [TagSpan(0, 1, "Y")]])
+    assert (fit.predictions, fit.accuracy) == (3, 1 / 3)
+
+
+def test_what_is_said_where_nothing_is_predicted():
+    with pytest.raises(DataError) as raised:
+        require_predictions(np.zeros(0, bool))
+    assert (raised.value.what, raised.value.expected, raised.value.do) == (
+        "the model predicted nothing on the calibration data",
+        "data on which it predicts something",
+        "calibrate on more or other labelled posts",
+    )

@@ -140,7 +140,10 @@ def _counts(predictions: ScoredPredictions, thresholds: Floats) -> tuple[Floats,
 
 
 def error_correlation(predictions: ScoredPredictions) -> float:
-    """ρ in [0, 1]: intraclass correlation of errors, from the variance of their sums by post."""
+    """ρ in [0, 1]: intraclass correlation of errors, from the variance of their sums by post.
+
+    Where one post has all predictions nothing tells whether its errors go together: 1, the most cautious.
+    """
     _, post = np.unique(predictions.post, return_inverse=True)
     count, errors = np.bincount(post), np.bincount(post, ~predictions.right)
     n, posts = len(predictions.right), len(count)
@@ -148,6 +151,8 @@ def error_correlation(predictions: ScoredPredictions) -> float:
     size = (count**2).sum() / n - 1 if n else 0.0
     if not 0 < rate < 1 or size <= 0:
         return 0.0
+    if posts == 1:
+        return 1.0
     variance = posts / (posts - 1) * ((errors - rate * count) ** 2).sum() / n
     return float(np.clip((variance / (rate * (1 - rate)) - 1) / size, 0.0, 1.0))
 
