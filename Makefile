@@ -22,7 +22,12 @@ test fast: export PYTHONDONTWRITEBYTECODE =
 test: $(DEV)/ready
 	$(RUN) pytest $(PARALLEL)
 
-check: $(DEV)/ready lint fast
+# Types are checked while tests wait for processes; what lint says comes when the tests have ended.
+check: $(DEV)/ready
+	@said=`mktemp`; $(MAKE) --no-print-directory lint >$$said 2>&1 & lint=$$!; \
+	$(MAKE) --no-print-directory fast; tests=$$?; \
+	wait $$lint; lint=$$?; cat $$said; rm -f $$said; \
+	exit $$((tests > lint ? tests : lint))
 
 lint: $(DEV)/ready
 	$(RUN) ruff format --check src tests benchmarks docs

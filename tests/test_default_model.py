@@ -76,6 +76,15 @@ def test_the_examples_give_entities_with_evidence(extractor: Extractor) -> None:
         assert entity.uncertainty.epistemic > 0
 
 
+def test_a_post_gives_exactly_the_same_alone_and_in_company(extractor: Extractor) -> None:
+    """To the last bit of every number, with pictures and without."""
+    file = Path(__file__).parents[1] / "examples" / "posts.jsonl"
+    posts = [post for post in open_corpus(file) if isinstance(post, Post)][:4]
+    posts += [Post("long", "The quick brown fox of BBC News met Messi in Rome " * 3)]
+    assert list(extractor.extract(posts)) == [next(iter(extractor.extract([post]))) for post in posts]
+
+
+@pytest.mark.slow
 def test_a_post_gives_exactly_the_same_in_any_company(extractor: Extractor) -> None:
     """To the last bit of every number: in any batch and order, on any number of threads, alone."""
     file = Path(__file__).parents[1] / "examples" / "posts.jsonl"

@@ -124,11 +124,11 @@ def test_posts_without_pairs_open_no_relation_graph(folders):
 
 
 def test_very_many_entities(extractor, validator):
-    text = "Anna left paris . " * 5556
-    extraction = next(extractor.extract([text]))
-    assert len(extraction.entities) == 2 * 5556
+    each = 1500
+    extraction = next(extractor.extract(["Anna left paris . " * each]))
+    assert len(extraction.entities) == 2 * each
     assert 0 < len(extraction.relations) <= PAIR_LIMIT
-    possible = 5556 * 5555 // 2 + 5556 * 5556
+    possible = each * (each - 1) // 2 + each * each
     assert extraction.warnings[1:2] == (
         f"relations were looked for between the {PAIR_LIMIT} nearest of {possible:,} pairs of entities",
     )

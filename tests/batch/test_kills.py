@@ -82,7 +82,14 @@ def parts(done: Path) -> int:
     return done.read_bytes().count(b"\n") if done.is_file() else 0
 
 
-@pytest.mark.parametrize("name", ["out.jsonl", "out.csv.gz", "out.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "out.jsonl",
+        pytest.param("out.csv.gz", marks=pytest.mark.slow),
+        pytest.param("out.parquet", marks=pytest.mark.slow),
+    ],
+)
 def test_a_file(place, tmp_path, name):
     arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", SHARD, "--threads", 1]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -94,6 +101,7 @@ def test_a_file(place, tmp_path, name):
     assert tree(killed) == tree(whole)
 
 
+@pytest.mark.slow
 def test_a_folder_by_two_processes(place, tmp_path):
     arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", SHARD]
     alone = extract(*arguments, "-o", f"{tmp_path / 'whole'}/")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,29 @@ def calibrated(place, whole):
     return out
 
 
+def calibrated_on(data: Path, place: Path, out: Path) -> tuple[Path, str]:
+    """The folder that calibration of both models wrote, and what it said."""
+    said = io.StringIO()
+    with redirect_stdout(said):
+        assert main(["calibrate", str(place / "both"), str(data), "-o", str(out)]) == 0
+    return out, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def by_pairs(place, pairs, tmp_path_factory):
+    return calibrated_on(pairs, place, tmp_path_factory.mktemp("by-pairs") / "out")
+
+
+@pytest.fixture(scope="module")
+def by_entities(place, tmp_path_factory):
+    """Of posts with entities alone."""
+    folder = tmp_path_factory.mktemp("by-entities")
+    gold = [end(word, True) for word in ENDS]
+    lines = [json.dumps({"id": i, "text": TEXT, "entities": gold}) for i in range(80)]
+    (folder / "tags.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return calibrated_on(folder / "tags.jsonl", place, folder / "out")
+
+
 def confidences(folder: Path) -> dict[str, float]:
     (extraction,) = twofold.load(folder).extract([{"id": 1, "text": TEXT}])
     return {relation.type: relation.confidence for relation in extraction.relations}
@@ -91,14 +116,13 @@ def test_confidences_become_those_of_the_data(place, calibrated):
     assert before != pytest.approx(after, abs=0.1)
 
 
-def test_what_the_data_say_nothing_of_stays(place, pairs, tmp_path, capsys):
-    assert main(["calibrate", str(place / "both"), str(pairs), "-o", str(tmp_path / "out")]) == 0
-    shown = capsys.readouterr().out
+def test_what_the_data_say_nothing_of_stays(place, pairs, by_pairs):
+    out, shown = by_pairs
     assert "entities: calibration unchanged" in shown
     assert "end to end, on the" in shown
-    old, new = ((folder / "calibration.json").read_bytes() for folder in (place / "both", tmp_path / "out"))
+    old, new = ((folder / "calibration.json").read_bytes() for folder in (place / "both", out))
     assert old == new
-    inner = json.loads((tmp_path / "out" / "relations" / "calibration.json").read_text(encoding="utf-8"))
+    inner = json.loads((out / "relations" / "calibration.json").read_text(encoding="utf-8"))
     assert inner["report"]["predictions"] == {split: 3 * n for split, n in inner["report"]["posts"].items()}
     assert (
         inner["end_to_end"]["predicted"]
@@ -106,31 +130,24 @@ def test_what_the_data_say_nothing_of_stays(place, pairs, tmp_path, capsys):
         == 3 * inner["end_to_end"]["posts"]
     )
     assert inner["conformal"]["classes"] == list(tiny_model.RELATIONS)
-    page = (tmp_path / "out" / "relations" / "README.md").read_text(encoding="utf-8")
+    page = (out / "relations" / "README.md").read_text(encoding="utf-8")
     assert "288 predicted relations" in page
     assert "Between the entities that the tagger predicts" in page
-    assert str(tmp_path) not in page
-    assert twofold.load(tmp_path / "out").relations  # sealed inside and outside
+    assert str(place) not in page
+    assert str(pairs.parent) not in page
+    assert twofold.load(out).relations  # sealed inside and outside
 
 
-def test_posts_with_entities_alone_calibrate_entities_alone(place, tmp_path, capsys):
-    gold = [end(word, True) for word in ENDS]
-    lines = [json.dumps({"id": i, "text": TEXT, "entities": gold}) for i in range(80)]
-    (tmp_path / "tags.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    assert (
-        main(["calibrate", str(place / "both"), str(tmp_path / "tags.jsonl"), "-o", str(tmp_path / "out")])
-        == 0
-    )
-    assert "relations: calibration unchanged" in capsys.readouterr().out
-    assert read_calibration(tmp_path / "out" / "calibration.json").risk_curve is not None
-    assert read_calibration(tmp_path / "out" / "relations" / "calibration.json").risk_curve is None
+def test_posts_with_entities_alone_calibrate_entities_alone(by_entities):
+    out, said = by_entities
+    assert "relations: calibration unchanged" in said
+    assert read_calibration(out / "calibration.json").risk_curve is not None
+    assert read_calibration(out / "relations" / "calibration.json").risk_curve is None
 
 
-def test_the_order_of_given_pairs_tells_nothing(place, pairs, tmp_path):
+def test_the_order_of_given_pairs_tells_nothing(place, by_pairs, tmp_path):
     backwards = write(tmp_path / "backwards.jsonl", entities=False, backwards=True)
-    folders = [tmp_path / "one", tmp_path / "other"]
-    for data, out in zip((pairs, backwards), folders, strict=True):
-        assert main(["calibrate", str(place / "both"), str(data), "-o", str(out)]) == 0
+    folders = (by_pairs[0], calibrated_on(backwards, place, tmp_path / "other")[0])
     one, other = (read_calibration(out / "relations" / "calibration.json") for out in folders)
     assert one.temperature == pytest.approx(other.temperature, rel=1e-5)
 
@@ -224,13 +241,8 @@ def test_a_promise_that_cannot_be_made_is_refused_with_figures(calibrated, capsy
 
 
 @pytest.mark.parametrize("options", [["--max-relation-error", "0.1"], ["--coverage", "0.9"]])
-def test_relations_that_were_not_calibrated(place, tmp_path, capsys, options):
-    gold = [end(word, True) for word in ENDS]
-    lines = [json.dumps({"id": i, "text": TEXT, "entities": gold}) for i in range(80)]
-    (tmp_path / "tags.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    out = tmp_path / "out"
-    assert main(["calibrate", str(place / "both"), str(tmp_path / "tags.jsonl"), "-o", str(out)]) == 0
-    capsys.readouterr()
+def test_relations_that_were_not_calibrated(by_entities, capsys, options):
+    out, _ = by_entities
     assert main(["extract", "--model", str(out), "--text", TEXT, *options]) == 2
     told = capsys.readouterr().err
     assert "for relations" in told

@@ -29,6 +29,7 @@ def sections() -> dict[str, list[Block]]:
 SECTIONS = sections()
 
 
+@pytest.mark.slow  # each loads the model that ships
 @pytest.mark.filterwarnings("ignore")  # of other packages
 @pytest.mark.parametrize("section", SECTIONS)
 def test_recipe(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

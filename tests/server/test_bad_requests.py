@@ -30,8 +30,10 @@ def small(extractor):
         body=20_000, held=50_000, picture=5_000, pixels=10_000, posts=5, characters=100, queue=5,
         body_seconds=0.5, head_seconds=0.5,
     )  # fmt: skip
-    with live(extractor, Settings(limits=limits, keys=(KEY, "another-key-of-mine"))) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("twofold.server.run._SWEEP", 0.2)  # seconds; what hangs is soon found
+        with live(extractor, Settings(limits=limits, keys=(KEY, "another-key-of-mine"))) as running:
+            yield running
 
 
 def with_key(service, value: object, query: str = "", **headers: str):

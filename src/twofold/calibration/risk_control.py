@@ -196,11 +196,17 @@ def _test_thresholds(curve: RiskCurve, max_error: float, confidence: float) -> t
 
 
 def _achievable(curve: RiskCurve, max_error: float, confidence: float) -> RiskControl | None:
-    first = math.floor(max_error / _ERROR_STEP) + 1
+    first = math.floor(max(max_error, _least_error(curve, confidence)) / _ERROR_STEP) + 1
     for step in range(first, round(1 / _ERROR_STEP)):
         if _test_thresholds(curve, step * _ERROR_STEP, confidence)[1] is not None:
             return control_risk(curve, round(step * _ERROR_STEP, 6), confidence)
     return None
+
+
+def _least_error(curve: RiskCurve, confidence: float) -> float:
+    """Up to this error rate no threshold stands: an upper bound lies above the rate that was observed."""
+    rates = curve.errors[curve.accepted > 0] / curve.accepted[curve.accepted > 0]
+    return float(rates.min(initial=1.0)) if confidence > 0.5 else 0.0
 
 
 def _data_factor(curve: RiskCurve, index: int, max_error: float, confidence: float) -> float | None:

@@ -66,7 +66,8 @@ def runs_of(table: Table, only: tuple[str, ...] = ()) -> list[Run]:
         ConfigError: overrides that do not fit the configuration; a pattern that fits no run.
         DataError: a data file is missing.
     """
-    runs = [run for seed in _seeds(table) for run in _of_seed(table, seed)]
+    hashes = {name: _hashes(table.folder, item) for name, item in table.data.items()}
+    runs = [run for seed in _seeds(table) for run in _of_seed(table, seed, hashes)]
     for pattern in only:
         if not any(_fits(run, pattern) for run in runs):
             raise ConfigError(
@@ -81,12 +82,11 @@ def _seeds(table: Table) -> list[int]:
     return sorted({seed for item in table.data.values() for seed in item.seeds or table.seeds})
 
 
-def _of_seed(table: Table, seed: int) -> Iterator[Run]:
+def _of_seed(table: Table, seed: int, hashes: Mapping[str, Mapping[str, str]]) -> Iterator[Run]:
     for name, item in table.data.items():
         if seed in (item.seeds or table.seeds):
-            hashes = _hashes(table.folder, item)
             for method in item.methods or table.methods:
-                yield _run(table, name, method, seed, hashes)
+                yield _run(table, name, method, seed, hashes[name])
 
 
 def _run(table: Table, name: str, method: str, seed: int, hashes: Mapping[str, str]) -> Run:
