@@ -3,6 +3,7 @@
     python benchmarks/scale.py --rows 1000 10000 --workers 1 2
     python benchmarks/scale.py --rows 10000 --workers 1 --engines local ray
     python benchmarks/scale.py --rows 1000 10000 --workers 1 --posts FILE --pictures
+    python benchmarks/scale.py --rows 100000 --read-only
     python benchmarks/scale.py --rows 1000 --kills 200 --model DIR
 
 Posts are those of a data file, or the lines of a text file, again and again with a number behind, so that no
@@ -12,7 +13,9 @@ undisturbed one byte for byte. The engine ray runs on a cluster of this machine 
 memory and processor time are those of the command alone.
 
 ``cpu_ms_per_post`` and ``posts_per_second`` leave the start out: they are of the posts beyond those of a
-short run, 20 for each worker, which comes first for each number of workers and each engine.
+short run, 20 for each worker, which comes first for each number of workers and each engine. ``--read-only``
+measures what the first process alone does, whatever the number of workers: to read posts and cut them into
+shards with their hashes, and to do that and pack the shards for another process.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import json
 import mimetypes
 import multiprocessing
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -34,6 +38,8 @@ from itertools import cycle, islice, product
 from pathlib import Path
 
 from twofold import Post, read_posts
+from twofold.batch.inputs import ReadingOptions, Rows, find_inputs
+from twofold.batch.shards import cut
 from twofold.cli.main import main as main_of_twofold
 from twofold.errors import DataError
 
@@ -68,6 +74,10 @@ def main(arguments: list[str]) -> None:
             if rows > _few(workers):
                 found |= _without_start(rows - _few(workers), used, short[workers, engine], engine)
             report(found, arguments, args.out)
+        for rows, packed in product(args.rows if args.read_only else [], (False, True)):
+            posts = write_posts(args.posts, rows, work, args.pictures)
+            read = read_alone(posts, packed, args.shard_rows)
+            report({"rows": rows, "reads": True, "packed": packed} | read, arguments, args.out)
         if args.kills:
             posts = write_posts(args.posts, args.rows[-1], work, args.pictures)
             report(kill(posts, options, work, args.kills, args.seed), arguments, args.out)
@@ -199,6 +209,23 @@ def run(arguments: list[object]) -> dict[str, float]:
     }
 
 
+def read_alone(posts: Path, packed: bool, shard_rows: int) -> dict[str, float]:
+    """What reading posts and cutting them into shards uses, and perhaps packing these for another process."""
+    rows = Rows(find_inputs([str(posts)]), ReadingOptions())
+    begin, cpu, count = time.perf_counter(), time.process_time(), 0
+    for shard in cut(rows, shard_rows):
+        count += len(shard.items)
+        if packed:
+            pickle.dumps(shard, pickle.HIGHEST_PROTOCOL)
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    return {
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu, 2),
+        "posts_per_second": round(count / seconds),
+        "cpu_ms_per_post": round(1000 * cpu / count, 4),
+    }
+
+
 def kill(posts: Path, options: list[object], work: Path, kills: int, seed: int) -> dict[str, object]:
     """Runs killed at random points until the output is whole, and whether that is an undisturbed run's.
 
@@ -246,6 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, nargs="*", default=[])
     parser.add_argument("--engines", nargs="+", choices=("local", "ray"), default=["local"])
     parser.add_argument("--shard-rows", type=int, default=250, help="rows of a shard; default: %(default)s")
+    parser.add_argument("--read-only", action="store_true", help="measure reading, without a model")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", default="default")

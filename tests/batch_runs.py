@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from twofold.batch.counts import Counts
 from twofold.batch.shards import Shard
 from twofold.batch.step import Part, Step
 from twofold.pipeline.extractor import Extractor
@@ -73,6 +74,16 @@ class DeadlyStep(Step):
         if any(isinstance(item, Post) and item.text == "deadly" for item in shard.items):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().run(extractor, shard)
+
+
+class GpuStep(Step):
+    """A step whose results are the GPU that its process may use."""
+
+    def run(self, extractor: Extractor, shard: Shard) -> Part:
+        time.sleep(0.5)
+        gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        place = shard.number, shard.first, len(shard.items), shard.digest, shard.position
+        return Part(*place, gpu.encode(), b"", Counts())
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from batch_runs import DeadlyStep, ToldStep, command, extract, posts, write
+from batch_runs import DeadlyStep, GpuStep, ToldStep, command, extract, posts, write
 from ray.cluster_utils import Cluster
 
 import twofold
@@ -128,6 +128,25 @@ def changed_input(model: str, folder: Path) -> None:
         say(check="changed input", error=f"{type(error).__name__}: {error}")
 
 
+def on_gpus(cluster: Cluster, model: str, source: Path) -> None:
+    """Refused without a GPU; then an actor for each of two, which the node has in Ray's books only."""
+    extractor = twofold.load(model, threads=1, device="cuda")
+
+    def refused() -> str:
+        try:
+            list(run_on_ray(Step(), extractor, remaining(source, 4)))
+        except twofold.TwofoldError as error:
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    none = refused()
+    cluster.add_node(num_cpus=2, num_gpus=2, **_STORE)
+    until(lambda: ray.cluster_resources().get("GPU"))
+    parts = list(run_on_ray(GpuStep(), extractor, remaining(source, 4)))
+    gpus = sorted({part.output.decode() for part in parts})
+    say(check="gpus", none=none, gpus=gpus, order=[part.number for part in parts], no_build=refused())
+
+
 def main_program(model: str, folder: Path) -> None:
     head = {"num_cpus": 0, "include_dashboard": False, **_STORE}
     cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -140,6 +159,7 @@ def main_program(model: str, folder: Path) -> None:
         row_kills(model, folder)
         changed_input(model, folder)
         command_killed(model, folder, source)
+        on_gpus(cluster, model, source)
     finally:
         ray.shutdown()
         cluster.shutdown()

@@ -62,6 +62,12 @@ def test_a_cluster_of_which_a_node_the_command_and_a_post_s_process_die(tmp_path
     assert re.fullmatch(
         "DataError: rows 1 to 4 of the input changed since.* to discard what was done", refused
     )
+    gpus = found["gpus"]
+    assert gpus["none"].startswith(
+        "ConfigError: device cuda: the cluster has no GPU; expected a node with one"
+    )
+    assert (gpus["gpus"], gpus["order"]) == (["0", "1"], list(range(32)))
+    assert re.match(r"MissingExtraError: device cuda: .* has no CUDAExecutionProvider", gpus["no_build"])
     run = found["the command killed"]
     assert run["midway"], run
     assert run["codes"] == [1, -signal.SIGKILL, 2, 1], run  # a record is rejected

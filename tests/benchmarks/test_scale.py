@@ -64,3 +64,18 @@ def test_the_cost_of_a_post_leaves_the_start_out() -> None:
         "posts_per_second": 100.0, "cpu_ms_per_post": 20.0
     }  # fmt: skip
     assert "cpu_ms_per_post" not in scale._without_start(1000, used, short, "ray")
+
+
+def test_reading_counts_each_post_and_packs_what_it_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("lunch\n")
+    path = scale.write_posts(texts, 5, tmp_path)
+    packed: list[int] = []
+    monkeypatch.setattr(scale.pickle, "dumps", lambda shard, protocol: packed.append(len(shard.items)))
+    read = scale.read_alone(path, packed=False, shard_rows=2)
+    assert read["posts_per_second"] > 0
+    assert not packed
+    scale.read_alone(path, packed=True, shard_rows=2)
+    assert packed == [2, 2, 1]

@@ -19,7 +19,7 @@ from typing import Any
 from twofold.batch.engines import ResidentWorker
 from twofold.batch.shards import Shard
 from twofold.batch.step import Part, Step
-from twofold.errors import DataError, TwofoldError
+from twofold.errors import ConfigError, DataError, TwofoldError
 from twofold.extras import extra_module
 from twofold.pipeline.extractor import Extractor
 
@@ -38,17 +38,27 @@ def run_on_ray(
         step: what is done.
         extractor: sent to each actor, which loads its model there.
         shards: taken on the cluster: can be pickled, and iterated again from the beginning.
-        actors: their number, at most; None for as many as the cluster has CPUs.
+        actors: their number, at most; None for as many as the cluster has CPUs. Where the model computes on
+            a GPU, each has one of its own, and None stands for as many as the cluster has.
 
     Raises:
         MissingExtraError: Ray is not installed.
+        ConfigError: the model computes on a GPU, and the cluster has none.
         DataError: the cluster ended the run.
     """
     ray, data = extra_module("ray", "ray", _PURPOSE), extra_module("ray.data", "ray", _PURPOSE)
     if not ray.is_initialized():
         ray.init(log_to_driver=False, logging_level=logging.WARNING)
     folder = os.getcwd()  # noqa: PTH109
-    count = actors or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    on_gpu, resources = extractor.device != "cpu", ray.cluster_resources()
+    if on_gpu and not resources.get("GPU"):
+        raise ConfigError(
+            "the cluster has no GPU",
+            where=f"device {extractor.device}",
+            expected="a node with one, which Ray knows of",
+            do="add one (ray start --num-gpus N where Ray does not find its GPUs), or take the device cpu",
+        )
+    count = actors or max(1, int(resources.get("GPU" if on_gpu else "CPU", 1)))
     with _quiet_and_row_by_row(data):
         # The reader asks for no CPU: with other needs than the actors, Ray does not make one task of both.
         source = _source(data, shards, folder)
@@ -60,6 +70,7 @@ def run_on_ray(
             batch_format="pyarrow",
             compute=data.ActorPoolStrategy(min_size=1, max_size=count),
             num_cpus=1,
+            num_gpus=1 if on_gpu else None,
         )
         try:
             tables = rows.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0)

@@ -101,7 +101,7 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
         type=int,
         metavar="N",
         help="processes, each with a model of its own on one thread (--threads for more); default: one "
-        "process on all cores, on a cluster as many as it has CPUs",
+        "process on all cores, on a cluster as many as it has CPUs, or with --device cuda GPUs",
     )
     group.add_argument(
         "--shard-rows",

@@ -40,6 +40,7 @@ _FILE_ROWS, _FOLDER_ROWS = 1024, 4096
 _RESULT_OPTIONS = (
     "max_error", "max_relation_error", "coverage", "min_confidence", "mentions", "hashtags", "convention",
     "no_relations", "max_characters", "batch_size", "images", "allow_outside", "columns", "carry", "rejects",
+    "device",
 )  # fmt: skip
 """Options that change what is written."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from twofold.cli.deprecated import add_old_name
 from twofold.conventions import HASHTAGS, MENTIONS
 from twofold.errors import ConfigError
+from twofold.inference.devices import DEVICES
 from twofold.model_folder.place import MANIFEST
 from twofold.posts import MAX_CHARACTERS
 
@@ -139,6 +140,12 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
     )
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     group.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="cpu",
+        help="what computes: cpu, or cuda for a GPU, with the package onnxruntime-gpu (default: cpu)",
+    )
+    group.add_argument(
         "--cache", type=Path, metavar="DIR", help="keep picture features in this folder between runs"
     )
 
@@ -164,7 +171,7 @@ def load_model(
 
     if args.batch_size < 1:
         raise ConfigError(f"--batch-size is {args.batch_size}", expected="a number above 0")
-    return load(
+    extractor = load(
         None if name == "default" else name,
         relation_model=False if args.no_relations else args.relation_model,
         threads=args.threads,
@@ -176,4 +183,8 @@ def load_model(
         convention=args.convention,
         mentions=args.mentions,
         hashtags=args.hashtags,
+        device=args.device,
     )
+    if args.device != "cpu" and getattr(args, "engine", "local") == "local":
+        extractor.pipeline.open()  # says what is wrong with the device before anything is written
+    return extractor

@@ -23,7 +23,8 @@ def entities_key(record: Record) -> str:
     """The key that holds the post's labelled spans: ``entities`` unless a tool's own is there instead."""
     if not is_missing(record.get("entities")):
         return "entities"
-    return next((key for key, fits in _KEYS.items() if _is_list_of(fits, record.get(key))), "entities")
+    others = (key for key, fits in _KEYS.items() if key in record and _is_list_of(fits, record[key]))
+    return next(others, "entities")
 
 
 def is_gold(record: Record) -> bool:

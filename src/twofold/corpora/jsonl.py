@@ -116,7 +116,7 @@ def parse_json(data: bytes, origin: str, expected: str, what: str = "the line") 
     """
     text = decode(data, origin).removeprefix("\ufeff")  # of a file that was appended to another
     try:
-        return json.loads(text, object_pairs_hook=_without_repetition)
+        return _DECODER.decode(text)
     except InputError as error:
         raise InputError(error.what, where=origin, expected=error.expected, do=error.do) from error
     except (ValueError, RecursionError) as error:
@@ -128,6 +128,9 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         raise repetition(pairs)
     return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_repetition)  # `json.loads` makes one for each line
 
 
 def repetition(pairs: list[tuple[str, Any]]) -> InputError:
@@ -223,7 +226,7 @@ def _entities(record: Record, text: str, origin: str) -> tuple[Entity, ...] | No
 
 
 def _relations(record: Record, text: str, origin: str) -> tuple[Relation, ...] | None:
-    if not is_gold(record):
+    if not is_gold(record) or _value(record, "relations") is None:
         return None
     entities = as_python(record.get(entities_key(record)))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold.inference.devices import Device
 from twofold.inference.modality_states import ModalityStates
 from twofold.inference.network import Network, NetworkInput
 from twofold.inference.onnx_sessions import FusionOutput
@@ -60,13 +61,18 @@ class PostEncoder:
         folder: a checked model folder.
         threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
+        device: what computes.
     """
 
     def __init__(
-        self, folder: ModelFolder, threads: int | None = None, cache: FeatureCache | None = None
+        self,
+        folder: ModelFolder,
+        threads: int | None = None,
+        cache: FeatureCache | None = None,
+        device: Device = "cpu",
     ) -> None:
         self.config: FolderConfig = folder.config
-        self.network = Network(folder, threads, cache)
+        self.network = Network(folder, threads, cache, device=device)
 
     def encode(
         self, posts: Sequence[Post], batch_size: int = 32, modalities: ModalityStates | None = None

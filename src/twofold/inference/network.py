@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold.errors import ModelError
+from twofold.inference.devices import Device
 from twofold.inference.graph_shapes import expected_shapes
 from twofold.inference.modality_states import ModalityEncoder, ModalityStates, WordStates, batches, stack
 from twofold.inference.onnx_sessions import FusionOutput, Sessions
@@ -65,6 +66,7 @@ class Network:
         threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
         shared: a network to share encoders with, where they are the same.
+        device: what computes.
 
     Attributes:
         keeps_words: whether the states of words are kept with those of the modalities, for a network that
@@ -81,6 +83,7 @@ class Network:
         threads: int | None = None,
         cache: FeatureCache | None = None,
         shared: Network | None = None,
+        device: Device = "cpu",
     ) -> None:
         _check_modalities(folder)
         self.folder = folder
@@ -91,7 +94,7 @@ class Network:
         self.workers: Workers = shared.workers if shared else Workers(threads if self._exact else 1)
         shapes = expected_shapes(folder.config)
         inside, unfused = (1, ("text",)) if self._exact else (threads, ())
-        self.sessions: Sessions = Sessions(folder.path, inside, unfused, sessions, shapes)
+        self.sessions: Sessions = Sessions(folder.path, inside, unfused, sessions, shapes, device)
         self.tokenizer: WindowTokenizer = (
             shared.tokenizer if shared and "text" in encoders else _tokenizer(folder)
         )
@@ -103,6 +106,15 @@ class Network:
         further = folder.config.modalities[1:]
         self._shares_text, self.keeps_words = "text" in encoders, False
         self._shared_modalities = [name for name in further if _ENCODED_BY.get(name) in encoders]
+
+    def open(self) -> None:
+        """Open the graph that every post needs, so that what is wrong with the device is said now.
+
+        Raises:
+            MissingExtraError, ConfigError: the device cannot be used.
+            ModelError: the graph cannot be opened.
+        """
+        self.sessions.open("fusion")
 
     def encode_modalities(
         self, posts: Sequence[Post], batch_size: int, encoded: ModalityStates | None = None

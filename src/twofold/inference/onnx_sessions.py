@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twofold import telemetry
-from twofold.errors import ModelError
+from twofold.errors import ModelError, TwofoldError
+from twofold.inference.devices import Device, open_session
 from twofold.inference.graph_shapes import GraphShapes, check_graph
 
 if TYPE_CHECKING:
@@ -52,9 +53,10 @@ class Sessions:
         folder: a checked model folder.
         threads: threads inside a graph; None for as many as there are cores.
         unfused: names of graphs in which no operators are fused: what ONNX Runtime puts in the place of layer
-            norms and biases with activations is slower than these.
+            norms and biases with activations is slower than these. On a GPU all are fused.
         shared: sessions of another folder, by the name of a graph that is the same there.
         expected: shapes of each graph by name, checked when it is first used; None for no check.
+        device: what computes.
     """
 
     def __init__(
@@ -64,9 +66,10 @@ class Sessions:
         unfused: Collection[str] = (),
         shared: Mapping[str, Sessions] | None = None,
         expected: Mapping[str, GraphShapes] | None = None,
+        device: Device = "cpu",
     ) -> None:
         self._folder, self._threads, self._shared = folder, threads, shared or {}
-        self._unfused = unfused
+        self._unfused, self._device = unfused if device == "cpu" else (), device
         self._expected = dict(expected or {})
         self._open: dict[str, InferenceSession] = {}
         self._lock = threading.Lock()
@@ -86,6 +89,15 @@ class Sessions:
     def opened(self) -> tuple[str, ...]:
         """Names of the graphs opened here so far."""
         return tuple(self._open)
+
+    def open(self, name: str) -> None:
+        """Open a graph before its first use.
+
+        Raises:
+            ModelError: it cannot be opened, or is another than the configuration says.
+            MissingExtraError, ConfigError: the device cannot be used.
+        """
+        self._session(name)
 
     def text(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Floats:
         """States (B, T, D) of word pieces (B, T); the mask (B, T) is 1 where a piece is real."""
@@ -114,7 +126,12 @@ class Sessions:
             raise ModelError(
                 f"the graph failed: {str(error)[:300]}",
                 where=str(self._folder / f"{name}.onnx"),
-                do="get the model folder again, or export the model again",
+                do="get the model folder again, or export the model again"
+                + (
+                    ", or use smaller batches if the memory of the GPU was full"
+                    if self._device != "cpu"
+                    else ""
+                ),
             ) from error
         return outputs
 
@@ -125,7 +142,8 @@ class Sessions:
         else:
             with self._lock:
                 if name not in self._open:
-                    self._open[name] = _open_graph(path, self._threads, name in self._unfused)
+                    unfused = name in self._unfused
+                    self._open[name] = _open_graph(path, self._threads, unfused, self._device)
                 session = self._open[name]
         if name in self._expected:
             check_graph(session, self._expected[name], path)
@@ -145,7 +163,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
-def _open_graph(path: Path, threads: int | None, unfused: bool) -> InferenceSession:
+def _open_graph(path: Path, threads: int | None, unfused: bool, device: Device) -> InferenceSession:
     telemetry.switch_off()
     import onnxruntime  # imported late: it takes longer than everything else at start-up
 
@@ -160,7 +178,9 @@ def _open_graph(path: Path, threads: int | None, unfused: bool) -> InferenceSess
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return open_session(path, options, device)
+    except TwofoldError:
+        raise
     except (
         Exception
     ) as error:  # ONNX Runtime has an exception class for each kind of error, with no common base

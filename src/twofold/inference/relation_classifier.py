@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from twofold.crf import DecisionRule
 from twofold.errors import ModelError
+from twofold.inference.devices import Device
 from twofold.inference.modality_states import ModalityStates
 from twofold.inference.network import Network, NetworkInput
 from twofold.inference.onnx_sessions import FusionOutput
@@ -82,6 +83,7 @@ class RelationClassifier:
         threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
         shared: the tagger's network, to share encoders with where they are the same.
+        device: what computes.
 
     Attributes:
         folder: the folder.
@@ -97,6 +99,7 @@ class RelationClassifier:
         threads: int | None = None,
         cache: FeatureCache | None = None,
         shared: Network | None = None,
+        device: Device = "cpu",
     ) -> None:
         relation = folder.config.relation
         if relation is None:
@@ -108,7 +111,7 @@ class RelationClassifier:
         self.decision_rule = folder.decision_rule
         self._none = self.labels.index(NO_RELATION)
         self.constraints = TypeConstraints(self.labels, relation.argument_types)
-        self.network = Network(folder, threads, cache, shared)
+        self.network = Network(folder, threads, cache, shared, device)
         self._pairs = pair_reader(self.network.tokenizer, relation.markers)
         if shared is not None and relation.markers is None:
             shared.keeps_words = True

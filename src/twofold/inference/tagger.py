@@ -16,6 +16,7 @@ from twofold.conventions import Convention
 from twofold.crf import ChainDecoder, DecisionRule, TagSpan
 from twofold.errors import ModelError
 from twofold.inference.confidence import Decision
+from twofold.inference.devices import Device
 from twofold.inference.encode import EncodedPost, PostEncoder
 from twofold.inference.network import Network
 from twofold.inference.uncertainty import prediction_evidence
@@ -68,6 +69,7 @@ class Tagger:
         threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
         decider: decides on predicted entities; None for the folder's temperature alone.
+        device: what computes.
 
     Attributes:
         folder: the folder.
@@ -81,6 +83,7 @@ class Tagger:
         threads: int | None = None,
         cache: FeatureCache | None = None,
         decider: EntityDecider | None = None,
+        device: Device = "cpu",
     ) -> None:
         if folder.config.task != "entities":
             raise ModelError(
@@ -88,7 +91,7 @@ class Tagger:
             )
         self.folder = folder
         self.decoder = folder.decoder()
-        self.encoder = PostEncoder(folder, threads, cache)
+        self.encoder = PostEncoder(folder, threads, cache, device)
         self._decider = decider or TemperatureScaledCrf(folder.temperature)
 
     def with_decision_rule(self, decision_rule: DecisionRule | None) -> Tagger:

@@ -8,6 +8,8 @@ for extraction in extractor.extract([{"id": 1, "text": "Sunset in Paris", "image
 from __future__ import annotations
 
 import hashlib
+import logging
+import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from twofold.corpora.post_stream import PostLike, with_rejected
 from twofold.deprecation import renamed_arguments
 from twofold.errors import ConfigError, ModelError
 from twofold.frames.rows import RowReader
+from twofold.inference.devices import Device, check_device
 from twofold.model_folder.combine import combine as combine_folders
 from twofold.model_folder.folder import ModelFolder, open_folder
 from twofold.pipeline.inference_pipeline import InferencePipeline
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 Frame = TypeVar("Frame")
+
+_LOG = logging.getLogger("twofold")
 
 
 def default_folder() -> Path:
@@ -51,6 +56,7 @@ def load(
     convention: str | None = None,
     mentions: str | None = None,
     hashtags: str | None = None,
+    device: str = "cpu",
 ) -> Extractor:
     """Load a model.
 
@@ -75,17 +81,20 @@ def load(
             rule of the convention.
         hashtags: whether a hashtag that names something is an entity, ``none``, ``name`` (without its "#")
             or ``mark`` (with it); None likewise.
+        device: what computes, ``cpu`` or ``cuda`` (a GPU, with the package onnxruntime-gpu). Whether it can
+            be used is known when the first post is read. Scores on a GPU have other last digits.
 
     Raises:
         ModelError: a folder is missing, incomplete, from a newer or older version, was altered, is for
             another task, or is not calibrated for what is asked.
         ConfigError: threads or max_characters is not a number above 0, or the error rate cannot be
-            guaranteed, or the model does not know the convention.
+            guaranteed, or the model does not know the convention, or there is no such device.
     """
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}", expected="a number above 0")
     if max_characters is not None and max_characters < 1:
         raise ConfigError(f"max_characters is {max_characters}", expected="a number above 0")
+    computes = check_device(device)
     if folder is None and not default_folder().is_dir():
         raise ModelError(
             "this installation of Twofold has no default model",
@@ -105,10 +114,23 @@ def load(
         "max_relation_error": max_relation_error,
         "coverage": coverage,
         "max_characters": max_characters,
+        "device": computes,
     }
     chosen = model.config.conventions.choose(convention, mentions, hashtags)
     pipeline = InferencePipeline(model, relation_folder, **options, convention=chosen)
+    if multiprocessing.parent_process() is None:  # else it is told there
+        _tell_slow_graphs(pipeline)
     return Extractor(pipeline, {"folder": folder, "relation_model": relation_model} | options)
+
+
+def _tell_slow_graphs(pipeline: InferencePipeline) -> None:
+    for path in pipeline.graphs_on_processor():
+        _LOG.warning(
+            "%s: multiplies in 8 bits, for which ONNX Runtime has no kernel on a GPU: these products run on "
+            'the processor, with copies to it and back; for a GPU train a model with weights = "float32" or '
+            '"8bit_weights"',
+            path,
+        )
 
 
 def _absolute(path: Path | str | None) -> Path | None:
@@ -158,6 +180,11 @@ class Extractor:
     def name(self) -> str:
         """Name of the model; of both models where they do not come in one folder."""
         return self.pipeline.name
+
+    @property
+    def device(self) -> Device:
+        """What computes."""
+        return self.pipeline.device
 
     @property
     def types(self) -> tuple[str, ...]:

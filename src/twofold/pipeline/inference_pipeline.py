@@ -23,6 +23,7 @@ from twofold.conventions import Convention
 from twofold.corpora.post_stream import PostLike, grouped
 from twofold.crf import ChainDecoder, DecisionRule
 from twofold.errors import ModelError
+from twofold.inference.devices import Device, runs_on_processor
 from twofold.inference.encode import EncodedPost
 from twofold.inference.entities import (
     EntityBatch,
@@ -32,6 +33,7 @@ from twofold.inference.entities import (
     warnings_on,
 )
 from twofold.inference.modality_states import ModalityStates
+from twofold.inference.network import Network
 from twofold.inference.relation_classifier import RelationClassifier
 from twofold.inference.relation_extractor import PostRelations, RelationExtractor
 from twofold.inference.tagger import Tagger
@@ -59,6 +61,7 @@ class InferencePipeline:
 
     Attributes:
         folder: the model folder.
+        device: what computes.
         max_characters: longest post that it takes; None for no limit.
         entity_risk: the control of the entities' error rate; None where no ``max_error`` was given.
         relation_risk: the same of relations.
@@ -76,8 +79,9 @@ class InferencePipeline:
         coverage: float | None = None,
         max_characters: int | None = MAX_CHARACTERS,
         convention: Convention | None = None,
+        device: Device = "cpu",
     ) -> None:
-        self.folder = folder
+        self.folder, self.device = folder, device
         self.max_characters = max_characters
         self._preparing = Workers(min(2, Workers(threads).count))
         self.entity_risk: RiskControl | None = None
@@ -89,7 +93,7 @@ class InferencePipeline:
         else:
             decider = entity_decider(folder, max_error, coverage)
             self.entity_risk = decider.risk
-            self._tagger = Tagger(folder, threads, _feature_cache(folder, cache), decider)
+            self._tagger = Tagger(folder, threads, _feature_cache(folder, cache), decider, device)
             if convention is not None:
                 self.convention = convention
             self._entities = PredictedEntities(self._tagger)
@@ -97,7 +101,7 @@ class InferencePipeline:
         if relation_folder is not None:
             shared = self._tagger.network if self._tagger else None
             picture_cache = _feature_cache(relation_folder, cache)
-            classifier = RelationClassifier(relation_folder, threads, picture_cache, shared)
+            classifier = RelationClassifier(relation_folder, threads, picture_cache, shared, device)
             decides = self._relation_decider(relation_folder, max_error, max_relation_error, coverage)
             self.relation_risk = decides.risk
             self._relations = RelationExtractor(classifier, decider=decides)
@@ -152,6 +156,30 @@ class InferencePipeline:
         elif max_relation_error is not None:
             other._relation_extractor()
         return other
+
+    def open(self) -> None:
+        """Open graphs that every post needs, so that what is wrong with the device is said before.
+
+        Raises:
+            MissingExtraError, ConfigError: the device cannot be used.
+            ModelError: a graph cannot be opened.
+        """
+        for network in self._networks():
+            network.open()
+
+    def graphs_on_processor(self) -> list[Path]:
+        """Graphs that a GPU computes in part only: the other part stays on the processor."""
+        graphs: dict[str, Path] = {}
+        for network in self._networks() if self.device != "cpu" else []:
+            folder = network.folder
+            graphs |= {
+                sha256: folder.file(name) for name, sha256 in folder.hashes.items() if name.endswith(".onnx")
+            }
+        return [path for path in graphs.values() if runs_on_processor(path)]
+
+    def _networks(self) -> list[Network]:
+        tagger = [self._tagger.network] if self._tagger else []
+        return tagger + ([self._relations.classifier.network] if self._relations else [])
 
     @property
     def name(self) -> str:
