@@ -22,7 +22,7 @@ from twofold.corpora.post_stream import PostLike, with_rejected
 from twofold.deprecation import renamed_arguments
 from twofold.errors import ConfigError, ModelError
 from twofold.frames.rows import RowReader
-from twofold.inference.devices import Device, check_device
+from twofold.inference.devices import check_device
 from twofold.model_folder.combine import combine as combine_folders
 from twofold.model_folder.folder import ModelFolder, open_folder
 from twofold.pipeline.inference_pipeline import InferencePipeline
@@ -182,8 +182,8 @@ class Extractor:
         return self.pipeline.name
 
     @property
-    def device(self) -> Device:
-        """What computes."""
+    def device(self) -> str:
+        """What computes: ``cpu`` or ``cuda``."""
         return self.pipeline.device
 
     @property
