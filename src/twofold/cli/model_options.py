@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from twofold.cli.deprecated import add_old_name
 from twofold.conventions import HASHTAGS, MENTIONS
 from twofold.errors import ConfigError
-from twofold.inference.devices import DEVICES
 from twofold.model_folder.place import MANIFEST
 from twofold.posts import MAX_CHARACTERS
 
@@ -141,7 +140,7 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     group.add_argument(
         "--device",
-        choices=DEVICES,
+        choices=("cpu", "cuda"),
         default="cpu",
         help="what computes: cpu, or cuda for a GPU, with the package onnxruntime-gpu (default: cpu)",
     )
