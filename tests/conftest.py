@@ -73,6 +73,14 @@ def one_thread() -> None:
         torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What tests write needs not outlive the machine; of runs in the test's process, flushing was a fifth."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture
 def quick_export() -> Iterator[None]:
     """Trainings of this test export quickly: the graphs are not what it tests."""

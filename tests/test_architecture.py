@@ -140,13 +140,17 @@ def _names(node: ast.AST) -> list[str]:
     return [name if name in SOURCES else str(node.module) for name in whole]
 
 
-def _walk(node: ast.AST, at_once: bool = True) -> Iterator[tuple[ast.AST, bool]]:
-    for child in ast.iter_child_nodes(node):
-        yield child, at_once
-        waits = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or (
-            isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
-        )
-        yield from _walk(child, at_once and not waits)
+def _walk(tree: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
+    """All nodes below one, and whether each runs when the module is imported."""
+    ahead = [(tree, True)]
+    while ahead:
+        node, at_once = ahead.pop()
+        for child in ast.iter_child_nodes(node):
+            yield child, at_once
+            waits = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or (
+                isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"
+            )
+            ahead.append((child, at_once and not waits))
 
 
 @cache

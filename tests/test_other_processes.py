@@ -77,6 +77,7 @@ def test_what_load_did_not_make_cannot_be_pickled(both):
         pickle.dumps(twofold.Extractor(InferencePipeline(open_folder(both))))
 
 
+@pytest.mark.slow
 def test_spawned_processes_give_the_same(both):
     extractor = twofold.load(both, threads=2)
     before = lines(extractor)
@@ -85,7 +86,7 @@ def test_spawned_processes_give_the_same(both):
 
 
 @CAN_FORK
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_forked_processes_give_the_same_and_end(both, threads):
     """With graphs that are open, and while a thread of the parent runs them."""
     program = f"""

@@ -14,7 +14,10 @@ import pytest
 import tiny_model
 from batch_runs import command, extract, fork, posts, tree, write
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL"),
+]
 ROWS, SHARD = 450, 15
 
 
@@ -82,14 +85,7 @@ def parts(done: Path) -> int:
     return done.read_bytes().count(b"\n") if done.is_file() else 0
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "out.jsonl",
-        pytest.param("out.csv.gz", marks=pytest.mark.slow),
-        pytest.param("out.parquet", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv.gz", "out.parquet"])
 def test_a_file(place, tmp_path, name):
     arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", SHARD, "--threads", 1]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -101,7 +97,6 @@ def test_a_file(place, tmp_path, name):
     assert tree(killed) == tree(whole)
 
 
-@pytest.mark.slow
 def test_a_folder_by_two_processes(place, tmp_path):
     arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", SHARD]
     alone = extract(*arguments, "-o", f"{tmp_path / 'whole'}/")
@@ -130,7 +125,6 @@ def test_no_room_for_more_ends_the_run_and_room_lets_it_go_on(place, tmp_path):
     assert (tmp_path / "out.jsonl").read_bytes() == whole
 
 
-@pytest.mark.slow
 def test_many_kills(place, tmp_path):
     arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", 2, "--threads", 1]
     assert extract(*arguments, "-o", tmp_path / "whole.jsonl").returncode == 1

@@ -50,7 +50,7 @@ def test_of_one_data_set_they_are_those_of_the_whole(tagger, method):
 
 
 def test_figures_are_of_what_is_told_from_now_on(tagger):
-    readings = drawn(tagger.decoder, 600, 5)
+    readings = drawn(tagger.decoder, 300, 5)
     plainly, fitted = (fit_entities(tagger, {"a": readings}, decode=decode) for decode in (None, "f1"))
     assert plainly.calibration.decision_rule is None
     assert fitted.calibration.decision_rule == fitted.decision_rule_fit.decision_rule

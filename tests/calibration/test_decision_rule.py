@@ -37,7 +37,7 @@ def test_f1_by_hand(decoder):
 
 
 def test_the_threshold_is_half_an_f1_that_no_threshold_beats_by_much(decoder):
-    readings = drawn(decoder, 1500, 1)
+    readings = drawn(decoder, 800, 1)
     decision_rule = fit_decision_rule(decoder, readings)
     assert decision_rule.temperature == pytest.approx(2.0, rel=0.1)  # what they were drawn at
     f1 = decoder_f1(decoder.with_decision_rule(decision_rule), readings)

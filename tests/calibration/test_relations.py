@@ -109,6 +109,7 @@ def test_the_temperature_drawn_from_is_found():
     assert calibration.temperature == pytest.approx(1.6, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", list(SCORES))
 def test_sets_hold_the_truth_of_exchangeable_pairs(score):
     # Over fresh calibrations on few pairs: at least the level, whatever the model thinks of itself.

@@ -94,7 +94,12 @@ def test_a_blank_alternative_text_is_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "blank"), [("twitter2015/valid.txt", 1), ("twitter2017/valid.txt", 0), ("mnre/mnre_val.txt", 6)]
+    ("name", "blank"),
+    [
+        ("twitter2015/valid.txt", 1),
+        ("twitter2017/valid.txt", 0),
+        pytest.param("mnre/mnre_val.txt", 6, marks=pytest.mark.slow),
+    ],
 )
 def test_the_real_posts_have_a_stand_in_and_a_caption(shared, name, blank):
     data = shared / "data"

@@ -168,6 +168,7 @@ def test_the_printed_report_is_plain_away_from_a_terminal_and_takes_any_text(fol
     assert "'[/bold]' begins with I-" in text
 
 
+@pytest.mark.slow
 def test_the_real_releases(shared):
     report = check(shared / "data/twitter2015")
     train, valid = report.splits
@@ -194,6 +195,7 @@ def test_the_real_relation_data(shared):
     assert report.shared_texts["mnre_train.txt and mnre_val.txt"].count == 5
 
 
+@pytest.mark.slow
 def test_the_real_pictures(shared):
     report = check(shared / "data/twitter2017", images=shared / "data/pictures/real")
     assert sum(split.pictures.readable for split in report.splits) == 15

@@ -185,6 +185,7 @@ def test_the_real_twitter_files_come_back_to_the_byte(shared, tmp_path, name, wa
     assert (tmp_path / "back").read_bytes().rstrip(b"\n") == original
 
 
+@pytest.mark.slow
 def test_the_real_relation_file_comes_back_to_the_byte(shared, tmp_path):
     source = shared / "data/mnre/mnre_val.txt"
     convert(open_corpus(source), tmp_path / "middle", "jsonl")

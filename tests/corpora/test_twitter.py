@@ -122,7 +122,12 @@ REAL = {
 }
 
 
-@pytest.mark.parametrize("name", REAL)
+LARGE = ("twitter2015/train.txt", "twitter2017/train.txt")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in REAL]
+)
 def test_counts_of_the_real_files(shared, name):
     posts = list(read_twitter(shared / "data" / name))
     entities = [entity for post in posts for entity in post.entities]
@@ -140,6 +145,7 @@ def test_the_lone_no_break_space_of_2015_valid(shared):
     assert int(post.origin.rpartition(":")[2]) + 1 + index == 9658
 
 
+@pytest.mark.slow
 def test_odd_characters_of_2017_survive(shared):
     text = "".join(post.text for post in read_twitter(shared / "data/twitter2017/train.txt"))
     assert text.count("\ufffd") == 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from itertools import combinations, pairwise, product
 from math import exp, log
 
@@ -41,6 +43,11 @@ CORRECTED = ["corrected, added", "corrected, gated"]
 
 def make(form: str, *, trained: bool = True) -> Multigranular:
     """A fusion whose weights are all random where it counts as trained."""
+    return deepcopy(_made(form, trained))
+
+
+@cache
+def _made(form: str, trained: bool) -> Multigranular:
     torch.manual_seed(0)
     fusion = FORMS[form]().eval()
     if trained:

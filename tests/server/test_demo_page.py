@@ -18,6 +18,8 @@ from server.live import live
 from twofold import server
 from twofold.pipeline.extractor import Extractor
 
+pytestmark = pytest.mark.slow
+
 PHOTO = Path(__file__).parents[2] / "examples" / "photos" / "petra.jpg"
 POST = "Ada Berg met Bob of NASA in Paris"
 
@@ -109,7 +111,6 @@ def test_from_typing_to_the_heat_map(browser: Any, origin: str, extractor: Extra
         assert POST in program
 
 
-@pytest.mark.slow
 def test_a_source_is_switched_off_and_the_prediction_changes(
     browser: Any, origin: str, extractor: Extractor
 ) -> None:
@@ -143,7 +144,6 @@ def test_the_threshold_says_what_goes_to_review(browser: Any, origin: str) -> No
         assert found.page.locator("#marked mark.to-review").count() == 4
 
 
-@pytest.mark.slow
 def test_by_keyboard_alone(browser: Any, origin: str) -> None:
     with open_page(browser, origin) as found:
         read(found, picture=None)
@@ -157,7 +157,6 @@ def test_by_keyboard_alone(browser: Any, origin: str) -> None:
         assert "Paris" in found.text("#entities .row.open")
 
 
-@pytest.mark.slow
 def test_an_example_is_one_click_away(browser: Any, origin: str) -> None:
     with open_page(browser, origin) as found:
         found.settled("#examples button")
@@ -167,7 +166,6 @@ def test_an_example_is_one_click_away(browser: Any, origin: str) -> None:
         found.settled("#heat")
 
 
-@pytest.mark.slow
 def test_a_picture_is_dropped(browser: Any, origin: str) -> None:
     with open_page(browser, origin) as found:
         read(found, picture=None)
@@ -185,7 +183,6 @@ def test_a_picture_is_dropped(browser: Any, origin: str) -> None:
         found.settled("#heat")
 
 
-@pytest.mark.slow
 def test_text_from_outside_does_nothing(browser: Any, origin: str) -> None:
     hostile = "Ada <img src=x onerror=alert(1)> <b>Bob</b> \u202eevil\u202c 🗼 in Paris"
     with open_page(browser, origin) as found:
@@ -194,7 +191,6 @@ def test_text_from_outside_does_nothing(browser: Any, origin: str) -> None:
         assert found.page.locator("#marked img, #marked b, #marked script").count() == 0
 
 
-@pytest.mark.slow
 def test_an_unreadable_picture_is_said(browser: Any, origin: str, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(PHOTO.read_bytes()[:3000])
     with open_page(browser, origin) as found:
@@ -202,7 +198,6 @@ def test_an_unreadable_picture_is_said(browser: Any, origin: str, tmp_path: Path
         assert "could not be read" in found.text("#seen-caption")
 
 
-@pytest.mark.slow
 def test_a_file_that_cannot_be_read_is_said(browser: Any, origin: str) -> None:
     with open_page(browser, origin) as found:
         read(found, picture=None)
@@ -211,7 +206,6 @@ def test_a_file_that_cannot_be_read_is_said(browser: Any, origin: str) -> None:
         found.page.locator("#status.alarm", has_text="The file cannot be read.").wait_for()
 
 
-@pytest.mark.slow
 def test_a_picture_that_is_not_explained_and_an_example_that_is_not_there_are_said(
     browser: Any, origin: str
 ) -> None:
@@ -230,7 +224,6 @@ def test_a_picture_that_is_not_explained_and_an_example_that_is_not_there_are_sa
         found.wrong = [line for line in found.wrong if "504" not in line and "ERR_FAILED" not in line]
 
 
-@pytest.mark.slow
 def test_a_busy_service_is_tried_again(browser: Any, origin: str) -> None:
     busy = {"status": 429, "headers": {"Retry-After": "1"}, "content_type": "application/json",
             "body": '{"error": {"code": "busy", "message": "the queue is full"}}'}  # fmt: skip
@@ -249,7 +242,6 @@ def test_the_page_pauses_as_long_as_these_tests_think() -> None:
 
 
 @pytest.mark.parametrize("device", ["phone", "desktop"])
-@pytest.mark.slow
 def test_on_every_screen_and_for_screen_readers(browser: Any, origin: str, device: str) -> None:
     options = {"viewport": PHONE, "has_touch": True} if device == "phone" else {}
     with open_page(browser, origin, color_scheme="light", **options) as found:

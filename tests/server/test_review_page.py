@@ -22,6 +22,8 @@ from twofold.review.store import ReviewStore
 from twofold.server.review_app import create_review_app
 from twofold.server.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 RELATED = [{"head": 0, "tail": 2, "type": "/per/loc/place_of_residence", "confidence": 0.4}]
 CURRENT = ".item.current .name"
 
@@ -95,7 +97,6 @@ def test_a_post_is_reviewed_by_keys_with_a_reload_in_the_middle(
     assert not [e for e in review.final_entities if e.type == "LOC"]
 
 
-@pytest.mark.slow
 def test_an_entity_is_added_by_selecting_its_words(browser: Any, origin: str, store: ReviewStore) -> None:
     with visit(browser, origin) as found:
         begin(found)
@@ -118,7 +119,6 @@ def test_an_entity_is_added_by_selecting_its_words(browser: Any, origin: str, st
     assert (added.start, added.end, added.text, added.type) == (9, 12, "met", "MISC")
 
 
-@pytest.mark.slow
 def test_two_reviewers_have_posts_of_their_own(browser: Any, origin: str, store: ReviewStore) -> None:
     with visit(browser, origin) as nora, visit(browser, origin) as omar:
         begin(nora, "Nora")
@@ -135,7 +135,6 @@ def test_two_reviewers_have_posts_of_their_own(browser: Any, origin: str, store:
     assert store.review(1, "Nora").status == "open"
 
 
-@pytest.mark.slow
 def test_figures_follow_the_decisions(browser: Any, origin: str) -> None:
     with visit(browser, origin) as found:
         begin(found)
@@ -148,7 +147,6 @@ def test_figures_follow_the_decisions(browser: Any, origin: str) -> None:
         assert "100 %" in found.text("#figures dd >> nth=0")
 
 
-@pytest.mark.slow
 def test_on_a_phone_and_for_screen_readers(browser: Any, origin: str) -> None:
     with visit(browser, origin, viewport=PHONE, color_scheme="light", has_touch=True) as found:
         audited(found)
@@ -168,7 +166,6 @@ def audited(found: Visit) -> None:
         assert found.axe() == [], scheme
 
 
-@pytest.mark.slow
 def test_with_an_api_key_the_page_asks_for_it(browser: Any, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.new("RGB", (40, 30), "teal").save(photo)
@@ -192,7 +189,6 @@ def test_with_an_api_key_the_page_asks_for_it(browser: Any, tmp_path: Path) -> N
     store.close()
 
 
-@pytest.mark.slow
 def test_an_error_of_the_service_is_said(browser: Any, origin: str) -> None:
     with visit(browser, origin) as found:
         begin(found)

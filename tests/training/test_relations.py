@@ -340,6 +340,7 @@ def test_every_fusion_trains_a_step(
     assert TASKS["relations"][0] == 2
 
 
+@pytest.mark.slow
 def test_real_files_give_an_example_a_line(shared: Path, encoder: Path) -> None:
     posts = [p for p in open_corpus(shared / "data" / "mnre" / "mnre_val.txt") if isinstance(p, Post)]
     task = RelationTask(Config(model=ModelConfig(relations=RelationsConfig("untyped", ""))), silent)
