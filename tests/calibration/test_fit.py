@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from tiny_predicted_relations import LABELS, drawn
 
-from twofold.calibration.calibration import to_record
+from twofold.calibration.calibration import Calibration, to_record
+from twofold.calibration.conformal import set_metrics
 from twofold.calibration.data_set_metrics import relation_metrics
 from twofold.calibration.fit import fit_relations
 from twofold.calibration.methods import METHODS
@@ -15,18 +16,28 @@ from twofold.calibration.relations import calibrate_relations, concatenated, eva
 from twofold.calibration.risk_control import control_risk
 from twofold.calibration.splits import in_tuning_split
 from twofold.crf import DecisionRule
-from twofold.evaluation.calibration_error import calibration_metrics
+from twofold.evaluation.calibration_error import calibration_error_if_calibrated, calibration_metrics
+from twofold.evaluation.detection import detection_metrics
+from twofold.evaluation.selective import selective_metrics
 from twofold.evaluation.trust_report import to_json
-from twofold.posts import Post
+from twofold.posts import Post, Relation
 
 pytestmark = pytest.mark.usefixtures("few_resamples")
 
 
+def turned(post, name):
+    """A post of another data set, in which the gold has relations between peers the other way round."""
+    (gold,) = post.relations
+    relation = Relation(gold.tail, gold.head, "peer") if gold.type == "peer" else gold
+    return Post(f"{name}{post.id}", f"{name} {post.text}", relations=(relation,))
+
+
 @pytest.fixture(scope="module")
 def data_sets():
-    other = drawn(150, 2)
-    posts = [Post(f"b{post.id}", f"other {post.text}", relations=post.relations) for post in other.posts]
-    return {"a": drawn(250, 1), "b": other._replace(posts=posts)}
+    return {
+        name: data._replace(posts=[turned(post, name) for post in data.posts])
+        for name, data in (("a", drawn(250, 1)), ("b", drawn(150, 2)))
+    }
 
 
 def plain(fit):
@@ -80,35 +91,63 @@ def test_options_reach_what_they_are_of(data_sets):
     assert fit.decision_rule_fit == rule_fit
 
 
-def test_metrics_of_a_data_set_are_of_its_calibration_split(data_sets):
-    calibration, _ = calibrate_relations(LABELS, concatenated(data_sets))
-    found = relation_metrics(LABELS, data_sets, calibration)
+@pytest.mark.parametrize("symmetric", [(), ("peer",)])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_metrics_of_a_data_set_are_of_its_calibration_split(data_sets, symmetric, seed):
+    calibration, _ = calibrate_relations(
+        LABELS, concatenated(data_sets), symmetric=symmetric, seed=seed, score="raps"
+    )
+    found = relation_metrics(LABELS, data_sets, calibration, symmetric=symmetric, seed=seed)
     assert list(found) == ["a", "b"]
     for name, data in data_sets.items():
-        tuning = in_tuning_split([post.text for post in data.posts])
-        rows = [
-            (
-                item.prediction.scores,
-                item.prediction.class_index,
-                item.relation.type == post.relations[0].type,
-            )
-            for post, row, first in zip(data.posts, data.predicted, tuning, strict=True)
-            if not first
-            for item in row
-        ]
-        scores, index, right = (np.array(column) for column in zip(*rows, strict=True))
-        powers = np.exp((scores - scores.max(1, keepdims=True)) / calibration.temperature)
-        confidence = (powers / powers.sum(1, keepdims=True))[np.arange(len(index)), index]
+        tuning = in_tuning_split([post.text for post in data.posts], seed)
+        rows, classes = {True: [], False: []}, {True: [], False: []}
+        for post, row, first in zip(data.posts, data.predicted, tuning.tolist(), strict=True):
+            (gold,) = post.relations
+            for item in row:
+                same = item.relation.type == gold.type and (gold.type != "peer" or bool(symmetric))
+                index = item.prediction.class_index
+                rows[first].append((item.prediction.scores, index, same))
+                # In the predicted direction a relation that only holds in the other one is none.
+                truth = "None" if gold.type == "peer" and not symmetric else gold.type
+                classes[first].append(LABELS.index(truth))
+        scores, index, right = (np.array(column) for column in zip(*rows[False], strict=True))
+        confidence = softmax(scores / calibration.temperature)[np.arange(len(index)), index]
         metrics = found[name]
         assert tuple(metrics.posts) == (tuning.sum(), (~tuning).sum())
         assert (metrics.predictions, metrics.right) == (len(right), right.sum())
-        known = [post.relations[0].type != "None" for post in data.posts]
-        assert metrics.missed == np.array(known)[~tuning].sum() - right.sum()
+        known = np.array([post.relations[0].type != "None" for post in data.posts])
+        assert metrics.missed == known[~tuning].sum() - right.sum()
         after = {name: interval.value for name, interval in metrics.after.items()}
         assert after == pytest.approx(calibration_metrics(confidence, right))
         # Told before calibration is the confidence that came with the relation, 0.5.
         assert metrics.before["confidence"].value == pytest.approx(0.5)
-        threshold = control_risk(calibration.risk_curve, 0.2).threshold
-        if threshold is not None:
-            assert metrics.accepted["0.20"].accepted == (confidence >= threshold).sum()
-            assert metrics.accepted["0.20"].wrong == (~right[confidence >= threshold]).sum()
+        assert metrics.ece_if_calibrated == pytest.approx(calibration_error_if_calibrated(confidence))
+        assert metrics.selective["aurc"].value == pytest.approx(selective_metrics(confidence, right)["aurc"])
+        assert metrics.error_auroc["confidence"].value == pytest.approx(
+            detection_metrics(1 - confidence, ~right).auroc
+        )
+        for error in (0.02, 0.05, 0.1, 0.2):
+            threshold = control_risk(calibration.risk_curve, error).threshold
+            accepted = metrics.accepted.get(f"{error:.2f}")
+            if threshold is None:
+                assert accepted is None
+            else:
+                above = confidence >= threshold
+                assert (accepted.accepted, accepted.wrong) == (above.sum(), (~right[above]).sum())
+        tuned, index, _ = (np.array(column) for column in zip(*rows[True], strict=True))
+        chances = softmax(tuned / calibration.temperature)
+        assert list(metrics.prediction_sets) == ["0.80", "0.90", "0.95"]
+        sets = calibration.conformal.prediction_sets(chances, 0.9)
+        sets[np.arange(len(sets)), index] = True
+        assert metrics.prediction_sets["0.90"] == set_metrics(sets, np.array(classes[True]))
+
+
+def softmax(scores):
+    powers = np.exp(scores - scores.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def test_a_temperature_alone_has_neither_thresholds_nor_sets(data_sets):
+    metrics = relation_metrics(LABELS, {"a": data_sets["a"]}, Calibration(1.4))["a"]
+    assert (metrics.accepted, metrics.prediction_sets) == ({}, {})

@@ -63,7 +63,7 @@ def test_draws_with_nothing_to_measure_are_left_out():
     assert percentile_interval(2.0, resampled, level=0.5) == pytest.approx((2.0, 1.5, 2.5))
     assert all(math.isnan(x) for x in percentile_interval(2.0, np.zeros(0))[1:])
     assert all(math.isnan(x) for x in reflected_interval(math.nan, np.zeros(0)))
-    assert bootstrap_metrics(lambda weights: {}, 0) == {}
+    assert bootstrap_metrics(lambda weights: {"mean": 1 / len(weights)}, 0) == {}
 
 
 @pytest.mark.parametrize(

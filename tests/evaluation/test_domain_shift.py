@@ -151,6 +151,7 @@ def test_posts_of_two_data_sets_are_drawn_independently_and_pairs_together():
     assert (apart[:, :5].sum(1) == 5).all()
     assert (apart[:, 5:].sum(1) == 5).all()
     assert (apart[:, :5] != apart[:, 5:]).any()
+    assert (apart == list(resample_separately(5, 5, 50, 2))).all()
     together = np.array(list(resample_pairs(5, 5, 50, 2)))
     assert together.shape == (50, 10)
     assert (together[:, :5] == together[:, 5:]).all()
