@@ -78,4 +78,12 @@ def test_reading_counts_each_post_and_packs_what_it_read(
     assert read["posts_per_second"] > 0
     assert not packed
     scale.read_alone(path, packed=True, shard_rows=2)
-    assert packed == [2, 2, 1]
+    assert packed == [2, 2, 1] * scale._ROUNDS
+
+
+def test_a_measurement_is_added_with_its_command_and_names_no_folder(tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    for rows in (1, 2):
+        scale.report({"rows": rows}, ["--posts", str(tmp_path / "posts.jsonl"), "--rows", "1", "2"], out)
+    command = "benchmarks/scale.py --posts posts.jsonl --rows 1 2"
+    assert json.loads(out.read_text()) == [{"command": command, "rows": 1}, {"command": command, "rows": 2}]
