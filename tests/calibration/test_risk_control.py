@@ -115,6 +115,16 @@ def test_too_many_errors_for_any_amount_of_data():
     assert 0.25 < found.achievable.max_error < 0.32
 
 
+@pytest.mark.parametrize(("confidence", "rate"), [(0.95, 0.105), (0.3, 0.1)])
+def test_achievable_is_the_first_step_above_the_bound(confidence, rate):
+    """Of 20,000 a tenth is wrong: at most 10.35 % with much confidence, at most 9.89 % with little."""
+    right = np.arange(20_000) % 10 != 0
+    half = ScoredPredictions(np.full(20_000, 0.9), right, np.arange(20_000))
+    found = control_risk(risk_curve(half, half), 0.05, confidence)
+    assert found.achievable is not None
+    assert found.achievable.max_error == rate
+
+
 def test_nothing_to_test_on():
     nothing = ScoredPredictions(np.zeros(0), np.zeros(0, bool), np.zeros(0, int))
     found = control_risk(risk_curve(nothing, nothing), 0.05)
