@@ -35,6 +35,7 @@ lint: $(DEV)/ready
 	$(RUN) mypy
 	$(RUN) mypy --config-file tests/mypy.ini
 
+fast: export HYPOTHESIS_PROFILE := $(or $(HYPOTHESIS_PROFILE),quick)
 fast: $(DEV)/ready
 	$(RUN) pytest $(PARALLEL) -m "not slow"
 

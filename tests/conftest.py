@@ -23,6 +23,7 @@ settings.register_profile(
 )  # the same examples each time
 # For `make mutants`: that an example fails is enough, the smallest one is not looked for.
 settings.register_profile("mutants", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))
+settings.register_profile("quick", settings.get_profile("tests"), max_examples=50)  # of `make check`
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
 
