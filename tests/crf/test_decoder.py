@@ -229,6 +229,14 @@ def test_a_span_as_probable_as_the_threshold_is_not_above_it():
     word, real = np.zeros((1, 1, 2)), np.ones((1, 1), bool)
     assert decoder.spans_above(word, real, DecisionRule(0.5)) == [[]]
     assert decoder.spans_above(word, real, DecisionRule(0.499)) == [[(TagSpan(0, 1, "X"), 0.5)]]
+    decoder, emissions = make_decoder(2), np.random.default_rng(2).standard_normal((1, 5, 5))
+    mask = np.ones((1, 5), bool)
+    (above,) = decoder.spans_above(emissions, mask, DecisionRule(0.02))
+    assert len({span.end - span.start for span, _ in above}) > 2
+    for span, p in above:
+        (more,) = decoder.spans_above(emissions, mask, DecisionRule(p))
+        assert more == [(other, q) for other, q in above if q > p]
+        assert (span, p) not in more
 
 
 def test_labels_of_no_entity_at_all():
