@@ -140,9 +140,9 @@ def test_by_default_data_sets_are_drawn_apart_from_seed_nought():
     assert plain != post_ood_detection(*given, resamples=20, seed=1)
     p = predictions([0, 0, 1, 2, 2, 3], [0.9, 0.6, 0.8, 0.3, 0.7, 0.5], [True] * 6)
     flags = np.array([False, True, True, True, False, False])
-    plain = repr(prediction_ood_detection(p, flags, resamples=3))  # a draw may hold one kind only: nan
-    assert plain == repr(prediction_ood_detection(p, flags, resamples=3, seed=0))
-    assert plain != repr(prediction_ood_detection(p, flags, resamples=3, seed=1))
+    told = repr(prediction_ood_detection(p, flags, resamples=3))  # a draw may hold one kind only: nan
+    assert told == repr(prediction_ood_detection(p, flags, resamples=3, seed=0))
+    assert told != repr(prediction_ood_detection(p, flags, resamples=3, seed=1))
 
 
 def test_posts_of_two_data_sets_are_drawn_independently_and_pairs_together():
