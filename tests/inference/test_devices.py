@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -31,7 +32,7 @@ def gpu(monkeypatch):
 
     Gives what was asked of it, and in ``used`` the providers that sessions say they use.
     """
-    asked: dict[str, list] = {"opened": [], "used": [GPU, CPU]}
+    asked: dict[str, Any] = {"opened": [], "used": [GPU, CPU]}
 
     class OnGpu:
         def __init__(self, path, options, providers, **more):
