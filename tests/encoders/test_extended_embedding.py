@@ -11,6 +11,7 @@ pytest.importorskip("transformers")
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E402
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel  # noqa: E402
+from transformers.modeling_outputs import BaseModelOutput  # noqa: E402
 
 from twofold.encoders.extended_embedding import ExtendedEmbedding  # noqa: E402
 from twofold.encoders.text import TextEncoder  # noqa: E402
@@ -63,13 +64,30 @@ def test_known_tokens_are_not_added_again() -> None:
     assert not isinstance(text.word_embeddings, ExtendedEmbedding)
 
 
+class Table(torch.nn.Module):
+    """Stands for a backbone: the table alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(16, 8)
+
+    def get_input_embeddings(self) -> torch.nn.Module:
+        return self.table
+
+    def set_input_embeddings(self, table: torch.nn.Module) -> None:
+        self.table = table
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> BaseModelOutput:
+        return BaseModelOutput(self.table(input_ids) * attention_mask.unsqueeze(2))
+
+
 @pytest.mark.slow
 def test_an_extended_table_exports(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
     from twofold.training.export import export_text
 
-    text = encoder()
+    text = TextEncoder(Table(), encoder().tokenizer, 8, 0, 32, 4).eval()
     text.add_tokens(["<s>", "</s>"])
     export_text(text, tmp_path / "text.onnx")
     ids = torch.tensor([[2, 7, 5, 6, 8, 3], [2, 5, 3, 0, 0, 0], [2, 8, 7, 3, 0, 0]])
