@@ -270,8 +270,9 @@ class ModelConfig:
             every subset is learned.
         window_pieces: longest input of the text encoder in word pieces, special ones included.
         context_words: words of context on either side of a window of a long post.
-        weights: precision of the exported graphs: 8bit (weights in 8 bits; the text encoder multiplies in
-            8 bits too, unless F1 on dev falls by 0.2 or more), 8bit_weights (weights alone) or float32.
+        weights: precision of the exported graphs: 8bit (weights in 8 bits; the text encoder, and a
+            picture encoder of convolutions, compute in 8 bits too, unless F1 on dev falls by 0.2 or more),
+            8bit_weights (weights alone) or float32.
         joint: settings (a TOML file) of a relation model that is trained together with this tagger, over the
             same text encoder; "" for none. Only its data and its model count.
         words: states of words.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import tiny_model
 
 pytest.importorskip("torch")
 
 from twofold.config import Config, DataConfig, ModelConfig, MultigranularConfig, RelationsConfig, to_toml
-from twofold.training import publish
+from twofold.model_folder.folder import open_folder
 from twofold.training.datasets import Corpus, read_corpora
-from twofold.training.publish import TrainingRecord, _without_paths
+from twofold.training.publish import TrainingRecord, _take_graphs, _without_paths
 
 
 def published(model: ModelConfig, folder: Path) -> Config:
@@ -62,32 +64,23 @@ def test_a_data_file_is_named_by_itself_and_its_folder(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("weights", "with_rows", "arithmetic", "change"),
-    [("8bit", 84.9, "8bit", -0.1), ("8bit", 84.0, "float32", -0.05), ("8bit_weights", 0.0, "float32", -0.05)],
+    ("recorded", "crop", "taken"),
+    [("eye", 0, ["text", "picture"]), ("other", 0, ["text"]), ("eye", 1, ["text"]), (None, 0, ["text"])],
 )
-def test_arithmetic_is_chosen_by_what_it_costs(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    weights: str,
-    with_rows: float,
-    arithmetic: str,
-    change: float,
+def test_graphs_are_the_taggers_where_the_encoders_are(
+    tmp_path: Path, recorded: str | None, crop: int, taken: list[str]
 ) -> None:
-    """Graphs are stand-ins whose content says how they were made; 85 is F1 in full precision."""
-    f1 = {b"whole": 85.0, b"rows": with_rows, b"weights": 84.95}
-
-    def quantise(source: Path, target: Path, arithmetic: bool = False) -> None:
-        target.write_bytes(b"rows" if arithmetic else b"weights")
-
-    def measure() -> dict[str, object]:
-        return {"dev": {"dev.txt": {"lenient": {"all": {"f1": f1[(tmp_path / "text.onnx").read_bytes()]}}}}}
-
-    monkeypatch.setattr(publish, "quantise_graph", quantise)
-    (tmp_path / "text.onnx").write_bytes(b"whole")
-    lines: list[str] = []
-    told, measured, full = publish._measured(tmp_path, weights, measure, lines.append)
-    assert told == {"arithmetic": arithmetic, "f1_change": change}
-    assert publish.mean_f1(full["dev"]) == 85
-    assert publish.mean_f1(measured["dev"]) == pytest.approx(85 + change)
-    assert len(lines) == 1 + (weights == "8bit" and arithmetic == "float32")
-    assert [path.name for path in tmp_path.iterdir()] == ["text.onnx"]
+    tagger = open_folder(tiny_model.build(tmp_path / "tagger"))
+    assert tagger.config.picture is not None
+    settings = tagger.config.picture.settings
+    image = SimpleNamespace(settings=dataclasses.replace(settings, crop=settings.crop + crop))
+    if recorded:
+        tagger.file("training.toml").write_text(f'[model]\nimage_encoder = "{recorded}"\n', encoding="utf-8")
+    (tmp_path / "part").mkdir()
+    config = Config(DataConfig(), ModelConfig(image_encoder="eye"))
+    found = _take_graphs(SimpleNamespace(folder=tagger), image, config, tmp_path / "part")
+    assert found == taken
+    assert {path.name for path in (tmp_path / "part").iterdir()} == {f"{name}.onnx" for name in taken}
+    for name in taken:
+        graph = f"{name}.onnx"
+        assert (tmp_path / "part" / graph).read_bytes() == tagger.file(graph).read_bytes()

@@ -129,11 +129,16 @@ def _training(card: Card, texts: TaskText) -> list[str]:
 
 
 def _arithmetic(card: Card) -> str:
-    """What the card says on the arithmetic of the text encoder; nothing on cards that do not know."""
-    if "arithmetic" not in card:
+    """What the card says on the arithmetic of the encoders; nothing on cards that do not know."""
+    said = [
+        f"arithmetic of the {name} encoder {card[key]}"
+        for name, key in (("text", "arithmetic"), ("picture", "picture_arithmetic"))
+        if key in card
+    ]
+    if not said:
         return ""
     lost = f"F1 on dev {card['f1_change']:+.2f}" if "f1_change" in card else "as trained"
-    return f", arithmetic of the text encoder {card['arithmetic']} ({lost})"
+    return f", {', '.join(said)} ({lost})"
 
 
 def _data_table(card: Card) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twofold.calibration.write import write_json
-from twofold.config import Config, ModelConfig, to_toml
+from twofold.config import Config, ModelConfig, read_config, to_toml
 from twofold.conventions import Conventions
 from twofold.corpora.post_file import name_of
 from twofold.encoders.image import ImageEncoder
@@ -25,17 +26,15 @@ from twofold.models.multimodal import MultimodalModel
 from twofold.preprocessing.modalities import VISUAL
 from twofold.preprocessing.semantic_augmentation import MODALITY, Neighbours
 from twofold.reading import real_path
+from twofold.training.arithmetic import choose_arithmetic
 from twofold.training.datasets import Corpus
 from twofold.training.export import export_fusion, export_image, export_text
 from twofold.training.learning_curve import Row
 from twofold.training.loop import Log
-from twofold.training.quantise import quantise_graph
+from twofold.training.quantise_pictures import sample_pixels
 from twofold.training.tagger_encoder import TaggerEncoder
 from twofold.training.task import Metrics, Task
 from twofold.version import __version__
-
-MOST_F1_LOST = 0.2
-"""Points of F1 on dev that arithmetic in 8 bits may cost; with more, only the weights are kept in 8 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,29 +85,31 @@ def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work
     part.mkdir(parents=True)
     train = [post for corpus in record.train for post in corpus.posts]
     dev = {corpus.name: corpus.posts for corpus in record.dev}
-    uses_pictures = any(name in VISUAL for name in model.fusion.modalities)
+    image = image if any(name in VISUAL for name in model.fusion.modalities) else None
     widths = modality_widths(model.text, image) | ({MODALITY: neighbours.width} if neighbours else {})
     others = [widths[name] for name in model.fusion.modalities[1:]]
     conventions = trained.conventions
+    taken: list[str] = []
     if isinstance(model.text, TaggerEncoder):
-        shutil.copyfile(model.text.graph, part / "text.onnx")
+        taken = _take_graphs(model.text, image, record.config, part)
     else:
         export_text(model.text, part / "text.onnx")
     slot_size = TASKS[record.config.model.task][0]
     export_fusion(model, others, part / "fusion.onnx", slot_size, conventions.size)
-    if image is not None and uses_pictures:
+    if image is not None and "picture" not in taken:
         export_image(image, part / "picture.onnx")
     if neighbours is not None:
         neighbours.save(part)
     model.text.tokenizer.save(str(part / "tokenizer.json"))
     task.write_head(model.head, part)
-    described = _folder_config(trained, record.config) | task.describe(train)
+    described = _folder_config(trained, record.config, image) | task.describe(train)
     write_json(part / "config.json", described)
     log("exported; calibrating and scoring on dev")
     of_dev = {corpus.name: conventions.of_corpus(corpus.convention) for corpus in record.dev}
-    own_text = not isinstance(model.text, TaggerEncoder)  # a tagger's stays as it is
-    arithmetic, measured, full_precision = _measured(
-        part, record.config.model.weights, lambda: task.measure(part, dev, train, of_dev), log, text=own_text
+    pictures = sample_pixels(train, image.settings) if image is not None else []
+    measure = partial(task.measure, part, dev, train, of_dev)
+    arithmetic, measured, full_precision = choose_arithmetic(
+        part, record.config.model.weights, measure, log, pictures, taken
     )
     for name in ("log.jsonl", "curve.png"):
         shutil.copyfile(work / name, part / name)
@@ -127,44 +128,25 @@ def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work
         log(f"calibration: a temperature only, no thresholds and no prediction sets: {note}")
 
 
-def _measured(
-    folder: Path, weights: str, measure: Callable[[], Metrics], log: Log, text: bool = True
-) -> tuple[dict[str, Any], Metrics, Metrics]:
-    """Make the graphs of a folder as small and fast as wanted.
+def _take_graphs(text: TaggerEncoder, image: ImageEncoder | None, config: Config, part: Path) -> list[str]:
+    """Copy the graphs of the tagger on whose states a model was trained, so that one run serves both.
 
     Returns:
-        What the card says on their arithmetic; their metrics; and those of full precision.
+        Their names: ``text``, and ``picture`` where ``image`` is the tagger's picture encoder, too.
     """
-    full_precision = measure()
-    if weights == "float32":
-        return {"arithmetic": "float32"}, full_precision, full_precision
-    for graph in ("picture.onnx", "fusion.onnx"):
-        if (folder / graph).exists():
-            quantise_graph(folder / graph, folder / graph)
-    if not text:
-        return {}, measure(), full_precision
-    whole = folder / "text.float32"
-    shutil.copyfile(folder / "text.onnx", whole)
-    for arithmetic in ("8bit", "float32")[weights == "8bit_weights" :]:
-        quantise_graph(whole, folder / "text.onnx", arithmetic == "8bit")
-        measured = measure()
-        change = round(mean_f1(measured["dev"]) - mean_f1(full_precision["dev"]), 2)
-        log(f"weights in 8 bits, arithmetic {arithmetic}: F1 on dev {change:+.2f} against full precision")
-        if change > -MOST_F1_LOST:
-            break
-    whole.unlink()
-    return {"arithmetic": arithmetic, "f1_change": change}, measured, full_precision
+    tagger, taken = text.folder, ["text"]
+    settings, recorded = tagger.config.picture, tagger.path / "training.toml"
+    same = image is not None and settings is not None and settings.settings == image.settings
+    if same and recorded.is_file():
+        name = read_config(recorded).model.image_encoder
+        taken += ["picture"] * (name == _encoder_name(config.model.image_encoder))
+    for graph in taken:
+        shutil.copyfile(tagger.file(f"{graph}.onnx"), part / f"{graph}.onnx")
+    return taken
 
 
-def mean_f1(dev: Mapping[str, Any]) -> float:
-    """F1 of all types together in per cent, the mean over dev files, each by its first way of counting."""
-    found = [next(iter(counted.values()))["all"]["f1"] for counted in dev.values()]
-    return float(sum(found) / len(found))
-
-
-def _folder_config(trained: TrainedModel, config: Config) -> dict[str, Any]:
+def _folder_config(trained: TrainedModel, config: Config, image: ImageEncoder | None) -> dict[str, Any]:
     model, picture = trained.model, None
-    image = trained.image if any(name in VISUAL for name in model.fusion.modalities) else None
     if image is not None:
         s = image.settings
         picture = {"resize": s.resize, "crop": s.crop, "mean": list(s.mean), "std": list(s.std)}

@@ -37,7 +37,7 @@ class TaggerEncoder(TextEncoder):
         text, tokenizer = folder.config.text, Tokenizer.from_file(str(folder.file("tokenizer.json")))
         pad_id, pieces = text.pad_token_id, text.window_pieces
         super().__init__(_Graph(folder), tokenizer, text.hidden_size, pad_id, pieces, pad_id)
-        self.graph = folder.file("text.onnx")
+        self.folder = folder
         self.equal_lengths = text.equal_lengths
 
 
