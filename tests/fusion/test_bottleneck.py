@@ -209,6 +209,7 @@ def test_what_the_regularisers_see_of_a_batch(form: str) -> None:
     words, mask, sources = inputs()
     sources["picture"].mask[2] = False  # and it has no alt text either
     x = fusion(words, mask, sources).loss_inputs
+    assert fusion.modalities == ("text", "picture", "alt_text")
     assert x.has_picture.tolist() == [True, True, False]
     assert torch.equal(x.negatives, negative_pairs(sources.values()))
     assert x.text_mask.tolist() == [[True] * 7, [True] * 4 + [False] * 3, [False] * 7]

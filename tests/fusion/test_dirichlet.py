@@ -127,6 +127,7 @@ def test_evidence_of_sources_adds_up() -> None:
 def test_before_training_a_modality_gives_little_evidence_to_every_output_alike() -> None:
     fusion = Dirichlet(8, 5, WIDTHS).eval()
     words, mask, sources = inputs()
+    assert fusion.modalities == ("text", "picture", "alt_text")
     assert fusion.scale.item() == 2
     assert not fusion.bias.any()
     alone = fusion.concentrations(fusion(words, mask, {}))

@@ -326,6 +326,7 @@ def untrained(outputs: int = 9) -> tuple[Evidential, FusionOutput]:
 
 def test_before_training_a_modality_revises_nothing_and_has_no_share() -> None:
     fusion, output = untrained()
+    assert fusion.modalities == ("text", "picture")
     assert fusion.scale.item() == 4.5  # the scale at which δ = 1 is the score of an easy word
     torch.testing.assert_close(output.evidence[:, 1, 0], output.evidence[:, 0, 0])
     assert (output.share[:, 0] == 1).all()

@@ -192,6 +192,7 @@ def test_the_form_is_chosen_by_name_with_monig_as_its_pooling(pooling, kind):
     config = ModelConfig(evidential=options)
     fusion = FUSIONS["evidential"](FusionSpec(config, "ABCD", D, {"picture": V}, 1))
     assert isinstance(fusion, EvidentialDirect)
+    assert fusion.modalities == ("text", "picture")
     assert fusion.settings == replace(DirectSettings(), evidence_weight=0.2, regulariser_weight=0.3)
     assert type(fusion.pooling) is kind
     assert not fusion.pooling.detached
