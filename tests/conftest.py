@@ -28,11 +28,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
 
 LONGEST = (
-    "training/test_controlled.py", "training/test_run.py", "experiments/test_whole.py",
-    "training/test_relations.py", "benchmarks/test_uncertainty.py", "fusion/test_bottleneck.py",
-    "batch/test_kills.py", "docs/test_tutorials.py", "training/test_export_hub.py",
-    "training/test_semantic_augmentation.py", "training/test_backbones.py", "training/test_conventions.py",
-    "server/test_demo_page.py", "server/test_load.py", "server/test_review_page.py",
+    "training/test_export_hub.py", "training/test_controlled.py", "training/test_semantic_augmentation.py",
+    "experiments/test_whole.py", "training/test_run.py", "training/test_relations.py",
+    "server/test_demo_page.py", "training/test_distributed.py", "batch/test_kills.py",
+    "fusion/test_bottleneck.py", "training/test_export.py", "benchmarks/test_uncertainty.py",
+    "server/test_review_page.py", "training/test_backbones.py", "docs/test_tutorials.py",
+    "server/test_load.py", "training/test_conventions.py", "review/test_training_data.py",
 )  # fmt: skip
 """Files whose tests take longest. Workers take whole files: with these first, none works alone at the end."""
 

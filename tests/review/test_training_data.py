@@ -31,7 +31,7 @@ from twofold.training.run import train
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore"),  # the exporter warns of its own internals
-    pytest.mark.usefixtures("quick_export"),
+    pytest.mark.usefixtures("quick_export", "few_resamples"),
 ]
 FINISH = Decision("finish")
 Reviewed = tuple[dict[str, Any], list[Decision]]
