@@ -64,7 +64,8 @@ def main(arguments: list[str]) -> None:
     args = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, _cluster(args.engines, max(args.workers, default=1)):
         work = Path(folder)
-        options = ["--model", args.model, *(["--no-relations"] if args.no_relations else [])]
+        options = ["--model", args.model, "--device", args.device]
+        options += ["--no-relations"] if args.no_relations else []
         ways = {
             (workers, engine): [*options, "--workers", workers, "--engine", engine]
             for workers, engine in product(args.workers, args.engines)
@@ -288,6 +289,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", default="default")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--no-relations", action="store_true")
     parser.add_argument("--out", type=Path, help="JSON file with a list, to which measurements are added")
     parser.add_argument("--posts", type=Path, default=EXAMPLES, help="data file, or a text in each line")
