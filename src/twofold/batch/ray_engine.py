@@ -69,8 +69,7 @@ def run_on_ray(
             batch_size=1,
             batch_format="pyarrow",
             compute=data.ActorPoolStrategy(min_size=1, max_size=count),
-            num_cpus=1,
-            num_gpus=1 if on_gpu else None,
+            **({"num_gpus": 1} if on_gpu else {"num_cpus": 1}),  # with a GPU comes a CPU
         )
         try:
             tables = rows.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0)
@@ -115,7 +114,11 @@ def _quiet_and_row_by_row(data: Any) -> Iterator[None]:
     context = data.DataContext.get_current()
     logs = {"ray.data": logging.WARNING, "ray.data._internal.progress": logging.ERROR}
     levels = {name: logging.getLogger(name).level for name in logs}
-    ours = {"target_max_block_size": 1, "enable_progress_bars": False}
+    ours = {
+        "target_max_block_size": 1,
+        "enable_progress_bars": False,
+        "raise_original_map_exception": True,  # else an error of an actor is hidden behind one of Ray's
+    }
     before = {name: getattr(context, name) for name in ours}
     try:
         for name, value in ours.items():
