@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -30,6 +31,13 @@ def test_parts_are_put_in_order_and_taken_once():
 def test_a_part_that_does_not_come_back_ends_the_run(rows):
     with pytest.raises(DataError, match=r"not the next one.*goes on where it stood"):
         list(_in_order(rows))
+
+
+def test_an_error_of_an_actor_ends_the_run_as_what_it_is():
+    there = pickle.loads(pickle.dumps(MissingExtraError("no GPU", where="device cuda", do="add one")))
+    parts = _in_order([(1, there), (0, "a")])
+    with pytest.raises(MissingExtraError, match="device cuda: no GPU; add one"):
+        list(parts)
 
 
 def test_without_ray_the_error_names_the_extra(monkeypatch):

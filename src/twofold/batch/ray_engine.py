@@ -26,7 +26,7 @@ from twofold.pipeline.extractor import Extractor
 _GOES_ON = "give the same command again: it goes on where it stood"
 _PURPOSE = "Runs on a cluster"
 Placed = tuple[int, Any]
-"""A place in the stream, and a Shard or a Part; None behind the last one."""
+"""A place in the stream, and a Shard, or a Part or the error in its place; None behind the last one."""
 
 
 def run_on_ray(
@@ -83,10 +83,13 @@ def _in_order(rows: Iterable[Placed]) -> Iterator[Part]:
 
     Raises:
         DataError: one is missing.
+        TwofoldError: an actor's.
     """
     waiting: dict[int, Part | None] = {}
     place, ended = 0, False
     for number, part in rows:
+        if isinstance(part, TwofoldError):
+            raise part
         if number >= place:
             waiting[number] = part
         while place in waiting:
@@ -114,11 +117,7 @@ def _quiet_and_row_by_row(data: Any) -> Iterator[None]:
     context = data.DataContext.get_current()
     logs = {"ray.data": logging.WARNING, "ray.data._internal.progress": logging.ERROR}
     levels = {name: logging.getLogger(name).level for name in logs}
-    ours = {
-        "target_max_block_size": 1,
-        "enable_progress_bars": False,
-        "raise_original_map_exception": True,  # else an error of an actor is hidden behind one of Ray's
-    }
+    ours = {"target_max_block_size": 1, "enable_progress_bars": False}
     before = {name: getattr(context, name) for name in ours}
     try:
         for name, value in ours.items():
@@ -139,7 +138,7 @@ def _set_levels(levels: Mapping[str, int]) -> None:
 # --- on the cluster ----------------------------------------------------------------------------------
 
 
-def _to_row(place: int, item: Shard | Part | None) -> Any:
+def _to_row(place: int, item: Shard | Part | TwofoldError | None) -> Any:
     arrow = extra_module("pyarrow", "ray", _PURPOSE)
     return arrow.table({"place": [place], "item": arrow.array([pickle.dumps(item)], arrow.large_binary())})
 
@@ -178,4 +177,7 @@ class _Actor:
 
     def __call__(self, table: Any) -> Any:
         place, shard = _from_row(table)
-        return _to_row(place, shard and self._worker.run(shard))
+        try:
+            return _to_row(place, shard and self._worker.run(shard))
+        except TwofoldError as error:  # raised where it arrives: Ray would hide it behind one of its own
+            return _to_row(place, error)
