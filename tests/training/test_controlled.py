@@ -41,7 +41,7 @@ from twofold.training import loop, run  # noqa: E402
 
 CONDITIONS = ("matched", "no_picture", "blank", "mismatched", "unambiguous", "unambiguous_mismatched")
 CHANCE = 50.0
-EARLY = {"bottleneck": 3, "multigranular": 3}
+EARLY = {"bottleneck": 3, "multigranular": 5}
 """Epochs in which fusions with large steps learn the set; the others are given 6."""
 Figures = Mapping[str, float]
 
@@ -99,7 +99,7 @@ def config(place: Path, task: str, fusion: str, dev: Iterable[str], epochs: int 
             relations=RelationsConfig(markers="untyped", tagger=""),  # the set says its types
         ),
         TrainingConfig(
-            epochs=epochs, patience=0, batch_size=16, encoder_lr=2e-3, head_lr=2e-3, crf_lr=1e-2,
+            epochs=epochs, patience=0, batch_size=32, encoder_lr=3e-3, head_lr=3e-3, crf_lr=1e-2,
             ema_decay=0.9, freeze_embeddings=False, token_masking=0.0, threads=1, device="cpu",
             precision="float32",
         ),
