@@ -74,7 +74,8 @@ def test_a_cluster_of_which_a_node_the_command_and_a_post_s_process_die(tmp_path
     assert gpus["none"].startswith(
         "ConfigError: device cuda: the cluster has no GPU; expected a node with one"
     )
-    assert (gpus["gpus"], gpus["order"]) == (["0", "1"], list(range(32)))
+    assert gpus["gpus"] in (["0"], ["1"], ["0", "1"])  # when the pool grows is up to Ray
+    assert gpus["order"] == list(range(32))
     assert re.match(r"MissingExtraError: device cuda: .* has no CUDAExecutionProvider", gpus["no_build"])
     run = found["the command killed"]
     assert run["midway"], run
