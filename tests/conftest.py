@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -36,6 +37,16 @@ LONGEST = (
     "server/test_load.py", "training/test_conventions.py", "review/test_training_data.py",
 )  # fmt: skip
 """Files whose tests take longest. Workers take whole files: with these first, none works alone at the end."""
+
+
+_ALL_SLOW = re.compile(r"^pytestmark = .*\bslow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files of slow tests alone are not imported where these are left out: imports are most of collecting."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return bool(_ALL_SLOW.search(collection_path.read_text(encoding="utf-8"))) or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -126,6 +126,7 @@ def test_a_broken_picture_is_reported_and_the_text_read(extractor, tmp_path):
         assert other.picture.status == "read"
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_characters(extractor, validator):
     text = "Anna left paris with her very good friends . " * 2223
     extraction, short = extractor.extract([text, "Bob"])

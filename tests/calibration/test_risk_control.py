@@ -56,6 +56,7 @@ def test_promise_is_kept_as_often_as_stated():
     assert np.median(kept) > 0.4  # 0.6 is what could be had
 
 
+@pytest.mark.slow
 def test_promise_is_kept_where_errors_of_a_post_go_together():
     broken, kept = promises(together=True, known=True, size=12)
     assert broken <= TOO_OFTEN

@@ -279,6 +279,7 @@ def test_a_post_without_words_is_finite() -> None:
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in fusion.parameters())
 
 
+@pytest.mark.slow
 def test_a_stronger_bottleneck_lets_less_through() -> None:
     """With the KL alone, latents go to N(0, I): nothing of the picture is left in them."""
     fusion = make(alignment_weight=0.0, text_kl_weight=1.0, picture_kl_weight=1.0).train()

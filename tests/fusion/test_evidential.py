@@ -255,6 +255,7 @@ def test_blanks_leave_no_trace_in_what_is_saved() -> None:
     assert blanking(0.5).state_dict().keys() == plain.state_dict().keys()
 
 
+@pytest.mark.slow
 def test_a_blank_picture_learns_to_claim_less_than_a_real_one() -> None:
     fusion = blanking(0.5)
     optimiser = torch.optim.Adam(fusion.parameters(), 0.01)

@@ -453,6 +453,7 @@ def test_the_original_adds_the_bias_to_words_without_neighbours():
 # --- learning ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [corrected.corrected, faithful.faithful])
 @pytest.mark.parametrize("name", ["picture", "objects"])
 def test_it_learns_what_only_a_source_tells(build, name):
