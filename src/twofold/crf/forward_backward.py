@@ -14,8 +14,6 @@ Shape letters: B posts, W words, K tags, n posts still running.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,6 +60,7 @@ class ForwardBackward:
         self.emissions: Floats = np.exp(np.maximum(scores - best, -EMISSION_CUT))
         self.transitions, self._start, self._end = (_exp_cut(x / temperature) for x in parameters)
         self.alpha, self.scale = self._forward()
+        self._beta: Floats | None = None
         real = np.flatnonzero(self.lengths > 0)
         self.final = np.ones(len(self.order))
         self.final[real] = _product(self.alpha[self.lengths[real] - 1, real], self._end[:, None])[:, 0]
@@ -79,9 +78,16 @@ class ForwardBackward:
             alpha[t, :n] = message / scale[t, :n, None]
         return alpha, scale
 
-    @cached_property
+    @property
     def beta(self) -> Floats:
         """Backward messages (W, B, K), such that alpha times beta is the probability of a tag."""
+        # No cached_property: up to Python 3.11 it has one lock for all, and a fork that copies it held waits
+        # for ever.
+        if self._beta is None:
+            self._beta = self._backward()
+        return self._beta
+
+    def _backward(self) -> Floats:
         into = np.ascontiguousarray(self.transitions.T)
         beta = np.empty_like(self.emissions)
         beta[:] = self._end / self.final[:, None]  # stays at a post's last word
