@@ -106,11 +106,11 @@ def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work
     write_json(part / "config.json", described)
     log("exported; calibrating and scoring on dev")
     of_dev = {corpus.name: conventions.of_corpus(corpus.convention) for corpus in record.dev}
-    pictures = sample_pixels(train, image.settings) if image is not None else []
+    weights = record.config.model.weights
+    wanted = weights == "8bit" and "picture" not in taken
+    pictures = sample_pixels(train, image.settings) if image is not None and wanted else []
     measure = partial(task.measure, part, dev, train, of_dev)
-    arithmetic, measured, full_precision = choose_arithmetic(
-        part, record.config.model.weights, measure, log, pictures, taken
-    )
+    arithmetic, measured, full_precision = choose_arithmetic(part, weights, measure, log, pictures, taken)
     for name in ("log.jsonl", "curve.png"):
         shutil.copyfile(work / name, part / name)
     (part / "training.toml").write_text(to_toml(_without_paths(record)), encoding="utf-8", newline="\n")
