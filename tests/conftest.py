@@ -20,8 +20,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test reaches a hub: an unknown name fai
 # A busy machine is no fault of the code.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
-    "ci", settings.get_profile("tests"), derandomize=True
-)  # the same examples each time
+    "ci", settings.get_profile("tests"), derandomize=True, max_examples=50
+)  # the same examples each time: more of them find nothing new
 # For `make mutants`: that an example fails is enough, the smallest one is not looked for.
 settings.register_profile("mutants", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))
 settings.register_profile("quick", settings.get_profile("tests"), max_examples=50)  # of `make check`
@@ -29,14 +29,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
 
 LONGEST = (
-    "training/test_export_hub.py", "training/test_controlled.py", "training/test_semantic_augmentation.py",
+    "server/test_demo_page.py", "training/test_export_hub.py", "server/test_review_page.py",
+    "server/test_load.py", "batch/test_kills.py", "training/test_controlled.py",
     "experiments/test_whole.py", "training/test_run.py", "training/test_relations.py",
-    "server/test_demo_page.py", "training/test_distributed.py", "batch/test_kills.py",
-    "fusion/test_bottleneck.py", "training/test_export.py", "benchmarks/test_uncertainty.py",
-    "server/test_review_page.py", "training/test_backbones.py", "docs/test_tutorials.py",
-    "server/test_load.py", "training/test_conventions.py", "review/test_training_data.py",
+    "training/test_distributed.py", "training/test_semantic_augmentation.py", "fusion/test_bottleneck.py",
+    "training/test_export.py", "benchmarks/test_uncertainty.py", "training/test_backbones.py",
+    "docs/test_tutorials.py", "training/test_conventions.py", "review/test_training_data.py",
 )  # fmt: skip
-"""Files whose tests take longest. Workers take whole files: with these first, none works alone at the end."""
+"""Files whose tests take longest. Workers take whole files: with these first, none works alone at the end.
+
+Those that wait for browsers and processes come before all, while `make check` and `.ci/run` check types.
+"""
 
 
 _ALL_SLOW = re.compile(r"^pytestmark = .*\bslow\b", re.MULTILINE)
@@ -101,10 +104,10 @@ def quick_export() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def quick_text_export() -> Iterator[None]:
-    """As `quick_export`, but for the graph of the fusion, which is what this test tests."""
-    with quick_exports(only_text=True):
+@pytest.fixture(params=["quick", pytest.param("real", marks=pytest.mark.thorough)])
+def either_export(request: pytest.FixtureRequest) -> Iterator[None]:
+    """As `quick_export`, and once more with the graph of the fusion by the exporter that users get."""
+    with quick_exports(only_text=request.param == "real"):
         yield
 
 

@@ -17,7 +17,7 @@ from server.live import Live, live
 from twofold.server.settings import Limits, Settings
 
 POST = {"id": 1, "text": "Anna left paris"}
-SECONDS = int(os.environ.get("TWOFOLD_LOAD_SECONDS", "15"))
+SECONDS = int(os.environ.get("TWOFOLD_LOAD_SECONDS", "6"))
 """How long the service is overloaded."""
 
 

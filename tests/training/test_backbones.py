@@ -66,7 +66,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("text", "image", "model", "training"),
     [
         ("roberta", "clip", {"max_crops": 3}, {}),
-        ("deberta-v3", "resnet", {}, {"encoder_lr": 0.0}),
+        pytest.param("deberta-v3", "resnet", {}, {"encoder_lr": 0.0}, marks=pytest.mark.thorough),
         pytest.param(
             "bert", "dinov2-registers", {"adapters": "lora", "adapter_rank": 2}, {},
             marks=pytest.mark.skipif(not importlib.util.find_spec("peft"), reason="peft is not installed"),

@@ -40,6 +40,7 @@ from twofold.synthetic.controlled import TASKS, write_controlled  # noqa: E402
 from twofold.training import loop, run  # noqa: E402
 
 CONDITIONS = ("matched", "no_picture", "blank", "mismatched", "unambiguous", "unambiguous_mismatched")
+BASELINES = {"concat", "dirichlet"}
 CHANCE = 50.0
 EARLY = {"bottleneck": 3, "multigranular": 5}
 """Epochs in which fusions with large steps learn the set; the others are given 6."""
@@ -130,7 +131,13 @@ def learned(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("fusion", sorted(set(FUSIONS) - {"text_only"}))
+@pytest.mark.parametrize(
+    "fusion",
+    [
+        pytest.param(name, marks=pytest.mark.thorough) if name in BASELINES else name
+        for name in sorted(set(FUSIONS) - {"text_only"})
+    ],
+)
 def test_the_picture_decides(learned, task: str, fusion: str) -> None:
     found = learned(task, fusion)
     assert found["matched"] >= 95

@@ -25,6 +25,7 @@ def test_minilm(tmp_path: Path) -> None:
         encoder = load_text_encoder("minilm").eval()
     except MissingExtraError as error:
         pytest.skip(str(error))
+    encoder.backbone.encoder.layer = encoder.backbone.encoder.layer[:2]  # time is by layer, and all are alike
     export_text(encoder, tmp_path / "text.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "text.onnx"))
     for rows, pieces in ((1, 3), (4, 31)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,26 @@ from twofold.preprocessing.word_pieces import WindowTokenizer, pad  # noqa: E402
 from twofold.training.export import export_image, export_text  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+SIBLINGS = {
+    "deberta",
+    "distilbert",
+    "electra",
+    "mpnet",
+    "xlm-roberta",
+    "beit",
+    "clip-vision",
+    "deit",
+    "dinov2-registers",
+}
+"""Families whose network is that of another one in the list, but for details."""
 SENTENCES = (["ada in # paris . x", "hi"], ["a b c d e f g h i j k l m n o"], ["x y", "abc def", "a " * 36])
 
 
-@pytest.mark.parametrize("name", TEXT)
+def families(names: Iterable[str]) -> list[object]:
+    return [pytest.param(name, marks=pytest.mark.thorough) if name in SIBLINGS else name for name in names]
+
+
+@pytest.mark.parametrize("name", families(TEXT))
 def test_text(name: str, tmp_path: Path) -> None:
     encoder = load_text_encoder(str(save_text(name, tmp_path)[0])).eval()
     export_text(encoder, tmp_path / "text.onnx")
@@ -41,7 +58,7 @@ def test_text(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(sessions.text(ids, mask)[real], expected[real], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", VISION)
+@pytest.mark.parametrize("name", families(VISION))
 def test_picture(name: str, tmp_path: Path) -> None:
     encoder = load_image_encoder(str(save_vision(name, tmp_path)[0]))
     export_image(encoder, tmp_path / "picture.onnx")

@@ -254,7 +254,7 @@ def test_all_pairs_of_a_post_in_one_pass_over_the_taggers_encoder(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_text_export")
+@pytest.mark.usefixtures("either_export")
 def test_an_encoder_of_its_own_reads_all_pairs_in_one_pass(config: Config, tmp_path: Path) -> None:
     changed = with_options(config, markers="levitated", layers=1, argument_order="both")
     out = run.train(changed, tmp_path / "model", silent)

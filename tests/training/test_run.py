@@ -106,7 +106,7 @@ def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, 
     agree(config, done["out"])
 
 
-@pytest.mark.usefixtures("quick_text_export")
+@pytest.mark.usefixtures("either_export")
 def test_the_direct_form_trains_and_its_graphs_agree_with_the_network(config: Config, tmp_path: Path) -> None:
     evidential = dataclasses.replace(config.model.evidential, form="direct")
     direct = dataclasses.replace(

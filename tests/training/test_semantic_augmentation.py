@@ -226,7 +226,14 @@ def test_the_default_is_a_model_that_needs_no_file(config: Config, tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("form", "places"), [("corrected", 2), ("faithful", 1)])
+@pytest.mark.parametrize(
+    ("form", "places"),
+    [
+        ("corrected", 1),
+        pytest.param("corrected", 2, marks=pytest.mark.thorough),
+        pytest.param("faithful", 1, marks=pytest.mark.thorough),
+    ],
+)
 def test_the_graph_of_the_fusion_gives_what_the_module_gives(
     tmp_path: Path, letters: Callable[[], torch.nn.Module], form: str, places: int
 ) -> None:
