@@ -239,6 +239,10 @@ def test_a_restart_that_is_killed_leaves_nothing_of_two_runs(extract, monkeypatc
     assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 5) == 0
     other = ["posts.jsonl", "-o", "out/", "--shard-rows", 5, "--min-confidence", "0.7"]
     whole = tree(Path("out"))
+    assert extract(*other, "--restart") == 0
+    changed = tree(Path("out"))
+    assert changed != whole
+    assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 5, "--restart") == 0
     for number in range(len(whole)):
         removed: list[str] = []
 
@@ -251,11 +255,30 @@ def test_a_restart_that_is_killed_leaves_nothing_of_two_runs(extract, monkeypatc
         with monkeypatch.context() as patch:
             patch.setattr(_LocalStore, "remove", remove)
             assert extract(*other, "--restart") == 130
-        assert extract(*other) == 2  # what is left is of the first run
-        assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 5) == 0
+        if any(name.startswith("_manifest/") and "job" not in name for name in tree(Path("out"))):
+            assert extract(*other) == 2  # what is left is of the first run
+            assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 5) == 0
+        else:  # nothing that counts as done
+            assert extract(*other) == 0
+            assert tree(Path("out")) == changed
+            assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 5, "--restart") == 0
         assert tree(Path("out")) == whole
-    assert extract(*other, "--restart") == 0
-    assert tree(Path("out")) != whole
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out/"])
+def test_a_run_that_did_nothing_binds_nobody_to_its_options(extract, output, monkeypatch):
+    """Killed, or refused, before the first shard was done."""
+    write(Path("posts.jsonl"), posts(8))
+    arguments = ["posts.jsonl", "-o", output, "--shard-rows", 5]
+
+    def fail(self, extractor, shard):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("twofold.batch.step.Step.run", fail)
+        assert extract(*arguments) == 130
+    assert extract(*arguments, "--min-confidence", "0.7") == 0
+    assert extract(*arguments) == (0 if output == "out.jsonl" else 2)  # a file that is whole is written over
 
 
 CHANGES = [

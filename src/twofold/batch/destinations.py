@@ -31,6 +31,7 @@ from twofold.locks import lock_place
 from twofold.reading import read_bytes, real_path
 
 _REJECTS, _MANIFEST, _JOB, _DONE = "_rejects", "_manifest", "_manifest/job.json", "_manifest/done.json"
+_RECORDS = f"{_MANIFEST}/part-"
 _OURS = re.compile(r"part-\d+\.[a-z.]+|_rejects/part-\d+\.jsonl|_manifest/(?:part-\d+|job|done)\.json")
 """Names of files that a run writes: no other is read or removed."""
 _HEAD = b'{"job": '
@@ -281,7 +282,8 @@ class FolderDestination(Destination):
                 expected="a new or empty folder, or one that this command wrote",
                 do="name another folder",
             )
-        if restart:
+        begun = any(name == _DONE or name.startswith(_RECORDS) for name in names)
+        if restart or not begun:
             for name in sorted(filter(_OURS.fullmatch, names), key=_removal):
                 store.remove(name)
         elif (data := store.get(_JOB)) is not None:
@@ -293,7 +295,7 @@ class FolderDestination(Destination):
                 if sizes.get(self._name(entry.number)) == entry.output:  # else it is made again
                     self.done[entry.number] = entry
             self.complete = self._all_done(store.get(_DONE))
-        if _JOB not in names or restart:
+        if _JOB not in names or restart or not begun:
             store.put(_JOB, json.dumps(self._job, indent=1).encode())
 
     def _all_done(self, record: bytes | None) -> bool:
@@ -330,7 +332,7 @@ class FolderDestination(Destination):
 
 
 def _record_name(number: int) -> str:
-    return f"{_MANIFEST}/part-{number:06d}.json"
+    return f"{_RECORDS}{number:06d}.json"
 
 
 def _object(data: bytes, where: str, *keys: str) -> dict[str, Any]:
