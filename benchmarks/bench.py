@@ -22,13 +22,14 @@ from pathlib import Path
 import cold_start
 import crf_speed
 import extraction
+import roofline
 import serving
 import training_steps
 from timing import Ratio
 
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results" / "bench.json", HERE / "README.md"
-PARTS = ("extraction", "memory", "serving", "crf", "start", "steps")
+PARTS = ("extraction", "threads", "limit", "memory", "serving", "crf", "start", "whole", "steps")
 BEGIN, END = "<!-- results: written by bench.py -->", "<!-- end of results -->"
 PACKAGES = ("twofold", "onnxruntime", "numpy", "tokenizers", "pillow", "torch", "pytorch-crf")
 
@@ -70,6 +71,13 @@ def measure(args: argparse.Namespace, parts: list[str]) -> Results:
                 args.model, work, args.posts, args.rounds, args.threads, results.leave_out
             )
             results.ratios += ratios
+        if "threads" in parts:
+            results.ratios += extraction.threads_and_tasks(args.model, work, args.posts, args.rounds)
+        if "limit" in parts:
+            results.ratios += roofline.compare(args.model, work, args.posts, args.rounds, results.leave_out)
+        if "whole" in parts:
+            rounds = max(1, args.rounds // 3)
+            results.ratios += cold_start.whole_process(args.model, work, rounds, args.threads)
         if "memory" in parts:
             results.ratios += extraction.memory(args.model, work, args.posts, args.threads)
         if "serving" in parts:
@@ -95,6 +103,7 @@ def to_record(results: Results, args: argparse.Namespace) -> dict[str, object]:
         "cores": os.cpu_count(),
         "threads": args.threads,
         "posts": args.posts,
+        "posts_are": "examples" if extraction.POSTS == extraction.EXAMPLES else "real",
         "rounds": args.rounds,
         "ratios": [{k: _rounded(v) for k, v in ratio._asdict().items()} for ratio in results.ratios],
         "posts_per_second": results.posts_per_second,
@@ -111,7 +120,7 @@ def to_table(record: dict[str, object]) -> str:
     lines += [row.format(**ratio) for ratio in ratios] + [""]
     if rates:
         lines.append("Posts a second here: " + "; ".join(f"{k} {v:g}" for k, v in rates.items()) + ".")
-    lines.append("{posts} posts, {rounds} rounds, {threads} of {cores} cores;".format(**record))
+    lines.append("{posts} {posts_are} posts, {rounds} rounds, {threads} of {cores} cores;".format(**record))
     versions: dict[str, str] = record["versions"]  # type: ignore[assignment]
     lines.append(", ".join(f"{name} {number}" for name, number in versions.items()) + ".")
     left_out: list[str] = record["left_out"]  # type: ignore[assignment]

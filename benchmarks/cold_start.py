@@ -1,15 +1,21 @@
-"""Cold start: from the start of the process to the first line of output, against bare imports."""
+"""Whole processes: from the start to the first line against bare imports; many posts with everything on."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
-from timing import Ratio, interleave, ratio
+from extraction import extract, write_posts
+from timing import Ratio, Work, interleave, ratio
+
+import twofold
 
 _TWOFOLD = "from twofold.cli.main import entry; entry()"
 _TEXT = "Sunset over the Seine, and Nora Lindqvist says Paris is overrated"
+MANY = 1000
+"""Posts of a whole process."""
 _PICTURE = Path(__file__).parents[1] / "examples" / "photos" / "eiffelTower.jpg"
 
 
@@ -26,6 +32,24 @@ def compare(folder: Path | None, rounds: int) -> list[Ratio]:
     }
     seconds = interleave(works, rounds)
     return [ratio(seconds, text, imports), ratio(seconds, picture, imports)]
+
+
+def whole_process(folder: Path | None, work: Path, rounds: int, threads: int) -> list[Ratio]:
+    """Time ``twofold extract`` of many posts with pictures, relations and a report, start to end.
+
+    It is compared with the extraction alone, by a model that is open.
+    """
+    posts = write_posts(work / "whole", MANY, pictures=True)
+    command = [sys.executable, "-c", _TWOFOLD, "extract", str(posts), "--threads", str(threads)]
+    command += ["-o", str(work / "whole.jsonl"), "--report", str(work / "whole.html")]
+    command += ["--model", str(folder)] if folder else []
+    model = twofold.load(folder, threads=threads)
+    ours, inside = f"whole process, {MANY} posts with pictures, everything on", "extraction by an open model"
+    works: dict[str, Work] = {
+        ours: partial(subprocess.run, command, check=True, capture_output=True),
+        inside: partial(extract, model, posts),
+    }
+    return [ratio(interleave(works, rounds), ours, inside, "start, report and files included")]
 
 
 def _first_line(command: list[str]) -> None:

@@ -2,13 +2,15 @@
 
 (a) The encoders alone: text and picture graph on the very batches of that extraction, recorded once and
 replayed in the same runtime. (b) The same network in PyTorch on the same inputs, forward passes only.
-Posts are those of ``examples``, repeated with texts and pictures that differ by a few bytes: the reader
-encodes equal ones once, and repeats would flatter it or starve the encoders.
+Posts are real ones with the pictures that they were posted with, where they are at hand, else those of
+``examples``; repeated with texts and pictures that differ by a few bytes: the reader encodes equal ones once,
+and repeats would flatter it or starve the encoders.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -30,14 +32,19 @@ from twofold.inference.onnx_sessions import Sessions
 from twofold.posts import Post
 from twofold.records import to_line
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+_CHECKOUT = Path(__file__).parents[1]
+EXAMPLES = _CHECKOUT / "examples" / "posts.jsonl"
+_SHARED = Path(os.environ.get("TWOFOLD_SHARED", _CHECKOUT.parent / "shared"))
+_REAL = _SHARED / "data" / "pictures" / "real_posts" / "posts.jsonl"
+POSTS = _REAL if _REAL.is_file() else EXAMPLES
+"""Posts, with their pictures below its folder."""
 Call = tuple[str, dict[str, Any]]
 Report = Callable[[str], None]
 
 
-def write_posts(folder: Path, count: int, pictures: bool) -> Path:
+def write_posts(folder: Path, count: int, pictures: bool, source: Path = POSTS) -> Path:
     """Write ``count`` posts, no two alike, with their pictures beside them; gives the JSON Lines file."""
-    examples = [json.loads(line) for line in (EXAMPLES / "posts.jsonl").read_text("utf-8").splitlines()]
+    examples = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
     folder.mkdir()
     lines = []
     for number in range(count):
@@ -46,7 +53,8 @@ def write_posts(folder: Path, count: int, pictures: bool) -> Path:
         if pictures and image is not None:
             post["image"] = f"{number}.jpg"
             # A decoder stops at the end of the picture; the file is another one all the same.
-            (folder / post["image"]).write_bytes((EXAMPLES / image).read_bytes() + number.to_bytes(4, "big"))
+            data = (source.parent / image).read_bytes()
+            (folder / post["image"]).write_bytes(data + number.to_bytes(4, "big"))
         if not pictures:
             post.pop("alt_text", None)
         post |= {"id": number, "text": f"{post['text']} {number}"}
@@ -122,6 +130,28 @@ def compare(
             ratios.append(ratio(seconds, ours, torch_name, "decoding and reading included in ours only"))
         rates[scenario] = round(count / ratios[-1].seconds, 1)
     return ratios, rates
+
+
+def threads_and_tasks(folder: Path | None, work: Path, count: int, rounds: int) -> list[Ratio]:
+    """Time a second thread against one, and relations against entities alone; arguments as of `compare`."""
+    ratios = []
+    one, two = (twofold.load(folder, threads=threads) for threads in (1, 2))
+    entities = twofold.load(folder, threads=1, relation_model=False)
+    for pictures in (False, True):
+        scenario = "text, picture, alt text" if pictures else "text alone"
+        posts = write_posts(work / f"threads-{pictures}", count, pictures)
+        names = [
+            f"{what}, {scenario}" for what in ("two threads", "one thread", "entities alone, one thread")
+        ]
+        works: dict[str, Work] = {
+            name: partial(extract, model, posts)
+            for name, model in zip(names, (two, one, entities), strict=True)
+        }
+        seconds = interleave(works, rounds)
+        ratios.append(ratio(seconds, names[0], names[1], "aim: at most 0.56"))
+        if one.relations:
+            ratios.append(ratio(seconds, names[1], names[2], "with relations; aim: at most 1.4"))
+    return ratios
 
 
 # --- PyTorch -----------------------------------------------------------------------------------------

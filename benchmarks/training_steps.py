@@ -15,7 +15,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from extraction import Report, write_posts
+from extraction import EXAMPLES, Report, write_posts
 from timing import Ratio, Work, interleave, ratio
 
 from twofold.config import DataConfig, read_config
@@ -36,7 +36,7 @@ def compare(work: Path, rounds: int, threads: int, report: Report) -> list[Ratio
         rounds: rounds. threads: of PyTorch.
         report: gets a line where it cannot be measured.
     """
-    posts = _labelled(write_posts(work / "steps", POSTS, pictures=True))
+    posts = _labelled(write_posts(work / "steps", POSTS, True, EXAMPLES))
     with ExitStack() as stack:
         try:
             works = {name: _steps(name, posts, work, threads, stack) for name in (BASELINE, *FUSIONS)}
