@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnxscript")
+onnx = pytest.importorskip("onnx")
 
 from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
@@ -141,3 +142,29 @@ def test_a_frozen_encoder_comes_out_as_it_went_in(data: Path, tmp_path: Path) ->
     assert all(torch.equal(kept[f"text.backbone.{name}"], value) for name, value in before.items())
     extraction = next(iter(twofold.load(tmp_path / "model").extract(["off to Rome now"])))
     assert extraction.picture.status == "none"
+
+
+@pytest.mark.usefixtures("quick_export")
+def test_a_training_tries_convolutions_in_8_bits_and_says_which_the_graph_has(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
+    config = Config(
+        DataConfig((str(data / "train.jsonl"),), (str(data / "dev.jsonl"),)),
+        ModelConfig(
+            text_encoder=str(save_text("bert", tmp_path / "text")[0]),
+            image_encoder=str(save_vision("resnet", tmp_path / "image")[0]),
+            modalities=("picture",), fusion="concat", window_pieces=32, context_words=4, weights="8bit",
+        ),
+        TrainingConfig(epochs=1, encoder_lr=0.0, threads=1, device="cpu", ema_decay=0.0),
+    )  # fmt: skip
+    told: list[str] = []
+    out = train(config, tmp_path / "model", told.append)
+    assert any("8 bits for text and picture" in text for text in told)
+    chosen = json.loads((out / "card.json").read_text(encoding="utf-8"))["picture_arithmetic"]
+    kinds = {node.op_type for node in onnx.load(out / "picture.onnx").graph.node}
+    assert ("QuantizeLinear" in kinds) == (chosen == "8bit")
+    statuses = [
+        found.picture.status for found in twofold.load(out).extract(twofold.read_posts(data / "dev.jsonl"))
+    ]
+    assert set(statuses) == {"read", "none", "unreadable"}
