@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
     print(to_table(record))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8", newline="\n")
-    if args.out == RESULTS and set(parts) == set(PARTS):
+    if args.out.resolve() == RESULTS.resolve() and set(parts) == set(PARTS):
         rewrite(README, to_table(record))
 
 

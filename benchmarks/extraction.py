@@ -14,6 +14,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -28,6 +29,7 @@ import twofold
 from twofold.config import ModelConfig, read_config
 from twofold.corpora import read_jsonl
 from twofold.errors import MissingExtraError
+from twofold.inference.network import Network
 from twofold.inference.onnx_sessions import Sessions
 from twofold.posts import Post
 from twofold.records import to_line
@@ -84,13 +86,17 @@ def recorded() -> Iterator[list[Call]]:
         yield calls
 
 
-def replay(sessions: Sessions, calls: list[Call]) -> None:
-    """Run recorded calls of the encoders."""
-    for name, inputs in calls:
+def replay(network: Network, calls: list[Call]) -> None:
+    """Run recorded calls of the encoders, on as many threads as extraction has."""
+
+    def run(call: Call) -> None:
+        name, inputs = call
         if name == "text":
-            sessions.text(**inputs)
+            network.sessions.text(**inputs)
         elif name == "picture":
-            sessions.picture(**inputs)
+            network.sessions.picture(**inputs)
+
+    deque(network.workers.map(run, calls), maxlen=0)
 
 
 def compare(
@@ -108,7 +114,7 @@ def compare(
         Ratios, and posts per second by scenario.
     """
     model = twofold.load(folder, threads=threads)
-    sessions = model.pipeline.tagger.network.sessions
+    network = model.pipeline.tagger.network
     ratios: list[Ratio] = []
     rates: dict[str, float] = {}
     for pictures in (False, True):
@@ -119,7 +125,7 @@ def compare(
         ours, encoders, torch_name = f"extraction, {scenario}", "encoders alone", "PyTorch forward passes"
         works: dict[str, Work] = {
             ours: partial(extract, model, posts),
-            encoders: partial(replay, sessions, calls),
+            encoders: partial(replay, network, calls),
         }
         eager = torch_work(model, calls, threads, report)
         if eager is not None:
