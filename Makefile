@@ -22,7 +22,7 @@ test thorough fast: export PYTHONDONTWRITEBYTECODE =
 test: $(DEV)/ready
 	$(RUN) pytest $(PARALLEL) -m "not thorough"
 
-# What `make test` leaves out: forms, families of encoders and baselines beside those that it trains and exports.
+# What `make test` leaves out: variants beside those that it trains and exports, and the tests of a benchmark.
 thorough: $(DEV)/ready
 	$(RUN) pytest $(PARALLEL) -m thorough
 

@@ -19,7 +19,12 @@ from uncertainty import main
 from twofold.errors import DataError
 from twofold.training import run
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.thorough,
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.timeout(900),
+]
 
 CONFIG = """
 [model]

@@ -228,6 +228,7 @@ def test_a_post_without_words_in_the_batch_is_finite() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_exported_graph_agrees(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")

@@ -112,6 +112,7 @@ class TestTwoProcesses:
         assert "resuming after epoch 2" in told
         assert reads(out)
 
+    @pytest.mark.thorough  # the other way round, one goes on where two stood, is above
     def test_two_go_on_where_one_stood(self, longer: Config, tmp_path: Path):
         (tmp_path / CONFIG).write_text(to_toml(longer), encoding="utf-8")
 

@@ -24,6 +24,8 @@ from twofold.training.export import export_image, export_text  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 SIBLINGS = {
+    "roberta",
+    "siglip",
     "deberta",
     "distilbert",
     "electra",
@@ -34,7 +36,7 @@ SIBLINGS = {
     "deit",
     "dinov2-registers",
 }
-"""Families whose network is that of another one in the list, but for details."""
+"""Families whose network is much like that of another one in the lists."""
 SENTENCES = (["ada in # paris . x", "hi"], ["a b c d e f g h i j k l m n o"], ["x y", "abc def", "a " * 36])
 
 
