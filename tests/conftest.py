@@ -42,7 +42,7 @@ Those that wait for browsers and processes come before all, while `make check` a
 """
 
 
-_ALL_SLOW = re.compile(r"^pytestmark = .*\bslow\b", re.MULTILINE)
+_ALL_SLOW = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.slow\b", re.MULTILINE)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -282,8 +282,8 @@ class FolderDestination(Destination):
                 expected="a new or empty folder, or one that this command wrote",
                 do="name another folder",
             )
-        begun = any(name == _DONE or name.startswith(_RECORDS) for name in names)
-        if restart or not begun:
+        fresh = restart or not any(name == _DONE or name.startswith(_RECORDS) for name in names)
+        if fresh:
             for name in sorted(filter(_OURS.fullmatch, names), key=_removal):
                 store.remove(name)
         elif (data := store.get(_JOB)) is not None:
@@ -295,7 +295,7 @@ class FolderDestination(Destination):
                 if sizes.get(self._name(entry.number)) == entry.output:  # else it is made again
                     self.done[entry.number] = entry
             self.complete = self._all_done(store.get(_DONE))
-        if _JOB not in names or restart or not begun:
+        if fresh or _JOB not in names:
             store.put(_JOB, json.dumps(self._job, indent=1).encode())
 
     def _all_done(self, record: bytes | None) -> bool:
