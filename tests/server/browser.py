@@ -19,6 +19,9 @@ PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 860}
 WAIT = 60_000
 """Milliseconds that a busy machine may take for a step."""
+AT_REST = """() => Promise.allSettled(document.getAnimations()
+  .filter(one => Number.isFinite(one.effect.getComputedTiming().endTime)).map(one => one.finished))"""
+"""Resolves once no transition and no animation that ends is running."""
 
 
 @dataclass
@@ -46,10 +49,11 @@ class Visit:
         return found
 
     def axe(self) -> list[str]:
-        """Serious findings of the accessibility audit, as "rule: element"."""
+        """Serious findings of the accessibility audit of the page at rest, as "rule: element"."""
         axe = pytest.importorskip(
             "axe_playwright_python.sync_playwright", reason="needs axe-playwright-python"
         )
+        self.page.evaluate(AT_REST)
         found = axe.Axe().run(self.page).response["violations"]
         return [
             f"{finding['id']}: {node['html'][:160]}"
