@@ -86,6 +86,9 @@ class DataConfig:
         allow_outside: whether pictures may lie outside ``images`` (without it, outside the data file's
             folder); only for data that you trust.
         held_out: files whose texts are left out of training, such as test parts of its corpora.
+        unlabelled: files of posts without labels, from which a tagger learns what teachers predict.
+        teachers: model folders of trained taggers with the same entity types, whose mean prediction on the
+            unlabelled posts is learned.
         corpora: corpora with rules of annotation of their own, beside those files.
     """
 
@@ -95,6 +98,8 @@ class DataConfig:
     alt_text: str = ""
     allow_outside: bool = False
     held_out: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
+    teachers: tuple[str, ...] = ()
     corpora: tuple[CorpusConfig, ...] = ()
 
     @property
@@ -270,8 +275,8 @@ class ModelConfig:
             every subset is learned.
         window_pieces: longest input of the text encoder in word pieces, special ones included.
         context_words: words of context on either side of a window of a long post.
-        weights: precision of the exported graphs: 8bit (weights in 8 bits; the text encoder, and a
-            picture encoder of convolutions, compute in 8 bits too, unless F1 on dev falls by 0.2 or more),
+        weights: precision of the exported graphs: 8bit (weights in 8 bits; text encoder, fusion, and a
+            picture encoder of convolutions compute in 8 bits too, unless F1 on dev falls by 0.2 or more),
             8bit_weights (weights alone) or float32.
         joint: settings (a TOML file) of a relation model that is trained together with this tagger, over the
             same text encoder; "" for none. Only its data and its model count.
@@ -563,6 +568,8 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
     "data.corpora.train": (),
     "data.corpora.dev": (),
     "data.held_out": (),
+    "data.unlabelled": (),
+    "data.teachers": (),
     "data.images": (),
     "data.alt_text": (),
     "model.joint": (),

@@ -125,3 +125,41 @@ def test_partial_loss_sums_over_the_paths_that_the_annotation_leaves_open(case) 
         torch.testing.assert_close(loss[b], wanted)
     whole = crf.partial(emissions, allowed_tags(1 << tags, 5), mask)
     torch.testing.assert_close(whole, crf(emissions, tags, mask))
+
+
+def test_marginals_are_sums_over_valid_paths(case) -> None:
+    crf, emissions, mask = case
+    found = crf.log_marginals(emissions, mask).exp()
+    for b, length in enumerate(mask.sum(1).tolist()):
+        paths = [p for p in itertools.product(range(5), repeat=length) if valid(p)]
+        weights = torch.softmax(torch.stack([score(crf, emissions[b], p) for p in paths]), 0)
+        for word, tag in itertools.product(range(length), range(5)):
+            expected = sum(
+                (w for w, p in zip(weights, paths, strict=True) if p[word] == tag), torch.zeros(())
+            )
+            torch.testing.assert_close(found[b, word, tag], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_distillation_is_the_cross_entropy_with_the_teacher_and_smallest_for_a_copy_of_it(case) -> None:
+    crf, emissions, mask = case
+    torch.manual_seed(4)
+    teacher = torch.softmax(torch.randn(3, 5, 5), 2)
+    logs = crf.log_marginals(emissions, mask)
+    by_hand = [
+        -sum(teacher[b, w, k] * logs[b, w, k] for w in range(length) for k in range(5))
+        for b, length in enumerate(mask.sum(1).tolist())
+    ]
+    torch.testing.assert_close(crf.distillation(emissions, teacher, mask), torch.stack(by_hand))
+    # Of a student that gives the teacher's own marginals nothing is to be learned.
+    own = emissions.clone().requires_grad_()
+    crf.distillation(own, logs.exp().detach(), mask).sum().backward()
+    assert own.grad is not None
+    torch.testing.assert_close(own.grad, torch.zeros_like(own), atol=1e-5, rtol=0)
+    assert (crf.distillation(emissions, teacher, mask & False) == 0).all()
+
+
+def test_a_batch_gives_the_distillation_of_each_post_alone(case) -> None:
+    crf, emissions, mask = case
+    teacher = torch.softmax(emissions * 0.5, 2)
+    alone = crf.distillation(emissions[1:2, :3], teacher[1:2, :3], mask[1:2, :3])
+    torch.testing.assert_close(crf.distillation(emissions, teacher, mask)[1:2], alone)

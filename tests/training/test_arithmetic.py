@@ -16,9 +16,9 @@ from twofold.training import arithmetic
 class Graphs:
     """Stand-ins whose content says how they were made; F1 is 85 in full precision."""
 
-    def __init__(self, folder: Path, text: float, picture: float | None) -> None:
-        self.folder, self.losses = folder, {"text": text, "picture": picture or 0.0, "fusion": 0.0}
-        for name in ("text", "fusion", *(["picture"] * (picture is not None))):
+    def __init__(self, folder: Path, losses: dict[str, float]) -> None:
+        self.folder, self.losses = folder, {"fusion": 0.0} | losses
+        for name in self.losses:
             (folder / f"{name}.onnx").write_bytes(b"whole")
 
     def quantise(self, source: Path, target: Path, arithmetic: bool = False) -> None:
@@ -60,61 +60,66 @@ def choose(
 
 
 @pytest.mark.parametrize(
-    ("text", "picture", "card", "tried"),
+    ("losses", "arithmetics", "change", "tried"),
     [
-        (0.1, None, {"arithmetic": "8bit", "f1_change": -0.11}, 1),
-        (0.3, None, {"arithmetic": "float32", "f1_change": -0.02}, 2),
-        (0.1, 0.05, {"arithmetic": "8bit", "picture_arithmetic": "8bit", "f1_change": -0.16}, 1),
-        (0.1, 0.15, {"arithmetic": "8bit", "picture_arithmetic": "float32", "f1_change": -0.12}, 2),
-        (0.3, 0.0, {"arithmetic": "float32", "picture_arithmetic": "float32", "f1_change": -0.03}, 3),
+        ({"text": 0.1}, "8bit, none, 8bit", -0.1, 1),
+        ({"text": 0.1, "fusion": 0.15}, "8bit, none, float32", -0.11, 2),
+        ({"text": 0.3}, "float32, none, float32", -0.02, 3),
+        ({"text": 0.1, "picture": 0.05, "fusion": 0.01}, "8bit, 8bit, 8bit", -0.16, 1),
+        ({"text": 0.1, "picture": 0.05, "fusion": 0.1}, "8bit, 8bit, float32", -0.16, 2),
+        ({"text": 0.1, "picture": 0.15}, "8bit, float32, float32", -0.12, 3),
+        ({"text": 0.3, "picture": 0.0}, "float32, float32, float32", -0.03, 4),
     ],
 )
 def test_the_fastest_that_costs_next_to_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    text: float,
-    picture: float | None,
-    card: dict,
+    losses: dict[str, float],
+    arithmetics: str,
+    change: float,
     tried: int,
 ) -> None:
-    graphs = Graphs(tmp_path, text, picture)
+    graphs = Graphs(tmp_path, losses)
     chosen, lines = choose(graphs, monkeypatch)
-    assert (chosen, len(lines)) == (card, tried)
-    eight = {name for name, kind in graphs.content().items() if kind == b"eight"}
-    names = {"text.onnx": "arithmetic", "picture.onnx": "picture_arithmetic"}
-    assert eight == {file for file, key in names.items() if card.get(key) == "8bit"}
-    assert graphs.content()["fusion.onnx"] == b"weights"
+    names = {"text": "arithmetic", "picture": "picture_arithmetic", "fusion": "fusion_arithmetic"}
+    said = dict(zip(names, arithmetics.split(", "), strict=True))
+    expected = {names[name]: kind for name, kind in said.items() if kind != "none"}
+    assert (chosen, len(lines)) == (expected | {"f1_change": change}, tried)
+    kinds = {"8bit": b"eight", "float32": b"weights"}
+    assert graphs.content() == {f"{name}.onnx": kinds[k] for name, k in said.items() if k != "none"}
 
 
 def test_weights_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    graphs = Graphs(tmp_path, 0.0, 0.0)
+    graphs = Graphs(tmp_path, {"text": 0.0, "picture": 0.0})
     card, lines = choose(graphs, monkeypatch, "8bit_weights")
-    assert card == {"arithmetic": "float32", "picture_arithmetic": "float32", "f1_change": -0.03}
+    assert {card.pop("f1_change")} | set(card.values()) == {-0.03, "float32"}
     assert len(lines) == 1
     assert set(graphs.content().values()) == {b"weights"}
 
 
 def test_full_precision_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    graphs = Graphs(tmp_path, 0.0, 0.0)
+    graphs = Graphs(tmp_path, {"text": 0.0, "picture": 0.0})
     assert choose(graphs, monkeypatch, "float32") == ({"arithmetic": "float32"}, [])
     assert set(graphs.content().values()) == {b"whole"}
 
 
 def test_graphs_of_another_model_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    graphs = Graphs(tmp_path, 0.0, 0.0)
+    graphs = Graphs(tmp_path, {"text": 0.0, "picture": 0.0})
     card, _ = choose(graphs, monkeypatch, taken=["text"])
-    assert card == {"picture_arithmetic": "8bit", "f1_change": -0.01}
-    assert graphs.content() == {"text.onnx": b"whole", "picture.onnx": b"eight", "fusion.onnx": b"weights"}
-    (tmp_path / "fusion.onnx").write_bytes(b"whole")
-    assert choose(graphs, monkeypatch, taken=["text", "picture"]) == ({}, [])
-    assert graphs.content()["fusion.onnx"] == b"weights"
+    assert card == {"picture_arithmetic": "8bit", "fusion_arithmetic": "8bit", "f1_change": 0.0}
+    assert graphs.content() == {"text.onnx": b"whole", "picture.onnx": b"eight", "fusion.onnx": b"eight"}
+    for name in ("fusion", "picture"):
+        (tmp_path / f"{name}.onnx").write_bytes(b"whole")
+    card, _ = choose(graphs, monkeypatch, taken=["text", "picture"])
+    assert card == {"fusion_arithmetic": "8bit", "f1_change": 0.0}
 
 
 @pytest.mark.parametrize("case", [{"convolves": False}, {"pictures": []}])
 def test_a_picture_encoder_that_cannot_keeps_its_arithmetic(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: dict
 ) -> None:
-    graphs = Graphs(tmp_path, 0.0, 0.0)
+    graphs = Graphs(tmp_path, {"text": 0.0, "picture": 0.0})
     card, lines = choose(graphs, monkeypatch, **case)
-    assert card == {"arithmetic": "8bit", "picture_arithmetic": "float32", "f1_change": -0.02}
+    said = {"arithmetic": "8bit", "picture_arithmetic": "float32", "fusion_arithmetic": "8bit"}
+    assert card == said | {"f1_change": -0.01}
     assert len(lines) == 1

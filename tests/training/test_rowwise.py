@@ -137,3 +137,22 @@ def test_gemm_is_a_product_and_a_sum() -> None:
     as_products(model)
     assert [node.op_type for node in model.graph.node] == ["Squeeze", "MatMul", "Add"]
     np.testing.assert_allclose(run(model, x), x[0] @ weights.T + bias, rtol=1e-5, atol=1e-5)
+
+
+def test_inputs_that_are_multiplied_with_the_same_weights_share_them() -> None:
+    random = np.random.default_rng(4)
+    x, weights = (random.normal(size=size).astype(np.float32) for size in ((2, 3, 32), (32, 32)))
+    model = graph(
+        [
+            helper.make_node("MatMul", ["x", "weights"], ["a"]),
+            helper.make_node("MatMul", ["a", "weights"], ["y"]),
+        ],
+        weights=weights,
+    )
+    rowwise_products(model, 0)
+    sizes = [x.dims for x in model.graph.initializer if x.data_type == TensorProto.INT8]
+    assert [list(size) for size in sizes] == [[32, 32]]
+    once = by_hand(x, weights, np.zeros(32, np.float32))
+    np.testing.assert_allclose(
+        run(model, x), by_hand(once, weights, np.zeros(32, np.float32)), rtol=1e-4, atol=1e-3
+    )

@@ -93,7 +93,7 @@ class Network:
         self._exact = folder.config.text.equal_lengths
         self.workers: Workers = shared.workers if shared else Workers(threads if self._exact else 1)
         shapes = expected_shapes(folder.config)
-        inside, unfused = (1, ("text",)) if self._exact else (threads, ())
+        inside, unfused = (1, ("text", "fusion")) if self._exact else (threads, ())
         self.sessions: Sessions = Sessions(folder.path, inside, unfused, sessions, shapes, device)
         self.tokenizer: WindowTokenizer = (
             shared.tokenizer if shared and "text" in encoders else _tokenizer(folder)

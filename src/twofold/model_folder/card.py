@@ -129,10 +129,14 @@ def _training(card: Card, texts: TaskText) -> list[str]:
 
 
 def _arithmetic(card: Card) -> str:
-    """What the card says on the arithmetic of the encoders; nothing on cards that do not know."""
+    """What the card says on the arithmetic of the graphs; nothing on cards that do not know."""
     said = [
-        f"arithmetic of the {name} encoder {card[key]}"
-        for name, key in (("text", "arithmetic"), ("picture", "picture_arithmetic"))
+        f"arithmetic of the {name} {card[key]}"
+        for name, key in (
+            ("text encoder", "arithmetic"),
+            ("picture encoder", "picture_arithmetic"),
+            ("fusion", "fusion_arithmetic"),
+        )
         if key in card
     ]
     if not said:

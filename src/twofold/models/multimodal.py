@@ -43,6 +43,8 @@ class Batch(NamedTuple):
         convention: (B, F) annotation convention of each post; None for a model without conventions.
         allowed: (B, W) for each word the tags that its annotation leaves open, as bits (1 << tag); None where
             all words are annotated.
+        marginals: (B, W, K) probabilities of tags that a teacher gives, in place of the targets; None for
+            annotated posts.
     """
 
     input_ids: Tensor
@@ -57,6 +59,7 @@ class Batch(NamedTuple):
     states: Mapping[str, ModalityStates]
     convention: Tensor | None = None
     allowed: Tensor | None = None
+    marginals: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Move all tensors."""
@@ -73,6 +76,7 @@ class Batch(NamedTuple):
             {name: ModalityStates(x.states.to(device), x.mask.to(device)) for name, x in self.states.items()},
             None if self.convention is None else self.convention.to(device),
             None if self.allowed is None else self.allowed.to(device),
+            None if self.marginals is None else self.marginals.to(device),
         )
 
 
@@ -163,10 +167,16 @@ class MultimodalModel(nn.Module):
         """Mean loss of the head over posts plus the auxiliary loss of the fusion, a scalar.
 
         Where a tag is unknown (`Batch.allowed`), the fusion learns the most probable of the tags that the
-        gold annotation leaves open.
+        gold annotation leaves open. Of a teacher's marginals the head learns all, the fusion the most
+        probable tags.
         """
+        if batch.marginals is not None:
+            assert isinstance(self.head, CRF)
+            nll: Tensor = self.head.distillation(output.emissions, batch.marginals, batch.target_mask)
+            targets = batch.marginals.argmax(2)
+            return nll.mean() + self.fusion.loss(output, targets, batch.target_mask)
         if batch.allowed is None:
-            nll: Tensor = self.head(output.emissions, batch.targets, batch.target_mask)
+            nll = self.head(output.emissions, batch.targets, batch.target_mask)
             return nll.mean() + self.fusion.loss(output, batch.targets, batch.target_mask)
         assert isinstance(self.head, CRF)
         allowed = allowed_tags(batch.allowed, len(self.head.labels))

@@ -98,6 +98,34 @@ def read_training_data(
     return train, dev
 
 
+def read_unlabelled(data: DataConfig, log: Callable[[str], object]) -> list[Post]:
+    """Posts of ``data.unlabelled``, with plausible users and links for masks, without labels and pictures.
+
+    Posts whose text is in a dev or held-out file are left out.
+
+    Args:
+        data: the files.
+        log: called with lines on what was read and what was left out.
+
+    Raises:
+        DataError: a file cannot be read, or no post is left.
+    """
+    others = _digests(post for file in (*data.all_dev, *data.held_out) for post in _records(file, data))
+    posts: list[Post] = []
+    for file in data.unlabelled:
+        read = [record for record in _records(file, data) if isinstance(record, Post)]
+        kept = [post for post in read if text_digest(post.text) not in others]
+        log(f"unlabelled: {name_of(Path(file))}, {len(kept)} posts, {len(read) - len(kept)} left out")
+        posts += [unmasked(Post(post.id, post.text)) for post in kept]
+    if data.unlabelled and not posts:
+        raise DataError(
+            "no post in it, or only those of dev and held-out files",
+            where=", ".join(data.unlabelled),
+            expected="unlabelled posts",
+        )
+    return posts
+
+
 def _log_read(part: str, corpus: Corpus, log: Callable[[str], object]) -> None:
     log(f"{part}: {corpus.name}, {len(corpus.posts)} posts, {corpus.release or 'not a known release'}")
     if corpus.rejected:

@@ -36,6 +36,7 @@ class Example(NamedTuple):
         convention: features of the annotation convention; () for a model without conventions.
         allowed: for each word of the window, the tags that the annotation leaves open, as bits (1 << tag); ()
             where all words are annotated.
+        marginals: probabilities (W, K) of tags that a teacher gives; None for an annotated post.
         arguments: for an example of pairs, first and last word in the window and type of each argument, ""
             for an unknown one.
     """
@@ -49,6 +50,7 @@ class Example(NamedTuple):
     aligned: Mapping[str, list[int]] = {}
     convention: tuple[float, ...] = ()
     allowed: Sequence[int] = ()
+    marginals: NDArray[np.float16] | None = None
     arguments: Sequence[tuple[int, int, str]] = ()
 
 
@@ -161,7 +163,8 @@ def make_examples(
 def batches(examples: Sequence[Example], size: int, seed: int, epoch: int) -> Iterator[list[Example]]:
     """Batches of like length in random order, the same for the same seed and epoch.
 
-    Examples with slots of their own and examples with one slot a word do not share a batch.
+    Examples with slots of their own, examples with one slot a word and examples with a teacher's marginals do
+    not share a batch.
     """
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(len(examples))
@@ -169,11 +172,15 @@ def batches(examples: Sequence[Example], size: int, seed: int, epoch: int) -> It
     groups: list[list[int]] = []
     for begin in range(0, len(order), pool):
         near = sorted(order[begin : begin + pool], key=lambda i: len(examples[i].window.ids))
-        for own in (False, True):
-            alike = [i for i in near if (examples[i].slots is not None) == own]
+        for kind in range(3):
+            alike = [i for i in near if _kind(examples[i]) == kind]
             groups += [alike[i : i + size] for i in range(0, len(alike), size)]
     for group in random.permutation(len(groups)):
         yield [examples[i] for i in groups[group]]
+
+
+def _kind(example: Example) -> int:
+    return 1 if example.slots is not None else 2 if example.marginals is not None else 0
 
 
 def collate(examples: Sequence[Example], tables: Mapping[str, FeatureTable], pad_id: int) -> Batch:
@@ -194,6 +201,7 @@ def collate(examples: Sequence[Example], tables: Mapping[str, FeatureTable], pad
     slots = _slots(examples)
     convention = torch.tensor([e.convention for e in examples]) if examples[0].convention else None
     allowed = _allowed(examples)
+    marginals = _marginals(examples)
     return Batch(
         ids,
         mask,
@@ -207,6 +215,7 @@ def collate(examples: Sequence[Example], tables: Mapping[str, FeatureTable], pad
         states,
         convention,
         allowed,
+        marginals,
     )
 
 
@@ -214,6 +223,16 @@ def _allowed(examples: Sequence[Example]) -> torch.Tensor | None:
     if not any(e.allowed for e in examples):
         return None
     return _padded([list(e.allowed) or [1 << tag for tag in e.targets] for e in examples], 1)[0]
+
+
+def _marginals(examples: Sequence[Example]) -> torch.Tensor | None:
+    rows = [e.marginals for e in examples if e.marginals is not None]
+    if not rows:
+        return None
+    filled = np.zeros((len(rows), max(map(len, rows)), rows[0].shape[1]), np.float32)
+    for padded, row in zip(filled, rows, strict=True):
+        padded[: len(row)] = row
+    return torch.from_numpy(filled)
 
 
 def _padded(rows: Sequence[list[int]], value: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -184,6 +184,8 @@ def _without_paths(record: TrainingRecord) -> Config:
             for corpus in data.corpora
         ),
         held_out=_names(data.held_out),
+        unlabelled=_names(data.unlabelled),
+        teachers=_names(data.teachers),
         images=Path(data.images).name,
         alt_text=Path(data.alt_text).name,
     )

@@ -106,7 +106,8 @@ class _Rewriter:
         weights = [numpy_helper.to_array(self._tensors[node.input[1]]) for node in group]
         widths = [x.shape[1] for x in weights]
         biases = [self._constant_of(add, width) for add, width in zip(adds, widths, strict=True)]
-        flat = self._product(source, np.concatenate(weights, 1), np.concatenate(biases), any(adds))
+        name = "+".join(node.input[1] for node in group)  # several inputs may be multiplied with the same
+        flat = self._product(source, name, np.concatenate(weights, 1), np.concatenate(biases), any(adds))
         parts = [flat]
         if len(group) > 1:
             parts = [f"{flat}_{n}" for n in range(len(group))]
@@ -118,15 +119,15 @@ class _Rewriter:
             shape = self._add("Concat", [lead, size], f"{part}_shape", axis=0)
             self._add("Reshape", [part, shape], (add or node).output[0])
 
-    def _product(self, source: str, weights: Floats, bias: Floats, biased: bool) -> str:
-        """The product with source as (M, N), its bias added."""
+    def _product(self, source: str, name: str, weights: Floats, bias: Floats, biased: bool) -> str:
+        """The product of a source with weights of that name as (M, N), its bias added."""
         rows, scales = self._quantised(source, len(weights))
         eight, columns = column_scales(weights)
         zero = self._constant(np.array(_ZERO_POINT, np.uint8), "zero_point")
-        constant = [self._constant(eight, f"{source}_Q"), zero]
+        constant = [self._constant(eight, f"{name}_Q"), zero]
         whole = self._add("MatMulInteger", [rows, *constant], f"{source}_sums")
         scaled = self._add("DequantizeLinear", [whole, scales], f"{source}_scaled", axis=0)
-        out = self._add("Mul", [scaled, self._constant(columns, f"{source}_c")], f"{source}_product")
+        out = self._add("Mul", [scaled, self._constant(columns, f"{name}_c")], f"{source}_product")
         return (
             self._add("Add", [out, self._constant(bias, f"{source}_b")], f"{source}_out") if biased else out
         )

@@ -39,7 +39,8 @@ from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.reading import read_bytes
 from twofold.training.augmentation import augmented
 from twofold.training.checkpoint import average_with, begin_with
-from twofold.training.datasets import Corpus, read_training_data
+from twofold.training.datasets import Corpus, read_training_data, read_unlabelled
+from twofold.training.distillation import check_distillation, distilled_examples, open_teachers
 from twofold.training.distributed import Processes, joined
 from twofold.training.entities import EntityTask
 from twofold.training.examples import Example, Features, allowed_without_types
@@ -199,6 +200,7 @@ def set_up_training(config: Config, log: Log, text: TextEncoder | None = None) -
     check_limits(config)
     if not config.data.all_train or not config.data.all_dev:
         raise ConfigError("no training or no dev file", where="[data]", expected="train and dev files")
+    check_distillation(config)
     device = choose_device(config.training)
     seed_everything(config.training.seed, config.training.threads)
     task = choose(TASKS, config.model.task, "task")(config, log)
@@ -223,7 +225,7 @@ def set_up_training(config: Config, log: Log, text: TextEncoder | None = None) -
         model.fusion.set_blank_pictures(
             _feature_extractor(image, config, log).blank_features(config.model.modalities)
         )
-    plain = _training_data(model, task, train_sets, dev_sets, features, config, conventions)
+    plain = _training_data(model, task, train_sets, dev_sets, features, config, conventions, log)
     data = with_neighbours(plain, neighbours)
     if config.training.encoder_lr == 0:
         data = with_precomputed_text(data, text, model.fusion.modalities, device, log)
@@ -287,6 +289,7 @@ def _training_data(
     features: Features,
     config: Config,
     conventions: Conventions,
+    log: Log,
 ) -> TrainingData:
     window = min(config.model.window_pieces, model.text.max_pieces)
     pieces = WindowTokenizer(model.text.tokenizer, window, config.model.context_words, model.text.pad_id)
@@ -313,6 +316,11 @@ def _training_data(
     dev = {corpus.name: prepared(corpus, corpus.posts)(corpus.posts) for corpus in dev_sets}
     tables = {name: table for name, table in features.tables.items() if name in model.fusion.modalities}
     options, seed = config.training.augmentation, config.training.seed
+    distilled: list[Example] = []
+    if config.data.unlabelled:
+        teachers = open_teachers(config.data.teachers, labels, conventions)
+        posts = read_unlabelled(config.data, log)
+        distilled = distilled_examples(posts, teachers, conventions, pieces, labels, log)
     changes = options != AugmentationConfig() and config.model.task == "entities"
 
     def examples(epoch: int | None) -> list[Example]:
@@ -320,7 +328,7 @@ def _training_data(
             make(posts if epoch is None else augmented(posts, options, seed, epoch))
             for make, posts in zip(makers, instances, strict=True)
         )
-        return list(chain.from_iterable(rows))
+        return [*chain.from_iterable(rows), *distilled]
 
     return TrainingData(examples(None), dev, tables, task.score, augmented=examples if changes else None)
 
@@ -341,6 +349,12 @@ def _identity(config: Config, setup: TrainingSetup) -> str:
     corpora = setup.train_sets + setup.dev_sets
     plain = asdict(config)
     plain.pop("data")
+    for name, files in (
+        ("unlabelled", config.data.unlabelled),
+        ("teachers", [f"{folder}/manifest.json" for folder in config.data.teachers]),
+    ):
+        if files:
+            plain[name] = [hashlib.sha256(read_bytes(Path(file))).hexdigest() for file in files]
     if first := config.training.initial_weights:
         plain["training"]["initial_weights"] = hashlib.sha256(read_bytes(Path(first))).hexdigest()
     plain["conventions"] = setup.conventions.to_json()

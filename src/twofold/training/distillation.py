@@ -1,0 +1,145 @@
+"""What trained taggers predict on unlabelled posts, as examples to learn from.
+
+The mean of the tag marginals of several teachers (an ensemble; Hinton et al. 2015, "Distilling the Knowledge
+in a Neural Network") stands in the place of gold tags. A post is read by the teachers and by the student
+under the same annotation convention, one of those that the student learns, drawn by the post's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twofold.config import Config
+from twofold.conventions import Convention, Conventions
+from twofold.crf.batches import padded_batches
+from twofold.errors import ConfigError
+from twofold.model_folder.folder import ModelFolder, open_folder
+from twofold.pipeline.inference_pipeline import InferencePipeline
+from twofold.posts import Post
+from twofold.preprocessing.word_pieces import WindowTokenizer
+from twofold.training.examples import Example, make_examples
+
+Marginals = NDArray[np.float16]
+"""Probabilities (W, K) of tags."""
+_GROUP = 2048
+
+
+def check_distillation(config: Config) -> None:
+    """Complain where only one of ``unlabelled`` and ``teachers`` is given, or the task is another.
+
+    Raises:
+        ConfigError: it is so.
+    """
+    posts, teachers = len(config.data.unlabelled), len(config.data.teachers)
+    if bool(posts) != bool(teachers) or (posts and config.model.task != "entities"):
+        raise ConfigError(
+            f"{posts} unlabelled files and {teachers} teachers for the task {config.model.task}",
+            where="[data]",
+            expected="both or neither, for a tagger",
+        )
+
+
+def distilled_examples(
+    posts: Sequence[Post],
+    teachers: Sequence[ModelFolder],
+    conventions: Conventions,
+    pieces: WindowTokenizer,
+    labels: Sequence[str],
+    log: Callable[[str], object],
+) -> list[Example]:
+    """Examples of unlabelled posts with what the teachers predict.
+
+    Args:
+        posts: their pictures, alternative texts and labels are not used.
+        teachers: folders of taggers, see `open_teachers`.
+        conventions: those that the student learns.
+        pieces: of the student.
+        labels: the K tags of the student.
+        log: called with lines of progress.
+    """
+    texts = [Post(post.id, post.text) for post in posts]
+    rules = list(conventions.named.values()) or [conventions.default]
+    drawn = [_drawn(post, len(rules)) for post in texts]
+    found: list[Marginals] = [np.zeros((0, len(labels)), np.float16)] * len(texts)
+    for number, rule in enumerate(rules):
+        own = [i for i, choice in enumerate(drawn) if choice == number]
+        for i, marginals in zip(own, _mean([texts[i] for i in own], teachers, rule, labels), strict=True):
+            found[i] = marginals
+        log(f"unlabelled posts: {len(own)} read by {len(teachers)} teachers, {rule}")
+    return [
+        example._replace(
+            marginals=found[example.post][example.window.start : example.window.end],
+            convention=conventions.vector(rules[drawn[example.post]]),
+        )
+        for example in make_examples(texts, [{}] * len(texts), pieces, labels)
+    ]
+
+
+def open_teachers(
+    folders: Sequence[str], labels: Sequence[str], conventions: Conventions
+) -> list[ModelFolder]:
+    """The model folders, checked.
+
+    Args:
+        folders: paths.
+        labels: the tags of the student.
+        conventions: those that the student learns.
+
+    Raises:
+        ModelError: one is not a model folder.
+        ConfigError: one has other tags, or does not know the conventions.
+    """
+    opened = [open_folder(Path(folder)) for folder in folders]
+    for folder in opened:
+        config = folder.config
+        if set(config.labels) != set(labels):
+            raise ConfigError(
+                f"its tags are {', '.join(config.labels) or 'none'}",
+                where=f"[data] teachers: {folder.path}",
+                expected=f"a tagger with the tags {', '.join(labels)}",
+            )
+        if missing := set(conventions.named) - set(config.conventions.named):
+            raise ConfigError(
+                f"it does not know the conventions {', '.join(sorted(missing))}",
+                where=f"[data] teachers: {folder.path}",
+                expected="a tagger trained on corpora of the same names",
+            )
+    return opened
+
+
+def _drawn(post: Post, count: int) -> int:
+    return int.from_bytes(sha256(post.text.encode("utf-8", "surrogatepass")).digest()[:4], "big") % count
+
+
+def _mean(
+    posts: Sequence[Post], teachers: Sequence[ModelFolder], rule: Convention, labels: Sequence[str]
+) -> list[Marginals]:
+    """Mean of the teachers' marginals for each post."""
+    sums: list[NDArray[np.float64]] = []
+    for folder in teachers:
+        for i, marginals in enumerate(_marginals(folder, posts, rule, labels)):
+            if i == len(sums):
+                sums.append(marginals)
+            else:
+                sums[i] += marginals
+    return [(total / len(teachers)).astype(np.float16) for total in sums]
+
+
+def _marginals(
+    folder: ModelFolder, posts: Sequence[Post], rule: Convention, labels: Sequence[str]
+) -> Iterator[NDArray[np.float64]]:
+    pipeline = InferencePipeline(folder, convention=rule)
+    order = [pipeline.decoder.labels.index(label) for label in labels]
+    for begin in range(0, len(posts), _GROUP):
+        emissions = [post.emissions for post in pipeline.encode(posts[begin : begin + _GROUP])]
+        found = [np.zeros((len(x), len(labels))) for x in emissions]
+        for batch, padded, mask in padded_batches(emissions):
+            marginals = pipeline.decoder.tag_marginals(padded, mask)[:, :, order]
+            for i, row in zip(batch, marginals, strict=True):
+                found[i] = row[: len(emissions[i])]
+        yield from found
