@@ -1,0 +1,155 @@
+"""Posts of a corpus that the model was not trained on: each of the five corpora is left out in turn.
+
+    python benchmarks/leave_one_out.py --data DATA -o OUT [--seeds 1 2 3] [--epochs N] [--only CORPUS …]
+
+Trains taggers as configs/default.toml says, on text alone: one on all corpora, and one without each. The
+left-out corpus is scored under its two rules (mentions, hashtags), since the model does not know it by name.
+Files that are scored here are left out of every training, by their texts. A finished training is kept in OUT,
+one that was cut off resumes. Writes benchmarks/results/leave_one_out.json; rows that are there are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from scores import SETS, TYPES, posts_of
+
+import twofold
+from twofold.config import Config, CorpusConfig, read_config
+from twofold.evaluation.comparison import comparable_extraction, spans
+from twofold.evaluation.spans import LenientAndStrictCounter
+from twofold.pipeline.extractor import Extractor
+from twofold.posts import Post
+
+CONFIG = Path(__file__).parents[1] / "configs" / "default.toml"
+OUT = Path(__file__).parent / "results" / "leave_one_out.json"
+EVERY = "none"
+"""Name of the training on all corpora."""
+SCORED = {name.partition(" ")[0]: (name, file) for name, file in SETS.items() if name != "twitter2017 test"}
+"""What each corpus is scored on."""
+
+Figures = dict[str, float]
+
+
+def main() -> None:
+    """Train and score what is not there yet, then write all of it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the trainings")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=(EVERY, *SCORED), default=(EVERY, *SCORED))
+    args = parser.parse_args()
+    runs: dict[str, Any] = json.loads(OUT.read_text("utf-8"))["runs"] if OUT.is_file() else {}
+    for seed in args.seeds:
+        for left_out in args.only:
+            name = f"{left_out}/{args.epochs} epochs/{seed}"
+            if name not in runs:
+                folder = args.out / f"{left_out}-{args.epochs}-{seed}"
+                config = settings(read_config(CONFIG), args.data, left_out, args.epochs, seed)
+                if not (folder / "manifest.json").is_file():
+                    twofold.train(config, folder)
+                runs[name] = dict(_scores(folder, config, args.data, left_out))
+                _write(runs, args.epochs)
+    print(page(runs))
+
+
+def settings(base: Config, data: Path, left_out: str, epochs: int, seed: int) -> Config:
+    """The configuration of one training."""
+
+    def here(files: Sequence[str]) -> tuple[str, ...]:
+        return tuple(str(data / Path(file).parent.name / Path(file).name) for file in files)
+
+    corpora = tuple(
+        replace(corpus, train=here(corpus.train), dev=here(corpus.dev))
+        for corpus in base.data.corpora
+        if corpus.name != left_out
+    )
+    held_out = tuple(str(data / file) for file in SETS.values() if str(data / file) not in _dev(corpora))
+    words = replace(base.model.words, convention="")
+    return replace(
+        base,
+        data=replace(base.data, corpora=corpora, held_out=held_out, images="", alt_text=""),
+        model=replace(base.model, words=words, fusion="text_only", modalities=()),
+        training=replace(base.training, epochs=epochs, seed=seed),
+    )
+
+
+def _dev(corpora: Sequence[CorpusConfig]) -> set[str]:
+    return {file for corpus in corpora for file in corpus.dev}
+
+
+def _scores(folder: Path, config: Config, data: Path, left_out: str) -> Iterator[tuple[str, float]]:
+    """Lenient F1 by corpus and how it is named to the model."""
+    rules = {corpus.name: corpus for corpus in read_config(CONFIG).data.corpora}
+    known = {corpus.name for corpus in config.data.corpora}
+    for corpus, (name, file) in SCORED.items():
+        if left_out not in (EVERY, corpus):
+            continue
+        posts = [replace(post, image=None, alt_text=None) for post in posts_of(data, file)]
+        own = rules[corpus]
+        extractor = twofold.load(folder, mentions=own.mentions, hashtags=own.hashtags)
+        yield f"{name}, by its rules", _f1(extractor, posts, TYPES.get(corpus, {}))
+        if corpus in known:
+            extractor = twofold.load(folder, convention=corpus)
+            yield f"{name}, by its name", _f1(extractor, posts, TYPES.get(corpus, {}))
+
+
+def _f1(extractor: Extractor, posts: Sequence[Post], types: Mapping[str, str]) -> float:
+    counts = LenientAndStrictCounter()
+    for post, extraction in zip(posts, extractor.extract(posts), strict=True):
+        found = comparable_extraction(post, extraction, types).entities
+        counts.add(spans(post.entities or ()), spans(found))
+    return round(100 * counts.lenient.scores().overall.f1, 2)
+
+
+def _write(runs: Mapping[str, Figures], epochs: int) -> None:
+    report = {
+        "command": f"python benchmarks/leave_one_out.py --data DATA -o OUT --epochs {epochs}",
+        "note": "Lenient F1, 8-bit graphs, text only; a run is named by corpus left out, epochs, seed.",
+        "runs": runs,
+    }
+    OUT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8", newline="\n")
+
+
+def page(runs: Mapping[str, Figures]) -> str:
+    """A table: each corpus in training, by its name and by its rules, and left out."""
+    lines = [
+        "| Lenient F1 | trained on, by its name | by its rules | left out, by its rules |",
+        "|---|---:|---:|---:|",
+    ]
+    for corpus, (name, _) in SCORED.items():
+        cells = [
+            _shown(
+                [
+                    figures[key]
+                    for run, figures in runs.items()
+                    if run.startswith(f"{left_out}/") and key in figures
+                ]
+            )
+            for left_out, key in (
+                (EVERY, f"{name}, by its name"),
+                (EVERY, f"{name}, by its rules"),
+                (corpus, f"{name}, by its rules"),
+            )
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _shown(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+if __name__ == "__main__":
+    main()
