@@ -144,28 +144,33 @@ class Network:
         # Equal texts are neighbours in this order, so that they share a batch.
         order = sorted(range(len(inputs)), key=lambda i: (len(inputs[i].window.ids), inputs[i].window.ids))
         lengths = [len(inputs[i].window.ids) for i in order]
-        numbered = [[order[i] for i in batch] for batch in batches(lengths, batch_size, self._exact)]
+        encoded = [[order[i] for i in batch] for batch in batches(lengths, batch_size, self._exact)]
+        words: dict[int, Floats] = {}
 
-        def run(numbers: Sequence[int]) -> list[FusionOutput]:
-            return self._outputs([inputs[i] for i in numbers], modalities)
+        def encode(numbers: Sequence[int]) -> list[Floats]:
+            return self._word_states([inputs[i].window for i in numbers], modalities.words)
 
-        for numbers, outputs in zip(numbered, self.workers.map(run, numbered), strict=True):
-            for number, output in zip(numbers, outputs, strict=True):
-                yield number, self._checked(output, inputs[number])
+        for numbers, states in zip(encoded, self.workers.map(encode, encoded), strict=True):
+            words |= zip(numbers, states, strict=True)
+        fused = self._alike(inputs, modalities, batch_size) if self._exact else encoded
 
-    def _outputs(self, inputs: Sequence[NetworkInput], modalities: ModalityStates) -> list[FusionOutput]:
-        """Outputs of inputs whose texts are encoded together; fused together, too, or, where results must be
-        exact, those of one `_fused_shape`."""
-        words = self._word_states([item.window for item in inputs], modalities.words)
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for i, item in enumerate(inputs):
-            groups.setdefault(self._fused_shape(item, modalities) if self._exact else (), []).append(i)
-        outputs: dict[int, FusionOutput] = {}
-        for shape, numbers in groups.items():
+        def fuse(numbers: Sequence[int]) -> FusionOutput:
             own = [inputs[i] for i in numbers]
-            fused = self._fuse(own, [words[i] for i in numbers], modalities, shape)
-            outputs |= {i: _row(fused, row) for row, i in enumerate(numbers)}
-        return [outputs[i] for i in range(len(inputs))]
+            shape = self._fused_shape(own[0], modalities) if self._exact else ()
+            return self._fuse(own, [words[i] for i in numbers], modalities, shape)
+
+        for numbers, output in zip(fused, self.workers.map(fuse, fused), strict=True):
+            for row, number in enumerate(numbers):
+                yield number, self._checked(_row(output, row), inputs[number])
+
+    def _alike(
+        self, inputs: Sequence[NetworkInput], modalities: ModalityStates, batch_size: int
+    ) -> list[list[int]]:
+        """Numbers of inputs in batches of one `_fused_shape` each."""
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for i, item in enumerate(inputs):
+            alike.setdefault(self._fused_shape(item, modalities), []).append(i)
+        return [row[i : i + batch_size] for row in alike.values() for i in range(0, len(row), batch_size)]
 
     def _fused_shape(self, item: NetworkInput, modalities: ModalityStates) -> tuple[int, ...]:
         """Words, slots and elements of each modality, 0 for none, as they are padded.
