@@ -15,17 +15,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
-from scores import SETS, TYPES, posts_of
+from scores import SETS, TYPES, posts_of, score, with_modalities
+from trust_of_runs import shown
 
 import twofold
-from twofold.config import Config, CorpusConfig, read_config
-from twofold.evaluation.comparison import comparable_extraction, spans
-from twofold.evaluation.spans import LenientAndStrictCounter
-from twofold.pipeline.extractor import Extractor
-from twofold.posts import Post
+from twofold.config import Config, read_config
 
 CONFIG = Path(__file__).parents[1] / "configs" / "default.toml"
 OUT = Path(__file__).parent / "results" / "leave_one_out.json"
@@ -59,7 +55,7 @@ def main() -> None:
                     twofold.train(config, folder)
                 runs[name] = dict(_scores(folder, config, args.data, left_out))
                 _write(runs, args.epochs)
-    print(page(runs))
+    print(page(runs, args.epochs))
 
 
 def settings(base: Config, data: Path, left_out: str, epochs: int, seed: int) -> Config:
@@ -73,7 +69,7 @@ def settings(base: Config, data: Path, left_out: str, epochs: int, seed: int) ->
         for corpus in base.data.corpora
         if corpus.name != left_out
     )
-    held_out = tuple(str(data / file) for file in SETS.values() if str(data / file) not in _dev(corpora))
+    held_out = tuple(str(data / file) for file in SETS.values())
     words = replace(base.model.words, convention="")
     return replace(
         base,
@@ -83,10 +79,6 @@ def settings(base: Config, data: Path, left_out: str, epochs: int, seed: int) ->
     )
 
 
-def _dev(corpora: Sequence[CorpusConfig]) -> set[str]:
-    return {file for corpus in corpora for file in corpus.dev}
-
-
 def _scores(folder: Path, config: Config, data: Path, left_out: str) -> Iterator[tuple[str, float]]:
     """Lenient F1 by corpus and how it is named to the model."""
     rules = {corpus.name: corpus for corpus in read_config(CONFIG).data.corpora}
@@ -94,21 +86,13 @@ def _scores(folder: Path, config: Config, data: Path, left_out: str) -> Iterator
     for corpus, (name, file) in SCORED.items():
         if left_out not in (EVERY, corpus):
             continue
-        posts = [replace(post, image=None, alt_text=None) for post in posts_of(data, file)]
+        posts = [with_modalities(post, ()) for post in posts_of(data, file)]
         own = rules[corpus]
-        extractor = twofold.load(folder, mentions=own.mentions, hashtags=own.hashtags)
-        yield f"{name}, by its rules", _f1(extractor, posts, TYPES.get(corpus, {}))
+        extractors = {"rules": twofold.load(folder, mentions=own.mentions, hashtags=own.hashtags)}
         if corpus in known:
-            extractor = twofold.load(folder, convention=corpus)
-            yield f"{name}, by its name", _f1(extractor, posts, TYPES.get(corpus, {}))
-
-
-def _f1(extractor: Extractor, posts: Sequence[Post], types: Mapping[str, str]) -> float:
-    counts = LenientAndStrictCounter()
-    for post, extraction in zip(posts, extractor.extract(posts), strict=True):
-        found = comparable_extraction(post, extraction, types).entities
-        counts.add(spans(post.entities or ()), spans(found))
-    return round(100 * counts.lenient.scores().overall.f1, 2)
+            extractors["name"] = twofold.load(folder, convention=corpus)
+        for how, extractor in extractors.items():
+            yield f"{name}, by its {how}", score(extractor, posts, TYPES.get(corpus, {}))["lenient_f1"]
 
 
 def _write(runs: Mapping[str, Figures], epochs: int) -> None:
@@ -120,35 +104,20 @@ def _write(runs: Mapping[str, Figures], epochs: int) -> None:
     OUT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
-def page(runs: Mapping[str, Figures]) -> str:
-    """A table: each corpus in training, by its name and by its rules, and left out."""
+def page(runs: Mapping[str, Figures], epochs: int) -> str:
+    """A table of runs of so many epochs: each corpus trained on, by its name and its rules, or left out."""
     lines = [
         "| Lenient F1 | trained on, by its name | by its rules | left out, by its rules |",
         "|---|---:|---:|---:|",
     ]
     for corpus, (name, _) in SCORED.items():
-        cells = [
-            _shown(
-                [
-                    figures[key]
-                    for run, figures in runs.items()
-                    if run.startswith(f"{left_out}/") and key in figures
-                ]
-            )
-            for left_out, key in (
-                (EVERY, f"{name}, by its name"),
-                (EVERY, f"{name}, by its rules"),
-                (corpus, f"{name}, by its rules"),
-            )
-        ]
+        by_name, by_rules = f"{name}, by its name", f"{name}, by its rules"
+        cells = []
+        for left_out, key in ((EVERY, by_name), (EVERY, by_rules), (corpus, by_rules)):
+            own = [found for run, found in runs.items() if run.startswith(f"{left_out}/{epochs} epochs/")]
+            cells.append(shown([found[key] for found in own if key in found]))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _shown(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":

@@ -87,11 +87,15 @@ def _run(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, str, dic
         corpus, posts = file.partition("/")[0], posts_of(args.data, file)
         extractor = twofold.load(folder, cache=args.cache, convention=corpus, relation_model=False)
         attached = any(post.alt_text or post.image for post in posts)
-        plain = [_with(post, ()) for post in posts]
+        plain = [with_modalities(post, ()) for post in posts]
         rewritten = {how: augmented(plain, change, 1, 0) for how, change in REWRITTEN.get(name, {}).items()}
-        kept = {s: [_with(post, sources) for post in posts] for s, sources in SETTINGS.items() if attached}
+        kept = {
+            s: [with_modalities(post, sources) for post in posts]
+            for s, sources in SETTINGS.items()
+            if attached
+        }
         for setting, given in ({"text only": plain} | kept | rewritten).items():
-            yield name, setting, _score(extractor, given, TYPES.get(corpus, {}))
+            yield name, setting, score(extractor, given, TYPES.get(corpus, {}))
 
 
 def posts_of(data: Path, file: str) -> list[Post]:
@@ -102,13 +106,14 @@ def posts_of(data: Path, file: str) -> list[Post]:
     return [record for record in records if isinstance(record, Post)]
 
 
-def _with(post: Post, sources: Sequence[str]) -> Post:
+def with_modalities(post: Post, sources: Sequence[str]) -> Post:
     """The post with these sources besides its text, and no other."""
     image = post.image if "picture" in sources else None
     return replace(post, image=image, alt_text=post.alt_text if "alt_text" in sources else None)
 
 
-def _score(extractor: Extractor, posts: Sequence[Post], types: Mapping[str, str]) -> dict[str, float]:
+def score(extractor: Extractor, posts: Sequence[Post], types: Mapping[str, str]) -> dict[str, float]:
+    """Scores in per cent and calibration error of a model on posts; ``types`` renames what it predicts."""
     counts = LenientAndStrictCounter()
     confidences: list[float] = []
     right: list[bool] = []

@@ -69,14 +69,15 @@ def _page(table: Table, found: Mapping[str, Figures]) -> str:
         for key, method in table.methods.items():
             rows = [figures for run, figures in found.items() if run.startswith(f"{name}/{key}/")]
             if rows:
-                cells = (_shown([row[figure] for row in rows if figure in row]) for figure in names)
+                cells = (shown([row[figure] for row in rows if figure in row]) for figure in names)
                 lines.append(
                     f"| {data.title or name}, {method.title or key} | {len(rows)} | {' | '.join(cells)} |"
                 )
     return "\n".join(lines)
 
 
-def _shown(values: Sequence[float]) -> str:
+def shown(values: Sequence[float]) -> str:
+    """Mean over seeds, and standard deviation where there are several."""
     if not values:
         return "–"
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")

@@ -87,8 +87,8 @@ class DataConfig:
             folder); only for data that you trust.
         held_out: files whose texts are left out of training, such as test parts of its corpora.
         unlabelled: files of posts without labels, from which a tagger learns what teachers predict.
-        teachers: model folders of trained taggers with the same entity types, whose mean prediction on the
-            unlabelled posts is learned.
+        teachers: trained taggers with the same entity types, whose mean prediction on the unlabelled posts is
+            learned: default (the shipped model) or model folders.
         corpora: corpora with rules of annotation of their own, beside those files.
     """
 
@@ -569,7 +569,7 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
     "data.corpora.dev": (),
     "data.held_out": (),
     "data.unlabelled": (),
-    "data.teachers": (),
+    "data.teachers": (DEFAULT_TAGGER,),
     "data.images": (),
     "data.alt_text": (),
     "model.joint": (),

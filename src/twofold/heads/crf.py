@@ -113,13 +113,12 @@ class CRF(Head):
             mask: (B, W) True where a word is real; real words come first.
         """
         emissions = emissions.float()
-        transitions, start, end = self.potentials()
-        alpha, beta = [start + emissions[:, 0]], [end.expand_as(emissions[:, 0])]  # (B, K) each
-        for t in range(1, emissions.shape[1]):
-            alpha.append(torch.logsumexp(alpha[-1].unsqueeze(2) + transitions, 1) + emissions[:, t])
+        transitions, _, end = self.potentials()
+        beta = [end.expand_as(emissions[:, 0])]  # (B, K) each
         for t in reversed(range(1, emissions.shape[1])):
             step = torch.logsumexp(transitions + (emissions[:, t] + beta[-1]).unsqueeze(1), 2)
             beta.append(torch.where(mask[:, t, None], step, end))
+        alpha = self._forward_messages(emissions, mask)
         return torch.log_softmax(torch.stack(alpha, 1) + torch.stack(beta[::-1], 1), 2)
 
     def _score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
@@ -131,12 +130,16 @@ class CRF(Head):
         return (local * mask).sum(1) + steps.sum(1) + start[tags[:, 0]] + end[last]
 
     def _partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        transitions, start, end = self.potentials()
-        alpha = start + emissions[:, 0]  # (B, K)
+        return torch.logsumexp(self._forward_messages(emissions, mask)[-1] + self.end, 1)
+
+    def _forward_messages(self, emissions: Tensor, mask: Tensor) -> list[Tensor]:
+        """Log weight (B, K) of all beginnings up to each word, by its tag; where masked, up to the last."""
+        transitions, start, _ = self.potentials()
+        alpha = [start + emissions[:, 0]]
         for t in range(1, emissions.shape[1]):
-            step = torch.logsumexp(alpha.unsqueeze(2) + transitions, 1) + emissions[:, t]
-            alpha = torch.where(mask[:, t, None], step, alpha)
-        return torch.logsumexp(alpha + end, 1)
+            step = torch.logsumexp(alpha[-1].unsqueeze(2) + transitions, 1) + emissions[:, t]
+            alpha.append(torch.where(mask[:, t, None], step, alpha[-1]))
+        return alpha
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:

@@ -48,8 +48,11 @@ def choose_arithmetic(
     can = [
         name for name, graph in whole.items() if name != "picture" or (pictures and is_convolutional(graph))
     ]
+    written: dict[str, bool] = {}
     for eight in [can[:n] for n in range(len(can), -1, -1)] if weights == "8bit" else [[]]:
-        for name, graph in whole.items():
+        changed = [name for name in whole if written.get(name) != (name in eight)]
+        for name in changed:
+            graph, written[name] = whole[name], name in eight
             if name == "picture" and name in eight:
                 quantise_pictures(graph, folder / "picture.onnx", pictures)
             else:

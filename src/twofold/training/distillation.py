@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.posts import Post
 from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.training.examples import Example, make_examples
+from twofold.training.tagger_encoder import tagger_folder
 
 Marginals = NDArray[np.float16]
 """Probabilities (W, K) of tags."""
@@ -65,11 +65,11 @@ def distilled_examples(
     texts = [Post(post.id, post.text) for post in posts]
     rules = list(conventions.named.values()) or [conventions.default]
     drawn = [_drawn(post, len(rules)) for post in texts]
-    found: list[Marginals] = [np.zeros((0, len(labels)), np.float16)] * len(texts)
+    pipelines = [InferencePipeline(folder) for folder in teachers]
+    found: dict[int, Marginals] = {}
     for number, rule in enumerate(rules):
         own = [i for i, choice in enumerate(drawn) if choice == number]
-        for i, marginals in zip(own, _mean([texts[i] for i in own], teachers, rule, labels), strict=True):
-            found[i] = marginals
+        found |= zip(own, _mean([texts[i] for i in own], pipelines, rule, labels), strict=True)
         log(f"unlabelled posts: {len(own)} read by {len(teachers)} teachers, {rule}")
     return [
         example._replace(
@@ -80,13 +80,11 @@ def distilled_examples(
     ]
 
 
-def open_teachers(
-    folders: Sequence[str], labels: Sequence[str], conventions: Conventions
-) -> list[ModelFolder]:
+def open_teachers(names: Sequence[str], labels: Sequence[str], conventions: Conventions) -> list[ModelFolder]:
     """The model folders, checked.
 
     Args:
-        folders: paths.
+        names: see `tagger_folder`.
         labels: the tags of the student.
         conventions: those that the student learns.
 
@@ -94,7 +92,7 @@ def open_teachers(
         ModelError: one is not a model folder.
         ConfigError: one has other tags, or does not know the conventions.
     """
-    opened = [open_folder(Path(folder)) for folder in folders]
+    opened = [open_folder(tagger_folder(name)) for name in names]
     for folder in opened:
         config = folder.config
         if set(config.labels) != set(labels):
@@ -117,23 +115,18 @@ def _drawn(post: Post, count: int) -> int:
 
 
 def _mean(
-    posts: Sequence[Post], teachers: Sequence[ModelFolder], rule: Convention, labels: Sequence[str]
-) -> list[Marginals]:
+    posts: Sequence[Post], teachers: Sequence[InferencePipeline], rule: Convention, labels: Sequence[str]
+) -> Iterator[Marginals]:
     """Mean of the teachers' marginals for each post."""
-    sums: list[NDArray[np.float64]] = []
-    for folder in teachers:
-        for i, marginals in enumerate(_marginals(folder, posts, rule, labels)):
-            if i == len(sums):
-                sums.append(marginals)
-            else:
-                sums[i] += marginals
-    return [(total / len(teachers)).astype(np.float16) for total in sums]
+    of_each = [_marginals(teacher, posts, rule, labels) for teacher in teachers]
+    for row in zip(*of_each, strict=True):
+        yield np.mean(row, axis=0).astype(np.float16)
 
 
 def _marginals(
-    folder: ModelFolder, posts: Sequence[Post], rule: Convention, labels: Sequence[str]
+    pipeline: InferencePipeline, posts: Sequence[Post], rule: Convention, labels: Sequence[str]
 ) -> Iterator[NDArray[np.float64]]:
-    pipeline = InferencePipeline(folder, convention=rule)
+    pipeline.convention = rule
     order = [pipeline.decoder.labels.index(label) for label in labels]
     for begin in range(0, len(posts), _GROUP):
         emissions = [post.emissions for post in pipeline.encode(posts[begin : begin + _GROUP])]

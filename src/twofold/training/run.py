@@ -26,7 +26,7 @@ from twofold.encoders.image import ImageEncoder, load_image_encoder
 from twofold.encoders.text import TextEncoder, load_text_encoder
 from twofold.errors import ConfigError
 from twofold.model_folder.combine import write_combined
-from twofold.model_folder.folder import open_folder
+from twofold.model_folder.folder import ModelFolder, open_folder
 from twofold.model_folder.place import reserved
 from twofold.models.build import build_model, choose
 from twofold.models.joint import JointModel
@@ -52,7 +52,7 @@ from twofold.training.picture_features import PictureFeatureExtractor, cache_fol
 from twofold.training.publish import TrainedModel, TrainingRecord, publish_model
 from twofold.training.relations import RelationTask
 from twofold.training.semantic_augmentation import load_neighbours, with_neighbours
-from twofold.training.tagger_encoder import TaggerEncoder, load_tagger_encoder
+from twofold.training.tagger_encoder import TaggerEncoder, load_tagger_encoder, tagger_folder
 from twofold.training.task import Task
 
 WORK = "training"
@@ -218,6 +218,7 @@ def set_up_training(config: Config, log: Log, text: TextEncoder | None = None) -
     seed_everything(config.training.seed, config.training.threads)
     vectors = neighbours.width if neighbours else 0
     conventions = conventions_of(config.data, config.model.words)
+    teachers = open_teachers(config.data.teachers, labels, conventions)
     counts = task.counts(posts, labels)
     model = build_model(config.model, labels, text, image, counts, vectors, conventions.size)
     features = _features(train_sets + dev_sets, image, config, log)
@@ -225,7 +226,7 @@ def set_up_training(config: Config, log: Log, text: TextEncoder | None = None) -
         model.fusion.set_blank_pictures(
             _feature_extractor(image, config, log).blank_features(config.model.modalities)
         )
-    plain = _training_data(model, task, train_sets, dev_sets, features, config, conventions, log)
+    plain = _training_data(model, task, train_sets, dev_sets, features, config, conventions, teachers, log)
     data = with_neighbours(plain, neighbours)
     if config.training.encoder_lr == 0:
         data = with_precomputed_text(data, text, model.fusion.modalities, device, log)
@@ -289,6 +290,7 @@ def _training_data(
     features: Features,
     config: Config,
     conventions: Conventions,
+    teachers: Sequence[ModelFolder],
     log: Log,
 ) -> TrainingData:
     window = min(config.model.window_pieces, model.text.max_pieces)
@@ -317,10 +319,9 @@ def _training_data(
     tables = {name: table for name, table in features.tables.items() if name in model.fusion.modalities}
     options, seed = config.training.augmentation, config.training.seed
     distilled: list[Example] = []
-    if config.data.unlabelled:
-        teachers = open_teachers(config.data.teachers, labels, conventions)
-        posts = read_unlabelled(config.data, log)
-        distilled = distilled_examples(posts, teachers, conventions, pieces, labels, log)
+    if teachers:
+        unlabelled = read_unlabelled(config.data, log)
+        distilled = distilled_examples(unlabelled, teachers, conventions, pieces, labels, log)
     changes = options != AugmentationConfig() and config.model.task == "entities"
 
     def examples(epoch: int | None) -> list[Example]:
@@ -350,11 +351,11 @@ def _identity(config: Config, setup: TrainingSetup) -> str:
     plain = asdict(config)
     plain.pop("data")
     for name, files in (
-        ("unlabelled", config.data.unlabelled),
-        ("teachers", [f"{folder}/manifest.json" for folder in config.data.teachers]),
+        ("unlabelled", [Path(file) for file in config.data.unlabelled]),
+        ("teachers", [tagger_folder(name) / "manifest.json" for name in config.data.teachers]),
     ):
         if files:
-            plain[name] = [hashlib.sha256(read_bytes(Path(file))).hexdigest() for file in files]
+            plain[name] = [hashlib.sha256(read_bytes(file)).hexdigest() for file in files]
     if first := config.training.initial_weights:
         plain["training"]["initial_weights"] = hashlib.sha256(read_bytes(Path(first))).hexdigest()
     plain["conventions"] = setup.conventions.to_json()
