@@ -2,7 +2,8 @@
 
     python benchmarks/leave_one_out.py --data DATA -o OUT [--seeds 1 2 3] [--epochs N] [--only CORPUS …]
 
-Trains taggers as configs/default.toml says, on text alone: one on all corpora, and one without each. The
+Trains taggers as configs/default.toml says, on text alone and without its partial files: one on all corpora,
+and one without each. The
 left-out corpus is scored under its two rules (mentions, hashtags), since the model does not know it by name.
 Files that are scored here are left out of every training, by their texts. A finished training is kept in OUT,
 one that was cut off resumes. Writes benchmarks/results/leave_one_out.json; rows that are there are kept.
@@ -65,7 +66,7 @@ def settings(base: Config, data: Path, left_out: str, epochs: int, seed: int) ->
         return tuple(str(data / Path(file).parent.name / Path(file).name) for file in files)
 
     corpora = tuple(
-        replace(corpus, train=here(corpus.train), dev=here(corpus.dev))
+        replace(corpus, train=here(corpus.train), dev=here(corpus.dev), partial=())
         for corpus in base.data.corpora
         if corpus.name != left_out
     )

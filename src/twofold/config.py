@@ -55,6 +55,8 @@ class CorpusConfig:
         types: new names of entity types; "" drops the entities of a type.
         annotated_types: the types that it annotates; of the others of the training it is not known where
             they are. Empty for all.
+        partial: files to train on, too, in which only some entities are annotated, such as the arguments of
+            relations where a file has nothing else: nothing is known of other words.
         merge_mentions: whether to leave out entities that are a lone "@" before the entity of the name.
         mentions: whether it annotates mentioned users: none, or name (without the "@").
         hashtags: whether it annotates hashtags that name something: none, name (without the "#") or mark
@@ -68,6 +70,7 @@ class CorpusConfig:
     dev: tuple[str, ...] = ()
     types: Mapping[str, str] = field(default_factory=dict)
     annotated_types: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()
     merge_mentions: bool = False
     mentions: str = "name"
     hashtags: str = "name"
@@ -105,7 +108,7 @@ class DataConfig:
     @property
     def all_train(self) -> tuple[str, ...]:
         """Training files of all corpora."""
-        return (*self.train, *(file for corpus in self.corpora for file in corpus.train))
+        return (*self.train, *(file for corpus in self.corpora for file in (*corpus.train, *corpus.partial)))
 
     @property
     def all_dev(self) -> tuple[str, ...]:
@@ -114,7 +117,7 @@ class DataConfig:
 
     def corpus_of(self, file: str) -> CorpusConfig:
         """The table that names a file; one of defaults where none does."""
-        named = (corpus for corpus in self.corpora if file in (*corpus.train, *corpus.dev))
+        named = (c for c in self.corpora if file in (*c.train, *c.partial, *c.dev))
         return next(named, CorpusConfig())
 
 
@@ -567,6 +570,7 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
     "data.dev": (),
     "data.corpora.train": (),
     "data.corpora.dev": (),
+    "data.corpora.partial": (),
     "data.held_out": (),
     "data.unlabelled": (),
     "data.teachers": (DEFAULT_TAGGER,),

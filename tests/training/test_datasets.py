@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,24 @@ def test_rules_change_the_identity(data, tmp_path):
         )
     ]
     assert len({str(corpus.identity) for corpus in (two, *others)}) == 4
+
+
+MNRE = """\
+{'token': ['Ada', 'met', '@Bob', 'in', 'Rome'], 'h': {'name': 'Ada', 'pos': [0, 1]}, \
+'t': {'name': 'Rome', 'pos': [4, 5]}, 'img_id': '1.jpg', 'relation': '/per/loc/place_of_residence'}
+{'token': ['Ada', 'met', '@Bob', 'in', 'Rome'], 'h': {'name': 'Ada', 'pos': [0, 1]}, \
+'t': {'name': '@Bob', 'pos': [2, 3]}, 'img_id': '1.jpg', 'relation': 'None'}
+{'token': ['Bob', 'sleeps', 'Now'], 'h': {'name': 'Bob', 'pos': [0, 1]}, \
+'t': {'name': 'Now', 'pos': [2, 3]}, 'img_id': '2.jpg', 'relation': 'None'}
+"""
+
+
+def test_arguments_of_relations_are_entities_of_a_partial_file(data, tmp_path):
+    """Each once, without a type where none is known; none with a mark; no post of a dev file."""
+    (tmp_path / "mnre.txt").write_text(MNRE)
+    dev = write(tmp_path, "1/dev", "Bob/PER sleeps now")
+    one = CorpusConfig("one", train=data.train, dev=(dev,), partial=(str(tmp_path / "mnre.txt"),))
+    train, _, _ = read(DataConfig(corpora=(one,)))
+    assert [(corpus.partial, corpus.convention) for corpus in train] == [(False, "one"), (True, "one")]
+    assert entities(train[1]) == [("Ada", "PER"), ("Rome", "LOC")]
+    assert train[1].identity != replace(train[1], partial=False).identity

@@ -23,7 +23,7 @@ from twofold.model_folder.folder import open_folder
 from twofold.models.joint import JointModel
 from twofold.training import run
 from twofold.training.checkpoint import average_with, begin_with
-from twofold.training.examples import allowed_by_arguments, batches, collate
+from twofold.training.examples import allowed_by_entities, batches, collate
 from twofold.training.joint import joint_data, relation_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns of its own internals
@@ -131,10 +131,10 @@ def test_arguments_leave_open_what_they_do_not_say() -> None:
     labels = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
     arguments = [(1, 2, ""), (1, 2, "PER"), (2, 3, "LOC"), (5, 5, "")]
     begins, inside, every = 0b01000, 0b10000, 0b11111
-    assert allowed_by_arguments(7, arguments, labels) == [
+    assert allowed_by_entities(7, arguments, labels) == [
         every, begins, inside, 0b01011, every, 0b01010, 0b01011,
     ]  # fmt: skip
-    assert allowed_by_arguments(2, [(0, 0, "SHIP")], labels) == [every, every]
+    assert allowed_by_entities(2, [(0, 0, "SHIP")], labels) == [every, every]
 
 
 def test_a_training_begins_with_the_weights_of_another(joint: Config, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from twofold.config import DataConfig
 from twofold.corpora import open_corpus
 from twofold.corpora.annotations import without_marks
+from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.overlap import Digest, text_digest
 from twofold.corpora.post_file import name_of
 from twofold.corpora.releases import ContentDigest, release_of
@@ -32,6 +33,7 @@ class Corpus:
         convention: name of the rules that it is annotated by; "" for a file of which nothing is known.
         unannotated: types of the training that it does not annotate: whether a word outside its entities is
             part of one of such a type is not known.
+        partial: whether only some of its entities are annotated: nothing is known of other words.
     """
 
     name: str
@@ -41,14 +43,15 @@ class Corpus:
     release: str
     convention: str = ""
     unannotated: frozenset[str] = frozenset()
+    partial: bool = False
 
     @property
-    def identity(self) -> tuple[str, str, str, list[str]]:
+    def identity(self) -> tuple[str, str, str, list[str], bool]:
         """What of it changes the weights of a model that is trained on it."""
         digest = ContentDigest()
         for post in self.posts:
             digest.add(post)
-        return self.sha256, str(digest), self.convention, sorted(self.unannotated)
+        return self.sha256, str(digest), self.convention, sorted(self.unannotated), self.partial
 
 
 def read_training_data(
@@ -79,7 +82,9 @@ def read_training_data(
     held_out = _digests(post for file in data.held_out for post in _records(file, data))
     for i, (corpus, file) in enumerate(zip(train, data.all_train, strict=True)):
         _log_read("train", corpus, log)
-        others = _digests(post for c in dev if c.convention != corpus.convention for post in c.posts)
+        others = _digests(
+            post for c in dev if corpus.partial or c.convention != corpus.convention for post in c.posts
+        )
         kept = [post for post in corpus.posts if text_digest(post.text) not in held_out | others]
         if left_out := len(corpus.posts) - len(kept):
             log(f"  {left_out} left out, whose texts are in held-out files or another corpus' dev files")
@@ -139,7 +144,7 @@ def _digests(records: Iterable[Post | Rejected]) -> set[Digest | None]:
 
 def _with_unannotated(corpus: Corpus, file: str, data: DataConfig, types: Set[str]) -> Corpus:
     annotated = data.corpus_of(file).annotated_types
-    found = {entity.type for post in corpus.posts for entity in post.entities or ()}
+    found = {entity.type for post in corpus.posts for entity in post.entities or ()} - {""}
     if annotated and (wrong := found - set(annotated)):
         raise DataError(
             f"entities of type {', '.join(sorted(wrong))}",
@@ -167,14 +172,20 @@ def read_corpora(files: Sequence[str], data: DataConfig, gold: str = "entities")
 
 
 def _read(file: str, data: DataConfig, gold: str) -> Corpus:
-    path, posts, rejected = Path(file), list[Post](), list[Rejected]()
+    path, read, rejected = Path(file), list[Post](), list[Rejected]()
     rules = data.corpus_of(file)
-    marks = "@" * (rules.mentions == "name") + "#" * (rules.hashtags == "name") if rules.name else ""
+    partial = file in rules.partial
     for record in _records(file, data):
         if isinstance(record, Rejected):
             rejected.append(record)
-        elif getattr(record, gold) is not None:
-            posts.append(without_marks(record, marks) if marks else record)
+        else:
+            read.append(record)
+    if partial:
+        read = [_with_arguments(post) for post in merge_posts_of_one_text(read)]
+    marks = "@" * (rules.mentions == "name") + "#" * (rules.hashtags == "name") if rules.name else ""
+    posts = [
+        without_marks(post, marks) if marks else post for post in read if getattr(post, gold) is not None
+    ]
     if not posts:
         raise DataError(
             "no labelled post in it",
@@ -186,7 +197,21 @@ def _read(file: str, data: DataConfig, gold: str) -> Corpus:
     named = f"{release.title} {release.split}, {release.labels}" if release else ""
     digest = hashlib.sha256(read_bytes(path)).hexdigest()
     convention = rules.name or (release.dataset if release else "")
-    return Corpus(name_of(path), posts, rejected, digest, named, convention)
+    return Corpus(name_of(path), posts, rejected, digest, named, convention, partial=partial)
+
+
+def _with_arguments(post: Post) -> Post:
+    """The post with the arguments of its relations as entities, where it has none of its own.
+
+    Those with a mark of a mention or a hashtag are left out: whether it belongs to the entity is a matter of
+    the convention.
+    """
+    if post.entities is not None or post.relations is None:
+        return post
+    ends = [end for relation in post.relations for end in (relation.head, relation.tail)]
+    ends.sort(key=lambda end: (end.start, end.end, not end.type))
+    found = {(end.start, end.end): end for end in reversed(ends) if not {"@", "#"} & set(end.text)}
+    return replace(post, entities=tuple(reversed(found.values())))
 
 
 def _records(file: str, data: DataConfig) -> Iterator[Post | Rejected]:

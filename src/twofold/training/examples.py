@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from twofold.fusion.contract import ModalityStates
 from twofold.models.multimodal import Batch
 from twofold.posts import Entity, Post
+from twofold.preprocessing.entity_markers import word_span
 from twofold.preprocessing.modalities import TEXTS
 from twofold.preprocessing.segmentation import Span, segment_post
 from twofold.preprocessing.word_pieces import Window, WindowTokenizer, pad
@@ -83,7 +84,7 @@ class Features:
 
 def labels_of(posts: Sequence[Post]) -> list[str]:
     """``O`` and ``B-X``, ``I-X`` for each entity type of the posts, in alphabetical order."""
-    types = sorted({entity.type for post in posts for entity in post.entities or ()})
+    types = sorted({entity.type for post in posts for entity in post.entities or ()} - {""})
     return ["O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI")]
 
 
@@ -94,23 +95,23 @@ def allowed_without_types(targets: Sequence[int], labels: Sequence[str], types: 
     return [1 << tag | (unknown if tag == 0 else 0) for tag in targets] if types else []
 
 
-def allowed_by_arguments(
-    count: int, arguments: Sequence[tuple[int, int, str]], labels: Sequence[str]
+def allowed_by_entities(
+    count: int, entities: Sequence[tuple[int, int, str]], labels: Sequence[str]
 ) -> list[int]:
-    """The tags left open (see `Example`) where only arguments of relations are known to be entities.
+    """The tags left open (see `Example`) where only some entities are annotated.
 
-    The words of an argument have its tags, those of any type where its own is unknown; the word behind it
-    does not continue it; nothing is known of other words. Of arguments that overlap, the first counts, those
-    of a known type before the others.
+    The words of an entity have its tags, those of any type where its own is unknown; the word behind it does
+    not continue it; nothing is known of other words. Of entities that overlap, the first counts, those of a
+    known type before the others.
 
     Args:
         count: words in the window.
-        arguments: first and last word and type of each.
+        entities: first and last word and type of each.
         labels: the tags.
     """
     every = (1 << len(labels)) - 1
     allowed, taken = [every] * count, set[int]()
-    for first, last, kind in sorted(dict.fromkeys(arguments), key=lambda argument: not argument[2]):
+    for first, last, kind in sorted(dict.fromkeys(entities), key=lambda entity: not entity[2]):
         begins, inside = (_tags(labels, prefix, kind) for prefix in "BI")
         if not begins or not taken.isdisjoint(range(first, last + 1)):
             continue
@@ -119,6 +120,17 @@ def allowed_by_arguments(
         if last + 1 < count and last + 1 not in taken:
             allowed[last + 1] &= ~_tags(labels, "I", "")
     return allowed
+
+
+def entities_in(post: Post, window: Window) -> list[tuple[int, int, str]]:
+    """First and last word in the window and type of each gold entity that lies in it as a whole."""
+    words = segment_post(post)
+    spans = ((word_span(words, entity.start, entity.end), entity.type) for entity in post.entities or ())
+    return [
+        (span[0] - window.start, span[1] - 1 - window.start, kind)
+        for span, kind in spans
+        if span and window.start <= span[0] and span[1] <= window.end
+    ]
 
 
 def _tags(labels: Sequence[str], prefix: str, kind: str) -> int:

@@ -16,7 +16,7 @@ from twofold.errors import ConfigError
 from twofold.models.joint import JointModel
 from twofold.models.multimodal import MultimodalModel
 from twofold.training.dev_scores import class_f1, span_f1
-from twofold.training.examples import Example, FeatureTable, allowed_by_arguments
+from twofold.training.examples import Example, FeatureTable, allowed_by_entities
 from twofold.training.loop import TrainingData
 
 
@@ -68,7 +68,7 @@ def joint_data(
     pairs = [
         example._replace(
             convention=tuple(convention),
-            allowed=allowed_by_arguments(len(example.window.first), example.arguments, labels),
+            allowed=allowed_by_entities(len(example.window.first), example.arguments, labels),
         )
         for example in relations.train
     ]

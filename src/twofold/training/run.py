@@ -43,7 +43,13 @@ from twofold.training.datasets import Corpus, read_training_data, read_unlabelle
 from twofold.training.distillation import check_distillation, distilled_examples, open_teachers
 from twofold.training.distributed import Processes, joined
 from twofold.training.entities import EntityTask
-from twofold.training.examples import Example, Features, allowed_without_types
+from twofold.training.examples import (
+    Example,
+    Features,
+    allowed_by_entities,
+    allowed_without_types,
+    entities_in,
+)
 from twofold.training.frozen_text import with_precomputed_text
 from twofold.training.joint import behind_tagger, joint_data, relation_settings
 from twofold.training.learning_curve import Row
@@ -305,11 +311,14 @@ def _training_data(
         rows = features.rows[done : done + len(posts)]
         done += len(posts)
         convention = conventions.vector(conventions.of_corpus(corpus.convention))
+
+        def allowed(example: Example, post: Post) -> list[int]:
+            if corpus.partial:
+                return allowed_by_entities(len(example.targets), entities_in(post, example.window), labels)
+            return allowed_without_types(example.targets, labels, corpus.unannotated)
+
         return lambda posts: [
-            example._replace(
-                convention=convention,
-                allowed=allowed_without_types(example.targets, labels, corpus.unannotated),
-            )
+            example._replace(convention=convention, allowed=allowed(example, posts[example.post]))
             for example in task.examples(posts, rows, pieces, labels)
         ]
 
