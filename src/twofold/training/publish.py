@@ -180,7 +180,9 @@ def _without_paths(record: TrainingRecord) -> Config:
         train=_names(data.train),
         dev=_names(data.dev),
         corpora=tuple(
-            dataclasses.replace(corpus, train=_names(corpus.train), dev=_names(corpus.dev))
+            dataclasses.replace(
+                corpus, train=_names(corpus.train), dev=_names(corpus.dev), partial=_names(corpus.partial)
+            )
             for corpus in data.corpora
         ),
         held_out=_names(data.held_out),
