@@ -1,10 +1,10 @@
 """Posts of a corpus that the model was not trained on: each of the five corpora is left out in turn.
 
-    python benchmarks/leave_one_out.py --data DATA -o OUT [--seeds 1 2 3] [--epochs N] [--only CORPUS …]
+    python benchmarks/leave_one_out.py --data DATA -o OUT [--seeds 1 2 3] [--epochs N] [--runs NAME …]
 
 Trains taggers as configs/default.toml says, on text alone and without its partial files: one on all corpora,
-and one without each. The
-left-out corpus is scored under its two rules (mentions, hashtags), since the model does not know it by name.
+and one without each; and, to compare with, on Twitter-2015 or Twitter-2017 alone. A corpus that is not
+trained on is scored under its two rules (mentions, hashtags), since the model does not know it by name.
 Files that are scored here are left out of every training, by their texts. A finished training is kept in OUT,
 one that was cut off resumes. Writes benchmarks/results/leave_one_out.json; rows that are there are kept.
 """
@@ -28,8 +28,13 @@ CONFIG = Path(__file__).parents[1] / "configs" / "default.toml"
 OUT = Path(__file__).parent / "results" / "leave_one_out.json"
 EVERY = "none"
 """Name of the training on all corpora."""
+ALONE = ("only twitter2015", "only twitter2017")
+"""Names of the trainings on one corpus."""
 SCORED = {name.partition(" ")[0]: (name, file) for name, file in SETS.items() if name != "twitter2017 test"}
 """What each corpus is scored on."""
+
+NAMES = (EVERY, *SCORED, *ALONE)
+"""Names of trainings: of a corpus, that without it."""
 
 Figures = dict[str, float]
 
@@ -43,24 +48,24 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the trainings")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=(EVERY, *SCORED), default=(EVERY, *SCORED))
+    parser.add_argument("--runs", nargs="+", choices=NAMES, default=NAMES)
     args = parser.parse_args()
     runs: dict[str, Any] = json.loads(OUT.read_text("utf-8"))["runs"] if OUT.is_file() else {}
     for seed in args.seeds:
-        for left_out in args.only:
-            name = f"{left_out}/{args.epochs} epochs/{seed}"
+        for run in args.runs:
+            name = f"{run}/{args.epochs} epochs/{seed}"
             if name not in runs:
-                folder = args.out / f"{left_out}-{args.epochs}-{seed}"
-                config = settings(read_config(CONFIG), args.data, left_out, args.epochs, seed)
+                folder = args.out / f"{run.replace(' ', '-')}-{args.epochs}-{seed}"
+                config = settings(read_config(CONFIG), args.data, run, args.epochs, seed)
                 if not (folder / "manifest.json").is_file():
                     twofold.train(config, folder)
-                runs[name] = dict(_scores(folder, config, args.data, left_out))
+                runs[name] = dict(_scores(folder, config, args.data, run))
                 _write(runs, args.epochs)
     print(page(runs, args.epochs))
 
 
-def settings(base: Config, data: Path, left_out: str, epochs: int, seed: int) -> Config:
-    """The configuration of one training."""
+def settings(base: Config, data: Path, run: str, epochs: int, seed: int) -> Config:
+    """The configuration of one training, by its name."""
 
     def here(files: Sequence[str]) -> tuple[str, ...]:
         return tuple(str(data / Path(file).parent.name / Path(file).name) for file in files)
@@ -68,7 +73,7 @@ def settings(base: Config, data: Path, left_out: str, epochs: int, seed: int) ->
     corpora = tuple(
         replace(corpus, train=here(corpus.train), dev=here(corpus.dev), partial=())
         for corpus in base.data.corpora
-        if corpus.name != left_out
+        if (run == f"only {corpus.name}" if run in ALONE else run != corpus.name)
     )
     held_out = tuple(str(data / file) for file in SETS.values())
     words = replace(base.model.words, convention="")
@@ -80,12 +85,12 @@ def settings(base: Config, data: Path, left_out: str, epochs: int, seed: int) ->
     )
 
 
-def _scores(folder: Path, config: Config, data: Path, left_out: str) -> Iterator[tuple[str, float]]:
+def _scores(folder: Path, config: Config, data: Path, run: str) -> Iterator[tuple[str, float]]:
     """Lenient F1 by corpus and how it is named to the model."""
     rules = {corpus.name: corpus for corpus in read_config(CONFIG).data.corpora}
     known = {corpus.name for corpus in config.data.corpora}
     for corpus, (name, file) in SCORED.items():
-        if left_out not in (EVERY, corpus):
+        if (corpus in known) != (run == EVERY):
             continue
         posts = [with_modalities(post, ()) for post in posts_of(data, file)]
         own = rules[corpus]
@@ -99,7 +104,7 @@ def _scores(folder: Path, config: Config, data: Path, left_out: str) -> Iterator
 def _write(runs: Mapping[str, Figures], epochs: int) -> None:
     report = {
         "command": f"python benchmarks/leave_one_out.py --data DATA -o OUT --epochs {epochs}",
-        "note": "Lenient F1, 8-bit graphs, text only; a run is named by corpus left out, epochs, seed.",
+        "note": "Lenient F1, 8-bit graphs, text only; a run is named by what is left out, epochs and seed.",
         "runs": runs,
     }
     OUT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8", newline="\n")
@@ -108,14 +113,17 @@ def _write(runs: Mapping[str, Figures], epochs: int) -> None:
 def page(runs: Mapping[str, Figures], epochs: int) -> str:
     """A table of runs of so many epochs: each corpus trained on, by its name and its rules, or left out."""
     lines = [
-        "| Lenient F1 | trained on, by its name | by its rules | left out, by its rules |",
-        "|---|---:|---:|---:|",
+        "| Lenient F1 | trained on, by its name | by its rules | left out, by its rules | the other of "
+        "Twitter-2015 and 2017 alone |",
+        "|---|---:|---:|---:|---:|",
     ]
     for corpus, (name, _) in SCORED.items():
         by_name, by_rules = f"{name}, by its name", f"{name}, by its rules"
         cells = []
-        for left_out, key in ((EVERY, by_name), (EVERY, by_rules), (corpus, by_rules)):
-            own = [found for run, found in runs.items() if run.startswith(f"{left_out}/{epochs} epochs/")]
+        others = {*ALONE} - {f"only {corpus}"}
+        other = others.pop() if len(others) == 1 else ""
+        for of, key in ((EVERY, by_name), (EVERY, by_rules), (corpus, by_rules), (other, by_rules)):
+            own = [found for run, found in runs.items() if run.startswith(f"{of}/{epochs} epochs/")]
             cells.append(shown([found[key] for found in own if key in found]))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)

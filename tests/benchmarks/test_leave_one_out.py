@@ -31,8 +31,15 @@ def test_the_table_has_means_over_seeds() -> None:
         "btc/3 epochs/1": {"btc dev, by its rules": 60.5},
         "btc/2 epochs/1": {"btc dev, by its rules": 0.0},
         "tweebank/3 epochs/1": {"tweebank dev, by its rules": 1.0},
+        "only twitter2017/3 epochs/1": {"twitter2015 dev, by its rules": 3.0},
     }
     rows = {row.split(" | ")[0][2:]: row for row in leave_one_out.page(runs, 3).splitlines()[2:]}
-    assert rows["btc dev"] == "| btc dev | 72.00 ± 0.00 | 70.50 ± 0.71 | 60.50 |"
-    assert rows["tweebank dev"] == "| tweebank dev | – | – | 1.00 |"
+    assert rows["btc dev"] == "| btc dev | 72.00 ± 0.00 | 70.50 ± 0.71 | 60.50 | – |"
+    assert rows["tweebank dev"] == "| tweebank dev | – | – | 1.00 | – |"
+    assert rows["twitter2015 dev"] == "| twitter2015 dev | – | – | – | 3.00 |"
     assert len(rows) == 5
+
+
+def test_to_compare_with_one_corpus_is_trained_on_alone() -> None:
+    config = leave_one_out.settings(BASE, Path("data"), "only twitter2015", 2, 7)
+    assert [corpus.name for corpus in config.data.corpora] == ["twitter2015"]
