@@ -15,6 +15,7 @@ import os
 import platform
 import sys
 import tempfile
+import textwrap
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -118,13 +119,13 @@ def to_table(record: dict[str, object]) -> str:
     lines = ["| what | against | ratio | quartiles | remark |", "|---|---|---|---|---|"]
     row = "| {what} | {against} | {value:.2f} | {low:.2f} – {high:.2f} | {note} |"
     lines += [row.format(**ratio) for ratio in ratios] + [""]
+    said = "{posts} {posts_are} posts, {rounds} rounds, {threads} of {cores} cores; ".format(**record)
     if rates:
-        lines.append("Posts a second here: " + "; ".join(f"{k} {v:g}" for k, v in rates.items()) + ".")
-    lines.append("{posts} {posts_are} posts, {rounds} rounds, {threads} of {cores} cores;".format(**record))
+        said = "Posts a second here: " + "; ".join(f"{k} {v:g}" for k, v in rates.items()) + f". {said}"
     versions: dict[str, str] = record["versions"]  # type: ignore[assignment]
-    lines.append(", ".join(f"{name} {number}" for name, number in versions.items()) + ".")
+    said += ", ".join(f"{name} {number}" for name, number in versions.items()) + "."
     left_out: list[str] = record["left_out"]  # type: ignore[assignment]
-    return "\n".join([*lines, *(f"Left out: {why}." for why in left_out)])
+    return "\n".join([*lines, *textwrap.wrap(said, 110), *(f"Left out: {why}." for why in left_out)])
 
 
 def rewrite(page: Path, table: str) -> None:

@@ -124,12 +124,12 @@ def load(
 
 
 def _tell_slow_graphs(pipeline: InferencePipeline) -> None:
-    for path in pipeline.graphs_on_processor():
+    if paths := list(map(str, pipeline.graphs_on_processor())):
         _LOG.warning(
-            "%s: multiplies in 8 bits, for which ONNX Runtime has no kernel on a GPU: these products run on "
+            "%s: multiplied in 8 bits, for which ONNX Runtime has no kernel on a GPU: these products run on "
             'the processor, with copies to it and back; for a GPU train a model with weights = "float32" or '
             '"8bit_weights"',
-            path,
+            ", ".join(paths),
         )
 
 

@@ -1,0 +1,47 @@
+"""Files of which only some entities are annotated, such as arguments of relations."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tiny_training import relation_line
+
+from twofold.config import Config, CorpusConfig
+from twofold.training import run
+from twofold.training.examples import collate
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture
+def setup(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> run.TrainingSetup:
+    """A training on the tiny corpus, and on relations for their arguments alone."""
+    monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(map(relation_line, range(36))), encoding="utf-8")
+    corpora = (*config.data.corpora, CorpusConfig(partial=(str(file),)))
+    return run.set_up_training(
+        dataclasses.replace(config, data=dataclasses.replace(config.data, corpora=corpora)), silent
+    )
+
+
+def test_arguments_are_learned_and_nothing_of_other_words(setup: run.TrainingSetup) -> None:
+    labels = setup.model.head.labels
+    begins = sum(1 << i for i, tag in enumerate(labels) if tag[0] == "B")
+    group = [example for example in setup.data.train if example.allowed]
+    assert len(group) == len(next(corpus for corpus in setup.train_sets if corpus.partial).posts)
+    for example in group:
+        assert any(allowed and not allowed & ~begins for allowed in example.allowed)
+        assert any(allowed & 1 for allowed in example.allowed)  # what is no argument may be no entity
+    model = setup.model
+    batch = collate(group[:8], setup.data.tables, model.text.pad_id)
+    model.loss(model(batch), batch).backward()
+    assert model.head.transitions.grad is not None
+    assert float(model.head.transitions.grad.abs().sum()) > 0
