@@ -2,9 +2,9 @@
 
     python benchmarks/leave_one_out.py --data DATA -o OUT [--seeds 1 2 3] [--epochs N] [--runs NAME …]
 
-Trains taggers as configs/default.toml says, on text alone and without its partial files: one on all corpora,
-and one without each; and, to compare with, on Twitter-2015 or Twitter-2017 alone. A corpus that is not
-trained on is scored under its two rules (mentions, hashtags), since the model does not know it by name.
+Trains taggers as configs/default.toml says, on text alone: one on all corpora, and one without each; and, to
+compare with, on Twitter-2015 or Twitter-2017 alone. A corpus that is not trained on is scored under its two
+rules (mentions, hashtags), since the model does not know it by name.
 Files that are scored here are left out of every training, by their texts. A finished training is kept in OUT,
 one that was cut off resumes. Writes benchmarks/results/leave_one_out.json; rows that are there are kept.
 """
@@ -28,12 +28,12 @@ CONFIG = Path(__file__).parents[1] / "configs" / "default.toml"
 OUT = Path(__file__).parent / "results" / "leave_one_out.json"
 EVERY = "none"
 """Name of the training on all corpora."""
-ALONE = ("only twitter2015", "only twitter2017")
-"""Names of the trainings on one corpus."""
+OTHER = {"twitter2015": "only twitter2017", "twitter2017": "only twitter2015"}
+"""Names of the trainings on one corpus, by the other one, which they are compared on."""
 SCORED = {name.partition(" ")[0]: (name, file) for name, file in SETS.items() if name != "twitter2017 test"}
 """What each corpus is scored on."""
 
-NAMES = (EVERY, *SCORED, *ALONE)
+NAMES = (EVERY, *SCORED, *OTHER.values())
 """Names of trainings: of a corpus, that without it."""
 
 Figures = dict[str, float]
@@ -71,9 +71,9 @@ def settings(base: Config, data: Path, run: str, epochs: int, seed: int) -> Conf
         return tuple(str(data / Path(file).parent.name / Path(file).name) for file in files)
 
     corpora = tuple(
-        replace(corpus, train=here(corpus.train), dev=here(corpus.dev), partial=())
+        replace(corpus, train=here(corpus.train), dev=here(corpus.dev))
         for corpus in base.data.corpora
-        if (run == f"only {corpus.name}" if run in ALONE else run != corpus.name)
+        if (run == f"only {corpus.name}" if run in OTHER.values() else run != corpus.name)
     )
     held_out = tuple(str(data / file) for file in SETS.values())
     words = replace(base.model.words, convention="")
@@ -120,9 +120,8 @@ def page(runs: Mapping[str, Figures], epochs: int) -> str:
     for corpus, (name, _) in SCORED.items():
         by_name, by_rules = f"{name}, by its name", f"{name}, by its rules"
         cells = []
-        others = {*ALONE} - {f"only {corpus}"}
-        other = others.pop() if len(others) == 1 else ""
-        for of, key in ((EVERY, by_name), (EVERY, by_rules), (corpus, by_rules), (other, by_rules)):
+        alone = OTHER.get(corpus, "")
+        for of, key in ((EVERY, by_name), (EVERY, by_rules), (corpus, by_rules), (alone, by_rules)):
             own = [found for run, found in runs.items() if run.startswith(f"{of}/{epochs} epochs/")]
             cells.append(shown([found[key] for found in own if key in found]))
         lines.append(f"| {name} | {' | '.join(cells)} |")

@@ -1,7 +1,8 @@
 """Rules of annotation in which corpora differ, brought into one form after reading.
 
-A mention that is annotated as two entities, the sign and the name, becomes one; for types see
-`posts.with_types`. It does not know file formats, nor which corpus needs what.
+A mention that is annotated as two entities, the sign and the name, becomes one; arguments of relations stand
+for entities that nobody annotated; for types see `posts.with_types`. It does not know file formats, nor which
+corpus needs what.
 """
 
 from __future__ import annotations
@@ -34,6 +35,27 @@ def with_merged_mentions(post: Post) -> Post:
         if entity.text != "@" or not starts & {(entity.end + gap, entity.type) for gap in (0, 1)}
     )
     return post if post.entities is None else replace(post, entities=kept)
+
+
+def has_mark(text: str) -> bool:
+    """Whether a mark of a mention or a hashtag stands in it: if that belongs to an entity is a matter of the
+    convention."""
+    return "@" in text or "#" in text
+
+
+def with_arguments(post: Post) -> Post:
+    """The post with the arguments of its relations as entities, where it has none of its own.
+
+    Each comes once, with a type where one is known, and none `has_mark`.
+    """
+    if post.entities is not None or post.relations is None:
+        return post
+    ends = [end for relation in post.relations for end in (relation.head, relation.tail)]
+    found: dict[tuple[int, int], Entity] = {}
+    for end in sorted(ends, key=lambda end: (end.start, end.end, not end.type)):
+        if not has_mark(end.text):
+            found.setdefault((end.start, end.end), end)
+    return replace(post, entities=tuple(found.values()))
 
 
 def without_marks(post: Post, marks: str) -> Post:

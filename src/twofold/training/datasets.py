@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twofold.config import DataConfig
 from twofold.corpora import open_corpus
-from twofold.corpora.annotations import without_marks
+from twofold.corpora.annotations import with_arguments, without_marks
 from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.overlap import Digest, text_digest
 from twofold.corpora.post_file import name_of
@@ -181,7 +181,7 @@ def _read(file: str, data: DataConfig, gold: str) -> Corpus:
         else:
             read.append(record)
     if partial:
-        read = [_with_arguments(post) for post in merge_posts_of_one_text(read)]
+        read = [with_arguments(post) for post in merge_posts_of_one_text(read)]
     marks = "@" * (rules.mentions == "name") + "#" * (rules.hashtags == "name") if rules.name else ""
     posts = [
         without_marks(post, marks) if marks else post for post in read if getattr(post, gold) is not None
@@ -198,20 +198,6 @@ def _read(file: str, data: DataConfig, gold: str) -> Corpus:
     digest = hashlib.sha256(read_bytes(path)).hexdigest()
     convention = rules.name or (release.dataset if release else "")
     return Corpus(name_of(path), posts, rejected, digest, named, convention, partial=partial)
-
-
-def _with_arguments(post: Post) -> Post:
-    """The post with the arguments of its relations as entities, where it has none of its own.
-
-    Those with a mark of a mention or a hashtag are left out: whether it belongs to the entity is a matter of
-    the convention.
-    """
-    if post.entities is not None or post.relations is None:
-        return post
-    ends = [end for relation in post.relations for end in (relation.head, relation.tail)]
-    ends.sort(key=lambda end: (end.start, end.end, not end.type))
-    found = {(end.start, end.end): end for end in reversed(ends) if not {"@", "#"} & set(end.text)}
-    return replace(post, entities=tuple(reversed(found.values())))
 
 
 def _records(file: str, data: DataConfig) -> Iterator[Post | Rejected]:

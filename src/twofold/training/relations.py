@@ -21,6 +21,7 @@ from twofold.calibration.fit import CalibrationFit, fit_relations
 from twofold.calibration.temperature import TemperatureFit, fit_on_classes
 from twofold.calibration.write import card_record
 from twofold.config import LEVITATED, Config, RelationsConfig
+from twofold.corpora.annotations import has_mark
 from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.encoders.text import TextEncoder
 from twofold.errors import ConfigError, DataError
@@ -256,14 +257,13 @@ def pair_examples(
 def _arguments(
     text: str, words: Sequence[Span], placed: Sequence[tuple[Pair, tuple[int, ...]]]
 ) -> list[tuple[int, int, str]]:
-    """Arguments of pairs as `Example` has them, none where markers stand in the text. Those with a mark of a
-    mention or a hashtag are left out: whether it belongs to the entity is a matter of the convention."""
+    """Arguments of pairs as `Example` has them, none where markers stand in the text, and none `has_mark`."""
     return [
         (first, last, argument.type)
         for pair, slot in placed
         if len(slot) == ENDS
         for argument, (first, last) in zip(pair, (slot[:2], slot[2:]), strict=True)
-        if not {"@", "#"} & set(text[words[argument.start][0] : words[argument.end - 1][1]])
+        if not has_mark(text[words[argument.start][0] : words[argument.end - 1][1]])
     ]
 
 
