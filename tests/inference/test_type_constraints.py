@@ -16,9 +16,12 @@ ARGUMENTS = {name: frozenset(map(tuple, pairs)) for name, pairs in tiny_model.AR
 CONSTRAINTS = TypeConstraints(tiny_model.RELATIONS, ARGUMENTS)
 
 
-def entities(*types: str, starts: list[int] | None = None) -> list[Entity]:
+def entities(*types: str, starts: list[int] | None = None, names: list[str] | None = None) -> list[Entity]:
     starts = starts or [10 * i for i in range(len(types))]
-    return [Entity(start, start + 3, "xyz", type_) for type_, start in zip(types, starts, strict=True)]
+    names = names or [f"x{i}" for i in range(len(types))]
+    return [
+        Entity(start, start + 3, name, type_) for type_, start, name in zip(types, starts, names, strict=True)
+    ]
 
 
 def fitting(head: str, tail: str) -> set[str]:
@@ -68,18 +71,26 @@ def test_pairs_fit_in_one_order_or_the_other():
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["PER", "LOC", "ORG", "MISC", ""]), st.integers(0, 60)), max_size=14),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["PER", "LOC", "ORG", "MISC", ""]),
+            st.integers(0, 60),
+            st.sampled_from(["Ann", "ANN", "Bob", "Bob  Lee", "bob lee"]),
+        ),
+        max_size=14,
+    ),
     st.integers(0, 12),
 )
 def test_the_nearest_are_those_an_enumeration_gives(made, limit):
     made = sorted(made, key=lambda item: item[1])
-    row = entities(*(t for t, _ in made), starts=[s for _, s in made])
-    every = [
-        (i, j)
-        for i, j in itertools.combinations(range(len(row)), 2)
-        if CONSTRAINTS.compatible(row[i].type, row[j].type)
-        or CONSTRAINTS.compatible(row[j].type, row[i].type)
-    ]
+    row = entities(*(t for t, _, _ in made), starts=[s for _, s, _ in made], names=[n for _, _, n in made])
+
+    def fit(one: Entity, other: Entity) -> bool:
+        if one.type == other.type and one.text.lower().split() == other.text.lower().split():
+            return False
+        return CONSTRAINTS.compatible(one.type, other.type) or CONSTRAINTS.compatible(other.type, one.type)
+
+    every = [(i, j) for i, j in itertools.combinations(range(len(row)), 2) if fit(row[i], row[j])]
     found = CONSTRAINTS.candidate_pairs(row, limit)
     assert found.total == len(every)
     assert len(found.pairs) == min(limit, len(every)) == len(set(found.pairs))
@@ -95,3 +106,12 @@ def test_a_post_of_many_thousand_entities_takes_no_time():
     found = CONSTRAINTS.candidate_pairs(entities(*["PER", "MISC"] * 10_000))
     assert found.total == 10_000 * 9_999 // 2
     assert found.pairs == [(2 * i, 2 * i + 2) for i in range(PAIR_LIMIT)]
+
+
+def test_mentions_of_one_name_are_no_pair_however_many() -> None:
+    found = CONSTRAINTS.candidate_pairs(
+        entities(*["PER"] * 20_000, names=["LeBron James", "LEBRON james"] * 10_000)
+    )
+    assert (found.pairs, found.total) == ([], 0)
+    jordan = entities("PER", "LOC", names=["Jordan", "Jordan"])  # a person and a place
+    assert CONSTRAINTS.candidate_pairs(jordan).pairs == [(0, 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twofold.inference.uncertainty import prediction_evidence, uncertainty
+from twofold.inference.uncertainty import PositionEvidence, prediction_evidence, uncertainty
 
 
 def test_variances_are_summed_over_outputs_and_averaged_over_places() -> None:
@@ -22,13 +22,35 @@ def test_only_sources_that_took_part_are_told_of() -> None:
     evidence = np.full((2, 4, 1, 3), 2.0, np.float32)
     evidence[1, 3] = 4.0
     share = np.array([[0.75], [0.25]], np.float32)
-    whole, sources = prediction_evidence(("text", "picture"), (True, False), (evidence, evidence[0], share))
+    part, both = (
+        PositionEvidence(present, evidence, evidence[0], share) for present in ((True, False), (True, True))
+    )
+    (whole, sources), (_, all_sources) = prediction_evidence(("text", "picture"), [part, both])
     assert whole is not None
     assert (whole.aleatoric, whole.epistemic) == (6.0, 3.0)  # 3 outputs of 2 / (2 − 1), and a half of each
     assert set(sources) == {"text"}
-    both = prediction_evidence(("text", "picture"), (True, True), (evidence, evidence[0], share))[1]
-    assert (both["picture"].share, both["picture"].aleatoric) == (0.25, 12.0)
+    assert (all_sources["picture"].share, all_sources["picture"].aleatoric) == (0.25, 12.0)
+
+
+def test_predictions_together_are_as_each_alone() -> None:
+    rng = np.random.default_rng(1)
+
+    def drawn(places: int) -> PositionEvidence:
+        evidence = rng.uniform(2, 5, (2, 4, places, 13)).astype(np.float32)
+        share = rng.uniform(0, 1, (2, places)).astype(np.float32)
+        return PositionEvidence((True, places % 2 == 0), evidence, evidence.mean(0), share)
+
+    predictions = [drawn(places) for places in (1, 3, 1, 2, 12, 1)]
+    together = prediction_evidence(("text", "picture"), predictions)
+    for item, (whole, sources) in zip(predictions, together, strict=True):
+        assert prediction_evidence(("text", "picture"), [item]) == [(whole, sources)]
+        assert whole is not None
+        assert item.fused is not None
+        assert item.share is not None
+        assert (whole.aleatoric, whole.epistemic) == pytest.approx(uncertainty(item.fused), rel=1e-12)
+        assert sources["text"].share == pytest.approx(item.share[0].mean(), rel=1e-6)
 
 
 def test_a_model_without_evidence_has_no_uncertainty() -> None:
-    assert prediction_evidence(("text",), (True,), (None, None, None)) == (None, {})
+    assert prediction_evidence(("text",), [PositionEvidence((True,))] * 2) == [(None, {})] * 2
+    assert prediction_evidence(("text",), []) == []

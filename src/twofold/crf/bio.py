@@ -49,6 +49,7 @@ class BioTags:
         types = [label[2:] for label in self.labels if label.startswith("B-")]
         self.begin = {kind: self.labels.index(f"B-{kind}") for kind in types}
         self.inside = {kind: _index(self.labels, f"I-{kind}") for kind in types}
+        self._begins = {number: kind for kind, number in self.begin.items()}
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -62,11 +63,13 @@ class BioTags:
     def spans_of(self, tags: NDArray[np.integer]) -> list[TagSpan]:
         """Spans of a valid tag sequence (W,); masked words (−1) belong to none."""
         spans: list[TagSpan] = []
-        begins = np.flatnonzero(np.isin(tags, list(self.begin.values())))
-        for start in begins.tolist():
-            kind = self.labels[tags[start]][2:]
+        numbers = tags.tolist()
+        for start, tag in enumerate(numbers):
+            kind = self._begins.get(tag)
+            if kind is None:
+                continue
             inside, end = self.inside[kind], start + 1
-            while inside >= 0 and end < len(tags) and tags[end] == inside:
+            while inside >= 0 and end < len(numbers) and numbers[end] == inside:
                 end += 1
             spans.append(TagSpan(start, end, kind))
         return spans

@@ -42,6 +42,9 @@ _ENCODED_BY = (
 
 _LANES = 16
 """Numbers of 32 bits that a processor computes at once, at most."""
+_PAIRS = 4
+"""Pairs of levitated markers are padded to a multiple of these: functions that ONNX Runtime's builds compute
+without a kernel of their own, such as the logarithm of the evidence of pairs, take four numbers at once."""
 
 
 class NetworkInput(NamedTuple):
@@ -177,15 +180,15 @@ class Network:
 
         Functions such as the logarithm are computed for some numbers of a tensor at once, and have other last
         bits for those that remain at its end; products sum in another order at a single element. So that no
-        result depends on its place in a batch, sizes are multiples of `_LANES`.
+        result depends on its place in a batch, sizes are multiples of `_LANES`, of pairs of `_PAIRS`.
         """
-        words = _lanes(len(item.window.first))
+        words = _multiple(len(item.window.first))
 
         def size(name: str) -> int:
             states = modalities.states[name][item.post]
             if name == MODALITY:
                 return words
-            return 0 if states is None else len(states) if name == "picture" else _lanes(len(states))
+            return 0 if states is None else len(states) if name == "picture" else _multiple(len(states))
 
         return words, self._slots(item), *map(size, modalities.states)
 
@@ -194,7 +197,7 @@ class Network:
         relation = self.folder.config.relation
         if item.slots is None or (relation and relation.markers):  # a text of its own for its one pair
             return 0
-        return _lanes(2 * len(item.slots)) // 2  # two markers each
+        return _multiple(len(item.slots), _PAIRS)
 
     def _checked(self, output: FusionOutput, given: NetworkInput) -> FusionOutput:
         """The output, if its scores are finite: decoding NaN would find no entity, without a word."""
@@ -330,9 +333,9 @@ def _padded(slots: Sequence[Sequence[tuple[int, ...]]]) -> NDArray[np.int64]:
     return padded
 
 
-def _lanes(size: int) -> int:
-    """The multiple of `_LANES` that holds so many."""
-    return -(-size // _LANES) * _LANES
+def _multiple(size: int, of: int = _LANES) -> int:
+    """The multiple that holds so many."""
+    return -(-size // of) * of
 
 
 def _widened(tensor: NDArray[Any], size: int) -> NDArray[Any]:

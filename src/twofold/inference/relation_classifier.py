@@ -30,7 +30,7 @@ from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post, Truncation
 from twofold.preprocessing.entity_markers import Argument, Pair, pair_reader, whole_pairs
 from twofold.preprocessing.feature_cache import FeatureCache
-from twofold.preprocessing.segmentation import segment_post
+from twofold.preprocessing.segmentation import Span, segment_post
 
 Floats = NDArray[np.float32]
 
@@ -128,6 +128,7 @@ class RelationClassifier:
         pairs: Sequence[Sequence[Pair]],
         batch_size: int = 32,
         modalities: ModalityStates | None = None,
+        words: Sequence[Sequence[Span]] | None = None,
     ) -> list[list[EncodedPair]]:
         """Encode pairs of some posts together.
 
@@ -136,6 +137,7 @@ class RelationClassifier:
             pairs: of each post, in words of `segment_post`; a post without pairs is not encoded.
             batch_size: windows in a batch, at most.
             modalities: states of the posts' modalities that need not be encoded again (`Network.reusable`).
+            words: of each post, as `segment_post` gives them; None to segment it here.
 
         Returns:
             The pairs of each post, in the order of ``pairs``.
@@ -149,13 +151,16 @@ class RelationClassifier:
         windows = [
             (n, window)
             for n, i in enumerate(with_pairs)
-            for window in self._pairs.pair_windows(posts[i].text, segment_post(posts[i]), pairs[i])
+            for window in self._pairs.pair_windows(
+                posts[i].text, segment_post(posts[i]) if words is None else words[i], pairs[i]
+            )
         ]
         inputs = [NetworkInput(n, window.window, window.slots) for n, window in windows]
         outputs: dict[tuple[int, int], FusionOutput] = {}
         for number, out in self.network.run(inputs, modalities, batch_size):
             post, window = windows[number]
-            outputs |= {(post, pair): _target(out, slot) for slot, pair in enumerate(window.pairs)}
+            targets = _targets(out, len(window.pairs))
+            outputs |= {(post, pair): target for pair, target in zip(window.pairs, targets, strict=True)}
         for n, i in enumerate(with_pairs):
             picture, present = modalities.pictures[n], modalities.present(n)
             result[i] = [
@@ -179,38 +184,51 @@ class RelationClassifier:
         nevertheless among the alternatives that type constraints leave, as in extraction: here those that
         share argument types with the predicted relation.
         """
-        return [self._predict_unconstrained(pair) for pair in encoded_pairs]
-
-    def _predict_unconstrained(self, pair: EncodedPair) -> ClassPrediction:
+        if not encoded_pairs:
+            return []
+        emissions = _emissions(encoded_pairs)
         alternatives = self.constraints.alternatives
-        prediction = self._predict(pair, alternatives(self._best_relation(pair.emissions)))
-        if prediction.class_index != self._none:
-            return prediction
-        return self._predict(pair, alternatives(self._none))
+        of_best = [alternatives(i) for i in self._best_relations(emissions).tolist()]
+        return [
+            one if one.class_index != self._none else none
+            for one, none in zip(
+                self._predictions(emissions, np.stack(of_best)),
+                self._predictions(emissions, alternatives(self._none)),
+                strict=True,
+            )
+        ]
 
     def predict_constrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
         """For each pair one of the relations possible between its types, or "None"."""
-        allowed = self.constraints.allowed
-        return [self._predict(pair, allowed(pair.head.type, pair.tail.type)) for pair in encoded_pairs]
+        if not encoded_pairs:
+            return []
+        allowed = [self.constraints.allowed(pair.head.type, pair.tail.type) for pair in encoded_pairs]
+        return self._predictions(_emissions(encoded_pairs), np.stack(allowed))
 
-    def _predict(self, pair: EncodedPair, allowed: NDArray[np.bool_]) -> ClassPrediction:
-        scores = np.where(allowed, pair.emissions.astype(np.float64), -np.inf)
-        relation = self._best_relation(scores)
-        best = relation if self._is_predicted(scores, relation) else self._none
-        probability = float(class_probabilities(scores[None], 1.0)[0, best])
-        return ClassPrediction(best, self.labels[best], probability, scores)
-
-    def _is_predicted(self, scores: NDArray[np.float64], relation: int) -> bool:
+    def _predictions(
+        self, emissions: NDArray[np.float64], allowed: NDArray[np.bool_]
+    ) -> list[ClassPrediction]:
+        """Of scores (S, K), and the relations (S, K) or (K,) that are not ruled out."""
+        rows = np.arange(len(emissions))
+        scores = np.where(allowed, emissions, -np.inf)
+        relations = self._best_relations(scores)
         rule = self.decision_rule
         if rule is None:
-            return bool(scores[relation] > scores[self._none])
-        return bool(class_probabilities(scores[None], rule.temperature)[0, relation] > rule.threshold)
+            found = scores[rows, relations] > scores[:, self._none]
+        else:
+            found = class_probabilities(scores, rule.temperature)[rows, relations] > rule.threshold
+        best = np.where(found, relations, self._none)
+        probabilities = class_probabilities(scores, 1.0)[rows, best]
+        return [
+            ClassPrediction(i, self.labels[i], probability, row)
+            for i, probability, row in zip(best.tolist(), probabilities.tolist(), scores, strict=True)
+        ]
 
-    def _best_relation(self, scores: NDArray[np.floating]) -> int:
-        """The most probable of the classes but "None"."""
+    def _best_relations(self, scores: NDArray[np.floating]) -> NDArray[np.intp]:
+        """The most probable (S,) of the classes but "None"."""
         others = scores.copy()
-        others[self._none] = -np.inf
-        return int(others.argmax())
+        others[:, self._none] = -np.inf
+        return np.asarray(others.argmax(1))
 
 
 def class_probabilities(
@@ -221,6 +239,12 @@ def class_probabilities(
     return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
-def _target(output: FusionOutput, slot: int) -> FusionOutput:
+def _emissions(encoded_pairs: Sequence[EncodedPair]) -> NDArray[np.float64]:
+    return np.stack([pair.emissions for pair in encoded_pairs]).astype(np.float64)
+
+
+def _targets(output: FusionOutput, count: int) -> list[FusionOutput]:
+    """Output of each of the first targets of a window."""
     # A copy, so that the whole batch can be freed.
-    return FusionOutput(*(None if x is None else x[..., slot, :].copy() for x in output))  # type: ignore[arg-type]
+    own = [None if x is None else x[..., :count, :].copy() for x in output]
+    return [FusionOutput(*(None if x is None else x[..., i, :] for x in own)) for i in range(count)]  # type: ignore[arg-type]

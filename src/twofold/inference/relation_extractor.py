@@ -28,7 +28,7 @@ from twofold.inference.relation_classifier import (
     class_probabilities,
 )
 from twofold.inference.type_constraints import PAIR_LIMIT, CandidatePairs
-from twofold.inference.uncertainty import prediction_evidence
+from twofold.inference.uncertainty import PositionEvidence, PredictionEvidence, prediction_evidence
 from twofold.model_folder.config import NO_RELATION
 from twofold.posts import Entity, PictureReport, Post, Relation, Truncation
 from twofold.preprocessing.entity_markers import Argument, Pair, word_span
@@ -185,7 +185,7 @@ class RelationExtractor:
         directed = [[pair for both in _distinct(row) for pair in self._directions(*both)] for row in pairs]
         predict = self.classifier.predict_constrained
         classified = self._classified(posts, directed, batch_size, modalities, predict)
-        return [PostRelations(self._predictions(_best(row)), _picture(row)) for row in classified]
+        return self._relations(classified, [_best(row) for row in classified])
 
     def classify_pairs(
         self,
@@ -204,7 +204,7 @@ class RelationExtractor:
         classifier = self.classifier
         predict = classifier.predict_constrained if constrained else classifier.predict_unconstrained
         classified = self._classified(posts, pairs, batch_size, modalities, predict)
-        return [PostRelations(self._predictions(row), _picture(row)) for row in classified]
+        return self._relations(classified, classified)
 
     def confidences(
         self,
@@ -253,21 +253,37 @@ class RelationExtractor:
     ) -> list[list[_ClassifiedPair]]:
         in_words = [[_pair(post.words, pair) for pair in row] for post, row in zip(posts, pairs, strict=True)]
         usable = [[pair for pair in row if pair is not None] for row in in_words]
-        encoded = self.classifier.encode([post.post for post in posts], usable, batch_size, modalities)
-        result: list[list[_ClassifiedPair]] = []
-        for row, words, encoded_pairs in zip(pairs, in_words, encoded, strict=True):
-            outputs = iter(zip(encoded_pairs, predict(encoded_pairs), strict=True))
-            result.append(
-                [
-                    _ClassifiedPair(pair, *next(outputs)) if held else _ClassifiedPair(pair)
-                    for pair, held in zip(row, words, strict=True)
-                ]
-            )
-        return result
+        words = [post.words for post in posts]
+        encoded = self.classifier.encode([post.post for post in posts], usable, batch_size, modalities, words)
+        flat = [pair for row in encoded for pair in row]
+        outputs = iter(zip(flat, predict(flat), strict=True))
+        return [
+            [
+                _ClassifiedPair(pair, *next(outputs)) if held else _ClassifiedPair(pair)
+                for pair, held in zip(row, pairs_in_words, strict=True)
+            ]
+            for row, pairs_in_words in zip(pairs, in_words, strict=True)
+        ]
 
-    def _predictions(self, pairs: Sequence[_ClassifiedPair]) -> tuple[PredictedRelation, ...]:
-        decisions = iter(self._decide([pair.prediction for pair in pairs if pair.prediction is not None]))
-        return tuple(PredictedRelation(self._relation(pair, decisions), pair.prediction) for pair in pairs)
+    def _relations(
+        self, classified: Sequence[Sequence[_ClassifiedPair]], kept: Sequence[Sequence[_ClassifiedPair]]
+    ) -> list[PostRelations]:
+        """Of the pairs of each post, those that are kept as relations."""
+        predicted = iter(self._predictions([pair for row in kept for pair in row]))
+        return [
+            PostRelations(tuple(next(predicted) for _ in row), _picture(pairs))
+            for row, pairs in zip(kept, classified, strict=True)
+        ]
+
+    def _predictions(self, pairs: Sequence[_ClassifiedPair]) -> list[PredictedRelation]:
+        read = [
+            (p.encoded, p.prediction) for p in pairs if p.encoded is not None and p.prediction is not None
+        ]
+        decisions = self._decide([prediction for _, prediction in read])
+        modalities = self.classifier.folder.config.modalities
+        evidence = prediction_evidence(modalities, [_evidence(*item) for item in read])
+        rest = iter(zip(decisions, evidence, strict=True))
+        return [_predicted(p, rest) for p in pairs]
 
     def _decide(self, predictions: Sequence[ClassPrediction]) -> list[Decision]:
         if not predictions:
@@ -278,29 +294,6 @@ class RelationExtractor:
             Decision(decision.confidence) if prediction.label == NO_RELATION else decision
             for prediction, decision in zip(predictions, decisions, strict=True)
         ]
-
-    def _relation(self, pair: _ClassifiedPair, decisions: Iterator[Decision]) -> Relation:
-        encoded, prediction = pair.encoded, pair.prediction
-        if encoded is None or prediction is None:
-            return Relation(*pair.arguments, NO_RELATION)
-
-        def one_position(values: Floats | None) -> Floats | None:
-            return None if values is None else values[..., np.newaxis, :]
-
-        share = None if encoded.share is None else encoded.share[:, [prediction.class_index]]
-        parts = one_position(encoded.evidence), one_position(encoded.fused), share
-        modalities = self.classifier.folder.config.modalities
-        uncertainty, sources = prediction_evidence(modalities, encoded.present, parts)
-        decision = next(decisions)
-        return Relation(
-            *pair.arguments,
-            prediction.label,
-            decision.confidence,
-            uncertainty,
-            sources,
-            review=decision.review,
-            candidates=decision.candidates,
-        )
 
 
 class _ClassifiedPair(NamedTuple):
@@ -314,6 +307,33 @@ class _ClassifiedPair(NamedTuple):
         if self.prediction is None or self.prediction.label == NO_RELATION:
             return 0.0
         return self.prediction.probability
+
+
+def _evidence(encoded: EncodedPair, prediction: ClassPrediction) -> PositionEvidence:
+    def one_position(values: Floats | None) -> Floats | None:
+        return None if values is None else values[..., np.newaxis, :]
+
+    share = None if encoded.share is None else encoded.share[:, [prediction.class_index]]
+    return PositionEvidence(
+        encoded.present, one_position(encoded.evidence), one_position(encoded.fused), share
+    )
+
+
+def _predicted(
+    pair: _ClassifiedPair, rest: Iterator[tuple[Decision, PredictionEvidence]]
+) -> PredictedRelation:  # fmt: skip
+    if pair.prediction is None:
+        return PredictedRelation(Relation(*pair.arguments, NO_RELATION), None)
+    decision, evidence = next(rest)
+    relation = Relation(
+        *pair.arguments,
+        pair.prediction.label,
+        decision.confidence,
+        *evidence,
+        review=decision.review,
+        candidates=decision.candidates,
+    )
+    return PredictedRelation(relation, pair.prediction)
 
 
 def _distinct(pairs: Sequence[EntityPair]) -> list[EntityPair]:

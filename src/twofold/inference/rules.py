@@ -18,6 +18,8 @@ from twofold.preprocessing.segmentation import Span, surface
 
 FORBIDDEN = -1e4
 """Emission of a tag that a rule forbids, far below any other."""
+_MARKS = frozenset("@#/")
+"""Without one of these no word is a mark: other networks write ``u/name`` and ``r/place``."""
 
 
 def under_rules(
@@ -27,8 +29,10 @@ def under_rules(
     labels: Sequence[str],
     convention: Convention,
 ) -> NDArray[np.float32]:
-    """Emissions (W, K) with `FORBIDDEN` for ``B-`` tags where no entity may begin; a copy."""
+    """Emissions (W, K) with `FORBIDDEN` for ``B-`` tags where no entity may begin; a copy, if any."""
     places = list(no_beginnings(text, words, convention))
+    if not places:
+        return emissions
     begins = [tag for tag, label in enumerate(labels) if label.startswith("B-")]
     ruled = emissions.copy()
     ruled[np.ix_(places, begins)] = FORBIDDEN
@@ -37,6 +41,8 @@ def under_rules(
 
 def no_beginnings(text: str, words: Sequence[Span], convention: Convention) -> Iterator[int]:
     """Numbers of the words with which no entity may begin."""
+    if not _MARKS.intersection(text):
+        return
     for i, (start, end) in enumerate(words[:-1]):
         mark, follows = surface(text[start:end]), words[i + 1][0]
         if mark == "@" and follows == end:

@@ -19,7 +19,7 @@ from twofold.inference.confidence import Decision
 from twofold.inference.devices import Device
 from twofold.inference.encode import EncodedPost, PostEncoder
 from twofold.inference.network import Network
-from twofold.inference.uncertainty import prediction_evidence
+from twofold.inference.uncertainty import PositionEvidence, PredictionEvidence, prediction_evidence
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import Entity
 from twofold.preprocessing.entity_markers import word_span
@@ -141,32 +141,36 @@ class Tagger:
         decisions = self._decider.decide(
             self.decoder, [encoded.emissions for encoded in encoded_posts], spans
         )
-        return [
-            tuple(self._entity(encoded, *item) for item in zip(row, decided, strict=True))
-            for encoded, row, decided in zip(encoded_posts, spans, decisions, strict=True)
-        ]
-
-    def _entity(self, encoded: EncodedPost, span: TagSpan, decision: Decision) -> Entity:
-        start, end = encoded.words[span.start][0], encoded.words[span.end - 1][1]
-        words, tags = np.arange(span.start, span.end), self.decoder.tags_of(span)
-
-        def of_words(values: Floats | None) -> Floats | None:
-            return None if values is None else values[..., words, :]
-
-        share = None if encoded.share is None else encoded.share[..., words, tags]
-        parts = of_words(encoded.evidence), of_words(encoded.fused), share
-        uncertainty, sources = prediction_evidence(self.folder.config.modalities, encoded.present, parts)
-        return Entity(
-            start,
-            end,
-            encoded.post.text[start:end],
-            span.type,
-            decision.confidence,
-            uncertainty,
-            sources,
-            review=decision.review,
-            candidates=decision.candidates,
+        places = [(encoded, span) for encoded, row in zip(encoded_posts, spans, strict=True) for span in row]
+        evidence = prediction_evidence(
+            self.folder.config.modalities, [self._evidence(*place) for place in places]
         )
+        found = iter(zip(places, evidence, strict=True))
+        return [tuple(_entity(*next(found), decision) for decision in row) for row in decisions]
+
+    def _evidence(self, encoded: EncodedPost, span: TagSpan) -> PositionEvidence:
+        def of_words(values: Floats | None) -> Floats | None:
+            return None if values is None else values[..., span.start : span.end, :]
+
+        share = of_words(encoded.share)
+        if share is not None:
+            share = share[:, np.arange(span.end - span.start), self.decoder.tags_of(span)]
+        return PositionEvidence(encoded.present, of_words(encoded.evidence), of_words(encoded.fused), share)
+
+
+def _entity(place: tuple[EncodedPost, TagSpan], evidence: PredictionEvidence, decision: Decision) -> Entity:
+    encoded, span = place
+    start, end = encoded.words[span.start][0], encoded.words[span.end - 1][1]
+    return Entity(
+        start,
+        end,
+        encoded.post.text[start:end],
+        span.type,
+        decision.confidence,
+        *evidence,
+        review=decision.review,
+        candidates=decision.candidates,
+    )
 
 
 def _tag_span(encoded: EncodedPost, entity: Entity) -> TagSpan:

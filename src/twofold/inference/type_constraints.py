@@ -11,6 +11,7 @@ import heapq
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +21,12 @@ from twofold.model_folder.config import NO_RELATION
 from twofold.posts import Entity
 
 PAIR_LIMIT = 64
-"""Pairs of a post that are classified, at most: each is a text of its own for the encoder, and a post of many
-thousand entities would take for ever."""
+"""Pairs of a post that are classified, at most: a post of many thousand entities would take for ever."""
 
 Types = tuple[str, str]
 """Types of head and tail."""
+Name = tuple[str, str]
+"""Words of a mention, whatever their case, and its type: equal for mentions of one name."""
 
 
 class CandidatePairs(NamedTuple):
@@ -53,6 +55,7 @@ class TypeConstraints:
         self._allowed: dict[Types, NDArray[np.bool_]] = {}
         for types in frozenset[Types]().union(*self._seen):
             self._allowed[types] = self._none | [types in seen for seen in self._seen]
+        self._related = {types for types, allowed in self._allowed.items() if (allowed & ~self._none).any()}
 
     def allowed(self, head: str, tail: str) -> NDArray[np.bool_]:
         """(K,) True for the relations possible between these types; "None" always is.
@@ -75,10 +78,14 @@ class TypeConstraints:
 
     def compatible(self, head: str, tail: str) -> bool:
         """Whether any relation but "None" is possible between these types."""
+        if head and tail:
+            return (head, tail) in self._related
         return bool((self.allowed(head, tail) & ~self._none).any())
 
     def candidate_pairs(self, entities: Sequence[Entity], limit: int = PAIR_LIMIT) -> CandidatePairs:
         """Pairs between whose types a relation is possible, in either direction.
+
+        Two mentions of one name are no pair: nothing is related to itself.
 
         Args:
             entities: of one post, in order of their start.
@@ -87,27 +94,37 @@ class TypeConstraints:
         compatible = self._compatible_types({entity.type for entity in entities})
         counts = Counter(entity.type for entity in entities)
         ordered = sum(counts[a] * (counts[b] - (a == b)) for a, row in compatible.items() for b in row)
-        nearest = _nearest_first(entities, compatible)
-        pairs = [pair for pair, _ in zip(nearest, range(limit), strict=False)]
-        return CandidatePairs(sorted(pairs), ordered // 2)
+        names = [_name(entity) for entity in entities]
+        same = sum(n * (n - 1) for name, n in Counter(names).items() if name[1] in compatible[name[1]])
+        nearest = _nearest_first(entities, names, compatible)
+        return CandidatePairs(sorted(islice(nearest, limit)), (ordered - same) // 2)
 
     def _compatible_types(self, types: set[str]) -> dict[str, list[str]]:
         return {a: [b for b in types if self.compatible(a, b) or self.compatible(b, a)] for a in types}
 
 
+def _name(entity: Entity) -> Name:
+    return " ".join(entity.text.casefold().split()), entity.type
+
+
 def _nearest_first(
-    entities: Sequence[Entity], compatible: Mapping[str, Sequence[str]]
+    entities: Sequence[Entity], names: Sequence[Name], compatible: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[int, int]]:
-    """Pairs (i, j) of compatible types, i before j, in order of the distance of their starts."""
+    """Pairs (i, j) of compatible types and different names, i before j, in order of the distance of their
+    starts."""
     numbers_of: dict[str, list[int]] = {}
     for i, entity in enumerate(entities):
         numbers_of.setdefault(entity.type, []).append(i)
+    other_name = {type_: _next_other([names[i] for i in row]) for type_, row in numbers_of.items()}
     starts = [entity.start for entity in entities]
     heap: list[tuple[int, int, int, str, int]] = []
 
     def push(i: int, type_: str, at: int) -> None:
-        if at < len(numbers_of[type_]):
-            j = numbers_of[type_][at]
+        row = numbers_of[type_]
+        if at < len(row) and names[row[at]] == names[i]:
+            at = other_name[type_][at]
+        if at < len(row):
+            j = row[at]
             heapq.heappush(heap, (starts[j] - starts[i], i, j, type_, at))
 
     for i, entity in enumerate(entities):
@@ -117,3 +134,11 @@ def _nearest_first(
         _, i, j, type_, at = heapq.heappop(heap)
         yield i, j
         push(i, type_, at + 1)
+
+
+def _next_other(names: Sequence[Name]) -> list[int]:
+    """For each name the number of the next one that is another, or how many there are."""
+    following = [len(names)] * len(names)
+    for i in range(len(names) - 2, -1, -1):
+        following[i] = following[i + 1] if names[i] == names[i + 1] else i + 1
+    return following

@@ -12,6 +12,7 @@ K outputs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,35 +24,67 @@ PredictionEvidence = tuple[Uncertainty | None, dict[str, SourceEvidence]]
 """Uncertainty after fusion, and the evidence of each modality by name."""
 
 
+class PositionEvidence(NamedTuple):
+    """Output of the network at the positions of one prediction.
+
+    Attributes:
+        present: True for each of the M modalities that the post has.
+        evidence: (M, 4, n, K) with δ, γ, α, β along the 4; None for models without evidence.
+        fused: (4, n, K) after pooling; None likewise.
+        share: (M, n) share of each modality in the predicted outputs; None likewise.
+    """
+
+    present: Sequence[bool]
+    evidence: Floats | None = None
+    fused: Floats | None = None
+    share: Floats | None = None
+
+
 def prediction_evidence(
-    modalities: Sequence[str],
-    present: Sequence[bool],
-    parts: tuple[Floats | None, Floats | None, Floats | None],
-) -> PredictionEvidence:
-    """Uncertainty of a prediction and the evidence of each modality, as means over the positions.
+    modalities: Sequence[str], predictions: Sequence[PositionEvidence]
+) -> list[PredictionEvidence]:
+    """Uncertainty of predictions and the evidence of each modality, as means over their positions.
 
     Args:
-        modalities: names of the M modalities.
-        present: True for each modality that the post has; the others are left out.
-        parts: evidence (M, 4, n, K), fused (4, n, K), with δ, γ, α, β along the 4, and share (M, n) in
-            the predicted outputs; None for models without evidence.
+        modalities: names of the M modalities; those that a post does not have are left out.
+        predictions: of one model; any number, computed together.
     """
-    evidence, fused, share = parts
-    if evidence is None or fused is None or share is None:
-        return None, {}
-    shares = share.mean(1)  # (M,)
-    aleatoric, epistemic = uncertainty(evidence)  # (M,) each
-    sources = {
-        name: SourceEvidence(float(shares[m]), float(aleatoric[m]), float(epistemic[m]))
-        for m, name in enumerate(modalities)
-        if present[m]
-    }
-    whole = uncertainty(fused)
-    return Uncertainty(float(whole[0]), float(whole[1])), sources
+    evidence = [item.evidence for item in predictions if item.evidence is not None]
+    fused = [item.fused for item in predictions if item.fused is not None]
+    shares = [item.share for item in predictions if item.share is not None]
+    if not evidence or not fused or not shares:
+        return [(None, {}) for _ in predictions]
+    lengths = np.array([share.shape[-1] for share in shares])
+    starts = np.cumsum(lengths) - lengths
+
+    def means(values: NDArray[np.floating]) -> list[Any]:
+        """Of positions (…, N) of all predictions, as lists with the predictions first."""
+        return list(np.moveaxis(np.add.reduceat(values, starts, -1) / lengths, -1, 0).tolist())
+
+    aleatoric, epistemic = map(means, _at_positions(np.concatenate(evidence, -2)))
+    whole = zip(*map(means, _at_positions(np.concatenate(fused, -2))), strict=True)
+    share = means(np.concatenate(shares, -1))
+    return [
+        (
+            Uncertainty(*values),
+            {
+                name: SourceEvidence(share[i][m], aleatoric[i][m], epistemic[i][m])
+                for m, name in enumerate(modalities)
+                if item.present[m]
+            },
+        )
+        for i, (item, values) in enumerate(zip(predictions, whole, strict=True))
+    ]
 
 
 def uncertainty(nig: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Aleatoric and epistemic (…), sums over K and means over n, of δ, γ, α, β (…, 4, n, K)."""
+    aleatoric, epistemic = _at_positions(nig)
+    return aleatoric.mean(-1), epistemic.mean(-1)
+
+
+def _at_positions(nig: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Aleatoric and epistemic (…, n), sums over K."""
     gamma, alpha, beta = (nig[..., i, :, :].astype(np.float64) for i in (1, 2, 3))
     aleatoric = beta / (alpha - 1)
-    return aleatoric.sum(-1).mean(-1), (aleatoric / gamma).sum(-1).mean(-1)
+    return aleatoric.sum(-1), (aleatoric / gamma).sum(-1)

@@ -40,6 +40,8 @@ _CACHED_LENGTH = 40
 _MARKS = {"u/": "@", "/u/": "@", "r/": "#", "/r/": "#"}
 CONTEXTS = ("plain", "after #", "after @", "after mark", "first")
 """What precedes a word."""
+_SHAPE_NUMBERS = {shape: number for number, shape in enumerate(WORD_SHAPES)}
+_CONTEXT_NUMBERS = {context: number for number, context in enumerate(CONTEXTS)}
 CASE_FEATURE_COUNT = len(WORD_SHAPES) * len(CONTEXTS)
 
 
@@ -73,6 +75,8 @@ def segment(text: str) -> list[Span]:
     Returns:
         Spans in order, never empty, never overlapping.
     """
+    if text.isascii() and text.isalnum():  # most tokens of a corpus
+        return [(0, len(text))]
     words: list[Span] = []
     position = 0
     for url in _URL.finditer(text):
@@ -154,7 +158,7 @@ def case_features(text: str, words: Sequence[Span]) -> list[int]:
     for start, end in words:
         word = text[start:end]
         shape = _shape(word) if len(word) <= _CACHED_LENGTH else _shape.__wrapped__(word)
-        numbers.append(WORD_SHAPES.index(shape) * len(CONTEXTS) + CONTEXTS.index(before))
+        numbers.append(_SHAPE_NUMBERS[shape] * len(CONTEXTS) + _CONTEXT_NUMBERS[before])
         before = f"after {shape}" if shape in ("#", "@", "mark") else "plain"
     return numbers
 

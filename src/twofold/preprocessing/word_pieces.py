@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from twofold.preprocessing.segmentation import Span, case_features, surface
 
 MAX_WORD_PIECES = 16
 """Pieces of one word beyond these are dropped: a tagger reads the first piece of a word."""
+_CACHED_TEXTS, _CACHED_LENGTH = 1024, 1000
+"""Texts whose windows are kept, and the longest one in characters: hostile input must not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class WindowTokenizer:
         self.budget = window_pieces - len(self._prefix) - len(self._suffix)
         self._longest = max(1, min(MAX_WORD_PIECES, self.budget // 2))  # so that a word and its context fit
         self.context_words, self.pad_id = context_words, pad_id
+        # The relation model reads the windows of the posts that the tagger has just read.
+        self._cached = lru_cache(_CACHED_TEXTS)(self._windows)
 
     def _unknown_id(self, fallback: int) -> int:
         """Piece for a word without pieces: an invisible one, or one that the tokenizer drops."""
@@ -105,6 +110,11 @@ class WindowTokenizer:
 
     def windows(self, text: str, words: Sequence[Span]) -> list[Window]:
         """Windows whose cores tile the words; none where there is no word."""
+        if len(text) > _CACHED_LENGTH:
+            return self._windows(text, words)
+        return list(self._cached(text, tuple(words)))
+
+    def _windows(self, text: str, words: Sequence[Span]) -> list[Window]:
         surface_forms = surfaces(text, words)
         pieces = self._tokenized(surface_forms)
         features = case_features(text, words)
