@@ -38,16 +38,16 @@ def silent(line: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {"out": tmp_path_factory.mktemp("run") / "model"}
+def trained(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training of twelve epochs, with its learning curve."""
+    longer = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=12))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "draw_curve", draw_curve)
+        return train(longer, tmp_path_factory.mktemp("run") / "model", silent)
 
 
-def test_trains_to_a_folder_that_extracts(
-    config: Config, done: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "draw_curve", draw_curve)
-    longer = dataclasses.replace(config.training, epochs=12)
-    out = train(dataclasses.replace(config, training=longer), done["out"], silent)
+def test_trains_to_a_folder_that_extracts(trained: Path) -> None:
+    out = trained
     card = json.loads((out / "card.json").read_text(encoding="utf-8"))
     scores = next(iter(card["scores"].values()))
     assert scores["lenient"]["all"]["f1"] > 80
@@ -62,14 +62,14 @@ def test_trains_to_a_folder_that_extracts(
     assert not (out.parent / "model.training" / "checkpoint.pt").exists()
 
 
-def test_dev_too_small_for_halves_gives_a_temperature_and_the_card_says_why(done: dict[str, Path]) -> None:
-    card = json.loads((done["out"] / "card.json").read_text(encoding="utf-8"))
+def test_dev_too_small_for_halves_gives_a_temperature_and_the_card_says_why(trained: Path) -> None:
+    card = json.loads((trained / "card.json").read_text(encoding="utf-8"))
     assert "entities in one half" in card["calibration"]["note"]
     assert "report" not in card["calibration"]
-    page = (done["out"] / "README.md").read_text(encoding="utf-8")
+    page = (trained / "README.md").read_text(encoding="utf-8")
     assert f"**No thresholds and no prediction sets**: {card['calibration']['note']}" in page
     with pytest.raises(ModelError, match="has no prediction sets"):
-        twofold.load(done["out"], coverage=0.9)
+        twofold.load(trained, coverage=0.9)
 
 
 @pytest.mark.usefixtures("quick_export", "few_resamples")
@@ -102,8 +102,8 @@ def test_a_folder_straight_out_of_training_promises_and_gives_sets(config: Confi
     assert page.replace(f"{origin}\n", "") == (out / "README.md").read_text(encoding="utf-8")
 
 
-def test_exported_graphs_agree_with_the_network(config: Config, done: dict[str, Path]) -> None:
-    agree(config, done["out"])
+def test_exported_graphs_agree_with_the_network(config: Config, trained: Path) -> None:
+    agree(config, trained)
 
 
 @pytest.mark.usefixtures("either_export")
