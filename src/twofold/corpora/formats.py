@@ -67,7 +67,12 @@ def format_of(path: Path) -> Format:
             return found
     if not lines:
         return "jsonl"
-    raise DataError("the format is not known", where=str(path), expected=_KNOWN)
+    raise DataError(
+        "the format is not known",
+        where=str(path),
+        expected=_KNOWN,
+        do='make a line {"id": 1, "text": "…"} of each text, if it holds plain texts',
+    )
 
 
 def named_format(name: str) -> Format | None:
