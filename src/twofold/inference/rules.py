@@ -29,7 +29,10 @@ def under_rules(
     labels: Sequence[str],
     convention: Convention,
 ) -> NDArray[np.float32]:
-    """Emissions (W, K) with `FORBIDDEN` for ``B-`` tags where no entity may begin; a copy, if any."""
+    """Emissions (W, K) with `FORBIDDEN` for ``B-`` tags where no entity may begin.
+
+    A copy, or the emissions themselves where an entity may begin anywhere.
+    """
     places = list(no_beginnings(text, words, convention))
     if not places:
         return emissions
