@@ -180,7 +180,7 @@ class Network:
 
         Functions such as the logarithm are computed for some numbers of a tensor at once, and have other last
         bits for those that remain at its end; products sum in another order at a single element. So that no
-        result depends on its place in a batch, sizes are multiples of `_LANES`, and those of pairs of `_PAIRS`.
+        result depends on its place in a batch, sizes are multiples of `_LANES`, those of pairs of `_PAIRS`.
         """
         words = _multiple(len(item.window.first))
 
