@@ -1,23 +1,26 @@
-"""Relations of the shipped model between gold pairs, in the order of the data and in both orders, with the
-threshold of the model and by the most probable class.
+"""Relations of trained model folders: of gold pairs, in the order of the data and in both orders, with the
+threshold of the model and by the most probable class; and end to end.
 
     python benchmarks/relation_orders.py --data DATA
+    python benchmarks/relation_orders.py --data DATA runs/seed1 runs/seed2 runs/seed3
 
-DATA holds mnre/mnre_val.txt, captions/captions.tsv and pictures/standins/. It prints F1 and
-accuracy in per cent.
+DATA holds mnre/mnre_val.txt, captions/captions.tsv and pictures/standins/; without a folder it is the shipped
+model. It prints F1 in per cent of each folder, and their mean with the sample standard deviation.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 
 from scores import posts_of
 
 import twofold
 from twofold.corpora.merge_posts import merge_posts_of_one_text
-from twofold.evaluation.relations import RelationCounter, RelationScores
+from twofold.evaluation.relations import RelationCounter
+from twofold.pipeline.extractor import Extractor
 from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.posts import Post
 from twofold.training.argument_order import both_orders
@@ -27,26 +30,38 @@ def main() -> None:
     """Print a line for each order and rule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", default=None, help="model folder (default: the shipped model)")
+    parser.add_argument("folders", nargs="*", type=Path, help="model folders (default: the shipped model)")
     args = parser.parse_args()
-    pipeline = twofold.load(args.model).pipeline
-    given = list(merge_posts_of_one_text(posts_of(args.data, "mnre/mnre_val.txt")))
+    found: dict[str, list[float]] = {}
+    for folder in args.folders or [None]:
+        for name, f1 in _scores(twofold.load(folder), posts_of(args.data, "mnre/mnre_val.txt")):
+            found.setdefault(name, []).append(100 * f1)
+    for name, values in found.items():
+        spread = f": {mean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else ""
+        print(f"{name}: F1 {', '.join(f'{value:.2f}' for value in values)}{spread}")
+
+
+def _scores(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, float]]:
+    pipeline = extractor.pipeline
+    given = list(merge_posts_of_one_text(posts))
     orders = {"in the order of the data": given, "in both orders": both_orders(given, pipeline.symmetric)}
-    for rule in (pipeline.relation_rule, None):
+    found = twofold.evaluate(extractor, posts).to_json()["relations"]["end_to_end"]
+    yield "end to end, annotated pairs", found["strict_annotated"]["f1"]
+    yield "end to end, all pairs", found["strict"]["f1"]
+    own = pipeline.relation_rule
+    for rule, decided in ((own, "above the threshold of the model"), (None, "by the most probable class")):
         pipeline.relation_rule = rule
-        decided = "by the most probable class" if rule is None else f"above {rule.threshold:g}"
-        for order, posts in orders.items():
-            scores = _scores(pipeline, posts)
-            f1, accuracy = 100 * scores.overall.f1, 100 * scores.accuracy
-            print(f"{order}, {decided}: F1 {f1:.2f}, accuracy {accuracy:.2f}")
+        for order, some in orders.items():
+            yield f"gold pairs, {order}, {decided}", _f1(pipeline, some)
+    pipeline.relation_rule = own
 
 
-def _scores(pipeline: InferencePipeline, posts: Sequence[Post]) -> RelationScores:
+def _f1(pipeline: InferencePipeline, posts: Sequence[Post]) -> float:
     counter = RelationCounter()
     for post, row in zip(posts, pipeline.classify_gold_pairs(posts), strict=True):
         for gold, found in zip(post.relations or (), row.relations, strict=True):
             counter.add(gold.type, found.type)
-    return counter.scores()
+    return counter.scores().overall.f1
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ written otherwise.
 
 DATA holds twitter2015/, twitter2017/, btc/, tweebank/, wnut17/, captions/captions.tsv and pictures/standins/.
 Each set is read under the annotation convention of its corpus. Every folder is one seed of one configuration;
-the figures are means over them with the sample standard deviation. Writes benchmarks/results/default.json. It
-chooses nothing: which seed ships was decided on dev.
+the figures are means over them with the sample standard deviation. Writes benchmarks/results/default.json,
+or what is given with -o. It chooses nothing: which seed ships was decided on dev.
 """
 
 from __future__ import annotations
@@ -71,15 +71,16 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, help="keep features of pictures here")
+    parser.add_argument("-o", "--output", type=Path, default=OUT, help="where the scores go")
     args = parser.parse_args()
     runs: dict[str, dict[str, list[dict[str, float]]]] = {}
     for folder in args.folders:
         for name, setting, scores in _run(folder, args):
             runs.setdefault(name, {}).setdefault(setting, []).append(scores)
             print(f"{folder.name}  {name}  {setting}  lenient F1 {scores['lenient_f1']:.2f}", flush=True)
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(_report(args, runs), indent=1) + "\n", encoding="utf-8", newline="\n")
-    print(f"written: {OUT.name}")
+    args.output.parent.mkdir(exist_ok=True)
+    args.output.write_text(json.dumps(_report(args, runs), indent=1) + "\n", encoding="utf-8", newline="\n")
+    print(f"written: {args.output.name}")
 
 
 def _run(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, str, dict[str, float]]]:
@@ -139,7 +140,8 @@ def score(extractor: Extractor, posts: Sequence[Post], types: Mapping[str, str])
 def _report(args: argparse.Namespace, runs: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, Any]:
     names = " ".join(folder.name for folder in args.folders)
     return {
-        "command": f"python benchmarks/scores.py --data DATA {names}",
+        "command": f"python benchmarks/scores.py --data DATA {names}"
+        + ("" if args.output == OUT else f" -o {args.output.name}"),
         "pictures": "stand-ins (Flickr photographs chosen by caption similarity)",
         "alt_text": "machine captions of the real pictures",
         "data_md5": {name: md5_of(args.data / file) for name, file in SETS.items()},
