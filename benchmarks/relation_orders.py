@@ -5,7 +5,7 @@ threshold of the model and by the most probable class; and end to end.
     python benchmarks/relation_orders.py --data DATA runs/seed1 runs/seed2 runs/seed3
 
 DATA holds mnre/mnre_val.txt, captions/captions.tsv and pictures/standins/; without a folder it is the shipped
-model. It prints F1 in per cent of each folder, and their mean with the sample standard deviation.
+model. It prints F1 and accuracy in per cent, of each folder and the mean with the sample standard deviation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scores import posts_of
 
 import twofold
 from twofold.corpora.merge_posts import merge_posts_of_one_text
-from twofold.evaluation.relations import RelationCounter
+from twofold.evaluation.relations import RelationCounter, RelationScores
 from twofold.pipeline.extractor import Extractor
 from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.posts import Post
@@ -34,11 +34,11 @@ def main() -> None:
     args = parser.parse_args()
     found: dict[str, list[float]] = {}
     for folder in args.folders or [None]:
-        for name, f1 in _scores(twofold.load(folder), posts_of(args.data, "mnre/mnre_val.txt")):
-            found.setdefault(name, []).append(100 * f1)
+        for name, score in _scores(twofold.load(folder), posts_of(args.data, "mnre/mnre_val.txt")):
+            found.setdefault(name, []).append(100 * score)
     for name, values in found.items():
         spread = f": {mean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else ""
-        print(f"{name}: F1 {', '.join(f'{value:.2f}' for value in values)}{spread}")
+        print(f"{name} {', '.join(f'{value:.2f}' for value in values)}{spread}")
 
 
 def _scores(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, float]]:
@@ -46,22 +46,23 @@ def _scores(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, 
     given = list(merge_posts_of_one_text(posts))
     orders = {"in the order of the data": given, "in both orders": both_orders(given, pipeline.symmetric)}
     found = twofold.evaluate(extractor, posts).to_json()["relations"]["end_to_end"]
-    yield "end to end, annotated pairs", found["strict_annotated"]["f1"]
-    yield "end to end, all pairs", found["strict"]["f1"]
-    own = pipeline.relation_rule
-    for rule, decided in ((own, "above the threshold of the model"), (None, "by the most probable class")):
+    yield "end to end, annotated pairs: F1", found["strict_annotated"]["f1"]
+    yield "end to end, all pairs: F1", found["strict"]["f1"]
+    rules = {"above the threshold of the model": pipeline.relation_rule, "by the most probable class": None}
+    for decided, rule in rules.items():
         pipeline.relation_rule = rule
         for order, some in orders.items():
-            yield f"gold pairs, {order}, {decided}", _f1(pipeline, some)
-    pipeline.relation_rule = own
+            scores = _of_gold_pairs(pipeline, some)
+            yield f"gold pairs, {order}, {decided}: F1", scores.overall.f1
+            yield f"gold pairs, {order}, {decided}: accuracy", scores.accuracy
 
 
-def _f1(pipeline: InferencePipeline, posts: Sequence[Post]) -> float:
+def _of_gold_pairs(pipeline: InferencePipeline, posts: Sequence[Post]) -> RelationScores:
     counter = RelationCounter()
     for post, row in zip(posts, pipeline.classify_gold_pairs(posts), strict=True):
         for gold, found in zip(post.relations or (), row.relations, strict=True):
             counter.add(gold.type, found.type)
-    return counter.scores().overall.f1
+    return counter.scores()
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def test_white_space_beside_marks_changes_no_piece() -> None:
     assert made.windows(one, segment(one))[0].ids == made.windows(other, segment(other))[0].ids
 
 
-@pytest.mark.parametrize("length", [3, 2000])
+@pytest.mark.parametrize("length", [30, 2000])
 def test_windows_of_a_text_read_again_are_the_same(length: int) -> None:
     made = pieces()
     text = "ab " * (length // 3)
@@ -97,7 +97,7 @@ def test_windows_of_a_text_read_again_are_the_same(length: int) -> None:
     expected = list(found)
     found.clear()  # what a caller does to its list is its own affair
     assert made.windows(text, words) == expected
-    assert made.windows(text, words[:1]) != expected or len(words) == 1
+    assert made.windows(text, words[:1]) != expected
     assert WindowTokenizer(made.tokenizer, 20, 2).windows(text, words) == expected
 
 

@@ -169,9 +169,11 @@ class RelationClassifier:
             ]
         return result
 
-    def truncations(self, post: Post, pairs: Sequence[Pair]) -> Iterator[Truncation]:
-        """What of a post with these pairs is read in part."""
-        whole = whole_pairs(self._pairs, post.text, segment_post(post), pairs) if pairs else 0
+    def truncations(
+        self, post: Post, words: Sequence[Span], pairs: Sequence[Pair]
+    ) -> Iterator[Truncation]:  # fmt: skip
+        """What of a post with these words and pairs is read in part."""
+        whole = whole_pairs(self._pairs, post.text, words, pairs) if pairs else 0
         if whole < len(pairs):
             yield Truncation("pair_context", whole, len(pairs))
         if pairs:

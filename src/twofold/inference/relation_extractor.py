@@ -169,7 +169,8 @@ class RelationExtractor:
         if len(pairs) < candidates.total:
             yield Truncation("pairs", len(pairs), candidates.total)
         in_words = [_pair(post.words, pair) for pair in pairs]
-        yield from self.classifier.truncations(post.post, [pair for pair in in_words if pair is not None])
+        usable = [pair for pair in in_words if pair is not None]
+        yield from self.classifier.truncations(post.post, post.words, usable)
 
     def extract_pairs(
         self,
