@@ -16,21 +16,21 @@ demo: $(LIGHT)/ready
 	$(LIGHT)/bin/twofold extract examples/posts.jsonl --table -o demo/extractions.jsonl --report demo/report.html
 	@echo "written: demo/extractions.jsonl, and demo/report.html to open in a browser"
 
-# Tests start many processes: without bytecode each would compile the package anew.
+# Tests start many processes: without bytecode each of them would compile the package again.
 test thorough fast: export PYTHONDONTWRITEBYTECODE =
 
 test: $(DEV)/ready
 	$(RUN) pytest $(PARALLEL) -m "not thorough"
 
-# What `make test` leaves out: variants beside those that it trains and exports, and the tests of a benchmark.
+# What `make test` leaves out: further variants of what it trains and exports, and the tests of a benchmark.
 thorough: $(DEV)/ready
 	$(RUN) pytest $(PARALLEL) -m thorough
 
-# Types are checked while tests wait for processes; what lint says comes when the tests have ended.
+# Types are checked while tests wait for processes; the output of lint is printed after the tests.
 check: $(DEV)/ready
-	@said=`mktemp`; $(MAKE) --no-print-directory lint >$$said 2>&1 & lint=$$!; \
+	@output=`mktemp`; $(MAKE) --no-print-directory lint >$$output 2>&1 & lint=$$!; \
 	$(MAKE) --no-print-directory fast; tests=$$?; \
-	wait $$lint; lint=$$?; cat $$said; rm -f $$said; \
+	wait $$lint; lint=$$?; cat $$output; rm -f $$output; \
 	exit $$((tests > lint ? tests : lint))
 
 lint: $(DEV)/ready
@@ -43,7 +43,7 @@ fast: export HYPOTHESIS_PROFILE := $(or $(HYPOTHESIS_PROFILE),quick)
 fast: $(DEV)/ready
 	$(RUN) pytest $(PARALLEL) -m "not slow"
 
-# The wheel, not the checkout, is what users get: build it and read posts with it in a clean environment.
+# Users get the wheel, not the checkout: build it and extract with it in a clean environment.
 wheel: | python
 	rm -rf dist $(CLEAN)
 	$(PYTHON) -m venv $(CLEAN)
@@ -52,8 +52,8 @@ wheel: | python
 	cd examples && ../$(CLEAN)/bin/twofold extract posts.jsonl -o ../dist/extractions.jsonl --report ../dist/report.html
 	! $(CLEAN)/bin/python -c "import torch" 2>/dev/null
 
-# Trains the model that ships: entities, pairs above their frozen encoder, both together, pairs again. The data sets
-# must be in data/ (docs/training.md). About four hours on one core.
+# Trains the shipped model: entities, relations on their frozen encoder, both jointly, relations again.
+# The data sets must be in data/ (docs/training.md). One to four hours on one core.
 ATTACHED := --images data/pictures/standins --alt-text-file data/captions/captions.tsv
 DEV_SETS := data/twitter2015/valid.txt data/twitter2017/valid.txt data/wnut17/emerging.dev.conll
 SEED ?= 1
@@ -71,9 +71,9 @@ model: $(DEV)/ready
 bench: $(DEV)/ready
 	$(DEV)/bin/python benchmarks/bench.py
 
-# Faults written into a folder of src/twofold one at a time, and which of them its fast tests find; in a copy.
-# Folders: heads, crf, fusion, calibration, evaluation. docs/mutants.md has what survives and why. Minutes for
-# hundreds of faults: SAMPLE=250 draws so many at random.
+# Mutation testing of a folder of src/twofold with its fast tests, in a copy. Folders: heads, crf, fusion,
+# calibration, evaluation. docs/mutants.md says which mutants survive and why. Hundreds of mutants take
+# minutes: SAMPLE=250 draws 250 of them at random.
 ROOM ?= heads
 SAMPLE ?=
 MUTANTS := .mutants
@@ -90,24 +90,24 @@ mutants: $(DEV)/ready
 	cd $(MUTANTS) && ../$(RUN) mutmut results | grep -v "not checked" || true
 	cd $(MUTANTS) && ../$(DEV)/bin/python benchmarks/mutants.py score
 
-# The environment with everything that development needs.
+# The development environment with all dependencies.
 dev: $(DEV)/ready
 
-# The architecture's figure, and the API reference from docstrings; fails where a docstring does not fit.
+# The architecture figure, and the API reference from docstrings; fails where a docstring and its signature differ.
 docs: $(DEV)/ready
 	$(DEV)/bin/python docs/draw_architecture.py
 	$(DEV)/bin/python docs/write_api.py
 
-# Not compiled: what is never imported needs no bytecode, and that is most of the 50 MB of it.
+# Not compiled: most of the 50 MB of bytecode would be of modules that are never imported.
 $(LIGHT)/ready: pyproject.toml | python
 	$(PYTHON) -m venv $(LIGHT)
 	$(LIGHT)/bin/pip install $(QUIET) --no-compile -e .
 	@touch $@
 
-# The newest pip first: 23.2, which comes with Python 3.11, takes twice the processor time of 26.3 to choose packages.
-# torch comes first and pinned. Where the index that pip asks holds no CPU build of it, this fetches 5.7 GB of
-# torch and CUDA packages. For the CPU build (0.2 GB) say where it is: make test TORCH_INDEX=ADDRESS, with the
-# address that the installation page of pytorch.org shows after --index-url for "CPU".
+# The newest pip first: 23.2, which comes with Python 3.11, takes twice the CPU time of 26.3 to resolve packages.
+# torch is installed first and pinned. If pip's index has no CPU build of it, this downloads 5.7 GB of torch
+# and CUDA packages. For the CPU build (0.2 GB) give its index: make test TORCH_INDEX=ADDRESS, with the address
+# that the installation page of pytorch.org shows after --index-url for "CPU".
 $(DEV)/ready: pyproject.toml constraints.txt | python
 	$(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/pip install $(QUIET) --upgrade pip
@@ -118,7 +118,7 @@ $(DEV)/ready: pyproject.toml constraints.txt | python
 
 python:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || { \
-	  echo "twofold needs Python 3.10 or newer; '$(PYTHON)' is" `$(PYTHON) --version` "- say: make PYTHON=python3.12 ..."; exit 1; }
+	  echo "twofold needs Python 3.10 or newer; '$(PYTHON)' is" `$(PYTHON) --version` "- run: make PYTHON=python3.12 ..."; exit 1; }
 
 clean:
 	rm -rf $(LIGHT) $(DEV) $(CLEAN) $(MUTANTS) dist demo

@@ -1,13 +1,13 @@
-"""Training the text encoder whole, by low-rank adapters, or not at all: F1, time and memory.
+"""Compare full fine-tuning, low-rank adapters and a frozen text encoder: F1, time and memory.
 
     python benchmarks/adapters.py --data DATA
 
 DATA holds twitter2017/, captions/captions.tsv and pictures/standins/. Each variant is trained by
-`twofold.training.run.train` in a process of its own, one thread, one seed, on Twitter-2017 with everything
+`twofold.training.run.train` in a separate process, one thread, one seed, on Twitter-2017 with everything
 else as in configs/comparison.toml; F1 is of the exported folder on dev. Time is the CPU time of the process
-(other work on the machine then counts for less), memory its peak until the last epoch ended, export left
-out. Features of pictures come from the cache folder if they are there; where they are not, run it twice.
-Writes benchmarks/results/adapters.json after each variant; one that is there already is not run again.
+(less affected by other load on the machine), memory its peak until the end of the last epoch, without export.
+Picture features are taken from the cache folder; if they are not cached yet, run the script twice.
+Writes benchmarks/results/adapters.json after each variant; variants that have results are not run again.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "whole": {},
     "frozen, 15 epochs": {"encoder_lr": 0.0, "epochs": 15},
 }
-"""What differs from the base, by key of [model] or [training]."""
+"""Differences from the base, by key of [model] or [training]."""
 
 
 def main() -> None:
-    """Run all variants that are not done, or (``--one``) a single one in this process."""
+    """Run all variants without results, or (``--one``) a single one in this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=4)
@@ -51,13 +51,13 @@ def main() -> None:
     results = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
     for name in VARIANTS:
         if name not in results.get("variants", {}):
-            results = _with(results, name, _apart(name), args)
+            results = _with(results, name, _run_in_process(name), args)
             OUT.parent.mkdir(exist_ok=True)
             OUT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
-def _apart(name: str) -> dict[str, Any]:
-    """A variant in a process of its own, so that its peak of memory is its own."""
+def _run_in_process(name: str) -> dict[str, Any]:
+    """Run a variant in a separate process, to measure its peak memory."""
     done = subprocess.run([sys.executable, *sys.argv, "--one", name], stdout=subprocess.PIPE, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -81,7 +81,7 @@ def _with(
 
 
 class Clock:
-    """CPU time and peak memory at the lines a training tells."""
+    """Records CPU time and peak memory at the log lines of a training."""
 
     def __init__(self) -> None:
         self.texts: list[float] = []
@@ -89,7 +89,7 @@ class Clock:
         self.peak = 0
 
     def __call__(self, line: str) -> None:
-        """Note a line."""
+        """Record a log line."""
         now = time.process_time()
         print(f"{now:.0f} s  {line}", file=sys.stderr, flush=True)
         if line.startswith("texts encoded"):
@@ -102,12 +102,12 @@ class Clock:
 
 
 def _changed(section: Any, change: Mapping[str, object]) -> Any:
-    """A table of the configuration with those values that it has keys for."""
+    """Replace the values of a configuration table for which it has keys."""
     return replace(section, **{k: v for k, v in change.items() if hasattr(section, k)})
 
 
 def run(name: str, data: Path, epochs: int, seed: int) -> dict[str, Any]:
-    """Train one variant and say what came of it."""
+    """Train one variant and return its results."""
     from twofold.config import DataConfig, read_config
     from twofold.training.run import train
 

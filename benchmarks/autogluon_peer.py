@@ -1,13 +1,13 @@
-"""Extraction against AutoGluon's AutoMM with the same text encoder, in turn, on one thread.
+"""Time extraction against AutoGluon's AutoMM with the same text encoder, alternately, on one thread.
 
     python -m venv autogluon && autogluon/bin/pip install autogluon.multimodal==1.6.3
     python benchmarks/autogluon_peer.py --python autogluon/bin/python
 
-AutoGluon has an environment of its own, since it pins other versions; on Linux its PyTorch comes with CUDA
-unless pip is told of the index for the CPU. Its predictor is fitted for one step, since its cost does not
-depend on what it learned: MiniLM from the package that Twofold's is from, and for pictures timm's
-EfficientNet-Lite0 with random weights. What is compared is processor time. Twofold gives calibrated entities
-with their uncertainties, and where the line says so relations; AutoGluon gives entities.
+AutoGluon needs a separate environment, since it pins other versions; on Linux its PyTorch comes with CUDA
+unless pip uses the CPU index. Its predictor is fitted for one step, since its speed does not depend on the
+weights: MiniLM from the same package as Twofold's, and for pictures timm's EfficientNet-Lite0 with random
+weights. CPU time is compared. Twofold predicts calibrated entities with their uncertainties, and relations
+where the line says so; AutoGluon predicts entities only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ warnings.filterwarnings("ignore")
 import pandas, timm, torch
 from autogluon.multimodal import MultiModalPredictor
 
-# Release 1.6.3 cannot build a network of text and picture: two arguments were renamed and their callers not.
+# Release 1.6.3 cannot build a network of text and picture: two arguments were renamed, but their callers not.
 from autogluon.multimodal.models.fusion import base, fusion_ner
 
 Fusion, Layers = base.AbstractMultimodalFusionModel, fusion_ner.MLP
@@ -78,21 +78,21 @@ predictor = MultiModalPredictor(
     problem_type="ner", label="entity_annotations", path=str(work / f"fitted{pictures}"), verbosity=0
 )
 predictor.fit(train, tuning_data=train[:8], column_types=kinds, hyperparameters=options)
-say = os.fdopen(int(sys.argv[4]), "w")
-print("ready", file=say, flush=True)
+output = os.fdopen(int(sys.argv[4]), "w")
+print("ready", file=output, flush=True)
 for line in sys.stdin:
     begin = time.process_time()
     found = predictor.predict(table)
-    print(time.process_time() - begin, len(found), file=say, flush=True)
+    print(time.process_time() - begin, len(found), file=output, flush=True)
 """
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the comparison and print it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--python", type=Path, required=True, help="the interpreter that has AutoGluon")
+    parser.add_argument("--python", type=Path, required=True, help="Python of the AutoGluon environment")
     parser.add_argument("--posts", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
@@ -110,7 +110,7 @@ def main() -> None:
 def compare(
     models: dict[str, twofold.Extractor], posts: Path, pictures: bool, python: Path, rounds: int
 ) -> None:
-    """Print how many times as long AutoGluon took as each."""
+    """Print the ratio of AutoGluon's time to that of each model."""
     read, write = os.pipe()
     command = [str(python), "-c", _PEER, str(posts.parents[1]), str(posts), str(pictures), str(write)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

@@ -1,10 +1,10 @@
-"""`make bench`: speed and memory as ratios taken in one run, to results/bench.json and to README.md.
+"""`make bench`: measure speed and memory as ratios within one run; writes results/bench.json and README.md.
 
-    python benchmarks/bench.py                  all of it, with the default model
-    python benchmarks/bench.py crf start        some of it
+    python benchmarks/bench.py                  all parts, with the default model
+    python benchmarks/bench.py crf start        some parts
     python benchmarks/bench.py --model DIR --posts 40 --rounds 2 --out /dev/null
 
-Only a run of everything rewrites the table of the README. Nothing here is asserted in tests.
+Only a run of all parts rewrites the table of the README. No test asserts the results.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ PACKAGES = ("twofold", "onnxruntime", "numpy", "tokenizers", "pillow", "torch", 
 
 @dataclass
 class Results:
-    """What was measured, and what was left out."""
+    """Measurements, and what could not be measured."""
 
     ratios: list[Ratio] = field(default_factory=list)
     posts_per_second: dict[str, float] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
     def leave_out(self, why: str) -> None:
-        """Note that something could not be measured."""
+        """Record that something could not be measured."""
         print(f"bench: {why}", file=sys.stderr)
         self.left_out.append(why)
 
 
 def main(arguments: list[str]) -> None:
-    """Run, print, write."""
+    """Run the benchmarks, print the table, write the files."""
     args = _parser().parse_args(arguments)
     parts = args.parts or list(PARTS)
     results = measure(args, parts)
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
 
 
 def measure(args: argparse.Namespace, parts: list[str]) -> Results:
-    """Measure the parts that were asked for."""
+    """Measure the given parts."""
     results = Results()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -98,7 +98,7 @@ def measure(args: argparse.Namespace, parts: list[str]) -> Results:
 
 
 def to_record(results: Results, args: argparse.Namespace) -> dict[str, object]:
-    """Everything as plain data; nothing in it names a machine."""
+    """Convert the results to plain data, which does not identify the machine."""
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "cores": os.cpu_count(),
@@ -113,19 +113,19 @@ def to_record(results: Results, args: argparse.Namespace) -> dict[str, object]:
 
 
 def to_table(record: dict[str, object]) -> str:
-    """The record as Markdown."""
+    """Format the record as Markdown."""
     rates: dict[str, float] = record["posts_per_second"]  # type: ignore[assignment]
     ratios: list[dict[str, object]] = record["ratios"]  # type: ignore[assignment]
     lines = ["| what | against | ratio | quartiles | remark |", "|---|---|---|---|---|"]
     row = "| {what} | {against} | {value:.2f} | {low:.2f} – {high:.2f} | {note} |"
     lines += [row.format(**ratio) for ratio in ratios] + [""]
-    said = "{posts} {posts_are} posts, {rounds} rounds, {threads} of {cores} cores; ".format(**record)
+    text = "{posts} {posts_are} posts, {rounds} rounds, {threads} of {cores} cores; ".format(**record)
     if rates:
-        said = "Posts a second here: " + "; ".join(f"{k} {v:g}" for k, v in rates.items()) + f". {said}"
+        text = "Posts per second here: " + "; ".join(f"{k} {v:g}" for k, v in rates.items()) + f". {text}"
     versions: dict[str, str] = record["versions"]  # type: ignore[assignment]
-    said += ", ".join(f"{name} {number}" for name, number in versions.items()) + "."
+    text += ", ".join(f"{name} {number}" for name, number in versions.items()) + "."
     left_out: list[str] = record["left_out"]  # type: ignore[assignment]
-    return "\n".join([*lines, *textwrap.wrap(said, 110), *(f"Left out: {why}." for why in left_out)])
+    return "\n".join([*lines, *textwrap.wrap(text, 110), *(f"Left out: {why}." for why in left_out)])
 
 
 def rewrite(page: Path, table: str) -> None:
@@ -133,7 +133,7 @@ def rewrite(page: Path, table: str) -> None:
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"{page}: the lines {BEGIN} and {END} are gone; put them back")
+        raise SystemExit(f"{page}: the lines {BEGIN} and {END} are missing; restore them")
     page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8", newline="\n")
 
 
@@ -152,8 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="model folder; the default model if absent")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="model folder (default: the shipped model)")
     parser.add_argument("--posts", type=int, default=240, metavar="N", help="posts to extract from (240)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of each comparison (5)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="threads (all)")

@@ -1,4 +1,4 @@
-"""Whole processes: from the start to the first line against bare imports; many posts with everything on."""
+"""Time whole processes: start to first line against bare imports; many posts with relations and report."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import twofold
 _TWOFOLD = "from twofold.cli.main import entry; entry()"
 _TEXT = "Sunset over the Seine, and Nora Lindqvist says Paris is overrated"
 MANY = 1000
-"""Posts of a whole process."""
+"""Number of posts of a whole process."""
 _PICTURE = Path(__file__).parents[1] / "examples" / "photos" / "eiffelTower.jpg"
 
 
 def compare(folder: Path | None, rounds: int) -> list[Ratio]:
-    """Time ``twofold extract --text …`` with and without a picture to its first line."""
+    """Time ``twofold extract --text …``, with and without a picture, until its first line."""
     command = [sys.executable, "-c", _TWOFOLD, "extract", "--text", _TEXT]
     if folder is not None:
         command += ["--model", str(folder)]
@@ -35,9 +35,9 @@ def compare(folder: Path | None, rounds: int) -> list[Ratio]:
 
 
 def whole_process(folder: Path | None, work: Path, rounds: int, threads: int) -> list[Ratio]:
-    """Time ``twofold extract`` of many posts with pictures, relations and a report, start to end.
+    """Time ``twofold extract`` of many posts with pictures, relations and a report, from start to end.
 
-    It is compared with the extraction alone, by a model that is open.
+    It is compared with the extraction alone, with a model that is already loaded.
     """
     posts = write_posts(work / "whole", MANY, pictures=True)
     command = [sys.executable, "-c", _TWOFOLD, "extract", str(posts), "--threads", str(threads)]
@@ -53,12 +53,12 @@ def whole_process(folder: Path | None, work: Path, rounds: int, threads: int) ->
 
 
 def _first_line(command: list[str]) -> None:
-    """Start a program and wait for its first line; how long it takes to end does not count."""
+    """Start a program and wait for its first line; the time until it ends is not measured."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if line:
             process.kill()
             return
-        _, complaint = process.communicate()
-    raise RuntimeError(f"no line of output: {complaint.strip()[-500:]}")
+        _, errors = process.communicate()
+    raise RuntimeError(f"no line of output: {errors.strip()[-500:]}")

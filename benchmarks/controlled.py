@@ -1,12 +1,12 @@
-"""Does each fusion use its picture? The controlled set, over the embedded encoders.
+"""Does each fusion use its picture? Evaluation on the controlled synthetic set, with the embedded encoders.
 
     python benchmarks/controlled.py [--tasks entities relations] [--fusions …] [--epochs 16] [--seed 1]
 
 Writes the set (`twofold.synthetic.controlled`) into a temporary folder, trains every fusion on it by
 `twofold.training.run.train` with the options of configs/comparison.toml, and predicts on the test posts with
-the exported folder. Accuracy: the share of posts whose one entity, or pair, is predicted with its type.
-Uncertainty is the sum of aleatoric and epistemic, the mean over posts. Writes results/controlled.json and
-controlled.md after each model; a model that has results already is not trained again.
+the exported folder. Accuracy is the fraction of posts whose only entity, or pair, is predicted with its type.
+Uncertainty is the sum of aleatoric and epistemic, averaged over posts. Writes results/controlled.json and
+controlled.md after each model; models that have results are not trained again.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _typed_spans(items: Sequence[Entity | Relation]) -> list[tuple[int, int, str
 
 
 def write(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """Write the JSON file, and the table made from it."""
+    """Write the JSON file and its table."""
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8", newline="\n")
     lines = [

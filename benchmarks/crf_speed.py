@@ -1,6 +1,6 @@
-"""CRF against pytorch-crf: loss with its gradient, and decoding, on the same scores.
+"""Time our CRF against pytorch-crf: loss with its gradient, and decoding, on the same scores.
 
-pytorch-crf knows no forbidden moves; it is given ours as very low scores, so that both compute the same.
+pytorch-crf does not support forbidden transitions; it gets ours as very low scores, so both compute the same.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from twofold.crf import ChainDecoder
 LABELS = ("O", *(f"{p}-{t}" for t in ("LOC", "MISC", "ORG", "PER") for p in "BI"))
 POSTS, WORDS = 32, 40
 REPEATS = 5
-"""Calls that are timed as one: a single one is over too soon."""
+"""Calls that are timed together, since a single one is too short."""
 
 
 def compare(rounds: int, report: Callable[[str], None]) -> list[Ratio]:
-    """Time loss and decoding; empty, with a line of explanation, where a package is missing."""
+    """Time loss and decoding; if a package is missing, report this and return an empty list."""
     try:
         return _compare(rounds)
     except ImportError as error:
@@ -36,8 +36,8 @@ def _compare(rounds: int) -> list[Ratio]:
     torch.manual_seed(0)
     ours = CRF(LABELS)
     theirs = _their_crf(ours)
-    moves, start, end = (x.detach().numpy() for x in ours.potentials())
-    decoder = ChainDecoder(LABELS, moves, start, end)
+    transitions, start, end = (x.detach().numpy() for x in ours.potentials())
+    decoder = ChainDecoder(LABELS, transitions, start, end)
     scores, mask = _scores()
     emissions, real = torch.from_numpy(scores), torch.from_numpy(mask)
     best = decoder.viterbi(scores, mask)
@@ -89,9 +89,9 @@ def _their_crf(ours: Any) -> Any:
     from torchcrf import CRF as TheirCRF
 
     theirs = TheirCRF(len(LABELS), batch_first=True)
-    moves, start, end = ours.potentials()
+    transitions, start, end = ours.potentials()
     with torch.no_grad():
-        theirs.transitions.copy_(moves)
+        theirs.transitions.copy_(transitions)
         theirs.start_transitions.copy_(start)
         theirs.end_transitions.copy_(end)
     return theirs
@@ -106,7 +106,7 @@ def _scores() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_agreement(ours: Any, theirs: Any, inputs: tuple[Any, ...], best: list[list[int]]) -> None:
-    """Both must compute the same, or their times cannot be compared."""
+    """Check that both compute the same; otherwise their times cannot be compared."""
     import torch
 
     emissions, tags, mask = inputs

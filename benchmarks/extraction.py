@@ -1,10 +1,10 @@
-"""Extraction from lines of JSON to lines of JSON, against what it cannot do without.
+"""Time extraction from JSON Lines to JSON Lines, against the encoders alone and against PyTorch.
 
-(a) The encoders alone: text and picture graph on the very batches of that extraction, recorded once and
+(a) The encoders alone: text and picture graph on exactly the batches of that extraction, recorded once and
 replayed in the same runtime. (b) The same network in PyTorch on the same inputs, forward passes only.
-Posts are real ones with the pictures that they were posted with, where they are at hand, else those of
-``examples``; repeated with texts and pictures that differ by a few bytes: the reader encodes equal ones once,
-and repeats would flatter it or starve the encoders.
+Posts are real ones with their original pictures, if available, else those of ``examples``. They are repeated
+with texts and pictures that differ by a few bytes, since equal ones are encoded only once and plain copies
+would distort the measurement.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ EXAMPLES = _CHECKOUT / "examples" / "posts.jsonl"
 _SHARED = Path(os.environ.get("TWOFOLD_SHARED", _CHECKOUT.parent / "shared"))
 _REAL = _SHARED / "data" / "pictures" / "real_posts" / "posts.jsonl"
 POSTS = _REAL if _REAL.is_file() else EXAMPLES
-"""Posts, with their pictures below its folder."""
+"""Posts, with their pictures in the same folder."""
 Call = tuple[str, dict[str, Any]]
 Report = Callable[[str], None]
 
 
 def write_posts(folder: Path, count: int, pictures: bool, source: Path = POSTS) -> Path:
-    """Write ``count`` posts, no two alike, with their pictures beside them; gives the JSON Lines file."""
+    """Write ``count`` distinct posts with their pictures; returns the JSON Lines file."""
     examples = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
     folder.mkdir()
     lines = []
@@ -54,7 +54,7 @@ def write_posts(folder: Path, count: int, pictures: bool, source: Path = POSTS) 
         image = post.pop("image", None)
         if pictures and image is not None:
             post["image"] = f"{number}.jpg"
-            # A decoder stops at the end of the picture; the file is another one all the same.
+            # Decoders ignore bytes after the end of the picture, but the file is a different one.
             data = (source.parent / image).read_bytes()
             (folder / post["image"]).write_bytes(data + number.to_bytes(4, "big"))
         if not pictures:
@@ -67,14 +67,14 @@ def write_posts(folder: Path, count: int, pictures: bool, source: Path = POSTS) 
 
 
 def extract(model: twofold.Extractor, posts: Path) -> int:
-    """Read, extract, make lines of JSON; gives their number."""
+    """Read, extract, and format JSON Lines; returns their number."""
     read = (post for post in read_jsonl(posts) if isinstance(post, Post))
     return sum(1 for extraction in model.extract(read) if to_line(extraction))
 
 
 @contextmanager
 def recorded() -> Iterator[list[Call]]:
-    """All calls of graphs, each with its inputs."""
+    """Record all graph calls with their inputs."""
     calls: list[Call] = []
     run = Sessions._run
 
@@ -87,7 +87,7 @@ def recorded() -> Iterator[list[Call]]:
 
 
 def replay(network: Network, calls: list[Call]) -> None:
-    """Run recorded calls of the encoders, on as many threads as extraction has."""
+    """Run recorded calls of the encoders, on as many threads as extraction uses."""
 
     def run(call: Call) -> None:
         name, inputs = call
@@ -106,9 +106,9 @@ def compare(
 
     Args:
         folder: model folder; None for the default.
-        work: folder for the posts, of their own.
-        count: posts. rounds: rounds. threads: threads of graphs and of PyTorch.
-        report: gets a line where something is left out.
+        work: folder for the posts.
+        count: number of posts. rounds: number of rounds. threads: threads of graphs and of PyTorch.
+        report: called with a line if something is left out.
 
     Returns:
         Ratios, and posts per second by scenario.
@@ -139,7 +139,7 @@ def compare(
 
 
 def threads_and_tasks(folder: Path | None, work: Path, count: int, rounds: int) -> list[Ratio]:
-    """Time a second thread against one, and relations against entities alone; arguments as of `compare`."""
+    """Time two threads against one, and relations against entities alone; arguments as in `compare`."""
     ratios = []
     one, two = (twofold.load(folder, threads=threads) for threads in (1, 2))
     entities = twofold.load(folder, threads=1, relation_model=False)
@@ -164,7 +164,7 @@ def threads_and_tasks(folder: Path | None, work: Path, count: int, rounds: int) 
 
 
 def torch_work(model: twofold.Extractor, calls: list[Call], threads: int, report: Report) -> Work | None:
-    """The recorded calls in PyTorch, with the same architecture; None where it cannot be had."""
+    """The recorded calls in PyTorch, with the same architecture; None if that is not possible."""
     try:
         return _torch_work(model, calls, threads)
     except (ImportError, MissingExtraError, ValueError) as error:
@@ -186,7 +186,7 @@ def _torch_work(model: twofold.Extractor, calls: list[Call], threads: int) -> Wo
     image = load_image_encoder(built.image_encoder) if "picture" in config.modalities else None
     if text.width != config.text.hidden_size:
         raise ValueError(
-            f"text states have width {config.text.hidden_size}, {built.text_encoder} has {text.width}"
+            f"text states have hidden size {config.text.hidden_size}, {built.text_encoder} has {text.width}"
         )
     tagger = build_model(built, config.labels, text, image).eval()  # weights of the head do not matter
     tensors = [(name, {k: torch.from_numpy(np.array(v)) for k, v in x.items()}) for name, x in calls]
@@ -216,7 +216,7 @@ def _model_config(model: twofold.Extractor) -> ModelConfig:
 
 
 def memory(folder: Path | None, work: Path, count: int, threads: int) -> list[Ratio]:
-    """Peak memory of whole processes: of reading 4 times the posts against reading them once."""
+    """Peak memory of whole processes: with 4 times as many posts, relative to ``count`` posts."""
     ratios = []
     for pictures in (False, True):
         scenario = "text, picture, alt text" if pictures else "text alone"
@@ -233,7 +233,7 @@ def memory(folder: Path | None, work: Path, count: int, threads: int) -> list[Ra
 
 
 def _peak(folder: Path | None, posts: Path, threads: int) -> int:
-    """Peak resident memory in bytes of a process of its own."""
+    """Peak resident memory in bytes of a separate process."""
     command = [sys.executable, __file__, str(folder or ""), str(posts), str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1])
@@ -247,7 +247,7 @@ def main(folder: str, posts: str, threads: str) -> None:
 
 def _own_peak() -> int:
     status = Path("/proc/self/status")
-    if status.exists():  # Linux hands getrusage's figure down from the process that started this one
+    if status.exists():  # on Linux getrusage's value is inherited from the parent process
         return 1024 * int(status.read_text("ascii").partition("VmHWM:")[2].split()[0])
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,12 +1,12 @@
-"""Posts of a corpus that the model was not trained on: each of the five corpora is left out in turn.
+"""Evaluate taggers on a corpus that they were not trained on: each of the five corpora is left out in turn.
 
     python benchmarks/leave_one_out.py --data DATA -o OUT [--seeds 1 2 3] [--epochs N] [--runs NAME …]
 
-Trains taggers as configs/default.toml says, on text alone: one on all corpora, and one without each; and, to
-compare with, on Twitter-2015 or Twitter-2017 alone. A corpus that is not trained on is scored under its two
-rules (mentions, hashtags), since the model does not know it by name.
-Files that are scored here are left out of every training, by their texts. A finished training is kept in OUT,
-one that was cut off resumes. Writes benchmarks/results/leave_one_out.json; rows that are there are kept.
+Trains taggers as configured in configs/default.toml, on text alone: one on all corpora, and one without each;
+and, for comparison, on Twitter-2015 or Twitter-2017 alone. A left-out corpus is scored under its two rules
+(mentions, hashtags), since the model does not know it by name.
+The texts of all files scored here are left out of every training. Finished trainings are kept in OUT,
+interrupted ones resume. Writes benchmarks/results/leave_one_out.json; existing rows are kept.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scores import SETS, TYPES, posts_of, score, with_modalities
-from trust_of_runs import shown
+from trust_of_runs import mean_with_sd
 
 import twofold
 from twofold.config import Config, read_config
@@ -27,20 +27,20 @@ from twofold.config import Config, read_config
 CONFIG = Path(__file__).parents[1] / "configs" / "default.toml"
 OUT = Path(__file__).parent / "results" / "leave_one_out.json"
 EVERY = "none"
-"""Name of the training on all corpora."""
+"""Name of the training on all corpora, where none is left out."""
 OTHER = {"twitter2015": "only twitter2017", "twitter2017": "only twitter2015"}
-"""Names of the trainings on one corpus, by the other one, which they are compared on."""
+"""Names of the trainings on a single corpus, by the other corpus, on which they are scored."""
 SCORED = {name.partition(" ")[0]: (name, file) for name, file in SETS.items() if name != "twitter2017 test"}
-"""What each corpus is scored on."""
+"""Name of the set and file on which each corpus is scored."""
 
 NAMES = (EVERY, *SCORED, *OTHER.values())
-"""Names of trainings: of a corpus, that without it."""
+"""Names of trainings; the name of a corpus is that of the training without it."""
 
 Figures = dict[str, float]
 
 
 def main() -> None:
-    """Train and score what is not there yet, then write all of it."""
+    """Train and score the missing runs, then write and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -86,7 +86,7 @@ def settings(base: Config, data: Path, run: str, epochs: int, seed: int) -> Conf
 
 
 def _scores(folder: Path, config: Config, data: Path, run: str) -> Iterator[tuple[str, float]]:
-    """Lenient F1 by corpus and how it is named to the model."""
+    """Lenient F1 by corpus and by how its convention is given to the model."""
     rules = {corpus.name: corpus for corpus in read_config(CONFIG).data.corpora}
     known = {corpus.name for corpus in config.data.corpora}
     for corpus, (name, file) in SCORED.items():
@@ -111,7 +111,7 @@ def _write(runs: Mapping[str, Figures], epochs: int) -> None:
 
 
 def page(runs: Mapping[str, Figures], epochs: int) -> str:
-    """A table of runs of so many epochs: each corpus trained on, by its name and its rules, or left out."""
+    """Table of the runs with this number of epochs: each corpus trained on (by name or rules) or left out."""
     lines = [
         "| Lenient F1 | trained on, by its name | by its rules | left out, by its rules | the other of "
         "Twitter-2015 and 2017 alone |",
@@ -123,7 +123,7 @@ def page(runs: Mapping[str, Figures], epochs: int) -> str:
         alone = OTHER.get(corpus, "")
         for of, key in ((EVERY, by_name), (EVERY, by_rules), (corpus, by_rules), (alone, by_rules)):
             own = [found for run, found in runs.items() if run.startswith(f"{of}/{epochs} epochs/")]
-            cells.append(shown([found[key] for found in own if key in found]))
+            cells.append(mean_with_sd([found[key] for found in own if key in found]))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

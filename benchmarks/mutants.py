@@ -1,9 +1,9 @@
-"""Faults of `make mutants`: draws a random sample of those of a folder, and says how many the tests found.
+"""Helpers of `make mutants`: draw a random sample of the mutants of a folder, and print the detection rate.
 
-    python benchmarks/mutants.py draw src/twofold/crf 300     names of the drawn faults, for `mutmut run`
-    python benchmarks/mutants.py score                        where mutmut ran
+    python benchmarks/mutants.py draw src/twofold/crf 300     names of the sampled mutants, for `mutmut run`
+    python benchmarks/mutants.py score                        detection rate, after mutmut has run
 
-Run where mutmut runs, in `.mutants`. It does not know the tests.
+Run it in `.mutants`, where mutmut runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FOUND = {"killed", "timeout", "segfault"}
 
 
 def faults(folder: Path) -> list[str]:
-    """Names of all faults that mutmut writes into the modules of a folder."""
+    """Names of all mutants that mutmut generates for the modules of a folder."""
     names = []
     for path in sorted(folder.glob("*.py")):
         mutated = mutate_file_contents(str(path), path.read_text(encoding="utf-8"))
@@ -34,13 +34,13 @@ def faults(folder: Path) -> list[str]:
 
 
 def draw(folder: Path, count: int, seed: int) -> list[str]:
-    """So many of them at random, all where there are no more."""
+    """Names of ``count`` mutants drawn at random, or of all if there are fewer."""
     names = faults(folder)
     return random.Random(seed).sample(names, min(count, len(names)))
 
 
 def score() -> str:
-    """How many of the faults that were tried the tests found; of a sample with its 95 % interval."""
+    """Fraction of the tested mutants that were detected; for a sample with its 95 % interval."""
     tried: list[str] = []
     every = 0
     for path in walk_mutatable_files():
@@ -49,9 +49,9 @@ def score() -> str:
         every += len(data.exit_code_by_key)
         tried += [status_by_exit_code[code] for code in data.exit_code_by_key.values() if code is not None]
     if not tried:
-        return "no fault was tried"
+        return "no mutant was tested"
     found = sum(status in FOUND for status in tried)
-    text = f"found {found} of {len(tried)} faults: {found / len(tried):.1%}"
+    text = f"detected {found} of {len(tried)} mutants: {found / len(tried):.1%}"
     if len(tried) == every:
         return text
     low = 1 - clopper_pearson_upper(len(tried) - found, len(tried), 0.975)

@@ -1,11 +1,11 @@
-"""The embedded picture encoder in 8 bits against full precision: time, and how much its regions differ.
+"""Compare the embedded picture encoder in 8 bits with full precision: time, and difference of its regions.
 
     python benchmarks/picture_arithmetic.py --pictures DIR
     python benchmarks/picture_arithmetic.py --pictures DIR --out COPY
 
-Half of the pictures of a folder give the ranges, the other half is measured on: time in turn, on one thread,
-in batches of four, as in use. With ``--out`` the model that ships is copied with the 8-bit graph in it,
-to be evaluated like any other.
+Half of the pictures of a folder are used to compute the ranges, the other half to measure: alternating
+timing, on one thread, in batches of four, as at inference. With ``--out`` the shipped model is copied with
+the 8-bit graph, to be evaluated like any other model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from timing import interleave, ratio
 
 from twofold.encoders.image import EMBEDDED, load_image_encoder
 from twofold.errors import PictureError
-from twofold.model_folder.folder import seal
+from twofold.model_folder.folder import write_manifest
 from twofold.pipeline.extractor import default_folder
 from twofold.preprocessing.images import PictureSettings, read_picture
 from twofold.training.export import export_image
@@ -33,13 +33,13 @@ BATCH = 4
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the comparison and print it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pictures", type=Path, required=True, help="folder of pictures, searched whole")
+    parser.add_argument("--pictures", type=Path, required=True, help="folder of pictures (recursive)")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--out", type=Path, help="copy of the model that ships, with the 8-bit graph")
+    parser.add_argument("--out", type=Path, help="write a copy of the shipped model with the 8-bit graph")
     args = parser.parse_args()
     encoder = load_image_encoder(EMBEDDED)
     pixels = read(args.pictures, encoder.settings)
@@ -52,12 +52,12 @@ def main() -> None:
         if args.out:
             shutil.copytree(default_folder(), args.out)
             shutil.copyfile(graphs["8bit"], args.out / "picture.onnx")
-            seal(args.out / "relations")
-            seal(args.out)
+            write_manifest(args.out / "relations")
+            write_manifest(args.out)
 
 
 def read(folder: Path, settings: PictureSettings) -> list[Pixels]:
-    """Pixels of at most twice as many pictures as a training takes, evenly spaced over the names."""
+    """Pixels of at most twice as many pictures as a training uses, evenly spaced in the sorted names."""
     found: list[Pixels] = []
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files[:: max(1, len(files) // (2 * PICTURES))]:

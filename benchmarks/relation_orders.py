@@ -1,11 +1,11 @@
-"""Relations of trained model folders: of gold pairs, in the order of the data and in both orders, with the
-threshold of the model and by the most probable class; and end to end.
+"""Evaluate relations of trained model folders: on gold pairs, in the order of the data and in both orders,
+with the threshold of the model and with the most probable class; and end to end.
 
     python benchmarks/relation_orders.py --data DATA
     python benchmarks/relation_orders.py --data DATA runs/seed1 runs/seed2 runs/seed3
 
-DATA holds mnre/mnre_val.txt, captions/captions.tsv and pictures/standins/; without a folder it is the shipped
-model. It prints F1 and accuracy in per cent, of each folder and the mean with the sample standard deviation.
+DATA holds mnre/mnre_val.txt, captions/captions.tsv and pictures/standins/; without folders the shipped model
+is evaluated. Prints F1 and accuracy in per cent for each folder, and mean ± sample standard deviation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from twofold.training.argument_order import both_orders
 
 
 def main() -> None:
-    """Print a line for each order and rule."""
+    """Print one line per order and decision rule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("folders", nargs="*", type=Path, help="model folders (default: the shipped model)")
@@ -37,8 +37,8 @@ def main() -> None:
         for name, score in _scores(twofold.load(folder), posts_of(args.data, "mnre/mnre_val.txt")):
             found.setdefault(name, []).append(100 * score)
     for name, values in found.items():
-        spread = f": {mean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else ""
-        print(f"{name} {', '.join(f'{value:.2f}' for value in values)}{spread}")
+        summary = f": {mean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else ""
+        print(f"{name} {', '.join(f'{value:.2f}' for value in values)}{summary}")
 
 
 def _scores(extractor: Extractor, posts: Sequence[Post]) -> Iterator[tuple[str, float]]:

@@ -1,9 +1,9 @@
-"""How near extraction comes to the machine's own limit: the matrix products of the text encoder alone.
+"""Compare extraction with the limit of the machine: the matrix products of the text encoder alone.
 
-The limit is measured, not looked up: a graph of nothing but those products, each of its own operands, runs in
-ONNX Runtime on as many word pieces as the batches of the extraction had, once in float32 and once in 8 bits,
-on one thread like the extraction. Products of attention, whose operands are both computed, are left out: they
-are 2 % of the work at 40 word pieces.
+The limit is measured: a graph that consists only of those products, each with its own operands, runs in ONNX
+Runtime on as many word pieces as the batches of the extraction had, once in float32 and once in 8 bits, on
+one thread like the extraction. The products in attention, which have no weights, are left out: they are 2 %
+of the work at 40 word pieces.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def compare(folder: Path | None, work: Path, count: int, rounds: int, report: Re
 
     Args:
         folder: model folder; None for the default.
-        work: folder for the posts, of their own.
-        count: posts. rounds: rounds.
-        report: gets a line where it cannot be measured.
+        work: folder for the posts.
+        count: number of posts. rounds: number of rounds.
+        report: called with a line if this cannot be measured.
     """
     try:
         import onnx
@@ -65,7 +65,7 @@ def _name(form: str) -> str:
 
 
 def _products(model: Any) -> list[Shape]:
-    """Inputs and outputs of each product with weights."""
+    """Input and output sizes of each product with weights."""
     weights = {x.name: tuple(x.dims) for x in model.graph.initializer if len(x.dims) == 2}
     return [
         weights[name]
@@ -77,10 +77,10 @@ def _products(model: Any) -> list[Shape]:
 
 
 def _graph(onnx: Any, shapes: Sequence[Shape], operator: str) -> onnxruntime.InferenceSession:
-    """A product of each shape (K, N); those with the same K share their rows (M, K)."""
-    whole = operator == "MatMulInteger"
+    """Graph with one product of each shape (K, N); those with the same K share their rows (M, K)."""
+    integer = operator == "MatMulInteger"
     helper, random = onnx.helper, np.random.default_rng(0)
-    left, right, result = ("UINT8", np.int8, "INT32") if whole else ("FLOAT", np.float32, "FLOAT")
+    left, right, result = ("UINT8", np.int8, "INT32") if integer else ("FLOAT", np.float32, "FLOAT")
     tensors = [
         onnx.numpy_helper.from_array(random.integers(-20, 20, shape).astype(right), f"weights{i}")
         for i, shape in enumerate(shapes)
@@ -105,9 +105,9 @@ def _graph(onnx: Any, shapes: Sequence[Shape], operator: str) -> onnxruntime.Inf
 
 def _operands(graph: onnxruntime.InferenceSession, rows: int) -> dict[str, Any]:
     random = np.random.default_rng(0)
-    kinds = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
+    dtypes = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
     return {
-        x.name: random.integers(0, 255, (rows, x.shape[1])).astype(kinds[x.type]) for x in graph.get_inputs()
+        x.name: random.integers(0, 255, (rows, x.shape[1])).astype(dtypes[x.type]) for x in graph.get_inputs()
     }
 
 

@@ -1,4 +1,4 @@
-"""Many posts by the command itself: time and peak memory by rows, workers and engines, and random kills.
+"""Run the command on many posts: time and peak memory by rows, workers and engines, and random kills.
 
     python benchmarks/scale.py --rows 1000 10000 --workers 1 2
     python benchmarks/scale.py --rows 10000 --workers 1 --engines local ray
@@ -6,16 +6,17 @@
     python benchmarks/scale.py --rows 100000 --read-only
     python benchmarks/scale.py --rows 1000 --kills 200 --model DIR
 
-Posts are those of a data file, or the lines of a text file, again and again with a number behind, so that no
-text comes twice; pictures get the number, too, behind the end of their file. Prints one line of JSON for each
-measurement; with ``--out`` it goes to the list in that file, too. Killed runs are compared with an
-undisturbed one byte for byte. The engine ray runs on a cluster of this machine that is started before; of it,
-memory and processor time are those of the command alone.
+Posts are those of a data file, or the lines of a text file, repeated with a number appended, so that all
+texts differ; the number is also appended to the picture files. Prints one line of JSON per measurement; with
+``--out`` it is also added to the list in that file. Killed runs are compared byte for byte with an
+uninterrupted one. The engine ray runs on a local cluster that is started beforehand; memory and CPU time are
+then those of the command only.
 
-``cpu_ms_per_post`` and ``posts_per_second`` leave the start out: they are of the posts beyond those of a
-short run, 20 for each worker, which comes first for each number of workers and each engine. ``--read-only``
-measures what the first process alone does, whatever the number of workers: to read posts and cut them into
-shards with their hashes, and to do that and pack the shards for another process.
+``cpu_ms_per_post`` and ``posts_per_second`` exclude the start-up: they are of the posts beyond those of a
+short run with 20 posts per worker, which comes first for each number of workers and each engine.
+``--read-only`` measures the work of the first process, which does not depend on the number of workers:
+reading posts and splitting them into shards with their hashes, without and with packing the shards for
+another process.
 """
 
 from __future__ import annotations
@@ -52,30 +53,33 @@ _PRELOADED = [
 ]
 EXAMPLES = Path(__file__).parents[1] / "examples" / "posts.jsonl"
 _SHORT_ROWS = 20
-"""Rows for each worker of the short run, whose cost is that of the start: all graphs are opened."""
+"""Rows per worker of the short run, which measures the start-up: all graphs are opened."""
 _ROUNDS = 3
-"""Of reading alone."""
+"""Rounds of reading alone."""
 _OWN = Path("own")
-"""Stands for the posts' own pictures in the place of a folder."""
+"""Value of ``--pictures`` without a folder: the posts' own pictures."""
 
 
 def main(arguments: list[str]) -> None:
-    """Measure and print."""
+    """Run the measurements and print them."""
     args = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, _cluster(args.engines, max(args.workers, default=1)):
         work = Path(folder)
         options = ["--model", args.model, "--device", args.device]
         options += ["--no-relations"] if args.no_relations else []
-        ways = {
+        settings = {
             (workers, engine): [*options, "--workers", workers, "--engine", engine]
             for workers, engine in product(args.workers, args.engines)
         }
-        short = {way: _measured(args, _few(way[0]), work, more, _SHORT_ROWS) for way, more in ways.items()}
-        for rows, ((workers, engine), more) in product(args.rows, ways.items()):
+        short = {
+            key: _measured(args, _short_rows(key[0]), work, more, _SHORT_ROWS)
+            for key, more in settings.items()
+        }
+        for rows, ((workers, engine), more) in product(args.rows, settings.items()):
             used = _measured(args, rows, work, more, args.shard_rows)
             found = {"rows": rows, "workers": workers, "engine": engine} | used
-            if rows > _few(workers):
-                found |= _without_start(rows - _few(workers), used, short[workers, engine], engine)
+            if rows > _short_rows(workers):
+                found |= _without_start(rows - _short_rows(workers), used, short[workers, engine], engine)
             report(found, arguments, args.out)
         for rows, packed in product(args.rows if args.read_only else [], (False, True)):
             posts = write_posts(args.posts, rows, work, args.pictures)
@@ -86,15 +90,15 @@ def main(arguments: list[str]) -> None:
             report(kill(posts, options, work, args.kills, args.seed), arguments, args.out)
 
 
-def _few(workers: int) -> int:
-    """Rows of the short run."""
+def _short_rows(workers: int) -> int:
+    """Number of rows of the short run."""
     return _SHORT_ROWS * workers
 
 
 def _measured(
     args: argparse.Namespace, rows: int, work: Path, options: list[object], shard_rows: int
 ) -> dict[str, float]:
-    """What a run over so many posts used."""
+    """Time and memory of a run over this number of posts."""
     posts = write_posts(args.posts, rows, work, args.pictures)
     with tempfile.TemporaryDirectory(dir=work) as out:
         return run([posts, *options, "--shard-rows", shard_rows, "-o", f"{out}/found/"])
@@ -103,7 +107,7 @@ def _measured(
 def _without_start(
     rows: int, used: dict[str, float], short: dict[str, float], engine: str
 ) -> dict[str, float]:
-    """Cost of the posts beyond those of the short run; the processor time of a cluster is not known."""
+    """Time per post beyond the short run; the CPU time of a cluster is not known."""
     found = {"posts_per_second": round(rows / max(used["seconds"] - short["seconds"], 0.01), 1)}
     if engine == "local":
         milliseconds = 1000 * (used["cpu_seconds"] - short["cpu_seconds"]) / rows
@@ -112,20 +116,20 @@ def _without_start(
 
 
 def report(found: dict[str, object], arguments: list[str], out: Path | None) -> None:
-    """Print a measurement, and add it with its command to the list in a file; of places the names alone."""
+    """Print a measurement, and append it with its command, without folder names, to the list in a file."""
     print(json.dumps(found), flush=True)
     if out is not None:
-        said = " ".join(
+        command_line = " ".join(
             ["benchmarks/scale.py", *(x if x.startswith("-") else Path(x).name for x in arguments)]
         )
         before = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else []
-        lines = [json.dumps(item) for item in [*before, {"command": said} | found]]
+        lines = [json.dumps(item) for item in [*before, {"command": command_line} | found]]
         out.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
 @contextmanager
 def _cluster(engines: list[str], cpus: int) -> Iterator[None]:
-    """A Ray cluster for the commands, where the engine is asked for."""
+    """Start a Ray cluster for the commands, if one of the engines is ray."""
     if "ray" not in engines:
         yield
         return
@@ -141,21 +145,21 @@ def _cluster(engines: list[str], cpus: int) -> Iterator[None]:
 
 
 def write_posts(source: Path, rows: int, work: Path, pictures: Path | None = None) -> Path:
-    """A file with as many posts as are wanted; those that are there from another run are left.
+    """Write a file with this number of posts, unless it exists from another run.
 
     Args:
         source: posts, or texts.
-        rows: their number.
+        rows: number of posts.
         work: folder of the new files.
-        pictures: folder of the pictures, which posts get in turn; `_OWN` for those of the posts themselves,
-            None for none.
+        pictures: folder of pictures, which are assigned to the posts in turn; `_OWN` for the posts' own
+            pictures, None for none.
     """
     path = work / f"{rows}.jsonl"
     if path.is_file():
         return path
     (work / "pictures").mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
-        for number, (text, picture) in enumerate(islice(_again_and_again(source, pictures), rows)):
+        for number, (text, picture) in enumerate(islice(_repeated_posts(source, pictures), rows)):
             record: dict[str, object] = {"id": number, "text": f"{text} {number}"}
             if picture is not None:
                 record["image"] = f"pictures/{number}{picture.suffix}"
@@ -165,13 +169,13 @@ def write_posts(source: Path, rows: int, work: Path, pictures: Path | None = Non
 
 
 def _write_picture(picture: Path, number: int, path: Path) -> None:
-    """A copy that is no other picture's: the number stands behind the end of the file, where nobody reads."""
+    """Write a distinct copy: the number follows the end of the picture, where decoders ignore it."""
     if not path.is_file():
         path.write_bytes(picture.read_bytes() + number.to_bytes(4, "little"))
 
 
-def _again_and_again(source: Path, pictures: Path | None) -> Iterator[tuple[str, Path | None]]:
-    """Texts of posts with a picture each, without end; nothing is held, for memory is what is measured."""
+def _repeated_posts(source: Path, pictures: Path | None) -> Iterator[tuple[str, Path | None]]:
+    """Endless stream of texts with a picture each; nothing is kept, since memory is measured."""
     folder = pictures if pictures not in (None, _OWN) else None
     files = cycle(sorted(filter(_is_picture, folder.rglob("*"))) if folder else [None])
     while True:
@@ -187,7 +191,7 @@ def _is_picture(path: Path) -> bool:
 def _posts(source: Path) -> Iterator[Post]:
     try:
         posts = read_posts(source)
-    except DataError:  # of no known format: a text in each line
+    except DataError:  # not a known format: one text per line
         with source.open(encoding="utf-8") as stream:
             yield from (Post(0, line.strip()) for line in stream)
     else:
@@ -195,15 +199,15 @@ def _posts(source: Path) -> Iterator[Post]:
 
 
 def command(arguments: list[object]) -> list[str]:
-    """`twofold extract` with the interpreter of this process."""
+    """Command line of `twofold extract` with the interpreter of this process."""
     return [sys.executable, "-m", "twofold", "extract", *map(str, arguments)]
 
 
 def run(arguments: list[object]) -> dict[str, float]:
-    """Seconds, processor seconds, and the peak memory in MB of the first process, of a run."""
+    """Run `twofold extract`; returns seconds, CPU seconds, and the peak memory in MB of the first process."""
     begin = time.perf_counter()
     child = subprocess.Popen(command(arguments), stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)  # of this child and those that it waited for
+    _, status, usage = os.wait4(child.pid, 0)  # of this child and its finished children
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise RuntimeError(f"{command(arguments)} gave the exit code {child.returncode}")
@@ -216,9 +220,9 @@ def run(arguments: list[object]) -> dict[str, float]:
 
 
 def read_alone(posts: Path, packed: bool, shard_rows: int) -> dict[str, float]:
-    """What reading posts and cutting them into shards uses, and perhaps packing these for another process.
+    """Time of reading posts and splitting them into shards, optionally with packing for another process.
 
-    The least of some rounds: other work on the machine only adds to it.
+    The minimum over some rounds, since other load on the machine only adds to it.
     """
     rows = Rows(find_inputs([str(posts)]), ReadingOptions())
     rounds, count = [], 0
@@ -239,9 +243,9 @@ def read_alone(posts: Path, packed: bool, shard_rows: int) -> dict[str, float]:
 
 
 def kill(posts: Path, options: list[object], work: Path, kills: int, seed: int) -> dict[str, object]:
-    """Runs killed at random points until the output is whole, and whether that is an undisturbed run's.
+    """Kill and resume runs at random points, and compare the final output with that of an uninterrupted run.
 
-    They are forks of a process that has imported everything: a kill needs no time in which nothing is done.
+    Runs are forked from a process that has imported everything, so that no kill falls into the imports.
     """
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(_PRELOADED)
@@ -260,14 +264,14 @@ def kill(posts: Path, options: list[object], work: Path, kills: int, seed: int) 
         child.kill()
         child.join()
         if child.exitcode != -signal.SIGKILL:
-            break  # it came to its end before
+            break  # it had finished before
         done += 1
     run([*shared, "-o", killed])
     return {"kills": done, "equal": killed.read_bytes() == whole.read_bytes()}
 
 
 def _extract(arguments: list[str]) -> None:
-    """`twofold extract` in this process, without a word."""
+    """Run `twofold extract` in this process, without output on stderr."""
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     sys.exit(main_of_twofold(["extract", *arguments]))
@@ -284,22 +288,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, nargs="+", default=[1000])
     parser.add_argument("--workers", type=int, nargs="*", default=[])
     parser.add_argument("--engines", nargs="+", choices=("local", "ray"), default=["local"])
-    parser.add_argument("--shard-rows", type=int, default=250, help="rows of a shard; default: %(default)s")
+    parser.add_argument("--shard-rows", type=int, default=250, help="rows per shard; default: %(default)s")
     parser.add_argument("--read-only", action="store_true", help="measure reading, without a model")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", default="default")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--no-relations", action="store_true")
-    parser.add_argument("--out", type=Path, help="JSON file with a list, to which measurements are added")
-    parser.add_argument("--posts", type=Path, default=EXAMPLES, help="data file, or a text in each line")
+    parser.add_argument("--out", type=Path, help="JSON file with a list to which measurements are added")
+    parser.add_argument("--posts", type=Path, default=EXAMPLES, help="data file, or one text per line")
     parser.add_argument(
         "--pictures",
         nargs="?",
         type=Path,
         const=_OWN,
         metavar="DIR",
-        help="give posts pictures: those of a folder in turn, or without one their own",
+        help="use posts with pictures: those of a folder in turn, or without DIR the posts' own",
     )
     return parser
 

@@ -1,12 +1,13 @@
-"""Scores of trained model folders on the public data sets, with and without each source, and on their posts
-written otherwise.
+"""Scores of trained model folders on the public data sets, with and without each modality, and on changed
+posts (case, typos, links).
 
     python benchmarks/scores.py --data DATA runs/seed1 runs/seed2 runs/seed3
 
 DATA holds twitter2015/, twitter2017/, btc/, tweebank/, wnut17/, captions/captions.tsv and pictures/standins/.
-Each set is read under the annotation convention of its corpus. Every folder is one seed of one configuration;
-the figures are means over them with the sample standard deviation. Writes benchmarks/results/default.json,
-or what is given with -o. It chooses nothing: which seed ships was decided on dev.
+Each set is evaluated under the annotation convention of its corpus. Every folder is one seed of one
+configuration; scores are means over seeds with the sample standard deviation. Writes
+benchmarks/results/default.json, or the file given with -o. Nothing is chosen on these scores: the shipped
+seed was chosen on dev.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ SETS = {
 }
 """Files by name; the folder is the corpus."""
 TYPES = {"btc": {"MISC": ""}}
-"""Types of the model that a corpus does not annotate are left out."""
+"""Type maps; model types that a corpus does not annotate are dropped."""
 REWRITTEN = {
     "twitter2017 test": {"a link more or less": AugmentationConfig(links=1)},
     "twitter2015 dev": {
@@ -55,7 +56,7 @@ REWRITTEN = {
         "typos": AugmentationConfig(typos=1),
     },
 }
-"""Changes of the posts of a set, each made to all of them, text only."""
+"""Changes by set, each applied to all of its posts, text only."""
 SETTINGS = {
     "text only": (),
     "text, alt text": ("alt_text",),
@@ -71,7 +72,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, help="keep features of pictures here")
-    parser.add_argument("-o", "--output", type=Path, default=OUT, help="where the scores go")
+    parser.add_argument("-o", "--output", type=Path, default=OUT, help="JSON file to write")
     args = parser.parse_args()
     runs: dict[str, dict[str, list[dict[str, float]]]] = {}
     for folder in args.folders:
@@ -108,13 +109,13 @@ def posts_of(data: Path, file: str) -> list[Post]:
 
 
 def with_modalities(post: Post, sources: Sequence[str]) -> Post:
-    """The post with these sources besides its text, and no other."""
+    """The post with only these modalities in addition to its text."""
     image = post.image if "picture" in sources else None
     return replace(post, image=image, alt_text=post.alt_text if "alt_text" in sources else None)
 
 
 def score(extractor: Extractor, posts: Sequence[Post], types: Mapping[str, str]) -> dict[str, float]:
-    """Scores in per cent and calibration error of a model on posts; ``types`` renames what it predicts."""
+    """Scores in per cent and calibration error of a model on posts; ``types`` renames predicted types."""
     counts = LenientAndStrictCounter()
     confidences: list[float] = []
     right: list[bool] = []
@@ -122,8 +123,8 @@ def score(extractor: Extractor, posts: Sequence[Post], types: Mapping[str, str])
         entities = comparable_extraction(post, extraction, types).entities
         gold, found = spans(post.entities or ()), spans(entities)
         counts.add(gold, found)
-        wanted = {span for span, _ in gold}
-        right += [span in wanted for span, _ in found]
+        gold_spans = {span for span, _ in gold}
+        right += [span in gold_spans for span, _ in found]
         confidences += [e.confidence or 0.0 for e in entities]
     lenient, strict = counts.lenient.scores(), counts.strict.scores()
     figures = {

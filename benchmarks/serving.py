@@ -1,8 +1,8 @@
-"""The service against extraction from a file: the same posts, one a request, with 1, 8 and 64 at a time.
+"""Time the service against extraction from a file: the same posts, one per request, 1, 8 and 64 at a time.
 
-The service is a process of its own with the same model and threads; clients are in this process and keep
-their connections. Bodies are made before. Clients take time of the same processors: beside the time that
-passes, the processor time of the service alone is compared with that of the extraction.
+The service is a separate process with the same model and threads; clients are in this process and keep
+their connections. Request bodies are prepared beforehand. Clients use the same cores: in addition to the
+elapsed time, the CPU time of the service alone is compared with that of the extraction.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ def compare(
 
     Args:
         folder: model folder; None for the default.
-        work: folder for the posts, of their own.
-        count: posts. rounds: rounds. threads: threads of either.
-        report: gets a line where something is left out.
+        work: folder for the posts.
+        count: number of posts. rounds: number of rounds. threads: threads of each side.
+        report: called with a line if something is left out.
     """
     if importlib.util.find_spec("fastapi") is None:
         report("the service left out: the extra serve is not installed")
         return []
     if not Path("/proc/self/stat").exists():
-        report("the service left out: its processor time is known on Linux only")
+        report("the service left out: its CPU time can be measured on Linux only")
         return []
     model = twofold.load(folder, threads=threads)
     ratios = []
@@ -77,7 +77,7 @@ def compare(
 
 
 def metered(work: Work, clock: Callable[[], float], spent: list[float]) -> Work:
-    """The same work, which adds what a clock went on by in each run to a list."""
+    """Wrap the work so that each run appends its time, measured with ``clock``, to ``spent``."""
 
     def run() -> None:
         begin = clock()
@@ -88,22 +88,22 @@ def metered(work: Work, clock: Callable[[], float], spent: list[float]) -> Work:
 
 
 def processor_seconds(process: int) -> float:
-    """Processor seconds of a process so far, in user and system mode, as Linux counts them."""
+    """CPU seconds of a process so far, in user and system mode, as counted by Linux."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(process: int, field: str) -> float:
-    """Resident memory of a process as Linux counts it: VmRSS now, VmHWM the highest so far."""
+    """Resident memory of a process as counted by Linux: VmRSS is the current, VmHWM the peak value."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
     return int(status.partition(f"{field}:")[2].split()[0]) / 1024
 
 
 @contextmanager
 def serving(folder: Path | None, threads: int) -> Iterator[tuple[int, int]]:
-    """The service as a process; gives its port and the number of the process."""
+    """Run the service as a process; yields its port and process id."""
     command = [sys.executable, "-m", "twofold", "serve", "--port", "0", "--threads", str(threads)]
-    command += ["--timeout", "600"]  # a busy machine is to be slow, not refused
+    command += ["--timeout", "600"]  # on a busy machine requests are slow, but not refused
     command += ["--model", str(folder)] if folder else []
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
@@ -114,13 +114,13 @@ def serving(folder: Path | None, threads: int) -> Iterator[tuple[int, int]]:
         yield int(found[1]), process.pid
         process.send_signal(signal.SIGTERM)
         process.wait(60)
-    finally:  # where a request failed, others are under way: its error does not wait for them
+    finally:  # if a request failed, do not wait for the others
         process.kill()
         process.wait()
 
 
 def send(port: int, requests: Sequence[bytes], clients: int) -> None:
-    """Send all requests, so many at a time, and read the answers; each must be a result."""
+    """Send all requests from ``clients`` concurrent clients, and check that each response is a result."""
     asyncio.run(_send(port, requests, clients))
 
 

@@ -1,8 +1,8 @@
-"""From confidences and uncertainties of spans to metrics with intervals, and to tables.
+"""Compute metrics with intervals, and tables, from confidences and uncertainties of spans.
 
-Temperatures are fitted on the spans of the calibration posts, metrics are of the other posts. Intervals
-resample posts; differences between measures of the same predictions are taken resample by resample. All
-metrics are those of `twofold.evaluation`. It does not know networks.
+Temperatures are fitted on the spans of the calibration posts, metrics are computed on the other posts.
+Intervals resample posts; differences between measures of the same predictions are computed on each resample.
+All metrics are those of `twofold.evaluation`. This module does not depend on networks.
 
 Shape letters: S spans of all posts one after another, P posts evaluated on.
 """
@@ -35,18 +35,18 @@ COMPARED = ("aurc", "auroc")
 
 @dataclass(frozen=True)
 class EvaluationPosts:
-    """Posts, and which of them are for calibration (temperatures); metrics are of the others."""
+    """Posts, and which of them are for calibration (temperatures); metrics are computed on the others."""
 
     posts: Sequence[Post]
     is_calibration: Flags
 
     @property
     def evaluated(self) -> int:
-        """P."""
+        """Number P of posts evaluated on."""
         return int((~self.is_calibration).sum())
 
     def score(self, spans: Spans) -> ScoredSpans:
-        """Compare spans with the gold."""
+        """Compare spans with the gold spans."""
         return ScoredSpans(self, spans)
 
     def gold(self) -> list[set[tuple[int, int, str]]]:
@@ -55,11 +55,11 @@ class EvaluationPosts:
 
 
 class ScoredSpans:
-    """Spans against the gold.
+    """Spans compared with the gold spans.
 
     Attributes:
-        spans: of each post. correct: (S,). post: (S,) number of the post.
-        number: (S,) number of the post among those evaluated on. evaluated: (S,) True where it is one.
+        spans: of each post. correct: (S,) whether the span is correct. post: (S,) index of the post.
+        number: (S,) index among the posts evaluated on. evaluated: (S,) True if the post is one of them.
     """
 
     def __init__(self, posts: EvaluationPosts, spans: Spans) -> None:
@@ -76,14 +76,14 @@ class ScoredSpans:
         self.number = (np.cumsum(~posts.is_calibration) - 1)[self.post]
 
     def part(self, is_calibration: bool) -> list[Sequence[Any]]:
-        """The spans of the calibration posts, or of the others; empty rows for the rest."""
+        """Spans of the calibration posts, or of the other posts, with empty rows for the rest."""
         return [
             row if selected == is_calibration else []
             for row, selected in zip(self.spans, self.posts.is_calibration, strict=True)
         ]
 
     def f1(self, resamples: int) -> Interval:
-        """Lenient span F1 of the posts evaluated on."""
+        """Lenient span F1 on the posts evaluated on."""
         gold = np.array(
             [len(x) for x, fit in zip(self.posts.gold(), self.posts.is_calibration, strict=True) if not fit]
         )
@@ -103,9 +103,9 @@ class Row:
     """One measure of one method on the spans evaluated on.
 
     Attributes:
-        method: its name. measure: the measure's. passes: forward passes. trainings: networks trained.
+        method: its name. measure: name of the measure. passes: forward passes. trainings: networks trained.
         values: (S',) larger is more certain. is_probability: whether these are probabilities.
-        temperature: the fitted one; None without.
+        temperature: the fitted temperature, if any.
     """
 
     method: str
@@ -153,7 +153,7 @@ def metrics_with_intervals(
         rows: the measures.
         scored: the spans.
         resamples: of posts, for the intervals.
-        against: row that the others are compared with, resample by resample; None for no comparison.
+        against: index of the row with which the others are compared on each resample; None for no comparison.
     """
     correct, number = scored.correct[scored.evaluated], scored.number[scored.evaluated]
 
@@ -180,7 +180,7 @@ def _differences(ours: Mapping[str, float], baseline: Mapping[str, float]) -> di
 
 
 def metrics(row: Row, correct: Flags, weights: Floats) -> dict[str, float]:
-    """Metrics of one measure; calibration error and Brier score only of probabilities."""
+    """Metrics of one measure; calibration error and Brier score for probabilities only."""
     curve = risk_coverage_curve(row.values, correct, weights)
     found = {
         "aurc": aurc(curve),
@@ -220,7 +220,7 @@ def _mean_and_sd(values: Sequence[float]) -> dict[str, Any]:
 
 
 def own_table(methods: Mapping[str, Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Measures on each method's own spans, all in per cent; ``rows`` and ``methods`` as in the JSON."""
+    """Table of measures on each method's own spans, in per cent; ``rows`` and ``methods`` as in the JSON."""
     lines = _head("method", "F1", "passes", "measure", *METRICS.values())
     for row in rows:
         cells = [_cell(row["metrics"].get(name)) for name in METRICS]
@@ -230,7 +230,7 @@ def own_table(methods: Mapping[str, Mapping[str, Any]], rows: Sequence[Mapping[s
 
 
 def common_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Measures on the same spans, and differences of AUROC and AURC from the first row."""
+    """Table of measures on the same spans, with differences of AUROC and AURC from the first row."""
     names = [*METRICS, *(f"{name}_difference" for name in COMPARED)]
     lines = _head("method", "passes", "measure", *METRICS.values(), "Δ AURC", "Δ AUROC")
     for row in rows:
@@ -240,7 +240,7 @@ def common_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def seeds_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Mean ± standard deviation over seeds."""
+    """Table of mean ± standard deviation over seeds."""
     lines = _head("measure", *METRICS.values())
     for row in rows:
         cells = [row["metrics"].get(name) for name in METRICS]

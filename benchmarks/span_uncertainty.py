@@ -1,8 +1,8 @@
 """Confidences and uncertainties of spans by each method.
 
 A confidence is the probability of exactly this span with exactly this type, at any temperature; an
-uncertainty is the mean over the words of the span, of their predicted tags where a measure has a value for
-each tag. It does not know which spans are correct.
+uncertainty is the mean over the words of the span, using the predicted tag of each word if a measure has a
+value per tag. This module does not use gold spans.
 
 Shapes: W words of a post, K tags, S spans of all posts one after another, R members of an ensemble.
 """
@@ -22,19 +22,19 @@ from twofold.fusion.nig import NIG
 
 Floats = NDArray[np.float64]
 Spans = Sequence[Sequence[TagSpan]]
-"""Of each post."""
+"""Spans of each post."""
 Confidence = Callable[[Spans, float], Floats]
 Uncertainty = Callable[[Spans], Floats]
 
 
 @dataclass(frozen=True)
 class CRFOutputs:
-    """One pass over some posts.
+    """Outputs of one pass over some posts.
 
     Attributes:
         labels: names of the K tags.
         potentials: transitions (K, K), start (K,) and end (K,) of the CRF.
-        emissions: (W, K) a post.
+        emissions: (W, K) per post.
     """
 
     labels: Sequence[str]
@@ -43,16 +43,16 @@ class CRFOutputs:
 
     @property
     def decoder(self) -> ChainDecoder:
-        """Its CRF."""
+        """Decoder with these potentials."""
         return ChainDecoder(self.labels, *self.potentials)
 
 
 @dataclass(frozen=True)
 class MethodOutputs:
-    """Predicted spans of some posts by one method, and its measures of any spans.
+    """Predicted spans of some posts by one method, and its measures for any spans.
 
     Attributes:
-        method: its name. passes: forward passes a post. trainings: networks trained for it.
+        method: its name. passes: forward passes per post. trainings: networks trained for it.
         spans: the predicted ones.
         confidences: by name, probabilities. uncertainties: by name, larger is less certain.
     """
@@ -68,7 +68,7 @@ class MethodOutputs:
 def single_pass(
     method: str, outputs: CRFOutputs, uncertainties: Mapping[str, Uncertainty] | None = None
 ) -> MethodOutputs:
-    """A method of one pass."""
+    """Outputs of a method with one pass."""
     decoder = outputs.decoder
     return MethodOutputs(
         method,
@@ -84,18 +84,18 @@ def single_pass(
 
 
 def ensemble(method: str, members: Sequence[CRFOutputs], trainings: int) -> MethodOutputs:
-    """Several passes as one method.
+    """Combine several passes into one method.
 
-    A mixture of CRFs is no CRF and has no Viterbi decoding. Spans are those of the CRF with the mean of all
-    scores, which is the normalised geometric mean of the members' distributions over tag sequences; its
-    marginal is one confidence. The other is the mean of the members' marginals of these spans, which is the
-    exact probability under the mixture, as deep ensembles and dropout have it.
+    A mixture of CRFs is not a CRF and has no Viterbi decoding. Spans are decoded from the CRF with the mean
+    of all scores, whose distribution is the normalised geometric mean of the members' distributions over tag
+    sequences; its marginal is one confidence. The other is the mean of the members' marginals of these spans,
+    the exact probability under the mixture, as in deep ensembles and MC dropout.
     """
     mean = mean_outputs(members)
     decoders = [outputs.decoder for outputs in members]
 
     def marginals(spans: Spans, temperature: float) -> Floats:
-        """(R, S)."""
+        """Marginals (R, S) of all members."""
         pairs = zip(decoders, members, strict=True)
         return np.stack([_flat(d.confidences(c.emissions, spans, temperature)) for d, c in pairs])
 
@@ -125,14 +125,14 @@ def ensemble(method: str, members: Sequence[CRFOutputs], trainings: int) -> Meth
 
 
 def mean_outputs(members: Sequence[CRFOutputs]) -> CRFOutputs:
-    """The CRF whose scores are the mean of all: its distribution is their normalised geometric mean."""
+    """CRF with the mean of all scores: its distribution is the members' normalised geometric mean."""
     transitions, start, end = (np.mean(x, 0) for x in zip(*(o.potentials for o in members), strict=True))
     emissions = [np.mean(rows, 0) for rows in zip(*(outputs.emissions for outputs in members), strict=True)]
     return CRFOutputs(members[0].labels, (transitions, start, end), emissions)
 
 
 def tag_marginals(outputs: CRFOutputs) -> list[Floats]:
-    """Probability of each tag at each word, (W, K) a post."""
+    """Probability of each tag at each word, (W, K) per post."""
     lengths = np.array([len(x) for x in outputs.emissions])
     padded = np.zeros((len(lengths), int(lengths.max(initial=1)), len(outputs.labels)))
     for row, values in zip(padded, outputs.emissions, strict=True):
@@ -142,7 +142,7 @@ def tag_marginals(outputs: CRFOutputs) -> list[Floats]:
 
 
 def softmax_product(outputs: CRFOutputs, spans: Spans, temperature: float) -> Floats:
-    """Softmax over the tags of each word alone, transitions left out: product over a span's words (S,)."""
+    """Product over a span's words of the softmax over tags, without transitions: (S,)."""
     values = []
     for scores, row in zip(outputs.emissions, spans, strict=True):
         logits = np.asarray(scores, np.float64) / temperature
@@ -153,9 +153,9 @@ def softmax_product(outputs: CRFOutputs, spans: Spans, temperature: float) -> Fl
 
 
 def nig_measures(decoder: ChainDecoder, nigs: Sequence[NDArray[np.floating]]) -> dict[str, Uncertainty]:
-    """Measures of pooled Normal-Inverse-Gammas (4, W, K): sums over all tags, and at the predicted tags.
+    """Measures from pooled Normal-Inverse-Gammas (4, W, K): sums over all tags, and at the predicted tags.
 
-    The first three are the classical ones; then the proxies of Meinert et al. (AAAI 2023).
+    The first three are the standard ones; the others are the proxies of Meinert et al. (AAAI 2023).
     """
     each = [NIG(*torch.from_numpy(x.astype(np.float64))) for x in nigs]
     found = {
@@ -167,13 +167,13 @@ def nig_measures(decoder: ChainDecoder, nigs: Sequence[NDArray[np.floating]]) ->
         "−(γ+2α)": [-x.evidence for x in each],
     }
     tables = {name: [x.numpy() for x in table] for name, table in found.items()}
-    over = {name: mean_over_words([x.sum(1) for x in table]) for name, table in tables.items()}
-    given = {f"{name}, predicted tags": mean_at_tags(decoder, table) for name, table in tables.items()}
-    return over | given
+    sums = {name: mean_over_words([x.sum(1) for x in table]) for name, table in tables.items()}
+    at_tags = {f"{name}, predicted tags": mean_at_tags(decoder, table) for name, table in tables.items()}
+    return sums | at_tags
 
 
 def mean_at_tags(decoder: ChainDecoder, tables: Sequence[Floats]) -> Uncertainty:
-    """Mean over a span's words of (W, K) at its tags."""
+    """Measure: mean over a span's words of the values (W, K) at its tags."""
 
     def measure(spans: Spans) -> Floats:
         pairs = [(table, span) for table, row in zip(tables, spans, strict=True) for span in row]
@@ -183,7 +183,7 @@ def mean_at_tags(decoder: ChainDecoder, tables: Sequence[Floats]) -> Uncertainty
 
 
 def mean_over_words(values: Sequence[Floats]) -> Uncertainty:
-    """Mean over a span's words of (W,)."""
+    """Measure: mean of the values (W,) over a span's words."""
 
     def measure(spans: Spans) -> Floats:
         pairs = [(value, span) for value, row in zip(values, spans, strict=True) for span in row]

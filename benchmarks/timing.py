@@ -1,6 +1,6 @@
-"""Timing of alternatives side by side: round by round, in turn, so that a busy machine slows all of them.
+"""Time alternatives alternately, round by round, so that other load on the machine affects all of them.
 
-A ratio is computed within each round; its median and quartiles are reported. It does not know what it times.
+A ratio is computed within each round; its median and quartiles are reported.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class Ratio(NamedTuple):
     Attributes:
         what: what was timed.
         against: what it was compared with.
-        value: median over rounds of the quotient of the two times.
+        value: median over rounds of the ratio of the two times.
         low: lower quartile. high: upper quartile.
         seconds: median time of what was timed.
-        note: what else to know; may be empty.
+        note: remark for the table; may be empty.
     """
 
     what: str
@@ -35,11 +35,11 @@ class Ratio(NamedTuple):
 
 
 def interleave(works: Mapping[str, Work], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each work in each round, after one round that does not count.
+    """Seconds of each work in each round, after one warm-up round.
 
     Args:
-        works: each by its name.
-        rounds: rounds that count; every other one runs in reverse order.
+        works: callables by name.
+        rounds: measured rounds; every other one runs in reverse order.
     """
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for number in range(rounds + 1):
@@ -53,7 +53,7 @@ def interleave(works: Mapping[str, Work], rounds: int) -> dict[str, list[float]]
 
 
 def ratio(seconds: Mapping[str, list[float]], what: str, against: str, note: str = "") -> Ratio:
-    """How many times as long ``what`` took as ``against``."""
+    """Ratio of the time of ``what`` to that of ``against``."""
     values = [a / b for a, b in zip(seconds[what], seconds[against], strict=True)]
     low, _, high = quantiles(values, n=4) if len(values) > 1 else values * 3
     return Ratio(what, against, median(values), low, high, median(seconds[what]), note)

@@ -1,9 +1,9 @@
 """Inference with a trained network in PyTorch, with or without dropout.
 
-For comparisons; the product uses exported graphs, which have no dropout. With it, every dropout of training
-is active (Monte-Carlo dropout, Gal & Ghahramani 2016), those inside the text encoder included; there is no
-token masking and no modality dropout, and texts about the picture are encoded without dropout, as in
-training. It neither decodes nor evaluates.
+For comparisons; `twofold` uses exported graphs, which have no dropout. With dropout, all dropout layers are
+active (Monte-Carlo dropout, Gal & Ghahramani 2016), including those of the text encoder; there is no token
+masking and no modality dropout, and texts about the picture are encoded without dropout, as in training. This
+module neither decodes nor evaluates.
 
 Shapes: B posts, W words, K tags, … any.
 """
@@ -64,7 +64,7 @@ class TorchTagger:
     """A network of the task ``entities``.
 
     Args:
-        config: of its training.
+        config: configuration of its training.
         model: the network.
         image: picture encoder; None for a network without pictures.
     """
@@ -83,20 +83,22 @@ class TorchTagger:
         """Potentials of its CRF."""
         head = self.model.head
         assert isinstance(head, CRF)
-        moves, start, end = (x.detach().cpu().numpy() for x in head.potentials())
-        return moves, start, end
+        transitions, start, end = (x.detach().cpu().numpy() for x in head.potentials())
+        return transitions, start, end
 
     def decoder(self) -> ChainDecoder:
         """Decoder of its CRF."""
         return ChainDecoder(self.labels, *self.potentials())
 
     def prepare(self, posts: Sequence[Post], log: Log) -> PreparedPosts:
-        """Encode pictures and make windows, once for all networks with these encoders."""
+        """Encode pictures and split texts into windows, once for all networks with these encoders."""
         features = no_features(posts)
         if self.image is not None:
             cache = FeatureCache(cache_folder(), self.image.fingerprint)
-            maker = PictureFeatureExtractor(self.image, cache, self.device, log, self.config.model.max_crops)
-            features = maker.features(posts, self.config.model.modalities)
+            extractor = PictureFeatureExtractor(
+                self.image, cache, self.device, log, self.config.model.max_crops
+            )
+            features = extractor.features(posts, self.config.model.modalities)
         text, options = self.model.text, self.config.model
         window = min(options.window_pieces, text.max_pieces)
         pieces = WindowTokenizer(text.tokenizer, window, options.context_words, text.pad_id)
@@ -107,7 +109,7 @@ class TorchTagger:
     def predict(
         self, prepared: PreparedPosts, select: Select, dropout: int | None = None
     ) -> dict[str, list[Floats]]:
-        """One pass over all posts.
+        """Run one pass over all posts.
 
         Args:
             prepared: the posts.
@@ -115,14 +117,14 @@ class TorchTagger:
             dropout: seed of the dropout; None for no dropout.
 
         Returns:
-            (…, W, last) a post under each name of ``select``.
+            (…, W, last) per post for each name of ``select``.
         """
         done: dict[int, dict[str, Floats]] = {}
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.inference_mode(), torch.random.fork_rng(devices):
             torch.manual_seed(dropout or 0)
             for group in _batches(prepared.examples):
-                set_dropout(self.model, dropout is not None)  # encoding texts turns that of the encoder off
+                set_dropout(self.model, dropout is not None)  # encoding texts switches it off in the encoder
                 batch = collate(
                     [prepared.examples[i] for i in group], prepared.tables, self.model.text.pad_id
                 )
@@ -135,11 +137,11 @@ class TorchTagger:
 
 
 def load_tagger(config: Config, out: Path) -> TorchTagger:
-    """The network of a finished training.
+    """Load the network of a finished training.
 
     Args:
-        config: of the training. Word vectors of ``multigranular`` are not read: leave its augmentation out.
-        out: its model folder; the weights lie beside it.
+        config: of the training. Word vectors of ``multigranular`` are not read: disable its augmentation.
+        out: its model folder; the weights are next to it.
     """
     uses_pictures = any(name in VISUAL for name in modalities_of(config.model))
     image = load_image_encoder(config.model.image_encoder) if uses_pictures else None
@@ -151,9 +153,9 @@ def load_tagger(config: Config, out: Path) -> TorchTagger:
 
 
 def set_dropout(model: MultimodalModel, on: bool) -> None:
-    """Evaluation mode, with dropout on or off in all modules."""
+    """Set evaluation mode, with dropout on or off in all modules."""
     model.eval()
-    model.text.backbone.train(on)  # attention dropout has a switch of its own
+    model.text.backbone.train(on)  # attention dropout depends on its own training flag
     for part in model.modules():
         if isinstance(part, nn.Dropout):
             part.train(on)
@@ -170,7 +172,7 @@ def _core(values: Floats, example: Example) -> Floats:
 
 
 def _by_post(prepared: PreparedPosts, done: Mapping[int, Mapping[str, Floats]]) -> dict[str, list[Floats]]:
-    """Windows of a post side by side; posts without words get W = 0."""
+    """Concatenate the windows of each post; posts without words have W = 0."""
     windows: list[list[int]] = [[] for _ in range(prepared.posts)]
     for number, example in enumerate(prepared.examples):
         windows[example.post].append(number)

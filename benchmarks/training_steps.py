@@ -1,8 +1,8 @@
-"""A step of training of each fusion, against a step of `text_only`: same encoder, posts, batches and threads.
+"""Time a training step of each fusion against one of `text_only`: same encoder, posts, batches and threads.
 
-Features of pictures are computed before, as in any training. A step is everything from the batch to the
-averaged weights. Posts are those of ``examples`` with pictures and alternative texts, see `extraction`; their
-labels are made up, which changes no cost.
+Picture features are computed beforehand, as in any training. A step is everything from the batch to the
+averaged weights. Posts are those of ``examples`` with pictures and alt texts, see `extraction`; their labels
+are artificial, which does not affect the time.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ TYPES = ("PER", "LOC", "ORG", "MISC")
 
 
 def compare(work: Path, rounds: int, threads: int, report: Report) -> list[Ratio]:
-    """Time some steps of each fusion in turn.
+    """Time some steps of each fusion alternately.
 
     Args:
         work: folder for posts and logs.
-        rounds: rounds. threads: of PyTorch.
-        report: gets a line where it cannot be measured.
+        rounds: number of rounds. threads: of PyTorch.
+        report: called with a line if this cannot be measured.
     """
     posts = _labelled(write_posts(work / "steps", POSTS, True, EXAMPLES))
     with ExitStack() as stack:
@@ -53,7 +53,7 @@ def _against(seconds: dict[str, list[float]], name: str) -> Ratio:
 
 
 def _labelled(posts: Path) -> Path:
-    """The posts with their first word as an entity."""
+    """Label the first word of each post as an entity."""
     lines = [json.loads(line) for line in posts.read_text(encoding="utf-8").splitlines()]
     for number, post in enumerate(lines):
         end = len(post["text"].split()[0])
@@ -76,21 +76,21 @@ def _steps(fusion: str, posts: Path, work: Path, threads: int, stack: ExitStack)
         model=replace(base.model, fusion=fusion, modalities=modalities),
         training=replace(base.training, threads=threads),
     )
-    ready = set_up_training(config, _silent)
-    trainer = Trainer(ready.model, ready.data, config.training, work / fusion, fusion, _silent)
-    stack.enter_context(cpu_optimised(ready.model, trainer.device))
-    ready.model.train()
-    groups = islice(batches(ready.data.train, config.training.batch_size, seed=1, epoch=0), STEPS)
+    setup = set_up_training(config, _silent)
+    trainer = Trainer(setup.model, setup.data, config.training, work / fusion, fusion, _silent)
+    stack.enter_context(cpu_optimised(setup.model, trainer.device))
+    setup.model.train()
+    groups = islice(batches(setup.data.train, config.training.batch_size, seed=1, epoch=0), STEPS)
     return partial(
         _run,
         trainer.step,
-        [partial(collate, g, ready.data.tables, ready.model.text.pad_id) for g in groups],
+        [partial(collate, g, setup.data.tables, setup.model.text.pad_id) for g in groups],
     )
 
 
-def _run(step: Callable[..., float], made: list[Callable[..., object]]) -> None:
-    for make in made:
-        step(make())
+def _run(step: Callable[..., float], collates: list[Callable[..., object]]) -> None:
+    for make_batch in collates:
+        step(make_batch())
 
 
 def _silent(line: str) -> None:

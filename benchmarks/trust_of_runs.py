@@ -1,10 +1,10 @@
-"""Trust of the models of a table beside their F1: calibration error, and how well each measure finds errors.
+"""Calibration error and error detection of the models of a table, next to their F1.
 
     twofold reproduce benchmarks/tables/evidential.toml --data DATA -o OUT --keep-models
     python benchmarks/trust_of_runs.py benchmarks/tables/evidential.toml --data DATA --runs OUT --json FILE
 
-Each finished run's model predicts the file that the table reports on, as `twofold evaluate --trust` does it;
-means and standard deviations are over seeds. Runs without a model are left out and named.
+The model of each finished run is evaluated on the file that the table reports on, like `twofold evaluate
+--trust`; means and standard deviations are over seeds. Runs without a model are listed and left out.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Figures = dict[str, float]
 
 
 def main() -> None:
-    """Evaluate, write, print."""
+    """Evaluate the models, write the metrics and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("table", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--runs", type=Path, required=True, help="the folder that `reproduce` wrote")
-    parser.add_argument("--json", type=Path, required=True, help="figures of every run; those there are kept")
+    parser.add_argument("--json", type=Path, required=True, help="metrics of all runs; existing ones stay")
     args = parser.parse_args()
     table, runs = read_table(args.table, args.data), Runs(args.runs / "runs")
     found: dict[str, Figures] = json.loads(args.json.read_text("utf-8")) if args.json.is_file() else {}
@@ -69,15 +69,15 @@ def _page(table: Table, found: Mapping[str, Figures]) -> str:
         for key, method in table.methods.items():
             rows = [figures for run, figures in found.items() if run.startswith(f"{name}/{key}/")]
             if rows:
-                cells = (shown([row[figure] for row in rows if figure in row]) for figure in names)
+                cells = (mean_with_sd([row[metric] for row in rows if metric in row]) for metric in names)
                 lines.append(
                     f"| {data.title or name}, {method.title or key} | {len(rows)} | {' | '.join(cells)} |"
                 )
     return "\n".join(lines)
 
 
-def shown(values: Sequence[float]) -> str:
-    """Mean over seeds, and standard deviation where there are several."""
+def mean_with_sd(values: Sequence[float]) -> str:
+    """Mean over seeds, with the standard deviation if there are several."""
     if not values:
         return "–"
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")

@@ -1,17 +1,17 @@
-"""Which measure of uncertainty finds the errors, and at what cost? One backbone, one data set, all methods.
+"""Which uncertainty measure detects errors best, and at what cost? One backbone, one data set, all methods.
 
     python benchmarks/uncertainty.py --data DATA -o OUT [--only PATTERN …] [--collect] [--on FILE]
 
-DATA holds twitter2017/, captions/captions.tsv and pictures/standins/. Trains by `twofold.training.run.train`
-what is not in OUT yet (killed, it goes on), with the options of configs/comparison.toml: evidential fusion
-with the log-linear pool in as many seeds as the ensemble has members, the other pools (all these are trained
-without blank pictures), the fusion as configured there, a Dirichlet, and `concat`, which has no evidential
-loss. Then runs the networks in PyTorch on the posts, since one method needs dropout on, after a check that
-their confidences are those of the exported folders. Temperatures are fitted on the first half of
-dev, metrics are of the second half, or (``--on``) of another file. The epoch was chosen on the whole of dev,
-for all alike.
+DATA holds twitter2017/, captions/captions.tsv and pictures/standins/. Trains the models that are not in OUT
+yet with `twofold.training.run.train` (a killed run resumes) and the options of configs/comparison.toml:
+evidential fusion with log-linear pooling, with as many seeds as the ensemble has members; the other pooling
+rules (all of these without blank pictures in training); the fusion as configured there; a Dirichlet; and
+`concat`, which has no evidence loss. Then runs the networks in PyTorch on the posts, since one method needs
+active dropout, after checking that their confidences equal those of the exported folders. Temperatures are
+fitted on the first half of dev, metrics are computed on the second half, or (``--on``) on another file. For
+all models the epoch was chosen on all of dev.
 
-Writes results/uncertainty.json and uncertainty.md. What the rows are: docs/reproduce.md.
+Writes results/uncertainty.json and uncertainty.md. The rows are explained in docs/reproduce.md.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ HERE = Path(__file__).parent
 RESULT = HERE / "results" / "uncertainty.json"
 BASE = HERE.parent / "configs" / "comparison.toml"
 ENSEMBLE = "log_linear"
-"""The first model of all that are asked for works with dropout on, too, and its spans are the common ones."""
+"""The first of all selected models is also run with dropout, and its spans are the common ones."""
 DEFAULT = "default"
-"""The fusion as the configuration has it."""
+"""The fusion as configured."""
 OTHERS = ("prior_corrected-1", "discounted-1", "monig-1", f"{DEFAULT}-1", "dirichlet-1", "concat-1")
 CHECKED = 20
 """Posts on which networks and exported folders are compared."""
@@ -83,16 +83,16 @@ class Job:
 
 @dataclass(frozen=True)
 class NetworkOutputs:
-    """Outputs of one network on all posts: of a single pass, and of passes with dropout if asked for."""
+    """Outputs of one network on all posts: of a single pass, and of passes with dropout if requested."""
 
     job: Job
-    chain: CRFOutputs
+    crf: CRFOutputs
     tables: Mapping[str, Sequence[Any]]
     dropout_passes: Sequence[CRFOutputs]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train what is missing, then measure what is there."""
+    """Train the missing models, then evaluate the finished ones."""
     args = _arguments(arguments)
     jobs = [job for job in all_jobs(args) if any(fnmatch(job.name, pattern) for pattern in args.only)]
     if not args.collect:
@@ -103,29 +103,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.train_only:
         return
     if not jobs:
-        raise DataError("no model is trained yet", where=str(args.out), do="leave --collect away")
+        raise DataError("no model is trained yet", where=str(args.out), do="omit --collect")
     evaluation_posts = read_posts(jobs[0].config.data, args.on)
-    reads = run_networks(jobs, evaluation_posts.posts, args.passes)
-    write(args.json, compare(reads, evaluation_posts, args))
+    networks = run_networks(jobs, evaluation_posts.posts, args.passes)
+    write(args.json, compare(networks, evaluation_posts, args))
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="where twitter2017/ and the rest are")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="where models are kept")
+    parser.add_argument("--data", type=Path, required=True, help="folder with twitter2017/ and the others")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the models")
     parser.add_argument("--config", type=Path, default=BASE, help="options of [model] and [training]")
-    parser.add_argument("--epochs", type=int, help="in place of the configuration's")
-    parser.add_argument("--members", type=int, default=5, help="of the ensemble")
-    parser.add_argument("--passes", type=int, default=10, help="with dropout on")
+    parser.add_argument("--epochs", type=int, help="instead of those of the configuration")
+    parser.add_argument("--members", type=int, default=5, help="members of the ensemble")
+    parser.add_argument("--passes", type=int, default=10, help="passes with dropout")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of posts, for intervals")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="bootstrap resamples of posts")
     parser.add_argument(
-        "--only", nargs="+", default=["*"], metavar="PATTERN", help="models, as monig-1 or log*"
+        "--only", nargs="+", default=["*"], metavar="PATTERN", help="models, such as monig-1 or log*"
     )
-    parser.add_argument("--train-only", action="store_true", help="measure nothing")
-    parser.add_argument("--collect", action="store_true", help="train nothing")
+    parser.add_argument("--train-only", action="store_true", help="do not evaluate")
+    parser.add_argument("--collect", action="store_true", help="do not train")
     parser.add_argument("--on", type=Path, help="file to report on instead of the second half of dev")
-    parser.add_argument("--json", type=Path, default=RESULT, help="where metrics go; the table beside it")
+    parser.add_argument("--json", type=Path, default=RESULT, help="JSON file; the table goes next to it")
     return parser.parse_args(arguments)
 
 
@@ -169,24 +169,24 @@ def _fusion(kind: str, base: Config) -> dict[str, Any]:
 
 
 def finished(job: Job) -> bool:
-    """Whether the model is there.
+    """Whether the model has been trained.
 
     Raises:
-        DataError: it is, but was trained with other settings or on other files.
+        DataError: it was trained with other settings or on other files.
     """
     if not (job.out / "manifest.json").exists():
         return False
     from twofold.training.publish import model_without_paths
 
-    then = read_config(job.out / "training.toml")
+    trained = read_config(job.out / "training.toml")
     card = json.loads((job.out / "card.json").read_text(encoding="utf-8"))
     hashes = [corpus["sha256"] for part in ("train", "dev") for corpus in card[part]]
     files = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in _files(job.config.data)]
-    settings = replace(then.training, threads=job.config.training.threads)
+    settings = replace(trained.training, threads=job.config.training.threads)
     model = model_without_paths(job.config.model)
-    if (then.model, settings, hashes) != (model, job.config.training, files):
+    if (trained.model, settings, hashes) != (model, job.config.training, files):
         raise DataError(
-            "the model there was trained with other settings or on other files",
+            "the model in this folder was trained with other settings or on other files",
             where=str(job.out),
             do="use another folder with -o, or delete it",
         )
@@ -197,39 +197,39 @@ def _files(data: DataConfig) -> Iterable[str]:
     return (*data.train, *data.dev)
 
 
-# --- reading ---------------------------------------------------------------------------------------------
+# --- running the networks --------------------------------------------------------------------------------
 
 
 def read_posts(data: DataConfig, on: Path | None) -> EvaluationPosts:
-    """Dev in halves; or the first half of dev, and all posts of another file."""
+    """Read the two halves of dev; or the first half of dev and all posts of another file."""
     (dev,) = read_corpora(data.dev, data)
     is_calibration = in_tuning_split(post.id for post in dev.posts)
     if on is None:
         return EvaluationPosts(dev.posts, is_calibration)
     (other,) = read_corpora([str(on)], data)
-    fitted = [post for post, mine in zip(dev.posts, is_calibration, strict=True) if mine]
+    fitted = [post for post, selected in zip(dev.posts, is_calibration, strict=True) if selected]
     return EvaluationPosts([*fitted, *other.posts], np.arange(len(fitted) + len(other.posts)) < len(fitted))
 
 
 def run_networks(jobs: Sequence[Job], posts: Sequence[Post], passes: int) -> list[NetworkOutputs]:
-    """Every network over all posts, one after another; pictures and windows are prepared once."""
-    reads: list[NetworkOutputs] = []
+    """Run every network on all posts, one after another; pictures and windows are prepared once."""
+    networks: list[NetworkOutputs] = []
     prepared: PreparedPosts | None = None
     for job in jobs:
         tagger = load_tagger(job.config, job.out)
         if job.config.training.threads:
             torch.set_num_threads(job.config.training.threads)
         prepared = prepared or tagger.prepare(posts, partial(_print_line, job.name))
-        found = tagger.predict(prepared, PICKS.get(job.config.model.fusion, _emissions)(tagger.model))
-        chain = CRFOutputs(tagger.labels, tagger.potentials(), found.pop("emissions"))
+        found = tagger.predict(prepared, SELECTS.get(job.config.model.fusion, _emissions)(tagger.model))
+        crf = CRFOutputs(tagger.labels, tagger.potentials(), found.pop("emissions"))
         dropout_passes = passes_of(tagger, prepared, passes if job.name == jobs[0].name else 0)
         _print_line(
-            job.name, f"read; confidences differ from the folder's by {agreement(job, chain, posts):.1e}"
+            job.name, f"done; confidences differ from the folder's by {agreement(job, crf, posts):.1e}"
         )
-        reads.append(NetworkOutputs(job, chain, found, dropout_passes))
+        networks.append(NetworkOutputs(job, crf, found, dropout_passes))
         del tagger
         gc.collect()
-    return reads
+    return networks
 
 
 def _emissions(model: MultimodalModel) -> Select:
@@ -237,38 +237,42 @@ def _emissions(model: MultimodalModel) -> Select:
 
 
 def _evidence(model: MultimodalModel) -> Select:
-    def pick(fused: FusionOutput) -> dict[str, torch.Tensor]:
+    def select(fused: FusionOutput) -> dict[str, torch.Tensor]:
         assert fused.pooled is not None
         return {"emissions": fused.emissions, "nig": fused.pooled}
 
-    return pick
+    return select
 
 
 def _dirichlet(model: MultimodalModel) -> Select:
     fusion = model.fusion
     assert isinstance(fusion, Dirichlet)
 
-    def pick(fused: FusionOutput) -> dict[str, torch.Tensor]:
+    def select(fused: FusionOutput) -> dict[str, torch.Tensor]:
         alpha = fusion.concentrations(fused).double()
         parts = [vacuity(alpha), entropy_of_mean(alpha), mean_entropy(alpha), mutual_information(alpha)]
         return {"emissions": fused.emissions, "dirichlet": torch.stack(parts, -1)}
 
-    return pick
+    return select
 
 
-PICKS: Mapping[str, Callable[[MultimodalModel], Select]] = {"evidential": _evidence, "dirichlet": _dirichlet}
+SELECTS: Mapping[str, Callable[[MultimodalModel], Select]] = {
+    "evidential": _evidence,
+    "dirichlet": _dirichlet,
+}
+"""Which tensors to select from the output of a fusion; of all others the emissions only."""
 
 
 def passes_of(tagger: TorchTagger, prepared: PreparedPosts, passes: int) -> list[CRFOutputs]:
-    """Passes with dropout on, each with a seed of its own."""
-    pick, potentials = _emissions(tagger.model), tagger.potentials()
+    """Run passes with dropout, each with its own seed."""
+    select, potentials = _emissions(tagger.model), tagger.potentials()
     return [
-        CRFOutputs(tagger.labels, potentials, tagger.predict(prepared, pick, dropout=seed)["emissions"])
+        CRFOutputs(tagger.labels, potentials, tagger.predict(prepared, select, dropout=seed)["emissions"])
         for seed in range(1, passes + 1)
     ]
 
 
-def agreement(job: Job, chain: CRFOutputs, posts: Sequence[Post]) -> float:
+def agreement(job: Job, crf: CRFOutputs, posts: Sequence[Post]) -> float:
     """Largest difference of span confidences between the network and its exported folder, on some posts.
 
     Raises:
@@ -278,14 +282,14 @@ def agreement(job: Job, chain: CRFOutputs, posts: Sequence[Post]) -> float:
     emissions = [reading.emissions for reading in extractor.pipeline.encode(posts[:CHECKED])]
     spans = extractor.pipeline.decoder.decode(emissions)
     exported = extractor.pipeline.decoder.confidences(emissions, spans)
-    here = chain.decoder.confidences(chain.emissions[:CHECKED], spans)
+    here = crf.decoder.confidences(crf.emissions[:CHECKED], spans)
     difference = max(float(np.abs(a - b).max(initial=0)) for a, b in zip(exported, here, strict=True))
     if difference > TOLERANCE:
         raise DataError(
             f"the network's confidences and those of the exported folder differ by {difference:.4f}",
             where=str(job.out),
             expected=f"{TOLERANCE} at most",
-            do="delete the folder and what lies beside it, and train again",
+            do="delete the folder and the .training folder next to it, and train again",
         )
     return difference
 
@@ -293,36 +297,38 @@ def agreement(job: Job, chain: CRFOutputs, posts: Sequence[Post]) -> float:
 # --- comparison ------------------------------------------------------------------------------------------
 
 
-def outputs_of_methods(reads: Sequence[NetworkOutputs], members: int) -> list[MethodOutputs]:
-    """All methods that these networks give; the first is the first network alone."""
-    first, names = reads[0], _seeds(reads)
+def outputs_of_methods(networks: Sequence[NetworkOutputs], members: int) -> list[MethodOutputs]:
+    """All methods that use these networks; the first is the first network alone."""
+    first, names = networks[0], _seeds(networks)
     methods_outputs = [_single_pass(first)]
     if first.dropout_passes:
         methods_outputs.append(ensemble(f"{first.job.name}, MC dropout", first.dropout_passes, 1))
     if len(names) == members > 1:
-        chains = [read.chain for read in reads if read.job.name in names]
-        methods_outputs.append(ensemble(f"{ENSEMBLE}, ensemble of {members}", chains, members))
-    return methods_outputs + [_single_pass(read) for read in reads[1:] if read.job.name not in names]
+        crfs = [network.crf for network in networks if network.job.name in names]
+        methods_outputs.append(ensemble(f"{ENSEMBLE}, ensemble of {members}", crfs, members))
+    others = [network for network in networks[1:] if network.job.name not in names]
+    return methods_outputs + [_single_pass(network) for network in others]
 
 
-def _seeds(reads: Sequence[NetworkOutputs]) -> list[str]:
-    return [read.job.name for read in reads if read.job.name.startswith(f"{ENSEMBLE}-")]
+def _seeds(networks: Sequence[NetworkOutputs]) -> list[str]:
+    return [network.job.name for network in networks if network.job.name.startswith(f"{ENSEMBLE}-")]
 
 
-def _single_pass(read: NetworkOutputs) -> MethodOutputs:
-    if "nig" in read.tables:
-        return single_pass(read.job.name, read.chain, nig_measures(read.chain.decoder, read.tables["nig"]))
-    tables = read.tables.get("dirichlet", [])
+def _single_pass(network: NetworkOutputs) -> MethodOutputs:
+    name, crf = network.job.name, network.crf
+    if "nig" in network.tables:
+        return single_pass(name, crf, nig_measures(crf.decoder, network.tables["nig"]))
+    tables = network.tables.get("dirichlet", [])
     names = DIRICHLET if len(tables) else ()
-    measures = {name: mean_over_words([x[:, i] for x in tables]) for i, name in enumerate(names)}
-    return single_pass(read.job.name, read.chain, measures)
+    measures = {measure: mean_over_words([x[:, i] for x in tables]) for i, measure in enumerate(names)}
+    return single_pass(name, crf, measures)
 
 
 def compare(
-    reads: Sequence[NetworkOutputs], evaluation_posts: EvaluationPosts, args: argparse.Namespace
+    networks: Sequence[NetworkOutputs], evaluation_posts: EvaluationPosts, args: argparse.Namespace
 ) -> dict[str, Any]:
-    """All metrics, as they are written."""
-    methods_outputs = outputs_of_methods(reads, args.members)
+    """Compute all metrics, in the form in which they are written."""
+    methods_outputs = outputs_of_methods(networks, args.members)
     methods, own = {}, []
     for outputs in methods_outputs:
         scored_spans = evaluation_posts.score(outputs.spans)
@@ -334,7 +340,7 @@ def compare(
         own += metrics_with_intervals(list(measures_of(outputs, scored_spans)), scored_spans, args.resamples)
     first = evaluation_posts.score(methods_outputs[0].spans)
     common: list[Row] = [row for outputs in methods_outputs for row in measures_of(outputs, first)]
-    seeds = [_single_pass(read) for read in reads if read.job.name in _seeds(reads)]
+    seeds = [_single_pass(network) for network in networks if network.job.name in _seeds(networks)]
     scored: list[ScoredSpans] = [evaluation_posts.score(outputs.spans) for outputs in seeds]
     return {
         "evaluated_on": f"{args.on.parent.name}/{args.on.name}"
@@ -342,7 +348,7 @@ def compare(
         else "second half of twitter2017/valid.txt",
         "posts": evaluation_posts.evaluated,
         "calibration_posts": int(evaluation_posts.is_calibration.sum()),
-        "epochs": reads[0].job.config.training.epochs,
+        "epochs": networks[0].job.config.training.epochs,
         "resamples": args.resamples,
         "methods": methods,
         "own": own,
@@ -354,7 +360,7 @@ def compare(
 
 
 def write(path: Path, found: Mapping[str, Any]) -> None:
-    """The metrics, and the tables made from them."""
+    """Write the metrics and the tables."""
     record = to_json(found)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")

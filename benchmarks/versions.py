@@ -1,10 +1,10 @@
-"""Posts a second of two versions, each with its own default model, in turn.
+"""Compare the posts per second of two versions, each with its own default model, alternately.
 
     git worktree add ../before 8ea1e9b
     python benchmarks/versions.py ../before . --posts data/twitter2017/test.txt --rounds 2
 
-A version is a checkout. Each measurement is a process of its own that imports the package from there, on one
-thread; processor time, so that a busy machine matters less. Prints the ratios, and writes nothing.
+A version is a checkout. Each measurement is a separate process that imports the package from there, on one
+thread. CPU time is measured, which depends less on other load. Prints the ratios, and writes nothing.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def main() -> None:
     for name in rounds[0][0]:
         ratios = [second[name] / first[name] for first, second in rounds]
         shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-        print(f"{name}: {median(ratios):.2f} times the posts a second ({shown})")
-    cost = [second["entities"] / second["with relations"] for _, second in rounds]
-    print(f"second version, relations: {median(cost):.2f} times the time of entities alone")
+        print(f"{name}: {median(ratios):.2f} times the posts per second ({shown})")
+    overhead = [second["entities"] / second["with relations"] for _, second in rounds]
+    print(f"second version, relations: {median(overhead):.2f} times the time of entities alone")
 
 
 def _rates(version: Path, posts: Path, count: int) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
     python docs/draw_architecture.py
 
-The picture has colours of its own for light and for dark pages. It needs the standard library only.
+The figure has separate colours for light and dark pages. The script needs only the standard library.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STYLE = """
 
 
 def box(at: tuple[int, int, int, int], kind: str, title: str, *lines: str) -> str:
-    """A box at (x, y, width, height) with a title and softer lines below; height 0 for what these need."""
+    """A box at (x, y, width, height) with a title and lighter lines below; height 0: fitted to the text."""
     x, y, width, height = at
     height = height or 34 + LINE * len(lines)
     parts = [f'<rect class="{kind}" x="{x}" y="{y}" width="{width}" height="{height}" rx="6"/>']
@@ -47,30 +47,30 @@ def box(at: tuple[int, int, int, int], kind: str, title: str, *lines: str) -> st
 
 
 def arrow(*points: tuple[int, int]) -> str:
-    """A line through points, straight from one to the next, with a tip at the last."""
+    """A polyline through points, with an arrow tip at the last."""
     path = " L".join(f"{x} {y}" for x, y in points)
     return f'<path d="M{path}" marker-end="url(#tip)"/>'
 
 
 def crossing(start: int, end: int, y: int) -> list[str]:
-    """An arrow from left to right over a line that it has nothing to do with."""
+    """An arrow from left to right across an unrelated line."""
     middle = (start + end) // 2
     return [f'<path class="gap" d="M{middle - 4} {y} L{middle + 5} {y}"/>', arrow((start, y), (end, y))]
 
 
 def column(x: int, name: str) -> str:
-    """The name of a column, centred at x."""
+    """A column heading, centred at x."""
     return f'<text class="column" x="{x}" y="32">{escape(name)}</text>'
 
 
 def columns() -> list[str]:
-    """Names of the columns."""
+    """All column headings."""
     names = [(80, "post"), (245, "encoders"), (431, "modalities"), (641, "fusion"), (846, "head")]
     return [column(x, name) for x, name in [*names, (1066, "calibration")]]
 
 
 def inputs() -> list[str]:
-    """The post, the encoders, and the modalities they give."""
+    """The post, the encoders, and the modalities."""
     return [
         box((20, 60, 120, 0), "text", "text"),
         box((20, 150, 120, 0), "picture", "picture", "may be absent,", "or unreadable"),
@@ -122,7 +122,7 @@ def fusions() -> list[str]:
 
 
 def heads() -> list[str]:
-    """What predicts, and what makes confidences of it."""
+    """The heads and the calibration."""
     return [
         arrow((740, 130), (768, 130)),
         arrow((740, 300), (768, 300)),
@@ -154,7 +154,7 @@ def heads() -> list[str]:
 
 
 def svg() -> str:
-    """The whole picture."""
+    """The whole figure."""
     parts = [*columns(), *inputs(), *fusions(), *heads()]
     tip = '<path class="tip" d="M0 0 L8 4 L0 8 Z"/>'
     return (

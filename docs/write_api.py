@@ -2,8 +2,9 @@
 
     python docs/write_api.py
 
-griffe reads the source without importing it, so this needs no training framework. It ends with an error where
-a docstring does not fit its signature. It knows functions, classes and their attributes, and no constants.
+griffe reads the source without importing it, so this needs no training framework. It exits with an error if a
+docstring does not match its signature. Functions, classes and their attributes are documented, constants are
+not.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PARTS = {
         "twofold.detectors.contract",
     ],
 }
-"""Modules that are documented whole, after what ``import twofold`` gives; by heading."""
+"""Modules documented in full, after the names exported by ``twofold``; by heading."""
 WIDTH = 110
 HEAD = """# Python API
 
@@ -40,17 +41,17 @@ Documented = griffe.Class | griffe.Function
 
 
 def main() -> int:
-    """Write the page; exit code 1 where the docstrings gave warnings."""
-    heard = _Heard()
-    logging.getLogger("griffe").addHandler(heard)
+    """Write the page; returns exit code 1 if the docstrings gave warnings."""
+    collector = _WarningCollector()
+    logging.getLogger("griffe").addHandler(collector)
     OUT.write_text(page(), encoding="utf-8")
-    for warning in heard.warnings:
+    for warning in collector.warnings:
         print(warning, file=sys.stderr)
-    return 1 if heard.warnings else 0
+    return 1 if collector.warnings else 0
 
 
-class _Heard(logging.Handler):
-    """Keeps warnings."""
+class _WarningCollector(logging.Handler):
+    """Collects warnings."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -61,7 +62,7 @@ class _Heard(logging.Handler):
 
 
 def page() -> str:
-    """The whole page."""
+    """The complete page as Markdown."""
     package = griffe.load("twofold", search_paths=[ROOT / "src"], docstring_parser="google")
     lines = [HEAD, "## twofold", "", *_text(package)]
     for name in sorted(map(str, package.exports or ()), key=str.casefold):
@@ -77,7 +78,7 @@ def page() -> str:
 
 
 def _public(module: griffe.Object | griffe.Alias) -> Iterator[tuple[str, griffe.Object | griffe.Alias]]:
-    """What a module exports: its ``__all__``, or what is defined in it without an underscore."""
+    """Exports of a module: its ``__all__``, or the names defined in it without a leading underscore."""
     for name, member in module.members.items():
         exported = name in module.exports if module.exports is not None else not member.is_alias
         if exported and not name.startswith("_"):
@@ -97,7 +98,7 @@ def _described(name: str, member: griffe.Object | griffe.Alias, prefix: str = ""
 
 
 def _member(owner: str, key: str, inner: griffe.Object | griffe.Alias) -> list[str]:
-    """A method or a property; plain attributes stand in the docstring of their class."""
+    """A method or a property; plain attributes are documented in the docstring of their class."""
     if isinstance(inner, griffe.Function):
         return [f"#### `{owner}.{key}`", "", *_signature(inner, key), *_text(inner)]
     if isinstance(inner, griffe.Attribute) and "property" in inner.labels:
@@ -106,7 +107,7 @@ def _member(owner: str, key: str, inner: griffe.Object | griffe.Alias) -> list[s
 
 
 def _signature(item: Documented, name: str) -> list[str]:
-    """How it is called, one argument a line where one line does not hold it."""
+    """Signature, with one argument per line if it does not fit into one line."""
     arguments: list[str] = []
     star = False
     for parameter in item.parameters:
@@ -136,7 +137,7 @@ def _argument(parameter: griffe.Parameter) -> str:
 
 
 def _text(item: griffe.Object | griffe.Alias) -> list[str]:
-    """The docstring, its sections as lists."""
+    """The docstring, with its sections as lists."""
     if item.docstring is None:
         return []
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""Runs of the command over many small posts, for the tests of this folder."""
+"""Helpers of the tests of batch runs: many small posts, and the command as a process."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _ENTRY = "from twofold.cli.main import entry; entry()"
 
 
 def posts(count: int) -> list[dict]:
-    """Posts of which each differs from the others; some have no entity."""
+    """Distinct posts, some without an entity."""
     names = ("Anna", "nobody", "NATO met Bob", "paris", "")
     return [{"id": i, "text": f"{names[i % 5]} left {i * i} {names[i % 3]}"} for i in range(count)]
 
 
 def write(path: Path, rows: list[object]) -> Path:
-    """JSON Lines; a string is a line as it is."""
+    """Write JSON Lines; a string is written unchanged, as a line."""
     lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
@@ -41,12 +41,12 @@ def command(*arguments: object) -> list[str]:
 
 
 def extract(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
+    """Run the command to its end."""
     return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
 
 
 def fork(*arguments: object) -> BaseProcess:
-    """Run it silently in a fork of a process that has imported everything: for very many runs."""
+    """Run the command silently in a fork of a process that has imported everything, for many quick runs."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["onnxruntime", "tokenizers", "twofold.cli.extract", "twofold.batch.run"])
     child = context.Process(target=_in_silence, args=(["extract", *map(str, arguments)],))
@@ -62,13 +62,13 @@ def _in_silence(arguments: list[str]) -> None:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Content of all files of a folder by their paths."""
+    """Content of all files of a folder, by path."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 class DeadlyStep(Step):
-    """A step that kills its process where a post says so, as a fault in a decoder does."""
+    """A step that kills its process on a post with the text "deadly", as a fault in a decoder would."""
 
     def run(self, extractor: Extractor, shard: Shard) -> Part:
         if any(isinstance(item, Post) and item.text == "deadly" for item in shard.items):
@@ -77,7 +77,7 @@ class DeadlyStep(Step):
 
 
 class GpuStep(Step):
-    """A step whose results are the GPU that its process may use."""
+    """A step whose result is the name of the GPU that its process may use."""
 
     def run(self, extractor: Extractor, shard: Shard) -> Part:
         time.sleep(0.5)
@@ -87,12 +87,12 @@ class GpuStep(Step):
 
 
 @dataclass(frozen=True)
-class ToldStep(Step):
-    """A step that tells its process in a folder, and takes long enough to be killed meanwhile."""
+class PidStep(Step):
+    """A step that writes its process id to a folder, and takes long enough to be killed."""
 
-    told: str = ""
+    pids: str = ""
 
     def run(self, extractor: Extractor, shard: Shard) -> Part:
-        (Path(self.told) / str(os.getpid())).touch()
+        (Path(self.pids) / str(os.getpid())).touch()
         time.sleep(0.3)
         return super().run(extractor, shard)

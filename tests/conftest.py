@@ -15,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from quick_export import quick_exports
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # no test reaches a hub: an unknown name fails at once
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test connects to a hub: an unknown name fails at once
 
-# A busy machine is no fault of the code.
+# No deadline: a busy machine is not a fault of the code.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
     "ci", settings.get_profile("tests"), derandomize=True, max_examples=50
-)  # the same examples each time: more of them find nothing new
-# For `make mutants`: that an example fails is enough, the smallest one is not looked for.
+)  # the same examples each time: repeating more of them finds nothing new
+# For `make mutants`: any failing example is enough, so that none is shrunk.
 settings.register_profile("mutants", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))
 settings.register_profile("quick", settings.get_profile("tests"), max_examples=50)  # of `make check`
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
@@ -36,9 +36,9 @@ LONGEST = (
     "training/test_export.py", "benchmarks/test_uncertainty.py", "training/test_backbones.py",
     "docs/test_tutorials.py", "training/test_conventions.py", "review/test_training_data.py",
 )  # fmt: skip
-"""Files whose tests take longest. Workers take whole files: with these first, none works alone at the end.
+"""Files whose tests take longest. Workers take whole files: with these first, all workers end together.
 
-Those that wait for browsers and processes come before all, while `make check` and `.ci/run` check types.
+Those that wait for browsers and processes come first, while `make check` and `.ci/run` check types.
 """
 
 
@@ -46,7 +46,7 @@ _ALL_SLOW = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.slow\b", re.MULTILINE
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Files of slow tests alone are not imported where these are left out: imports are most of collecting."""
+    """Skip files that hold only slow tests where these are deselected: imports take most of the time."""
     if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
         return None
     return bool(_ALL_SLOW.search(collection_path.read_text(encoding="utf-8"))) or None
@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """Importing all tests makes millions of objects that stay: nothing of them is to be collected."""
+    """Collect no garbage while tests are imported: that makes millions of objects, which all stay."""
     gc.disable()
 
 
@@ -73,7 +73,7 @@ def pytest_collection_finish() -> None:
 
 
 def _read_operators_once() -> None:
-    """PyTorch's exporter makes its table of operators anew for each graph, a third of its time."""
+    """Cache the operator table that PyTorch's exporter builds for each graph, in a third of its time."""
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
     ONNXRegistry.from_torchlib = staticmethod(cache(ONNXRegistry.from_torchlib))
@@ -81,7 +81,7 @@ def _read_operators_once() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Tiny tensors: threads that wait for each other cost far more than they gain."""
+    """Use one thread: with tiny tensors synchronisation costs far more than threads gain."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if importlib.util.find_spec("torch"):
         import torch
@@ -91,7 +91,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_waiting_for_the_disk() -> Iterator[None]:
-    """What tests write needs not outlive the machine; of runs in the test's process, flushing was a fifth."""
+    """Files of tests need not survive a crash; flushing took a fifth of the runs in the test's process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
         yield
@@ -106,7 +106,7 @@ def quick_export() -> Iterator[None]:
 
 @pytest.fixture(params=["quick", pytest.param("real", marks=pytest.mark.thorough)])
 def either_export(request: pytest.FixtureRequest) -> Iterator[None]:
-    """As `quick_export`, and once more with the graph of the fusion by the exporter that users get."""
+    """As `quick_export`, and once more with the fusion exported by the exporter that users get."""
     with quick_exports(only_text=request.param == "real"):
         yield
 
@@ -140,8 +140,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Folder of real data that lies beside a checkout where it is at hand; never in the repository."""
+    """Folder of real data beside the checkout, never in the repository; tests are skipped without it."""
     folder = Path(os.environ.get("TWOFOLD_SHARED", Path(__file__).resolve().parents[2] / "shared"))
     if not (folder / "data").is_dir():
-        pytest.skip(f"real data not at hand: no folder {folder.name}/data beside the checkout")
+        pytest.skip(f"no real data: there is no folder {folder.name}/data beside the checkout")
     return folder

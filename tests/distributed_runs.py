@@ -1,6 +1,6 @@
-"""What one of several processes of a training does; a program that `torchrun` starts for the tests.
+"""What each process of a distributed training does: a program that `torchrun` starts for the tests.
 
-Arguments: folder with ``config.toml`` and for results, and a job. Each process writes what it found to
+Arguments: folder with ``config.toml`` and for results, and a job. Each process writes its results to
 ``JOB.RANK.pt``.
 """
 
@@ -43,7 +43,7 @@ def gradients(setup: TrainingSetup) -> Gradients:
 
 
 def of_batch(config: Config, batch: Sequence[Example], folder: Path, processes: Processes) -> Gradients:
-    """The gradient of one step on a batch that is shared."""
+    """The gradient of one step on a batch that the processes share."""
     setup = untrained(config)
     training = dataclasses.replace(config.training, max_grad_norm=1e9)
     trainer = Trainer(setup.model, setup.data, training, folder, "identity", print, processes)
@@ -79,16 +79,16 @@ def failing(folder: Path) -> None:
 
 
 def whole(folder: Path) -> None:
-    """A training to its end; each process tells which files below the folder it wrote, or put in place."""
+    """A whole training; each process records which files below the folder it wrote or renamed."""
     written: list[str] = []
 
-    def heard(event: str, values: tuple[object, ...]) -> None:
+    def record_write(event: str, values: tuple[object, ...]) -> None:
         writes = event == "open" and isinstance(values[2], int) and values[2] & (os.O_WRONLY | os.O_RDWR)
         path = str(values[1] if event == "os.rename" else values[0]) if values else ""
         if (writes or event == "os.rename") and path.startswith(str(folder)):
             written.append(path)
 
-    sys.addaudithook(heard)
+    sys.addaudithook(record_write)
     code = run(folder)
     torch.save(written.copy(), folder / f"whole.{rank_and_count()[0]}.pt")
     sys.exit(code)

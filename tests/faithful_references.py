@@ -1,14 +1,14 @@
 """Stored inputs, weights and outputs of the faithful forms of systems B and C.
 
 The faithful forms were compared with the original implementations by loading the original weights:
-emissions, logits and KL of C were equal, emissions of B within 1.5e-6 (the epsilon of a LayerNorm). What they
-gave then is kept here, so that this equality cannot be lost unnoticed. An archive holds numbers only:
+emissions, logits and KL of C were equal, emissions of B within 1.5e-6 (the epsilon of a LayerNorm). Their
+outputs are stored, so that this equality cannot be lost unnoticed. An archive holds numbers only:
 
     weights/NAME   a parameter
     inputs/NAME    words (B, W, D), mask, targets, and MODALITY/states, MODALITY/mask
     outputs/NAME   emissions, and each term of the loss
 
-    python tests/faithful_references.py     writes them anew: only where the original itself was misread.
+    python tests/faithful_references.py     writes them again: only if the original itself was misread.
 
 Where a parameter is renamed, rename its key; the numbers stay.
 """
@@ -62,7 +62,7 @@ def make_inputs(fusion: Fusion, slots: bool) -> Archive:
     inputs: Archive = {
         "words": draw.normal(size=(3, 7, WIDTH)).astype(np.float32),
         "mask": np.arange(7) < lengths[:, None],
-        "targets": draw.choice([0, 1, 3], (3, 1 if slots else 7)),  # no tag that continues none
+        "targets": draw.choice([0, 1, 3], (3, 1 if slots else 7)),  # no I- tag without a B- tag
     }
     if slots:
         inputs["slots"] = np.array([[[1, 5]], [[0, 3]], [[0, 0]]])
@@ -122,7 +122,7 @@ def read(name: str) -> tuple[Fusion, Archive, Archive]:
 
 
 def write(name: str) -> None:
-    """Draw weights and inputs, and keep what comes out."""
+    """Draw weights and inputs, and store them with the outputs."""
     draw, fusion = np.random.default_rng(0), FORMS[name]().double()
     weights = {
         key: (draw.normal(size=tuple(value.shape)) * 0.4).astype(np.float32)

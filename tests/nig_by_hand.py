@@ -1,4 +1,4 @@
-"""The formulas of evidential fusion in plain NumPy, as the papers state them: an oracle that knows no torch.
+"""The formulas of evidential fusion in plain NumPy, as the papers state them: a reference without torch.
 
 δ, γ, α, β are arrays of one shape, in this order; lists of them run over the modalities of one post.
 """
@@ -44,7 +44,7 @@ def loss(nig: Nig, target: Array, regulariser_weight: float) -> Array:
 
 
 def keep(name: str, value: Array) -> Array:
-    """Stands where a value may be held fixed, see `pooled`."""
+    """The value unchanged: the default of ``hold`` in `pooled`."""
     return value
 
 
@@ -55,9 +55,9 @@ def pooled(
 
     Args:
         rule: monig (Eq. 9 of MoNIG), prior_corrected, discounted or log_linear.
-        nigs: (W, K) of the M modalities that are there.
+        nigs: (W, K) of the M modalities that are present.
         scores: (M, W) logits of their weights, for log_linear.
-        hold: is given each value that may have no gradient, with its name; what it gives back is used.
+        hold: called with name and value of everything that may have no gradient; its result is used.
     """
     delta, gamma, alpha, beta = (np.stack(part) for part in zip(*nigs, strict=True))  # (M, W, K)
     weight = np.ones_like(gamma)
@@ -65,14 +65,14 @@ def pooled(
         weight = (np.exp(scores) / np.exp(scores).sum(0))[:, :, None] * weight
     counted = (weight * gamma).sum(0)
     mean = (weight * gamma * delta).sum(0) / counted
-    spread = hold("spread", 0.5 * (weight * gamma * (delta - mean) ** 2).sum(0))
+    disagreement = hold("disagreement", 0.5 * (weight * gamma * (delta - mean) ** 2).sum(0))
     share = weight * gamma / counted
     if rule == "monig":
-        return (mean, counted, alpha.sum(0) + (len(nigs) - 1) / 2, beta.sum(0) + spread), share
+        return (mean, counted, alpha.sum(0) + (len(nigs) - 1) / 2, beta.sum(0) + disagreement), share
     if rule == "log_linear":
         weight = hold("weight", weight)
-        return (mean, counted, (weight * alpha).sum(0), (weight * beta).sum(0) + spread), share
+        return (mean, counted, (weight * alpha).sum(0), (weight * beta).sum(0) + disagreement), share
     if rule == "discounted":
         noise = gamma / (1 + gamma)
         weight = hold("discount", noise / noise.max(0))
-    return (mean, counted, 1 + (weight * (alpha - 1)).sum(0), (weight * beta).sum(0) + spread), share
+    return (mean, counted, 1 + (weight * (alpha - 1)).sum(0), (weight * beta).sum(0) + disagreement), share

@@ -20,7 +20,7 @@ TEXT_INPUTS = ["input_ids", "attention_mask"]
 def trace(
     module: Any, inputs: tuple[Any, ...], names: list[str], outputs: list[str], axes: Any, path: Path
 ) -> None:
-    """Stand for `twofold.training.export._export`; arguments as there."""
+    """Replace `twofold.training.export._export`; takes the same arguments."""
     import torch
 
     from twofold.training.export import strip_exporter_metadata
@@ -28,7 +28,7 @@ def trace(
     flat = [part for axis in axes for part in (axis if isinstance(axis, tuple) else (axis,))]
     dynamic = {n: {i: size.__name__ for i, size in axis.items()} for n, axis in zip(names, flat, strict=True)}
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of checks that are fixed by the trace
+        warnings.simplefilter("ignore")  # about checks that the trace makes constant
         torch.onnx.export(
             module.eval(), inputs, str(path), input_names=names, output_names=outputs, dynamic_axes=dynamic,
             opset_version=18, dynamo=False,
@@ -37,18 +37,18 @@ def trace(
 
 
 def draw_nothing(rows: Sequence[Any], path: Path) -> None:
-    """Stand for `twofold.training.learning_curve.draw_curve`, which takes longer than an epoch."""
+    """Replace `twofold.training.learning_curve.draw_curve`, which takes longer than an epoch."""
     path.write_bytes(b"no curve")
 
 
 @contextmanager
 def quick_exports(*, only_text: bool = False) -> Iterator[None]:
-    """Within, trainings export by `trace`, and what that cannot export by the exporter that users get.
+    """Trainings in the block export by `trace`, or, where that fails, by the exporter that users get.
 
     They draw no learning curve.
 
     Args:
-        only_text: the text encoder alone, whose graph is tested with the encoders.
+        only_text: use `trace` for the text encoder only, whose graph is tested with the encoders.
     """
     from torch.onnx.errors import OnnxExporterError
 

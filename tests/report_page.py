@@ -1,4 +1,4 @@
-"""The report as tests look at it, and posts with made-up findings to put on it."""
+"""The parsed report for tests, and posts with made-up extractions for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EVIDENCE = {
 
 
 class Page(HTMLParser):
-    """The page as a browser would take it apart: elements, attributes, text; open tags must match."""
+    """The parsed page: elements, attributes, text; tags must match."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)

@@ -1,7 +1,7 @@
 """Who may import whom, read from the source: imports go down only, and the light core stays light.
 
-A room is a module or a folder directly under ``twofold``. Deferred imports count like all others; what
-is imported by a name made at run time (`twofold.__getattr__`, the command line) is not seen here.
+A room is a module or a folder directly under ``twofold``. Deferred imports count like all others; imports by
+a name computed at run time (`twofold.__getattr__`, the command line) are not seen here.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ BELOW: dict[str, set[str]] = {
         "scoring",
     },
     "cli": {
-        SELF, "batch", "config", "conventions", "errors", "reading", "files", "posts",
+        SELF, "batch", "config", "config_limits", "conventions", "errors", "reading", "files", "posts",
         "records", "evaluation",
         "corpora", "synthetic", "model_folder", "calibration", "report", "pipeline", "training",
         "experiments", "detectors", "scoring", "review", "server", "console", "exports",
@@ -126,7 +126,7 @@ SOURCES = {_module(path): path.read_text(encoding="utf-8") for path in sorted(RO
 
 @cache
 def modules() -> dict[str, ast.Module]:
-    """Every module, parsed; not while tests are collected, which every worker does."""
+    """Every module, parsed at the first call, not at collection, which every worker does."""
     return {module: ast.parse(source) for module, source in SOURCES.items()}
 
 
@@ -142,15 +142,15 @@ def _names(node: ast.AST) -> list[str]:
 
 def _walk(tree: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
     """All nodes below one, and whether each runs when the module is imported."""
-    ahead = [(tree, True)]
-    while ahead:
-        node, at_once = ahead.pop()
+    stack = [(tree, True)]
+    while stack:
+        node, at_once = stack.pop()
         for child in ast.iter_child_nodes(node):
             yield child, at_once
-            waits = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or (
+            deferred = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or (
                 isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"
             )
-            ahead.append((child, at_once and not waits))
+            stack.append((child, at_once and not deferred))
 
 
 @cache
@@ -176,12 +176,12 @@ def _room(module: str) -> str:
     return parts[1] if len(parts) > 1 else SELF
 
 
-def test_every_room_has_a_place():
+def test_every_room_is_in_the_table():
     assert {_room(module) for module in SOURCES} == set(BELOW)
 
 
 def test_imports_go_down_only():
-    list(TopologicalSorter(BELOW).static_order())  # the table itself goes round nowhere
+    list(TopologicalSorter(BELOW).static_order())  # the table itself has no cycle
     wrong = [
         f"{item.by} imports {item.name}"
         for item in inside()
@@ -193,7 +193,7 @@ def test_imports_go_down_only():
 def test_no_import_cycles_even_with_deferred_imports():
     graph: dict[str, set[str]] = {module: set() for module in SOURCES}
     for item in inside():
-        assert item.name in graph, f"{item.by} imports {item.name}, which is no module"
+        assert item.name in graph, f"{item.by} imports {item.name}, which is not a module"
         graph[item.by].add(item.name)
     try:
         TopologicalSorter(graph).prepare()
@@ -201,7 +201,7 @@ def test_no_import_cycles_even_with_deferred_imports():
         pytest.fail(" <- ".join(error.args[1]))
 
 
-def test_light_rooms_never_name_the_training_framework():
+def test_light_rooms_never_import_the_training_framework():
     wrong = [
         f"{item.by} imports {item.name}"
         for item in outside()
@@ -210,7 +210,7 @@ def test_light_rooms_never_name_the_training_framework():
     assert not wrong
 
 
-def test_only_training_and_reproducing_reach_the_training_rooms_and_not_at_once():
+def test_only_training_and_reproduction_import_training_rooms_and_only_deferred():
     reaching = [
         item
         for item in inside()
@@ -223,7 +223,7 @@ def test_only_training_and_reproducing_reach_the_training_rooms_and_not_at_once(
     assert not any(item.at_once for item in reaching)
 
 
-def test_onnx_runtime_is_imported_where_it_is_used_and_nowhere_at_once():
+def test_onnx_runtime_is_imported_only_where_it_is_used_and_only_deferred():
     users = [item for item in outside() if item.name.split(".")[0] == "onnxruntime"]
     assert {_room(item.by) for item in users} <= {"inference", "training"}
     assert not any(item.at_once for item in users)
@@ -233,14 +233,14 @@ def test_onnx_runtime_is_imported_where_it_is_used_and_nowhere_at_once():
     ("room", "allowed"),
     [("posts", set()), ("errors", set()), ("crf", {"numpy"}), ("evaluation", {"numpy"})],
 )
-def test_rooms_that_know_no_framework(room, allowed):
+def test_rooms_without_a_framework(room, allowed):
     names = {item.name.split(".")[0] for item in outside() if _room(item.by) == room}
     assert names <= sys.stdlib_module_names | allowed
 
 
-def test_a_fusion_knows_the_contract_and_the_shared_mathematics_not_another_fusion():
+def test_a_fusion_imports_the_contract_and_shared_mathematics_but_no_other_fusion():
     known = {f"twofold.fusion.{name}" for name in ("contract", "nig", "variational", "attention")}
-    # The form of a method as released may build on the method.
+    # The faithful form of a method may build on the method.
     names = {
         item.name
         for item in inside()
@@ -256,7 +256,7 @@ def test_nothing_is_imported_with_a_star():
     assert not any(alias.name == "*" for node in nodes for alias in node.names)
 
 
-def test_every_module_says_what_it_does():
+def test_every_module_has_a_docstring():
     assert [name for name, tree in modules().items() if not ast.get_docstring(tree)] == []
 
 
@@ -273,7 +273,7 @@ def test_public_names_are_those_imported_for_type_checkers():
 @pytest.mark.parametrize(
     "module", [m for m in SOURCES if _room(m) not in TRAINING_ROOMS and "__all__" in SOURCES[m]]
 )
-def test_all_names_what_is_there(module):
+def test_every_name_in_all_exists(module):
     found = import_module(module)
     assert sorted(set(found.__all__)) == sorted(found.__all__)
     assert [name for name in found.__all__ if not hasattr(found, name)] == []

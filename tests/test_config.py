@@ -1,4 +1,4 @@
-"""Configurations: what is written is read back, and mistakes are told so that they can be mended."""
+"""Configurations: writing and reading them back, and error messages that help to correct mistakes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from twofold.config import (
     RENAMED_KEYS,
+    AugmentationConfig,
     BottleneckConfig,
     Config,
     CorpusConfig,
@@ -25,6 +26,7 @@ from twofold.config import (
     MultigranularConfig,
     RelationsConfig,
     TrainingConfig,
+    WordsConfig,
     from_mapping,
     read_config,
     to_toml,
@@ -41,7 +43,9 @@ CLASSES = (
     MultigranularConfig,
     DirichletConfig,
     RelationsConfig,
+    WordsConfig,
     TrainingConfig,
+    AugmentationConfig,
 )
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -62,7 +66,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path):
     assert read_config(_write(tmp_path, "")) == Config()
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_a_written_configuration_is_read_back(tmp_path):
     config = Config(
         DataConfig(("a/train.txt", "ü b.jsonl"), ("dev.txt",), "pictures", "alt.tsv"),
         ModelConfig(name='with "quotes" and \\', modalities=(), evidential=EvidentialConfig(loss_weight=2.5)),
@@ -74,7 +78,7 @@ def test_what_is_written_is_read_back(tmp_path):
     assert found.data.train == (str(tmp_path / "a/train.txt"), str(tmp_path / "ü b.jsonl"))
 
 
-# Half surrogate pairs cannot stand in TOML; see the test below for what lies beyond.
+# TOML cannot hold lone surrogates; the test below has characters beyond the first plane.
 _text = st.text(st.characters(exclude_categories=["Cs"], max_codepoint=0xFFFF), max_size=20)
 _floats = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -121,13 +125,13 @@ def test_an_absolute_data_path_stays_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize(("given", "found"), [("encoder", "encoder"), ("none", "none"), ("v.txt", None)])
-def test_the_path_of_word_vectors_is_relative_to_the_file_and_names_of_no_file_stay(tmp_path, given, found):
+def test_the_path_of_word_vectors_is_relative_to_the_file_and_built_in_names_stay(tmp_path, given, found):
     text = f"[model.multigranular]\naugmentation = '{given}'\n"
     augmentation = read_config(_write(tmp_path, text)).model.multigranular.augmentation
     assert augmentation == (found or str(tmp_path / given))
 
 
-def test_paths_are_untouched_where_plain_data_comes():
+def test_paths_in_plain_data_are_unchanged():
     assert from_mapping({"data": {"images": "pictures"}}, "somewhere").data.images == "pictures"
 
 
@@ -164,7 +168,7 @@ def test_an_unknown_key_names_the_nearest(tmp_path, text, key, nearest):
 def test_a_value_of_the_wrong_type_says_what_was_expected(tmp_path, text, expected):
     error = _error(tmp_path, text)
     assert error.expected == expected
-    assert "came" in error.what
+    assert "got" in error.what
 
 
 def test_the_message_says_file_section_and_key(tmp_path):
@@ -173,7 +177,7 @@ def test_the_message_says_file_section_and_key(tmp_path):
     assert where.endswith("[training]: epochs")
 
 
-def test_a_whole_number_passes_for_a_fraction_and_one_string_for_a_list(tmp_path):
+def test_an_integer_is_accepted_as_a_float_and_a_string_as_a_list(tmp_path):
     config = read_config(_write(tmp_path, "[training]\nema_decay = 0\n[model]\nmodalities = 'picture'\n"))
     assert config.training.ema_decay == 0.0
     assert isinstance(config.training.ema_decay, float)
@@ -181,7 +185,7 @@ def test_a_whole_number_passes_for_a_fraction_and_one_string_for_a_list(tmp_path
 
 
 @pytest.mark.parametrize(("tagger", "expected"), [("default", "default"), ("", ""), ("t", None)])
-def test_a_tagger_is_found_beside_the_file(tmp_path, tagger, expected):
+def test_the_path_of_a_tagger_is_relative_to_the_file(tmp_path, tagger, expected):
     config = read_config(_write(tmp_path, f"[model.relations]\ntagger = '{tagger}'\n"))
     assert config.model.relations.tagger == (str(tmp_path / "t") if expected is None else expected)
 
@@ -222,15 +226,15 @@ def test_files_that_extend_each_other_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "where", "what"), [("'gone.toml'", "gone.toml", "cannot read it"), ("3", "extends", "3 came")]
+    ("value", "where", "what"), [("'gone.toml'", "gone.toml", "cannot read it"), ("3", "extends", "got 3")]
 )
-def test_what_is_extended_must_be_a_file(tmp_path, value, where, what):
+def test_extends_must_name_a_file(tmp_path, value, where, what):
     error = _error(tmp_path, f"extends = {value}\n")
     assert error.where.endswith(where)
     assert error.what.startswith(what)
 
 
-# --- names of the version before
+# --- names of the previous version
 
 
 def test_every_renamed_key_is_read_under_its_old_name_with_a_notice(tmp_path, capsys):
@@ -260,7 +264,7 @@ def test_renamed_values_are_read_under_their_old_names(tmp_path, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 3
 
 
-def test_present_names_give_no_notice(tmp_path, capsys):
+def test_current_names_give_no_notice(tmp_path, capsys):
     read_config(_write(tmp_path, to_toml(Config())))
     assert capsys.readouterr().err == ""
 
@@ -370,11 +374,11 @@ def test_corpora_are_written_and_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("corpora = 1", "corpora: 1 came; expected tables [[data.corpora]]"),
-        ("corpora = [1]", "corpora[0]: 1 came; expected a table"),
+        ("corpora = 1", "corpora: got 1; expected tables [[data.corpora]]"),
+        ("corpora = [1]", "corpora[0]: got 1; expected a table"),
         ("[[data.corpora]]\nnane = 1", "unknown key 'nane'; expected 'name', perhaps"),
-        ("[[data.corpora]]\ntypes = {a = 1}", "types: {'a': 1} came; expected a table of strings"),
+        ("[[data.corpora]]\ntypes = {a = 1}", "types: got {'a': 1}; expected a table of strings"),
     ],
 )
-def test_mistakes_in_corpora_are_told(tmp_path, line, expected):
+def test_mistakes_in_corpora_are_errors(tmp_path, line, expected):
     assert expected in str(_error(tmp_path, f"[data]\n{line}"))

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from twofold.config import Config
-from twofold.config_limits import LIMITS, NAMES, Limit, check_limits, numbers
+from twofold.config_limits import LIMITS, NAMES, SUMS, Limit, check_limits, numbers
 from twofold.errors import ConfigError
 
 
@@ -49,9 +49,31 @@ def test_the_message_has_its_four_parts():
         ("model.max_crops", 0),
     ],
 )
-def test_ends_that_are_not_within(key, value):
+def test_bounds_that_are_excluded(key, value):
     with pytest.raises(ConfigError, match=key):
         check_limits(changed(key, value))
+
+
+@pytest.mark.parametrize("keys", SUMS)
+def test_probabilities_that_exclude_each_other_sum_to_at_most_1(keys):
+    config = Config()
+    for key in keys:
+        config = with_value(config, key.split("."), 1 / len(keys))
+    check_limits(config)
+    with pytest.raises(ConfigError, match=rf"{keys[0]} \+ .*; expected a sum of at most 1"):
+        check_limits(with_value(config, keys[0].split("."), 1 / len(keys) + 0.1))
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("model.relations.imbalance_strength", "or with --relation-imbalance-strength"),
+        ("training.augmentation.typos", "change it in the configuration$"),
+    ],
+)
+def test_the_advice_names_an_option_that_exists(key, advice):
+    with pytest.raises(ConfigError, match=advice):
+        check_limits(changed(key, 2))
 
 
 def test_limits_in_words():
@@ -61,7 +83,7 @@ def test_limits_in_words():
 
 @pytest.mark.parametrize("key", NAMES)
 def test_only_known_names(key):
-    """An unknown precision would be taken for another in silence."""
+    """An unknown precision would silently be treated as another one."""
     for known in NAMES[key]:
         check_limits(changed(key, known))
     with pytest.raises(ConfigError, match=f"{key} is '3bit'; expected one of {NAMES[key][0]}, "):

@@ -1,4 +1,4 @@
-"""Annotation conventions: features, choice, and the way through config.json."""
+"""Annotation conventions: features, choice, and reading them from config.json."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ ROW = {"mentions": "name", "hashtags": "name"}
         (("labels",), ["I-PER", "B-PER", "O"]),
     ],
 )
-def test_an_edited_config_is_refused_by_name(keys, value):
+def test_the_error_of_an_invalid_config_names_the_key(keys, value):
     raw = json.loads((default_folder() / "config.json").read_text(encoding="utf-8"))
     raw["conventions"] = {"named": {"a": ROW}, "default": {**ROW, "corpus": "a"}}
     assert parse_config(raw, "config.json").conventions.default.corpus == "a"

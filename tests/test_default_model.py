@@ -28,7 +28,7 @@ def test_it_is_small_and_knows_four_types(extractor: Extractor) -> None:
     assert extractor.pipeline.folder.config.modalities == ("text", "picture", "alt_text")
 
 
-def test_it_finds_relations_in_the_order_of_their_meaning(extractor: Extractor) -> None:
+def test_it_finds_relations_in_the_right_direction(extractor: Extractor) -> None:
     texts = ["Ada Marchetti took us under the Colosseum in Rome", "Rome is home to the Colosseum"]
     for found in extractor.extract(texts):
         (relation,) = (r for r in found.relations if {r.head.text, r.tail.text} == {"Rome", "Colosseum"})
@@ -37,25 +37,25 @@ def test_it_finds_relations_in_the_order_of_their_meaning(extractor: Extractor) 
     assert twofold.load(relation_model=False).relations == ()
 
 
-def test_no_file_tells_where_it_was_made() -> None:
+def test_no_file_contains_paths_of_its_build() -> None:
     for file in default_folder().rglob("*"):
         content = file.read_bytes() if file.is_file() else b""
         assert b"site-packages" not in content, file.name
         assert b"/src/twofold/" not in content, file.name
 
 
-def test_it_promises_and_its_card_says_on_what(extractor: Extractor) -> None:
+def test_it_controls_error_rates_and_its_card_names_the_data(extractor: Extractor) -> None:
     folder = default_folder()
     card = read_card(folder)
     assert card["calibration"]["fitted_on"] == [part["name"] for part in card["dev"]]
-    told = [(place / "README.md").read_text(encoding="utf-8") for place in (folder, folder / "relations")]
-    assert list(pages(card, "")) == told
+    texts = [(place / "README.md").read_text(encoding="utf-8") for place in (folder, folder / "relations")]
+    assert list(pages(card, "")) == texts
     marked = twofold.load(max_error=0.1, coverage=0.9)
     (found,) = marked.extract(["Anna Smith met Bob Jones in Paris"])
     assert {entity.review for entity in found.entities} <= {True, False}
     assert all(entity.type in entity.candidates for entity in found.entities)
     (related,) = marked.extract(["Rome is home to the Colosseum"])
-    assert [r.review for r in related.relations] == [True]  # nothing useful can be promised of relations
+    assert [r.review for r in related.relations] == [True]  # no such error rate is guaranteed for relations
     risks = {risk["max_error"]: risk["threshold"] for risk in card["calibration"]["report"]["risk_control"]}
     assert marked.entity_risk is not None
     assert marked.entity_risk.threshold == pytest.approx(risks[0.1], abs=1e-6)
@@ -76,7 +76,7 @@ def test_the_examples_give_entities_with_evidence(extractor: Extractor) -> None:
         assert entity.uncertainty.epistemic > 0
 
 
-def test_a_post_gives_exactly_the_same_alone_and_in_company(extractor: Extractor) -> None:
+def test_a_post_gives_exactly_the_same_alone_and_in_a_batch(extractor: Extractor) -> None:
     """To the last bit of every number, with pictures and without."""
     file = Path(__file__).parents[1] / "examples" / "posts.jsonl"
     posts = [post for post in open_corpus(file) if isinstance(post, Post)][:4]
@@ -85,7 +85,7 @@ def test_a_post_gives_exactly_the_same_alone_and_in_company(extractor: Extractor
 
 
 @pytest.mark.slow
-def test_a_post_gives_exactly_the_same_in_any_company(extractor: Extractor) -> None:
+def test_a_post_gives_exactly_the_same_in_any_batch(extractor: Extractor) -> None:
     """To the last bit of every number: in any batch and order, on any number of threads, alone."""
     file = Path(__file__).parents[1] / "examples" / "posts.jsonl"
     posts = [post for post in open_corpus(file) if isinstance(post, Post)]
@@ -105,25 +105,26 @@ def dev_posts(shared: Path) -> list[Post]:
 
 
 def as_typed(tokens: Sequence[str]) -> str:
-    """Tokens put together as people write: marks close up with their neighbours."""
+    """Tokens joined as people write them: without spaces around punctuation."""
     text = " ".join(tokens)
     text = re.sub(r" ([.,!?;:)\]…’”'%])", r"\1", text)
     text = re.sub(r"([(\[#@“‘$]) ", r"\1", text)
     return re.sub(r"(['’/-]) ", r"\1", text)
 
 
-def said(extraction: Extraction) -> list[tuple[str, str]]:
+def typed_texts(extraction: Extraction) -> list[tuple[str, str]]:
     return [(entity.type, re.sub(r"\s", "", entity.text)) for entity in extraction.entities]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("put_together", [" ".join, as_typed])
-def test_tokens_and_typed_text_give_the_same_entities(extractor, shared, put_together) -> None:
+@pytest.mark.parametrize("join", [" ".join, as_typed])
+def test_tokens_and_typed_text_give_the_same_entities(extractor, shared, join) -> None:
     posts = dev_posts(shared)[::3]
     tokens = [[p.text[a:b] for a, b in p.tokens] for p in posts]
-    typed = [Post(p.id, put_together(words)) for p, words in zip(posts, tokens, strict=True)]
+    typed = [Post(p.id, join(words)) for p, words in zip(posts, tokens, strict=True)]
     same = [
-        said(a) == said(b) for a, b in zip(extractor.extract(posts), extractor.extract(typed), strict=True)
+        typed_texts(a) == typed_texts(b)
+        for a, b in zip(extractor.extract(posts), extractor.extract(typed), strict=True)
     ]
     assert sum(same) / len(same) >= 0.99
 

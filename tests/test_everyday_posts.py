@@ -1,8 +1,8 @@
-"""What the shipped model should find in posts as people write them; each post stands for its kind.
+"""What the shipped model should find in posts as people write them; each post is an example of its type.
 
-A post that the present model reads wrongly is expected to fail, with the reason; with a model that reads it
-right the mark must go. Whether a title or a final full stop belongs to a name ("Dr.", "Jr.") is a matter of
-convention and makes no difference here.
+A post that the current model gets wrong is marked as an expected failure, with the reason; once a model gets
+it right, the mark must go. Whether a title or a final full stop belongs to a name ("Dr.", "Jr.") is a matter
+of convention and makes no difference here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def found(extractor: Extractor, text: str) -> list[tuple[str, str]]:
 
 
 def wrong(reason: str, *values: Any) -> Any:
-    """A case in which the present model is wrong."""
+    """A case that the current model gets wrong."""
     return pytest.param(*values, marks=pytest.mark.xfail(reason=reason, strict=True))
 
 
@@ -39,7 +39,7 @@ def wrong(reason: str, *values: Any) -> Any:
         for between in (" ", ", ", " vs ")
     ],
 )
-def test_a_name_is_found_each_time_it_is_said(extractor: Extractor, name: str, between: str) -> None:
+def test_a_name_is_found_each_time_it_occurs(extractor: Extractor, name: str, between: str) -> None:
     assert found(extractor, f"{between.join([name] * 4)} and {name}") == [(name, "PER")] * 5
 
 
@@ -52,7 +52,7 @@ def test_a_name_is_found_each_time_it_is_said(extractor: Extractor, name: str, b
         ),
         ("Dr. Martin Luther King Jr. was born in Atlanta", {("Martin Luther King Jr", "PER")}),
         wrong(
-            "of the two words May only the context tells which is a name",
+            "only the context tells which of the two words May is a name",
             "May will meet Jordan in Jordan in May",
             {("May", "PER"), ("Jordan", "PER"), ("Jordan", "LOC")},
         ),
@@ -61,11 +61,13 @@ def test_a_name_is_found_each_time_it_is_said(extractor: Extractor, name: str, b
         ("RT @BBCNews: Theresa May resigns #Brexit", {("Theresa May", "PER")}),
     ],
 )
-def test_names_are_found_whole(extractor: Extractor, text: str, names: Collection[tuple[str, str]]) -> None:
+def test_names_are_found_completely(
+    extractor: Extractor, text: str, names: Collection[tuple[str, str]]
+) -> None:
     assert set(names) <= set(found(extractor, text))
 
 
-def test_a_month_is_no_person(extractor: Extractor) -> None:
+def test_a_month_is_not_a_person(extractor: Extractor) -> None:
     (extraction,) = extractor.extract(["May will meet Jordan in Jordan in May"])
     assert all(entity.end <= len("May will meet Jordan in Jordan") for entity in extraction.entities)
 
@@ -96,7 +98,9 @@ def test_a_link_changes_nothing(extractor: Extractor, text: str, link: str) -> N
         ("Moving from r/berlin to Berlin next week", "r/berlin"),
     ],
 )
-def test_an_entity_holds_a_mention_whole_or_not_at_all(extractor: Extractor, text: str, mention: str) -> None:
+def test_an_entity_contains_a_whole_mention_or_none_of_it(
+    extractor: Extractor, text: str, mention: str
+) -> None:
     begin = text.index(mention)
     end = begin + len(mention)
     name = begin + (2 if mention[1] == "/" else 1)
@@ -107,7 +111,9 @@ def test_an_entity_holds_a_mention_whole_or_not_at_all(extractor: Extractor, tex
 
 @pytest.mark.parametrize("link", ["", " http://t.co/qYcsK366MZ"])
 @pytest.mark.parametrize(("mentions", "hashtags"), [("none", "none"), ("name", "none"), ("name", "name")])
-def test_the_convention_says_what_mentions_and_hashtags_are(mentions: str, hashtags: str, link: str) -> None:
+def test_the_convention_decides_what_mentions_and_hashtags_are(
+    mentions: str, hashtags: str, link: str
+) -> None:
     extractor = twofold.load(relation_model=False, mentions=mentions, hashtags=hashtags)
     names = {text for text, _ in found(extractor, f"Thanks @JohnSmith for #Paris today{link}")}
     wanted = [("JohnSmith", mentions), ("Paris", hashtags)]

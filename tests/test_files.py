@@ -41,7 +41,7 @@ def test_work_that_fails_leaves_the_old_file(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_a_new_file_may_be_read_by_whom_any_file_may_be(tmp_path):
+def test_a_new_file_has_the_default_permissions(tmp_path):
     (tmp_path / "plain").touch()
     put(tmp_path / "a", b"")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
@@ -56,7 +56,7 @@ def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["nowhere/a", "folder", "file/a", "a\0b"])
-def test_where_no_file_can_be_written(tmp_path, name):
+def test_paths_that_cannot_be_written(tmp_path, name):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written") as error:
@@ -90,7 +90,7 @@ def test_a_link_stays_and_its_target_is_replaced(tmp_path, there):
 
 
 @posix
-def test_links_in_a_ring(tmp_path):
+def test_circular_links(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(DataError, match="too many symbolic links"):
@@ -99,7 +99,7 @@ def test_links_in_a_ring(tmp_path):
 
 
 @posix
-def test_a_link_in_the_place_of_the_part_is_not_followed(tmp_path):
+def test_a_link_at_the_path_of_the_part_is_not_followed(tmp_path):
     (tmp_path / "precious").write_bytes(b"precious")
     (tmp_path / "a.part").symlink_to("precious")
     with pytest.raises(DataError, match="is a symbolic link"):
@@ -119,7 +119,7 @@ def test_a_device_stays_a_device(tmp_path):
 
 
 @posix
-def test_a_pipe_gets_each_part_at_once(tmp_path):
+def test_a_pipe_gets_each_write_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     with write_whole(tmp_path / "pipe") as output:
@@ -130,7 +130,7 @@ def test_a_pipe_gets_each_part_at_once(tmp_path):
 
 
 @posix
-def test_standard_output_by_its_name_goes_where_it_goes(tmp_path):
+def test_dev_stdout_is_standard_output(tmp_path):
     if not Path("/dev/stdout").exists():
         pytest.skip("no /dev/stdout")
     code = "from pathlib import Path; from twofold.files import write_whole\n"
@@ -148,7 +148,7 @@ def test_a_full_device_is_named():
         put(Path("/dev/full"), b"x")
 
 
-# --- two of them -------------------------------------------------------------------------------------
+# --- several runs or outputs -------------------------------------------------------------------------
 
 
 def test_a_second_run_on_one_output_is_refused_and_the_first_goes_on(tmp_path):
@@ -164,7 +164,7 @@ def test_a_second_run_on_one_output_is_refused_and_the_first_goes_on(tmp_path):
     put(tmp_path / "a", b"third")
 
 
-def test_a_part_that_a_killed_run_left_stays_until_there_is_something_better(tmp_path):
+def test_the_part_of_a_killed_run_stays_until_new_data_is_written(tmp_path):
     (tmp_path / "a.part").write_bytes(b"hours of work")
     OutputFile(tmp_path / "a", keep_part=True).abandon()
     assert (tmp_path / "a.part").read_bytes() == b"hours of work"
@@ -173,7 +173,7 @@ def test_a_part_that_a_killed_run_left_stays_until_there_is_something_better(tmp
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-def test_the_input_is_not_an_output(tmp_path):
+def test_an_input_cannot_be_an_output(tmp_path):
     for name in ("in", "a.part"):
         (tmp_path / name).write_bytes(b"precious")
     os.link(tmp_path / "in", tmp_path / "same")
@@ -186,7 +186,7 @@ def test_the_input_is_not_an_output(tmp_path):
 
 
 @pytest.mark.parametrize(("one", "other"), [("a", "a"), ("a", "sub/../a"), ("a", "a.part"), ("a.part", "a")])
-def test_two_outputs_of_one_command_are_two_files(tmp_path, one, other):
+def test_two_outputs_of_one_command_must_be_different_files(tmp_path, one, other):
     (tmp_path / "sub").mkdir()
     with Outputs() as outputs:
         outputs.open(tmp_path / one).abandon()
@@ -197,10 +197,10 @@ def test_two_outputs_of_one_command_are_two_files(tmp_path, one, other):
 
 @posix
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_each_output_is_finished_whatever_becomes_of_the_others(tmp_path):
+def test_each_output_is_finished_even_if_another_fails(tmp_path):
     outputs = Outputs()
     good, full = outputs.open(tmp_path / "good"), outputs.open(Path("/dev/full"))
-    full._stream.write(b"x")  # in the buffer still
+    full._stream.write(b"x")  # still in the buffer
     good.write(b"good")
     with pytest.raises(DataError, match="/dev/full"), outputs:
         pass
@@ -208,14 +208,14 @@ def test_each_output_is_finished_whatever_becomes_of_the_others(tmp_path):
 
 
 @posix
-def test_no_part_is_promised_that_is_not_there(tmp_path):
+def test_the_message_does_not_name_a_missing_part(tmp_path):
     with pytest.raises(DataError) as caught:
         OutputFile(tmp_path / "gone" / "out.jsonl", keep_part=True)
     assert ".part" not in str(caught.value)
 
 
 @posix
-def test_an_empty_part_is_not_promised(tmp_path, monkeypatch):
+def test_the_message_does_not_name_an_empty_part(tmp_path, monkeypatch):
     output = OutputFile(tmp_path / "out.jsonl", keep_part=True)
     monkeypatch.setattr(os, "truncate", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(DataError, match="No space left") as caught:

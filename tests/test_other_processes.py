@@ -15,7 +15,7 @@ import tiny_model
 import twofold
 from twofold.conventions import Convention
 from twofold.errors import ModelError
-from twofold.model_folder.folder import open_folder, seal
+from twofold.model_folder.folder import open_folder, write_manifest
 from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.records import to_line
 
@@ -36,8 +36,8 @@ def test_an_extractor_arrives_with_its_options(both, tmp_path, monkeypatch):
     options = {"threads": 1, "cache": Path("features"), "max_characters": 99, "relation_model": "relations"}
     extractor = twofold.load("tagger", **options)
     package = pickle.dumps(extractor)
-    assert len(package) < 2000  # no graph is in it
-    monkeypatch.chdir(tmp_path)  # relative paths were those of the sender
+    assert len(package) < 2000  # it contains no graph
+    monkeypatch.chdir(tmp_path)  # relative paths refer to the folder of the sender
     arrived = pickle.loads(package)
     assert lines(arrived) == lines(extractor)
     assert (arrived.pipeline.max_characters, arrived.name) == (99, "tiny+tiny-relations")
@@ -53,7 +53,7 @@ def test_the_convention_in_use_arrives(both):
     assert sent(extractor).pipeline.convention == Convention("none", "mark")
 
 
-def test_the_model_of_the_package_is_that_of_the_package_on_arrival(both, monkeypatch):
+def test_another_shipped_model_is_refused_on_arrival(both, monkeypatch):
     monkeypatch.setattr("twofold.pipeline.extractor.default_folder", lambda: both)
     package = pickle.dumps(twofold.load(threads=1))
     monkeypatch.setattr("twofold.pipeline.extractor.default_folder", lambda: both.parent / "tagger")
@@ -65,14 +65,14 @@ def test_another_model_in_the_folder_is_refused_on_arrival(tmp_path):
     folder = tiny_model.build(tmp_path / "model")
     package = pickle.dumps(twofold.load(folder, threads=1))
     (folder / "calibration.json").write_text('{"temperature": 2.0}', encoding="utf-8")
-    seal(folder)
+    write_manifest(folder)
     with pytest.raises(
         ModelError, match=r"not the model that was sent.*the model 'tiny'.*copy the model folder"
     ):
         pickle.loads(package)
 
 
-def test_what_load_did_not_make_cannot_be_pickled(both):
+def test_an_extractor_not_made_by_load_cannot_be_pickled(both):
     with pytest.raises(TypeError, match=r"twofold\.load"):
         pickle.dumps(twofold.Extractor(InferencePipeline(open_folder(both))))
 
@@ -88,7 +88,7 @@ def test_spawned_processes_give_the_same(both):
 @CAN_FORK
 @pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_forked_processes_give_the_same_and_end(both, threads):
-    """With graphs that are open, and while a thread of the parent runs them."""
+    """Forking with open graphs, while a thread of the parent runs them."""
     program = f"""
 import multiprocessing, threading
 import twofold

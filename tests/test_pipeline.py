@@ -1,4 +1,4 @@
-"""The one door: what comes out for what goes in, good and bad."""
+"""The Python interface: results of valid and invalid input."""
 
 from __future__ import annotations
 
@@ -68,20 +68,20 @@ def test_entities_with_confidence_and_evidence(extractor):
 
 def test_confidence_is_the_tempered_marginal_and_evidence_a_mean_over_the_words(extractor):
     post = twofold.Post(1, "Anna Smith left", alt_text="two faces")
-    (reading,), extraction = list(extractor.pipeline.encode([post])), next(extractor.extract([post]))
+    (encoded,), extraction = list(extractor.pipeline.encode([post])), next(extractor.extract([post]))
     span = TagSpan(0, 2, "PER")
-    expected = extractor.pipeline.decoder.confidences([reading.emissions], [[span]], 1.25)[0][0]
+    expected = extractor.pipeline.decoder.confidences([encoded.emissions], [[span]], 1.25)[0][0]
     entity = extraction.entities[0]
     assert entity.confidence == pytest.approx(expected)
     begin, inside = 7, 8  # B-PER, I-PER
-    _, gamma, alpha, beta = (reading.fused[:, [0, 1]]).astype(float)  # (4, n, K)
+    _, gamma, alpha, beta = (encoded.fused[:, [0, 1]]).astype(float)  # (4, n, K)
     assert entity.uncertainty.aleatoric == pytest.approx(np.sum(beta / (alpha - 1)) / 2)
     assert entity.uncertainty.epistemic == pytest.approx(np.sum(beta / (gamma * (alpha - 1))) / 2)
-    share = (reading.share[2, 0, begin] + reading.share[2, 1, inside]) / 2
+    share = (encoded.share[2, 0, begin] + encoded.share[2, 1, inside]) / 2
     assert entity.sources["alt_text"].share == pytest.approx(share)
 
 
-def test_a_source_that_is_absent_is_not_listed(extractor):
+def test_an_absent_modality_is_not_listed(extractor):
     only_text, with_alt = extractor.extract(
         ["Anna left", {"id": 1, "text": "Anna left", "alt_text": "a face"}]
     )
@@ -90,7 +90,7 @@ def test_a_source_that_is_absent_is_not_listed(extractor):
     assert list(with_alt.entities[0].sources) == ["text", "alt_text"]
 
 
-def test_order_is_kept_over_chunks_and_kinds_of_posts(extractor):
+def test_order_is_kept_over_groups_and_lengths_of_posts(extractor):
     texts = ["x " * (7 * i % 23) + f"Anna {i}" for i in range(100)]
     extractions = list(extractor.extract(texts, batch_size=2))
     assert [extraction.text for extraction in extractions] == texts
@@ -103,12 +103,12 @@ def test_posts_stream(extractor):
     assert [extraction.id for extraction in first] == list(range(50))
 
 
-def test_read_then_decode_is_extract(extractor):
+def test_encode_then_decode_is_extract(extractor):
     posts = ["Anna Smith", "", "paris and NASA"]
     assert extractor.pipeline.decode(list(extractor.pipeline.encode(posts))) == list(extractor.extract(posts))
 
 
-def test_a_broken_picture_is_reported_and_the_text_read(extractor, tmp_path):
+def test_a_broken_picture_is_reported_and_the_text_is_used(extractor, tmp_path):
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "cut.png").write_bytes(png()[:-25])
     for name, reason in [
@@ -181,13 +181,13 @@ def test_odd_characters(extractor, validator, text, entities):
 @pytest.mark.parametrize(
     "record", [{"text": "no id"}, {"id": 1}, {"id": 1, "text": 7}, {"id": 1, "text": "\ud800"}, 7, None]
 )
-def test_a_mapping_that_is_no_post(extractor, record):
+def test_a_record_that_is_not_a_post(extractor, record):
     with pytest.raises(InputError, match="post 1"):
         list(extractor.extract([{"id": 0, "text": "fine"}, record]))
 
 
-def test_one_bad_row_is_one_rejected_row_in_its_place(extractor):
-    """As a table of pandas gives them: NaN for no picture, numbers of numpy, and one row that is no post."""
+def test_a_bad_row_is_a_rejected_row_in_its_place(extractor):
+    """As a table of pandas gives them: NaN for no picture, numbers of numpy, and rows that are not posts."""
     kept = twofold.Rejected("posts.jsonl:3", "the line is blank", "")
     array = {"id": 4, "text": "Anna", "image": np.zeros((2, 2, 3))}
     rows = [
@@ -217,7 +217,7 @@ def test_a_table_of_pandas_is_not_an_iterable_of_posts(extractor):
     frame = type(
         "DataFrame", (), {"columns": ["id"], "to_dict": None, "__iter__": lambda self: iter(["id"])}
     )()
-    with pytest.raises(InputError, match=r'a DataFrame came; .*give df.to_dict\("records"\)'):
+    with pytest.raises(InputError, match=r'got a DataFrame; .*give df.to_dict\("records"\)'):
         extractor.extract(frame)
 
 
@@ -227,7 +227,7 @@ def test_a_single_post_is_not_a_list_of_posts(extractor, single):
         extractor.extract(single)
 
 
-def test_numbers_that_are_none(extractor, folder):
+def test_invalid_numbers(extractor, folder):
     with pytest.raises(ConfigError, match="batch_size is 0"):
         extractor.extract([], batch_size=0)
     with pytest.raises(ConfigError, match="threads is 0"):
@@ -275,9 +275,9 @@ def test_unknown_modalities(tmp_path):
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["modalities"] = ["text", "picture", "smell"]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    from twofold.model_folder.folder import seal
+    from twofold.model_folder.folder import write_manifest
 
-    seal(folder)
+    write_manifest(folder)
     with pytest.raises(ModelError, match=r"uses the modalities text, picture, smell.*install a newer"):
         twofold.load(folder)
 

@@ -1,4 +1,4 @@
-"""The data model: what is left of an extraction at a confidence."""
+"""The data model: filtering an extraction by confidence."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def extraction() -> Extraction:
     [
         (0.0, [0, 2, 4, 6], [(0, 2), (0, 4), (4, 6)]),
         (0.5, [0, 2, 4, 6], [(0, 2), (0, 4), (4, 6)]),
-        (0.6, [0, 4, 6], [(0, 4), (4, 6)]),  # a sure relation goes with its entity
+        (0.6, [0, 4, 6], [(0, 4), (4, 6)]),  # a confident relation is dropped with its entity
         (0.75, [0, 4, 6], [(4, 6)]),
         (0.82, [0, 6], []),
-        (1.0, [6], []),  # given entities have no confidence and stay
+        (1.0, [6], []),  # gold entities have no confidence and stay
     ],
 )
-def test_what_is_less_sure_is_left_out_with_its_relations(minimum, entities, relations):
+def test_less_confident_entities_are_dropped_with_their_relations(minimum, entities, relations):
     left = extraction().with_confidence(minimum)
     assert [entity.start for entity in left.entities] == entities
     assert [(r.head.start, r.tail.start) for r in left.relations] == relations

@@ -72,7 +72,7 @@ def test_posts_of_any_kind_give_the_same_scores(model, file):
     assert scores[0] == scores[1] == scores[2]
 
 
-def test_one_shot_posts_are_kept_for_a_shift(model):
+def test_posts_from_an_iterator_are_kept_for_a_shift(model):
     shifts = twofold.ShiftOptions(other_domain=[["Anna !", "x"]], shifts=["typos"])
     report = twofold.evaluate(model, iter(POSTS), trust=True, shifts=shifts)
     assert [item.facts.get("path", "made") for item in report.domain_shift] == [None, "made"]
@@ -88,25 +88,25 @@ def test_one_shot_posts_are_kept_for_a_shift(model):
         ({"shifts": ["typos"], "typo_rate": 0.0}, "above 0"),
     ],
 )
-def test_shifts_that_are_none(options, text):
+def test_invalid_shifts(options, text):
     with pytest.raises(ConfigError, match=text):
         twofold.ShiftOptions(**options)
 
 
-def test_posts_that_are_none(model):
+def test_invalid_posts(model):
     with pytest.raises(DataError, match="no labelled post; expected posts with gold entities"):
         twofold.evaluate(model, ["Anna"])
-    with pytest.raises(InputError, match="a single str came"):
+    with pytest.raises(InputError, match="got a single str"):
         twofold.evaluate(model, "posts.jsonl")
 
 
-def test_the_longest_post_is_that_of_the_model(model):
+def test_the_length_limit_of_posts_is_that_of_the_model(model):
     rejected = []
     report = twofold.evaluate(twofold.load(model, max_characters=13), POSTS, rejected=rejected.append)
     assert (report.data.posts, report.data.rejected, len(rejected)) == (1, 2, 2)  # 14 characters each
 
 
-def test_a_frame_has_a_row_a_score(model):
+def test_a_frame_has_one_row_per_score(model):
     pytest.importorskip("pandas")
     frame = twofold.evaluate(model, POSTS).to_frame()
     assert list(frame.columns[:3]) == ["task", "matching", "type"]
@@ -115,7 +115,7 @@ def test_a_frame_has_a_row_a_score(model):
     assert set(frame[frame.matching == "strict"].type) == {"all", "LOC", "ORG", "PER"}
 
 
-def test_a_file_is_read_anew_by_each_iteration(file):
+def test_a_file_is_read_again_by_each_iteration(file):
     posts = twofold.read_posts(str(file))
     assert list(posts) == list(posts)
     assert [type(item).__name__ for item in posts] == ["Post", "Post", "Post", "Rejected"]
@@ -145,13 +145,13 @@ def test_calibrate_writes_what_the_command_writes(model, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["method", "decode", "score"])
-def test_options_of_a_calibration_that_are_none(name):
+def test_invalid_calibration_options(name):
     with pytest.raises(ConfigError, match=f"{name} is 'x'; expected one of"):
         twofold.CalibrationOptions(**{name: "x"})
 
 
-def test_what_training_needs_is_advised_so_that_it_works(monkeypatch):
-    """The distribution of an encoder's weights is not on the index under the name of its module."""
+def test_the_advice_to_install_what_training_needs_works(monkeypatch):
+    """The package with an encoder's weights is not on the index under the name of its module."""
     from twofold.training import start
 
     monkeypatch.setattr(start, "_NEEDED", ("torch_of_another_world",))
@@ -159,7 +159,7 @@ def test_what_training_needs_is_advised_so_that_it_works(monkeypatch):
         start.require_train_extra()
 
 
-def test_the_name_of_a_file_in_logs_is_no_path_from_the_root():
+def test_the_name_of_a_file_in_logs_is_not_an_absolute_path():
     from twofold.corpora.post_file import name_of
 
     assert [name_of(Path(path)) for path in ("train.jsonl", "a/train.jsonl", "/x/a/train.jsonl")] == [

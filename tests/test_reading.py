@@ -1,4 +1,4 @@
-"""Files opened to be read: what has no end is refused without waiting for it, wherever a path is taken."""
+"""Opening files for reading: endless files are refused without blocking, wherever a path is accepted."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from twofold.errors import PictureError, TwofoldError
 from twofold.preprocessing.picture_files import file_bytes
 from twofold.reading import open_file, read_bytes, read_text
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="no pipes in folders there")
-OF_THE_SYSTEM = [
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="no pipes in folders on Windows")
+SYSTEM_FILES = [
     path for path in map(Path, ("/proc/kmsg", "/proc/version", "/dev/zero")) if os.access(path, os.R_OK)
 ]
 
 
 @pytest.fixture
 def pipe(tmp_path):
-    """A pipe to which nobody writes: opening it waits for ever."""
+    """A pipe without a writer: opening it blocks forever."""
     os.mkfifo(tmp_path / "pipe")
     return tmp_path / "pipe"
 
 
-def test_a_file_is_read_as_it_is(tmp_path):
+def test_a_regular_file_is_read(tmp_path):
     (tmp_path / "a").write_bytes("ü\r\n".encode())
     assert read_bytes(tmp_path / "a") == "ü\r\n".encode()
     assert read_text(tmp_path / "a") == "ü\n"
@@ -36,15 +36,15 @@ def test_a_file_is_read_as_it_is(tmp_path):
     assert read_bytes(tmp_path / "a") == read_bytes(Path(os.devnull)) == b""
 
 
-@pytest.mark.parametrize("path", OF_THE_SYSTEM)
-def test_a_file_of_the_system_is_refused(path):
+@pytest.mark.parametrize("path", SYSTEM_FILES)
+def test_a_system_file_is_refused(path):
     with pytest.raises(OSError, match="whose content has no end"):
         open_file(path)
     with pytest.raises(PictureError, match="whose content has no end"):
         file_bytes(path)
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path, pipe):
+def test_pipes_sockets_and_folders_are_refused_at_once(tmp_path, pipe):
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(tmp_path / "socket"))
     for path in (pipe, tmp_path / "socket"):
@@ -74,12 +74,12 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_no_command_waits_for_a_pipe_or_a_file_of_the_system(pipe, capsys, monkeypatch, command):
+def test_no_command_blocks_on_a_pipe_or_a_system_file(pipe, capsys, monkeypatch, command):
     from twofold.cli.main import main
 
     monkeypatch.chdir(pipe.parent)
     Path("a.jsonl").write_text('{"id": 1, "text": "Anna", "entities": []}\n', encoding="utf-8")
-    for path in [pipe, *OF_THE_SYSTEM]:
+    for path in [pipe, *SYSTEM_FILES]:
         arguments = [part.format(path) for part in command]
         if arguments[1] == "FILE":
             arguments[1] = "a.jsonl"

@@ -1,4 +1,4 @@
-"""Relations through the one door: what comes out for what goes in, good and bad."""
+"""Relations through the Python interface: results of valid and invalid input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 import twofold
 from twofold.errors import ModelError
 from twofold.inference.type_constraints import PAIR_LIMIT
-from twofold.model_folder.folder import seal
+from twofold.model_folder.folder import write_manifest
 from twofold.posts import Entity, Post, Relation
 from twofold.records import to_line, to_record
 
@@ -46,14 +46,14 @@ def png(colour="red") -> bytes:
     return stream.getvalue()
 
 
-def said(extraction):
+def triples(extraction):
     return [(r.head.text, r.type, r.tail.text) for r in extraction.relations]
 
 
 def test_relations_with_confidence_and_evidence(extractor, validator):
     post = Post("p", TEXT, image=png(), alt_text="a red square")
     extraction = next(extractor.extract([post]))
-    assert said(extraction) == [
+    assert triples(extraction) == [
         ("Anna Smith", "/per/org/member_of", "NASA"),
         ("Anna Smith", "/per/loc/place_of_residence", "paris"),
         ("NASA", "/org/loc/located_at", "paris"),
@@ -78,18 +78,18 @@ def test_entities_are_those_of_the_tagger_alone(extractor, folders):
         assert other.relations == ()
 
 
-def test_of_two_orders_the_likelier_is_told_once(extractor):
-    # The tiny model rather has the head first; between two persons both orders are allowed.
-    assert said(next(extractor.extract(["Bob met Anna"]))) == [("Bob", "/per/per/peer", "Anna")]
+def test_of_two_directions_the_more_probable_is_predicted_once(extractor):
+    # The tiny model prefers the head first; between two persons both directions are allowed.
+    assert triples(next(extractor.extract(["Bob met Anna"]))) == [("Bob", "/per/per/peer", "Anna")]
     # An organisation before a person: only person to organisation is allowed.
-    assert said(next(extractor.extract(["NASA hired Anna"]))) == [("Anna", "/per/org/member_of", "NASA")]
+    assert triples(next(extractor.extract(["NASA hired Anna"]))) == [("Anna", "/per/org/member_of", "NASA")]
 
 
-def test_what_is_most_likely_none_is_not_told(extractor):
-    assert said(next(extractor.extract(["0 Bob met Anna"]))) == []
+def test_most_probably_none_gives_no_relation(extractor):
+    assert triples(next(extractor.extract(["0 Bob met Anna"]))) == []
 
 
-def test_a_post_is_the_same_alone_and_in_company(extractor):
+def test_a_post_gives_the_same_alone_and_in_a_batch(extractor):
     posts = [
         {"id": i, "text": f"{'x ' * (5 * i % 17)}Anna met Bob and NASA in paris", "alt_text": "a" * (i % 3)}
         | ({"image": png()} if i % 2 else {})
@@ -99,7 +99,7 @@ def test_a_post_is_the_same_alone_and_in_company(extractor):
         together = list(extractor.extract(posts, batch_size=batch_size))
         for post, extraction in zip(posts, together, strict=True):
             alone = next(extractor.extract([post]))
-            assert said(extraction) == said(alone) != []
+            assert triples(extraction) == triples(alone) != []
             for one, other in zip(extraction.relations, alone.relations, strict=True):
                 assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
                 assert one.uncertainty.epistemic == pytest.approx(other.uncertainty.epistemic, abs=1e-5)
@@ -109,7 +109,7 @@ def test_a_post_is_the_same_alone_and_in_company(extractor):
 def test_a_broken_picture_still_gives_relations_from_the_text(extractor):
     broken, without = extractor.extract([{"id": 1, "text": TEXT, "image": "gone.jpg"}, TEXT])
     assert broken.picture.status == "unreadable"
-    assert said(broken) == said(without)
+    assert triples(broken) == triples(without)
     assert list(broken.relations[0].sources) == ["text"]
 
 
@@ -128,9 +128,9 @@ def test_very_many_entities(extractor, validator):
     extraction = next(extractor.extract(["Anna left paris . " * each]))
     assert len(extraction.entities) == 2 * each
     assert 0 < len(extraction.relations) <= PAIR_LIMIT
-    possible = each * each  # mentions of one name are no pair
+    possible = each * each  # mentions of the same name are not a pair
     assert extraction.warnings[1:2] == (
-        f"relations were looked for between the {PAIR_LIMIT} nearest of {possible:,} pairs of entities",
+        f"only the {PAIR_LIMIT} nearest of {possible:,} pairs of entities were checked for relations",
     )
     assert all(np.isfinite(relation.confidence) for relation in extraction.relations)
     for relation in extraction.relations:
@@ -145,7 +145,7 @@ def test_memory_does_not_grow_and_posts_stream(extractor):
     assert all(len(next(stream).relations) == 3 for _ in range(40))
 
 
-def test_a_combined_folder_is_found_and_can_be_told_not_to(folders, tmp_path, extractor):
+def test_a_combined_folder_has_relations_that_can_be_switched_off(folders, tmp_path, extractor):
     from twofold.model_folder.combine import combine
 
     combine(*folders, tmp_path / "both")
@@ -177,27 +177,29 @@ def test_models_without_evidence(folders, tmp_path, validator):
     validator.validate(to_record(extraction))
 
 
-def test_a_picture_that_only_the_relation_model_looks_at(folders, tmp_path):
-    blind = tiny_model.build(tmp_path / "blind", sources=("text",))
+def test_a_picture_that_only_the_relation_model_uses(folders, tmp_path):
+    text_tagger = tiny_model.build(tmp_path / "text_tagger", sources=("text",))
     posts = [{"id": 1, "text": TEXT, "image": png()}, {"id": 2, "text": "Anna", "image": png()}]
-    seen, not_wanted = twofold.load(blind, relation_model=folders[1]).extract(posts)
-    assert seen.picture.status == "read"
-    assert list(seen.relations[0].sources) == ["text", "picture"]
-    assert not_wanted.picture == twofold.PictureReport("none", "this model does not use pictures")
+    used, not_used = twofold.load(text_tagger, relation_model=folders[1]).extract(posts)
+    assert used.picture.status == "read"
+    assert list(used.relations[0].sources) == ["text", "picture"]
+    assert not_used.picture == twofold.PictureReport("none", "this model does not use pictures")
 
 
-# --- given pairs -------------------------------------------------------------------------------------
+# --- gold pairs --------------------------------------------------------------------------------------
 
 
 def gold(text: str, *relations: tuple[str, str, str], **more) -> Post:
-    def end(word: str) -> Entity:
+    def argument(word: str) -> Entity:
         start = text.index(word)
         return Entity(start, start + len(word), word, "WRONG")
 
-    return Post(1, text, relations=tuple(Relation(end(h), end(t), kind) for h, kind, t in relations), **more)
+    return Post(
+        1, text, relations=tuple(Relation(argument(h), argument(t), kind) for h, kind, t in relations), **more
+    )
 
 
-def test_given_pairs_are_judged_in_their_own_order(extractor):
+def test_gold_pairs_are_classified_in_their_own_direction(extractor):
     post = gold(
         TEXT,
         ("NASA", "None", "Anna Smith"),
@@ -208,8 +210,8 @@ def test_given_pairs_are_judged_in_their_own_order(extractor):
         pairs.relations for pairs in extractor.pipeline.classify_gold_pairs([post, Post(2, "lol")])
     )
     assert none == ()
-    # What the gold says, types included, changes nothing: they are the tagger's, and being guesses they
-    # forbid nothing. The tiny model says the same of any pair.
+    # Gold labels and types are not used: the types are the tagger's and, being predicted, rule out nothing.
+    # The tiny model predicts the same for any pair.
     assert [r.type for r in found] == ["/per/org/member_of"] * 3
     assert [r.head.type for r in found] == ["ORG", "PER", "PER"]
     assert [(r.head.start, r.head.end) for r in found] == [(18, 22), (0, 10), (0, 4)]
@@ -217,7 +219,7 @@ def test_given_pairs_are_judged_in_their_own_order(extractor):
     assert sum(source.share for source in found[1].sources.values()) == pytest.approx(1)
 
 
-def test_given_pairs_that_overlap_or_hold_no_word(extractor):
+def test_gold_pairs_that_overlap_or_contain_no_word(extractor):
     text = "Anna Smith \u200b left"
     overlapping = Relation(Entity(0, 10, text[:10], ""), Entity(5, 10, text[5:10], ""), "/per/per/peer")
     empty = Relation(Entity(0, 4, "Anna", ""), Entity(11, 12, "\u200b", ""), "/per/per/peer")
@@ -239,7 +241,7 @@ def test_a_relation_model_alone_takes_types_from_gold_entities_only(folders):
     assert without[0].head.type == ""
 
 
-def test_a_relation_model_alone_relates_given_entities(folders, validator):
+def test_a_relation_model_alone_uses_the_entities_of_the_posts(folders, validator):
     alone = twofold.load(folders[1])
     entities = (Entity(0, 10, "Anna Smith", "PER"), Entity(18, 22, "NASA", "ORG"))
     posts = [
@@ -248,17 +250,17 @@ def test_a_relation_model_alone_relates_given_entities(folders, validator):
         Post(3, TEXT, image=png()),
         Post(4, TEXT, entities=(), image=png()),
     ]
-    given, ends, unlabelled, empty = alone.extract(posts)
+    given, arguments, unlabelled, empty = alone.extract(posts)
     assert given.entities == entities
-    assert said(given) == [("Anna Smith", "/per/org/member_of", "NASA")]
+    assert triples(given) == [("Anna Smith", "/per/org/member_of", "NASA")]
     assert given.picture.status == "read"
-    assert [e.text for e in ends.entities] == ["NASA", "paris"]
-    assert unlabelled.warnings == ("this model finds no entities of its own, and the post gives none",)
+    assert [e.text for e in arguments.entities] == ["NASA", "paris"]
+    assert unlabelled.warnings == ("this model predicts no entities, and the post provides none",)
     assert empty.warnings == ()
     assert empty.picture == twofold.PictureReport(
         "none", "not needed: the post has no candidate pair of entities"
     )
-    for extraction in (given, ends, unlabelled, empty):
+    for extraction in (given, arguments, unlabelled, empty):
         validator.validate(to_record(extraction))
 
 
@@ -269,7 +271,7 @@ def test_a_span_given_under_two_types_is_not_related_to_itself(folders):
 
 
 @pytest.mark.parametrize("ask", ["decoder", "encode", "decode"])
-def test_a_relation_model_is_no_tagger(folders, ask):
+def test_a_relation_model_is_not_a_tagger(folders, ask):
     alone = twofold.load(folders[1])
     with pytest.raises(ModelError, match="a relation model finds no entities; expected a tagger"):
         getattr(alone.pipeline, ask)([])
@@ -280,7 +282,7 @@ def test_a_tagger_classifies_no_relations(folders):
         twofold.load(folders[0]).pipeline.classify_gold_pairs([])
 
 
-def test_mistakes(folders):
+def test_models_of_the_wrong_task(folders):
     with pytest.raises(ModelError, match="the model is for relations; expected a tagger"):
         twofold.load(folders[1], relation_model=folders[1])
     with pytest.raises(ModelError, match="the model is for entities; expected a relation model"):
@@ -288,37 +290,37 @@ def test_mistakes(folders):
 
 
 def test_calibration_changes_no_relation(folders, extractor, tmp_path):
-    # Of two orders the network's own choice is told, whatever temperatures its relations were given.
+    # The network chooses the direction, whatever the temperatures of its relations are.
     texts = ["Bob met Anna", "NASA hired Anna in paris", TEXT]
-    expected = [said(extraction) for extraction in extractor.extract(texts)]
+    expected = [triples(extraction) for extraction in extractor.extract(texts)]
     for heat in (0.2, 8.0):
         hot = tmp_path / str(heat)
         shutil.copytree(folders[1], hot)
         (hot / "calibration.json").write_text(
             json.dumps({"temperature": 1.0, "temperature_by_type": {"/per/per/peer": heat}}), encoding="utf-8"
         )
-        seal(hot)
+        write_manifest(hot)
         found = list(twofold.load(folders[0], relation_model=hot, threads=1).extract(texts))
-        assert [said(extraction) for extraction in found] == expected
+        assert [triples(extraction) for extraction in found] == expected
         confidence = found[0].relations[0].confidence
         assert (confidence > 0.9) == (heat < 1)
 
 
-def test_given_ends_are_told_as_in_use_whichever_comes_first(extractor):
-    ends = {"Anna Smith": (0, 10), "NASA": (18, 22), "paris": (26, 31)}
+def test_gold_pairs_in_any_order_give_the_extracted_relations(extractor):
+    spans = {"Anna Smith": (0, 10), "NASA": (18, 22), "paris": (26, 31)}
 
     def given(*pairs):
         relations = tuple(
-            Relation(*(Entity(*ends[name], name, "") for name in pair), "None") for pair in pairs
+            Relation(*(Entity(*spans[name], name, "") for name in pair), "None") for pair in pairs
         )
         return Post(1, TEXT, relations=relations)
 
-    in_use = said(next(extractor.extract([TEXT])))
+    extracted = triples(next(extractor.extract([TEXT])))
     forth = [("Anna Smith", "NASA"), ("Anna Smith", "paris"), ("NASA", "paris")]
     back = [pair[::-1] for pair in forth]
     for pairs in (forth, back, [*forth, *back]):
         (found,) = extractor.pipeline.extract_gold_pairs([given(*pairs)])
-        assert sorted(said(found)) == sorted(in_use)
+        assert sorted(triples(found)) == sorted(extracted)
         assert [item.prediction.label for item in found.predictions] == [r.type for r in found.relations]
     (found,) = extractor.pipeline.extract_relations([TEXT])
-    assert said(found) == in_use
+    assert triples(found) == extracted

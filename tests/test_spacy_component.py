@@ -1,4 +1,4 @@
-"""The component in real pipelines of spaCy."""
+"""The component in real spaCy pipelines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import twofold
 from twofold.errors import ConfigError, InputError, MissingExtraError
 from twofold.records import to_record
-from twofold.spacy_component import OF_SPANS, register
+from twofold.spacy_component import SPAN_EXTENSIONS, register
 
 TEXTS = ["Anna Smith left paris with NASA", "nothing", "Bob saw Carl"]
 
@@ -38,13 +38,13 @@ def records(both):
     return [to_record(x) for x in extractor.extract({"id": 0, "text": text} for text in TEXTS)]
 
 
-def test_entities_relations_and_what_is_known_of_them(nlp, records):
+def test_entities_and_relations_with_their_fields(nlp, records):
     for doc, record in zip(nlp.pipe(TEXTS), records, strict=True):
         entities = [(e.start_char, e.end_char, e.text, e.label_) for e in doc.ents]
         assert entities == [(e["start"], e["end"], e["text"], e["type"]) for e in record["entities"]]
         for span, entity in zip(doc.ents, record["entities"], strict=True):
-            assert {name: getattr(span._, name) for name in OF_SPANS} == {
-                name: entity.get(name) for name in OF_SPANS
+            assert {name: getattr(span._, name) for name in SPAN_EXTENSIONS} == {
+                name: entity.get(name) for name in SPAN_EXTENSIONS
             }
         relations = [(r.head, r.tail, r.type, r.confidence, r.sources) for r in doc._.relations]
         assert relations == [
@@ -53,10 +53,10 @@ def test_entities_relations_and_what_is_known_of_them(nlp, records):
         ]
         assert doc._.twofold["text"] == doc.text
     assert any(record["relations"] for record in records)
-    assert nlp("nothing")[0:1]._.confidence is None  # a span that is no entity
+    assert nlp("nothing")[0:1]._.confidence is None  # a span that is not an entity
 
 
-def test_a_picture_goes_in_with_the_doc_and_stays_in_its_folder(spacy, both, tmp_path):
+def test_the_picture_of_a_doc_must_be_in_its_folder(spacy, both, tmp_path):
     photo = Path(__file__).parents[1] / "examples" / "photos" / "brandenburgGate.jpg"
     (tmp_path / "in").mkdir()
     for place in ("in/a.jpg", "out.jpg"):
@@ -87,7 +87,7 @@ def test_a_picture_goes_in_with_the_doc_and_stays_in_its_folder(spacy, both, tmp
         nlp(doc)
 
 
-def test_entities_inside_a_token_are_widened_and_do_not_overlap(spacy, nlp, both):
+def test_entities_inside_a_token_are_expanded_and_do_not_overlap(spacy, nlp, both):
     from spacy.tokens import Doc
 
     text = "Anna left paris"
@@ -126,13 +126,13 @@ def test_a_pipeline_is_saved_and_read_and_runs_in_processes(spacy, nlp, tmp_path
     assert [[(e.text, e.label_) for e in doc.ents] for doc in docs] == expected
 
 
-def test_a_taken_extension_is_refused_by_name(spacy):
+def test_an_extension_name_in_use_is_refused(spacy):
     from spacy.tokens import Span
 
     ours = Span.remove_extension("confidence")
     Span.set_extension("confidence", default=0.5)
     try:
-        with pytest.raises(ConfigError, match=r"Span\._\.confidence is taken"):
+        with pytest.raises(ConfigError, match=r"Span\._\.confidence is already used"):
             register()
     finally:
         Span.remove_extension("confidence")
@@ -146,7 +146,7 @@ def test_without_spacy_the_error_names_the_extra(monkeypatch):
         register()
 
 
-def test_the_entry_point_names_what_registers(spacy):
+def test_the_entry_point_registers_the_component(spacy):
     pyproject = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
     section = pyproject.partition('[project.entry-points."spacy_factories"]')[2]
     module, name = re.search(r'^twofold = "([\w.]+):(\w+)"', section, re.MULTILINE).groups()

@@ -1,4 +1,4 @@
-"""No library that the model needs reports to anybody, or keeps a number of this machine."""
+"""No library that the model needs sends telemetry or stores a machine ID."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ print(*[entity.text for entity in found.entities])
 """
 
 
-def test_onnx_runtime_writes_no_number_of_the_machine(both: Path, tmp_path: Path) -> None:
-    """It keeps one in the cache folder where telemetry is on, as it is by default outside of CI."""
+def test_onnx_runtime_stores_no_machine_id(both: Path, tmp_path: Path) -> None:
+    """It stores one in the cache folder if telemetry is on, as it is by default outside of CI."""
     mute = ("CI", "GITHUB_ACTIONS", "TF_BUILD", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS")
     environment = {name: value for name, value in os.environ.items() if name not in mute}
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}

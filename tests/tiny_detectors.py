@@ -14,8 +14,8 @@ _SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "
 _SIZE = {"size": {"shortest_edge": 48, "longest_edge": 64}}
 
 
-def _see_something(bias: torch.nn.Parameter) -> None:
-    """Make the class without a name improbable, and one that has one likely."""
+def _favour_named_classes(bias: torch.nn.Parameter) -> None:
+    """Make the class without a name improbable, and a class with a name probable."""
     with torch.no_grad():
         bias[2] -= 4.0
         bias[1] += 1.0
@@ -32,7 +32,7 @@ def _detr(folder: Path) -> None:
         encoder_ffn_dim=16, decoder_ffn_dim=16, num_queries=6, id2label=LABELS,
     )  # fmt: skip
     model = hf.DetrForObjectDetection(config)
-    _see_something(model.class_labels_classifier.bias)
+    _favour_named_classes(model.class_labels_classifier.bias)
     model.save_pretrained(folder)
     hf.DetrImageProcessorPil(**_SIZE).save_pretrained(folder)
 
@@ -42,7 +42,7 @@ def _yolos(folder: Path) -> None:
         **_SMALL, image_size=[48, 64], patch_size=16, num_detection_tokens=6, id2label=LABELS
     )
     model = hf.YolosForObjectDetection(config)
-    _see_something(model.class_labels_classifier.layers[-1].bias)
+    _favour_named_classes(model.class_labels_classifier.layers[-1].bias)
     model.save_pretrained(folder)
     hf.YolosImageProcessorPil(**_SIZE).save_pretrained(folder)
 

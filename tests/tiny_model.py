@@ -1,14 +1,15 @@
 """Model folders of a few kilobytes with the graphs of the real ones, made without a training framework.
 
-Their weights are made up so that what they find can be foreseen. Tagger: a run of Capital words is a PER,
-UPPER words are an ORG, the word "paris" a LOC in any case, all else is O. Relation model: any pair stands in
-the relation that its types allow, rather with the head first, unless the post holds the word "0". Picture
-and alt text move scores a little. They know nothing else.
+Their weights are made up so that their predictions are known. Tagger: a run of Capital words is a PER, UPPER
+words are an ORG, the word "paris" in any case is a LOC, all else is O. Relation model: any pair is in the
+relation that its types allow, preferably with the head first, unless the post holds the word "0". Picture and
+alt text change scores a little.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import onnx.parser
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from twofold.model_folder.folder import FORMAT, seal
+from twofold.model_folder.folder import FORMAT, write_manifest
 from twofold.preprocessing.entity_markers import TypedMarkers
 from twofold.preprocessing.modalities import TEXTS, VISUAL
 from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT, CONTEXTS, WORD_SHAPES
@@ -39,7 +40,7 @@ WIDTH, REGIONS, REGION_WIDTH = 8, 4, 3
 def build(
     folder: Path, *, evidence: bool = True, sources: tuple[str, ...] = SOURCES, window_pieces: int = 32
 ) -> Path:
-    """Write a tagger's sealed folder; gives the folder back."""
+    """Write a tagger's folder with its manifest, and return its path."""
     graph = _fusion_graph(LABELS, _tag_steps(), _tag_weights(), sources, evidence)
     _write_common(folder, graph, sources)
     count = len(LABELS)
@@ -47,7 +48,7 @@ def build(
     save_file({name: x.astype(np.float32) for name, x in decoder.items()}, folder / "decoder.safetensors")
     config = {"name": "tiny", "task": "entities", "labels": LABELS}
     _write(folder / "config.json", config | _config(evidence, sources, window_pieces))
-    seal(folder)
+    write_manifest(folder)
     return folder
 
 
@@ -55,7 +56,7 @@ def build_relations(
     folder: Path, *, evidence: bool = True, sources: tuple[str, ...] = SOURCES, window_pieces: int = 48,
     levitated: bool = False,
 ) -> Path:  # fmt: skip
-    """Write a relation model's sealed folder with the encoders of the tagger; gives the folder back."""
+    """Write a relation model's folder with the encoders of the tagger; return its path."""
     slots = "int64[B,S,4] slots" if levitated else "int64[B,1,2] slots"
     steps = _pair_steps("head, last_of_head, tail, last_of_tail" if levitated else "head, tail")
     graph = _fusion_graph(RELATIONS, steps, _pair_weights(), sources, evidence, slots=slots)
@@ -65,7 +66,7 @@ def build_relations(
         "markers": {"style": "levitated"} if levitated else TypedMarkers().record(),
     }  # fmt: skip
     _write(folder / "config.json", config | _config(evidence, sources, window_pieces))
-    seal(folder)
+    write_manifest(folder)
     return folder
 
 
@@ -122,14 +123,14 @@ def _model(text: str, weights: dict[str, np.ndarray]) -> onnx.ModelProto:
 def _text_graph(vocabulary: dict[str, int]) -> onnx.ModelProto:
     table = 0.1 * np.random.default_rng(0).standard_normal((len(vocabulary), WIDTH)).astype(np.float32)
     table[:, :2] = 0.0
-    table[vocabulary["paris"], 0] = 1.0  # the two things the text encoder knows
+    table[vocabulary["paris"], 0] = 1.0  # the only two words that the text encoder distinguishes
     table[vocabulary["0"], 1] = 1.0
     return _model(
         f"""text (int64[B,T] input_ids, int64[B,T] attention_mask) => (float[B,T,{WIDTH}] states) {{
-            looked = Gather<axis = 0>(table, input_ids)
+            embedded = Gather<axis = 0>(table, input_ids)
             mask = Cast<to = 1>(attention_mask)
             column = Unsqueeze(mask, two)
-            states = Mul(looked, column)
+            states = Mul(embedded, column)
         }}""",
         {"table": table, "two": np.array([2])},
     )
@@ -155,7 +156,7 @@ def _fusion_graph(
     *,
     slots: str = "",
 ) -> onnx.ModelProto:
-    """``text_steps`` say what the text thinks: delta_text (B, S, K)."""
+    """``text_steps`` compute the scores of the text: delta_text (B, S, K)."""
     count, others, random = len(labels), sources[1:], np.random.default_rng(1)
     widths = dict.fromkeys(VISUAL, REGION_WIDTH) | dict.fromkeys(TEXTS, WIDTH)
     weights = text_weights | {
@@ -184,8 +185,8 @@ def _fusion_graph(
 def _tag_steps() -> list[str]:
     return [
         "case = Gather<axis = 0>(shape_scores, shapes)",
-        "said = MatMul(words, word_weights)",
-        "delta_text = Add(said, case)",
+        "word_scores = MatMul(words, word_weights)",
+        "delta_text = Add(word_scores, case)",
     ]
 
 
@@ -193,16 +194,16 @@ def _tag_weights() -> dict[str, np.ndarray]:
     return {"shape_scores": _shape_scores(), "word_weights": _word_weights()}
 
 
-def _pair_steps(ends: str) -> list[str]:
+def _pair_steps(arguments: str) -> list[str]:
     return [
-        f"{ends} = Split<axis = 2, num_outputs = {ends.count(',') + 1}>(slots)",
+        f"{arguments} = Split<axis = 2, num_outputs = {arguments.count(',') + 1}>(slots)",
         "gap = Sub(tail, head)",
         "sign = Sign(gap)",
         "order = Cast<to = 1>(sign)",
         "ordered = Mul(order, order_weights)",
         "each = MatMul(words, word_weights)",
-        "said = ReduceSum(each, one)",
-        "delta_text = Sum(said, ordered, base)",
+        "word_scores = ReduceSum(each, one)",
+        "delta_text = Sum(word_scores, ordered, base)",
     ]
 
 
@@ -275,3 +276,7 @@ def _evidence_steps(sources: tuple[str, ...]) -> list[str]:
         f"share = Concat<axis = 1>({', '.join(f'part1_{s}' for s in sources)})",
         "fused = Concat<axis = 1>(delta1_text, gamma_sum1, alpha1_text, beta1_text)",
     ]
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))

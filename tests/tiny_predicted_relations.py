@@ -1,4 +1,4 @@
-"""Predicted relations of posts with one pair each, whose truth is drawn from a known temperature."""
+"""Predicted relations of posts with one pair each, whose gold relation is drawn at a known temperature."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def predicted_relation(head: Entity, tail: Entity, scores) -> PredictedRelation:
 
 
 def drawn(count: int, seed: int, heat=2.0, masked=True):
-    """Posts with one pair each, in the order told; its truth is drawn from its scores at a temperature."""
+    """Posts with one pair each, in the predicted order; its gold relation is drawn at a temperature."""
     random = np.random.default_rng(seed)
     posts, predicted, head, tail = [], [], end(0), end(2)
     for number in range(count):
         scores = 2.5 * random.standard_normal(4) + np.array([0.0, 0.5, 0.0, -1.0])
         if masked and number % 3 == 0:
             scores[2] = -np.inf
-        chances = np.exp((scores - scores.max()) / heat)
-        truth = LABELS[int((chances.cumsum() <= random.random() * chances.sum()).sum())]
-        posts.append(Post(number, f"post {number}", relations=(Relation(head, tail, truth),)))
+        weights = np.exp((scores - scores.max()) / heat)
+        gold = LABELS[int((weights.cumsum() <= random.random() * weights.sum()).sum())]
+        posts.append(Post(number, f"post {number}", relations=(Relation(head, tail, gold),)))
         predicted.append([predicted_relation(head, tail, scores)] if scores.argmax() else [])
     return RelationPredictions(posts, predicted)

@@ -1,4 +1,4 @@
-"""Random text encoders of a few kilobytes, one a family, saved as the hub saves them, tokenizer and all."""
+"""Random text encoders of a few kilobytes, one per family, saved with tokenizers as the hub saves them."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ _FRAMES = [  # head is {0}
     ("{0} left {1} once", "paris", "None"),
     ("{0} met {1} here", "CERN", "None"),
 ]
-_TOLD = {"member_of": ("PER", "ORG"), "lives_in": ("PER", "LOC"), "None": ("", "")}  # as MNRE tells types
+_TYPES = {"member_of": ("PER", "ORG"), "lives_in": ("PER", "LOC"), "None": ("", "")}  # as MNRE gives types
 _PEOPLE = ["Ada", "Alan", "Grace Hopper"]
 
 
@@ -76,10 +76,10 @@ def relation_line(number: int) -> str:
     frame, tail, relation = _FRAMES[number % len(_FRAMES)]
     head = _PEOPLE[number // len(_FRAMES) % 3]
     text = frame.format(head, tail)
-    types = _TOLD[relation]
-    ends = {
+    types = _TYPES[relation]
+    arguments = {
         side: {"start": text.index(name), "end": text.index(name) + len(name), "type": kind}
         for side, name, kind in (("head", head, types[0]), ("tail", tail, types[1]))
     }
-    post = {"id": number, "text": text, "relations": [ends | {"type": relation}]}
+    post = {"id": number, "text": text, "relations": [arguments | {"type": relation}]}
     return json.dumps(post | ({"alt_text": "a house"} if number % 2 else {})) + "\n"

@@ -1,4 +1,4 @@
-"""Fixtures of a training that takes seconds, for the folders of tests that train."""
+"""Fixtures of a training that takes seconds, for test folders that train models."""
 
 from __future__ import annotations
 

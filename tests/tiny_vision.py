@@ -1,4 +1,4 @@
-"""Random vision models of a few kilobytes, one a family, saved as the hub saves them."""
+"""Random vision models of a few kilobytes, one per family, saved as the hub saves them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import transformers as hf
 
 SIDE = 32
 _SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
-_EYE = {**_SMALL, "image_size": SIDE, "patch_size": 8}
+_ENCODER = {**_SMALL, "image_size": SIDE, "patch_size": 8}
 _TEXT = {**_SMALL, "vocab_size": 20, "max_position_embeddings": 8}
 _CROPPED = {"size": {"shortest_edge": SIDE + 4}, "crop_size": {"height": SIDE, "width": SIDE}}
 _SQUARE = {"size": {"height": SIDE, "width": SIDE}}
 
 
 def _clip() -> tuple[hf.PreTrainedModel, object]:
-    config = hf.CLIPConfig(text_config=_TEXT, vision_config=_EYE, projection_dim=8)
+    config = hf.CLIPConfig(text_config=_TEXT, vision_config=_ENCODER, projection_dim=8)
     return hf.CLIPModel(config), hf.CLIPImageProcessorPil(**_CROPPED)
 
 
 def _clip_vision() -> tuple[hf.PreTrainedModel, object]:
-    return hf.CLIPVisionModel(hf.CLIPVisionConfig(**_EYE)), hf.CLIPImageProcessorPil(**_CROPPED)
+    return hf.CLIPVisionModel(hf.CLIPVisionConfig(**_ENCODER)), hf.CLIPImageProcessorPil(**_CROPPED)
 
 
 def _siglip() -> tuple[hf.PreTrainedModel, object]:
-    config = hf.SiglipConfig(text_config=_TEXT, vision_config=_EYE)
+    config = hf.SiglipConfig(text_config=_TEXT, vision_config=_ENCODER)
     return hf.SiglipModel(config), hf.SiglipImageProcessorPil(**_SQUARE)
 
 
@@ -50,7 +50,7 @@ def _swin() -> tuple[hf.PreTrainedModel, object]:
 
 
 def _dinov2(registers: int) -> tuple[hf.PreTrainedModel, object]:
-    config = {**_SMALL, "image_size": 48, "patch_size": 8}  # larger than what is read: interpolated
+    config = {**_SMALL, "image_size": 48, "patch_size": 8}  # larger than the pictures: interpolated
     del config["intermediate_size"]
     processor = hf.BitImageProcessorPil(**_CROPPED)
     if registers:
@@ -63,9 +63,9 @@ VISION: dict[str, tuple[Callable[[], tuple[hf.PreTrainedModel, Any]], int, int]]
     "clip": (_clip, 16, 16),
     "clip-vision": (_clip_vision, 16, 16),
     "siglip": (_siglip, 16, 16),
-    "vit": (lambda: (hf.ViTModel(hf.ViTConfig(**_EYE)), hf.ViTImageProcessorPil(**_SQUARE)), 16, 16),
-    "deit": (lambda: (hf.DeiTModel(hf.DeiTConfig(**_EYE)), hf.DeiTImageProcessorPil(**_CROPPED)), 16, 16),
-    "beit": (lambda: (hf.BeitModel(hf.BeitConfig(**_EYE)), hf.BeitImageProcessorPil(**_SQUARE)), 16, 16),
+    "vit": (lambda: (hf.ViTModel(hf.ViTConfig(**_ENCODER)), hf.ViTImageProcessorPil(**_SQUARE)), 16, 16),
+    "deit": (lambda: (hf.DeiTModel(hf.DeiTConfig(**_ENCODER)), hf.DeiTImageProcessorPil(**_CROPPED)), 16, 16),
+    "beit": (lambda: (hf.BeitModel(hf.BeitConfig(**_ENCODER)), hf.BeitImageProcessorPil(**_SQUARE)), 16, 16),
     "dinov2": (lambda: _dinov2(0), 16, 16),
     "dinov2-registers": (lambda: _dinov2(4), 16, 16),
     "swin": (_swin, 16, 16),

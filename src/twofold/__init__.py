@@ -59,7 +59,7 @@ __all__ = [
     "train",
 ]
 
-_HOME = {
+_MODULES = {
     "CalibrationOptions": "pipeline.calibrate",
     "Config": "config",
     "EvaluationReport": "scoring.report",
@@ -80,7 +80,7 @@ _HOME = {
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'twofold' has no attribute {name!r}")
-    return getattr(import_module(f"twofold.{_HOME.get(name, 'posts')}"), name)
+    return getattr(import_module(f"twofold.{_MODULES.get(name, 'posts')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,7 @@ import sys
 
 
 def entry() -> None:
-    """Run the command line; an interrupt while it is imported is no traceback."""
+    """Run the command line; an interrupt during its import exits without a traceback."""
     try:
         from twofold.cli import main
     except KeyboardInterrupt:

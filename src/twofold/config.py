@@ -6,9 +6,9 @@ extending file win, and paths are relative to the file that names them. A key th
 its old name for one version, with a notice (`RENAMED_KEYS`).
 
 An unknown key is an error that names the nearest known one; a value of the wrong type says which type was
-expected. A key that is left out has the default of these classes. Constants of a method that are no settings
-(hidden sizes of evidential fusion, dropout rates of the fusions, where scales start) are in
-`twofold.fusion` and `twofold.models`, beside the code that uses them.
+expected. A missing key has the default of these classes. Constants of a method that are not settings (hidden
+sizes of evidential fusion, dropout rates of the fusions, initial scales) are in `twofold.fusion` and
+`twofold.models`, next to the code that uses them.
 """
 
 from __future__ import annotations
@@ -37,30 +37,30 @@ T = TypeVar("T")
 DEFAULT_TAGGER = "default"
 """The model that ships with the package."""
 TAGGERS_ENCODER = "tagger"
-"""Value of `ModelConfig.text_encoder`: the exported one of the tagger of a relation model."""
+"""Value of `ModelConfig.text_encoder` for a relation model: the exported text encoder of its tagger."""
 LEVITATED = "levitated"
-"""Value of `RelationsConfig.markers`: markers that take no place in the text."""
+"""Value of `RelationsConfig.markers`: levitated markers, which are not inserted into the text."""
 BUILT_IN_AUGMENTATIONS = ("encoder", "none")
 """Values of `MultigranularConfig.augmentation` that are not the path of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusConfig:
-    """A corpus with rules of annotation of its own: a table ``[[data.corpora]]``.
+    """A corpus with its own annotation convention: a table ``[[data.corpora]]``.
 
     Attributes:
-        name: of its annotation convention, which the model learns as an input; "" for none.
+        name: name of its annotation convention, which is an input of the model; "" for none.
         train: files to train on.
-        dev: files to choose the epoch on.
+        dev: files on which the best epoch is chosen.
         types: new names of entity types; "" drops the entities of a type.
-        annotated_types: the types that it annotates; of the others of the training it is not known where
-            they are. Empty for all.
-        partial: files to train on, too, in which only some entities are annotated, such as the arguments of
-            relations where a file has nothing else: nothing is known of other words.
-        merge_mentions: whether to leave out entities that are a lone "@" before the entity of the name.
-        mentions: whether it annotates mentioned users: none, or name (without the "@").
-        hashtags: whether it annotates hashtags that name something: none, name (without the "#") or mark
-            (with it).
+        annotated_types: entity types that the corpus annotates; entities of the other types are unknown in
+            it, not absent. Empty for all.
+        partial: further files to train on, in which only some entities are annotated, such as the arguments
+            of relations in a file without other entities; the tags of all other words are unknown.
+        merge_mentions: whether to drop entities that are a lone "@" before the entity of the name.
+        mentions: how mentioned users are annotated: none (as no entity), or name (without the "@").
+        hashtags: how hashtags that name an entity are annotated: none (as no entity), name (without the "#")
+            or mark (with it).
         unmask: whether masked users and links of the training files ("@USER12", "URL7") are replaced by
             plausible ones.
     """
@@ -83,16 +83,17 @@ class DataConfig:
 
     Attributes:
         train: files to train on, in any format that Twofold reads.
-        dev: files on which the best epoch is chosen (by the mean of their F1) and confidences are calibrated.
+        dev: files on which the best epoch is chosen (by their mean F1) and confidences are calibrated.
         images: folder of the pictures; "" for none.
         alt_text: TSV file of picture descriptions; "" for none.
         allow_outside: whether pictures may lie outside ``images`` (without it, outside the data file's
             folder); only for data that you trust.
-        held_out: files whose texts are left out of training, such as test parts of its corpora.
-        unlabelled: files of posts without labels, from which a tagger learns what teachers predict.
+        held_out: files whose texts are excluded from training, such as test sets of the corpora.
+        unlabelled: files of unlabelled posts, on which a tagger is trained to predict what teachers predict
+            (distillation).
         teachers: trained taggers with the same entity types, whose mean prediction on the unlabelled posts is
-            learned: default (the shipped model) or model folders.
-        corpora: corpora with rules of annotation of their own, beside those files.
+            the target: default (the shipped model) or model folders.
+        corpora: corpora with their own annotation conventions, in addition to those files.
     """
 
     train: tuple[str, ...] = ()
@@ -116,7 +117,7 @@ class DataConfig:
         return (*self.dev, *(file for corpus in self.corpora for file in corpus.dev))
 
     def corpus_of(self, file: str) -> CorpusConfig:
-        """The table that names a file; one of defaults where none does."""
+        """The corpus that lists a file; one with the defaults if none does."""
         named = (c for c in self.corpora if file in (*c.train, *c.partial, *c.dev))
         return next(named, CorpusConfig())
 
@@ -126,17 +127,18 @@ class EvidentialConfig:
     """Options of the fusion ``evidential`` (system A).
 
     Attributes:
-        form: revision (each modality revises what the text predicts), or direct (the textbook form: every
-            modality predicts on its own, all four parameters are learned from its states).
+        form: revision (each modality revises the prediction of the text), or direct (each modality predicts
+            on its own, and all four parameters are learned from its states).
         pooling: rule that pools the distributions of the modalities into one: monig, prior_corrected,
-            discounted or log_linear; "" for that of the form (revision: prior_corrected, direct: monig).
-        loss_weight: weight of the evidence loss beside the loss of the head, at least 0.
+            discounted or log_linear; "" for the default of the form (revision: prior_corrected, direct:
+            monig).
+        loss_weight: weight of the evidence loss, which is added to the loss of the head, at least 0.
         regulariser_weight: weight, within the evidence loss, of the penalty on evidence for wrong
             predictions, at least 0.
-        blank_pictures: probability, 0 to 1, that a picture is replaced by one of a single colour in training;
-            the model learns to claim no evidence for it. Of the form revision only.
+        blank_pictures: probability, 0 to 1, that a picture is replaced by one of a single colour in training,
+            so that the model learns to give it no evidence. Form revision only.
         mismatched_pictures: probability, 0 to 1, that a picture is replaced by that of another post of the
-            batch in training. With blank_pictures it must not exceed 1. Of the form revision only.
+            batch in training. The sum with blank_pictures must not exceed 1. Form revision only.
     """
 
     form: str = "revision"
@@ -152,17 +154,18 @@ class RelationsConfig:
     """Options of the task ``relations``.
 
     Attributes:
-        markers: levitated (all pairs of a post are read in one pass, by layers above the text encoder), or
-            marker tokens around head and tail in a text of its own for each pair: typed (they name the entity
-            type), untyped or plain.
-        layers: number of layers of levitated markers, at least 1.
+        markers: levitated (all pairs of a post are encoded in one pass, by layers above the text encoder), or
+            marker tokens around head and tail, in a separate copy of the text for each pair: typed (they name
+            the entity type), untyped or plain.
+        layers: number of layers for levitated markers, at least 1.
         tagger: model that predicts the entity types of the arguments: default (the shipped model) or a model
-            folder; "" takes the types of the data, which typed markers must not use.
+            folder; "" takes the types from the data, which is not allowed for typed markers.
         imbalance: treatment of imbalanced classes: none, weights (a weighted loss) or logit_adjustment.
-        imbalance_strength: strength of the two treatments, 0 (none) to 1 (classes count alike).
-        argument_order: pairs to learn from: given (as in the data), or both (each pair in both orders of head
-            and tail).
-        symmetric: relations that hold in both orders; in the other order every other relation is None.
+        imbalance_strength: strength of weights or logit_adjustment, 0 (none) to 1 (classes count equally).
+        argument_order: order of head and tail in the training pairs: given (as in the data), or both (each
+            pair also with head and tail swapped).
+        symmetric: relations that also hold with head and tail swapped; swapped pairs of all other relations
+            are labelled None.
     """
 
     markers: str = "typed"
@@ -184,7 +187,7 @@ class BottleneckConfig:
             size of the word states.
         alignment: estimator of the mutual information of text and picture: jsd, infonce, or rolled_jsd (as in
             the original implementation, where a negative may be the same picture).
-        kl_reduction: reduction of the KL divergence to one number: sum_mean (sum over the hidden size, mean
+        kl_reduction: reduction of the KL divergence to a scalar: sum_mean (sum over the hidden size, mean
             over real elements), or mean (over everything, padding included, as in the original
             implementation).
         alignment_weight: weight of the alignment in the loss, at least 0.
@@ -211,8 +214,8 @@ class MultigranularConfig:
             have the size of the word states.
         augmentation: word vectors whose nearest neighbours augment the words: encoder (input embeddings of
             the text encoder), a file in word2vec or GloVe format, or none.
-        augmentation_words: number of words read from them, the most frequent ones; 0 for all.
-        augmentation_mode: how the augmentation joins the word states: add or gate.
+        augmentation_words: number of word vectors to read, those of the most frequent words; 0 for all.
+        augmentation_mode: how the augmentation is combined with the word states: add or gate.
         auxiliary_weight: weight of the auxiliary loss (entity spans without types), at least 0; 0 for none.
     """
 
@@ -229,9 +232,9 @@ class DirichletConfig:
     """Options of the fusion ``dirichlet`` (a baseline).
 
     Attributes:
-        loss_weight: weight of the evidential loss beside the loss of the head, at least 0.
-        kl_weight: weight, within it, of the KL divergence that removes evidence for wrong outputs, after its
-            warm-up, at least 0.
+        loss_weight: weight of the evidential loss, which is added to the loss of the head, at least 0.
+        kl_weight: weight, within the evidential loss, of the KL divergence that penalises evidence for wrong
+            outputs, after its warm-up, at least 0.
     """
 
     loss_weight: float = 1.0
@@ -240,16 +243,17 @@ class DirichletConfig:
 
 @dataclass(frozen=True, slots=True)
 class WordsConfig:
-    """States of words.
+    """Word states.
 
     Attributes:
         form: case_features (the encoder's states, combined with the case of a word and of its neighbours), or
             plain (the encoder's states).
-        mentions: default annotation convention of a model that learns several: whether a mentioned user is an
-            entity, none or name (without its "@").
-        hashtags: likewise, whether a hashtag that names something is one: none, name (without its "#") or
-            mark (with it).
-        convention: or the convention of this corpus as the default; "" for the two rules alone.
+        mentions: how mentioned users are annotated by default, in a model trained on several annotation
+            conventions: none (as no entity), or name (without the "@").
+        hashtags: how hashtags that name an entity are annotated by default, in such a model: none (as no
+            entity), name (without the "#") or mark (with it).
+        convention: corpus whose annotation convention is the default, instead of mentions and hashtags; ""
+            for these two alone.
     """
 
     form: str = "case_features"
@@ -266,24 +270,24 @@ class ModelConfig:
         name: name of the model, printed with each extraction.
         task: entities or relations.
         text_encoder: minilm (embedded), a local folder, or the name of a model on the hub; for relations also
-            tagger (that of the tagger, frozen: entities and relations then share one run of it).
+            tagger (the frozen encoder of the tagger, which then runs once for entities and relations).
         image_encoder: efficientnet-lite0 (embedded), a local folder, or the name of a model on the hub.
         fusion: how text and other modalities are combined: evidential, multigranular, bottleneck, concat,
             dirichlet or text_only.
         adapters: none, or lora (low-rank adapters are trained instead of all weights of the text encoder).
         adapter_rank: rank of the low-rank adapters, at least 1.
         modalities: modalities besides the text: picture, whole, crops, alt_text, objects, ocr.
-        max_crops: largest number of crops of a picture, for the modality crops.
-        modality_dropout: probability, 0 to 1, that a modality of a post is left out in training, so that
-            every subset is learned.
-        window_pieces: longest input of the text encoder in word pieces, special ones included.
+        max_crops: maximum number of crops per picture, for the modality crops.
+        modality_dropout: probability, 0 to 1, that a modality of a post is left out in training, so that the
+            model learns every subset of modalities.
+        window_pieces: maximum input length of the text encoder in word pieces, including special tokens.
         context_words: words of context on either side of a window of a long post.
-        weights: precision of the exported graphs: 8bit (weights in 8 bits; text encoder, fusion, and a
-            picture encoder of convolutions compute in 8 bits too, unless F1 on dev falls by 0.2 or more),
+        weights: precision of the exported graphs: 8bit (weights in 8 bits; text encoder, fusion and a
+            convolutional picture encoder also compute in 8 bits, unless F1 on dev falls by 0.2 or more),
             8bit_weights (weights alone) or float32.
-        joint: settings (a TOML file) of a relation model that is trained together with this tagger, over the
-            same text encoder; "" for none. Only its data and its model count.
-        words: states of words.
+        joint: settings (a TOML file) of a relation model that is trained jointly with this tagger, on the
+            same text encoder; "" for none. Only its data, model settings and initial weights are used.
+        words: options of the word states.
         evidential: options of the fusion evidential.
         bottleneck: options of the fusion bottleneck.
         multigranular: options of the fusion multigranular.
@@ -315,17 +319,17 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class AugmentationConfig:
-    """Changes of the posts of a tagger's training, drawn anew in every epoch.
+    """Augmentation of a tagger's training posts, drawn again in every epoch.
 
     Attributes:
         links: probability, 0 to 1, that the links of a post are removed, or one is added where it has none.
         lower_case: probability that a post is written in lower case.
         upper_case: probability that a post is written in upper case.
-        title_case: probability that every word of a post is capitalised. The three are at most 1 together.
+        title_case: probability that every word of a post is capitalised. The three sum to at most 1.
         typos: probability, 0 to 1, that a post gets typos.
         elongation: probability, 0 to 1, that a word or two are elongated ("sooo").
         no_punctuation: probability, 0 to 1, that a post loses its punctuation.
-        repetition: probability, 0 to 1, that an entity is said several times in a row.
+        repetition: probability, 0 to 1, that an entity is repeated several times in a row.
     """
 
     links: float = 0.0
@@ -343,31 +347,31 @@ class TrainingConfig:
     """How the model is trained.
 
     Attributes:
-        epochs: largest number of epochs.
-        patience: epochs without a better dev F1 before training stops; 0 for never.
-        batch_size: windows of posts in a training step.
+        epochs: maximum number of epochs.
+        patience: epochs without a better dev F1 before training stops; 0 for no early stopping.
+        batch_size: windows of posts per training step.
         encoder_lr: peak learning rate of the text encoder, or of its adapters; 0 freezes the encoder.
-        freeze_embeddings: keep the word-piece embeddings as pretrained, so that names never seen in training
+        freeze_embeddings: keep the pretrained word-piece embeddings fixed, so that names unseen in training
             stay in the same space as those seen.
         head_lr: peak learning rate of the fusion and the word features.
         crf_lr: peak learning rate of the CRF and of the emission scale.
-        warmup_ratio: share of all steps, 0 to 1, in which learning rates rise; then they fall linearly to 0.
+        warmup_ratio: share of all steps, 0 to 1, in which learning rates rise; they then fall linearly to 0.
         weight_decay: weight decay of AdamW; biases and normalisation layers have none.
         ema_decay: decay, 0 to 1, of the exponential moving average of the weights, which is evaluated and
-            kept; 0 for no average.
-        max_grad_norm: largest norm of the gradient; larger ones are clipped.
+            saved; 0 for no average.
+        max_grad_norm: maximum gradient norm; larger gradients are clipped.
         token_masking: probability, 0 to 1, that a word piece is replaced by the mask token in training.
-        augmentation: changes of the posts in training.
+        augmentation: augmentation of the training posts.
         initial_weights: weights of an earlier training (``weights.safetensors`` beside its model folder) to
-            begin with; those of the same name and shape are taken. "" for none.
-        initial_weights_share: share, 0 to 1, of these weights in those that are published, beside the trained
-            ones (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"); in a joint training of the
-            tagger alone.
+            start from; those with the same name and shape are loaded. "" for none.
+        initial_weights_share: share, 0 to 1, of the initial weights in the exported ones, an average of
+            initial and trained weights (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"); in
+            joint training for the tagger alone.
         seed: seed of all random numbers.
         device: auto (a GPU where there is one), cpu, cuda or mps.
-        precision: precision of the text encoder in training: auto (bfloat16 where the hardware has it),
+        precision: precision of the text encoder in training: auto (bfloat16 where the hardware supports it),
             float32 or bfloat16.
-        threads: threads of the CPU; 0 leaves the number to PyTorch.
+        threads: CPU threads; 0 for the default of PyTorch.
     """
 
     epochs: int = 5
@@ -393,7 +397,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole training.
+    """The whole configuration of a training.
 
     Attributes:
         data: the files.
@@ -406,7 +410,7 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
-# --- names of the version before -----------------------------------------------------------------------
+# --- names of the previous version ---------------------------------------------------------------------
 
 RENAMED_KEYS: Mapping[str, str] = {
     "model.text": "model.text_encoder",
@@ -432,23 +436,23 @@ RENAMED_KEYS: Mapping[str, str] = {
     "training.clip": "training.max_grad_norm",
     "training.piece_dropout": "training.token_masking",
 }
-"""Keys by the name they had in version 0.1; read for one version more."""
+"""Keys by their name in version 0.1, which is accepted for one more version."""
 RENAMED_VALUES: Mapping[str, Mapping[str, str]] = {
     "model.bottleneck.alignment": {"released": "rolled_jsd"},
     "model.bottleneck.kl_reduction": {"textbook": "sum_mean", "released": "mean"},
 }
-"""Values by the name they had in version 0.1, by (new) key."""
+"""Values by their name in version 0.1, by (new) key."""
 
 
 def with_current_names(raw: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The same settings with each renamed key and value under its present name; prints a notice for each.
+    """The same settings with each renamed key and value under its current name; prints a notice for each.
 
     Args:
-        raw: tables as they stand in a file: ``model``, ``training``, ….
+        raw: tables as in a file: ``model``, ``training``, ….
         where: the file, named in notices and errors.
 
     Raises:
-        ConfigError: a key stands there under both names.
+        ConfigError: a key is there under both names.
     """
     return _renamed(raw, "", where)
 
@@ -482,7 +486,7 @@ def _current_value(path: str, value: Any, where: str) -> Any:
 
 
 def _notice(where: str, what: str) -> None:
-    print(f"twofold: {where}: {what}; the old name is read for one version more", file=sys.stderr)
+    print(f"twofold: {where}: {what}; the old name is accepted for one more version", file=sys.stderr)
 
 
 # --- reading -------------------------------------------------------------------------------------------
@@ -503,20 +507,20 @@ def _with_base(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
 
     Args:
         path: the file.
-        extending: the files that led here, the first first.
+        extending: the files that extend this one, directly or through others, outermost first.
     """
     if any(real_path(path) == real_path(other) for other in extending):
         raise ConfigError(
             f"it extends itself: {' extends '.join(map(str, (*extending, path)))}",
             where=str(path),
-            expected="a file that does not lead back to this one",
+            expected="a file that does not extend this one in turn",
             do="remove one of the extends keys",
         )
     raw = with_current_names(_read(path), str(path))
     base = raw.pop("extends", "")
     own = _with_paths(raw, path.parent)
     if not isinstance(base, str):
-        raise ConfigError(f"{base!r} came", where=f"{path}: extends", expected="the path of a TOML file")
+        raise ConfigError(f"got {base!r}", where=f"{path}: extends", expected="the path of a TOML file")
     return merged(_with_base(path.parent / base, (*extending, path)), own) if base else own
 
 
@@ -553,7 +557,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"cannot read it: {error.strerror}", where=str(path)) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(_not_toml(error), where=str(path)[:200], expected="a file of settings") from error
+        raise ConfigError(_not_toml(error), where=str(path)[:200], expected="a settings file") from error
 
 
 def _not_toml(error: Exception) -> str:
@@ -581,7 +585,7 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
     "model.relations.tagger": (DEFAULT_TAGGER,),
     "training.initial_weights": (),
 }
-"""Keys that hold paths, and values of theirs that are no paths; "" is none either."""
+"""Keys that hold paths, with their values that are not paths; "" is not a path either."""
 
 
 def _with_paths(raw: Mapping[str, Any], folder: Path, prefix: str = "") -> dict[str, Any]:
@@ -640,7 +644,7 @@ def _toml_value(value: Any) -> str:
 
 def _build(kind: Any, raw: Any, where: str) -> Any:
     if not isinstance(raw, Mapping):
-        raise ConfigError(f"{raw!r} came", where=where, expected="a table")
+        raise ConfigError(f"got {raw!r}", where=where, expected="a table")
     types = typing.get_type_hints(kind)
     values: dict[str, Any] = {}
     for key, value in raw.items():
@@ -664,22 +668,22 @@ def _cast(kind: Any, value: Any, where: str) -> Any:
     if kind == tuple[CorpusConfig, ...]:
         if isinstance(value, (list, tuple)):
             return tuple(_build(CorpusConfig, x, f"{where}[{i}]") for i, x in enumerate(value))
-        raise ConfigError(f"{value!r} came", where=where, expected="tables [[data.corpora]]")
+        raise ConfigError(f"got {value!r}", where=where, expected="tables [[data.corpora]]")
     if kind == Mapping[str, str]:
         if isinstance(value, Mapping) and all(isinstance(x, str) for x in value.values()):
             return dict(value)
-        raise ConfigError(f"{value!r} came", where=where, expected="a table of strings")
+        raise ConfigError(f"got {value!r}", where=where, expected="a table of strings")
     if kind == tuple[str, ...]:
         items = [value] if isinstance(value, str) else value
         if isinstance(items, list) and all(isinstance(x, str) for x in items):
             return tuple(items)
-        raise ConfigError(f"{value!r} came", where=where, expected="a list of strings")
+        raise ConfigError(f"got {value!r}", where=where, expected="a list of strings")
     if kind == tuple[int, ...]:
         if isinstance(value, list) and all(type(x) is int for x in value):
             return tuple(value)
-        raise ConfigError(f"{value!r} came", where=where, expected="a list of whole numbers")
+        raise ConfigError(f"got {value!r}", where=where, expected="a list of whole numbers")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, typing.get_origin(kind) or kind) or (kind is int and isinstance(value, bool)):
-        raise ConfigError(f"{value!r} came", where=where, expected=f"a value of type {kind.__name__}")
+        raise ConfigError(f"got {value!r}", where=where, expected=f"a value of type {kind.__name__}")
     return value

@@ -15,7 +15,7 @@ from twofold.errors import ConfigError
 
 
 class Limit(NamedTuple):
-    """A range. ``open`` holds "low" or "high" where that end is not part of it."""
+    """A range. ``open`` is "low" or "high" if that bound is excluded."""
 
     low: float
     high: float = math.inf
@@ -88,7 +88,18 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "training.device": ("auto", "cpu", "cuda", "mps"),
     "training.precision": ("auto", "float32", "bfloat16"),
 }
-"""Values of keys that name no part; a device may have a number behind a colon."""
+"""Allowed values of keys that select no component; a device may be followed by a colon and a number."""
+
+
+SUMS: tuple[tuple[str, ...], ...] = (
+    ("model.evidential.blank_pictures", "model.evidential.mismatched_pictures"),
+    (
+        "training.augmentation.lower_case",
+        "training.augmentation.upper_case",
+        "training.augmentation.title_case",
+    ),
+)
+"""Keys of probabilities that exclude each other: their sum is at most 1."""
 
 
 def check_limits(config: Config, where: str = "") -> None:
@@ -99,7 +110,8 @@ def check_limits(config: Config, where: str = "") -> None:
         where: its file, if any, for the message.
 
     Raises:
-        ConfigError: a number is out of its range, or a name unknown; names key, value and what it may be.
+        ConfigError: a number or a sum is out of its range, or a name unknown; it names key, value and allowed
+            values.
     """
     for key, known in NAMES.items():
         section, name = key.split(".")
@@ -109,17 +121,27 @@ def check_limits(config: Config, where: str = "") -> None:
                 f"{key} is {given!r}",
                 where=where,
                 expected=f"one of {', '.join(known)}",
-                do=f"change it in the configuration, or with --{option(key)}",
+                do=_advice(key),
             )
-    for key, value in numbers(config):
+    values = dict(numbers(config))
+    for key, value in values.items():
         limit = LIMITS[key]
         if not limit.holds(value):
+            raise ConfigError(f"{key} is {value}", where=where, expected=str(limit), do=_advice(key))
+    for keys in SUMS:
+        total = math.fsum(values[key] for key in keys)
+        if total > 1:
             raise ConfigError(
-                f"{key} is {value}",
+                f"{' + '.join(keys)} is {total:g}",
                 where=where,
-                expected=str(limit),
-                do=f"change it in the configuration, or with --{option(key)}",
+                expected="a sum of at most 1",
+                do=_advice(*keys),
             )
+
+
+def _advice(*keys: str) -> str:
+    options = ", ".join(filter(None, map(option, keys)))
+    return "change it in the configuration" + (f", or with {options}" if options else "")
 
 
 def numbers(table: Any, prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -133,5 +155,9 @@ def numbers(table: Any, prefix: str = "") -> Iterator[tuple[str, float]]:
 
 
 def option(key: str) -> str:
-    """Option of ``twofold train`` for a key, without its hyphens."""
-    return key.partition(".")[2].replace("_", "-").replace(".", "-")
+    """Option of ``twofold train`` for a configuration key; "" for a key that can only be set in the file."""
+    if key == "data.alt_text":
+        return "--alt-text-file"
+    if key.startswith("training.augmentation."):
+        return ""
+    return "--" + key.partition(".")[2].replace("relations.", "relation.").replace("_", "-").replace(".", "-")

@@ -1,8 +1,8 @@
 """Annotation conventions: what corpora disagree on, given to the model as an input.
 
-Whether ``@name`` is an entity, and whether ``#`` belongs to one, is no property of a post but of the rules by
-which somebody annotates it. A model trained on several corpora learns the conventions of each by name, and
-the two rules apart from them, so that they can be chosen when it is used.
+Whether ``@name`` is an entity, and whether ``#`` belongs to one, is a property of the annotation guidelines,
+not of a post. A model trained on several corpora learns the convention of each by name and, separately, the
+two rules, so that they can be chosen at inference.
 
 Shape letters: F features of a convention.
 """
@@ -16,11 +16,11 @@ from typing import Any
 from twofold.errors import ConfigError
 
 MENTIONS = ("none", "name")
-"""Is a mentioned user an entity: no, or the name without its ``@``."""
+"""How a mentioned user is annotated: as no entity, or the name without its ``@``."""
 HASHTAGS = ("none", "name", "mark")
-"""Is a hashtag that names something an entity: no, the name without its ``#``, or with it."""
+"""How a hashtag that names an entity is annotated: as no entity, the name without its ``#``, or with it."""
 RULES = ("mentions=name", "hashtags=name", "hashtags=mark")
-"""The first features of a convention; the corpora follow."""
+"""The first features of a convention; one feature for each corpus follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Convention:
     Attributes:
         mentions: one of `MENTIONS`.
         hashtags: one of `HASHTAGS`.
-        corpus: name of the corpus whose further habits (titles, nationalities, how much is annotated at all)
-            the model follows; "" for none.
+        corpus: name of the corpus whose other guidelines (titles, nationalities, how much is annotated at
+            all) the model follows; "" for none.
 
     Raises:
         ConfigError: an unknown value.
@@ -60,7 +60,7 @@ class Conventions:
 
     Attributes:
         named: those of its corpora, by name.
-        default: the one of posts that nobody says anything about.
+        default: the one for posts without an explicit convention.
     """
 
     named: Mapping[str, Convention] = field(default_factory=dict)
@@ -72,22 +72,22 @@ class Conventions:
         return len(RULES) + len(self.named) if self.named else 0
 
     def vector(self, convention: Convention) -> tuple[float, ...]:
-        """Features (F,) of a convention: 1 where a rule or the corpus holds, else 0."""
-        held = {f"mentions={convention.mentions}", f"hashtags={convention.hashtags}", convention.corpus}
+        """Features (F,) of a convention: 1 where a rule or the corpus applies, else 0."""
+        active = {f"mentions={convention.mentions}", f"hashtags={convention.hashtags}", convention.corpus}
         names = (*RULES, *self.named)[: self.size]
-        return tuple(float(name in held) for name in names)
+        return tuple(float(name in active) for name in names)
 
     def of_corpus(self, name: str) -> Convention:
-        """The convention of a corpus; the default where it has none of its own."""
+        """The convention of a corpus; the default if it has none of its own."""
         return self.named.get(name, self.default)
 
     def choose(
         self, name: str | None = None, mentions: str | None = None, hashtags: str | None = None
     ) -> Convention:
-        """The convention of this name, or the default, with the rules that are given.
+        """The convention of this name, or the default, with the given rules.
 
-        With a rule that its corpus does not follow, it is no longer that of the corpus: the model has not
-        seen the two together.
+        If a given rule differs from that of the corpus, the result names no corpus: the model has not seen
+        the two together.
 
         Raises:
             ConfigError: unknown name or value, or the model knows no conventions.
@@ -104,17 +104,17 @@ class Conventions:
                 expected=f"one of {', '.join(self.named)}",
             )
         chosen = self.named[name] if name else self.default
-        ruled = Convention(mentions or chosen.mentions, hashtags or chosen.hashtags, chosen.corpus)
-        return ruled if ruled == chosen else replace(ruled, corpus="")
+        updated = Convention(mentions or chosen.mentions, hashtags or chosen.hashtags, chosen.corpus)
+        return updated if updated == chosen else replace(updated, corpus="")
 
     def to_json(self) -> dict[str, Any] | None:
-        """As ``config.json`` and ``card.json`` hold them; None for none."""
+        """Plain data, as in ``config.json`` and ``card.json``; None without conventions."""
         if not self.named:
             return None
         return {"named": {name: asdict(c) for name, c in self.named.items()}, "default": asdict(self.default)}
 
 
 def candidates(conventions: Conventions) -> Sequence[Convention]:
-    """Conventions that could fit somebody's labelled posts: those of the corpora, and each pair of rules."""
+    """Conventions to try on labelled posts: those of the corpora, and each pair of rules."""
     rules = [Convention(mentions, hashtags) for mentions in MENTIONS for hashtags in HASHTAGS]
     return [*conventions.named.values(), *rules]

@@ -18,7 +18,7 @@ def renamed_arguments(**new_names: str) -> Callable[[Callable[P, R]], Callable[P
         new_names: the new name of each argument by its old name.
 
     Raises:
-        TypeError: a call names an argument twice, by its old and its new name (when the function is called).
+        TypeError: a call passes an argument under both names (raised when the function is called).
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

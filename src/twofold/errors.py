@@ -1,8 +1,8 @@
-"""Errors a user can act on: what came, where, what was expected, what to do.
+"""Errors a user can act on: what was found, where, what was expected, what to do.
 
 Everything that can go wrong because of a user's input is raised as a subclass of `TwofoldError`
-at the boundary (reader, configuration, model folder, command line). Anything else that escapes is a
-defect of ours.
+at the boundary (reader, configuration, model folder, command line). Any other exception is a bug in
+Twofold.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ class TwofoldError(Exception):
     """An error in the input, with what a user needs to correct it.
 
     Args:
-        what: what came, in a few words ("the line is not JSON: …").
+        what: what was found, in a few words ("the line is not JSON: …").
         where: file and line, post id, or option it came from.
         expected: what would have been right.
         do: what to do about it.
@@ -37,7 +37,7 @@ class PictureError(TwofoldError):
 
 
 class DataError(TwofoldError):
-    """A data file or folder is not what it should be."""
+    """A data file or folder is missing, invalid or cannot be written."""
 
 
 class ConfigError(TwofoldError):

@@ -1,4 +1,4 @@
-"""Packages that the light core does not install, imported where they are needed."""
+"""Optional packages, which the light core does not install, imported where they are needed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def extra_module(name: str, extra: str, purpose: str) -> Any:
     """Import a module of a package that an extra installs.
 
     Args:
-        name: of the module.
-        extra: that installs its package.
+        name: name of the module.
+        extra: the extra that installs its package.
         purpose: what needs it, as the subject of a sentence ("Parquet files").
 
     Raises:

@@ -1,9 +1,9 @@
-"""The one writer of output files.
+"""Output files: the only module that writes them.
 
-A regular file is written as ``NAME.part`` beside its place and renamed at the end: whoever looks sees the
-old file or the new one, never half of it. A symbolic link stays and what it points to is replaced. A
-device, a pipe or a descriptor (``/dev/stdout``) is written to as it is. Two runs cannot write one file: the
-second is refused. It does not know what is written.
+A regular file is written as ``NAME.part`` beside its path and renamed at the end: readers see the old file or
+the new one, never half of it. A symbolic link stays and its target is replaced. A device, a pipe or a
+descriptor (``/dev/stdout``) is written to directly. Two runs cannot write the same file: the second is
+refused. This module knows nothing of the content.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from twofold.locks import in_use, open_locked
 from twofold.reading import real_path
 
 Input = Path | int
-"""Something that is read meanwhile: a file, or an open descriptor such as that of standard input."""
+"""An input of the same run: a file, or an open descriptor such as that of standard input."""
 
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/(self|thread-self|\d+))/fd/(\d+)")
 _LONGEST_NAME = 250
 _LINKS = 40
 _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EROFS}
-"""What file systems say that know no such thing."""
+"""Errors of file systems without ``fsync``."""
 
 
 class OutputFile:
-    """One output: opened at once, so that what keeps it from being written is known before the work.
+    """An output file, opened at once, so that a file that cannot be written is an error before the work.
 
     Args:
-        path: where it shall be.
-        inputs: what is read meanwhile; none of it may be the output or its ``.part``.
-        keep_part: whether what was written stays in the ``.part`` when the work is broken off.
-        make_folder: whether to make the folder it lies in.
+        path: path of the file.
+        inputs: inputs of the same run; none may be the output or its ``.part``.
+        keep_part: whether to keep the ``.part`` with the data written so far if the work is interrupted.
+        make_folder: whether to create its folder.
 
     Raises:
         DataError: it cannot be written, is one of the inputs, or another run writes it.
@@ -55,7 +55,7 @@ class OutputFile:
     ) -> None:
         self.path = path
         self.direct = True
-        """Whether it is written to as it is, and so cannot be taken back."""
+        """Whether it is written to directly, so that written data cannot be discarded."""
         self._keep_part = keep_part
         self._part = self._target = path
         self._done = self._begun = False
@@ -67,16 +67,16 @@ class OutputFile:
             raise self._cannot(error) from error
 
     def write(self, data: bytes) -> None:
-        """Write at the end.
+        """Append data.
 
         Raises:
-            DataError: nothing more can be written.
-            BrokenPipeError: whoever read a pipe has left.
+            DataError: the data cannot be written.
+            BrokenPipeError: the reader of a pipe has closed it.
         """
         try:
             self._begin()
             self._stream.write(data)
-            if self.direct:  # whoever reads a pipe gets each result when it is there
+            if self.direct:  # the reader of a pipe gets each result at once
                 self._stream.flush()
         except BrokenPipeError:
             raise
@@ -85,11 +85,11 @@ class OutputFile:
 
     @property
     def part_size(self) -> int:
-        """Bytes in the ``.part``, what a run before may have left there included; 0 where there is none."""
+        """Bytes in the ``.part``, including those of an earlier run; 0 if there is none."""
         return 0 if self.direct else self._part.stat().st_size
 
     def resume(self, size: int) -> None:
-        """Keep the first bytes of what a run before left in the ``.part``, and write behind them."""
+        """Keep the first ``size`` bytes that an earlier run left in the ``.part``, and append to them."""
         try:
             os.truncate(self._stream.fileno(), size)
             self._stream.seek(size)
@@ -98,10 +98,10 @@ class OutputFile:
         self._begun = True
 
     def synchronise(self) -> int:
-        """See that what was written is on the disk; gives the size of the ``.part``.
+        """Flush written data to the disk and return the size of the ``.part``.
 
         Raises:
-            DataError: it cannot be.
+            DataError: the data cannot be written.
         """
         try:
             self._begin()
@@ -112,19 +112,19 @@ class OutputFile:
             raise self._cannot(error) from error
 
     def read_part(self, begin: int, end: int) -> bytes:
-        """Bytes of the ``.part`` that were written before."""
+        """Bytes ``begin`` to ``end`` of the ``.part``, written before."""
         with self._part.open("rb") as stream:
             stream.seek(begin)
             return stream.read(end - begin)
 
     def finish(self, keep: bool = True) -> None:
-        """Put the file in its place; once, further calls do nothing.
+        """Move the written file into place; further calls do nothing.
 
         Args:
-            keep: False to leave everything as it was.
+            keep: False to discard the output; an older file stays as it was.
 
         Raises:
-            DataError: it cannot be.
+            DataError: the file cannot be written.
         """
         if self._done:
             return
@@ -140,7 +140,7 @@ class OutputFile:
             self._close()
 
     def abandon(self) -> None:
-        """End without a result: an older file stays as it was."""
+        """Close without publishing the output: an older file stays as it was."""
         if self._done:
             return
         self._done = True
@@ -148,7 +148,7 @@ class OutputFile:
         self._close()
 
     def _remove(self) -> None:
-        """Leave no ``.part`` but one to be kept: with something in it, of this run or of one before."""
+        """Delete the ``.part``, unless it is to be kept and has content, of this run or an earlier one."""
         if self.direct:
             return
         with suppress(OSError):
@@ -180,7 +180,7 @@ class OutputFile:
             raise in_use(self.path) from error
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
-            raise FileExistsError(errno.EEXIST, f"{self._part} is in the way")
+            raise FileExistsError(errno.EEXIST, f"{self._part} exists and is not a regular file")
         if older is not None and hasattr(os, "fchmod"):
             with suppress(OSError):
                 os.fchmod(handle, stat.S_IMODE(older.st_mode))
@@ -193,11 +193,11 @@ class OutputFile:
             read = _status(item) if isinstance(item, Path) else os.fstat(item)
             if read is not None and os.path.samestat(read, found):
                 raise DataError(
-                    what, where=str(self.path), expected="a file of its own", do="name another file"
+                    what, where=str(self.path), expected="a different file", do="name another file"
                 )
 
     def _begin(self) -> None:
-        """Empty the ``.part`` that a run before may have left: not before there is something to put there."""
+        """Empty the ``.part`` of an earlier run, if any: only once there is something to write."""
         if not self._begun and not self.direct:
             os.truncate(self._stream.fileno(), 0)
         self._begun = True
@@ -211,16 +211,16 @@ class OutputFile:
             self._part.unlink()
             return
         _synchronise(self._stream)
-        if os.name == "nt":  # an open file cannot be renamed there
+        if os.name == "nt":  # Windows cannot rename an open file
             self._stream.close()
-        self._part.replace(self._target)  # under the lock
+        self._part.replace(self._target)  # while the lock is held
 
     def _close(self) -> None:
         with suppress(OSError):
             self._stream.close()
 
     def _cannot(self, error: OSError | ValueError) -> DataError:
-        """What to say; ``strerror`` is None for some errors, and a bare `ValueError` is a path with NUL."""
+        """The error to raise; ``strerror`` may be None, and a bare `ValueError` means a path with NUL."""
         reason = "no file can have such a name"
         if isinstance(error, OSError):
             reason = error.strerror or str(error) or type(error).__name__
@@ -228,13 +228,13 @@ class OutputFile:
         return DataError(
             f"cannot be written: {reason}",
             where=str(self.path),
-            expected="a file in a folder that may be written to, with room for it",
-            do=f"what was done so far is in {self._part}" if kept else "",
+            expected="a file in a writable folder, with enough free space",
+            do=f"the output so far is in {self._part}" if kept else "",
         )
 
 
 class Outputs:
-    """The outputs of one command, all opened before the work; at its end each is finished on its own.
+    """The outputs of one command, all opened before the work and finished independently at its end.
 
     Args:
         inputs: what the command reads.
@@ -247,13 +247,13 @@ class Outputs:
         self._errors: list[DataError] = []
 
     def open(self, path: Path, *, keep_part: bool = False) -> OutputFile:
-        """Open one. Arguments and errors as of `OutputFile`."""
+        """Open an output; arguments and errors as in `OutputFile`."""
         claimed = _claimed(path)
         if not claimed.isdisjoint(self._claimed):
             raise DataError(
                 "is another output of the same command too",
                 where=str(path),
-                expected="a file of its own for each",
+                expected="a different file for each",
                 do="name another file",
             )
         output = OutputFile(path, self._inputs, keep_part=keep_part)
@@ -262,13 +262,13 @@ class Outputs:
         return output
 
     def check(self, path: Path) -> None:
-        """Complain where a file cannot be written that is opened later. Errors as of `OutputFile`."""
+        """Check that a file that will be opened later can be written; errors as in `OutputFile`."""
         output = self.open(path)
         output.abandon()
         self._open.remove(output)
 
     def finish(self, output: OutputFile, keep: bool = True) -> None:
-        """Put one in its place now; an error is raised at the end, after the others."""
+        """Finish one output now; an error is raised at the end, after the other outputs."""
         try:
             output.finish(keep)
         except DataError as error:
@@ -296,12 +296,12 @@ def write_whole(
     inputs: Iterable[Input] = (),
     make_folder: bool = False,
 ) -> Iterator[OutputFile]:
-    """An output that is put in its place when the block ends well, and vanishes when it does not.
+    """An output that is finished if the block succeeds, and discarded if it raises.
 
     Args:
-        path: the file, of which one that is there is replaced; or an output that was opened for it.
-        keep: asked at the end; False to leave everything as it was.
-        inputs: as of `OutputFile`, as is ``make_folder``.
+        path: the file, replaced if it exists; or an output that was opened for it.
+        keep: called at the end; False to discard the output.
+        inputs: as in `OutputFile`, as is ``make_folder``.
 
     Raises:
         DataError: the file cannot be written.
@@ -325,7 +325,7 @@ def _synchronise(stream: BinaryIO) -> None:
 
 
 def _followed(path: Path) -> Path | int:
-    """Where a path leads: a file (or where one can be made) or the number of an open descriptor."""
+    """Target of a path: a file (or where one can be created) or the number of an open descriptor."""
     here = path.absolute()
     for _ in range(_LINKS):
         match = _DESCRIPTOR.fullmatch(str(here))
@@ -338,12 +338,12 @@ def _followed(path: Path) -> Path | int:
 
 
 def _claimed(path: Path) -> set[Path]:
-    """Files that an output makes: itself and its ``.part``; none where it is written to as it is."""
+    """Files that an output creates: itself and its ``.part``; none if it is written to directly."""
     try:
         place = _followed(path)
         found = None if isinstance(place, int) else _status(place)
     except (OSError, ValueError):
-        return set()  # opening it tells what is wrong
+        return set()  # opening it raises the error
     if isinstance(place, int) or (found is not None and not stat.S_ISREG(found.st_mode)):
         return set()
     return {place, place.with_name(_part_name(place.name))}

@@ -1,7 +1,7 @@
-"""Advisory locks: of two runs that would write to one place, the second is refused at once.
+"""Advisory locks: if two runs would write to the same path, the second is refused at once.
 
-A lock goes with its process, however that ends, so that nothing is left to clear away. Where the file
-system knows no locks, as some network file systems do not, nobody is refused.
+A lock is released when its process ends, however it ends, so no stale lock remains. On a file system without
+locks, such as some network file systems, no run is refused.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from pathlib import Path
 from twofold.errors import DataError
 
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
-_FAR = 0x7FFFFFF0
-"""The byte that stands for the whole file on Windows, where a locked byte cannot be read by others."""
+_LOCKED_BYTE = 0x7FFFFFF0
+"""Position of the byte locked on Windows in place of the whole file: others cannot read a locked byte."""
 
 
 def in_use(place: Path) -> DataError:
-    """What to say to the second run."""
+    """The error for the second run."""
     return DataError(
         "another run is writing there",
         where=str(place),
-        expected="a place of its own for each run",
-        do="wait until the other run has ended, or choose another place",
+        expected="a separate path for each run",
+        do="wait until the other run has ended, or choose another path",
     )
 
 
 def take(handle: int) -> bool:
-    """Take the lock of an open file without waiting; False where another holds it."""
+    """Take the lock of an open file without waiting; False if another run holds it."""
     try:
         _take(handle)
     except OSError as error:
@@ -40,11 +40,11 @@ def take(handle: int) -> bool:
 
 
 def open_locked(path: Path) -> int:
-    """Open a file to write, made where it is absent and not yet emptied, and take its lock.
+    """Open a file for writing, created if absent but not truncated, and take its lock.
 
     Raises:
         DataError: another run holds the lock.
-        OSError: the file cannot be opened. A symbolic link in its place is not followed.
+        OSError: the file cannot be opened. A symbolic link is not followed.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     while True:
@@ -55,9 +55,9 @@ def open_locked(path: Path) -> int:
         if not take(handle):
             os.close(handle)
             raise in_use(path)
-        if _lies_at(handle, path):
+        if _is_same_file(handle, path):
             return handle
-        os.close(handle)  # whoever held the lock has moved the file to its place; it is not ours
+        os.close(handle)  # the run that held the lock has renamed the file: it is not ours
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def lock_place(place: Path) -> Iterator[None]:
     """Keep other runs from writing a file or folder while the block runs; the folder above it must exist.
 
     Raises:
-        DataError: another run holds it, or nothing can be written beside it.
+        DataError: another run holds the lock, or the lock file cannot be written.
     """
     path = place.parent / f".{place.name[:100]}.lock"
     try:
@@ -76,7 +76,7 @@ def lock_place(place: Path) -> Iterator[None]:
         raise DataError(
             f"cannot be written: {error.strerror}",
             where=str(place),
-            expected="a place in a folder that may be written to",
+            expected="a path in a writable folder",
         ) from error
     try:
         yield
@@ -86,7 +86,7 @@ def lock_place(place: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _lies_at(handle: int, path: Path) -> bool:
+def _is_same_file(handle: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(handle), os.lstat(path))
     except OSError:
@@ -97,7 +97,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _take(handle: int) -> None:
-        os.lseek(handle, _FAR, os.SEEK_SET)
+        os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         finally:

@@ -55,16 +55,15 @@ class Entity:
         start: first code point of the span.
         end: one past its last code point.
         text: the span itself, ``post.text[start:end]``.
-        type: PER, LOC, ORG, MISC for the shipped model.
+        type: PER, LOC, ORG or MISC for the shipped model.
         confidence: probability in [0, 1] that exact span and type are right; None for gold.
         uncertainty: of the fused distribution; None for gold and for models without evidence.
         sources: evidence by source name; empty for gold and for models without evidence.
         well_formed: False for a gold span whose BIO run began with ``I-``: counted by the lenient
             scorer (conlleval), not by the strict one.
-        review: whether a person should look at it, where an error was stated that may not be exceeded;
-            else None.
-        candidates: types that hold the truth as often as was asked for, the most probable first, and
-            among them perhaps "none": no entity with these borders. None where not asked for.
+        review: whether a person should review it, if a maximum error rate was set; else None.
+        candidates: prediction set of types with the requested coverage of the true type, the most probable
+            first; it may contain "none": no entity with this span. None if no coverage was requested.
     """
 
     start: int
@@ -84,14 +83,14 @@ class Relation:
     """A typed, directed relation between two spans of ``text``; gold or predicted.
 
     Attributes:
-        head: one end. tail: the other; it may stand first in the text, and gold ends may overlap.
-        type: such as ``/per/org/member_of``; "None" for a pair known to stand in no relation.
-        confidence: probability in [0, 1] of the type for these two ends as they are; None for gold.
-        uncertainty: as of `Entity`.
-        sources: as of `Entity`.
-        review: as of `Entity`.
-        candidates: relations from head to tail, as of `Entity`; "None" among them stands for: none in
-            this direction.
+        head: first argument. tail: second; it may come first in the text, and gold arguments may overlap.
+        type: such as ``/per/org/member_of``; "None" for a pair known to have no relation.
+        confidence: probability in [0, 1] of the type for exactly these two arguments; None for gold.
+        uncertainty: as in `Entity`.
+        sources: as in `Entity`.
+        review: as in `Entity`.
+        candidates: prediction set of relations from head to tail, as in `Entity`; "None" in it means no
+            relation in this direction.
     """
 
     head: Entity
@@ -105,25 +104,25 @@ class Relation:
 
     @property
     def words(self) -> str:
-        """The type for a person to read: "member of" for ``/per/org/member_of``."""
+        """The type in readable form: "member of" for ``/per/org/member_of``."""
         return in_words(self.type)
 
 
 def in_words(relation: str) -> str:
-    """A type of relations for a person to read: "member of" for ``/per/org/member_of``."""
+    """A relation type in readable form: "member of" for ``/per/org/member_of``."""
     return relation.rstrip("/").rpartition("/")[2].replace("_", " ").strip() or relation
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of a picture that something was found in before the post came to us.
+    """A part of a picture in which something was detected beforehand.
 
     Attributes:
         box: (x0, y0, x1, y1), left, top, right and bottom as fractions of the width and height of the
-            picture turned upright.
-        label: class of an object, the phrase that was looked for, or the text read there.
-        score: the finder's own, in [0, 1].
-        kind: ``object`` (a detector's class), ``phrase`` (found by a phrase), ``text`` (read).
+            upright picture.
+        label: class of an object, phrase that was searched for, or recognised text.
+        score: score of the detector, in [0, 1].
+        kind: ``object`` (a detector's class), ``phrase`` (matches a phrase), ``text`` (recognised text).
     """
 
     box: tuple[float, float, float, float]
@@ -163,11 +162,11 @@ class Post:
         alt_text: a description of the picture, a source of evidence in its own right.
         entities: gold spans; None where unlabelled (empty where labelled and without any).
         relations: gold relations; None where unlabelled.
-        regions: what was found in the picture beforehand; None where nobody looked.
+        regions: what was detected in the picture beforehand; None if no detector was run.
         origin: "file:line" it was read from, for messages.
-        picture_name: name of the post's picture in its data set, where no folder of pictures was given to
-            look for it in; else empty.
-        carried: values of other columns that go with the post to the output, as JSON can hold them.
+        picture_name: name of the post's picture in its data set, if no folder of pictures was given; else
+            empty.
+        carried: values of other columns that are copied to the output, as JSON can hold them.
     """
 
     id: str | int
@@ -190,7 +189,7 @@ class Rejected:
     Attributes:
         origin: "file:line".
         reason: the message shown to the user.
-        raw: the record as it came (bytes that are not UTF-8 shown as escapes).
+        raw: the record as received (bytes that are not UTF-8 shown as escapes).
     """
 
     origin: str
@@ -200,11 +199,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class PictureReport:
-    """What became of a post's picture.
+    """Whether a post's picture was read.
 
     Attributes:
         status: ``read``, ``none`` (the post has no picture), ``unreadable``.
-        reason: why it was unreadable, or a remark on how it was read; empty otherwise.
+        reason: why it was unreadable, or a warning about how it was read; empty otherwise.
     """
 
     status: PictureStatus
@@ -213,12 +212,12 @@ class PictureReport:
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """Something of a post that a model read in part.
+    """A part of a post that a model read incompletely.
 
     Attributes:
         what: ``context`` (words around each word, of a post longer than one window; every word is read),
-            ``alt_text``, ``objects``, ``ocr`` (word pieces), ``pairs`` (pairs of entities looked at for a
-            relation), ``pair_context`` (pairs read with the whole post around them).
+            ``alt_text``, ``objects``, ``ocr`` (word pieces), ``pairs`` (pairs of entities checked for a
+            relation), ``pair_context`` (pairs read with the whole post as context).
         read: how much was read, at most.
         total: how much there is; more than ``read``.
     """
@@ -229,17 +228,17 @@ class Truncation:
 
     @property
     def remark(self) -> str:
-        """The same for a person to read."""
-        return _REMARKS.get(self.what, _OF_A_TEXT).format(
+        """The same as a sentence."""
+        return _REMARKS.get(self.what, _TEXT_REMARK).format(
             read=self.read, total=f"{self.total:,}", what=self.what.replace("_", " ")
         )
 
 
-_OF_A_TEXT = "of the {what} the first {read} of {total} word pieces were read"
+_TEXT_REMARK = "only the first {read} of {total} word pieces of the {what} were read"
 _REMARKS = {
     "context": "the post was read in windows of at most {read} of its {total} words",
-    "pairs": "relations were looked for between the {read} nearest of {total} pairs of entities",
-    "pair_context": "{read} of {total} pairs of entities were read with the whole post around them",
+    "pairs": "only the {read} nearest of {total} pairs of entities were checked for relations",
+    "pair_context": "only {read} of {total} pairs of entities were read with the whole post as context",
 }
 
 
@@ -251,12 +250,12 @@ class Extraction:
         id: the post's own.
         text: the post's own, unchanged.
         entities: in order of their start; they never overlap.
-        picture: what became of the picture.
-        model: name of the model that read the post.
-        warnings: remarks for the user on this post (an empty text, for instance).
+        picture: whether the picture was read.
+        model: name of the model that made the extraction.
+        warnings: warnings about this post (an empty text, for instance).
         relations: among the entities, in the order of their heads and then of their tails; at most one
-            between two of them. Empty too for a model that looks for none.
-        truncated: what of the post was read in part; mostly nothing.
+            between two of them. Also empty for a model that extracts none.
+        truncated: parts of the post that were read incompletely; usually none.
     """
 
     id: str | int
@@ -269,10 +268,10 @@ class Extraction:
     truncated: tuple[Truncation, ...] = ()
 
     def with_confidence(self, minimum: float) -> Extraction:
-        """The same without entities and relations of a lower confidence, and relations of entities left out.
+        """Drop entities and relations of a lower confidence, and relations of dropped entities.
 
         Args:
-            minimum: in [0, 1]; what has no confidence is kept.
+            minimum: in [0, 1]; entities and relations without a confidence are kept.
         """
         entities = tuple(entity for entity in self.entities if _confident(entity, minimum))
         kept = {(entity.start, entity.end, entity.type) for entity in entities}
@@ -280,7 +279,7 @@ class Extraction:
             relation
             for relation in self.relations
             if _confident(relation, minimum)
-            and {(end.start, end.end, end.type) for end in (relation.head, relation.tail)} <= kept
+            and {(entity.start, entity.end, entity.type) for entity in (relation.head, relation.tail)} <= kept
         )
         return replace(self, entities=entities, relations=relations)
 
@@ -292,8 +291,8 @@ def with_types(of: Labelled, types: Mapping[str, str]) -> Labelled:
     """A post or an extraction with other entity types.
 
     Args:
-        of: any; of its relations, those go whose head or tail goes.
-        types: new name of a type, "" to drop its entities; a type that is not in it keeps its name.
+        of: the post or extraction; a relation is dropped together with its head or tail.
+        types: new names of types, "" to drop the entities of a type; other types keep their names.
     """
     relations = of.relations and tuple(_relations(of.relations, types))
     return replace(of, entities=of.entities and renamed(of.entities, types), relations=relations)
@@ -307,9 +306,9 @@ def renamed(entities: Iterable[Entity], types: Mapping[str, str]) -> tuple[Entit
 
 def _relations(relations: Iterable[Relation], types: Mapping[str, str]) -> Iterator[Relation]:
     for relation in relations:
-        ends = renamed((relation.head, relation.tail), types)
-        if len(ends) == 2:
-            yield replace(relation, head=ends[0], tail=ends[1])
+        arguments = renamed((relation.head, relation.tail), types)
+        if len(arguments) == 2:
+            yield replace(relation, head=arguments[0], tail=arguments[1])
 
 
 def _confident(of: Entity | Relation, minimum: float) -> bool:

@@ -1,7 +1,7 @@
-"""Files opened to be read: what has no end, or makes its reader wait, is an error and never opened.
+"""Opening files for reading: a file that is endless, or would block its reader, raises an error.
 
-A path may come from a stranger, or be a mistake: of a pipe, a device, or a file of the system that waits for
-news (``/proc/kmsg``), nothing is read. It does not know what is in a file.
+A path may be a mistake or come from an untrusted source. Nothing is read from a pipe, a device, or a system
+file that waits for new data (``/proc/kmsg``). This module knows nothing of the content.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-_SPECIAL = "it is a pipe, a device or a file of the system, whose content has no end"
+_SPECIAL = "it is a pipe, a device or a system file, whose content has no end"
 
 
 def open_file(path: Path) -> BufferedReader:
-    """Open a file on a disk, or the null device, which is empty.
+    """Open a regular file, or the null device, which is empty.
 
     Raises:
-        OSError: it cannot be opened, or is something else.
+        OSError: it cannot be opened, or is of another kind.
     """
     try:
         found = path.stat()
@@ -29,7 +29,7 @@ def open_file(path: Path) -> BufferedReader:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
     if not stat.S_ISREG(found.st_mode) and Path(os.path.realpath(path)) != Path(os.devnull):
-        raise OSError(errno.EINVAL, _SPECIAL)  # opening it would wait
+        raise OSError(errno.EINVAL, _SPECIAL)  # opening it would block
     handle = os.open(
         path,
         os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0),
@@ -43,37 +43,37 @@ def open_file(path: Path) -> BufferedReader:
 
 
 def _check_content(handle: int) -> None:
-    """Refuse what says that it is empty, and is not: so are files of the system."""
+    """Refuse a file that reports size 0 and yet has content, as system files do."""
     if os.fstat(handle).st_size:
         return
     try:
-        begins = os.read(handle, 1)
+        first_byte = os.read(handle, 1)
     except BlockingIOError as error:
         raise OSError(errno.EINVAL, _SPECIAL) from error
-    if begins and not os.fstat(handle).st_size:
+    if first_byte and not os.fstat(handle).st_size:
         raise OSError(errno.EINVAL, _SPECIAL)
-    if begins:  # it was written meanwhile
+    if first_byte:  # the file was written in the meantime
         os.lseek(handle, 0, os.SEEK_SET)
 
 
 def real_path(path: Path | str) -> Path:
-    """The path with links resolved; of links in a ring as far as they go."""
+    """The path with symbolic links resolved; circular links as far as possible."""
     return Path(os.path.realpath(path))
 
 
 def read_bytes(path: Path) -> bytes:
-    """Content of a file. Errors as of `open_file`."""
+    """Content of a file; errors as in `open_file`."""
     with open_file(path) as stream:
         return stream.read()
 
 
 def read_text(path: Path) -> str:
-    """Content of a file in UTF-8, with line feeds only; errors as of `open_file`."""
+    """Content of a file in UTF-8, with line feeds only; errors as in `open_file`."""
     return read_bytes(path).decode("utf-8").replace("\r\n", "\n")
 
 
 def not_json(error: Exception) -> str:
-    """What is wrong with a text that should be JSON, after the error of decoding or parsing it."""
+    """Why a text is not valid JSON, from the error of decoding or parsing it."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, UnicodeDecodeError):
@@ -84,5 +84,5 @@ def not_json(error: Exception) -> str:
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:
-    """What is wrong with bytes that should be UTF-8."""
+    """Why bytes are not valid UTF-8."""
     return f"not UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start}"

@@ -1,6 +1,6 @@
-"""Extractions as JSON, one line each; ``schemas/extraction.schema.json`` says what is in a line.
+"""Extractions as JSON, one line each; ``schemas/extraction.schema.json`` defines a line.
 
-It does not read them back.
+This module only writes them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def to_line(extraction: Extraction) -> str:
 
 
 def rejected_line(item: Rejected) -> str:
-    """A record that could not become a post, as a line of JSON without its end."""
+    """A record that could not become a post, as one line of JSON, without the line end."""
     record = {"origin": item.origin, "reason": item.reason, "raw": item.raw}
     return json.dumps(record, ensure_ascii=False)
 
@@ -51,7 +51,7 @@ def _entity(entity: Entity) -> dict[str, Any]:
 
 def _relation(relation: Relation, number: Mapping[tuple[int, int, str], int]) -> dict[str, Any]:
     """Head and tail as indices into the entities of the post."""
-    head, tail = (number[_key(end)] for end in (relation.head, relation.tail))
+    head, tail = (number[_key(argument)] for argument in (relation.head, relation.tail))
     return {"head": head, "tail": tail, "type": relation.type} | _confidence_fields(relation)
 
 

@@ -1,16 +1,16 @@
 """Twofold as a component of a spaCy pipeline: ``nlp.add_pipe("twofold")``.
 
-Entities come out as ``doc.ents``; ``ent._.confidence``, ``.uncertainty``, ``.sources``, ``.review`` and
-``.candidates`` say how certain they are; ``doc._.relations`` holds the relations between them, and
-``doc._.twofold`` everything as in a line of JSON. A picture and its description go in as ``doc._.image`` and
-``doc._.alt_text``. Only ``doc._.twofold`` is stored, as plain data, so that a DocBin keeps it.
+Entities are in ``doc.ents``, with ``ent._.confidence``, ``.uncertainty``, ``.sources``, ``.review`` and
+``.candidates``. Relations are in ``doc._.relations``, and the whole result, as in a line of JSON, in
+``doc._.twofold``. Set ``doc._.image`` and ``doc._.alt_text`` to a picture and its description. Only
+``doc._.twofold`` is stored, as plain data, so that a DocBin keeps it.
 
-spaCy's tokens are not those of the model: an entity that begins or ends inside a token is widened to the
-whole of it, and of two that then overlap the more confident one is in ``doc.ents``. Offsets in
+spaCy's tokens differ from those of the model. An entity that begins or ends inside a token is expanded to the
+whole token; if two entities then overlap, the more confident one is in ``doc.ents``. Offsets in
 ``doc._.twofold`` are exact.
 
-spaCy finds this module by the entry point ``spacy_factories``, and is imported when that is asked for. It
-reads the annotations of the factory, which therefore must not be postponed.
+spaCy finds this module by the entry point ``spacy_factories``; spaCy itself is imported only when the factory
+is requested. It reads the annotations of the factory, so their evaluation must not be postponed.
 """
 
 from collections import deque
@@ -41,16 +41,17 @@ DEFAULTS: dict[str, Any] = {
     "allow_outside": False,
     "batch_size": 32,
 }
-"""Configuration of the component: as of `twofold.load` and `Extractor.map_batches`."""
-OF_SPANS = ("confidence", "uncertainty", "sources", "review", "candidates")
+"""Default configuration of the component; see `twofold.load` and `Extractor.map_batches`."""
+SPAN_EXTENSIONS = ("confidence", "uncertainty", "sources", "review", "candidates")
 
 
 class DocRelation(NamedTuple):
     """A relation between two entities of a Doc.
 
     Attributes:
-        head: a Span of the Doc. tail: likewise.
-        type: of the relation. confidence: and so on, as of the entities.
+        head, tail: Spans of the Doc.
+        type: of the relation.
+        confidence, uncertainty, sources, review, candidates: as for entities.
     """
 
     head: "Span"
@@ -64,13 +65,11 @@ class DocRelation(NamedTuple):
 
 
 class TwofoldComponent:
-    """Reads Docs.
+    """Adds entities and relations to Docs.
 
     Args:
         extractor: the model.
-        images: folder of the pictures, as of `Extractor.map_batches`.
-        allow_outside: likewise.
-        batch_size: likewise.
+        images, allow_outside, batch_size: as in `Extractor.map_batches`.
     """
 
     def __init__(
@@ -84,25 +83,25 @@ class TwofoldComponent:
         self._images, self._allow_outside, self._batch_size = images or Path(), allow_outside, batch_size
 
     def __call__(self, doc: "Doc") -> "Doc":
-        """The same Doc with its entities.
+        """Add the entities and relations to a Doc, and return it.
 
         Raises:
-            InputError: ``doc._.image`` is no picture, or the text is too long.
+            InputError: ``doc._.image`` is not a picture, or the text is too long.
         """
         return next(self.pipe([doc]))
 
     def pipe(self, stream: "Iterable[Doc]", batch_size: int = 0) -> "Iterator[Doc]":
-        """The same Docs in order; ``batch_size`` of spaCy counts Docs, and is not used."""
+        """Process Docs in order; spaCy's ``batch_size``, which counts Docs, is not used."""
         waiting: deque[Doc] = deque()
 
-        def taken() -> Iterator[Post | Rejected]:
+        def parsed() -> Iterator[Post | Rejected]:
             for number, doc in enumerate(stream):
                 waiting.append(doc)
                 record = {"id": number, "text": doc.text, "image": doc._.image, "alt_text": doc._.alt_text}
                 yield parse_post(record, f"doc {number}", self._images)
 
-        items = taken() if self._allow_outside else confined(taken(), self._images)
-        posts = (item for item in items if isinstance(item, Post))  # none was rejected: an error was raised
+        items = parsed() if self._allow_outside else confined(parsed(), self._images)
+        posts = (item for item in items if isinstance(item, Post))  # none is rejected: `parse_post` raises
         for extraction in self.extractor.extract(posts, batch_size=self._batch_size):
             doc = waiting.popleft()
             doc._.twofold = to_record(extraction)
@@ -111,7 +110,7 @@ class TwofoldComponent:
 
 
 def set_entities(doc: "Doc") -> "list[Span]":
-    """Make the entities of ``doc._.twofold`` those of the Doc; gives them, without overlap."""
+    """Set the entities of a Doc from ``doc._.twofold``; return them, without overlaps."""
     kept: list[Span] = []
     for span in _spans(doc):
         if kept and span.start < kept[-1].end:
@@ -124,7 +123,7 @@ def set_entities(doc: "Doc") -> "list[Span]":
 
 
 def _spans(doc: "Doc") -> "list[Span]":
-    """The entities as spans of tokens, in their order."""
+    """The entities as spans of tokens, in order."""
     return [_span(doc, entity) for entity in doc._.twofold["entities"]]
 
 
@@ -138,15 +137,15 @@ def _relations(doc: "Doc") -> list[DocRelation]:
     if doc._.twofold is None:
         return []
     spans = _spans(doc)
-    ends = ("head", "tail")
+    arguments = ("head", "tail")
     return [
-        DocRelation(**(relation | {end: spans[relation[end]] for end in ends}))
+        DocRelation(**(relation | {name: spans[relation[name]] for name in arguments}))
         for relation in doc._.twofold["relations"]
     ]
 
 
-class _OfSpan:
-    """Gets one field of the entity that a span stands for; None for another span."""
+class _SpanField:
+    """Getter for a field of the entity at a span; None if the span is not an entity."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -160,7 +159,7 @@ class _OfSpan:
 
 
 def register() -> Any:
-    """Make spaCy know the component and its extensions; gives the factory.
+    """Register the component and its extensions with spaCy; return the factory.
 
     Raises:
         MissingExtraError: spaCy is not installed.
@@ -172,21 +171,21 @@ def register() -> Any:
         if not tokens.Doc.has_extension(name):
             tokens.Doc.set_extension(name, default=None)
     _extend(tokens.Doc, "relations", _relations)
-    for name in OF_SPANS:
-        _extend(tokens.Span, name, _OfSpan(name))
+    for name in SPAN_EXTENSIONS:
+        _extend(tokens.Span, name, _SpanField(name))
     assigns = ["doc.ents", "token.ent_iob", "token.ent_type"]
     return language.factory(FACTORY, default_config=DEFAULTS, assigns=assigns)(_make)
 
 
 def _extend(of: Any, name: str, getter: Any) -> None:
     if of.has_extension(name):
-        there = of.get_extension(name)[2]
-        if getattr(there, "__module__", None) == __name__ or type(there) is _OfSpan:
+        existing = of.get_extension(name)[2]
+        if getattr(existing, "__module__", None) == __name__ or type(existing) is _SpanField:
             return
         raise ConfigError(
-            f"{of.__name__}._.{name} is taken by another package",
-            expected="a free name",
-            do=f"remove it before: {of.__name__}.remove_extension({name!r})",
+            f"{of.__name__}._.{name} is already used by another package",
+            expected="a name that is not in use",
+            do=f"remove it first: {of.__name__}.remove_extension({name!r})",
         )
     of.set_extension(name, getter=getter)
 
@@ -216,6 +215,6 @@ def _make(
 
 
 def __getattr__(name: str) -> Any:
-    if name == "factory":  # what the entry point names
+    if name == "factory":  # the name in the entry point
         return register()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
-"""Keeps ONNX Runtime from reporting to its makers: Twofold contacts no other host.
+"""Switches off the telemetry of ONNX Runtime: Twofold contacts no other host.
 
-Releases since 1.29 do so on Linux and macOS, and write a number of the machine into the user's cache folder,
-unless an environment variable says otherwise when they are imported.
+Since version 1.29, ONNX Runtime sends telemetry on Linux and macOS, and writes a machine ID into the user's
+cache folder, unless an environment variable disables this when it is imported.
 """
 
 from __future__ import annotations
@@ -12,5 +12,5 @@ VARIABLE = "ORT_DISABLE_TELEMETRY"
 
 
 def switch_off() -> None:
-    """Call this before ``onnxruntime`` is imported; where the variable is set already, it stays as it is."""
+    """Disable telemetry; call this before ``onnxruntime`` is imported. A variable that is set is kept."""
     os.environ.setdefault(VARIABLE, "1")

@@ -1,3 +1,3 @@
-"""The version of this package, which model folders and reports name."""
+"""The version of this package, which is recorded in model folders and reports."""
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
 """Runs on a Ray cluster of three nodes on this machine; a program of its own, started by the tests.
 
-The head has no CPU, so that models are on the two other nodes only. Says on standard output what was found,
-as one line of JSON for each check.
+The head has no CPU, so that models run only on the two other nodes. The result of each check is one line of
+JSON on standard output.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from batch_runs import DeadlyStep, GpuStep, ToldStep, command, extract, posts, write
+from batch_runs import DeadlyStep, GpuStep, PidStep, command, extract, posts, write
 from ray.cluster_utils import Cluster
 
 import twofold
@@ -27,7 +27,7 @@ from twofold.batch.run import Remaining
 from twofold.batch.step import Step
 
 _PATIENCE_S = 120
-"""So long a node may take to be seen dead, or a run to begin, on a machine with other work."""
+"""Longest time until a node is seen dead, or a run has begun, on a busy machine."""
 _STORE = {"object_store_memory": 80 * 1024 * 1024}
 
 
@@ -36,7 +36,7 @@ def say(**found: object) -> None:
 
 
 def until(true: Callable[[], object]) -> bool:
-    """Wait; whether it became true in time."""
+    """Wait until a condition is true; returns whether it was in time."""
     end = time.monotonic() + _PATIENCE_S
     while not true():
         if time.monotonic() > end:
@@ -54,7 +54,7 @@ def alive() -> int:
 
 
 def ancestors(process: int) -> list[int]:
-    """A process and those that started it, the nearest first."""
+    """A process and its ancestors, the nearest first."""
     found = []
     while process > 1:
         found.append(process)
@@ -62,22 +62,22 @@ def ancestors(process: int) -> list[int]:
     return found
 
 
-def holder(nodes: list[Any], told: Path) -> Any:
-    """The node that extracts: an ancestor of the process that told its number is a process of the node."""
-    lineage = ancestors(int(min(told.iterdir(), key=lambda path: path.stat().st_mtime).name))
+def working_node(nodes: list[Any], pids: Path) -> Any:
+    """The node that extracts: one of its processes is an ancestor of the first process in ``pids``."""
+    lineage = ancestors(int(min(pids.iterdir(), key=lambda path: path.stat().st_mtime).name))
     (found,) = (n for n in nodes if any(p.process.pid in lineage for p in n.all_processes["raylet"]))
     return found
 
 
 def node_killed(cluster: Cluster, nodes: list[Any], model: str, folder: Path, source: Path) -> None:
-    extractor, told = twofold.load(model, threads=1), folder / "told"
-    told.mkdir()
+    extractor, pids = twofold.load(model, threads=1), folder / "pids"
+    pids.mkdir()
     expected = list(run_here(Step(), extractor, remaining(source, 4)))
     parts = []
-    for part in run_on_ray(ToldStep(told=str(told)), extractor, remaining(source, 4)):
+    for part in run_on_ray(PidStep(pids=str(pids)), extractor, remaining(source, 4)):
         parts.append(part)
         if len(parts) == 4:
-            cluster.remove_node(holder(nodes, told), allow_graceful=False)
+            cluster.remove_node(working_node(nodes, pids), allow_graceful=False)
     until(lambda: alive() == 2)
     say(check="a node killed", same=parts == expected, parts=len(parts), nodes=alive())
 
@@ -91,7 +91,7 @@ def row_kills(model: str, folder: Path) -> None:
 
 
 def command_killed(model: str, folder: Path, source: Path) -> None:
-    """Killed after the first parts, refused with another option, ended; and undisturbed on this machine."""
+    """A run that is killed, refused with another option, and resumed, compared with a local run."""
     local, cluster = folder / "local.jsonl", folder / "ray.jsonl"
     journal = folder / "ray.jsonl.journal"
 
@@ -117,7 +117,7 @@ def command_killed(model: str, folder: Path, source: Path) -> None:
 
 
 def changed_input(model: str, folder: Path) -> None:
-    """The reader is on the cluster: what it refuses arrives here as the error that it is."""
+    """The reader runs on the cluster; its error is raised here unchanged."""
     source = write(folder / "changed.jsonl", list(posts(8)))
     extractor = twofold.load(model, threads=1)
     done = {0: next(iter(run_here(Step(), extractor, remaining(source, 4))))}
@@ -129,7 +129,7 @@ def changed_input(model: str, folder: Path) -> None:
 
 
 def on_gpus(cluster: Cluster, model: str, source: Path) -> None:
-    """Refused without a GPU; then an actor for each of two, which the node has in Ray's books only."""
+    """Refused without a GPU; then one actor for each of two GPUs that exist only in Ray's resources."""
     extractor = twofold.load(model, threads=1, device="cuda")
 
     def refused() -> str:

@@ -1,4 +1,4 @@
-"""Several processes give what one gives, in the same order; one that dies costs the row it died of."""
+"""Several processes give the same parts as one; if a process dies, only the row it died on is lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def extractor(tmp_path_factory):
     return load(tiny_model.build(tmp_path_factory.mktemp("models") / "tiny"), threads=1)
 
 
-class Given(Rows):
+class InMemory(Rows):
     """Posts that are in memory."""
 
     def __init__(self, items: list[Post | Rejected]) -> None:
@@ -40,7 +40,7 @@ def shards(texts: list[str], size: int) -> list[Shard]:
         parse_post({"id": i, "text": text}, f"f:{i + 1}") for i, text in enumerate(texts)
     ]
     items.insert(3, Rejected("f:x", "bad", "raw"))
-    return list(cut(Given(items), size))
+    return list(cut(InMemory(items), size))
 
 
 def test_shards_hold_every_row_once_in_order():
@@ -58,14 +58,16 @@ def test_shards_hold_every_row_once_in_order():
 )
 def test_the_digest_of_a_shard_depends_on_all_of_a_row(change):
     post = Post(7, "Anna")
-    (one,), (other,) = (list(cut(Given([item]), 5)) for item in (post, dataclasses.replace(post, **change)))
+    (one,), (other,) = (
+        list(cut(InMemory([item]), 5)) for item in (post, dataclasses.replace(post, **change))
+    )
     assert one.digest != other.digest
 
 
 def test_large_pictures_end_a_shard(monkeypatch):
     monkeypatch.setattr("twofold.batch.shards._BYTES", 1000)
     items: list[Post | Rejected] = [Post(i, "x", image=bytes(400)) for i in range(7)]
-    assert [len(shard.items) for shard in cut(Given(items), 100)] == [3, 3, 1]
+    assert [len(shard.items) for shard in cut(InMemory(items), 100)] == [3, 3, 1]
 
 
 def test_two_processes_give_the_parts_of_one(extractor):
@@ -76,7 +78,7 @@ def test_two_processes_give_the_parts_of_one(extractor):
     assert sum(part.counts.posts for part in alone) == 60
 
 
-def test_shards_are_taken_only_as_there_is_room(extractor):
+def test_shards_are_consumed_only_as_processes_become_free(extractor):
     taken = []
 
     def feed():
@@ -91,7 +93,7 @@ def test_shards_are_taken_only_as_there_is_room(extractor):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
-def test_a_deadly_row_is_rejected_and_its_neighbours_are_read(extractor):
+def test_a_row_that_kills_its_process_is_rejected_and_the_others_are_extracted(extractor):
     texts = [post["text"] for post in posts(12)]
     texts[5] = "deadly"
     given = shards(texts, 4)
@@ -108,6 +110,6 @@ def test_a_deadly_row_is_rejected_and_its_neighbours_are_read(extractor):
 def test_a_process_that_cannot_load_the_model_is_an_error(tmp_path, capfd):
     extractor = load(tiny_model.build(tmp_path / "tiny"), threads=1)
     (tmp_path / "tiny" / "fusion.onnx").unlink()
-    with pytest.raises(ModelError, match="a process with the model ended before it was ready"):
+    with pytest.raises(ModelError, match="a worker process ended before it had loaded the model"):
         list(run_in_processes(Step(), extractor, shards(["Anna"], 1), 1))
     assert "lacks fusion.onnx" in capfd.readouterr().err

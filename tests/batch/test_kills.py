@@ -1,4 +1,4 @@
-"""Runs killed with SIGKILL at random points, started again until they end: nothing lost, nothing twice."""
+"""Runs killed with SIGKILL at random points and resumed until they end: no row is lost or repeated."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Fork:
 def run_killed(
     arguments: list[object], done: Path, kills: int, seed: int, start: Callable[..., Run] = Command
 ) -> None:
-    """Run until the end, killed so often when a random number of further parts was written."""
+    """Kill a run several times, each time after a random number of further parts, then let it end."""
     draw = random.Random(seed)
     for _ in range(kills):
         before, child = parts(done), start(*arguments)
@@ -79,7 +79,7 @@ def run_killed(
 
 
 def parts(done: Path) -> int:
-    """Parts that are written, as a file's journal or a folder's manifest says."""
+    """Number of written parts, from the journal of a file or the manifest of a folder."""
     if done.is_dir():
         return len(list(done.glob("part-*.json")))
     return done.read_bytes().count(b"\n") if done.is_file() else 0
@@ -109,7 +109,7 @@ def test_a_folder_by_two_processes(place, tmp_path):
     assert text.count(b"\n") == ROWS - len(range(0, ROWS, 97))
 
 
-def test_no_room_for_more_ends_the_run_and_room_lets_it_go_on(place, tmp_path):
+def test_a_run_ended_by_a_full_disk_is_resumed_once_there_is_room(place, tmp_path):
     resource = pytest.importorskip("resource")
     arguments = [place / "posts.jsonl", "--model", place / "model", "--threads", 1, "--shard-rows", SHARD]
     assert extract(*arguments, "-o", tmp_path / "whole.jsonl").returncode == 1
@@ -132,7 +132,7 @@ def test_many_kills(place, tmp_path):
     assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
-def test_the_processes_end_with_the_one_that_was_killed(place, tmp_path):
+def test_worker_processes_end_when_the_main_one_is_killed(place, tmp_path):
     arguments = [place / "posts.jsonl", "--model", place / "model", "--shard-rows", SHARD, "--workers", 2]
     child = subprocess.Popen(
         command(*arguments, "-o", f"{tmp_path / 'out'}/"), stderr=subprocess.DEVNULL, start_new_session=True
@@ -142,13 +142,13 @@ def test_the_processes_end_with_the_one_that_was_killed(place, tmp_path):
     child.send_signal(signal.SIGKILL)
     child.wait()
     deadline = time.monotonic() + 30
-    while _group_lives(child.pid) and time.monotonic() < deadline:
+    while _group_is_running(child.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not _group_lives(child.pid)
+    assert not _group_is_running(child.pid)
 
 
-def _group_lives(group: int) -> bool:
-    """Whether a process of a group runs; one that ended and was not yet asked for does not."""
+def _group_is_running(group: int) -> bool:
+    """Whether a process of a group is running; zombies do not count."""
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             _, _, rest = status.read_text().rpartition(") ")

@@ -1,4 +1,4 @@
-"""The same step on a Ray cluster: nothing lost and nothing twice, whatever dies."""
+"""The same step on a Ray cluster: whichever process dies, no part is lost or repeated."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from pathlib import Path
 import pytest
 import tiny_model
 
-from twofold.batch.ray_engine import Placed, _in_order, run_on_ray
+from twofold.batch.ray_engine import StreamItem, _in_order, run_on_ray
 from twofold.batch.step import Step
 from twofold.errors import DataError, MissingExtraError
 
 
-def test_parts_are_put_in_order_and_taken_once():
-    rows: list[Placed] = [(1, "b"), (0, "a"), (1, "b"), (3, "d"), (0, "a"), (4, None), (2, "c")]
+def test_parts_are_put_in_order_and_used_once():
+    rows: list[StreamItem] = [(1, "b"), (0, "a"), (1, "b"), (3, "d"), (0, "a"), (4, None), (2, "c")]
     found: list[object] = [*_in_order(rows)]
     assert found == ["a", "b", "c", "d"]
     assert list(_in_order([(0, None)])) == []
 
 
 @pytest.mark.parametrize("rows", [[], [(0, "a")], [(0, "a"), (2, "c"), (3, None)], [(0, "a"), (1, "b")]])
-def test_a_part_that_does_not_come_back_ends_the_run(rows):
-    with pytest.raises(DataError, match=r"not the next one.*goes on where it stood"):
+def test_a_missing_part_ends_the_run(rows):
+    with pytest.raises(DataError, match=r"not the next one.*to resume"):
         list(_in_order(rows))
 
 
-def test_an_error_of_an_actor_ends_the_run_as_what_it_is():
-    there = pickle.loads(pickle.dumps(MissingExtraError("no GPU", where="device cuda", do="add one")))
-    parts = _in_order([(1, there), (0, "a")])
+def test_the_error_of_an_actor_is_raised_unchanged():
+    error = pickle.loads(pickle.dumps(MissingExtraError("no GPU", where="device cuda", do="add one")))
+    parts = _in_order([(1, error), (0, "a")])
     with pytest.raises(MissingExtraError, match="device cuda: no GPU; add one"):
         list(parts)
 
@@ -49,7 +49,7 @@ def test_without_ray_the_error_names_the_extra(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra ray)")
-def test_a_cluster_of_which_a_node_the_command_and_a_post_s_process_die(tmp_path):
+def test_a_cluster_survives_the_death_of_a_node_of_the_command_and_of_a_process(tmp_path):
     model = tiny_model.build(tmp_path / "model")
     here = Path(__file__).parent
     paths = [str(here), str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -61,8 +61,8 @@ def test_a_cluster_of_which_a_node_the_command_and_a_post_s_process_die(tmp_path
         text=True,
         check=False,
     )
-    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"check"')]
-    found = {item.pop("check"): item for item in said}
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"check"')]
+    found = {item.pop("check"): item for item in lines}
     assert found["a node killed"] == {"same": True, "parts": 32, "nodes": 2}, done.stderr
     assert found["deadly"]["rejected"] == [1, 0]
     assert "the process that read it died" in found["deadly"]["rejects"]
@@ -72,7 +72,7 @@ def test_a_cluster_of_which_a_node_the_command_and_a_post_s_process_die(tmp_path
     )
     gpus = found["gpus"]
     assert gpus["none"].startswith(
-        "ConfigError: device cuda: the cluster has no GPU; expected a node with one"
+        "ConfigError: device cuda: the cluster has no GPU; expected a node with a GPU"
     )
     assert gpus["gpus"] in (["0"], ["1"], ["0", "1"])  # when the pool grows is up to Ray
     assert gpus["order"] == list(range(32))
@@ -80,6 +80,6 @@ def test_a_cluster_of_which_a_node_the_command_and_a_post_s_process_die(tmp_path
     run = found["the command killed"]
     assert run["midway"], run
     assert run["codes"] == [1, -signal.SIGKILL, 2, 1], run  # a record is rejected
-    assert "an unfinished run is here with another --min-confidence: none, and now 0.5" in run["refused"]
-    assert re.search("an unfinished run is here: .* rows are done", run["ended"])
+    assert "the unfinished run has a different --min-confidence: none, now 0.5" in run["refused"]
+    assert re.search("resuming an unfinished run: .* rows are already done", run["ended"])
     assert run["same"]

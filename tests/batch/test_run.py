@@ -1,4 +1,4 @@
-"""Files in, files out: every format, changes that are refused, inputs and outputs that are broken."""
+"""Batch runs from files to files: all formats, refused changes, broken inputs and outputs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def lines(data: bytes) -> list[dict]:
 
 
 def expected(extract, *arguments: object) -> list[dict]:
-    """What the plain way gives, on standard output."""
+    """Results of a run in one file, as a reference."""
     assert extract(*arguments, "-o", "plain.jsonl") in (0, 1)
     return lines(Path("plain.jsonl").read_bytes())
 
@@ -132,10 +132,10 @@ def test_files_folders_and_patterns_in_the_order_of_names(extract):
             assert ids == list(range(20))
 
 
-def test_a_file_that_comes_twice_is_refused(extract, capsys):
+def test_a_file_given_twice_is_refused(extract, capsys):
     write(Path("posts.jsonl"), posts(2))
     assert extract("posts.jsonl", "*.jsonl", "-o", "out/") == 2
-    assert "posts.jsonl: comes twice" in capsys.readouterr().err
+    assert "posts.jsonl: is given more than once" in capsys.readouterr().err
 
 
 def test_an_address_is_read_and_written(extract, monkeypatch):
@@ -180,19 +180,19 @@ def test_a_folder_with_other_files_is_left_alone(extract, capsys):
     Path("mine").mkdir()
     Path("mine/thesis.txt").write_text("x", encoding="utf-8")
     assert extract("posts.jsonl", "-o", "mine", "--restart") == 2
-    assert "holds files that are no results of a run" in capsys.readouterr().err
+    assert "holds files but no results of a run" in capsys.readouterr().err
     assert tree(Path("mine")) == {"thesis.txt": b"x"}
 
 
-def test_results_inside_of_what_is_read_are_refused(extract, capsys):
+def test_an_output_inside_an_input_folder_is_refused(extract, capsys):
     Path("in").mkdir()
     write(Path("in/posts.jsonl"), posts(2))
     assert extract("in", "-o", "in/out/") == 2
-    assert "the output in/out/ lies in in, which is read" in capsys.readouterr().err
+    assert "the output in/out/ is inside the input folder in" in capsys.readouterr().err
 
 
-def broken_off(extract, output: str, *options: object) -> None:
-    """A run that ends by an error in its third shard."""
+def interrupted_run(extract, output: str, *options: object) -> None:
+    """A run that is interrupted in its third shard."""
     from twofold.batch.step import Step
 
     run = Step.run
@@ -208,21 +208,21 @@ def broken_off(extract, output: str, *options: object) -> None:
 
 
 @pytest.mark.parametrize("output", ["out.jsonl", "out/"])
-def test_an_unfinished_run_goes_on(extract, capsys, output):
+def test_an_unfinished_run_is_resumed(extract, capsys, output):
     write(Path("posts.jsonl"), posts(23))
     plain = expected(extract, "posts.jsonl")
-    broken_off(extract, output)
+    interrupted_run(extract, output)
     capsys.readouterr()
     assert extract("posts.jsonl", "-o", output, "--shard-rows", 5) == 0
     shown = capsys.readouterr().err
-    assert "10 rows are done, and it goes on behind them" in shown
+    assert "resuming an unfinished run: 10 rows are already done" in shown
     assert "23 posts" in shown
     files = sorted(Path("out").glob("part-*.jsonl")) if output == "out/" else [Path(output)]
     assert [line for file in files for line in read_jsonl(file)] == plain
     assert not Path("out.jsonl.journal").exists()
 
 
-def test_a_part_that_is_gone_is_made_again(extract):
+def test_a_missing_part_is_extracted_again(extract):
     write(Path("posts.jsonl"), posts(23))
     arguments = ["posts.jsonl", "-o", "out/", "--shard-rows", 5]
     assert extract(*arguments) == 0
@@ -256,9 +256,9 @@ def test_a_restart_that_is_killed_leaves_nothing_of_two_runs(extract, monkeypatc
             patch.setattr(_LocalStore, "remove", remove)
             assert extract(*other, "--restart") == 130
         if any(name.startswith("_manifest/") and "job" not in name for name in tree(Path("out"))):
-            assert extract(*other) == 2  # what is left is of the first run
+            assert extract(*other) == 2  # the remaining files are of the first run
             assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 5) == 0
-        else:  # nothing that counts as done
+        else:  # no part counts as done
             assert extract(*other) == 0
             assert tree(Path("out")) == changed
             assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 5, "--restart") == 0
@@ -266,8 +266,8 @@ def test_a_restart_that_is_killed_leaves_nothing_of_two_runs(extract, monkeypatc
 
 
 @pytest.mark.parametrize("output", ["out.jsonl", "out/"])
-def test_a_run_that_did_nothing_binds_nobody_to_its_options(extract, output, monkeypatch):
-    """Killed, or refused, before the first shard was done."""
+def test_a_run_that_finished_no_shard_does_not_fix_the_options(extract, output, monkeypatch):
+    """The run is killed before the first shard is done."""
     write(Path("posts.jsonl"), posts(8))
     arguments = ["posts.jsonl", "-o", output, "--shard-rows", 5]
 
@@ -278,15 +278,15 @@ def test_a_run_that_did_nothing_binds_nobody_to_its_options(extract, output, mon
         patch.setattr("twofold.batch.step.Step.run", fail)
         assert extract(*arguments) == 130
     assert extract(*arguments, "--min-confidence", "0.7") == 0
-    assert extract(*arguments) == (0 if output == "out.jsonl" else 2)  # a file that is whole is written over
+    assert extract(*arguments) == (0 if output == "out.jsonl" else 2)  # a complete file is overwritten
 
 
 CHANGES = [
-    (["--min-confidence", "0.5"], "another --min-confidence: none, and now 0.5"),
-    (["--shard-rows", "6"], "another --shard-rows: 5, and now 6"),
-    (["--carry", "lang"], "another --carry"),
-    (["--format", "csv"], "another format: jsonl, and now csv"),
-    (["--no-relations"], "another --no-relations"),
+    (["--min-confidence", "0.5"], "a different --min-confidence: none, now 0.5"),
+    (["--shard-rows", "6"], "a different --shard-rows: 5, now 6"),
+    (["--carry", "lang"], "a different --carry"),
+    (["--format", "csv"], "a different format: jsonl, now csv"),
+    (["--no-relations"], "a different --no-relations"),
 ]
 
 
@@ -294,7 +294,7 @@ CHANGES = [
 @pytest.mark.parametrize(("options", "message"), CHANGES)
 def test_another_option_is_refused(extract, capsys, output, options, message):
     write(Path("posts.jsonl"), posts(23))
-    broken_off(extract, output)
+    interrupted_run(extract, output)
     before = tree(Path())
     capsys.readouterr()
     assert extract("posts.jsonl", "-o", output, "--shard-rows", 5, *options) == 2
@@ -309,14 +309,14 @@ def test_another_option_is_refused(extract, capsys, output, options, message):
 def test_another_model_or_input_is_refused(extract, capsys, tmp_path, output):
     rows = posts(23)
     write(Path("posts.jsonl"), rows)
-    broken_off(extract, output)
+    interrupted_run(extract, output)
     arguments = ["posts.jsonl", "-o", output, "--shard-rows", "5"]
     other = tiny_model.build(tmp_path / "other", evidence=False)
     assert main(["extract", "--model", str(other), *arguments]) == 2
-    assert "another model: tiny " in capsys.readouterr().err
+    assert "a different model: tiny " in capsys.readouterr().err
     write(Path("posts.jsonl"), rows[:-1])
     assert extract(*arguments) == 2
-    assert "another input: 1 file of" in capsys.readouterr().err
+    assert "a different input: 1 file of" in capsys.readouterr().err
     changed = [*rows]
     changed[7] = {"id": 7, "text": rows[7]["text"].swapcase()}  # of the same length
     write(Path("posts.jsonl"), changed)
@@ -326,19 +326,19 @@ def test_another_model_or_input_is_refused(extract, capsys, tmp_path, output):
     assert extract(*arguments) == 0
 
 
-def test_the_way_with_a_report_does_not_touch_an_unfinished_run(extract, capsys):
+def test_a_run_with_a_report_does_not_touch_an_unfinished_run(extract, capsys):
     write(Path("posts.jsonl"), posts(23))
-    broken_off(extract, "out.jsonl")
+    interrupted_run(extract, "out.jsonl")
     before = tree(Path())
     assert extract("posts.jsonl", "-o", "out.jsonl", "--report", "r.html") == 2
-    assert "an unfinished run is here" in capsys.readouterr().err
+    assert "has an unfinished run" in capsys.readouterr().err
     assert tree(Path()) == before
 
 
-def test_a_journal_that_was_cut_off_or_is_older_than_its_file(extract):
+def test_a_truncated_journal_or_one_that_does_not_match_its_file(extract):
     write(Path("posts.jsonl"), posts(23))
     plain = expected(extract, "posts.jsonl")
-    broken_off(extract, "out.jsonl")
+    interrupted_run(extract, "out.jsonl")
     whole = Path("out.jsonl.journal").read_bytes()
     part = Path("out.jsonl.part").read_bytes()
     for cut in (len(whole) - 5, len(whole.splitlines(keepends=True)[0]) + 9, 3, 0):
@@ -370,7 +370,7 @@ def test_a_second_process_is_refused(extract, model, output, capsys):
     assert "another run is writing there" in done.stderr
 
 
-def test_a_broken_file_costs_its_own_rows(extract, capsys):
+def test_a_broken_file_costs_only_its_own_rows(extract, capsys):
     Path("in").mkdir()
     rows = [{"id": i, "text": os.urandom(40).hex()} for i in range(600)]
     write(Path("in/a.jsonl"), rows[:5])
@@ -387,7 +387,7 @@ def test_a_broken_file_costs_its_own_rows(extract, capsys):
     assert all("damaged" in line["reason"] for line in no)
 
 
-def test_a_link_out_of_a_folder_is_not_read(extract, tmp_path):
+def test_a_link_that_leads_out_of_a_folder_is_not_read(extract, tmp_path):
     Path("in").mkdir()
     write(Path("secret.jsonl"), ["hunter2"])
     Path("in/b.jsonl").symlink_to(tmp_path / "secret.jsonl")
@@ -400,7 +400,7 @@ def test_a_link_out_of_a_folder_is_not_read(extract, tmp_path):
     assert "hunter2" in Path("no.jsonl").read_text(encoding="utf-8")
 
 
-def test_pictures_by_path_and_in_shards_are_the_same(extract):
+def test_pictures_by_path_in_tar_and_in_parquet_give_the_same_results(extract):
     import tarfile
 
     Image.new("RGB", (40, 30), "red").save("red.png")
@@ -423,13 +423,13 @@ def test_pictures_by_path_and_in_shards_are_the_same(extract):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_is_told(extract, capsys):
+def test_a_full_disk_is_reported(extract, capsys):
     write(Path("posts.jsonl"), posts(3))
     assert extract("posts.jsonl", "-o", "/dev/full") == 2
     assert "/dev/full: cannot be written: No space left" in capsys.readouterr().err
 
 
-def test_a_restart_removes_what_a_run_wrote_and_nothing_else(extract):
+def test_a_restart_removes_only_files_that_a_run_wrote(extract):
     write(Path("posts.jsonl"), posts(23))
     assert extract("posts.jsonl", "-o", "out/", "--shard-rows", 5) == 0
     Path("out/notes.txt").write_text("mine", encoding="utf-8")
@@ -448,7 +448,7 @@ DAMAGE = [b"", b"{", b"[]", b"null", b'{"job": []}', b'"\xff"', b"[" * 100_000]
 @pytest.mark.parametrize(
     "name", ["_manifest/job.json", "_manifest/done.json", "_manifest/part-000001.json", "part-000001.jsonl"]
 )
-def test_a_folder_whose_files_were_altered_is_done_again_or_refused(extract, capsys, name, damage):
+def test_altered_files_in_a_folder_are_extracted_again_or_refused(extract, capsys, name, damage):
     write(Path("posts.jsonl"), posts(23))
     arguments = ["posts.jsonl", "-o", "out/", "--shard-rows", 5]
     assert extract(*arguments) == 0
@@ -470,10 +470,10 @@ def test_a_folder_whose_files_were_altered_is_done_again_or_refused(extract, cap
         {"path": "/etc/passwd"}, {"rows": None}, {"rejects": [1]},
     ],
 )  # fmt: skip
-def test_a_journal_that_was_altered_is_believed_as_far_as_it_can_be(extract, change):
+def test_an_altered_journal_is_used_up_to_the_altered_line(extract, change):
     write(Path("posts.jsonl"), posts(23))
     plain = expected(extract, "posts.jsonl")
-    broken_off(extract, "out.jsonl")
+    interrupted_run(extract, "out.jsonl")
     head, first, second = Path("out.jsonl.journal").read_bytes().splitlines(keepends=True)
     altered = json.dumps(json.loads(second) | change).encode() + b"\n"
     Path("out.jsonl.journal").write_bytes(head + first + altered)
@@ -481,15 +481,15 @@ def test_a_journal_that_was_altered_is_believed_as_far_as_it_can_be(extract, cha
     assert read_jsonl(Path("out.jsonl")) == plain
 
 
-def test_a_file_of_ones_own_with_the_name_of_a_journal_is_left_alone(extract, capsys):
+def test_a_file_of_the_user_with_the_name_of_a_journal_is_left_alone(extract, capsys):
     write(Path("posts.jsonl"), posts(3))
     for options in ([], ["--restart"]):
         Path("out.jsonl.journal").write_text("Dear diary\n", encoding="utf-8")
         assert extract("posts.jsonl", "-o", "out.jsonl", *options) == 2
-        assert "is in the way of the journal" in capsys.readouterr().err
+        assert "is not the journal of a run" in capsys.readouterr().err
         assert Path("out.jsonl.journal").read_text(encoding="utf-8") == "Dear diary\n"
     Path("out.jsonl.journal").write_text('{"job": 1}\n', encoding="utf-8")
-    assert extract("posts.jsonl", "-o", "out.jsonl") == 0  # nothing was done by it
+    assert extract("posts.jsonl", "-o", "out.jsonl") == 0  # that run had finished no part
 
 
 @pytest.mark.parametrize("name", ["_manifest", "part-000000.jsonl"])
@@ -518,8 +518,8 @@ def test_a_link_in_a_folder_of_results_does_not_lead_out(extract, capsys, name):
         ("find", ["posts.jsonl", "-o", "memory://odd/in"]),
     ],
 )
-def test_whatever_a_place_elsewhere_raises_is_told(extract, capsys, monkeypatch, method, arguments):
-    """File systems of others raise errors of their own."""
+def test_any_error_of_a_remote_file_system_is_reported(extract, capsys, monkeypatch, method, arguments):
+    """Remote file systems raise errors of their own types."""
     memory = pytest.importorskip("fsspec.implementations.memory")
 
     class OddError(Exception):
@@ -536,7 +536,7 @@ def test_whatever_a_place_elsewhere_raises_is_told(extract, capsys, monkeypatch,
     assert "OddError" in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_looked_into_is_told(extract, capsys, monkeypatch):
+def test_an_unreadable_subfolder_is_an_error(extract, capsys, monkeypatch):
     Path("in/closed").mkdir(parents=True)
     write(Path("in/a.jsonl"), posts(1))
     scan = os.scandir
@@ -551,8 +551,8 @@ def test_a_folder_that_cannot_be_looked_into_is_told(extract, capsys, monkeypatc
     assert "in/closed: cannot be read: Permission denied" in capsys.readouterr().err
 
 
-def test_patterns_do_not_go_round_in_links(extract):
-    """`glob.glob` follows them: two links back make more paths than can ever be listed."""
+def test_patterns_do_not_follow_links_to_folders(extract):
+    """`glob.glob` follows them: two links to parent folders give more paths than can be listed."""
     for name in ("in/a.jsonl", "in/sub/b.jsonl", "in/sub/deep/c.jsonl", "in/.hidden/d.jsonl", "in/.e.jsonl"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         write(Path(name), [{"id": name, "text": "Anna"}])
@@ -567,15 +567,15 @@ def test_patterns_do_not_go_round_in_links(extract):
     assert ids("i[n]/s?b/*") == ["in/sub/b.jsonl"]
 
 
-def test_a_file_that_comes_twice_by_two_names_is_refused(extract, capsys, tmp_path):
+def test_a_file_given_by_two_names_is_refused(extract, capsys, tmp_path):
     Path("in").mkdir()
     write(Path("in/a.jsonl"), posts(1))
     for other in ("./in/a.jsonl", "in/../in/a.jsonl", str(tmp_path / "in" / "a.jsonl"), "in", "i*/a.jsonl"):
         assert extract("in/a.jsonl", other) == 2
-        assert "comes twice" in capsys.readouterr().err
+        assert "is given more than once" in capsys.readouterr().err
 
 
-def test_an_empty_name_is_no_output(extract, capsys):
+def test_an_empty_output_name_is_refused(extract, capsys):
     write(Path("posts.jsonl"), posts(1))
     assert extract("posts.jsonl", "-o", "") == 2
     assert "-o is empty" in capsys.readouterr().err

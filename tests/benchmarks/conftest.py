@@ -1,4 +1,4 @@
-"""Benchmarks are tested on a training that takes seconds."""
+"""Benchmarks are tested with a training that takes seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disagreement of an ensemble against sums over all outcomes and members."""
+"""Ensemble uncertainty is compared with sums over all outcomes and members."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ import pytest
 from ensemble_uncertainty import binary_ensemble_uncertainty, ensemble_uncertainty, entropy
 
 
-def distributions(members: int, places: int, outcomes: int) -> np.ndarray:
-    drawn = np.random.default_rng(0).gamma(0.5, size=(members, places, outcomes))
+def distributions(members: int, items: int, outcomes: int) -> np.ndarray:
+    drawn = np.random.default_rng(0).gamma(0.5, size=(members, items, outcomes))
     return drawn / drawn.sum(-1, keepdims=True)
 
 
-def test_parts_are_those_of_the_joint_distribution_of_outcome_and_member() -> None:
+def test_parts_equal_those_of_the_joint_distribution_of_outcome_and_member() -> None:
     probabilities = distributions(4, 3, 5)
     found = ensemble_uncertainty(probabilities)
-    for place in range(3):
-        joint = probabilities[:, place] / 4  # member drawn evenly, then the outcome
+    for item in range(3):
+        joint = probabilities[:, item] / 4  # member drawn uniformly, then the outcome
         outcome = joint.sum(0)
         mutual = sum(
             joint[m, k] * math.log(joint[m, k] / (outcome[k] / 4)) for m in range(4) for k in range(5)
         )
-        assert found.epistemic[place] == pytest.approx(mutual)
-        assert found.total[place] == pytest.approx(-sum(p * math.log(p) for p in outcome))
-        given = -sum(p * math.log(p * 4) for p in joint.ravel())
-        assert found.aleatoric[place] == pytest.approx(given)
+        assert found.epistemic[item] == pytest.approx(mutual)
+        assert found.total[item] == pytest.approx(-sum(p * math.log(p) for p in outcome))
+        conditional = -sum(p * math.log(p * 4) for p in joint.ravel())
+        assert found.aleatoric[item] == pytest.approx(conditional)
     np.testing.assert_allclose(found.total, found.aleatoric + found.epistemic)
 
 
-def test_members_that_agree_do_not_disagree() -> None:
+def test_identical_members_have_no_epistemic_uncertainty() -> None:
     same = np.repeat(distributions(1, 6, 4), 5, axis=0)
     np.testing.assert_allclose(ensemble_uncertainty(same).epistemic, 0, atol=1e-12)
-    sure = np.eye(3)[:, None]  # each member sure of another outcome
-    assert ensemble_uncertainty(sure).epistemic == pytest.approx(math.log(3))
-    assert ensemble_uncertainty(sure).aleatoric == pytest.approx(0)
+    certain = np.eye(3)[:, None]  # each member is certain of a different outcome
+    assert ensemble_uncertainty(certain).epistemic == pytest.approx(math.log(3))
+    assert ensemble_uncertainty(certain).aleatoric == pytest.approx(0)
 
 
-def test_an_event_is_a_distribution_over_two() -> None:
+def test_an_event_is_a_distribution_over_two_outcomes() -> None:
     probabilities = np.array([[0.9, 0.0], [0.1, 0.0]])
     found = binary_ensemble_uncertainty(probabilities)
     assert found.total.tolist() == pytest.approx([math.log(2), 0])
@@ -46,5 +46,5 @@ def test_an_event_is_a_distribution_over_two() -> None:
     assert found.aleatoric.tolist() == pytest.approx([one, 0])
 
 
-def test_what_has_no_chance_adds_nothing() -> None:
+def test_outcomes_of_probability_zero_add_nothing_to_the_entropy() -> None:
     assert entropy(np.array([0.5, 0.5, 0.0])) == pytest.approx(math.log(2))

@@ -1,4 +1,4 @@
-"""What is trained on and scored where a corpus is left out, and the table of it."""
+"""Training and evaluation data when a corpus is left out, and the table of results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BASE = read_config(leave_one_out.CONFIG)
 
 
 @pytest.mark.parametrize("left_out", [leave_one_out.EVERY, *leave_one_out.SCORED])
-def test_nothing_of_the_corpus_and_nothing_that_is_scored_is_trained_on(left_out: str) -> None:
+def test_neither_the_left_out_corpus_nor_scored_files_are_trained_on(left_out: str) -> None:
     config = leave_one_out.settings(BASE, Path("data"), left_out, 2, 7)
     names = [corpus.name for corpus in config.data.corpora]
     assert names == [corpus.name for corpus in BASE.data.corpora if corpus.name != left_out]
@@ -40,6 +40,6 @@ def test_the_table_has_means_over_seeds() -> None:
     assert len(rows) == 5
 
 
-def test_to_compare_with_one_corpus_is_trained_on_alone() -> None:
+def test_for_comparison_a_single_corpus_is_trained_on() -> None:
     config = leave_one_out.settings(BASE, Path("data"), "only twitter2015", 2, 7)
     assert [corpus.name for corpus in config.data.corpora] == ["twitter2015"]

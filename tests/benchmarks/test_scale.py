@@ -1,4 +1,4 @@
-"""The posts that runs are measured on, and the cost of a post with the start left out."""
+"""The posts used in the measurements, and the time per post without the start-up."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_each_line_of_a_text_file_is_a_post_and_no_text_comes_twice(tmp_path: Path) -> None:
+def test_each_line_of_a_text_file_is_a_post_and_all_texts_differ(tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("off to Rome \u2028 now\nlunch\n", encoding="utf-8")
     posts = written(texts, 4, tmp_path / "work")
@@ -38,7 +38,7 @@ def test_each_line_of_a_text_file_is_a_post_and_no_text_comes_twice(tmp_path: Pa
     assert not any("image" in post for post in posts)
 
 
-def test_pictures_of_a_folder_come_in_turn_and_none_equals_another(tmp_path: Path, photos: Path) -> None:
+def test_pictures_of_a_folder_are_used_in_turn_and_all_files_differ(tmp_path: Path, photos: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("lunch\n")
     posts = written(texts, 5, tmp_path / "work", photos)
@@ -47,7 +47,7 @@ def test_pictures_of_a_folder_come_in_turn_and_none_equals_another(tmp_path: Pat
     assert {Image.open(file).convert("RGB").getpixel((0, 0)) for file in files} == {(255, 0, 0)}
 
 
-def test_posts_keep_their_own_pictures_where_that_is_asked(tmp_path: Path, photos: Path) -> None:
+def test_posts_keep_their_own_pictures_if_requested(tmp_path: Path, photos: Path) -> None:
     source = photos / "posts.jsonl"
     source.write_text('{"id": 1, "text": "with", "image": "b.png"}\n{"id": 2, "text": "without"}\n')
     assert [post.get("image") for post in written(source, 3, tmp_path / "work", scale._OWN)] == [
@@ -58,7 +58,7 @@ def test_posts_keep_their_own_pictures_where_that_is_asked(tmp_path: Path, photo
     assert not any("image" in post for post in written(source, 3, tmp_path / "plain"))
 
 
-def test_the_cost_of_a_post_leaves_the_start_out() -> None:
+def test_the_time_per_post_excludes_the_start_up() -> None:
     short, used = {"seconds": 3.0, "cpu_seconds": 2.0}, {"seconds": 13.0, "cpu_seconds": 22.0}
     assert scale._without_start(1000, used, short, "local") == {
         "posts_per_second": 100.0, "cpu_ms_per_post": 20.0
@@ -66,7 +66,7 @@ def test_the_cost_of_a_post_leaves_the_start_out() -> None:
     assert "cpu_ms_per_post" not in scale._without_start(1000, used, short, "ray")
 
 
-def test_reading_counts_each_post_and_packs_what_it_read(
+def test_reading_alone_counts_all_posts_and_packs_the_shards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = tmp_path / "texts.txt"
@@ -81,7 +81,7 @@ def test_reading_counts_each_post_and_packs_what_it_read(
     assert packed == [2, 2, 1] * scale._ROUNDS
 
 
-def test_a_measurement_is_added_with_its_command_and_names_no_folder(tmp_path: Path) -> None:
+def test_a_measurement_is_added_with_its_command_without_folder_names(tmp_path: Path) -> None:
     out = tmp_path / "found.json"
     for rows in (1, 2):
         scale.report({"rows": rows}, ["--posts", str(tmp_path / "posts.jsonl"), "--rows", "1", "2"], out)

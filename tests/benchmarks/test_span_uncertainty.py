@@ -1,4 +1,4 @@
-"""What methods say of spans, against sums over all tag sequences; metrics against `twofold.evaluation`."""
+"""Span measures are compared with sums over all tag sequences, metrics with `twofold.evaluation`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LABELS = ("O", "B-X", "I-X")
 WORDS = 4
 
 
-def chains(count: int = 3, posts: int = 2) -> list[CRFOutputs]:
+def crf_outputs(count: int = 3, posts: int = 2) -> list[CRFOutputs]:
     random = np.random.default_rng(5)
     return [
         CRFOutputs(
@@ -55,18 +55,18 @@ def sequences() -> Iterator[tuple[int, ...]]:
             yield tags
 
 
-def distribution(chain: CRFOutputs, post: int = 0) -> dict[tuple[int, ...], float]:
+def distribution(crf: CRFOutputs, post: int = 0) -> dict[tuple[int, ...], float]:
     """Probability of every valid tag sequence."""
-    moves, start, end = chain.potentials
+    moves, start, end = crf.potentials
     weights = {}
     for tags in sequences():
         score = start[tags[0]] + end[tags[-1]] + sum(moves[a, b] for a, b in itertools.pairwise(tags))
-        weights[tags] = math.exp(score + sum(chain.emissions[post][i, tag] for i, tag in enumerate(tags)))
+        weights[tags] = math.exp(score + sum(crf.emissions[post][i, tag] for i, tag in enumerate(tags)))
     total = sum(weights.values())
     return {tags: weight / total for tags, weight in weights.items()}
 
 
-def holds(tags: tuple[int, ...], span: TagSpan) -> bool:
+def contains_span(tags: tuple[int, ...], span: TagSpan) -> bool:
     inside = tags[span.start] == 1 and all(tag == 2 for tag in tags[span.start + 1 : span.end])
     return inside and (span.end == WORDS or tags[span.end] != 2)
 
@@ -75,78 +75,78 @@ SPANS = [[TagSpan(1, 3, "X"), TagSpan(3, 4, "X")], [TagSpan(0, 2, "X")]]
 FLAT = [(post, span) for post, row in enumerate(SPANS) for span in row]
 
 
-def probability(chain: CRFOutputs, post: int, span: TagSpan) -> float:
-    return sum(p for tags, p in distribution(chain, post).items() if holds(tags, span))
+def probability(crf: CRFOutputs, post: int, span: TagSpan) -> float:
+    return sum(p for tags, p in distribution(crf, post).items() if contains_span(tags, span))
 
 
 def test_one_pass_gives_the_marginal_and_the_product_of_softmaxes() -> None:
-    (chain,) = chains(1)
-    view = single_pass("one", chain)
-    expected = [probability(chain, post, span) for post, span in FLAT]
-    np.testing.assert_allclose(view.confidences["CRF marginal"](SPANS, 1.0), expected)
-    scores = np.exp(chain.emissions[0] / 2.5)
+    (crf,) = crf_outputs(1)
+    outputs = single_pass("one", crf)
+    expected = [probability(crf, post, span) for post, span in FLAT]
+    np.testing.assert_allclose(outputs.confidences["CRF marginal"](SPANS, 1.0), expected)
+    scores = np.exp(crf.emissions[0] / 2.5)
     scores /= scores.sum(1, keepdims=True)
-    found = view.confidences["softmax of emissions"](SPANS, 2.5)
+    found = outputs.confidences["softmax of emissions"](SPANS, 2.5)
     assert found[0] == pytest.approx(scores[1, 1] * scores[2, 2])
     assert found[1] == pytest.approx(scores[3, 1])
 
 
 def test_an_ensemble_gives_the_mixture_and_the_geometric_mean() -> None:
-    members = chains()
-    view = ensemble("all", members, 3)
-    mixture = [np.mean([probability(chain, post, span) for chain in members]) for post, span in FLAT]
-    np.testing.assert_allclose(view.confidences["mean of CRF marginals"](SPANS, 1.0), mixture)
-    pooled = view.confidences["CRF marginal of mean scores"](SPANS, 1.0)
+    members = crf_outputs()
+    outputs = ensemble("all", members, 3)
+    mixture = [np.mean([probability(crf, post, span) for crf in members]) for post, span in FLAT]
+    np.testing.assert_allclose(outputs.confidences["mean of CRF marginals"](SPANS, 1.0), mixture)
+    pooled = outputs.confidences["CRF marginal of mean scores"](SPANS, 1.0)
     best = {}
     for post in range(2):
-        each = [distribution(chain, post) for chain in members]
+        each = [distribution(crf, post) for crf in members]
         geometric = {tags: math.prod(p[tags] for p in each) ** (1 / 3) for tags in sequences()}
         total = sum(geometric.values())
         for i, (where, span) in enumerate(FLAT):
             if where == post:
-                expected = sum(p for tags, p in geometric.items() if holds(tags, span)) / total
+                expected = sum(p for tags, p in geometric.items() if contains_span(tags, span)) / total
                 assert pooled[i] == pytest.approx(expected)
         best[post] = max(geometric, key=lambda tags: geometric[tags])
     decoder = mean_outputs(members).decoder
-    assert list(view.spans) == [decoder.spans_of(np.array(best[post])) for post in range(2)]
+    assert list(outputs.spans) == [decoder.spans_of(np.array(best[post])) for post in range(2)]
 
 
-def test_uncertainties_of_an_ensemble_are_those_of_its_enumerated_marginals() -> None:
-    members = chains()
-    view = ensemble("all", members, 3)
+def test_uncertainties_of_an_ensemble_equal_those_of_its_enumerated_marginals() -> None:
+    members = crf_outputs()
+    outputs = ensemble("all", members, 3)
     tables = np.zeros((3, 2, WORDS, 3))
     for m, post in itertools.product(range(3), range(2)):
         for tags, p in distribution(members[m], post).items():
             tables[m, post, np.arange(WORDS), list(tags)] += p
-    np.testing.assert_allclose([tag_marginals(chain) for chain in members], tables)
+    np.testing.assert_allclose([tag_marginals(crf) for crf in members], tables)
     parts = ensemble_uncertainty(tables)
     names = {"entropy of tags (total)": parts.total, "mean entropy of tags (aleatoric)": parts.aleatoric}
     names |= {"mutual information of tags (epistemic)": parts.epistemic}
     for name, values in names.items():
         expected = [values[post, span.start : span.end].mean() for post, span in FLAT]
-        np.testing.assert_allclose(view.uncertainties[name](SPANS), expected)
-    each = np.array([[probability(chain, post, span) for post, span in FLAT] for chain in members])
+        np.testing.assert_allclose(outputs.uncertainties[name](SPANS), expected)
+    each = np.array([[probability(crf, post, span) for post, span in FLAT] for crf in members])
     expected = ensemble_uncertainty(np.stack([each, 1 - each], 2)).epistemic
     np.testing.assert_allclose(
-        view.uncertainties["mutual information of the span (epistemic)"](SPANS), expected
+        outputs.uncertainties["mutual information of the span (epistemic)"](SPANS), expected
     )
 
 
 def test_members_that_agree_have_no_epistemic_uncertainty() -> None:
-    (chain,) = chains(1)
-    view = ensemble("all", [chain, chain], 1)
-    for name, measure in view.uncertainties.items():
+    (crf,) = crf_outputs(1)
+    outputs = ensemble("all", [crf, crf], 1)
+    for name, measure in outputs.uncertainties.items():
         assert name.endswith("(epistemic)") == (np.abs(measure(SPANS)).max() < 1e-12)
-    one = single_pass("one", chain)
-    assert list(view.spans) == list(one.spans)
-    for confidence in view.confidences.values():
+    one = single_pass("one", crf)
+    assert list(outputs.spans) == list(one.spans)
+    for confidence in outputs.confidences.values():
         np.testing.assert_allclose(confidence(SPANS, 0.7), one.confidences["CRF marginal"](SPANS, 0.7))
 
 
-def test_evidence_is_read_over_all_tags_and_at_those_given() -> None:
-    (chain,) = chains(1)
+def test_nig_measures_are_sums_over_all_tags_and_values_at_the_predicted_tags() -> None:
+    (crf,) = crf_outputs(1)
     nigs = [np.random.default_rng(post).uniform(1.5, 4, (4, WORDS, 3)) for post in range(2)]
-    found = nig_measures(chain.decoder, nigs)
+    found = nig_measures(crf.decoder, nigs)
     _, gamma, alpha, beta = nigs[0]
     at = ([1, 2], [1, 2])  # words 1 and 2 as B-X, I-X
     expected = {
@@ -161,54 +161,54 @@ def test_evidence_is_read_over_all_tags_and_at_those_given() -> None:
     for name, table in expected.items():
         assert found[name](SPANS)[0] == pytest.approx(table[[1, 2]].sum(1).mean())
         assert found[f"{name}, predicted tags"](SPANS)[0] == pytest.approx(table[at].mean())
-    evaluated = uncertainty(nigs[0][:, [1, 2]].astype(np.float32))  # what the product tells of the first span
-    assert [found[name](SPANS)[0] for name in ("aleatoric", "epistemic")] == pytest.approx(evaluated)
+    reported = uncertainty(nigs[0][:, [1, 2]].astype(np.float32))  # as reported for the first span
+    assert [found[name](SPANS)[0] for name in ("aleatoric", "epistemic")] == pytest.approx(reported)
 
 
 # --- metrics ---------------------------------------------------------------------------------------------
 
 
 def evaluation_posts(posts: int = 40) -> EvaluationPosts:
-    """Posts "a b c d" whose one entity is "b c"; odd ones are fitted on."""
+    """Posts "a b c d" whose only entity is "b c"; odd ones are calibration posts."""
     gold = (Entity(2, 5, "b c", "X"),)
     return EvaluationPosts(
         [Post(i, "a b c d", entities=gold) for i in range(posts)], np.arange(posts) % 2 == 1
     )
 
 
-def view(posts: int = 40, temperature: float = 2.0) -> MethodOutputs:
-    """Right in half of the posts; its true confidences are those at this temperature."""
+def method_outputs(posts: int = 40, temperature: float = 2.0) -> MethodOutputs:
+    """Outputs that are right in half of the posts, and calibrated at this temperature."""
     spans = [[TagSpan(1, 3, "X")] if i % 4 < 2 else [TagSpan(0, 1, "X")] for i in range(posts)]
     logits = np.array([[2.0, 1.0, -1.0, 0.5][i % 4] * (1 + i / posts) for i in range(posts)])
 
-    def confidence(asked, t):
-        mine = np.array([len(row) > 0 for row in asked])
-        return 1 / (1 + np.exp(-logits[mine] * temperature / t))
+    def confidence(spans, t):
+        selected = np.array([len(row) > 0 for row in spans])
+        return 1 / (1 + np.exp(-logits[selected] * temperature / t))
 
     uncertainties = mean_over_words([np.array([0.1, 0.2, 0.4, 0.0]) * (i + 1) for i in range(posts)])
     return MethodOutputs("m", 1, 1, spans, {"p": confidence}, {"u": uncertainties})
 
 
-def test_rows_hold_the_part_reported_on_and_the_temperature_comes_from_the_other() -> None:
-    place, outputs = evaluation_posts(), view()
-    scored = place.score(outputs.spans)
+def test_rows_are_of_the_evaluated_posts_and_the_temperature_is_fitted_on_the_others() -> None:
+    posts, outputs = evaluation_posts(), method_outputs()
+    scored = posts.score(outputs.spans)
     assert scored.correct.tolist() == [i % 4 < 2 for i in range(40)]
     rows = list(measures_of(outputs, scored))
     assert [(row.key, row.is_probability, len(row.values)) for row in rows] == [
         ("p", True, 20), ("p, temperature", True, 20), ("u", False, 20),
     ]  # fmt: skip
     np.testing.assert_allclose(rows[2].values[:2], [-0.3, -0.1 * 3])  # posts 0 and 2
-    # What is evaluated on may be labelled as it likes: the temperature stays.
+    # The temperature does not depend on the labels of the evaluated posts.
     other = [
         post if fit else dataclasses.replace(post, entities=())
-        for post, fit in zip(place.posts, place.is_calibration, strict=True)
+        for post, fit in zip(posts.posts, posts.is_calibration, strict=True)
     ]
-    again = measures_of(outputs, EvaluationPosts(other, place.is_calibration).score(outputs.spans))
+    again = measures_of(outputs, EvaluationPosts(other, posts.is_calibration).score(outputs.spans))
     assert [row.temperature for row in again] == [row.temperature for row in rows]
 
 
-def test_figures_are_those_of_the_evaluation() -> None:
-    outputs = view()
+def test_metrics_equal_those_of_the_evaluation() -> None:
+    outputs = method_outputs()
     scored = evaluation_posts().score(outputs.spans)
     rows = list(measures_of(outputs, scored))
     found = metrics_with_intervals(rows, scored, 20, against=0)
@@ -228,18 +228,18 @@ def test_figures_are_those_of_the_evaluation() -> None:
     assert other.low <= other.value <= other.high
 
 
-def test_f1_counts_what_was_missed() -> None:
-    scored = evaluation_posts().score(view().spans)  # 20 posts: 10 of 20 correct, 20 gold
+def test_f1_counts_missed_entities() -> None:
+    scored = evaluation_posts().score(method_outputs().spans)  # 20 posts: 10 of 20 correct, 20 gold
     interval = scored.f1(200)
     assert interval.value == pytest.approx(0.5)
-    assert 0.2 < interval.low < 0.4 < 0.6 < interval.high < 0.8  # of 20 coins
+    assert 0.2 < interval.low < 0.4 < 0.6 < interval.high < 0.8  # as for 20 coin tosses
 
 
-def test_seeds_are_summed_up() -> None:
-    scored = evaluation_posts().score(view().spans)
+def test_mean_and_standard_deviation_over_seeds() -> None:
+    scored = evaluation_posts().score(method_outputs().spans)
     runs = [[Row("m", "u", 1, 1, sign * np.arange(20.0), False)] for sign in (1, -1)]
     (found,) = mean_over_seeds(runs, [scored, scored])
     values = found["metrics"]["auroc"]["values"]
-    assert sum(values) == pytest.approx(1)  # turned round
+    assert sum(values) == pytest.approx(1)  # reversed ranking
     assert found["metrics"]["auroc"]["mean"] == pytest.approx(0.5)
     assert found["metrics"]["auroc"]["sd"] == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2))

@@ -1,4 +1,4 @@
-"""Passes in PyTorch: what dropout does and does not, windows of long posts, posts without words."""
+"""Inference in PyTorch: effects of dropout, windows of long posts, posts without words."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def silent(line: str) -> None:
     pass
 
 
-def test_without_dropout_it_is_the_model_in_use(tagger: TorchTagger) -> None:
+def test_without_dropout_outputs_equal_those_of_the_model(tagger: TorchTagger) -> None:
     prepared = tagger.prepare(POSTS, silent)
     found = tagger.predict(prepared, emissions)["emissions"]
     assert [len(x) for x in found] == [len(segment_post(post)) for post in POSTS]
@@ -60,22 +60,22 @@ def test_without_dropout_it_is_the_model_in_use(tagger: TorchTagger) -> None:
     np.testing.assert_allclose(found[2], expected[1, : len(found[2])], atol=1e-5)
 
 
-def test_a_pass_with_dropout_is_its_seed_s_and_no_other_s(tagger: TorchTagger) -> None:
+def test_a_pass_with_dropout_depends_on_its_seed_only(tagger: TorchTagger) -> None:
     prepared = tagger.prepare(POSTS, silent)
     state = torch.get_rng_state()
     first, again, other = (
         tagger.predict(prepared, emissions, dropout=seed)["emissions"] for seed in (1, 1, 2)
     )  # fmt: skip
-    assert torch.equal(torch.get_rng_state(), state)  # nobody else's chance is touched
+    assert torch.equal(torch.get_rng_state(), state)  # the global random state is unchanged
     for a, b, c in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(a, b)
-        assert not len(a) or np.abs(a - c).max() > 1e-3  # in the last batches too
+        assert not len(a) or np.abs(a - c).max() > 1e-3  # also in the last batches
     plain = tagger.predict(prepared, emissions)["emissions"]
     np.testing.assert_allclose(plain[0], tagger.predict(prepared, emissions)["emissions"][0])
 
 
-def test_dropout_is_all_that_is_on(tagger: TorchTagger) -> None:
-    """With every dropout at 0 nothing else is drawn: no hidden piece, no source or text left out."""
+def test_no_randomness_other_than_dropout_is_active(tagger: TorchTagger) -> None:
+    """With every dropout at 0 nothing is random: no token masking, no modality or text dropout."""
     for part in tagger.model.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
@@ -88,13 +88,13 @@ def test_dropout_is_all_that_is_on(tagger: TorchTagger) -> None:
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_the_switch_turns_every_dropout_on_and_off(tagger: TorchTagger) -> None:
+def test_set_dropout_switches_every_dropout_on_and_off(tagger: TorchTagger) -> None:
     model = tagger.model
     for on in (True, False):
         set_dropout(model, on)
-        drops = [part.training for part in model.modules() if isinstance(part, nn.Dropout)]
-        assert len(drops) > 3
-        assert set(drops) == {on}
+        modes = [part.training for part in model.modules() if isinstance(part, nn.Dropout)]
+        assert len(modes) > 3
+        assert set(modes) == {on}
         assert not model.training
         assert not model.text.training
         assert not model.fusion.training
@@ -102,7 +102,7 @@ def test_the_switch_turns_every_dropout_on_and_off(tagger: TorchTagger) -> None:
 
 
 def test_the_mean_of_many_passes_is_their_expectation(tagger: TorchTagger) -> None:
-    """Only the fusion's dropout is on, and δ is linear in what it drops: the mean pass is the plain one."""
+    """Only the fusion's dropout is on, and δ is linear in the dropped states: the mean is a plain pass."""
     model = tagger.model
     for part in model.modules():
         if isinstance(part, nn.Dropout) and part is not model.fusion.drop:
@@ -110,12 +110,12 @@ def test_the_mean_of_many_passes_is_their_expectation(tagger: TorchTagger) -> No
     model.fusion.drop.p = 0.4
     prepared = tagger.prepare([Post(1, "off to Rome now")] * 400, silent)
 
-    def reading(fused: FusionOutput) -> dict[str, torch.Tensor]:
+    def text_delta(fused: FusionOutput) -> dict[str, torch.Tensor]:
         assert fused.evidence is not None
         return {"delta": fused.evidence[:, 0, 0]}  # δ of the text, linear in the dropped states
 
-    plain = np.stack(tagger.predict(prepared, reading)["delta"])
-    drawn = np.stack([np.stack(tagger.predict(prepared, reading, dropout=i)["delta"]) for i in range(4)])
+    plain = np.stack(tagger.predict(prepared, text_delta)["delta"])
+    drawn = np.stack([np.stack(tagger.predict(prepared, text_delta, dropout=i)["delta"]) for i in range(4)])
     assert drawn.std() > 0
     error = drawn.std((0, 1)) / np.sqrt(4 * 400)
     assert (np.abs(drawn.mean((0, 1)) - plain[0]) < 5 * error + 1e-6).all()

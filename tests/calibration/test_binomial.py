@@ -1,4 +1,4 @@
-"""Tails and bounds against SciPy, and against sums."""
+"""Binomial tails and bounds against SciPy, and against explicit sums."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def test_bound_agrees_with_scipy(errors, trials, confidence):
 
 
 def test_rule_of_three():
-    # 59 without an error: at most 5 % at 95 %; 58 do not do.
+    # 59 without an error: at most 5 % at 95 % confidence; 58 are not enough.
     assert clopper_pearson_upper(0, 59, 0.95) < 0.05 < clopper_pearson_upper(0, 58, 0.95)
 
 
-def test_nothing_tried_and_all_wrong():
+def test_no_trials_and_only_errors():
     assert clopper_pearson_upper(0, 0, 0.95) == clopper_pearson_upper(5, 5, 0.95) == 1
     assert binomial_cdf(5, 5, 0.1) == binomial_cdf(0, 0, 0.1) == 1

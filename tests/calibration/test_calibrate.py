@@ -1,4 +1,4 @@
-"""What is fitted on which split, against the functions that do the fitting; and the file it is stored in."""
+"""What is fitted on which split, against the fitting functions; and the stored file."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def labelled(post, posts, seed=0) -> LabelledRelations:
     """Predictions in the given posts, labels drawn at a temperature of 2."""
     random = np.random.default_rng(seed)
     scores = 3 * random.standard_normal((len(post), 3))
-    chances = np.exp(scores / 2)
-    chances /= chances.sum(1, keepdims=True)
-    labels = (chances.cumsum(1) < random.random((len(post), 1))).sum(1)
+    probabilities = np.exp(scores / 2)
+    probabilities /= probabilities.sum(1, keepdims=True)
+    labels = (probabilities.cumsum(1) < random.random((len(post), 1))).sum(1)
     predicted = scores.argmax(1)
     return LabelledRelations(CLASSES, scores, predicted, labels, labels == predicted, np.array(post), posts)
 
@@ -68,7 +68,7 @@ def test_each_part_is_fitted_and_measured_on_its_split(method, score, seed):
         assert report.prediction_sets[f"{coverage:.2f}"] == set_metrics(sets, first.labels)
 
 
-def test_nothing_said_is_one_temperature_lac_and_seed_nought():
+def test_defaults_are_one_temperature_lac_and_seed_0():
     data = labelled(np.repeat(np.arange(100), 2), 100)
     plain, report = calibrate(data, range(100), "x")
     same = calibrate(data, range(100), "x", method=one_temperature, score="lac", seed=0)
@@ -117,7 +117,7 @@ def whole():
     return replace(found, temperature_by_type={"peer": 2.5}, isotonic=isotonic, decision_rule=rule)
 
 
-def test_a_record_holds_every_part_and_gives_it_back(whole):
+def test_a_record_round_trip_keeps_every_part(whole):
     record = to_record(whole)
     assert list(record) == [
         "temperature", "temperature_by_type", "decision_rule", "isotonic", "risk_curve", "conformal",
@@ -146,17 +146,17 @@ def test_a_temperature_alone():
     assert from_record({"temperature": 2, "temperature_by_type": {}}) == Calibration(2.0)
 
 
-WRONG = "holds a value of the wrong type, or a key too few or too many"
+WRONG = "holds a value of the wrong type, or a key is missing or unknown"
 
 
 @pytest.mark.parametrize(
     ("part", "value", "message"),
     [
         ("temperature", None, f"temperature {WRONG}"),
-        ("temperature", 0, "temperature: 0 is no number above 0"),
-        ("temperature", "inf", "temperature: inf is no number above 0"),
-        ("temperature", "nan", "temperature: nan is no number above 0"),
-        ("temperature_by_type", {"PER": -1}, "temperature_by_type: -1 is no number above 0"),
+        ("temperature", 0, "temperature: 0 is not a finite number above 0"),
+        ("temperature", "inf", "temperature: inf is not a finite number above 0"),
+        ("temperature", "nan", "temperature: nan is not a finite number above 0"),
+        ("temperature_by_type", {"PER": -1}, "temperature_by_type: -1 is not a finite number above 0"),
         ("isotonic", {"confidence": [0, 1], "calibrated": [1]}, "isotonic: its lists have different lengths"),
         ("isotonic", {"confidence": [0, 1]}, f"isotonic {WRONG}"),
         ("risk_curve", {"threshold": [1, 0]}, "risk_curve has no correlation"),
@@ -165,7 +165,7 @@ WRONG = "holds a value of the wrong type, or a key too few or too many"
         ("decision_rule", {"threshold": 0.3, "other": 1}, f"decision_rule {WRONG}"),
     ],
 )
-def test_what_is_wrong_in_a_record(part, value, message, tmp_path):
+def test_invalid_parts_of_a_record_are_named(part, value, message, tmp_path):
     record = {"temperature": 1.0} | {part: value}
     with pytest.raises(ValueError, match="^" + message.replace(".", r"\.") + "$"):
         from_record(record)
@@ -188,7 +188,7 @@ def test_what_is_wrong_in_a_record(part, value, message, tmp_path):
         ("classes", lambda value: [*value, "more"]),
     ],
 )
-def test_quantiles_of_another_shape_are_refused(whole, key, change):
+def test_quantiles_of_the_wrong_shape_are_refused(whole, key, change):
     record = to_record(whole)
     conformal = record["conformal"]
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Sets hold the truth as often as they say, on synthetic items and against MAPIE."""
+"""Prediction sets have the stated coverage on synthetic items, and agree with MAPIE."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from twofold.calibration.conformal import (
 )
 from twofold.errors import ConfigError
 
-ANSWERS = ("PER", "LOC", "ORG", "none")
+CLASSES = ("PER", "LOC", "ORG", "none")
 
 
 def drawn(random, count, sharp=2.0):
-    """Probabilities that are too sure, and truths from the right ones; the third answer is rare."""
+    """Overconfident probabilities, and labels drawn from calibrated ones; the third class is rare."""
     logits = random.standard_normal((count, 4)) * sharp + np.array([1.0, 0.5, -1.5, 0.0])
     true = np.exp(logits / 2)
     truth = (np.cumsum(true / true.sum(1, keepdims=True), 1) < random.random((count, 1))).sum(1)
@@ -39,40 +39,40 @@ def drawn(random, count, sharp=2.0):
 @pytest.mark.parametrize("level", [0.8, 0.9])
 def test_marginal_coverage(score, level):
     # Over fresh held-out sets, coverage of a new item is between the level and level + 1 / (n + 1).
-    random, held, n, runs = np.random.default_rng(0), 0, 60, 4000
+    random, covered, n, runs = np.random.default_rng(0), 0, 60, 4000
     for _ in range(runs):
         probabilities, truth = drawn(random, n + 1)
         scores = SCORES[score](probabilities)
-        line = conformal_quantile(scores[np.arange(n), truth[:n]], level)
-        held += sets_within(scores[n:], line)[0, truth[n]]
-    spread = 4 * math.sqrt(level * (1 - level) / runs)
-    assert held / runs >= level - spread
-    if score == "lac":  # continuous scores, sets seldom empty: no more than it must be
-        assert held / runs <= level + 1 / (n + 1) + spread + 0.01
+        quantile = conformal_quantile(scores[np.arange(n), truth[:n]], level)
+        covered += sets_within(scores[n:], quantile)[0, truth[n]]
+    tolerance = 4 * math.sqrt(level * (1 - level) / runs)
+    assert covered / runs >= level - tolerance
+    if score == "lac":  # continuous scores, sets seldom empty: not much above the level either
+        assert covered / runs <= level + 1 / (n + 1) + tolerance + 0.01
 
 
 @pytest.mark.parametrize("score", list(SCORES))
 def test_coverage_by_class(score):
     random = np.random.default_rng(1)
-    apart, together = [], []
+    per_class, marginal = [], []
     for _ in range(60):
-        lines = fit_quantiles(*drawn(random, 800), ANSWERS, score)
+        quantiles = fit_quantiles(*drawn(random, 800), CLASSES, score)
         probabilities, truth = drawn(random, 800)
-        together.append(set_metrics(lines.prediction_sets(probabilities, 0.9), truth).coverage_by_class)
-        apart.append(
-            set_metrics(lines.prediction_sets_per_class(probabilities, 0.9), truth).coverage_by_class
+        marginal.append(set_metrics(quantiles.prediction_sets(probabilities, 0.9), truth).coverage_by_class)
+        per_class.append(
+            set_metrics(quantiles.prediction_sets_per_class(probabilities, 0.9), truth).coverage_by_class
         )
-        assert (lines.class_counts[2] < 200, sum(lines.class_counts)) == (True, 800)
-    assert np.mean(apart, 0).min() >= 0.89  # of each answer, the rare one too
-    assert np.mean(together, 0).min() < 0.8  # which sets for all answers together do not give
+        assert (quantiles.class_counts[2] < 200, sum(quantiles.class_counts)) == (True, 800)
+    assert np.mean(per_class, 0).min() >= 0.89  # for each class, even the rare one
+    assert np.mean(marginal, 0).min() < 0.8  # which marginal sets do not reach
 
 
 def test_lac_agrees_with_mapie():
     conformal = pytest.importorskip("mapie.classification", reason="needs MAPIE")
     base = pytest.importorskip("sklearn.base", reason="needs scikit-learn")
 
-    class Given(base.ClassifierMixin, base.BaseEstimator):
-        """Takes probabilities for features and gives them back."""
+    class Identity(base.ClassifierMixin, base.BaseEstimator):
+        """Its features are probabilities, which it returns."""
 
         def fit(self, features, labels):
             return self
@@ -87,18 +87,18 @@ def test_lac_agrees_with_mapie():
             return True
 
     random = np.random.default_rng(2)
-    model = Given()
+    model = Identity()
     model.classes_ = np.arange(4)
-    (probabilities, truth), (asked, _) = drawn(random, 300), drawn(random, 500)
+    (probabilities, truth), (new, _) = drawn(random, 300), drawn(random, 500)
     theirs = conformal.SplitConformalClassifier(
         model, confidence_level=[0.8, 0.9, 0.95], conformity_score="lac", prefit=True
     )
     theirs.conformalize(probabilities, truth)
-    _, sets = theirs.predict_set(asked)  # (S, C, levels)
-    lines = fit_quantiles(probabilities, truth, ANSWERS, "lac")
+    _, sets = theirs.predict_set(new)  # (S, C, levels)
+    quantiles = fit_quantiles(probabilities, truth, CLASSES, "lac")
     for i, level in enumerate((0.8, 0.9, 0.95)):
-        ours = lines.prediction_sets(asked, level)
-        filled = sets[:, :, i].any(1)  # MAPIE leaves some empty, where ours hold the best answer
+        ours = quantiles.prediction_sets(new, level)
+        filled = sets[:, :, i].any(1)  # MAPIE leaves some empty, where ours hold the most probable class
         assert (ours[filled] == sets[filled, :, i]).all()
         assert (ours[~filled].sum(1) == 1).all()
         assert filled.mean() > 0.8
@@ -121,27 +121,27 @@ def test_raps_by_its_definition(rows, free_ranks):
 @pytest.mark.parametrize("score", list(SCORES))
 def test_sets_grow_with_the_level_and_are_never_empty(score):
     random = np.random.default_rng(3)
-    lines = fit_quantiles(*drawn(random, 400), ANSWERS, score)
+    quantiles = fit_quantiles(*drawn(random, 400), CLASSES, score)
     probabilities, _ = drawn(random, 200)
-    for method in (lines.prediction_sets, lines.prediction_sets_per_class):
+    for method in (quantiles.prediction_sets, quantiles.prediction_sets_per_class):
         sets = [method(probabilities, level) for level in COVERAGES]
         assert all((small <= large).all() for small, large in pairwise(sets))
         assert sets[0][np.arange(200), probabilities.argmax(1)].all()
 
 
-def test_line_is_the_right_order_statistic():
+def test_quantile_is_the_right_order_statistic():
     scores = np.arange(1.0, 20.0)  # 19 of them
     assert conformal_quantile(scores, 0.95) == 19  # ⌈20 · 0.95⌉ = 19
     assert conformal_quantile(scores, 0.9) == 18
-    assert conformal_quantile(scores[:18], 0.95) == math.inf  # too few: every answer belongs
+    assert conformal_quantile(scores[:18], 0.95) == math.inf  # too few: sets hold every class
     assert conformal_quantile(np.zeros(0), 0.5) == math.inf
 
 
-def test_an_answer_never_seen_held_out_belongs_to_every_set_of_its_class():
+def test_a_class_without_held_out_items_is_in_every_class_conditional_set():
     probabilities = np.array([[0.9, 0.1, 0.0]] * 30)
-    lines = fit_quantiles(probabilities, np.zeros(30, int), ("a", "b", "c"), "lac")
-    assert lines.prediction_sets_per_class(probabilities[:1], 0.9).tolist() == [[True, True, True]]
-    assert lines.prediction_sets(probabilities[:1], 0.9).tolist() == [[True, False, False]]
+    quantiles = fit_quantiles(probabilities, np.zeros(30, int), ("a", "b", "c"), "lac")
+    assert quantiles.prediction_sets_per_class(probabilities[:1], 0.9).tolist() == [[True, True, True]]
+    assert quantiles.prediction_sets(probabilities[:1], 0.9).tolist() == [[True, False, False]]
 
 
 def test_levels():
@@ -153,23 +153,23 @@ def test_levels():
             coverage_index(level)
 
 
-def test_figures_by_hand():
+def test_set_metrics_by_hand():
     sets = np.array([[True, False], [True, True], [False, True]])
-    figures = set_metrics(sets, np.array([0, 0, 0]))
-    assert figures[:3] == pytest.approx((2 / 3, 4 / 3, 2 / 3))
-    assert figures.coverage_by_class[0] == pytest.approx(2 / 3)
-    assert math.isnan(figures.coverage_by_class[1])
+    metrics = set_metrics(sets, np.array([0, 0, 0]))
+    assert metrics[:3] == pytest.approx((2 / 3, 4 / 3, 2 / 3))
+    assert metrics.coverage_by_class[0] == pytest.approx(2 / 3)
+    assert math.isnan(metrics.coverage_by_class[1])
     assert math.isnan(set_metrics(np.zeros((0, 2), bool), np.zeros(0, int)).coverage)
 
 
 def test_a_quantile_is_the_order_statistic_at_every_coverage():
-    """(n + 1)·coverage is a whole number of a hundredth each here, also where rounding puts it above."""
+    """(n + 1)·coverage is a whole number here, also where rounding puts it slightly above."""
     scores = np.arange(1.0, 100.0)
     assert [conformal_quantile(scores, coverage) for coverage in COVERAGES] == list(range(50, 100))
     assert conformal_quantile(scores, 0.501) == 51
-    lines = fit_quantiles(1 - scores[:, None] / 100, np.zeros(99, int), ("a",), "lac")
-    assert lines.marginal == pytest.approx(np.arange(50, 100) / 100)
-    assert lines.per_class == pytest.approx(np.arange(50, 100)[None] / 100)
+    quantiles = fit_quantiles(1 - scores[:, None] / 100, np.zeros(99, int), ("a",), "lac")
+    assert quantiles.marginal == pytest.approx(np.arange(50, 100) / 100)
+    assert quantiles.per_class == pytest.approx(np.arange(50, 100)[None] / 100)
 
 
 def test_a_coverage_is_rounded_up_to_whole_per_cents():
@@ -198,7 +198,7 @@ def test_raps_penalises_a_hundredth_for_each_rank_beyond_the_first():
     assert raps(np.array([[0.2, 0.5, 0.3]])) == pytest.approx(np.array([[0.8 + 0.02, 0, 0.5 + 0.01]]))
 
 
-def test_nothing_has_no_coverage_of_any_class():
+def test_metrics_without_items_are_nan():
     assert len(set_metrics(np.zeros((0, 3), bool), np.zeros(0, int)).coverage_by_class) == 3
     found = set_metrics(np.zeros((0, 3), bool), np.zeros(0, int))
     assert all(math.isnan(x) for x in (*found[:3], *found.coverage_by_class))

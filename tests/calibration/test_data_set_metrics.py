@@ -1,4 +1,4 @@
-"""Figures by data set: of one data set they are those that calibration measures on the whole."""
+"""Metrics by data set: for a single data set they equal those of the whole calibration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("few_resamples")
 
 
 class Tagger:
-    """Finds what the CRF finds, with confidences that nothing may rest on."""
+    """Predicts what the CRF predicts, with confidences that nothing may depend on."""
 
     def __init__(self, decision_rule=None) -> None:
         self.decoder = ChainDecoder(LABELS, np.zeros((5, 5)), np.zeros(5), np.zeros(5), decision_rule)
@@ -24,8 +24,8 @@ class Tagger:
     def with_decision_rule(self, decision_rule):
         return Tagger(decision_rule)
 
-    def entities(self, readings):
-        spans = self.decoder.decode([reading.emissions for reading in readings])
+    def entities(self, encoded_posts):
+        spans = self.decoder.decode([encoded.emissions for encoded in encoded_posts])
         return [tuple(Entity(s.start, s.end, "x", s.type, 0.123) for s in row) for row in spans]
 
 
@@ -35,12 +35,12 @@ def tagger():
 
 
 @pytest.mark.parametrize("method", ["temperature", "types", "isotonic"])
-def test_of_one_data_set_they_are_those_of_the_whole(tagger, method):
-    readings = drawn(tagger.decoder, 300, 1)
-    fitted = fit_entities(tagger, {"a": readings}, method=method)
+def test_metrics_of_a_single_data_set_equal_those_of_the_whole(tagger, method):
+    encoded_posts = drawn(tagger.decoder, 300, 1)
+    fitted = fit_entities(tagger, {"a": encoded_posts}, method=method)
     one, whole = fitted.description["by_data_set"]["a"], fitted.description["report"]
     for name in ("before", "after"):
-        values = {key: figure["value"] for key, figure in one[name].items()}
+        values = {key: interval["value"] for key, interval in one[name].items()}
         assert values == pytest.approx(whole[name], abs=1e-5)
     assert one["prediction_sets"] == whole["prediction_sets"]
     assert one["posts"] == whole["posts"]
@@ -49,26 +49,28 @@ def test_of_one_data_set_they_are_those_of_the_whole(tagger, method):
     assert fitted.description["report"] == to_json(fitted.report)
 
 
-def test_figures_are_of_what_is_told_from_now_on(tagger):
-    readings = drawn(tagger.decoder, 300, 5)
-    plainly, fitted = (fit_entities(tagger, {"a": readings}, decode=decode) for decode in (None, "f1"))
+def test_metrics_are_those_of_the_new_decision_rule(tagger):
+    encoded_posts = drawn(tagger.decoder, 300, 5)
+    plainly, fitted = (fit_entities(tagger, {"a": encoded_posts}, decode=decode) for decode in (None, "f1"))
     assert plainly.calibration.decision_rule is None
     assert fitted.calibration.decision_rule == fitted.decision_rule_fit.decision_rule
     assert fitted.decision_rule_fit.f1 > fitted.decision_rule_fit.f1_viterbi
     assert fitted.description["decision_rule_fit"]["f1"] == pytest.approx(
         fitted.decision_rule_fit.f1, abs=1e-6
     )
-    told = Tagger(fitted.decision_rule_fit.decision_rule)
-    fit = in_tuning_split([reading.post.id for reading in readings])
-    found = told.entities([reading for reading, first in zip(readings, fit, strict=True) if not first])
+    with_rule = Tagger(fitted.decision_rule_fit.decision_rule)
+    fit = in_tuning_split([encoded.post.id for encoded in encoded_posts])
+    found = with_rule.entities(
+        [encoded for encoded, first in zip(encoded_posts, fit, strict=True) if not first]
+    )
     assert fitted.description["by_data_set"]["a"]["predictions"] == sum(map(len, found))
-    again = fit_entities(told, {"a": readings})  # as it is, with thresholds for what it tells
+    again = fit_entities(with_rule, {"a": encoded_posts})  # keeps its rule
     assert again.calibration.decision_rule == fitted.decision_rule_fit.decision_rule
     assert again.description["report"] == fitted.description["report"]
-    assert fit_entities(told, {"a": readings}, decode="viterbi").description == plainly.description
+    assert fit_entities(with_rule, {"a": encoded_posts}, decode="viterbi").description == plainly.description
 
 
-def test_of_several_they_add_up(tagger):
+def test_metrics_of_several_data_sets_add_up(tagger):
     groups = {"a": drawn(tagger.decoder, 150, 2), "b": drawn(tagger.decoder, 150, 3, warm=(4.0, 4.0))}
     fitted = fit_entities(tagger, groups)
     parts, whole = fitted.description["by_data_set"], fitted.description["report"]
@@ -84,7 +86,7 @@ def test_of_several_they_add_up(tagger):
         assert total / whole["predictions"]["calibration"] == pytest.approx(whole["after"][name], abs=1e-5)
 
 
-def test_what_is_accepted_of_several_adds_up_to_what_is_accepted_of_all(tagger):
+def test_accepted_counts_of_data_sets_add_up_to_those_of_all(tagger):
     groups = {"a": drawn(tagger.decoder, 300, 2, (1.0, 1.0)), "b": drawn(tagger.decoder, 300, 3)}
     fitted = fit_entities(tagger, groups)
     parts = fitted.description["by_data_set"].values()
@@ -98,13 +100,13 @@ def test_what_is_accepted_of_several_adds_up_to_what_is_accepted_of_all(tagger):
         assert sum(part["accepted"][error]["wrong"] for part in parts) == risk["errors"]
 
 
-def test_missed_gold_is_that_of_the_half_measured_on(tagger):
-    readings = drawn(tagger.decoder, 200, 4)
-    part = fit_entities(tagger, {"a": readings}).description["by_data_set"]["a"]
+def test_missed_gold_is_that_of_the_calibration_split(tagger):
+    encoded_posts = drawn(tagger.decoder, 200, 4)
+    part = fit_entities(tagger, {"a": encoded_posts}).description["by_data_set"]["a"]
     other = [
         r
-        for r, first in zip(readings, in_tuning_split([r.post.id for r in readings]), strict=True)
+        for r, first in zip(encoded_posts, in_tuning_split([r.post.id for r in encoded_posts]), strict=True)
         if not first
     ]
-    gold = sum(len(reading.post.entities) for reading in other)
+    gold = sum(len(encoded.post.entities) for encoded in other)
     assert part["right"] + part["missed"] == gold

@@ -1,4 +1,4 @@
-"""Calibration of a tagger whose truth is drawn from a known temperature."""
+"""Calibration of a tagger on labels drawn at a known temperature."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def decoder():
     return ChainDecoder(LABELS, np.zeros((5, 5)), np.zeros(5), np.zeros(5))
 
 
-def test_truth_of_what_is_found(decoder):
+def test_labels_of_predicted_spans(decoder):
     emissions = np.full((4, 5), -9.0)
     emissions[[0, 1, 2, 3], [1, 3, 3, 0]] = 9  # LOC, PER, PER
     gold = (Entity(0, 1, "x", "LOC"), Entity(1, 2, "x", "LOC"), Entity(3, 4, "x", "PER"))
     places = [(i, i + 1) for i in range(4)]
-    reading = EncodedPost(Post(1, "xxxx", entities=gold), places, PictureReport("none"), (True,), emissions)
-    data = label_spans(decoder, [reading])
+    encoded = EncodedPost(Post(1, "xxxx", entities=gold), places, PictureReport("none"), (True,), emissions)
+    data = label_spans(decoder, [encoded])
     assert data.spans == [[TagSpan(0, 1, "LOC"), TagSpan(1, 2, "PER"), TagSpan(2, 3, "PER")]]
-    assert data.labels.tolist() == [0, 0, 2]  # LOC; LOC although PER was found; nothing there
+    assert data.labels.tolist() == [0, 0, 2]  # LOC; LOC although PER was predicted; no entity
     assert data.right.tolist() == [True, False, False]
 
 
@@ -63,24 +63,24 @@ def test_classes_are_the_types_and_none(decoder, calibration):
         assert table.sum(1) == pytest.approx(np.ones(len(row)))
         found = [decoder.types.index(span.type) for span in row]
         assert table[np.arange(len(row)), found] == pytest.approx(own)
-        for span, chances, given in zip(row, table, known, strict=True):
-            if span.type == "LOC":  # at the one temperature: PER to none as it was before any map
-                none = 1 - given.sum()
-                assert chances[1] * none == pytest.approx(chances[2] * given[1])
+        for span, probabilities, unmapped in zip(row, table, known, strict=True):
+            if span.type == "LOC":  # at the shared temperature: PER and none in their ratio before the map
+                none = 1 - unmapped.sum()
+                assert probabilities[1] * none == pytest.approx(probabilities[2] * unmapped[1])
 
 
 @pytest.mark.parametrize("method", list(METHODS))
-def test_each_method_mends_what_it_can(decoder, method):
-    readings = drawn(decoder, 1000, 1)
-    calibration, measured = calibrate_entities(decoder, readings, method=METHODS[method])
+def test_each_method_lowers_the_calibration_error(decoder, method):
+    encoded_posts = drawn(decoder, 1000, 1)
+    calibration, measured = calibrate_entities(decoder, encoded_posts, method=METHODS[method])
     assert measured.after["ece"] < 0.04 < measured.before["ece"]
     fresh = label_spans(decoder, drawn(decoder, 1500, 2))
     assert calibration_error(fresh.confidences(calibration), fresh.right) < 0.045
 
 
-def test_types_get_temperatures_of_their_own_where_there_are_enough(decoder):
-    readings = drawn(decoder, 1200, 3, warm=(3.0, 1.2))
-    calibration, _ = calibrate_entities(decoder, readings, method=METHODS["types"])
+def test_types_get_their_own_temperatures_with_enough_predictions(decoder):
+    encoded_posts = drawn(decoder, 1200, 3, warm=(3.0, 1.2))
+    calibration, _ = calibrate_entities(decoder, encoded_posts, method=METHODS["types"])
     assert calibration.temperature_by_type["LOC"] > 1.5 * calibration.temperature_by_type["PER"]
     assert (
         calibration.temperature_by_type["PER"]
@@ -95,9 +95,9 @@ def test_sets_and_thresholds_hold_on_fresh_posts(decoder):
     calibration, measured = calibrate_entities(decoder, drawn(decoder, 1500, 4))
     fresh = label_spans(decoder, drawn(decoder, 1500, 5))
     found = [decoder.types.index(span.type) for row in fresh.spans for span in row]
-    chances = fresh.probabilities(calibration)
+    probabilities = fresh.probabilities(calibration)
     for level in (0.8, 0.9, 0.95):
-        sets = with_predicted(calibration.conformal.prediction_sets(chances, level), found)
+        sets = with_predicted(calibration.conformal.prediction_sets(probabilities, level), found)
         assert set_metrics(sets, fresh.labels).coverage >= level - 0.02
         assert sets[np.arange(len(sets)), found].all()
     assert measured.prediction_sets["0.90"].coverage >= 0.88
@@ -108,18 +108,18 @@ def test_sets_and_thresholds_hold_on_fresh_posts(decoder):
     assert kept.mean() == pytest.approx(allowed.coverage, abs=0.05)
 
 
-def test_applying_follows_type_and_map(decoder):
+def test_confidences_follow_the_temperature_of_the_type_and_the_map(decoder):
     random = np.random.default_rng(6)
     emissions = [2 * random.standard_normal((n, 5)) for n in (4, 9, 0, 1)]
     spans = decoder.decode(emissions)
     calibration = Calibration(1.5, {"PER": 3.0}, HALVED)
-    by_heat = {t: decoder.confidences(emissions, spans, t) for t in (1.5, 3.0)}
+    by_temperature = {t: decoder.confidences(emissions, spans, t) for t in (1.5, 3.0)}
     for i, found in enumerate(span_confidences(calibration, decoder, emissions, spans)):
-        expected = [by_heat[3.0 if s.type == "PER" else 1.5][i][j] / 2 for j, s in enumerate(spans[i])]
+        expected = [by_temperature[3.0 if s.type == "PER" else 1.5][i][j] / 2 for j, s in enumerate(spans[i])]
         assert found == pytest.approx(expected)
 
 
-def test_travels_as_json(decoder, tmp_path):
+def test_json_round_trip(decoder, tmp_path):
     for method in METHODS.values():
         calibration, measured = calibrate_entities(decoder, drawn(decoder, 100, 7), method=method)
         record = json.loads(json.dumps(to_record(calibration), allow_nan=False))
@@ -145,7 +145,7 @@ def test_travels_as_json(decoder, tmp_path):
         '{"temperature": 1, "isotonic": {"confidence": [0, 1], "calibrated": [0.5]}}',
     ],
 )  # fmt: skip
-def test_a_broken_file_is_told(tmp_path, content):
+def test_a_broken_file_is_refused(tmp_path, content):
     (tmp_path / FILE).write_text(content, encoding="utf-8")
     with pytest.raises(ModelError, match=r"JSON|twofold calibrate"):
         read_calibration(tmp_path / FILE)
@@ -163,7 +163,7 @@ def test_too_few_posts(decoder):
     [
         ({}, "it has no temperature"),
         ({"temperature": "warm"}, "temperature holds a value of the wrong type"),
-        ({"temperature": -1}, "temperature: -1 is no number above 0"),
+        ({"temperature": -1}, "temperature: -1 is not a finite number above 0"),
         (
             {"temperature": 1, "temperature_by_type": [1]},
             "temperature_by_type holds a value of the wrong type",
@@ -177,7 +177,7 @@ def test_too_few_posts(decoder):
         ({"temperature": 1, "risk_curve": None}, "risk_curve holds a value of the wrong type"),
     ],
 )
-def test_what_is_wrong_with_a_calibration_is_said_in_words(record, message, tmp_path) -> None:
+def test_the_message_names_the_invalid_part_of_a_calibration(record, message, tmp_path) -> None:
     path = tmp_path / FILE
     path.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(ModelError, match=message) as raised:
@@ -204,11 +204,11 @@ def test_the_label_of_a_span_is_that_of_a_type_the_decoder_knows(decoder):
     assert data.predicted.tolist() == [1, 0]
 
 
-def test_parts_keep_what_belongs_together(decoder):
-    readings = drawn(decoder, 30, 3)
-    data = label_spans(decoder, readings)
+def test_selections_keep_labels_and_posts_aligned(decoder):
+    encoded_posts = drawn(decoder, 30, 3)
+    data = label_spans(decoder, encoded_posts)
     chosen = np.arange(30) % 3 == 1
-    part, fresh = data.select_posts(chosen), label_spans(decoder, readings[1::3])
+    part, fresh = data.select_posts(chosen), label_spans(decoder, encoded_posts[1::3])
     assert part.posts == 10
     assert part.spans == fresh.spans
     for name in ("labels", "right", "predicted"):
@@ -224,7 +224,7 @@ def test_parts_keep_what_belongs_together(decoder):
     assert persons.confidences(Calibration(1.3)) == pytest.approx(expected)
 
 
-def test_nothing_predicted_is_nothing(decoder):
+def test_arrays_without_predictions_are_empty(decoder):
     data = label_spans(decoder, [])
     assert data.confidences(Calibration(1.0)).shape == (0,)
     assert [x.dtype.kind for x in (data.labels, data.right, data.predicted)] == ["i", "b", "i"]

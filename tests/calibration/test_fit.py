@@ -1,4 +1,4 @@
-"""What is fitted for relations and described, against the functions that have tests of their own."""
+"""Fit and description of a calibration of relations, against the functions they are built from."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from twofold.posts import Post, Relation
 pytestmark = pytest.mark.usefixtures("few_resamples")
 
 
-def turned(post, name):
-    """A post of another data set, in which the gold has relations between peers the other way round."""
+def reversed_peers(post, name):
+    """A post of another data set, with head and tail of gold ``peer`` relations swapped."""
     (gold,) = post.relations
     relation = Relation(gold.tail, gold.head, "peer") if gold.type == "peer" else gold
     return Post(f"{name}{post.id}", f"{name} {post.text}", relations=(relation,))
@@ -35,7 +35,7 @@ def turned(post, name):
 @pytest.fixture(scope="module")
 def data_sets():
     return {
-        name: data._replace(posts=[turned(post, name) for post in data.posts])
+        name: data._replace(posts=[reversed_peers(post, name) for post in data.posts])
         for name, data in (("a", drawn(250, 1)), ("b", drawn(150, 2)))
     }
 
@@ -60,7 +60,7 @@ def test_relations_are_calibrated_on_all_data_sets_and_measured_on_each(data_set
     assert (fit.end_to_end, fit.decision_rule_fit) == (None, None)
 
 
-def test_options_reach_what_they_are_of(data_sets):
+def test_options_are_passed_on(data_sets):
     options = {"symmetric": {"peer"}, "score": "raps", "seed": 3}
     rule = DecisionRule(0.3, 1.5)
     rule_fit = RelationRuleFit(rule, 0.6, 0.5)
@@ -108,7 +108,7 @@ def test_metrics_of_a_data_set_are_of_its_calibration_split(data_sets, symmetric
                 same = item.relation.type == gold.type and (gold.type != "peer" or bool(symmetric))
                 index = item.prediction.class_index
                 rows[first].append((item.prediction.scores, index, same))
-                # In the predicted direction a relation that only holds in the other one is none.
+                # A relation that holds only in the other direction counts as "None" in the predicted one.
                 truth = "None" if gold.type == "peer" and not symmetric else gold.type
                 classes[first].append(LABELS.index(truth))
         scores, index, right = (np.array(column) for column in zip(*rows[False], strict=True))
@@ -120,7 +120,7 @@ def test_metrics_of_a_data_set_are_of_its_calibration_split(data_sets, symmetric
         assert metrics.missed == known[~tuning].sum() - right.sum()
         after = {name: interval.value for name, interval in metrics.after.items()}
         assert after == pytest.approx(calibration_metrics(confidence, right))
-        # Told before calibration is the confidence that came with the relation, 0.5.
+        # Before calibration, the confidence is the one that the relation was predicted with, 0.5.
         assert metrics.before["confidence"].value == pytest.approx(0.5)
         assert metrics.ece_if_calibrated == pytest.approx(calibration_error_if_calibrated(confidence))
         assert metrics.selective["aurc"].value == pytest.approx(selective_metrics(confidence, right)["aurc"])
@@ -136,9 +136,9 @@ def test_metrics_of_a_data_set_are_of_its_calibration_split(data_sets, symmetric
                 above = confidence >= threshold
                 assert (accepted.accepted, accepted.wrong) == (above.sum(), (~right[above]).sum())
         tuned, index, _ = (np.array(column) for column in zip(*rows[True], strict=True))
-        chances = softmax(tuned / calibration.temperature)
+        probabilities = softmax(tuned / calibration.temperature)
         assert list(metrics.prediction_sets) == ["0.80", "0.90", "0.95"]
-        sets = calibration.conformal.prediction_sets(chances, 0.9)
+        sets = calibration.conformal.prediction_sets(probabilities, 0.9)
         sets[np.arange(len(sets)), index] = True
         assert metrics.prediction_sets["0.90"] == set_metrics(sets, np.array(classes[True]))
 

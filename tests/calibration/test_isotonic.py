@@ -1,4 +1,4 @@
-"""Isotonic calibration against scikit-learn, and what it must do to a distorted confidence."""
+"""Isotonic calibration against scikit-learn, and on distorted confidences."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def test_agrees_with_scikit_learn(rows):
     isotonic = pytest.importorskip("sklearn.isotonic", reason="needs scikit-learn")
     confidences, right = (np.array(column) for column in zip(*rows, strict=True))
     theirs = isotonic.IsotonicRegression(out_of_bounds="clip").fit(confidences, right)
-    asked = np.linspace(0, 1, 101)
+    grid = np.linspace(0, 1, 101)
     ours = fit_isotonic(confidences, right)
-    assert ours(asked) == pytest.approx(theirs.predict(asked), abs=1e-6)
+    assert ours(grid) == pytest.approx(theirs.predict(grid), abs=1e-6)
     assert ours(confidences) == pytest.approx(theirs.predict(confidences), abs=1e-6)
 
 
 @settings(deadline=None, max_examples=50)
 @given(ROWS)
-def test_never_falls_and_keeps_the_mean(rows):
+def test_is_non_decreasing_and_keeps_the_mean(rows):
     confidences, right = (np.array(column) for column in zip(*rows, strict=True))
     fitted = fit_isotonic(confidences, right)
     values = fitted(np.linspace(0, 1, 200))
@@ -41,7 +41,7 @@ def test_never_falls_and_keeps_the_mean(rows):
     assert fitted(confidences).mean() == pytest.approx(right.mean())
 
 
-def test_mends_a_distortion_that_no_temperature_can():
+def test_corrects_a_distortion_that_no_temperature_can():
     random = np.random.default_rng(0)
     confidences = random.random(40_000)
     right = random.random(40_000) < 0.2 + 0.6 * confidences**3
@@ -64,7 +64,7 @@ def test_knots_inside_a_constant_block_are_left_out():
     assert (alone.confidence.tolist(), alone.calibrated.tolist()) == ([0.3], [1])
 
 
-def test_the_others_keep_their_proportions():
+def test_other_classes_keep_their_proportions():
     probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.4, 0.4], [1.0, 0.0, 0.0]])
     apply_isotonic(probabilities, [0, 2, 0], Isotonic(np.array([0.0, 1.0]), np.array([0.0, 0.5])))
     expected = [[0.3, 0.525, 0.175], [0.8 / 3, 1.6 / 3, 0.2], [0.5, 0, 0]]

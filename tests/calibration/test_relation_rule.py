@@ -1,4 +1,4 @@
-"""The threshold of relations, against a search by hand over all that could be predicted."""
+"""The threshold of relations against an independent search over all thresholds."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ HEAD, TAIL = Entity(0, 1, "x", "PER"), Entity(2, 3, "x", "ORG")
 
 
 class Model:
-    """Scores of one pair a post, and the truth drawn from them at a temperature.
+    """Scores of one pair per post, and labels drawn from them at a temperature.
 
     Args:
-        none: what "None" is overrated by.
+        none: added to the scores of "None" afterwards.
     """
 
     def __init__(self, count: int, none: float, temperature: float = 1.5) -> None:
         random = np.random.default_rng(5)
         self.scores = 2 * random.standard_normal((count, 3))
-        chances = np.exp(self.scores / temperature)
-        chances /= chances.sum(1, keepdims=True)
-        self.truth = (chances.cumsum(1) < random.random((count, 1))).sum(1)
+        probabilities = np.exp(self.scores / temperature)
+        probabilities /= probabilities.sum(1, keepdims=True)
+        self.truth = (probabilities.cumsum(1) < random.random((count, 1))).sum(1)
         self.scores[:, 0] += none
         self.posts = [
             Post(n, f"post {n}", relations=(Relation(HEAD, TAIL, LABELS[gold]),))
@@ -44,7 +44,7 @@ class Model:
         self.tuning = in_tuning_split([post.text for post in self.posts])
 
     def predict(self, rule) -> RelationPredictions:
-        """As the classifier does."""
+        """Predictions under a rule, as those of the classifier."""
         rows = []
         for scores in self.scores:
             number = 1 + int(scores[1:].argmax())
@@ -54,16 +54,16 @@ class Model:
         return RelationPredictions(self.posts, rows)
 
     def f1(self, predicted, part) -> float:
-        """Of predicted classes (S,), over some posts."""
+        """F1 of predicted classes (S,) on some posts."""
         found, gold = predicted[part], self.truth[part]
         return 2 * int(((found == gold) & (gold > 0)).sum()) / int((found > 0).sum() + (gold > 0).sum())
 
     def above(self, threshold, temperature):
-        """Classes (S,) under a rule."""
-        chances = np.exp(self.scores / temperature)
-        chances /= chances.sum(1, keepdims=True)
-        best = 1 + chances[:, 1:].argmax(1)
-        return np.where(chances[np.arange(len(best)), best] > threshold, best, 0)
+        """Predicted classes (S,) under a rule."""
+        probabilities = np.exp(self.scores / temperature)
+        probabilities /= probabilities.sum(1, keepdims=True)
+        best = 1 + probabilities[:, 1:].argmax(1)
+        return np.where(probabilities[np.arange(len(best)), best] > threshold, best, 0)
 
 
 def test_the_threshold_is_the_largest_of_the_best():
@@ -77,7 +77,7 @@ def test_the_threshold_is_the_largest_of_the_best():
     assert fit.f1 > fit.f1_most_probable + 0.05
 
 
-def test_no_rule_where_none_is_better(monkeypatch):
+def test_no_rule_where_no_threshold_is_better(monkeypatch):
     monkeypatch.setattr("twofold.calibration.relation_rule.THRESHOLDS", np.array([0.95]))
     model = Model(400, none=0.0)
     fit = fit_and_test_relation_rule(LABELS, model.predict)
@@ -91,40 +91,40 @@ def few_thresholds(monkeypatch):
 
 
 @pytest.mark.usefixtures("few_thresholds")
-def test_seed_and_symmetric_relations_are_those_told():
+def test_seed_and_symmetric_relations_are_passed_on():
     model = Model(200, none=2.0)
-    turned = [
+    reversed_posts = [
         Post(post.id, post.text, relations=tuple(Relation(r.tail, r.head, r.type) for r in post.relations))
         for post in model.posts
     ]
 
     def predict(rule):
-        return RelationPredictions(turned, model.predict(rule).predicted)
+        return RelationPredictions(reversed_posts, model.predict(rule).predicted)
 
     model.tuning = in_tuning_split([post.text for post in model.posts], 3)
     fit = fit_and_test_relation_rule(LABELS, model.predict, seed=3)
     assert fit.f1 == pytest.approx(model.f1(model.above(*fit.decision_rule), ~model.tuning))
     assert fit.f1_most_probable == pytest.approx(model.f1(model.scores.argmax(1), ~model.tuning))
-    both_ways = fit_and_test_relation_rule(LABELS, predict, symmetric={"member", "lives"}, seed=3)
-    assert both_ways == fit
+    symmetric = fit_and_test_relation_rule(LABELS, predict, symmetric={"member", "lives"}, seed=3)
+    assert symmetric == fit
     assert fit_and_test_relation_rule(LABELS, model.predict) == fit_and_test_relation_rule(
         LABELS, model.predict, seed=0
     )
 
 
 @pytest.mark.parametrize(
-    ("f1", "without", "chosen"),
+    ("f1", "f1_without", "chosen"),
     [
         ([0.5, 0.6, 0.595, 0.58], 0.4, 2),  # the last within a hundredth of the best
         ([0.5, 0.6, 0.59, 0.2], 0.4, 2),
         ([0.6, 0.5, 0.4, 0.3], 0.4, 0),
-        ([0.6, 0.5, 0.4, 0.3], 0.6, None),  # as good without any
+        ([0.6, 0.5, 0.4, 0.3], 0.6, None),  # F1 is as large without a rule
         ([0.6, 0.5, 0.4, 0.3], 0.599, 0),
     ],
 )
-def test_the_largest_threshold_of_those_as_good_as_the_best(f1, without, chosen):
+def test_the_largest_threshold_of_those_as_good_as_the_best(f1, f1_without, chosen):
     rules = [DecisionRule(0.1), DecisionRule(0.2), DecisionRule(0.3), DecisionRule(0.4)]
-    assert _most_precise(rules, f1, without) == (None if chosen is None else rules[chosen])
+    assert _most_precise(rules, f1, f1_without) == (None if chosen is None else rules[chosen])
 
 
 @pytest.mark.usefixtures("few_thresholds")

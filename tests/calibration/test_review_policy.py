@@ -1,4 +1,4 @@
-"""What is said where no threshold guarantees an error rate: right for few predictions and for many."""
+"""Decisions of a review policy, and messages where no threshold guarantees an error rate."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from twofold.inference.confidence import Decision
 
 
 def control(right, max_error, confidence=None):
-    """Control of predictions whose confidences fall in their order, the same on both splits."""
+    """Risk control on predictions with decreasing confidences, the same on both splits."""
     right = np.array(right, bool)
     sure = np.linspace(0.99, 0.5, len(right)) if confidence is None else np.full(len(right), confidence)
     split = ScoredPredictions(sure, right, np.arange(len(right)))
     return control_risk(risk_curve(split, split), max_error)
 
 
-def test_one_prediction_says_how_many_are_needed():
+def test_with_one_prediction_the_message_says_how_many_are_needed():
     risk = control([True], 0.02)
     assert (risk.threshold, risk.accepted, risk.errors) == (None, 1, 0)
     reason = no_threshold_reason(risk, "relations")
@@ -51,14 +51,14 @@ def test_one_prediction_says_how_many_are_needed():
 
 
 @pytest.mark.parametrize(("max_error", "needed"), [(0.02, 149), (0.05, 59), (0.1, 29), (0.5, 5)])
-def test_as_many_as_are_needed_do(max_error, needed):
+def test_the_needed_number_of_predictions_is_enough(max_error, needed):
     assert control([True] * needed, max_error).threshold is not None
     few = control([True] * (needed - 1), max_error)
     assert few.threshold is None
     assert f"{needed} are needed" in no_threshold_reason(few, "entities")
 
 
-def test_many_predictions_say_how_many_are_wrong():
+def test_with_many_predictions_the_message_says_how_many_are_wrong():
     right = np.arange(400) % 10 != 0
     risk = control(right, 0.05, 0.9)
     reason = no_threshold_reason(risk, "entities")
@@ -70,7 +70,7 @@ def test_many_predictions_say_how_many_are_wrong():
 
 def test_nothing_to_test_on():
     risk = control([], 0.05)
-    assert "calibrated on posts without relations" in no_threshold_reason(risk, "relations")
+    assert "the calibration posts have no relations" in no_threshold_reason(risk, "relations")
     assert achievable_error(risk, "relations") is None
 
 
@@ -81,7 +81,7 @@ def test_nothing_to_test_on():
         (40, 0.101, r"more than 100 times as many labelled posts would be needed"),
     ],
 )
-def test_how_many_more_posts_are_needed_is_a_number_only_where_it_means_something(wrong, max_error, remedy):
+def test_the_number_of_posts_needed_is_given_up_to_a_factor_of_100(wrong, max_error, remedy):
     policy = control(np.arange(400) % (400 // wrong) != 0, max_error, 0.9)
     assert policy.data_factor is not None
     assert re.search(remedy, _remedy(policy))
@@ -98,17 +98,17 @@ def quantiles(limit, classes=("a", "b", "c")):
     return replace(fitted, marginal=np.full(50, limit))
 
 
-def test_without_anything_asked_a_decision_is_a_confidence():
+def test_without_options_a_decision_holds_only_a_confidence():
     def probabilities():
         raise AssertionError("they are not needed")
 
     decided = ReviewPolicy(Calibration(1.0)).decisions(np.array([0.7, 0.4]), probabilities, [1, 2])
     assert decided == [Decision(0.7, None, None), Decision(0.4, None, None)]
-    only_one = ReviewPolicy(Calibration(1.0), conformal=quantiles(0.5))  # no coverage asked
+    only_one = ReviewPolicy(Calibration(1.0), conformal=quantiles(0.5))  # no coverage requested
     assert only_one.decisions(np.array([0.7]), probabilities, [1]) == [Decision(0.7, None, None)]
 
 
-def test_what_is_under_the_threshold_is_to_be_reviewed_and_all_of_it_without_one():
+def test_predictions_below_the_threshold_are_reviewed_and_all_of_them_without_one():
     risk = control(np.arange(100) < 90, 0.2)
     assert risk.threshold is not None
     values = np.array([risk.threshold - 1e-6, risk.threshold, 0.999])
@@ -121,10 +121,10 @@ def test_what_is_under_the_threshold_is_to_be_reviewed_and_all_of_it_without_one
     assert reviews(replace(risk, threshold=None)) == [True, True, True]
 
 
-def test_candidates_are_the_set_with_what_is_predicted_the_most_probable_first():
+def test_candidates_are_the_set_and_the_predicted_class_most_probable_first():
     policy = ReviewPolicy(Calibration(1.0), None, quantiles(0.75), 0.9)
     decided = policy.decisions(np.array([0.2, 0.3, 0.9]), lambda: TABLE.copy(), [2, 0, 1])
-    # Of 0.25 or more; in the first the predicted class has less; equals stay in their order.
+    # Probability 0.25 or more; in the first row the predicted class has less; equal ones keep their order.
     assert [decision.candidates for decision in decided] == [("b", "c"), ("c", "a", "b"), ("b",)]
     assert [decision.confidence for decision in decided] == [0.2, 0.3, 0.9]
 
@@ -143,11 +143,11 @@ def test_entities_of_posts():
     tables = class_probabilities(calibration, decoder, emissions, spans)
     assert [len(row) for row in decided] == [len(row) for row in spans]
     for row, found, values, table in zip(spans, decided, confidences, tables, strict=True):
-        for span, decision, confidence, chances in zip(row, found, values, table, strict=True):
+        for span, decision, confidence, probabilities in zip(row, found, values, table, strict=True):
             assert decision.confidence == pytest.approx(confidence)
             assert decision.review == (confidence < risk.threshold)
-            kept = {("LOC", "PER", "none")[i] for i in range(3) if chances[i] >= 0.4}
-            kept |= {span.type, ("LOC", "PER", "none")[int(chances.argmax())]}
+            kept = {("LOC", "PER", "none")[i] for i in range(3) if probabilities[i] >= 0.4}
+            kept |= {span.type, ("LOC", "PER", "none")[int(probabilities.argmax())]}
             assert set(decision.candidates) == kept
 
 
@@ -161,10 +161,12 @@ def test_relations_of_pairs():
     table = relation_probabilities(calibration, RELATIONS, scores, predicted)
     decided = decider.decide(scores, predicted)
     assert [decision.confidence for decision in decided] == pytest.approx(table[range(6), predicted])
-    for decision, chances, best in zip(decided, table, predicted, strict=True):
-        assert decision.review == (chances[best] < risk.threshold)
-        assert set(decision.candidates) == {RELATIONS[i] for i in range(4) if chances[i] >= 0.4 or i == best}
-        assert decision.candidates[0] == RELATIONS[int(chances.argmax())]
+    for decision, probabilities, best in zip(decided, table, predicted, strict=True):
+        assert decision.review == (probabilities[best] < risk.threshold)
+        assert set(decision.candidates) == {
+            RELATIONS[i] for i in range(4) if probabilities[i] >= 0.4 or i == best
+        }
+        assert decision.candidates[0] == RELATIONS[int(probabilities.argmax())]
 
 
 # --- from a model folder -------------------------------------------------------------------------------
@@ -172,7 +174,7 @@ def test_relations_of_pairs():
 
 @pytest.fixture
 def folder(tmp_path):
-    """A model folder as far as a policy looks into it; ``write`` gives it a calibration."""
+    """The parts of a model folder that a policy reads; ``write`` gives it a calibration."""
 
     def write(**parts):
         record = to_record(Calibration(1.5, **parts))
@@ -189,7 +191,7 @@ def curve(wrong, count=400):
 
 
 @pytest.mark.parametrize("make", [entity_decider, relation_decider, following_relation_decider])
-def test_a_decider_does_what_the_calibration_allows(folder, make):
+def test_a_decider_uses_the_calibration_of_its_folder(folder, make):
     plain = make(folder())
     assert plain.risk is None
     assert plain._policy == ReviewPolicy(Calibration(1.5))
@@ -216,11 +218,11 @@ def test_a_decider_does_what_the_calibration_allows(folder, make):
     ],
 )
 @pytest.mark.parametrize(
-    ("asked", "missing"), [((0.1, None), "thresholds"), ((None, 0.9), "prediction sets")]
+    ("options", "missing"), [((0.1, None), "thresholds"), ((None, 0.9), "prediction sets")]
 )
-def test_a_model_that_was_not_calibrated_for_it_says_so(folder, make, what, asked, missing):
+def test_a_model_without_the_needed_calibration_is_refused(folder, make, what, options, missing):
     with pytest.raises(ModelError) as raised:
-        make(folder(), *asked)
+        make(folder(), *options)
     error = raised.value
     assert error.what == f"the model has no {missing} for {what}"
     assert error.where.endswith("calibration.json")
@@ -228,7 +230,7 @@ def test_a_model_that_was_not_calibrated_for_it_says_so(folder, make, what, aske
     assert error.do == own + ("; or extract entities only (--no-relations)" if what == "relations" else "")
 
 
-def test_an_error_rate_that_nothing_guarantees_is_refused_unless_it_only_follows(folder):
+def test_an_error_rate_without_guarantee_is_refused_unless_it_follows_that_of_entities(folder):
     model = folder(risk_curve=curve(40))
     for make, what in ((entity_decider, "entities"), (relation_decider, "relations")):
         with pytest.raises(ConfigError) as raised:
@@ -236,7 +238,7 @@ def test_an_error_rate_that_nothing_guarantees_is_refused_unless_it_only_follows
         risk = control_risk(curve(40), 0.05)
         assert raised.value.what == no_threshold_reason(risk, what)
         assert raised.value.expected == f"an error rate of at least {achievable_error(risk, what)}"
-        own = "; or give relations their own (--max-relation-error), or none (--no-relations)"
+        own = "; or set a separate rate for relations (--max-relation-error), or omit them (--no-relations)"
         assert raised.value.do == _remedy(risk) + (own if what == "relations" else "")
     following = following_relation_decider(model, 0.05)
     assert following.risk.threshold is None
@@ -244,7 +246,7 @@ def test_an_error_rate_that_nothing_guarantees_is_refused_unless_it_only_follows
     assert decision.review is True
 
 
-def test_where_no_error_rate_can_be_had_a_better_model_is_expected(folder):
+def test_where_no_error_rate_is_achievable_a_better_model_is_expected(folder):
     nothing = ScoredPredictions(np.full(3, 0.9), np.zeros(3, bool), np.arange(3))
     with pytest.raises(ConfigError) as raised:
         entity_decider(folder(risk_curve=risk_curve(nothing, nothing)), 0.05)
@@ -284,5 +286,5 @@ def test_reasons_in_full():
         "them wrong; even without an error, 59 are needed"
     )
     assert no_threshold_reason(replace(risk, accepted=0), "entities") == (
-        f"{start}: the model was calibrated on posts without entities to test it on"
+        f"{start}: the calibration posts have no entities that could be tested"
     )

@@ -1,4 +1,4 @@
-"""Halves depend on ids and seed, and on nothing else."""
+"""Splits depend on ids and seed only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 from twofold.calibration.splits import in_tuning_split
 
 
-def test_about_half_and_independent_of_order_and_company():
+def test_about_half_and_independent_of_order_and_of_other_posts():
     ids = [f"post {i}" for i in range(4000)]
     half = in_tuning_split(ids)
     assert 0.46 < half.mean() < 0.54
@@ -15,7 +15,7 @@ def test_about_half_and_independent_of_order_and_company():
     assert (in_tuning_split(ids[:10]) == half[:10]).all()
 
 
-def test_one_id_is_in_one_half_and_a_seed_draws_others():
+def test_equal_ids_are_in_the_same_split_and_the_seed_changes_splits():
     for i in range(20):
         assert len(set(in_tuning_split([i, "other", str(i)])[[0, 2]])) == 1
     ids = range(4000)
@@ -23,7 +23,7 @@ def test_one_id_is_in_one_half_and_a_seed_draws_others():
     assert in_tuning_split([]).shape == (0,)
 
 
-def test_a_post_is_where_the_first_byte_of_the_hash_of_seed_and_id_puts_it():
+def test_the_split_is_the_first_bit_of_the_hash_of_seed_and_id():
     ids = [*range(50), "Ä", "\ud83d"]  # half of a surrogate pair, too
     for seed in (0, 7):
         expected = [

@@ -1,4 +1,4 @@
-"""The temperature against cases in which it is known."""
+"""Temperature scaling on data with a known temperature."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_stays_within_its_bounds(right, expected):
     assert fit.temperature == pytest.approx(expected, rel=1e-3)
 
 
-def test_spans_of_a_decoder_that_is_too_sure():
+def test_spans_of_an_overconfident_decoder():
     random = np.random.default_rng(1)
     decoder = ChainDecoder(("O", "B-X", "I-X"), np.zeros((3, 3)), np.zeros(3), np.zeros(3))
     emissions = [2 * random.standard_normal((n, 3)) for n in random.integers(1, 9, 1500)]
@@ -64,19 +64,19 @@ def test_nothing_to_fit_on():
 
 @pytest.mark.parametrize("truth", [0.5, 2.0])
 def test_classes_of_a_softmax_at_a_known_temperature(truth):
-    """Also where some classes are out of the question, and without looking at rows that predict nothing."""
+    """Some classes are excluded; rows that predict ``none`` play no part."""
     random = np.random.default_rng(2)
     scores = 2 * random.standard_normal((30_000, 5))
     scores[:15_000, 3:] = -np.inf
-    chances = np.exp(scores / truth)
-    chances /= chances.sum(1, keepdims=True)
-    gold = (chances.cumsum(1) < random.random((30_000, 1))).sum(1)
+    probabilities = np.exp(scores / truth)
+    probabilities /= probabilities.sum(1, keepdims=True)
+    gold = (probabilities.cumsum(1) < random.random((30_000, 1))).sum(1)
     fit = fit_on_classes(scores, gold, none=0)
     assert fit.temperature == pytest.approx(truth, rel=0.06)
-    told = scores.argmax(1) != 0
-    assert fit.predictions == told.sum()
-    assert fit.accuracy == (gold[told] == scores.argmax(1)[told]).mean()
-    other = np.where(told, gold, 4)
+    predicted = scores.argmax(1) != 0
+    assert fit.predictions == predicted.sum()
+    assert fit.accuracy == (gold[predicted] == scores.argmax(1)[predicted]).mean()
+    other = np.where(predicted, gold, 4)
     assert fit_on_classes(scores, other, none=0) == fit
 
 
@@ -120,7 +120,7 @@ def test_a_span_is_right_where_the_gold_holds_it():
     assert (fit.predictions, fit.accuracy) == (3, 1 / 3)
 
 
-def test_what_is_said_where_nothing_is_predicted():
+def test_the_message_where_nothing_is_predicted():
     with pytest.raises(DataError) as raised:
         require_predictions(np.zeros(0, bool))
     assert (raised.value.what, raised.value.expected, raised.value.do) == (

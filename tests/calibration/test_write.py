@@ -16,7 +16,7 @@ from twofold.conventions import Convention, Conventions
 from twofold.crf import DecisionRule
 from twofold.errors import ModelError
 from twofold.model_folder.combine import combine
-from twofold.model_folder.folder import open_folder, seal
+from twofold.model_folder.folder import open_folder, write_manifest
 
 NOTE = {"method": "temperature", "fitted_on": ["ä.txt"], "note": "few"}
 PLAIN = CalibrationFit(Calibration(1.5), NOTE | {"by_data_set": {"ä.txt": {}}})
@@ -67,14 +67,14 @@ def test_calibration_card_page_and_name_of_a_copy(tagger, tmp_path):
     assert new == old | {"name": "copy"}
 
 
-def test_what_people_wrote_on_card_and_page_stays(tagger, tmp_path):
+def test_manual_edits_of_card_and_page_are_kept(tagger, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     write_calibrated_copy(tagger, first, {"entities": PLAIN}, "Erstes")
     card = read(first / "card.json")
     (first / "card.json").write_text(json.dumps(card | {"licence": "ours"}), encoding="utf-8")
     page = (first / "README.md").read_text(encoding="utf-8") + "\n## Notes\n\nÄußerst vorläufig.\n"
     (first / "README.md").write_text(page, encoding="utf-8")
-    seal(first)
+    write_manifest(first)
     write_calibrated_copy(open_folder(first), second, {"entities": RULED}, "Ünlü")
     card = read(second / "card.json")
     assert (card["licence"], card["name"]) == ("ours", "Ünlü")
@@ -127,7 +127,7 @@ def test_a_default_convention_of_the_copy(tagger, tmp_path):
     assert read(out / "config.json")["name"] == read(out / "card.json")["name"] == "out"
 
 
-def test_the_place_is_taken_by_something_else(tagger, tmp_path):
+def test_a_folder_that_is_not_a_model_is_not_replaced(tagger, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work", encoding="utf-8")
     with pytest.raises(ModelError):
@@ -135,7 +135,7 @@ def test_the_place_is_taken_by_something_else(tagger, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
 
-def test_what_a_card_holds_of_a_fit():
+def test_the_card_record_of_a_fit():
     assert card_record(RULED) == {
         "calibration": {
             "temperature": 2.5,

@@ -7,4 +7,4 @@ import pytest
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_intervals(few_resamples: None) -> None:
-    """Commands print intervals; how they are drawn is tested with the metrics."""
+    """Few bootstrap resamples: the intervals that commands print are tested with the metrics."""

@@ -1,4 +1,4 @@
-"""``twofold calibrate``: a copy of the model with confidences for other posts, and what it may promise."""
+"""``twofold calibrate``: a copy of the model with new confidences, and the error rates it guarantees."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """What the tiny model takes for a PER is one in 7 of 10 posts, an ORG always, a LOC in half of them."""
-    chance = random.Random(0)
+    """Posts in which the predicted PER is right in 7 of 10 cases, the ORG always, the LOC in half of them."""
+    rng = random.Random(0)
     lines = []
     for number in range(240):
         gold = [{"start": 10, "end": 14, "type": "ORG"}]
-        if chance.random() < 0.7:
+        if rng.random() < 0.7:
             gold.append({"start": 0, "end": 4, "type": "PER"})
-        if chance.random() < 0.5:
+        if rng.random() < 0.5:
             gold.append({"start": 17, "end": 22, "type": "LOC"})
         lines.append(json.dumps({"id": number, "text": "Anna left NASA , paris", "entities": gold}))
     path = tmp_path_factory.mktemp("data") / "posts.jsonl"
@@ -66,7 +66,7 @@ def test_the_file_holds_what_was_fitted_and_measured(calibrated):
     assert calibration.conformal.classes == ("LOC", "MISC", "ORG", "PER", "none")
 
 
-def test_the_card_tells_it_once(calibrated, data, tmp_path):
+def test_the_card_describes_the_calibration_once(calibrated, data, tmp_path):
     out = tmp_path / "again"
     assert main(["calibrate", str(calibrated), str(data), "-o", str(out)]) == 0
     page = (out / "README.md").read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def test_the_card_tells_it_once(calibrated, data, tmp_path):
 
 
 def test_a_copy_has_its_own_name(model, data, calibrated, tmp_path):
-    """Its output can be told from that of the model it was calibrated from."""
+    """Its output can be distinguished from that of the original model."""
     post = {"id": 1, "text": "Anna left NASA , paris"}
     named = tmp_path / "out"
     assert main(["calibrate", str(calibrated), str(data), "-o", str(named), "--name", "news"]) == 0
@@ -93,7 +93,7 @@ def test_a_copy_has_its_own_name(model, data, calibrated, tmp_path):
     assert page.count("Calibrated copy of") == 1
 
 
-def test_what_is_told_travels_from_copy_to_copy(model, data, tmp_path, capsys):
+def test_the_decision_rule_is_passed_from_copy_to_copy(model, data, tmp_path, capsys):
     mine, again, back = (tmp_path / name for name in ("mine", "again", "back"))
     decision_rule = DecisionRule(0.65, 1.25)
     fitted = CalibrationFit(
@@ -101,27 +101,27 @@ def test_what_is_told_travels_from_copy_to_copy(model, data, tmp_path, capsys):
         {"method": "temperature", "fitted_on": ["x"], "note": "few"},
     )
     write_calibrated_copy(open_folder(model), mine, {"entities": fitted})
-    assert types_told(mine) == ["PER", "LOC"]  # of confidence 0.69 and 0.99; ORG has 0.63
+    assert predicted_types(mine) == ["PER", "LOC"]  # of confidence 0.69 and 0.99; ORG has 0.63
     assert main(["calibrate", str(mine), str(data), "-o", str(again)]) == 0
     assert read_calibration(again / "calibration.json").decision_rule == decision_rule
-    assert types_told(again) == ["PER", "LOC"]
+    assert predicted_types(again) == ["PER", "LOC"]
     assert "F1-optimal decoding: the model predicts" in (again / "README.md").read_text(encoding="utf-8")
     assert main(["calibrate", str(mine), str(data), "-o", str(back), "--decode", "viterbi"]) == 0
     assert read_calibration(back / "calibration.json").decision_rule is None
-    assert types_told(back) == ["PER", "ORG", "LOC"]
+    assert predicted_types(back) == ["PER", "ORG", "LOC"]
     capsys.readouterr()
     assert main(["calibrate", str(mine), str(data), "-o", str(back), "--decode", "f1"]) == 0
-    # What it is surest of is wrong most often, so that no threshold is better.
+    # The most confident predictions are wrong most often, so no threshold is better.
     assert "Viterbi decoding is kept" in capsys.readouterr().out
-    assert types_told(back) == ["PER", "ORG", "LOC"]
+    assert predicted_types(back) == ["PER", "ORG", "LOC"]
 
 
-def types_told(folder):
-    (told,) = twofold.load(folder).extract([{"id": 1, "text": "Anna left NASA , paris"}])
-    return [entity.type for entity in told.entities]
+def predicted_types(folder):
+    (extraction,) = twofold.load(folder).extract([{"id": 1, "text": "Anna left NASA , paris"}])
+    return [entity.type for entity in extraction.entities]
 
 
-def test_says_what_can_be_promised_and_what_not(model, data, tmp_path, capsys):
+def test_reports_which_error_rates_can_be_guaranteed(model, data, tmp_path, capsys):
     assert main(["calibrate", str(model), str(data), "-o", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
     assert "error rate at most 2.0 % (95.0 % confidence): not achievable on these data" in out
@@ -129,7 +129,7 @@ def test_says_what_can_be_promised_and_what_not(model, data, tmp_path, capsys):
     assert "tuning split: " in out
 
 
-def test_a_model_is_replaced_by_its_own_copy_and_nothing_else_is(model, data, tmp_path):
+def test_only_a_model_folder_is_replaced_by_the_calibrated_copy(model, data, tmp_path):
     own = tiny_model.build(tmp_path / "own")
     assert main(["calibrate", str(own), str(data), "-o", str(own)]) == 0
     assert read_calibration(own / "calibration.json").risk_curve is not None
@@ -166,17 +166,17 @@ def extract(model, capsys, *options):
     return {entity["type"]: entity for entity in json.loads(shown.out)["entities"]}, shown.err
 
 
-def test_what_is_too_unsure_is_marked_for_review(calibrated, capsys):
-    found, told = extract(calibrated, capsys, "--max-error", "0.1")
+def test_uncertain_entities_are_marked_for_review(calibrated, capsys):
+    found, messages = extract(calibrated, capsys, "--max-error", "0.1")
     assert {kind: entity["review"] for kind, entity in found.items()} == {
         "PER": True, "ORG": False, "LOC": True,
     }  # fmt: skip
-    assert "33% of those in the model's calibration; at most 10.0% of them are wrong" in told
+    assert "(33% on the calibration posts); on posts like these, at most 10.0% of them are wrong" in messages
     found, _ = extract(calibrated, capsys, "--max-error", "0.4")
     assert not found["PER"]["review"]
 
 
-def test_sets_hold_more_types_the_less_is_known(calibrated, capsys):
+def test_prediction_sets_grow_with_uncertainty(calibrated, capsys):
     found, _ = extract(calibrated, capsys, "--coverage", "0.8")
     assert {kind: entity["candidates"] for kind, entity in found.items()} == {
         "PER": ["PER"], "ORG": ["ORG"], "LOC": ["LOC", "none"],
@@ -208,15 +208,15 @@ def test_table_shows_marks_and_sets(calibrated, capsys):
     assert ["or", "none"] in rows
 
 
-def test_a_promise_that_cannot_be_made_is_refused_with_figures(calibrated, capsys):
+def test_an_error_rate_that_cannot_be_guaranteed_is_refused_with_reasons(calibrated, capsys):
     arguments = ["extract", "--model", str(calibrated), "--text", "Anna"]
     assert main([*arguments, "--max-error", "0.01"]) == 2
-    told = capsys.readouterr().err
-    assert "no confidence threshold guarantees that at most 1.0% of the entities are wrong" in told
-    assert "only the 121 most confident could be tested, 0 of them wrong" in told
-    assert "even without an error, 299 are needed" in told
-    assert "expected an error rate of at least 0.025 (33% of the entities are accepted)" in told
-    assert "calibrate on more labelled posts" in told
+    messages = capsys.readouterr().err
+    assert "no confidence threshold guarantees that at most 1.0% of the entities are wrong" in messages
+    assert "only the 121 most confident could be tested, 0 of them wrong" in messages
+    assert "even without an error, 299 are needed" in messages
+    assert "expected an error rate of at least 0.025 (33% of the entities are accepted)" in messages
+    assert "calibrate on more labelled posts" in messages
     assert main([*arguments, "--max-error", "1.5"]) == 2
     assert "above 0 and below 1" in capsys.readouterr().err
     assert main([*arguments, "--coverage", "0.3"]) == 2

@@ -1,4 +1,4 @@
-"""``twofold combine``, and extracting with what it wrote."""
+"""``twofold combine``, and extraction with the combined model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def run(place, tmp_path, monkeypatch, capsys):
-    """Runs a command; gives its exit code, its lines and its complaints."""
+    """Runs a command; returns its exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "posts.jsonl").write_text(json.dumps(POST) + "\n", encoding="utf-8")
 
@@ -50,14 +50,14 @@ EXPECTED = [
 def test_both_in_one_folder(run, place):
     code, out, _ = run("combine", place / "tagger", place / "relations", "-o", "both")
     assert code == 0
-    assert "in common: text.onnx, picture.onnx, tokenizer.json" in out
+    assert "shared: text.onnx, picture.onnx, tokenizer.json" in out
     code, out, _ = run("extract", "posts.jsonl", "--model", "both")
     assert code == 0
     assert relations(out) == EXPECTED
     assert json.loads(out)["model"] == "tiny"
 
 
-def test_two_folders_and_none(run, place):
+def test_two_folders_and_no_relation_model(run, place):
     code, out, err = run(
         "extract", "posts.jsonl", "--model", place / "tagger", "--relation-model", place / "relations"
     )
@@ -72,7 +72,7 @@ def test_two_folders_and_none(run, place):
         assert "3 entities, 0 pictures" in err
 
 
-def test_a_relation_model_alone_relates_the_entities_that_posts_give(run, place, tmp_path):
+def test_a_relation_model_alone_uses_the_entities_of_the_posts(run, place, tmp_path):
     given = [{"start": 0, "end": 10, "type": "PER"}, {"start": 18, "end": 22, "type": "ORG"}]
     lines = [POST | {"entities": given}, POST]
     (tmp_path / "given.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
@@ -82,7 +82,7 @@ def test_a_relation_model_alone_relates_the_entities_that_posts_give(run, place,
     assert relations(first) == EXPECTED[:1]
     assert "confidence" not in json.loads(first)["entities"][0]
     assert json.loads(second)["entities"] == []
-    assert "given.jsonl:2 (id 1): this model finds no entities of its own, and the post gives none" in err
+    assert "given.jsonl:2 (id 1): this model predicts no entities, and the post provides none" in err
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_relation_model_alone_relates_the_entities_that_posts_give(run, place,
     [
         (["combine", "R", "T", "-o", "x"], "relations: the model is for relations; expected a model for ent"),
         (["combine", "T", "T", "-o", "x"], "tagger: the model is for entities; expected a model for relat"),
-        (["combine", "T", "R", "-o", "R"], "the relation model would be replaced"),
+        (["combine", "T", "R", "-o", "R"], "the output would replace the relation model"),
         (["combine", "T", "gone", "-o", "x"], "no such folder"),
         (["combine", "T", "R", "-o", "taken"], "the place is taken by something that is not a model"),
         (

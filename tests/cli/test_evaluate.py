@@ -1,4 +1,4 @@
-"""``twofold evaluate``: figures against a case worked out by hand, and which data they are for."""
+"""``twofold evaluate``: scores of a case computed by hand, and the report of the data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tiny_model
 from PIL import Image
 
 from twofold.cli.main import main
-from twofold.model_folder.folder import seal
+from twofold.model_folder.folder import write_manifest
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def data(tmp_path):
-    """Four gold spans, one of them begun with I-, one of a type nobody knows; found are four, two right."""
+    """Gold: Anna, NASA (begins with I-), Bob, paris, and sea, of a type that the model does not know."""
     text = (
         "IMGID:1\nAnna\tB-PER\nleft\tO\nNASA\tI-ORG\n\n"
         "IMGID:2\nBob\tB-LOC\nat\tO\nparis\tB-LOC\n\n"
@@ -34,9 +34,9 @@ def data(tmp_path):
     return tmp_path / "posts.txt"
 
 
-def test_figures_by_hand(model, data, capsys):
-    # Found: Anna PER (right), NASA ORG (right leniently), Bob PER (gold says LOC), paris LOC (right),
-    # Paris LOC (gold says nothing).
+def test_scores_computed_by_hand(model, data, capsys):
+    # Predicted: Anna PER (right), NASA ORG (right, in the lenient score), Bob PER (gold: LOC), paris LOC
+    # (right), Paris LOC (gold: nothing).
     assert main(["evaluate", model, str(data)]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[-2:] == ["lenient P 60.00 R 60.00 F1 60.00", "strict P 40.00 R 50.00 F1 44.44"]
@@ -46,33 +46,33 @@ def test_figures_by_hand(model, data, capsys):
     assert rows["pictures"] == ["0", "read,", "4", "none,", "0", "unreadable"]
 
 
-def test_json_says_which_data_it_was(model, data, tmp_path, capsys):
-    target = tmp_path / "figures.json"
+def test_json_names_the_data(model, data, tmp_path, capsys):
+    target = tmp_path / "saved.json"
     arguments = ["--images", str(data.parent / "photos"), "--json", str(target)]
     assert main(["evaluate", model, str(data), *arguments]) == 0
-    figures = json.loads(target.read_text(encoding="utf-8"))
-    assert figures["lenient"]["overall"]["f1"] == 0.6
-    assert figures["strict"]["types"]["PER"] == {
+    saved = json.loads(target.read_text(encoding="utf-8"))
+    assert saved["lenient"]["overall"]["f1"] == 0.6
+    assert saved["strict"]["types"]["PER"] == {
         "precision": 0.5, "recall": 1.0, "f1": 0.666667, "correct": 1, "predicted": 2, "gold": 1,
     }  # fmt: skip
-    assert figures["pictures"] == {"read": 1, "none": 0, "unreadable": 3}
-    assert figures["data"]["release"] is None
-    assert len(figures["data"]["md5"]) == 32
-    assert figures["data"]["posts"] == 4
-    assert 0 <= figures["calibration_error"] <= 1
+    assert saved["pictures"] == {"read": 1, "none": 0, "unreadable": 3}
+    assert saved["data"]["release"] is None
+    assert len(saved["data"]["md5"]) == 32
+    assert saved["data"]["posts"] == 4
+    assert 0 <= saved["calibration_error"] <= 1
     shown = capsys.readouterr()
     assert "no known release" in shown.out
     assert "posts.txt:6: picture unreadable: the picture is empty" in shown.err
     assert "does not know the types WATER" in shown.err
 
 
-def test_alt_texts_change_the_figures_of_their_posts_only(model, data, tmp_path, capsys):
+def test_alt_texts_from_a_file(model, data, tmp_path, capsys):
     (tmp_path / "alt.tsv").write_text("image\tcaption\n1.jpg\ta rocket\n", encoding="utf-8")
     assert main(["evaluate", model, str(data), "--alt-text-file", str(tmp_path / "alt.tsv")]) == 0
     assert "lenient P" in capsys.readouterr().out
 
 
-def test_rejected_and_unlabelled_posts_are_counted_apart(model, tmp_path, capsys):
+def test_rejected_and_unlabelled_posts_are_counted_separately(model, tmp_path, capsys):
     lines = ['{"id": 1, "text": "Anna", "entities": []}', "no", '{"id": 2, "text": "Bob"}']
     (tmp_path / "posts.jsonl").write_text("\n".join(lines), encoding="utf-8")
     assert main(["evaluate", model, str(tmp_path / "posts.jsonl")]) == 1
@@ -106,18 +106,18 @@ def test_a_known_release_is_named(model, shared, capsys):
     assert "723 labelled" in out
 
 
-def test_finding_nothing_is_no_calibration(model, tmp_path, capsys):
+def test_without_predictions_there_is_no_calibration_error(model, tmp_path, capsys):
     (tmp_path / "posts.jsonl").write_text('{"id": 1, "text": "the sea", "entities": []}\n', encoding="utf-8")
     assert main(["evaluate", model, str(tmp_path / "posts.jsonl"), "--json", str(tmp_path / "x.json")]) == 0
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["calibration_error"] is None
-    assert "nothing was found" in capsys.readouterr().out
+    assert "no entity was predicted" in capsys.readouterr().out
 
 
-def test_trust_in_print_and_in_full(model, data, tmp_path, capsys):
-    target = tmp_path / "figures.json"
+def test_trust_on_standard_output_and_in_json(model, data, tmp_path, capsys):
+    target = tmp_path / "saved.json"
     assert main(["evaluate", model, str(data), "--trust", "--json", str(target)]) == 0
     trust = json.loads(target.read_text(encoding="utf-8"))["trust"]["entities"]
-    # As above: three right, Bob of the wrong type, Paris found where nothing is; Bob LOC and sea missed.
+    # As above: three right, Bob with the wrong type, Paris spurious; Bob LOC and sea missed.
     assert trust["error_types"] == {"right": 3, "spurious": 1, "wrong_type": 1}
     assert trust["calibration"]["all"]["missed"] == 2
     assert trust["calibration"]["WATER"]["metrics"]["ece"]["value"] is None
@@ -135,34 +135,34 @@ def test_trust_in_print_and_in_full(model, data, tmp_path, capsys):
 
 
 def test_trust_before_and_after_calibration(model, data, tmp_path, capsys):
-    # The network's own confidences are those of the same model with a temperature of 1.
+    # The uncalibrated confidences are those of the same model with a temperature of 1.
     plain = shutil.copytree(model, tmp_path / "plain")
     (plain / "calibration.json").write_text('{"temperature": 1.0}', encoding="utf-8")
-    seal(plain)
-    told = {}
+    write_manifest(plain)
+    reports = {}
     for name, folder in (("tiny", model), ("plain", plain)):
         target = tmp_path / f"{name}.json"
         assert main(["evaluate", str(folder), str(data), "--trust", "--json", str(target)]) == 0
-        told[name] = json.loads(target.read_text(encoding="utf-8"))["trust"]["entities"]
-    assert told["tiny"]["uncalibrated"] == told["plain"]["uncalibrated"]
-    assert told["tiny"]["uncalibrated"]["calibration"] == told["plain"]["calibration"]
-    assert told["tiny"]["uncalibrated"]["reliability"] == told["plain"]["reliability"]
-    assert told["tiny"]["calibration"] != told["plain"]["calibration"]
+        reports[name] = json.loads(target.read_text(encoding="utf-8"))["trust"]["entities"]
+    assert reports["tiny"]["uncalibrated"] == reports["plain"]["uncalibrated"]
+    assert reports["tiny"]["uncalibrated"]["calibration"] == reports["plain"]["calibration"]
+    assert reports["tiny"]["uncalibrated"]["reliability"] == reports["plain"]["reliability"]
+    assert reports["tiny"]["calibration"] != reports["plain"]["calibration"]
     before, after = (x["all"]["metrics"]["ece"]["value"] for x in (
-        told["tiny"]["uncalibrated"]["calibration"], told["tiny"]["calibration"],
+        reports["tiny"]["uncalibrated"]["calibration"], reports["tiny"]["calibration"],
     ))  # fmt: skip
     assert before != after
     assert f"{100 * before:.1f} >  {100 * after:.1f} [" in capsys.readouterr().out
 
 
-def test_without_trust_there_is_none_of_it(model, data, tmp_path, capsys):
-    target = tmp_path / "figures.json"
+def test_without_trust_there_is_no_trust_report(model, data, tmp_path, capsys):
+    target = tmp_path / "saved.json"
     assert main(["evaluate", model, str(data), "--json", str(target)]) == 0
     assert "trust" not in json.loads(target.read_text(encoding="utf-8"))
     assert "AUROC" not in capsys.readouterr().out
 
 
-def test_names_of_types_cannot_command_the_terminal(model, tmp_path, capsys):
+def test_names_of_types_cannot_control_the_terminal(model, tmp_path, capsys):
     entity = '{"start": 0, "end": 4, "type": "X\\u001b[2J"}'
     (tmp_path / "posts.jsonl").write_text(f'{{"id": 1, "text": "Anna", "entities": [{entity}]}}\n')
     assert main(["evaluate", model, str(tmp_path / "posts.jsonl"), "--trust"]) == 0
@@ -182,11 +182,11 @@ def test_spans_count_by_whole_tokens(model, tmp_path, capsys):
     [
         ("WATER=", "lenient P 60.00 R 75.00 F1 66.67"),  # the sea is no longer missed
         ("LOC=PER", "lenient P 80.00 R 80.00 F1 80.00"),  # Bob is right
-        ("LOC=", "lenient P 66.67 R 66.67 F1 66.67"),  # Bob is still found as PER
+        ("LOC=", "lenient P 66.67 R 66.67 F1 66.67"),  # Bob is still predicted as PER
     ],
 )
 def test_types_are_mapped_or_dropped_in_gold_and_predictions(model, data, tmp_path, capsys, types, score):
-    target = tmp_path / "figures.json"
+    target = tmp_path / "saved.json"
     assert main(["evaluate", model, str(data), "--types", types, "--trust", "--json", str(target)]) == 0
     out = capsys.readouterr().out
     assert score in out
@@ -195,10 +195,10 @@ def test_types_are_mapped_or_dropped_in_gold_and_predictions(model, data, tmp_pa
     assert json.loads(target.read_text(encoding="utf-8"))["data"]["types"] == {old: new}
 
 
-def test_a_type_that_nobody_has_is_named(model, data, capsys):
+def test_an_unknown_type_in_the_mapping_is_named(model, data, capsys):
     assert main(["evaluate", model, str(data), "--types", "PER=person, ROG="]) == 0
     shown = capsys.readouterr()
-    assert "neither posts nor model have ROG" in shown.err
+    assert "neither the posts nor the model have: ROG" in shown.err
     assert "does not know the types WATER;" in shown.err
 
 

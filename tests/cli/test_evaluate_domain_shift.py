@@ -1,4 +1,4 @@
-"""``twofold evaluate --trust --other-domain/--shift``: what is compared with what, and what is reported."""
+"""``twofold evaluate --trust --other-domain/--shift``: which data are compared, and what is reported."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def files(tmp_path):
-    """Data (Anna, NASA and paris are found, Bob has no label), foreign posts, and what was trained on."""
+    """Data (Anna, NASA and paris are predicted; Bob has no label), other posts, and training data."""
     lines = [
         {"id": 1, "text": "Anna left NASA", "entities": [{"start": 0, "end": 4, "type": "PER"}]},
         {"id": 2, "text": "the sea at paris", "entities": [{"start": 11, "end": 16, "type": "LOC"}]},
         {"id": 3, "text": "Bob"},
     ]
     (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    foreign = ['{"id": 1, "text": "Carl"}', "no", '{"id": 2, "text": "the sea"}']
-    (tmp_path / "foreign.jsonl").write_text("\n".join(foreign), encoding="utf-8")
+    other = ['{"id": 1, "text": "Carl"}', "no", '{"id": 2, "text": "the sea"}']
+    (tmp_path / "foreign.jsonl").write_text("\n".join(other), encoding="utf-8")
     (tmp_path / "train.txt").write_text("IMGID:1\nanna\tB-PER\nleft\tO\nParis\tB-LOC\n\n", encoding="utf-8")
     return tmp_path
 
@@ -54,12 +54,12 @@ def test_other_posts_labelled_or_not(model, files, capsys):
     assert by_words["auroc"]["low"] <= by_words["auroc"]["value"] <= by_words["auroc"]["high"]
 
 
-def test_the_same_posts_are_not_foreign(model, files):
+def test_labelled_posts_of_another_domain_are_scored(model, files):
     code, (found,) = evaluate(model, files, "--other-domain", str(files / "train.txt"), "--no-relations")
     assert code == 0
-    assert found["ood"]["f1"] == 0.666667  # anna is not found
+    assert found["ood"]["f1"] == 0.666667  # anna is not predicted
     _, (same,) = evaluate(model, files, "--other-domain", str(files / "data.jsonl"))
-    assert same["ood"]["items"] == 3  # Bob's post needs no label there
+    assert same["ood"]["items"] == 3  # the unlabelled post is used, too
 
 
 def test_typos(model, files, capsys):
@@ -67,11 +67,11 @@ def test_typos(model, files, capsys):
     assert code == 0
     assert found["name"] == "typos in 100 % of the longer words"
     assert found["in_domain"]["items"] == found["ood"]["items"] == 2
-    assert found["ood"]["predicted"] < found["in_domain"]["predicted"]  # paris is not written like that
+    assert found["ood"]["predicted"] < found["in_domain"]["predicted"]  # paris is not recognised with a typo
     assert "word 1 − confidence max" in capsys.readouterr().out
 
 
-def test_entities_never_seen(model, files):
+def test_new_entities(model, files):
     code, (found,) = evaluate(
         model, files, "--shift", "new-entities", "--training-data", str(files / "train.txt")
     )
@@ -80,7 +80,7 @@ def test_entities_never_seen(model, files):
     assert (found["in_domain"]["items"], found["ood"]["items"]) == (
         2,
         1,
-    )  # only NASA is new, whatever the case
+    )  # only NASA is new, ignoring case
     assert (found["in_domain"]["accuracy"], found["ood"]["accuracy"]) == (1.0, 0.0)
     assert found["from"]["surfaces"] == 2
     assert set(found["detection"]) == {"confidence", "aleatoric", "epistemic", "total"}
@@ -106,13 +106,13 @@ def test_mistakes(model, files, capsys, monkeypatch, arguments, message):
     assert not (files / "x.json").exists()
 
 
-def test_a_model_that_finds_no_entities(files, capsys):
+def test_a_model_that_predicts_no_entities(files, capsys):
     folder = str(tiny_model.build_relations(files / "pairs"))
-    ends = {"head": {"start": 0, "end": 4, "type": "PER"}, "tail": {"start": 10, "end": 14, "type": "ORG"}}
-    line = {"id": 1, "text": "Anna left NASA", "relations": [{**ends, "type": "/per/org/member_of"}]}
+    pair = {"head": {"start": 0, "end": 4, "type": "PER"}, "tail": {"start": 10, "end": 14, "type": "ORG"}}
+    line = {"id": 1, "text": "Anna left NASA", "relations": [{**pair, "type": "/per/org/member_of"}]}
     (files / "pairs.jsonl").write_text(json.dumps(line), encoding="utf-8")
     assert main(["evaluate", folder, str(files / "pairs.jsonl"), "--trust", "--shift", "typos"]) == 2
-    assert "a model that finds them" in capsys.readouterr().err
+    assert "a model that predicts them" in capsys.readouterr().err
 
 
 def test_the_page(model, files, capsys):
@@ -148,8 +148,8 @@ def test_the_page_of_a_model_with_relations(tmp_path, capsys):
     tiny_model.build(tmp_path / "tagger")
     tiny_model.build_relations(tmp_path / "relations")
     target, figures = tmp_path / "trust.html", tmp_path / "x.json"
-    ends = {"head": {"start": 0, "end": 4, "type": "PER"}, "tail": {"start": 10, "end": 14, "type": "ORG"}}
-    line = {"id": 1, "text": "Anna left NASA", "relations": [{**ends, "type": "/per/org/member_of"}]}
+    pair = {"head": {"start": 0, "end": 4, "type": "PER"}, "tail": {"start": 10, "end": 14, "type": "ORG"}}
+    line = {"id": 1, "text": "Anna left NASA", "relations": [{**pair, "type": "/per/org/member_of"}]}
     (tmp_path / "pairs.jsonl").write_text(json.dumps(line), encoding="utf-8")
     model = [str(tmp_path / "tagger"), str(tmp_path / "pairs.jsonl")]
     related = ["--relation-model", str(tmp_path / "relations")]
@@ -158,7 +158,7 @@ def test_the_page_of_a_model_with_relations(tmp_path, capsys):
         == 0
     )
     page = target.read_text(encoding="utf-8")
-    told = json.loads(figures.read_text(encoding="utf-8"))["trust"]
-    assert set(told) == {"relations", "relations_gold_arguments", "relations_end_to_end"}
+    trust = json.loads(figures.read_text(encoding="utf-8"))["trust"]
+    assert set(trust) == {"relations", "relations_gold_arguments", "relations_end_to_end"}
     for name in ("relations", "relations-between-gold-arguments", "relations-end-to-end"):
         assert f'<section class="part" id="{name}"' in page

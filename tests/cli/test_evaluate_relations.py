@@ -1,4 +1,4 @@
-"""``twofold evaluate`` with relations: figures against a case worked out by hand."""
+"""``twofold evaluate`` with relations: scores of a case computed by hand."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def line(text: str, head: str, relation: str, tail: str) -> str:
 
 
 ANNA = "Anna Smith joined NASA in paris"
-# Of gold pairs the tiny model says "member of" unless there is a 0: types are the tagger's guesses there and
-# forbid nothing. End to end, types are told with the relation, and it must fit them.
+# For gold pairs the tiny model predicts "member of" unless the text has a 0: the types are predicted by the
+# tagger, and no constraint applies. End to end, the predicted relation must fit the predicted types.
 LINES = [
-    line(ANNA, "Anna Smith", "/per/org/member_of", "NASA"),  # found
+    line(ANNA, "Anna Smith", "/per/org/member_of", "NASA"),  # predicted
     line("0 Bob met Ann", "Bob", "/per/per/peer", "Ann"),  # missed
-    line("Bob met Ann", "Bob", "None", "Ann"),  # found, where nothing is
-    line("Ann of NASA", "NASA", "/per/org/member_of", "Ann"),  # found the other way round
-    line(ANNA, "NASA", "/org/loc/located_at", "paris"),  # found; of Anna and paris nothing is known
+    line("Bob met Ann", "Bob", "None", "Ann"),  # predicted, but gold is None
+    line("Ann of NASA", "NASA", "/per/org/member_of", "Ann"),  # predicted with head and tail swapped
+    line(ANNA, "NASA", "/org/loc/located_at", "paris"),  # predicted; the pair Anna, paris is not annotated
 ]
 
 
@@ -48,14 +48,14 @@ def data(tmp_path):
     return tmp_path / "mnre.txt"
 
 
-def test_figures_by_hand(models, data, capsys):
+def test_scores_computed_by_hand(models, data, capsys):
     assert main(["evaluate", str(models / "both"), str(data)]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[-4:] == [
         "gold pairs P 50.00 R 50.00 F1 50.00 accuracy 40.00 of 5 pairs in 4 posts",
         "end to end, boundaries with or without types: P 40.00 R 50.00 F1 44.44",
         "end to end, annotated pairs only, boundaries with or without types: P 50.00 R 50.00 F1 50.00",
-        "end to end, 4 of 4 gold triples have both arguments among the entities found",
+        "end to end, 4 of 4 gold triples have both arguments among the predicted entities",
     ]
     rows = {row.split()[0]: row.split()[1:] for row in out if row.startswith("/")}
     assert rows == {
@@ -63,26 +63,26 @@ def test_figures_by_hand(models, data, capsys):
         "/per/org/member_of": ["50.00", "100.00", "66.67", "2", "4"],
         "/per/per/peer": ["0.00", "0.00", "0.00", "1", "0"],
     }
-    assert not any(row.startswith("lenient") for row in out)  # no gold entities, no scores of entities
+    assert not any(row.startswith("lenient") for row in out)  # no entity scores without gold entities
     assert "posts     4 labelled, 0 rejected, 0 without labels" in out
 
 
-def test_figures_in_a_file(models, data, tmp_path, capsys):
-    target = tmp_path / "figures.json"
+def test_scores_in_a_file(models, data, tmp_path, capsys):
+    target = tmp_path / "saved.json"
     assert main(["evaluate", str(models / "both"), str(data), "--json", str(target)]) == 0
-    figures = json.loads(target.read_text(encoding="utf-8"))
-    assert "lenient" not in figures
-    assert figures["relations"]["posts"] == 4
-    pairs = figures["relations"]["gold_pairs"]
+    saved = json.loads(target.read_text(encoding="utf-8"))
+    assert "lenient" not in saved
+    assert saved["relations"]["posts"] == 4
+    pairs = saved["relations"]["gold_pairs"]
     assert (pairs["pairs"], pairs["accuracy"]) == (5, 0.4)
     assert pairs["overall"] == {
         "precision": 0.5, "recall": 0.5, "f1": 0.5, "correct": 2, "predicted": 4, "gold": 4,
     }  # fmt: skip
     assert 0 <= pairs["calibration_error"] <= 1
-    assert figures["relations"]["end_to_end"].pop("gold_with_both_arguments_found") == 4
+    assert saved["relations"]["end_to_end"].pop("gold_with_both_arguments_found") == 4
     counts = {
         way: (score["correct"], score["predicted"], score["gold"])
-        for way, score in figures["relations"]["end_to_end"].items()
+        for way, score in saved["relations"]["end_to_end"].items()
     }
     assert counts == {
         "strict": (2, 5, 4), "boundaries": (2, 5, 4),
@@ -90,7 +90,7 @@ def test_figures_in_a_file(models, data, tmp_path, capsys):
     }  # fmt: skip
 
 
-def test_two_folders_score_as_one(models, data, capsys):
+def test_two_folders_score_like_a_combined_one(models, data, capsys):
     main(["evaluate", str(models / "both"), str(data)])
     one = capsys.readouterr().out.splitlines()[1:]
     arguments = ["--relation-model", str(models / "relations")]
@@ -106,7 +106,7 @@ def test_a_relation_model_alone_is_scored_on_gold_pairs(models, data, capsys):
 
 
 def test_a_relation_model_alone_uses_gold_types_where_posts_give_them(models, tmp_path, capsys):
-    # Types told with the entities may be used; those told with the relation name what is to be found.
+    # Types given with the entities may be used; those given with the relation would reveal the answer.
     anna, nasa = {"start": 0, "end": 4}, {"start": 8, "end": 12}
     post = {"id": 1, "text": "Anna of NASA", "relations": [{"head": anna, "tail": nasa, "type": "None"}]}
     for entities, expected in (
@@ -130,7 +130,7 @@ def test_posts_with_both_are_scored_for_both(models, tmp_path, capsys):
     assert main(["evaluate", str(models / "both"), str(tmp_path / "posts.jsonl"), "--trust"]) == 0
     out = capsys.readouterr().out
     assert "lenient P 100.00 R 100.00 F1 100.00" in out
-    assert "gold pairs P 100.00 R 100.00 F1 100.00 accuracy 100.00 of 1 pairs in 1 posts" in out
+    assert "gold pairs P 100.00 R 100.00 F1 100.00 accuracy 100.00 of 1 pair in 1 post" in out
     assert "end to end, boundaries with or without types: P 100.00 R 100.00 F1 100.00" in out
     assert "2 labelled, 0 rejected, 1 without labels" in out
 
@@ -152,17 +152,17 @@ def test_data_that_the_model_cannot_be_scored_on(models, data, capsys, model, op
     assert f"no labelled post; expected {expected}" in capsys.readouterr().err
 
 
-def test_a_relation_model_alone_has_nothing_to_say_of_entities(models, tmp_path, capsys):
+def test_a_relation_model_alone_cannot_be_scored_on_entities(models, tmp_path, capsys):
     (tmp_path / "posts.jsonl").write_text('{"id": 1, "text": "Anna", "entities": []}', encoding="utf-8")
     assert main(["evaluate", str(models / "relations"), str(tmp_path / "posts.jsonl")]) == 2
     assert "expected posts with gold relations;" in capsys.readouterr().err
 
 
-def test_trust_in_relations_between_gold_pairs(models, data, tmp_path, capsys):
-    target = tmp_path / "figures.json"
+def test_trust_report_of_relations_of_gold_pairs(models, data, tmp_path, capsys):
+    target = tmp_path / "saved.json"
     assert main(["evaluate", str(models / "both"), str(data), "--trust", "--json", str(target)]) == 0
     trust = json.loads(target.read_text(encoding="utf-8"))["trust"]
-    # No gold entities, no trust in entities.
+    # Without gold entities, there is no trust report of entities.
     assert list(trust) == ["relations", "relations_gold_arguments", "relations_end_to_end"]
     assert trust["relations"]["error_types"] == {"right": 2, "spurious": 1, "wrong_relation": 1}
     assert trust["relations"]["calibration"]["all"]["missed"] == 2

@@ -1,4 +1,4 @@
-"""``twofold evaluate --robustness`` with tiny models, compared with what `extract` predicts."""
+"""``twofold evaluate --robustness`` with tiny models, compared with the predictions of `extract`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def picture(path, colour):
 
 @pytest.fixture
 def data(tmp_path):
-    """Four posts with pictures, one without, one with a broken one."""
+    """Four posts with pictures, one without a picture, and one with an unreadable picture."""
     anna, nasa = {"start": 0, "end": 4, "type": "PER"}, {"start": 8, "end": 12, "type": "ORG"}
     colours = ["red", "lime", "blue", "white"]
     posts = [
@@ -58,14 +58,14 @@ def data(tmp_path):
     return tmp_path / "posts.jsonl"
 
 
-def figures(model, data, *options):
-    target = data.parent / "figures.json"
+def measure(model, data, *options):
+    target = data.parent / "metrics.json"
     assert main(["evaluate", str(model), str(data), "--robustness", *options, "--json", str(target)]) == 0
     return json.loads(target.read_text(encoding="utf-8"))["robustness"]
 
 
 def test_entities_under_all_conditions(models, data, capsys):
-    robustness = figures(models / "tagger", data)
+    robustness = measure(models / "tagger", data)
     assert robustness["posts"] == {"evaluated": 4, "without_picture": 1, "unreadable": 1, "not_in_sample": 0}
     entities = robustness["entities"]
     assert list(entities["conditions"]) == NAMES
@@ -88,11 +88,11 @@ def test_entities_under_all_conditions(models, data, capsys):
     rows = [line.split()[0] for line in shown.out.splitlines() if line.split()]
     assert [rows.count(name) for name in NAMES[:-1]] == [3] * (len(NAMES) - 1)
     assert "robustness: 4 posts, each under 9 conditions: original, mismatched" in shown.err
-    assert shown.out.splitlines()[-1].startswith("strict P")  # the usual figures come last
+    assert shown.out.splitlines()[-1].startswith("strict P")  # the usual scores come last
 
 
-def test_it_is_what_extract_says_of_such_posts(models, data):
-    entities = figures(models / "tagger", data)["entities"]["conditions"]
+def test_the_metrics_match_the_predictions_of_extract(models, data):
+    entities = measure(models / "tagger", data)["entities"]["conditions"]
     lines = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()[:4]]
     out = io.BytesIO()
     Image.new("RGB", (256, 256), (128, 128, 128)).save(out, "BMP")
@@ -118,15 +118,15 @@ def test_it_is_what_extract_says_of_such_posts(models, data):
         assert entities["original"]["predicted"][name]["value"] == pytest.approx(own[name], abs=2e-6)
         change = entities["blank"]["predicted"][name]["change"]["value"]
         assert change == pytest.approx(grey[name] - own[name], abs=2e-6)
-        assert abs(change) > 1e-5  # the tiny model does look at its picture
+        assert abs(change) > 1e-5  # the tiny model uses its picture
 
 
 def test_relations_of_gold_pairs(models, data, capsys):
-    robustness = figures(models / "both", data)
+    robustness = measure(models / "both", data)
     assert list(robustness) == ["posts", "seed", "alt_text", "entities", "relations"]
     relations = robustness["relations"]
     assert relations["posts"] == 2
-    usual = json.loads((data.parent / "figures.json").read_text(encoding="utf-8"))["relations"]["gold_pairs"]
+    usual = json.loads((data.parent / "metrics.json").read_text(encoding="utf-8"))["relations"]["gold_pairs"]
     assert relations["conditions"]["original"]["f1"] == usual["overall"]["f1"]
     assert relations["conditions"]["original"]["strict_f1"] is None
     assert relations["conditions"]["corrupt"]["pictures"]["unreadable"] == 2
@@ -136,37 +136,37 @@ def test_relations_of_gold_pairs(models, data, capsys):
 
 
 def test_a_relation_folder_alone(models, data):
-    robustness = figures(models / "relations", data)
+    robustness = measure(models / "relations", data)
     assert robustness["relations"]["checks"]["corrupt_is_missing"]["holds"] is True
     assert robustness["relations"]["conditions"]["original"]["pictures"]["read"] == 2
 
 
 def test_alt_texts_may_be_hidden(models, data):
-    seen, hidden = figures(models / "tagger", data), figures(models / "tagger", data, "--hide-alt-text")
+    seen, hidden = measure(models / "tagger", data), measure(models / "tagger", data, "--hide-alt-text")
     assert (seen["alt_text"], hidden["alt_text"]) == (True, False)
     assert list(hidden["entities"]["conditions"]) == NAMES[:-1]
-    # With the alt text gone, no picture is what the text alone was.
+    # Without the alt text, a missing picture gives the same result as the text alone.
     missing, text = hidden["entities"]["conditions"]["missing"], seen["entities"]["conditions"]["text_only"]
     assert missing["predicted"]["epistemic"]["value"] == text["predicted"]["epistemic"]["value"]
 
 
 def test_a_sample_is_fixed_by_the_seed(models, data):
-    one = figures(models / "tagger", data, "--sample", "3", "--seed", "1")
-    assert one == figures(models / "tagger", data, "--sample", "3", "--seed", "1")
+    one = measure(models / "tagger", data, "--sample", "3", "--seed", "1")
+    assert one == measure(models / "tagger", data, "--sample", "3", "--seed", "1")
     assert one["posts"]["evaluated"] == 3
     assert one["posts"]["not_in_sample"] == 1
 
 
 def test_a_model_without_evidence(models, data, capsys):
-    entities = figures(models / "plain", data)["entities"]
+    entities = measure(models / "plain", data)["entities"]
     assert entities["checks"]["uncertainty_never_falls"]["holds"] is None
     assert entities["conditions"]["blank"]["same_items"]["aleatoric"]["change"]["value"] is None
     assert entities["conditions"]["blank"]["same_items"]["confidence"]["change"]["value"] is not None
-    assert "cannot be told from these posts: fused uncertainty" in capsys.readouterr().out
+    assert "undecided on these posts: fused uncertainty" in capsys.readouterr().out
 
 
-def test_a_model_that_looks_at_no_pictures(models, data):
-    entities = figures(models / "blind", data)["entities"]
+def test_a_model_that_uses_no_pictures(models, data):
+    entities = measure(models / "blind", data)["entities"]
     assert entities["checks"]["corrupt_is_missing"]["holds"] is None
     assert {c["flipped"]["value"] for c in entities["conditions"].values()} == {0}
 
@@ -191,8 +191,8 @@ def test_every_text_is_encoded_once_for_all_conditions(models, data, monkeypatch
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--sample", "5"], "belong to --robustness"),
-        (["--hide-alt-text"], "belong to --robustness"),
+        (["--sample", "5"], "need --robustness"),
+        (["--hide-alt-text"], "need --robustness"),
         (["--robustness", "--sample", "1"], "2 or more posts"),
     ],
 )
@@ -201,7 +201,7 @@ def test_mistakes(models, data, capsys, options, message):
     assert message in capsys.readouterr().err
 
 
-def test_there_must_be_two_pictures_to_exchange(models, tmp_path, capsys):
+def test_there_must_be_two_different_pictures(models, tmp_path, capsys):
     (tmp_path / "posts.jsonl").write_text('{"id": 1, "text": "Anna", "entities": []}', encoding="utf-8")
     target = tmp_path / "x.json"
     arguments = [
@@ -213,11 +213,11 @@ def test_there_must_be_two_pictures_to_exchange(models, tmp_path, capsys):
         str(target),
     ]
     assert main(arguments) == 2
-    assert "expected two different pictures at least" in capsys.readouterr().err
+    assert "expected at least two different pictures" in capsys.readouterr().err
     assert not target.exists()
 
 
-def test_without_it_there_is_none_of_it(models, data, capsys, tmp_path):
+def test_without_the_option_there_is_no_robustness_report(models, data, capsys, tmp_path):
     target = tmp_path / "x.json"
     assert main(["evaluate", str(models / "tagger"), str(data), "--json", str(target)]) == 0
     assert "robustness" not in json.loads(target.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""``twofold extract`` as a user runs it, with every mistake a user makes."""
+"""``twofold extract`` as users run it, with the mistakes that they make."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_file_to_a_file(extract, tmp_path, capsys):
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_standard_output_is_json_lines_where_nobody_watches(extract, tmp_path, capsys):
+def test_standard_output_is_json_lines_without_a_terminal(extract, tmp_path, capsys):
     assert extract(write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})) == 0
     assert json.loads(capsys.readouterr().out)["entities"][0]["type"] == "PER"
 
@@ -85,7 +85,7 @@ def test_one_post_from_the_command_line(extract, tmp_path, capsys):
 
 
 def test_a_text_from_the_command_line_is_utf_8_in_any_locale(extract, capsys):
-    """Where the locale knows no UTF-8, Python hands each byte of it over as half of a surrogate pair."""
+    """In a locale without UTF-8, Python passes each byte as a lone surrogate."""
     given = "Anna 😀".encode().decode("ascii", "surrogateescape")
     assert extract("--text", given) == 0
     assert json.loads(capsys.readouterr().out)["text"] == "Anna 😀"
@@ -102,7 +102,7 @@ def test_standard_input(extract, monkeypatch, capsys):
     assert "<stdin>:2: rejected: the line is not JSON" in shown.err
 
 
-def test_a_table_for_a_person(extract, tmp_path, capsys):
+def test_a_table(extract, tmp_path, capsys):
     posts = write(
         tmp_path / "posts.jsonl",
         {"id": "[bold]x", "text": "Anna left\x1b[31m paris", "alt_text": "a square"},
@@ -133,7 +133,7 @@ def test_a_report(extract, tmp_path):
     assert "not JSON" in page
 
 
-def test_corpus_formats_with_pictures_and_alt_texts_beside(extract, tmp_path):
+def test_a_corpus_format_with_pictures_and_alt_texts(extract, tmp_path):
     (tmp_path / "photos").mkdir()
     picture(tmp_path / "photos" / "7.jpg")
     (tmp_path / "alt.tsv").write_text("image\tcaption\n7.jpg\ta red square\n", encoding="utf-8")
@@ -160,7 +160,7 @@ BAD = [
 ]
 
 
-def test_bad_lines_are_rejected_and_the_others_come_out_whole(extract, tmp_path, capsys):
+def test_bad_lines_are_rejected_and_the_others_extracted(extract, tmp_path, capsys):
     good = [{"id": f"good {i}", "text": "Anna left"} for i in range(len(BAD))]
     lines = [line for pair in zip(BAD, good, strict=True) for line in pair]
     posts = write(tmp_path / "posts.jsonl", *lines)
@@ -185,13 +185,13 @@ def test_only_bad_lines_are_code_2_and_leave_an_older_output_alone(extract, tmp_
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_an_empty_file_is_well(extract, tmp_path):
+def test_an_empty_file_is_accepted(extract, tmp_path):
     (tmp_path / "posts.jsonl").write_bytes(b"")
     assert extract("posts.jsonl", "-o", "out.jsonl") == 0
     assert (tmp_path / "out.jsonl").read_bytes() == b""
 
 
-def test_unreadable_pictures_are_warnings_by_name(extract, tmp_path, capsys):
+def test_unreadable_pictures_are_named_in_warnings(extract, tmp_path, capsys):
     (tmp_path / "empty.png").write_bytes(b"")
     posts = write(
         tmp_path / "posts.jsonl",
@@ -202,8 +202,8 @@ def test_unreadable_pictures_are_warnings_by_name(extract, tmp_path, capsys):
     assert extract(posts, "-o", "out.jsonl") == 0
     shown = capsys.readouterr().err
     assert "posts.jsonl:1 (id 1): picture" in shown
-    assert "empty.png unreadable, its text was read: the picture is empty" in shown
-    assert "gone.png unreadable, its text was read: file not found" in shown
+    assert "empty.png unreadable, post extracted without it: the picture is empty" in shown
+    assert "gone.png unreadable, post extracted without it: file not found" in shown
     assert "(id 3): the text is empty" in shown
     assert "2 pictures unreadable" in shown
     assert [row["picture"]["status"] for row in read("out.jsonl")] == ["unreadable", "unreadable", "none"]
@@ -213,7 +213,7 @@ def test_many_unreadable_pictures_do_not_flood_the_screen(extract, tmp_path, cap
     posts = [{"id": i, "text": "Anna", "image": f"{i}.png"} for i in range(60)]
     assert extract(write(tmp_path / "posts.jsonl", *posts), "-o", "out.jsonl") == 0
     shown = capsys.readouterr().err
-    assert shown.count("unreadable, its text") == 20
+    assert shown.count("unreadable, post extracted") == 20
     assert "and 40 more" in shown
     assert "60 pictures unreadable" in shown
 
@@ -233,10 +233,10 @@ def test_odd_texts(extract, tmp_path):
         (["--image", "x.jpg"], "a picture without a text; expected --text"),
         (["posts.jsonl", "--text", "Anna"], "both a file and --text"),
         (["gone.jsonl"], "gone.jsonl: cannot be opened: No such file"),
-        (["gone/*.jsonl"], "gone/*.jsonl: no file has such a name"),
+        (["gone/*.jsonl"], "gone/*.jsonl: matches no file"),
         (["posts.jsonl", "--workers", "0"], "--workers is 0; expected a number above 0"),
-        (["posts.jsonl", "--workers", "2"], "--workers is for files to a file or folder"),
-        (["posts.jsonl", "-o", "out.parquet", "--table"], "only JSON Lines in one file go with --table"),
+        (["posts.jsonl", "--workers", "2"], "--workers needs files as input and -o as output"),
+        (["posts.jsonl", "-o", "out.parquet", "--table"], "the output must be one file of JSON Lines"),
         (["posts.jsonl", "-o", "out", "--format", "xml"], "the format 'xml' is not known"),
         (["posts.jsonl", "--columns", "name=id"], "--columns is 'name=id'; expected each field once"),
         (["posts.jsonl", "--image", "a.png"], "--image and --alt-text belong to one post"),
@@ -246,7 +246,7 @@ def test_odd_texts(extract, tmp_path):
         (["posts.jsonl", "-o", "posts.jsonl"], "posts.jsonl: is the same file as one that is read"),
         (["posts.jsonl", "-o", "a", "--rejects", "a"], "a: is another output of the same command"),
         (["posts.jsonl", "-o", "gone/out.jsonl"], "gone/out.jsonl: cannot be written: No such file"),
-        (["posts.jsonl", "-o", "."], ".: holds files that are no results of a run"),
+        (["posts.jsonl", "-o", "."], ".: holds files but no results of a run"),
         (["posts.jsonl.part", "-o", "posts.jsonl"], "would be written as"),
         (
             ["posts.jsonl", "-o", "a", "--report", "gone/r.html"],
@@ -281,13 +281,13 @@ def test_mistakes_on_the_command_line(extract, tmp_path, capsys, arguments, mess
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "manifest.json").unlink(), "cut off"),
+        (lambda folder: (folder / "manifest.json").unlink(), "was interrupted"),
         (lambda folder: (folder / "text.onnx").write_bytes(b"x"), "altered"),
         (lambda folder: (folder / "fusion.onnx").unlink(), "lacks fusion.onnx"),
         (lambda folder: (folder / "config.json").write_text('{"format": 99}'), "install a newer Twofold"),
     ],
 )
-def test_a_model_folder_with_something_wrong(tmp_path, capsys, damage, message):
+def test_a_damaged_model_folder(tmp_path, capsys, damage, message):
     folder = tiny_model.build(tmp_path / "model")
     damage(folder)
     assert main(["extract", "--model", str(folder), "--text", "Anna"]) == 2
@@ -330,7 +330,7 @@ def test_a_killed_run_does_not_look_finished(model, tmp_path):
     assert part.stat().st_size > 0
 
 
-def test_memory_does_not_grow_with_the_rejected(tmp_path):
+def test_memory_does_not_grow_with_rejected_records(tmp_path):
     from twofold.console.outputs import RejectLog
     from twofold.posts import Rejected
 
@@ -343,7 +343,7 @@ def test_memory_does_not_grow_with_the_rejected(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_for_the_report_costs_the_report_only(extract, tmp_path, capsys):
+def test_a_full_disk_for_the_report_does_not_affect_other_outputs(extract, tmp_path, capsys):
     posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"}, b"no")
     assert extract(posts, "-o", "out.jsonl", "--rejects", "no.jsonl", "--report", "/dev/full") == 2
     assert "/dev/full: cannot be written: No space left" in capsys.readouterr().err
@@ -351,7 +351,7 @@ def test_a_full_disk_for_the_report_costs_the_report_only(extract, tmp_path, cap
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_the_input_is_known_through_standard_input_too(model, tmp_path):
+def test_a_file_on_standard_input_is_not_overwritten(model, tmp_path):
     posts = write(tmp_path / "out.jsonl.part", {"id": 1, "text": "Anna"})
     before = Path(posts).read_bytes()
     command = [
@@ -409,14 +409,14 @@ def test_a_long_post_is_rejected_or_allowed(extract, tmp_path, capsys):
         ({"id": 1, "text": "Anna", "image": "gone.png"}, 1),
     ],
 )
-def test_strict_makes_remarks_a_failure(extract, tmp_path, post, code):
+def test_strict_makes_warnings_a_failure(extract, tmp_path, post, code):
     posts = write(tmp_path / "posts.jsonl", post)
     assert extract(posts, "-o", "out.jsonl") == 0
     assert extract(posts, "-o", "out.jsonl", "--strict") == code
     assert len(read("out.jsonl")) == 1
 
 
-def test_a_picture_outside_of_the_folder_costs_that_picture_only(extract, tmp_path, capsys):
+def test_a_picture_outside_the_folder_is_refused_alone(extract, tmp_path, capsys):
     (tmp_path / "data").mkdir()
     picture(tmp_path / "secret.png")
     picture(tmp_path / "data" / "red.png")
@@ -434,7 +434,7 @@ def test_a_picture_outside_of_the_folder_costs_that_picture_only(extract, tmp_pa
 
 
 @pytest.mark.parametrize("options", [[], ["--allow-outside"]])
-def test_nothing_of_a_file_that_is_no_picture_reaches_any_output(extract, tmp_path, capsys, options):
+def test_no_output_contains_anything_of_a_file_that_is_not_a_picture(extract, tmp_path, capsys, options):
     (tmp_path / "data").mkdir()
     (tmp_path / "secret").write_text("hunter2:x:0:0:/root", encoding="utf-8")
     (tmp_path / "data" / "link.png").symlink_to(tmp_path / "secret")
@@ -457,7 +457,7 @@ def test_no_output_replaces_a_file_of_the_model(model, tmp_path, capsys):
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that cannot be read to its end")
-def test_a_table_on_a_broken_disk_is_named(extract, tmp_path, capsys):
+def test_an_unreadable_alt_text_file_is_named(extract, tmp_path, capsys):
     posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})
     assert extract(posts, "--alt-text-file", "/proc/self/mem") == 2
     assert "twofold: /proc/self/mem: cannot be read: Input/output error" in capsys.readouterr().err

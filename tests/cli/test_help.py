@@ -1,4 +1,4 @@
-"""The help: every option is explained, in words that need no glossary."""
+"""The help: every option is explained, without project jargon."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OLD_WORDS = {
     "lent", "linker", "foreign", "remark", "twins", "couple", "spoiled", "torn", "part", "PART", "LEVEL",
     "whoever", "truth", "dear", "manner", "anew",
 }  # fmt: skip
-"""Words of ours that mean something else, or nothing, to a reader of the field."""
+"""Words of older versions that mean something else, or nothing, to readers from the field."""
 
 SETTINGS = (
     DataConfig, ModelConfig, EvidentialConfig, BottleneckConfig, MultigranularConfig, DirichletConfig,
@@ -61,7 +61,7 @@ def test_every_command_is_described(parser):
 
 
 @pytest.mark.parametrize("parser", ALL, ids=lambda parser: parser.prog)
-def test_the_help_speaks_the_language_of_the_field(parser):
+def test_the_help_has_no_jargon(parser):
     words = set(re.findall(r"[\w-]+", parser.format_help()))
     assert words & OLD_WORDS == set()
 
@@ -77,16 +77,17 @@ def test_the_text_of_a_setting_is_that_of_its_docstring_with_the_default(capsys)
     parser = next(parser for parser in ALL if parser.prog.endswith(" train"))
     shown = " ".join(parser.format_help().split())
     assert "seed of all random numbers (default: 1)" in shown
-    assert "largest norm of the gradient; larger ones are clipped (default: 1.0)" in shown
+    assert "maximum gradient norm; larger gradients are clipped (default: 1.0)" in shown
     assert "alt_text, objects, ocr (default: picture alt_text)" in shown
 
 
-def test_options_of_training_stand_in_groups():
+def test_options_of_training_are_in_groups():
     parser = next(parser for parser in ALL if parser.prog.endswith(" train"))
     titles = [group.title for group in parser._action_groups]
     assert titles[2:] == [
-        "data", "model", "states of words", "fusion evidential", "fusion bottleneck", "fusion multigranular",
-        "fusion dirichlet", "relation models (--task relations)", "training",
+        "data", "model", "word states", "evidential fusion (--fusion evidential)",
+        "bottleneck fusion (--fusion bottleneck)", "multigranular fusion (--fusion multigranular)",
+        "Dirichlet fusion (--fusion dirichlet)", "relation models (--task relations)", "training",
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What every command has in common: messages instead of tracebacks, exit codes, a quick start."""
+"""Behaviour shared by all commands: messages instead of tracebacks, exit codes, a quick start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twofold.errors import DataError
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Makes the command ``extract`` raise what it is told to."""
+    """Makes the command ``extract`` raise a given error."""
 
     def install(error: BaseException) -> None:
         def run(arguments):
@@ -44,7 +44,7 @@ def test_debug_shows_the_traceback(failing):
         main(["extract", "--debug"])
 
 
-def test_a_defect_of_ours_is_not_hidden(failing):
+def test_a_bug_is_not_hidden(failing):
     failing(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         main(["extract"])
@@ -94,7 +94,7 @@ def test_starting_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_reader_that_leaves_early_is_no_error():
+def test_a_reader_that_exits_early_is_no_error():
     code = (
         "import sys\n"
         "from twofold.cli import main as cli\n"
@@ -113,8 +113,8 @@ def test_a_reader_that_leaves_early_is_no_error():
     child.stderr.close()
 
 
-def test_an_error_of_the_system_is_told_in_words(tmp_path, capsys):
-    """Names of files that are too long, for instance, end in an error wherever they are first looked at."""
+def test_an_error_of_the_operating_system_is_a_readable_message(tmp_path, capsys):
+    """For example, a file name that is too long is an error wherever it is first used."""
     long = str(tmp_path / ("x" * 300))
     for arguments in (
         ["extract", long],
@@ -127,7 +127,7 @@ def test_an_error_of_the_system_is_told_in_words(tmp_path, capsys):
         assert len(shown) < 500
 
 
-def test_links_in_a_ring_and_the_root_are_no_places(both, tmp_path, capsys):
+def test_circular_links_and_the_root_folder_are_errors(both, tmp_path, capsys):
     (tmp_path / "ring").symlink_to("ring")
     (tmp_path / "a.jsonl").write_text('{"id": 1, "text": "Anna"}\n', encoding="utf-8")
     relations = str(both.parent / "relations")
@@ -140,7 +140,7 @@ def test_links_in_a_ring_and_the_root_are_no_places(both, tmp_path, capsys):
         assert capsys.readouterr().err.startswith("twofold: ")
 
 
-def test_json_that_is_no_table_is_not_rendered(tmp_path, capsys):
+def test_json_without_a_table_is_not_rendered(tmp_path, capsys):
     for content in ('{"a": 1}', "[]", "3", '{"title": "x", "data": []}'):
         (tmp_path / "x.json").write_text(content, encoding="utf-8")
         assert main(["reproduce", "--render", str(tmp_path / "x.json"), "-o", str(tmp_path / "x.md")]) == 2

@@ -1,4 +1,4 @@
-"""``twofold review``: the page as a process of its own, and what is written instead of it."""
+"""``twofold review``: the server as a separate process, and the commands without a page."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_decisions_become_training_data(
     store.close()
     assert main(["review", str(results), "--export", str(tmp_path / "train.jsonl"), "--figures"]) == 0
     printed = capsys.readouterr()
-    assert "1 posts with 2 entities" in printed.err
+    assert "1 post with 2 entities and 0 relations" in printed.err
     assert "finished: 1 of 2 posts" in printed.out
     assert "wrong among the entities decided: 50.0 %" in printed.out
     (post,) = open_corpus(tmp_path / "train.jsonl")
@@ -75,7 +75,7 @@ def test_pictures_and_alt_texts_come_from_the_posts(results: Path, tmp_path: Pat
         (["out.jsonl", "--figures", "--posts", "out.jsonl", "--store", "absent/x.db"], "cannot be written"),
     ],
 )
-def test_mistakes_are_told(
+def test_mistakes_are_reported(
     results: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -127,7 +127,7 @@ def ask(port: int, path: str, body: dict | None = None) -> dict:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
-def test_killed_it_loses_no_decision_and_goes_on(results: Path) -> None:
+def test_a_killed_review_loses_no_decision_and_is_resumed(results: Path) -> None:
     pytest.importorskip("fastapi", reason="needs the extra serve")
     accept = {"reviewer": "ada", "decisions": [{"about": "entity", "item": 0, "answer": "accept"}]}
     with running(results) as (process, port):
@@ -141,7 +141,7 @@ def test_killed_it_loses_no_decision_and_goes_on(results: Path) -> None:
         assert process.wait(60) == 0
 
 
-def test_without_the_extra_it_says_which(
+def test_without_the_extra_the_error_names_it(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     from twofold.cli import network_options

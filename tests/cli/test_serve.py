@@ -1,4 +1,4 @@
-"""``twofold serve`` as a user starts and ends it."""
+"""``twofold serve`` as users start and stop it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def ask(port: int, post: object = POST, **headers: str) -> tuple[int, bytes]:
     return found
 
 
-def test_it_answers_and_ends_well_at_a_signal(model):
+def test_it_answers_and_stops_cleanly_on_a_signal(model):
     with serving(model) as (process, port):
         status, body = ask(port)
         assert (status, json.loads(body)["entities"][0]["text"]) == (200, "Anna")
@@ -71,9 +71,9 @@ def test_it_answers_and_ends_well_at_a_signal(model):
 
 
 @pytest.mark.slow
-def test_a_signal_in_the_midst_of_requests_loses_none_that_was_accepted(model):
+def test_accepted_requests_are_answered_after_a_signal(model):
     answers: list[tuple[int, bytes]] = []
-    # Posts wait two seconds for others, so that all of these are in the queue when the signal comes.
+    # Posts wait for others to share a batch, so that all of these are in the queue when the signal arrives.
     with serving(model, "--batch-wait", "1000", "--threads", "1") as (process, port):
         threads = [
             threading.Thread(target=lambda i=i: answers.append(ask(port, POST | {"id": i})))
@@ -123,14 +123,14 @@ def test_a_key_from_the_environment_or_a_file(model, tmp_path):
         (["--max-error", "0.05"], "the model has no thresholds"),
     ],
 )
-def test_what_cannot_be_served(model, capsys, monkeypatch, options, message):
+def test_invalid_options(model, capsys, monkeypatch, options, message):
     monkeypatch.delenv("TWOFOLD_API_KEY", raising=False)
     assert main(["serve", "--model", str(model), *options]) == 2
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("text", "message"), [("", "no API key"), ("secret\n", "at least 16")])
-def test_keys_that_are_none(model, tmp_path, capsys, text, message):
+def test_invalid_key_files(model, tmp_path, capsys, text, message):
     (tmp_path / "keys").write_text(text)
     assert main(["serve", "--model", str(model), "--api-key-file", str(tmp_path / "keys")]) == 2
     shown = capsys.readouterr().err

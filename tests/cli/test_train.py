@@ -1,4 +1,4 @@
-"""Options of `twofold train`: those that were renamed are read under their old names."""
+"""Options of `twofold train`: renamed ones are still accepted under their old names."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def option(key: str) -> str:
     return "--" + key.partition(".")[2].replace("_", "-").replace(".", "-")
 
 
-def present(key: str) -> str:
+def current(key: str) -> str:
     return option(key).replace("--relations-", "--relation-")
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
-def test_an_old_name_sets_the_same_and_says_so(capsys, old, new):
-    assert vars(parsed(option(old), "3")) == vars(parsed(present(new), "3"))
+def test_an_old_name_sets_the_same_and_prints_a_notice(capsys, old, new):
+    assert vars(parsed(option(old), "3")) == vars(parsed(current(new), "3"))
     notice = capsys.readouterr().err
     assert notice.count("\n") == 1
-    assert f"{option(old)} is now {present(new)}" in notice
+    assert f"{option(old)} is now {current(new)}" in notice
 
 
 def test_old_names_are_not_in_the_help(capsys):
@@ -43,12 +43,12 @@ def test_old_names_are_not_in_the_help(capsys):
 @pytest.mark.parametrize(
     ("old", "new"), [("--alt-text", "--alt-text-file"), ("--relations-markers", "--relation-markers")]
 )
-def test_names_that_meant_something_else_elsewhere_are_read_too(capsys, old, new):
+def test_old_names_that_differ_from_other_commands_are_accepted(capsys, old, new):
     assert vars(parsed(old, "x")) == vars(parsed(new, "x"))
     assert f"{old} is now {new}" in capsys.readouterr().err
 
 
-def test_old_values_are_read_too(capsys):
+def test_old_values_are_accepted(capsys):
     assert vars(parsed("--bottleneck-alignment", "released")) == vars(
         parsed("--bottleneck-alignment", "rolled_jsd")
     )

@@ -1,4 +1,4 @@
-"""The table at a terminal: a line an entity or relation, and type and confidence at any width."""
+"""The table on a terminal: one line per entity or relation, with type and confidence at any width."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def table(
     return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
 
-def test_a_relation_stands_in_one_line_where_it_fits() -> None:
+def test_a_relation_is_in_one_line_if_it_fits() -> None:
     lines = table(WORKS, width=120)
     (line,) = [line for line in lines if "member of" in line]
     assert line.split() == [

@@ -1,4 +1,4 @@
-"""Progress of a run in shards: no time left before it can be known, and then the right one."""
+"""Progress of a run in shards: the time left is shown once it can be estimated, and is correct."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def clock(monkeypatch):
     return now
 
 
-def test_the_time_left_is_told_once_it_can_be_known(clock, capsys):
+def test_the_time_left_is_shown_once_it_can_be_estimated(clock, capsys):
     progress = watch_parts(1000)
     for seconds, position in ((60, 400), (20, 500), (20, 600)):
         clock[0] += seconds
         progress.advance(10, 1, position)
     first, second, third = capsys.readouterr().err.splitlines()
-    assert first == "twofold: 10 posts, 1 rejected, 40 %"  # how long it took to load is not known
+    assert first == "twofold: 10 posts, 1 rejected, 40 %"  # the loading time is unknown
     assert second == "twofold: 20 posts, 0.5 posts/s, 2 rejected, 50 %, about 1 min 40 s left"
     assert third.endswith("60 %, about 1 min 20 s left")
 
 
-def test_without_a_size_there_is_no_end(clock, capsys):
+def test_without_a_size_no_time_left_is_shown(clock, capsys):
     progress = watch_parts(0)
     for _ in range(3):
         clock[0] += 20

@@ -1,4 +1,4 @@
-"""Progress for people and for logs."""
+"""Progress on terminals and in logs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_lines_are_counted(tmp_path, data, lines):
     assert count_lines(path) == lines
 
 
-def test_plain_lines_now_and_then(tmp_path, monkeypatch, capsys):
+def test_occasional_plain_lines(tmp_path, monkeypatch, capsys):
     clock = iter([0.0, 16.0, 20.0, 36.0, 37.0, *[38.0] * 7, 56.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     path = tmp_path / "posts"
@@ -28,21 +28,21 @@ def test_plain_lines_now_and_then(tmp_path, monkeypatch, capsys):
             shown.step(Post(1, "x", origin=f"posts:{line}"))
         shown.log("a\x1bb")
     assert capsys.readouterr().err == (
-        "twofold: 1 post, 17 %\n"  # took long to begin, which says nothing of the others
-        "twofold: 3 posts, 0.1 posts/s, 50 %\n"  # few posts say little of the others
+        "twofold: 1 post, 17 %\n"  # the time before the first post does not count
+        "twofold: 3 posts, 0.1 posts/s, 50 %\n"  # too few posts to estimate the time left
         "twofold: 12 posts, 0.3 posts/s, 67 %, about 27 s left\n"
         "twofold: a\\x1bb\n"
     )
 
 
-def test_no_end_is_promised_for_a_stream(monkeypatch, capsys):
+def test_no_time_left_is_shown_for_a_stream(monkeypatch, capsys):
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
     with watch(None, bar=True) as shown:
         shown.step(Post(1, "x", origin="<stdin>:1"))
     assert "left" not in capsys.readouterr().err
 
 
-def test_a_bar_where_a_person_watches(tmp_path, monkeypatch, capsys):
+def test_a_bar_on_a_terminal(tmp_path, monkeypatch, capsys):
     path = tmp_path / "posts"
     path.write_bytes(b"x\n" * 4)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
@@ -65,11 +65,11 @@ def test_durations(seconds, text):
     ("count", "seconds", "text"),
     [(0, 20.0, ""), (1, 0.5, ""), (1, 20.0, ", 20 s per post"), (30, 20.0, ", 1.5 posts/s")],
 )
-def test_no_speed_before_it_can_be_known(count, seconds, text):
+def test_no_speed_before_it_can_be_measured(count, seconds, text):
     assert progress.posts_per_second(count, seconds) == text
 
 
-def test_one_post_is_one_post():
+def test_counts_have_singular_and_plural():
     assert [progress.counted(count, "post") for count in (0, 1, 2, 1000)] == [
         "0 posts",
         "1 post",

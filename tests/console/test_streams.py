@@ -1,4 +1,4 @@
-"""Standard streams that are closed, or whose reader leaves."""
+"""Standard streams that are closed, or whose reader exits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def shell(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("options", [["--table"], []])
-def test_a_reader_that_has_enough_is_no_error(model, posts, options):
+def test_a_reader_that_exits_early_is_no_error(model, posts, options):
     done = shell('"$@" | head -1; exit ${PIPESTATUS[0]}', "extract", posts, "--model", model, *options)
     assert done.returncode in (0, 141)
     assert done.stdout.count("\n") == 1
@@ -42,7 +42,7 @@ def test_a_reader_that_has_enough_is_no_error(model, posts, options):
     assert "Exception ignored" not in done.stderr
 
 
-def test_a_reader_of_messages_that_leaves_is_no_traceback(model, posts):
+def test_a_reader_of_stderr_that_exits_causes_no_traceback(model, posts):
     done = shell(
         '"$@" 2> >(true) | tail -1 >/dev/null; exit ${PIPESTATUS[0]}',
         "extract", posts, posts + "x", "--model", model,
@@ -51,13 +51,13 @@ def test_a_reader_of_messages_that_leaves_is_no_traceback(model, posts):
     assert "Traceback" not in done.stderr
 
 
-def test_closed_output_is_a_message_and_nothing_is_lost_in_silence(model):
+def test_closed_output_is_reported(model):
     done = shell('"$@" >&-', "extract", "--text", "Anna", "--model", model)
     assert done.returncode == 2
     assert done.stderr == "twofold: standard output is closed\n"
 
 
-def test_closed_output_does_not_matter_where_a_file_is_written(model, tmp_path):
+def test_closed_output_does_not_matter_if_a_file_is_written(model, tmp_path):
     out = tmp_path / "out.jsonl"
     done = shell('"$@" >&-', "extract", "--text", "Anna", "--model", model, "-o", str(out))
     assert done.returncode == 0
@@ -91,8 +91,8 @@ def test_a_full_disk_behind_standard_output(model, posts):
 @pytest.mark.parametrize("library", ["numpy", "onnxruntime", "twofold.cli.extract", "twofold.cli.main"])
 @pytest.mark.parametrize("swallowed", [False, True])
 def test_an_interrupt_while_libraries_load_is_no_traceback(model, library, swallowed):
-    # A finder that interrupts when the library is asked for; some libraries make an ImportError of it.
-    # Python's handler is set because a shell that starts the tests in the background has interrupts ignored.
+    # A finder that interrupts when the library is imported; some libraries turn that into an ImportError.
+    # Python's handler is set, since interrupts are ignored if a shell starts the tests in the background.
     code = f"""
 import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -115,7 +115,7 @@ entry()
     assert done.stderr in ("", "twofold: interrupted\n")
 
 
-def test_an_interrupt_of_a_run_that_is_told_to_ignore_it_is_ignored(model, tmp_path):
+def test_an_interrupt_that_the_shell_ignores_stays_ignored(model, tmp_path):
     child = subprocess.Popen(
         ["bash", "-c", "trap '' INT; exec \"$@\"", "bash", *PROGRAM, "extract", "-", "--model", model],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,

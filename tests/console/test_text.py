@@ -1,4 +1,4 @@
-"""Text from elsewhere on a terminal."""
+"""Untrusted text on a terminal."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ def test_printable():
 
 
 PACKAGE = Path(twofold.__file__).parent
-PRINTING = [path for room in ("cli", "console") for path in sorted((PACKAGE / room).glob("*.py"))]
+PRINTING_MODULES = [path for room in ("cli", "console") for path in sorted((PACKAGE / room).glob("*.py"))]
 
 
-@pytest.mark.parametrize("path", PRINTING, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_nothing_is_printed_that_was_not_made_safe(path):
-    """Paths, and names of types and runs, come from elsewhere: a file's name may hold an escape sequence."""
+@pytest.mark.parametrize("path", PRINTING_MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_everything_printed_is_escaped(path):
+    """Paths, and names of types and runs, are untrusted: a file name may contain an escape sequence."""
     calls = [
         node
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
-    raw = [ast.unparse(call) for call in calls for argument in call.args if not _safe(argument)]
+    raw = [ast.unparse(call) for call in calls for argument in call.args if not _is_safe(argument)]
     assert raw == (
         [] if path.name != "streams.py" else ["print(f'twofold: {message}', file=sys.stderr, flush=True)"]
     )
 
 
-def _safe(node: ast.AST) -> bool:
+def _is_safe(node: ast.AST) -> bool:
     if isinstance(node, ast.IfExp):
-        return _safe(node.body) and _safe(node.orelse)
+        return _is_safe(node.body) and _is_safe(node.orelse)
     if isinstance(node, ast.JoinedStr):
-        return all(_safe(part.value) for part in node.values if isinstance(part, ast.FormattedValue))
+        return all(_is_safe(part.value) for part in node.values if isinstance(part, ast.FormattedValue))
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Name) and node.func.id == "printable"
     return isinstance(node, ast.Constant)

@@ -1,4 +1,4 @@
-"""Lines as doccano and Prodigy write them."""
+"""Lines in the formats of doccano and Prodigy."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def test_a_line_of_prodigy():
 
 
 @pytest.mark.parametrize("answer", ["reject", "ignore"])
-def test_what_was_not_accepted_in_prodigy_has_no_labels(answer):
+def test_prodigy_records_that_were_not_accepted_have_no_labels(answer):
     post = read(**PRODIGY | {"answer": answer})
     assert (post.text, post.entities, post.relations) == (TEXT, None, None)
 
 
-def test_own_entities_come_before_those_of_a_tool():
+def test_own_entities_take_precedence_over_those_of_a_tool():
     own = [{"start": 0, "end": 3, "type": "PER"}]
     assert spans(read(id=1, entities=own, spans=[], label=[])) == [("Ada", "PER")]
 
@@ -107,7 +107,7 @@ def test_keys_of_another_meaning_are_ignored(other):
         ),
     ],
 )
-def test_labels_that_are_not_what_they_should_be(record, reason):
+def test_invalid_labels_are_rejected(record, reason):
     item = read(id=1, **record)
     assert isinstance(item, Rejected)
     assert item.reason.startswith(reason)

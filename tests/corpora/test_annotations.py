@@ -1,4 +1,4 @@
-"""Rules of annotation that are brought into one form."""
+"""Annotation conventions that are brought into one form."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def test_types_are_renamed_and_dropped_and_others_stay():
     assert with_types(post, {}) == post
 
 
-def test_a_relation_goes_with_its_head_or_tail():
+def test_a_relation_is_dropped_with_its_head_or_tail():
     post = Post(1, TEXT, relations=(Relation(ADA, ACME, "member_of"), Relation(ADA, TURIN, "place_of")))
     (relation,) = with_types(post, {"corp": "", "person": "PER"}).relations
     assert (relation.type, relation.head.type, relation.tail.type) == ("place_of", "PER", "LOC")
 
 
 @pytest.mark.parametrize("of", [None, ()])
-def test_unlabelled_and_labelled_without_entities_stay_apart(of):
+def test_unlabelled_and_labelled_without_entities_stay_distinct(of):
     post = Post(1, TEXT, entities=of, relations=of)
     assert with_types(post, {"person": ""}) == post
     assert with_merged_mentions(post) == post
 
 
 @pytest.mark.parametrize("mention", ["@ SportsCenter", "@SportsCenter"])
-def test_the_sign_of_a_mention_is_no_entity_beside_the_name(mention):
+def test_the_at_sign_of_a_mention_is_not_an_entity_besides_the_name(mention):
     text = f"RT {mention} : 76ers"
     entities = tuple(entity(text, name, "ORG") for name in ("@", "SportsCenter", "76ers"))
     assert found(with_merged_mentions(Post(1, text, entities=entities))) == [
@@ -51,7 +51,7 @@ def test_the_sign_of_a_mention_is_no_entity_beside_the_name(mention):
     ]
 
 
-def test_a_sign_before_no_entity_of_its_type_stays():
+def test_an_at_sign_is_kept_without_an_entity_of_its_type_after_it():
     text = "@ home with @ Ada"
     entities = (entity(text, "@", "LOC"), entity(text, "@", "LOC", 3), entity(text, "Ada", "PER"))
     post = Post(1, text, entities=entities)

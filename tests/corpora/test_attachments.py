@@ -41,7 +41,7 @@ def test_an_index_names_the_photograph(tmp_path):
     assert attach(tmp_path, None, "else").picture("2.jpg") == photos / "z.jpg"
 
 
-def test_an_index_of_another_kind_is_no_index(tmp_path):
+def test_an_index_with_other_columns_is_ignored(tmp_path):
     write(tmp_path / "index.tsv", "a/1.jpg\ttrain\n")
     assert attach(tmp_path, None).picture("1.jpg") == tmp_path / "1.jpg"
 
@@ -66,12 +66,12 @@ def test_tables_of_alternative_texts(tmp_path, table):
         ("", r"alt.tsv:1: the first line has 0 columns"),
         (
             "a\tb\tc\n",
-            r"alt.tsv:1: the first line has 3 columns and is not a heading; expected the columns image",
+            r"alt.tsv:1: the first line has 3 columns and is not a header row; expected the columns image",
         ),
         ("image\tcaption\na\tb\nc\n", r"alt.tsv:3: the row has 1 column; expected image and caption"),
     ],
 )
-def test_a_table_that_is_none(tmp_path, table, message):
+def test_an_invalid_table_is_an_error(tmp_path, table, message):
     with pytest.raises(DataError, match=message):
         attach(None, write(tmp_path / "alt.tsv", table))
 
@@ -82,7 +82,7 @@ def test_a_table_that_is_not_utf8(tmp_path):
         attach(None, tmp_path / "alt.tsv")
 
 
-def test_what_is_not_there(tmp_path):
+def test_a_missing_folder_or_table_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"nowhere: no such folder; expected a folder of pictures"):
         attach(tmp_path / "nowhere", None)
     with pytest.raises(DataError, match=r"alt.tsv: no such file"):
@@ -101,7 +101,7 @@ def test_a_blank_alternative_text_is_none(tmp_path):
         pytest.param("mnre/mnre_val.txt", 6, marks=pytest.mark.slow),
     ],
 )
-def test_the_real_posts_have_a_stand_in_and_a_caption(shared, name, blank):
+def test_the_real_posts_have_a_stand_in_picture_and_a_caption(shared, name, blank):
     data = shared / "data"
     table = data / "captions/captions.tsv"
     posts = list(open_corpus(data / name, images=data / "pictures/standins", alt_text=table))

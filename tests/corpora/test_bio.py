@@ -26,12 +26,12 @@ def test_well_formed_spans_are_those_of_seqeval_in_strict_mode(tags):
 
 
 @given(TAGS)
-def test_tags_as_written_are_the_tags(tags):
+def test_tags_as_written_are_the_original_tags(tags):
     assert tags_as_written(len(tags), spans_of(tags)) == tags
 
 
 @given(TAGS)
-def test_tags_are_valid_and_say_the_same_spans(tags):
+def test_tags_are_valid_and_encode_the_same_spans(tags):
     spans = spans_of(tags)
     again = spans_of(tags_of(len(tags), spans))
     assert [span[:3] for span in again] == [span[:3] for span in spans]
@@ -67,18 +67,18 @@ def test_what_is_a_tag(tag):
 
 
 @pytest.mark.parametrize("tag", ["", "PER", "B-", "b-PER", "NNP", "O ", "X-PER"])
-def test_what_is_no_tag(tag):
+def test_what_is_not_a_tag(tag):
     assert not is_tag(tag)
 
 
 @given(st.lists(st.text(min_size=1)))
-def test_join_says_where_each_token_lies(tokens):
-    text, places = join(tokens)
-    assert [text[start:end] for start, end in places] == tokens
+def test_join_returns_the_span_of_each_token(tokens):
+    text, token_spans = join(tokens)
+    assert [text[start:end] for start, end in token_spans] == tokens
 
 
 def test_entities_carry_the_text():
-    text, places = join(["New", "York", "!"])
-    (entity,) = entities_of(text, places, [TagSpan(0, 2, "LOC", False)])
+    text, token_spans = join(["New", "York", "!"])
+    (entity,) = entities_of(text, token_spans, [TagSpan(0, 2, "LOC", False)])
     assert (entity.start, entity.end, entity.text, entity.type) == (0, 8, "New York", "LOC")
     assert not entity.well_formed

@@ -52,7 +52,7 @@ def images(tmp_path) -> Path:
     Image.new("RGB", (40, 30), "red").save(images / "1.jpg")
     Image.new("RGB", (300, 300), "red").save(images / "2.jpg")
     whole = (images / "2.jpg").read_bytes()
-    (images / "2.jpg").write_bytes(whole[: len(whole) // 2])  # its header is in order
+    (images / "2.jpg").write_bytes(whole[: len(whole) // 2])  # its header stays intact
     return images
 
 
@@ -70,11 +70,11 @@ def test_counts(folder):
     assert (valid.posts, valid.entities, valid.release, valid.note) == (1, 0, None, "")
 
 
-def test_what_is_wrong_is_named_with_its_line(folder):
+def test_findings_name_their_lines(folder):
     report = check(folder)
     train, _ = report.splits
     assert train.ill_formed.examples == ["train.txt:4: 'Turin' begins with I-"]
-    assert train.duplicates.examples == ["train.txt:12: the text of line 1 again"]
+    assert train.duplicates.examples == ["train.txt:12: same text as line 1"]
     assert train.rejected.count == 1
     assert train.rejected.examples[0].startswith("train.txt:17: line 18 has no TAB")
     assert report.shared_texts["train.txt and valid.txt"].examples == ["train.txt:1 and valid.txt:1"]
@@ -97,7 +97,7 @@ def test_pictures_are_decoded_and_named(folder, images):
     assert "3.jpg" in printed(report)
 
 
-def test_without_a_folder_pictures_are_not_called_missing(folder):
+def test_without_a_folder_pictures_are_not_reported_missing(folder):
     report = check(folder / "valid.txt")
     assert report.splits[0].pictures.unreadable == []
     assert report.exit_code == 0
@@ -118,7 +118,7 @@ def test_pictures_that_posts_name_themselves(tmp_path, images):
     assert [entry.split(":")[0] for entry in pictures.unreadable] == ["none.jpg", "picture in posts.jsonl"]
 
 
-def test_relations_are_counted_by_type_and_pairs_are_no_repetition(tmp_path):
+def test_relations_are_counted_by_type_and_other_pairs_are_no_duplicates(tmp_path):
     line = (
         "{'token': ['a', 'b'], 'h': {'name': 'a', 'pos': [0, 1]}, 't': {'name': 'b', 'pos': [1, 2]}, "
         "'img_id': 'x.jpg', 'relation': 'None'}\n"
@@ -146,7 +146,7 @@ def test_nothing_to_check(tmp_path):
         check(tmp_path / "nowhere")
 
 
-def test_a_changed_copy_of_a_known_release_is_told(tmp_path):
+def test_a_changed_copy_of_a_known_release_is_reported(tmp_path):
     posts = "".join(f"IMGID:{i}\n" + "a\tO\n" * 16 + "\n" for i in range(3257))
     (tmp_path / "test.txt").write_text(posts, encoding="utf-8")
     report = check(tmp_path / "test.txt")
@@ -161,7 +161,7 @@ def test_the_report_as_plain_data(folder, images):
     assert plain["splits"][0]["rejected"]["count"] == 1
 
 
-def test_the_printed_report_is_plain_away_from_a_terminal_and_takes_any_text(folder):
+def test_the_printed_report_is_plain_outside_a_terminal_and_accepts_any_text(folder):
     (folder / "valid.txt").write_bytes(b"IMGID:[red]\n[/bold]\tI-[x]\nAda\tB-PER\n\n")
     text = printed(check(folder))
     assert "\x1b" not in text
@@ -186,12 +186,13 @@ def test_the_real_relation_data(shared):
     assert [split.posts for split in report.splits] == [12247, 1624]
     assert [split.pictures.named for split in report.splits] == [7356, 931]
     assert [split.relations["None"] for split in report.splits] == [7744, 1000]
-    # A leak of the data: a tail before its head is never in no relation.
+    # A leak of the data: a pair with the tail before the head is hardly ever of the class None.
     assert [split.head_first["None"] for split in report.splits] == [7708, 997]
-    told = (
-        "the head comes first in 7,708 of 7,744 pairs in no relation, and in 3,112 of 4,503 in one: the order"
+    expected = (
+        "the head comes first in 7,708 of 7,744 pairs without a relation, and in 3,112 of 4,503 with one: "
+        "the order"
     )
-    assert told in printed(report)
+    assert expected in printed(report)
     assert report.shared_texts["mnre_train.txt and mnre_val.txt"].count == 5
 
 
@@ -202,7 +203,7 @@ def test_the_real_pictures(shared):
     assert report.exit_code == 1
 
 
-def test_iob1_is_said_and_none_of_its_entities_is_ill_formed(tmp_path):
+def test_iob1_is_reported_and_none_of_its_entities_is_ill_formed(tmp_path):
     (tmp_path / "a.conll").write_text("Nora\tI-PER\nAda\tB-PER\nin\tO\nTurin\tI-LOC\n\n")
     report = check(tmp_path / "a.conll")
     (split,) = report.splits
@@ -210,7 +211,7 @@ def test_iob1_is_said_and_none_of_its_entities_is_ill_formed(tmp_path):
     assert "tags are IOB1" in printed(report)
 
 
-def test_entities_that_cut_words_are_shown(tmp_path):
+def test_entities_that_begin_or_end_inside_a_word_are_shown(tmp_path):
     lines = [
         '{"id": 1, "text": "Ada in Turin", "label": [[0, 2, "PER"], [7, 12, "LOC"]]}',
         '{"id": 2, "text": "Ada in Turin", "label": [[0, 4, "PER"]]}',
@@ -223,14 +224,14 @@ def test_entities_that_cut_words_are_shown(tmp_path):
     assert "begin or end inside a word (no prediction can match them): 2" in printed(report)
 
 
-def test_a_file_without_labels_says_so(tmp_path):
+def test_a_file_without_labels_is_reported(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"id": 1, "text": "Ada", "label": "happy"}\n')
     report = check(tmp_path / "a.jsonl")
     assert report.splits[0].labelled == 0
     assert "no labelled post" in printed(report)
 
 
-def test_files_of_several_folders_are_compared_whatever_was_done_to_their_texts(tmp_path):
+def test_texts_of_several_folders_are_compared_despite_different_preprocessing(tmp_path):
     for name, text in {
         "a/x": "Hi , @ada : see Turin !",
         "b/x": "RT @bob: hi see TURIN http://t.co/a",
@@ -243,5 +244,5 @@ def test_files_of_several_folders_are_compared_whatever_was_done_to_their_texts(
     assert report.alike_texts["a/x and b/x"].count == 1
     assert [split.empty_tokens for split in report.splits] == [1, 1]
     text = printed(report)
-    assert "texts alike but for case, links, mentions and marks in a/x and b/x: 1" in text
+    assert "texts that differ only in case, links, mentions and punctuation in a/x and b/x: 1" in text
     assert "empty tokens: 1 (left out)" in text

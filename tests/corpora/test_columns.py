@@ -28,7 +28,7 @@ def test_columns_and_the_tag_among_them():
 
 @pytest.mark.parametrize("head", ["", "IMGID:1\n"])
 def test_all_entities_of_iob1_count_in_the_strict_score(tmp_path, head):
-    """Here a strict reading as BIO would count 1 of 3."""
+    """Read as BIO, the strict score would count 1 of 3."""
     path = written(tmp_path, head + IOB1)
     assert scheme_of(path) == "IOB1"
     (post,) = open_corpus(path)
@@ -49,7 +49,7 @@ def test_all_entities_of_iob1_count_in_the_strict_score(tmp_path, head):
         "Nora\tS-PER\n",
     ],
 )
-def test_a_b_that_follows_no_entity_of_its_type_shows_that_a_file_is_not_iob1(tmp_path, elsewhere):
+def test_a_b_tag_after_no_entity_of_its_type_shows_that_a_file_is_not_iob1(tmp_path, elsewhere):
     path = written(tmp_path, f"{IOB1}{elsewhere}\n")
     assert scheme_of(path) == "BIO"
     first, *_ = open_corpus(path)

@@ -63,7 +63,7 @@ def test_a_no_break_space_and_a_number_sign_are_tokens(tmp_path):
     assert spans(post) == [("# a", "PER")]
 
 
-def test_remarks_carry_id_picture_and_alternative_text(tmp_path):
+def test_comments_hold_id_picture_and_alternative_text(tmp_path):
     content = (
         '# id = 12\n# image = "p/a.jpg"\n# alt_text = "a\\tdog"\n# other = x\nHi\tO\n\n# id = ada\nHo\tO\n'
     )
@@ -128,7 +128,7 @@ def test_comments_that_no_output_can_hold_are_rejected(tmp_path, comment, reason
 
 
 @pytest.mark.parametrize("written", ["[" * 100_000, "true", "1.5", "{}"])
-def test_an_id_that_is_no_string_or_whole_number_is_kept_as_it_stands(tmp_path, written):
+def test_an_id_that_is_not_a_string_or_whole_number_is_kept_as_text(tmp_path, written):
     (post,) = read(tmp_path, f"# id = {written}\nHi\tO\n")
     assert post.id == written
 

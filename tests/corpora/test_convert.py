@@ -19,7 +19,7 @@ TOKENS = ((0, 3), (4, 6), (7, 12), (13, 14))
 FULL = Post("7", TEXT, TOKENS, None, "a woman", (ADA, TURIN), (Relation(ADA, TURIN, "/per/loc/place"),))
 
 
-def there_and_back(posts: list[Post], to: str, folder: Path, **options: bool) -> list[Post]:
+def round_trip(posts: list[Post], to: str, folder: Path, **options: bool) -> list[Post]:
     target = folder / "out.x"
     assert convert(posts, target, to).exit_code == 0
     back = open_corpus(target, **options)
@@ -30,10 +30,10 @@ def losses(post: Post, to: str, folder: Path) -> set[str]:
     return set(convert([post], folder / "out", to).losses)
 
 
-def test_json_lines_hold_a_post_whole(tmp_path):
+def test_json_lines_hold_all_fields_of_a_post(tmp_path):
     raw = Post(3, "😀 \u2028\x00", image=b"\x89PNG")
     empty = Post("e", "", (), entities=())
-    assert there_and_back([FULL, raw, empty], "jsonl", tmp_path) == [FULL, raw, empty]
+    assert round_trip([FULL, raw, empty], "jsonl", tmp_path) == [FULL, raw, empty]
 
 
 def test_the_path_of_a_picture_is_relative_to_the_new_file(tmp_path):
@@ -42,7 +42,7 @@ def test_the_path_of_a_picture_is_relative_to_the_new_file(tmp_path):
     record = to_record(Post(1, "a", image=tmp_path / "in" / "a.jpg"), tmp_path / "out")
     assert record["image"] == "../in/a.jpg"
     post = Post(1, "a", image=tmp_path / "in" / "a.jpg")
-    (back,) = there_and_back([post], "jsonl", tmp_path / "out", allow_outside=True)
+    (back,) = round_trip([post], "jsonl", tmp_path / "out", allow_outside=True)
     assert back.image.resolve() == post.image.resolve()
 
 
@@ -59,7 +59,7 @@ def test_pictures_that_readers_would_refuse_are_counted(tmp_path, folder, outsid
 
 def test_imgid_blocks_hold_tokens_and_labels(tmp_path):
     post = dataclasses.replace(FULL, alt_text=None, relations=None)
-    assert there_and_back([post], "imgid", tmp_path) == [post]
+    assert round_trip([post], "imgid", tmp_path) == [post]
     assert (tmp_path / "out.x").read_text(encoding="utf-8").splitlines()[3] == "Turin\tI-LOC"
     assert losses(post, "imgid", tmp_path) == set()
 
@@ -69,13 +69,13 @@ def test_columns_hold_ids_pictures_and_alternative_texts_as_well(tmp_path):
         FULL, id=12, relations=None, alt_text="two\nlines\t.", image=tmp_path / "a b.jpg"
     )
     two = dataclasses.replace(FULL, id="12", relations=None, alt_text=None)
-    assert there_and_back([one, two], "conll", tmp_path) == [one, two]
+    assert round_trip([one, two], "conll", tmp_path) == [one, two]
     assert losses(one, "conll", tmp_path) == set()
 
 
 def test_mnre_holds_relations(tmp_path):
     post = dataclasses.replace(FULL, id="a.jpg#1", alt_text=None, entities=None)
-    (back,) = there_and_back([post], "mnre", tmp_path)
+    (back,) = round_trip([post], "mnre", tmp_path)
     assert (back.id, back.text, back.tokens) == (post.id, post.text, post.tokens)
     assert [(r.head.text, r.tail.text, r.type) for r in back.relations] == [
         ("Ada", "Turin", "/per/loc/place")
@@ -90,15 +90,15 @@ TOKEN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\
     st.sampled_from(["jsonl", "imgid", "conll"]),
 )
 @example(words=[("{", False)], to="conll")
-def test_any_tokens_and_labels_come_back(tmp_path_factory, words, to):
-    text, places = join([word for word, _ in words])
-    labelled = [place for place, (_, on) in zip(places, words, strict=True) if on]
+def test_any_tokens_and_labels_survive_a_round_trip(tmp_path_factory, words, to):
+    text, token_spans = join([word for word, _ in words])
+    labelled = [span for span, (_, is_entity) in zip(token_spans, words, strict=True) if is_entity]
     entities = tuple(Entity(a, b, text[a:b], "PER") for a, b in labelled)
-    post = Post("1", text, places, entities=entities)
-    assert there_and_back([post], to, tmp_path_factory.mktemp("c")) == [post]
+    post = Post("1", text, token_spans, entities=entities)
+    assert round_trip([post], to, tmp_path_factory.mktemp("c")) == [post]
 
 
-def test_what_imgid_blocks_cannot_hold_is_said(tmp_path):
+def test_what_imgid_blocks_cannot_hold_is_reported(tmp_path):
     post = dataclasses.replace(FULL, id=7, image=Path("else.jpg"))
     assert losses(post, "imgid", tmp_path) == {
         "alternative texts",
@@ -108,12 +108,12 @@ def test_what_imgid_blocks_cannot_hold_is_said(tmp_path):
     }
 
 
-def test_raw_text_is_cut_into_words_and_that_is_said(tmp_path):
+def test_raw_text_is_split_into_words_and_the_loss_is_reported(tmp_path):
     result = convert([Post("1", "#Ada  rocks")], tmp_path / "out", "imgid")
     assert (tmp_path / "out").read_text(encoding="utf-8") == "IMGID:1\n#\tO\nAda\tO\nrocks\tO\n\n"
     assert set(result.losses) == {
         "white space and invisible characters between the words",
-        "that a post is unlabelled: it is read back as labelled without entities",
+        "missing labels: an unlabelled post is read back as labelled without entities",
     }
 
 
@@ -122,13 +122,13 @@ def test_entities_that_do_not_fit_the_tokens_are_counted(tmp_path):
     post = dataclasses.replace(FULL, entities=(ADA, overlap, inside), relations=None, alt_text=None)
     result = convert([post], tmp_path / "out", "imgid")
     assert result.losses["entities that begin or end inside a token"] == 1
-    assert result.losses["entities that overlap one before them"] == 1
+    assert result.losses["entities that overlap an earlier one"] == 1
     assert (tmp_path / "out").read_text(encoding="utf-8").count("B-") == 1
 
 
-CANNOT = [
+UNSUPPORTED = [
     (Post("a\tb", "x", ((0, 1),), entities=()), "imgid", "the id 'a\\tb' holds a TAB or a line end"),
-    (Post("", "x", ((0, 1),), entities=()), "imgid", "the id cannot stand as the name of a picture"),
+    (Post("", "x", ((0, 1),), entities=()), "imgid", "the id cannot be used as the name of a picture"),
     (Post("1", "x\ty", ((0, 3),), entities=()), "conll", "the token 'x\\ty' holds a TAB"),
     (Post("1", "x", ((0, 1),), entities=(Entity(0, 1, "x", "A\nB"),)), "conll", "the entity type 'A\\nB'"),
     (Post("1", "x", ((0, 1),), entities=()), "mnre", "it has no relation"),
@@ -140,7 +140,7 @@ CANNOT = [
 ]
 
 
-@pytest.mark.parametrize(("post", "to", "reason"), CANNOT)
+@pytest.mark.parametrize(("post", "to", "reason"), UNSUPPORTED)
 def test_a_post_that_the_target_cannot_hold_is_named_and_the_others_are_written(tmp_path, post, to, reason):
     good = dataclasses.replace(FULL, id="good.jpg#1")
     result = convert([good, post, good], tmp_path / "out", to)
@@ -176,17 +176,17 @@ def test_a_record_is_what_parse_post_reads():
 @pytest.mark.parametrize(
     "name", ["twitter2015/valid.txt", pytest.param("twitter2017/train.txt", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("way", ["jsonl", "conll"])
-def test_the_real_twitter_files_come_back_to_the_byte(shared, tmp_path, name, way):
+@pytest.mark.parametrize("middle_format", ["jsonl", "conll"])
+def test_the_real_twitter_files_survive_a_round_trip_byte_for_byte(shared, tmp_path, name, middle_format):
     source = shared / "data" / name
-    assert convert(open_corpus(source), tmp_path / "middle", way).losses == {}
+    assert convert(open_corpus(source), tmp_path / "middle", middle_format).losses == {}
     convert(open_corpus(tmp_path / "middle"), tmp_path / "back", "imgid")
     original = source.read_bytes().replace(b"-OTHER\n", b"-MISC\n").rstrip(b"\n")
     assert (tmp_path / "back").read_bytes().rstrip(b"\n") == original
 
 
 @pytest.mark.slow
-def test_the_real_relation_file_comes_back_to_the_byte(shared, tmp_path):
+def test_the_real_relation_file_survives_a_round_trip_byte_for_byte(shared, tmp_path):
     source = shared / "data/mnre/mnre_val.txt"
     convert(open_corpus(source), tmp_path / "middle", "jsonl")
     convert(open_corpus(tmp_path / "middle"), tmp_path / "back", "mnre")
@@ -195,12 +195,12 @@ def test_the_real_relation_file_comes_back_to_the_byte(shared, tmp_path):
 
 def test_wnut17_keeps_its_posts_through_other_formats(shared, tmp_path):
     posts = list(open_corpus(shared / "data/wnut17/emerging.dev.conll", types={}))
-    back = there_and_back(posts, "conll", tmp_path)
+    back = round_trip(posts, "conll", tmp_path)
     assert back == [dataclasses.replace(post, origin="", picture_name="") for post in posts]
 
 
 @pytest.mark.parametrize("to", ["jsonl", "conll"])
-def test_the_names_of_pictures_stay_where_no_folder_is_given(tmp_path, to):
+def test_the_names_of_pictures_are_kept_if_no_folder_is_given(tmp_path, to):
     source = tmp_path / "in.txt"
     source.write_text("IMGID:17\nAda\tB-PER\n\n")
     result = convert(open_corpus(source), tmp_path / "out", to)
@@ -210,6 +210,6 @@ def test_the_names_of_pictures_stay_where_no_folder_is_given(tmp_path, to):
     assert post.image == tmp_path / "photos" / "17.jpg"
 
 
-def test_the_name_of_a_picture_stays_from_mnre_to_imgid_as_a_loss(tmp_path):
+def test_the_name_of_a_picture_of_mnre_is_a_loss_in_imgid(tmp_path):
     post = Post("a.png#3", "x", ((0, 1),), entities=(), picture_name="a.png")
     assert losses(post, "imgid", tmp_path) == {"pictures that are not named <id>.jpg"}

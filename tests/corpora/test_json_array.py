@@ -1,4 +1,4 @@
-"""Arrays of JSON: plain posts, and what every array has in common with the tasks of Label Studio."""
+"""JSON arrays: plain posts, and the reading of arrays, which Label Studio tasks share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_posts_as_pandas_writes_them(tmp_path):
     assert read(tmp_path, "[]") == read(tmp_path, " [ ] ") == []
 
 
-def test_an_item_that_is_no_post_stops_nothing(tmp_path):
+def test_an_item_that_is_not_a_post_does_not_stop_the_others(tmp_path):
     items = '[{"id": 1, "text": "a"}, 7, {"id": 2}, null, {"id": 3, "text": "b"}]'
     first, *wrong, last = read(tmp_path, items)
     assert [item.reason.partition(";")[0] for item in wrong] == [
@@ -43,35 +43,35 @@ def test_an_item_that_is_no_post_stops_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('[{"id": 1, "text": "a"}', "the file ends in its midst"),
-        ('[{"id": 1, "text": "a"},', "the file ends in its midst"),
-        ('[{"id": 1, "text": "a"} {"id": 2, "text": "b"}]', "no comma stands between two items"),
-        ('[{"id": 1, "text": "a"},, {"id": 2, "text": "b"}]', "what follows is not JSON"),
-        ('[{"id": 1, "text": "a"}] [{"id": 2, "text": "b"}]', "goes on behind its array"),
-        ('[{"id": 1, "text": "a"},' + "[" * 100_000, "what follows is nested too deeply"),
+        ('[{"id": 1, "text": "a"}', "the file ends before its array does"),
+        ('[{"id": 1, "text": "a"},', "the file ends before its array does"),
+        ('[{"id": 1, "text": "a"} {"id": 2, "text": "b"}]', "there is no comma between two items"),
+        ('[{"id": 1, "text": "a"},, {"id": 2, "text": "b"}]', "the next item is not JSON"),
+        ('[{"id": 1, "text": "a"}] [{"id": 2, "text": "b"}]', "continues after its array"),
+        ('[{"id": 1, "text": "a"},' + "[" * 100_000, "the next item is nested too deeply"),
         ('[{"id": 1, "text": "a"}, {"id": 1' + "0" * 10_000 + "}]", "a number has too many digits"),
     ],
 )
-def test_where_an_array_breaks_off_is_told(tmp_path, content, message):
+def test_a_broken_array_is_rejected_where_it_breaks(tmp_path, content, message):
     post, rest = read(tmp_path, content)
     assert post.text == "a"
     assert message in rest.reason
 
 
-def test_a_key_that_comes_twice_costs_its_item(tmp_path):
+def test_an_item_with_a_duplicate_key_is_rejected(tmp_path):
     wrong, post = read(tmp_path, '[{"id": 1, "text": "a", "text": "b"}, {"id": 2, "text": "c"}]')
-    assert wrong.reason.startswith("the key 'text' comes twice")
+    assert wrong.reason.startswith("the key 'text' appears twice")
     assert post.text == "c"
 
 
-def test_signs_at_the_ends_of_blocks_are_not_lost(tmp_path):
+def test_characters_at_the_ends_of_chunks_are_not_lost(tmp_path):
     file = tmp_path / "numbers.json"
     for spaces in range(65_520, 65_550):
         file.write_text("[" + " " * spaces + "[1] , [22] , [333] ]", encoding="utf-8")
         assert [item for item, _ in items_of(file, "")] == [[1], [22], [333]]
 
 
-def test_time_grows_with_the_length_only(tmp_path):
+def test_time_grows_linearly_with_the_length(tmp_path):
     """Ten times as many items take about ten times as long: the rest is not copied for each."""
     file = tmp_path / "numbers.json"
 

@@ -28,7 +28,7 @@ def read(*lines: object, **options) -> list[Post | Rejected]:
 
 
 def reason_for(record: object) -> str:
-    """Why a record is rejected; its neighbours must come out whole and each line must give one result."""
+    """Why a record is rejected; its neighbours must be read, and each line must give one result."""
     before, bad, after = read({"id": "a", "text": "x"}, record, {"id": "b", "text": "y"})
     assert (before.id, after.id) == ("a", "b")
     assert isinstance(bad, Rejected), bad
@@ -48,7 +48,7 @@ def test_a_post_with_everything():
     assert (found.relations[0].head.text, found.relations[0].tail.text) == ("Ada", "Turin")
 
 
-def test_only_what_is_needed():
+def test_only_required_fields():
     (found,) = read({"id": "x", "text": ""})
     assert (found.text, found.image, found.entities, found.relations) == ("", None, None, None)
 
@@ -175,12 +175,12 @@ WRONG_FIELD = [
 
 
 @pytest.mark.parametrize(("record", "reason"), WRONG_FIELD, ids=range(len(WRONG_FIELD)))
-def test_fields_that_are_not_what_they_should_be(record, reason):
+def test_invalid_fields_are_rejected(record, reason):
     assert reason in reason_for(record)
 
 
 @given(st.lists(st.binary(max_size=80).map(lambda line: line.replace(b"\n", b" ")), max_size=8))
-def test_whatever_comes_each_line_gives_one_result(datas):
+def test_each_line_gives_one_result_whatever_it_contains(datas):
     results = read(*datas)
     assert len(results) == len(datas)
 
@@ -205,8 +205,8 @@ def test_any_object_is_a_post_or_rejected(record):
 
 
 def test_a_line_beyond_the_limit_is_rejected_and_the_next_is_read(monkeypatch):
-    small = lines_module.read_lines
-    monkeypatch.setattr("twofold.corpora.jsonl.read_lines", lambda stream: small(stream, 2000))
+    original = lines_module.read_lines
+    monkeypatch.setattr("twofold.corpora.jsonl.read_lines", lambda stream: original(stream, 2000))
     long, after = read(post(text="x" * 100_000), post())
     assert "longer than" in long.reason
     assert len(long.raw) <= 2000
@@ -255,11 +255,11 @@ def test_from_python_a_mistake_is_raised_with_its_origin():
         parse_post([1])
 
 
-def test_a_key_that_comes_twice_would_lose_a_value():
+def test_a_duplicate_key_is_rejected():
     (bad,) = read_jsonl(io.BytesIO(b'{"id": 1, "text": "a", "text": "b"}'))
-    assert bad.reason.startswith("the key 'text' comes twice")
+    assert bad.reason.startswith("the key 'text' appears twice")
     (bad,) = read_jsonl(io.BytesIO(b'{"id": 1, "text": "a", "entities": [{"start": 0, "start": 1}]}'))
-    assert bad.reason.startswith("the key 'start' comes twice")
+    assert bad.reason.startswith("the key 'start' appears twice")
 
 
 def test_files_with_byte_order_marks_may_be_appended_to_each_other():

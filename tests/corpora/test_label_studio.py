@@ -47,7 +47,7 @@ def read(folder: Path, *tasks: Any, **options: Any) -> list[Post | Rejected]:
 
 def test_spans_and_relations(tmp_path):
     spans = span("a", 2, 5, "PER"), span("b", 9, 14, "LOC")
-    for direction, ends in (
+    for direction, arguments in (
         ("right", ("Ada", "Turin")),
         ("left", ("Turin", "Ada")),
         ("bi", ("Ada", "Turin")),
@@ -56,7 +56,7 @@ def test_spans_and_relations(tmp_path):
         assert (post.id, post.text) == (7, TEXT)
         assert [(e.text, e.type) for e in post.entities] == [("Ada", "PER"), ("Turin", "LOC")]
         (found,) = post.relations
-        assert (found.head.text, found.tail.text, found.type) == (*ends, "home")
+        assert (found.head.text, found.tail.text, found.type) == (*arguments, "home")
     choice = {
         "id": "c",
         "from_name": "tone",
@@ -66,10 +66,10 @@ def test_spans_and_relations(tmp_path):
     }
     (post,) = read(tmp_path, task(spans[0], choice))
     assert [e.text for e in post.entities] == ["Ada"]
-    assert post.relations is None  # nobody said that there is none
+    assert post.relations is None  # unlabelled, which is not the same as none
 
 
-def test_offsets_in_code_points_and_in_utf_16_are_told_apart_by_the_words(tmp_path):
+def test_offsets_in_code_points_and_in_utf_16_are_distinguished_by_the_words(tmp_path):
     python, javascript = span("a", 2, 5, "PER", text="Ada"), span("a", 3, 6, "PER", text="Ada")
     for item in (python, javascript):
         (post,) = read(tmp_path, task(item))
@@ -90,7 +90,7 @@ def test_utf_16_against_the_encoding_itself(text):
     assert from_utf16(text, units[-1] + 1) is None
 
 
-def test_which_annotation_counts(tmp_path):
+def test_which_annotation_is_read(tmp_path):
     def labelled(label: str, **more: Any) -> dict[str, Any]:
         return {"result": [span("a", 2, 5, label)]} | more
 
@@ -107,7 +107,7 @@ def test_which_annotation_counts(tmp_path):
     assert read_types() is None
     assert read_types({"result": []}) == []
     (post,) = read(tmp_path, {"data": {"text": TEXT}, "predictions": [{"result": [span("a", 2, 5, "PER")]}]})
-    assert (post.id, post.entities) == (1, None)  # predictions are no labels
+    assert (post.id, post.entities) == (1, None)  # predictions are not labels
 
 
 def test_pictures(tmp_path):
@@ -144,14 +144,14 @@ def test_pictures(tmp_path):
         (task(span("a", 2, 99, "PER")), "runs from 2 to 99"),
         (task(span("a", 2, "5", "PER")), "whole numbers"),
         (task(span("a", 2, 5, "PER") | {"type": "hypertextlabels"}), "labels are hypertextlabels"),
-        (task(span("a", 2, 5, "PER"), relation("a", "b", "home")), "leads to no span"),
-        (task(span(["a"], 2, 5, "PER"), relation(["b"], {}, "home")), "leads to no span"),
+        (task(span("a", 2, 5, "PER"), relation("a", "b", "home")), "refers to an unknown span"),
+        (task(span(["a"], 2, 5, "PER"), relation(["b"], {}, "home")), "refers to an unknown span"),
         (task(span("a", 2, 5, "PER"), relation("a", "a")), "a relation has the labels"),
         (task() | {"annotations": [{"result": "none"}]}, "result is the text 'none'"),
         (task(data={"text": "\ud800"}), "half of a surrogate pair"),
     ],
 )  # fmt: skip
-def test_a_wrong_task_is_rejected_and_stops_nothing(tmp_path, wrong, message):
+def test_an_invalid_task_is_rejected_and_does_not_stop_the_others(tmp_path, wrong, message):
     good = task(span("a", 2, 5, "PER"))
     first, rejected, last = read(tmp_path, good, wrong, good)
     assert isinstance(rejected, Rejected)
@@ -162,27 +162,27 @@ def test_a_wrong_task_is_rejected_and_stops_nothing(tmp_path, wrong, message):
 
 
 @pytest.mark.parametrize("value", [None, 5, "start", ["start"]])
-def test_labels_without_a_place_are_none(tmp_path, value):
+def test_labels_without_offsets_are_ignored(tmp_path, value):
     spans = span("a", 2, 5, "PER"), {"id": "b", "type": "labels", "value": value}
     (post,) = read(tmp_path, task(*spans))
     assert [entity.text for entity in post.entities] == ["Ada"]
 
 
-def test_a_file_that_breaks_off_keeps_the_tasks_before(tmp_path):
+def test_a_truncated_file_keeps_the_tasks_before(tmp_path):
     file = tmp_path / "tasks.json"
     whole = json.dumps([task(data={"id": i, "text": f"post {i} " + "😀" * 40_000}) for i in range(5)])
     file.write_text(whole[:-200_000], encoding="utf-8")
     *posts, rest = open_corpus(file)
     assert [post.id for post in posts] == list(range(len(posts)))
     assert posts
-    assert "what follows is not JSON" in rest.reason
+    assert "the next item is not JSON" in rest.reason
     file.write_bytes(b'[{"data": {"text": "\xff"}}, {"data": {"text": "b"}}]')
     bad, good = open_corpus(file)
     assert "surrogate" in bad.reason
     assert good.text == "b"
     file.write_text('[{"data": {"text": "a"}},', encoding="utf-8")
     _, rest = open_corpus(file)
-    assert "ends in its midst" in rest.reason
+    assert "ends before its array does" in rest.reason
 
 
 def test_long_files_are_read_in_order(tmp_path):

@@ -34,7 +34,7 @@ def test_a_file_with_a_post_that_is_too_long_loses_that_post_only(tmp_path):
         Post(1, "a" * (MAX_CHARACTERS - 1), alt_text="ab"),
     ],
 )
-def test_everything_that_is_read_counts(post):
+def test_alternative_text_and_regions_count_as_well(post):
     with pytest.raises(InputError, match="characters"):
         check_length(post)
 
@@ -44,7 +44,7 @@ def test_the_limit_itself_passes():
     check_length(Post(1, LONG), None)
 
 
-def test_posts_from_python_are_held_against_it_too():
+def test_the_limit_applies_to_posts_from_python_too():
     with pytest.raises(InputError, match="post 1: the post has 216,000 characters"):
         list(grouped(["a", {"id": 1, "text": LONG}], 4))
     assert len(list(grouped([LONG, Post(1, LONG)], 4, max_characters=None))) > 0

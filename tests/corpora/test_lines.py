@@ -19,7 +19,7 @@ def test_only_the_line_feed_ends_a_line():
     assert lines(text) == [Line(1, text[:-1])]
 
 
-def test_windows_line_ends_and_byte_order_mark_are_taken_off():
+def test_windows_line_ends_and_byte_order_mark_are_removed():
     assert lines(b"\xef\xbb\xbfa\r\nb\r\n") == [Line(1, b"a"), Line(2, b"b")]
 
 
@@ -54,7 +54,7 @@ def test_blocks_end_at_blank_lines_and_at_headers():
     ]
 
 
-def test_a_no_break_space_is_no_blank_line():
+def test_a_no_break_space_is_not_a_blank_line():
     (block,) = read_blocks(lines("a\tO\n\u00a0\tO\nb\tO\n".encode()), lambda line: False)
     assert len(block.lines) == 3
 

@@ -19,7 +19,7 @@ def test_lines_of_the_same_post_become_one():
         post(4, "a b", "z", alt_text="another picture"),
         post(5, "a b", "x", entities=()),
     ]
-    joined = list(merge_posts_of_one_text(posts))
-    assert [p.id for p in joined] == [2, 5, 1, 4]
-    assert [[r.type for r in p.relations or ()] for p in joined] == [[], ["x"], ["x", "y", "x"], ["z"]]
-    assert joined[0] is posts[1]
+    merged = list(merge_posts_of_one_text(posts))
+    assert [p.id for p in merged] == [2, 5, 1, 4]
+    assert [[r.type for r in p.relations or ()] for p in merged] == [[], ["x"], ["x", "y", "x"], ["z"]]
+    assert merged[0] is posts[1]

@@ -78,12 +78,12 @@ BAD = [
         "'h' is named 'Rome', but tokens 2 to 4 are",
     ),
     (GOOD.replace("'img_id': 'a.jpg', ", ""), "'img_id' is missing"),
-    (GOOD.replace("'/org/per/leader'", "5"), "'relation' is missing or no text"),
+    (GOOD.replace("'/org/per/leader'", "5"), "'relation' is missing or not text"),
 ]
 
 
 @pytest.mark.parametrize(("line", "reason"), BAD, ids=range(len(BAD)))
-def test_a_bad_line_is_rejected_and_the_others_come_out_whole(tmp_path, line, reason):
+def test_a_bad_line_is_rejected_and_the_others_are_read(tmp_path, line, reason):
     before, bad, after = read(tmp_path, GOOD, line, GOOD)
     assert (before.id, after.id) == ("a.jpg#1", "a.jpg#3")
     assert isinstance(bad, Rejected)
@@ -104,6 +104,6 @@ def test_counts_of_the_real_files(shared, name, instances, pictures, none):
     assert len({post.id for post in posts}) == instances
 
 
-def test_a_key_that_comes_twice_would_lose_a_value(tmp_path):
+def test_a_duplicate_key_is_rejected(tmp_path):
     (bad,) = read(tmp_path, GOOD.replace("'img_id'", "'img_id': 'b.jpg', 'img_id'"))
-    assert bad.reason.startswith("a key comes twice")
+    assert bad.reason.startswith("a key appears twice")

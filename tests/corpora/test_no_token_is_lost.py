@@ -28,19 +28,19 @@ BETWEEN = st.sampled_from(
 
 
 def numbered(word: str, number: int) -> str:
-    """A token that no other line has, so that it can be looked for."""
+    """A token that no other line has, so that it can be searched for."""
     return f"{word}<{number}>"
 
 
 @st.composite
-def files(draw: st.DrawFn, parted_by: str) -> tuple[str, list[str]]:
+def files(draw: st.DrawFn, separator: str) -> tuple[str, list[str]]:
     """A file, and its tokens."""
     lines, tokens = [], []
     for number in range(draw(st.integers(1, 12))):
         if draw(st.booleans()):
             lines.append(draw(BETWEEN))
         tokens.append(numbered(draw(WORD), number))
-        lines.append(f"{tokens[-1]}{parted_by}{draw(TAG)}")
+        lines.append(f"{tokens[-1]}{separator}{draw(TAG)}")
     ends = draw(st.sampled_from(["\n", "\r\n"]))
     return draw(st.sampled_from(["", "\ufeff"])) + ends.join(lines) + ends, tokens
 

@@ -34,7 +34,7 @@ CONTENT = [
 
 
 @pytest.mark.parametrize(("name", "content", "expected"), CONTENT)
-def test_the_format_is_told_from_the_content(tmp_path, name, content, expected):
+def test_the_format_is_recognised_by_the_content(tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(content.encode())
     assert format_of(tmp_path / name) == expected
 
@@ -52,13 +52,13 @@ def test_the_format_is_told_from_the_content(tmp_path, name, content, expected):
         (b"\x89PNG\r\n\x1a\n\x00", "is not text; expected JSON Lines"),
     ],
 )
-def test_files_that_are_no_corpus(tmp_path, content, message):
+def test_files_that_are_not_a_corpus(tmp_path, content, message):
     (tmp_path / "a.txt").write_bytes(content)
     with pytest.raises(DataError, match=message):
         open_corpus(tmp_path / "a.txt")
 
 
-def test_what_is_not_there_is_told_at_once(tmp_path):
+def test_missing_files_and_folders_are_errors_at_once(tmp_path):
     with pytest.raises(DataError, match=r"nowhere.txt: cannot be opened: No such file or directory"):
         open_corpus(tmp_path / "nowhere.txt")
     with pytest.raises(DataError, match="a folder; expected a data file; give one of its files"):
@@ -75,13 +75,13 @@ def test_an_empty_file_holds_no_posts(tmp_path):
     assert list(open_corpus(tmp_path / "a.jsonl")) == []
 
 
-def test_a_text_path_will_do(tmp_path):
+def test_a_path_may_be_a_string(tmp_path):
     (tmp_path / "a.txt").write_text("a\tO\n", encoding="utf-8")
     (post,) = open_corpus(str(tmp_path / "a.txt"))
     assert isinstance(post, Post)
 
 
-def test_posts_are_read_as_they_are_asked_for(tmp_path):
+def test_posts_are_read_lazily(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"id": 1, "text": "a"}\n' + b"junk\n" * 1_000_000)
     items = open_corpus(path)
@@ -89,7 +89,7 @@ def test_posts_are_read_as_they_are_asked_for(tmp_path):
     assert isinstance(next(items), Rejected)
 
 
-def test_the_data_set_is_told_from_the_folder(tmp_path):
+def test_the_data_set_is_recognised_by_the_folder(tmp_path):
     folder = tmp_path / "Twitter-2015"
     folder.mkdir()
     (folder / "my.txt").write_text("IMGID:1\na\tO\n", encoding="utf-8")
@@ -102,7 +102,7 @@ def test_the_data_set_is_told_from_the_folder(tmp_path):
     assert post.alt_text == "right"
 
 
-def test_the_data_set_is_told_from_the_hash(shared, tmp_path):
+def test_the_data_set_is_recognised_by_the_hash(shared, tmp_path):
     copy = tmp_path / "copy.txt"
     copy.write_bytes((shared / "data/twitter2017/valid.txt").read_bytes())
     post: Post = next(open_corpus(copy, images=_folder(tmp_path / "pictures" / "twitter2017").parent))

@@ -27,5 +27,5 @@ def test_other_words_make_another_text():
 
 
 @pytest.mark.parametrize("text", ["", "http://t.co/a", "@ada @USER1 : 😭", "…"])
-def test_of_some_texts_nothing_is_left(text):
+def test_a_text_without_letters_or_digits_has_no_digest(text):
     assert text_digest(text) is None

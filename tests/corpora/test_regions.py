@@ -1,4 +1,4 @@
-"""Regions of pictures: what is read, what is refused and how it is told, and that they come back."""
+"""Regions of pictures: what is read, what is refused with which error, and the round trip."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def refused(**change: object) -> InputError:
     return caught.value
 
 
-def test_what_is_left_out_has_a_default() -> None:
+def test_missing_keys_have_defaults() -> None:
     assert parse_region(DOG) == Region((0.1, 0.2, 0.5, 0.9), "dog", 0.75, "phrase")
     assert parse_region({"box": (0, 0, 1, 1)}) == Region((0.0, 0.0, 1.0, 1.0), "", 1.0, "object")
 
 
-def test_nobody_looked_is_not_nothing_found() -> None:
+def test_missing_regions_are_not_the_same_as_no_regions() -> None:
     assert parse_post({"id": 1, "text": ""}).regions is None
     assert parse_post({"id": 1, "text": "", "regions": []}).regions == ()
 
@@ -39,14 +39,14 @@ def test_nobody_looked_is_not_nothing_found() -> None:
 @pytest.mark.parametrize(
     "box", [None, "all", [0, 0, 1], [0, 0, 1, "1"], [0, 0, 1, math.nan], [0.5, 0, 0.5, 1], [-0.1, 0, 1, 1]]
 )
-def test_a_box_that_is_none(box: object) -> None:
+def test_an_invalid_box_is_refused(box: object) -> None:
     error = refused(box=box)
     assert error.where == "posts.jsonl:7"
     assert error.what.startswith("regions[1] has ")
     assert "fractions" in error.expected
 
 
-def test_pixels_are_told_how_to_become_fractions() -> None:
+def test_the_error_for_pixels_says_how_to_make_fractions() -> None:
     assert "divide pixels" in refused(box=[12, 30, 200, 400]).do
 
 
@@ -61,22 +61,22 @@ def test_pixels_are_told_how_to_become_fractions() -> None:
         ({"kind": None}, "kind that is null"),
     ],
 )
-def test_other_values_that_are_none(change: dict[str, object], part: str) -> None:
+def test_other_invalid_values_are_refused(change: dict[str, object], part: str) -> None:
     assert part in refused(**change).what
 
 
-_ends = st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda pair: pair[0] != pair[1]).map(sorted)
+_range = st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda pair: pair[0] != pair[1]).map(sorted)
 
 
 @given(
-    _ends, _ends, st.text(st.characters(exclude_categories=["Cs"])), st.floats(0, 1), st.sampled_from(KINDS)
+    _range, _range, st.text(st.characters(exclude_categories=["Cs"])), st.floats(0, 1), st.sampled_from(KINDS)
 )
 def test_what_is_written_is_read_back(x, y, label, score, kind) -> None:
     region = Region((x[0], y[0], x[1], y[1]), label, score, kind)
     assert parse_region(json.loads(json.dumps(region_record(region)))) == region
 
 
-def test_conversion_keeps_them_or_says_that_it_cannot(tmp_path) -> None:
+def test_conversion_keeps_regions_or_reports_their_loss(tmp_path) -> None:
     post = Post("7", "a dog", regions=(parse_region(DOG),), entities=())
     assert convert([post], tmp_path / "out.jsonl", "jsonl").losses == {}
     (back,) = open_corpus(tmp_path / "out.jsonl")

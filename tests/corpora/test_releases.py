@@ -20,16 +20,16 @@ from twofold.corpora.releases import (
 from twofold.posts import Entity, Post
 
 
-def test_every_hash_is_one_and_different():
+def test_every_hash_is_valid_and_different():
     assert all(len(release.md5) == 32 and int(release.md5, 16) for release in RELEASES)
     assert len({release.md5 for release in RELEASES}) == len(RELEASES)
 
 
-def test_the_test_sets_that_are_kept_aside_are_known():
-    aside = {release.md5: release for release in RELEASES if release.split == "test"}
-    twitter = aside["b9a4d75baa76cb7311bd440fd6215524"]
+def test_the_held_out_test_sets_are_known():
+    held_out = {release.md5: release for release in RELEASES if release.split == "test"}
+    twitter = held_out["b9a4d75baa76cb7311bd440fd6215524"]
     assert (twitter.title, twitter.posts, twitter.entities) == ("Twitter-2015", 3257, 5207)
-    assert aside["752689de8750aa04d6b30bae72ee1319"].posts == 1614
+    assert held_out["752689de8750aa04d6b30bae72ee1319"].posts == 1614
 
 
 REAL = {
@@ -57,7 +57,7 @@ def test_real_files_are_recognised(shared, name):
     assert dataset_of(shared / "data" / name, release) == release.dataset
 
 
-def test_a_file_of_ones_own_is_none(tmp_path):
+def test_an_own_file_is_not_a_release(tmp_path):
     path = tmp_path / "My Set-2" / "a.txt"
     path.parent.mkdir()
     path.write_bytes(b"abc")
@@ -66,7 +66,7 @@ def test_a_file_of_ones_own_is_none(tmp_path):
     assert dataset_of(path, None) == "myset2"
 
 
-def test_a_changed_copy_is_told_by_its_size():
+def test_a_changed_copy_is_recognised_by_its_size():
     assert resembles(4000, 64439).split == "train"
     assert resembles(4000, 64000).split == "train"
     assert resembles(3257, 5).title == "Twitter-2015"
@@ -74,7 +74,7 @@ def test_a_changed_copy_is_told_by_its_size():
     assert resembles(12, 64439) is None
 
 
-def test_the_note_says_what_cannot_be_known():
+def test_the_note_says_what_the_check_cannot_tell():
     note = note_on(resembles(4000, 64439), 6000)
     assert "6000 entities, the original has 6352" in note
     assert "relabelled Twitter-2015 is in circulation" in note
@@ -82,7 +82,7 @@ def test_the_note_says_what_cannot_be_known():
     assert "relabelled" not in note_on(resembles(3373, 53007), 6049)
 
 
-def test_of_two_releases_with_as_many_posts_the_nearest_is_meant():
+def test_of_two_releases_with_as_many_posts_the_nearest_is_chosen():
     assert resembles(723, 11309).split == "valid"
     assert resembles(723, 11330).split == "test"
 
@@ -94,7 +94,7 @@ def content(posts: list[Post]) -> str:
     return str(digest)
 
 
-def test_the_content_is_that_of_texts_and_entities_in_their_order():
+def test_the_content_digest_is_of_texts_and_entities_in_their_order():
     ada, turin = Post(1, "Ada", entities=(Entity(0, 3, "Ada", "PER"),)), Post(2, "Turin", entities=())
     assert content([ada, turin]) == content([replace(ada, id="x", alt_text="a woman"), turin])
     assert content([ada, turin]) != content([turin, ada])

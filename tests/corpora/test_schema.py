@@ -73,18 +73,18 @@ BAD = [
 ]
 
 
-def test_the_schema_is_one():
+def test_the_schema_is_valid():
     Draft202012Validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize("record", GOOD)
-def test_what_both_take(record, tmp_path):
+def test_records_that_both_accept(record, tmp_path):
     VALIDATOR.validate(record)
     VALIDATOR.validate(to_record(parse_post(record), tmp_path))
 
 
 @pytest.mark.parametrize("record", BAD)
-def test_what_both_refuse(record):
+def test_records_that_both_refuse(record):
     assert not VALIDATOR.is_valid(record)
     with pytest.raises(InputError):
         parse_post(record)

@@ -1,4 +1,4 @@
-"""Files of others' making give the posts that went into them; what is broken in them costs nothing else."""
+"""Tables written by other libraries give the posts that went into them; a broken row costs no other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RENAMED = {"id": "tweet_id", "text": "full_text", "image": "photo", "alt_text": 
 
 
 def write(path: Path, rows: list[dict]) -> Path:
-    """The rows in the format of a file's name, by libraries of others."""
+    """Write rows in the format of the file's name, with other libraries."""
     name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
     if name.endswith(".parquet"):
         parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=2)
@@ -46,7 +46,7 @@ def write(path: Path, rows: list[dict]) -> Path:
         table.writerows(rows)
         data = text.getvalue().encode()
     if path.name.lower().endswith(".gz"):
-        data = gzip.compress(data[:20]) + gzip.compress(data[20:])  # of two members
+        data = gzip.compress(data[:20]) + gzip.compress(data[20:])  # two gzip members
     if path.name.endswith(".zst"):
         data = b"".join(pa.compress(part, codec="zstd", asbytes=True) for part in (data[:20], data[20:]))
     path.write_bytes(data)
@@ -85,7 +85,7 @@ def test_every_format_gives_the_same_posts(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_columns_have_the_names_that_one_gives_them(tmp_path, name):
+def test_columns_may_have_other_names(tmp_path, name):
     rows: list[dict] = [{RENAMED[key]: row[key] for key in row} | {"lang": "en"} for row in ROWS]
     file = write(tmp_path / name, rows)
     columns = ColumnNames.parse(",".join(f"{ours}={theirs}" for ours, theirs in RENAMED.items()), "lang")
@@ -95,7 +95,30 @@ def test_columns_have_the_names_that_one_gives_them(tmp_path, name):
     assert [post.carried for post in renamed] == [{"lang": "en"}] * 3
 
 
-def test_a_column_that_is_taken_for_a_field_hides_the_one_of_that_name(tmp_path):
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.csv", "a.tsv", "a.parquet"])
+def test_rows_without_ids_can_be_numbered(tmp_path, name):
+    file = write(tmp_path / name, [{"text": "Anna"}, {"text": "Bob"}])
+    posts = list(open_corpus(file, columns=ColumnNames(number_rows=True)))
+    assert [post.id for post in posts] == [post.origin for post in posts]
+    assert [post.id.rpartition(":")[0] for post in posts] == [str(file)] * 2
+    assert len({post.id for post in posts}) == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbering_rows_keeps_the_ids_that_are_there(tmp_path, name):
+    file = write(tmp_path / name, ROWS)
+    assert list(open_corpus(file, columns=ColumnNames(number_rows=True))) == list(open_corpus(file))
+
+
+def test_numbering_rows_fills_only_missing_ids(tmp_path):
+    (tmp_path / "a.csv").write_text("tweet_id,text\n7,Anna\n,Bob\n", encoding="utf-8")
+    columns = ColumnNames.parse("id=tweet_id", number_rows=True)
+    assert [post.id for post in open_corpus(tmp_path / "a.csv", columns=columns)] == [
+        "7", f"{tmp_path / 'a.csv'}:3",
+    ]  # fmt: skip
+
+
+def test_a_column_used_for_a_field_hides_the_column_with_the_name_of_the_field(tmp_path):
     rows = [{"id": 1, "text": "shortened…", "full_text": "Anna left paris"}]
     (post,) = open_corpus(write(tmp_path / "a.jsonl", rows), columns=ColumnNames.parse("text=full_text"))
     assert post.text == "Anna left paris"
@@ -104,7 +127,9 @@ def test_a_column_that_is_taken_for_a_field_hides_the_one_of_that_name(tmp_path)
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.parquet"])
 def test_a_table_without_a_column_is_refused_by_name(tmp_path, name):
     file = write(tmp_path / name, [{"tweet_id": "1", "text": "x"}])
-    with pytest.raises(DataError, match=r"has no column 'id'; expected one of its columns: tweet_id, text; "):
+    with pytest.raises(
+        DataError, match=r"has no column 'id'; expected one of its columns: tweet_id, text; .*--number-rows"
+    ):
         list(open_corpus(file))
     with pytest.raises(DataError, match="has no column 'lang'"):
         list(open_corpus(file, columns=ColumnNames.parse("id=tweet_id", "lang")))
@@ -114,12 +139,12 @@ def test_a_table_without_a_column_is_refused_by_name(tmp_path, name):
     ("columns", "carried"),
     [("id", ""), ("id=", ""), ("id=a,id=b", ""), ("name=a", ""), ("", "a,a"), ("", "a,")],
 )
-def test_column_names_that_mean_nothing(columns, carried):
+def test_invalid_column_names(columns, carried):
     with pytest.raises(ConfigError):
         ColumnNames.parse(columns, carried)
 
 
-def test_rows_of_csv_that_are_none(tmp_path):
+def test_invalid_rows_of_csv_are_rejected(tmp_path):
     (tmp_path / "a.csv").write_bytes(
         b'\xef\xbb\xbfid;text\n1;Anna\n2;Bob;more\n\n3;\xff\n;no id\n4;"Carl\nof two lines"\n5;"Dora\n'
     )
@@ -131,7 +156,7 @@ def test_rows_of_csv_that_are_none(tmp_path):
     assert last.reason.startswith("the row is not CSV")
 
 
-def test_a_cell_of_json_that_is_nested_too_deeply_stops_nothing(tmp_path):
+def test_a_cell_of_json_that_is_nested_too_deeply_does_not_stop_the_others(tmp_path):
     (tmp_path / "a.csv").write_text(f'id,text,entities\n1,x,"{"[" * 100_000}"\n2,y,\n', encoding="utf-8")
     deep, post = open_corpus(tmp_path / "a.csv")
     assert deep.reason.startswith("entities is nested too deeply")
@@ -174,7 +199,7 @@ def test_a_shard_in_the_layout_of_webdataset(tmp_path):
     ]  # fmt: skip
     assert [post.carried["lang"] for post in posts] == ["en", None, None, None]
     assert [item.reason.split(";")[0].partition(": ")[0] for item in items[4:]] == [
-        "1/10.json is no object", "1/11.json is not JSON",
+        "1/10.json is not an object", "1/11.json is not JSON",
         "text is missing",
     ]  # fmt: skip
 
@@ -220,7 +245,7 @@ def test_a_file_that_ends_too_early_gives_its_beginning_and_an_error(tmp_path, n
     assert "read to its end" in str(caught.value)
 
 
-def test_a_missing_package_is_told_with_its_extra(tmp_path, monkeypatch):
+def test_the_error_for_a_missing_package_names_its_extra(tmp_path, monkeypatch):
     for name in ("a.parquet", "a.jsonl.zst"):
         file = write(tmp_path / name, ROWS)
         with monkeypatch.context() as patch:
@@ -230,13 +255,13 @@ def test_a_missing_package_is_told_with_its_extra(tmp_path, monkeypatch):
                 list(open_corpus(file))
 
 
-def test_a_compressed_file_without_a_telling_name(tmp_path):
+def test_a_compressed_file_whose_name_does_not_show_its_format(tmp_path):
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"x"))
     with pytest.raises(DataError, match="its name does not say what it holds"):
         open_corpus(tmp_path / "a.gz")
 
 
-def test_headings_of_others_making(tmp_path):
+def test_unusual_header_rows(tmp_path):
     def read(content: bytes, **names: str) -> list[Post | Rejected]:
         (tmp_path / "a.csv").write_bytes(content)
         return list(open_corpus(tmp_path / "a.csv", columns=ColumnNames.parse(**names)))
@@ -251,7 +276,7 @@ def test_headings_of_others_making(tmp_path):
         b"id,text,text\n1,a,b\n": "has two columns 'text'",
         b"": "the table is empty",
         b"\n\n": "the table is empty",
-        b'id,"text\n1,a\n': "its first line is no heading",
+        b'id,"text\n1,a\n': "the first line is not a header row",
     }.items():
         with pytest.raises(DataError, match=message):
             read(content)
@@ -259,8 +284,8 @@ def test_headings_of_others_making(tmp_path):
         read(b"id,text,other,other\n1,Anna,,\n", carried="other")
 
 
-def test_a_row_of_csv_without_an_end_takes_no_memory_and_is_told(tmp_path, monkeypatch):
-    """One line without an end, and a row whose quotation marks go on over the lines."""
+def test_a_row_of_csv_without_an_end_takes_no_memory_and_is_rejected(tmp_path, monkeypatch):
+    """One line without an end, and a row whose quoted cells continue over many lines."""
     monkeypatch.setattr(csv_posts, "MAX_BYTES", 1000)
     long = b"2," + b"x" * 5000, b'2,"' + b'a\n","' * 500 + b'"'
     for row in long:
@@ -276,7 +301,7 @@ def test_a_row_of_csv_without_an_end_takes_no_memory_and_is_told(tmp_path, monke
         stream.write(b"id,text\n1," + b"x" * 2_000_000 + b"\n2,b\n")
     tracemalloc.start()
     wrong, last = open_corpus(tmp_path / "b.csv.gz")
-    assert tracemalloc.get_traced_memory()[1] < 2_000_000 * 4  # a readline of it would hold all
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000 * 4  # a plain readline would hold all of it
     tracemalloc.stop()
     assert last.id == "2"
 
@@ -288,7 +313,7 @@ def test_a_row_that_is_not_csv_is_kept_for_the_rejects(tmp_path):
     assert post.text == "c"
 
 
-def test_members_of_a_shard_that_come_twice_are_not_lost(tmp_path):
+def test_duplicate_members_of_a_shard_are_rejected(tmp_path):
     members = [("7.json", b'{"text": "Anna"}'), ("7.json", b'{"text": "Bob"}'), ("8.txt", b"Carl")]
     with tarfile.open(tmp_path / "a.tar", "w") as file:
         for name, data in members:
@@ -296,17 +321,17 @@ def test_members_of_a_shard_that_come_twice_are_not_lost(tmp_path):
             info.size = len(data)
             file.addfile(info, io.BytesIO(data))
     wrong, post = open_corpus(tmp_path / "a.tar")
-    assert wrong.reason.startswith("7.json comes twice")
+    assert wrong.reason.startswith("7.json appears twice")
     assert post.text == "Carl"
 
 
-def test_json_in_a_shard_is_read_as_everywhere(tmp_path):
+def test_json_in_a_shard_is_checked_as_elsewhere(tmp_path):
     members = {"1.json": b'{"text": "a", "text": "b"}', "2.json": b"[" * 100_000, "3.json": b"\xff"}
     members |= {"4.json": b'{"id": 1' + b"0" * 9000 + b', "text": "a"}', "5.txt": b"Anna"}
     (tmp_path / "a.tar").write_bytes(tar(members))
     *wrong, post = open_corpus(tmp_path / "a.tar")
     assert [item.reason.partition(";")[0] for item in wrong] == [
-        "the key 'text' comes twice", "2.json is nested too deeply", "byte 0xff at position 0 is not UTF-8",
+        "the key 'text' appears twice", "2.json is nested too deeply", "byte 0xff at position 0 is not UTF-8",
         "4.json is not JSON that can be read: a number has too many digits",
     ]  # fmt: skip
     assert post.text == "Anna"
@@ -337,7 +362,7 @@ def test_a_text_that_many_rows_share_is_in_memory_once(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet"])
-def test_carried_values_are_such_as_json_can_hold(tmp_path, name):
+def test_carried_values_can_be_written_as_json(tmp_path, name):
     rows = [{"id": "1", "text": "Anna", "x": float("nan")}, {"id": "2", "text": "Bob", "x": float("inf")}]
     if name == "a.json":
         (tmp_path / name).write_text(json.dumps(rows), encoding="utf-8")
@@ -360,13 +385,13 @@ def with_checksum(header: bytearray) -> bytes:
     "size",
     [
         b"77777777777\0",  # 8 GB
-        b"\x80\0\0\0" + b"\x7f" * 8,  # 9 exabytes, which take for ever to skip
+        b"\x80\0\0\0" + b"\x7f" * 8,  # 9 exabytes, which take forever to skip
         b"\xff" * 12,  # a negative one
         b"-0000000001\0",
         b"x" * 12,
     ],
 )
-def test_a_member_with_a_damaged_header_ends_the_file_with_a_word(tmp_path, size):
+def test_a_member_with_a_damaged_header_raises_an_error(tmp_path, size):
     whole = bytearray(tar({f"{i}.txt": b"Anna" for i in range(4)}))
     header = whole[2048:2560]
     header[124:136] = size
@@ -378,8 +403,8 @@ def test_a_member_with_a_damaged_header_ends_the_file_with_a_word(tmp_path, size
         list(posts)
 
 
-def test_a_header_that_says_more_than_it_should_takes_no_memory(tmp_path):
-    """The name of the next member may have any length; of a compressed file it may be gigabytes."""
+def test_an_oversized_header_takes_no_memory(tmp_path):
+    """A header may state any length for the next member's name; compressed, gigabytes take little space."""
     header = bytearray(tar({"1.txt": b""})[:512])
     header[124:136], header[156:157] = b"%011o\0" % (1 << 31), b"L"
     with gzip.open(tmp_path / "a.tar.gz", "wb", compresslevel=1) as stream:
@@ -398,7 +423,7 @@ def test_a_header_that_says_more_than_it_should_takes_no_memory(tmp_path):
     [{"GNU.sparse.map": "1,x"}, {"size": "-5"}, {"size": "9" * 50},
      {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a", "GNU.sparse.realsize": "9"}],
 )  # fmt: skip
-def test_extended_headers_that_hold_nonsense(tmp_path, headers):
+def test_invalid_extended_headers(tmp_path, headers):
     with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as file:
         info = tarfile.TarInfo("1.txt")
         info.size, info.pax_headers = 4, headers
@@ -407,9 +432,9 @@ def test_extended_headers_that_hold_nonsense(tmp_path, headers):
         list(open_corpus(tmp_path / "a.tar"))
 
 
-def test_what_follows_the_end_of_a_shard_is_read_or_told(tmp_path):
+def test_data_after_the_end_of_a_shard_is_read_or_raises_an_error(tmp_path):
     one, two = tar({"1.txt": b"one"}), tar({"2.txt": b"two"})
-    (tmp_path / "a.tar").write_bytes(one + two)  # as `cat` puts them together
+    (tmp_path / "a.tar").write_bytes(one + two)  # as `cat` concatenates them
     assert [post.text for post in open_corpus(tmp_path / "a.tar")] == ["one", "two"]
     for content in (one + b"and more" * 100, one[:1024]):
         (tmp_path / "a.tar").write_bytes(content)

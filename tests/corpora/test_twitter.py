@@ -103,7 +103,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("block", "reason"), BAD)
-def test_a_bad_block_is_rejected_and_the_others_come_out_whole(file, block, reason):
+def test_a_bad_block_is_rejected_and_the_others_are_read(file, block, reason):
     block = block if isinstance(block, bytes) else block.encode()
     before, bad, after = read(file, b"IMGID:1\na\tO\n\n" + block + b"\nIMGID:3\nc\tB-PER\n\n")
     assert (before.id, after.id, after.entities[0].text) == ("1", "3", "c")

@@ -1,4 +1,4 @@
-"""What numpy and pandas put where JSON has null, whole numbers and lists."""
+"""Values of numpy and pandas in place of null, whole numbers and lists of JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAType = type("NAType", (), {"__bool__": lambda self: 1 / 0, "__ne__": lambda se
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), np.float32("nan"), np.float64("nan"), NAType()])
-def test_nan_stands_for_nothing(value):
+def test_nan_is_a_missing_value(value):
     assert is_missing(value)
     optional = ("image", "alt_text", "tokens", "entities", "relations", "regions")
     post = parse_post({"id": 1, "text": "Ada"} | dict.fromkeys(optional, value))
@@ -24,7 +24,7 @@ def test_nan_stands_for_nothing(value):
 
 
 @pytest.mark.parametrize("value", ["", "nan", 0, 0.0, False, [], np.zeros(2), b""])
-def test_other_values_do_not(value):
+def test_other_values_are_not_missing(value):
     assert not is_missing(value)
 
 
@@ -59,5 +59,5 @@ def test_what_cannot_be_read_is_an_input_error(record, reason):
     assert reason in str(error.value)
 
 
-def test_the_bytes_of_a_picture_in_any_dress():
+def test_a_picture_may_be_a_bytearray():
     assert parse_post({"id": 1, "text": "", "image": bytearray(b"\x89PNG")}).image == b"\x89PNG"

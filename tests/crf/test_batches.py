@@ -1,4 +1,4 @@
-"""Batches of posts of unlike length, and their order in time, against loops."""
+"""Batches of posts of different lengths, and their order in time, against loops."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_time_comes_first_and_long_posts_come_first():
         ([2, 3, 0, 2, 2], 6, [[0, 3, 4], [1]]),  # three posts of two words fill a batch
         ([2, 3, 0, 2, 2], 9, [[0, 3, 4], [1]]),  # with the fourth they would take 12
         ([2, 3, 0, 2, 2], 12, [[0, 3, 4, 1]]),
-        ([9, 1, 1], 5, [[1, 2], [0]]),  # a post that is longer than a batch stands alone
+        ([9, 1, 1], 5, [[1, 2], [0]]),  # a post that is longer than a batch is alone
         ([9, 8], 5, [[1], [0]]),
         ([0, 0], 5, []),
         ([], 5, []),
     ],
 )
-def test_batches_hold_posts_of_like_length_and_no_more_words_than_allowed(
+def test_batches_have_posts_of_similar_length_and_no_more_words_than_allowed(
     monkeypatch, lengths, most, expected
 ):
     monkeypatch.setattr(batches, "_MAX_WORDS", most)

@@ -96,7 +96,7 @@ def test_agrees_with_brute_force(case):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_exact_where_the_best_tag_of_a_word_is_far_ahead_and_hard_to_reach(seed):
+def test_exact_where_the_best_tag_of_a_word_is_far_above_the_others_and_hard_to_reach(seed):
     decoder = make_decoder(seed, size=2.0)
     row = np.array([[40.8, -51.1, 8.4, -11.4, -9.1], [-4.3, -40.4, -4.6, -17.3, 66.5]])
     expected = enumerate_all(decoder, row, 0.5)[2]
@@ -117,7 +117,7 @@ def check_spans(decoder, where, sequences, probabilities):
 
 
 def span_probabilities(decoder, sequences, probabilities):
-    """Probability of every labelled span, by adding up the sequences that hold it."""
+    """Probability of every labelled span: the sum over the sequences that contain it."""
     probabilities_of: dict[TagSpan, float] = {}
     for tags, p in zip(sequences, probabilities, strict=True):
         if p:
@@ -177,12 +177,12 @@ def test_a_predicted_span_need_not_be_in_the_best_sequence():
         ([((0, 4), 0.6), ((1, 2), 0.55), ((2, 3), 0.55)], [(1, 2), (2, 3)]),
     ],
 )
-def test_of_overlapping_spans_those_with_the_largest_sum_stay(spans, best):
-    of_type = [(TagSpan(*place, "X"), p) for place, p in spans]
-    assert best_disjoint_spans(of_type, 0.4) == [TagSpan(*place, "X") for place in best]
+def test_of_overlapping_spans_those_with_the_largest_sum_are_kept(spans, best):
+    of_type = [(TagSpan(*untyped_span, "X"), p) for untyped_span, p in spans]
+    assert best_disjoint_spans(of_type, 0.4) == [TagSpan(*untyped_span, "X") for untyped_span in best]
 
 
-def test_of_equal_sums_the_one_with_fewer_spans_and_an_earlier_end_stays():
+def test_of_equal_sums_the_one_with_fewer_spans_and_an_earlier_end_is_kept():
     def best(*spans):
         return best_disjoint_spans([(TagSpan(start, end, "X"), p) for start, end, p in spans], 0.25)
 
@@ -239,7 +239,7 @@ def test_a_span_as_probable_as_the_threshold_is_not_above_it():
         assert (span, p) not in more
 
 
-def test_labels_of_no_entity_at_all():
+def test_labels_without_any_entity_type():
     decoder = make_decoder(1, ("O",))
     rows = [np.zeros((2, 1)), np.zeros((1, 1))]
     emissions, mask = padded(rows)
@@ -250,7 +250,7 @@ def test_labels_of_no_entity_at_all():
     assert decoder.most_probable_types(rows, [[(0, 1)], []]) == [[""], []]
 
 
-def test_scores_in_single_precision_are_computed_with_in_double():
+def test_scores_in_single_precision_are_used_in_double_precision():
     random = np.random.default_rng(2)
     scores = [random.standard_normal(shape).astype(np.float32) for shape in ((5, 5), 5, 5)]
     rows = [random.standard_normal((n, 5)).astype(np.float32) for n in (6, 2)]
@@ -269,14 +269,14 @@ def test_the_temperature_is_one_where_none_is_given():
     decoder, random = make_decoder(4), np.random.default_rng(4)
     rows = [random.standard_normal((n, 5)) for n in (4, 2)]
     emissions, mask = padded(rows)
-    spans, places = [[TagSpan(1, 3, "LOC")], [TagSpan(0, 1, "PER")]], [[(1, 3)], [(0, 1)]]
+    spans, untyped_spans = [[TagSpan(1, 3, "LOC")], [TagSpan(0, 1, "PER")]], [[(1, 3)], [(0, 1)]]
     flat = [span for row in spans for span in row]
     for method, arguments in (
         ("log_partition", (emissions, mask)),
         ("tag_marginals", (emissions, mask)),
         ("span_marginals", (emissions, mask, [0, 1], flat)),
         ("confidences", (rows, spans)),
-        ("type_probabilities", (rows, places)),
+        ("type_probabilities", (rows, untyped_spans)),
     ):
         plain, at_one, at_two = (getattr(decoder, method)(*arguments, *t) for t in ((), (1.0,), (2.0,)))
         for one, other, warm in zip(plain, at_one, at_two, strict=True):
@@ -307,7 +307,7 @@ def test_spans_that_begin_at_a_word_sum_to_its_begin_tag():
             assert total == pytest.approx(marginals[row, start, LABELS.index(f"B-{kind}")])
 
 
-def test_forbidden_moves_are_imposed_whatever_the_scores():
+def test_the_constraints_of_bio_hold_whatever_the_scores():
     decoder = ChainDecoder(LABELS, np.full((5, 5), 50.0), np.full(5, 50.0), np.zeros(5))
     emissions = np.zeros((1, 6, 5))
     emissions[:, :, 2] = 1e4  # I-PER everywhere
@@ -372,38 +372,38 @@ def test_labels_without_an_inside_tag():
 
 @settings(max_examples=25, deadline=None)
 @given(cases())
-def test_type_of_a_span_is_that_of_most_probability(case):
+def test_the_type_of_a_span_is_the_most_probable(case):
     decoder, rows, _ = case
-    places = [list(itertools.combinations(range(len(row) + 1), 2)) for row in rows]
-    found = decoder.most_probable_types(rows, places)
-    for row, asked, kinds in zip(rows, places, found, strict=True):
+    untyped_spans = [list(itertools.combinations(range(len(row) + 1), 2)) for row in rows]
+    found = decoder.most_probable_types(rows, untyped_spans)
+    for row, row_spans, kinds in zip(rows, untyped_spans, found, strict=True):
         sequences, probabilities, _ = enumerate_all(decoder, row, 1.0)
         spans = [set(decoder.spans_of(np.array(tags))) for tags in sequences]
-        for place, kind in zip(asked, kinds, strict=True):
+        for untyped_span, kind in zip(row_spans, kinds, strict=True):
             by_type = {
-                k: probabilities[[TagSpan(*place, k) in s for s in spans]].sum() for k in decoder.types
+                k: probabilities[[TagSpan(*untyped_span, k) in s for s in spans]].sum() for k in decoder.types
             }
             assert by_type[kind] == pytest.approx(max(by_type.values()), abs=1e-9)
 
 
 @settings(max_examples=15, deadline=None)
 @given(cases())
-def test_probabilities_of_of_the_types_of_a_span_agree_with_brute_force(case):
+def test_probabilities_of_the_types_of_a_span_agree_with_brute_force(case):
     decoder, rows, temperature = case
-    places = [list(itertools.combinations(range(len(row) + 1), 2)) for row in rows]
-    tables = decoder.type_probabilities(rows, places, temperature)
-    for row, asked, table in zip(rows, places, tables, strict=True):
+    untyped_spans = [list(itertools.combinations(range(len(row) + 1), 2)) for row in rows]
+    tables = decoder.type_probabilities(rows, untyped_spans, temperature)
+    for row, row_spans, table in zip(rows, untyped_spans, tables, strict=True):
         sequences, probabilities, _ = enumerate_all(decoder, row, temperature)
         spans = [set(decoder.spans_of(np.array(tags))) for tags in sequences]
-        for place, probabilities_of in zip(asked, table, strict=True):
+        for untyped_span, probabilities_of in zip(row_spans, table, strict=True):
             expected = [
-                probabilities[[TagSpan(*place, k) in s for s in spans]].sum() for k in decoder.types
+                probabilities[[TagSpan(*untyped_span, k) in s for s in spans]].sum() for k in decoder.types
             ]  # fmt: skip
             assert probabilities_of == pytest.approx(expected, abs=1e-9)
             assert probabilities_of.sum() <= 1 + 1e-9
 
 
-def test_probabilities_of_of_a_type_that_cannot_take_the_span_are_nought():
+def test_the_probability_of_a_type_that_cannot_have_the_span_is_zero():
     decoder = make_decoder(6, ("O", "B-PER", "B-LOC", "I-LOC"))
     table, empty, none = decoder.type_probabilities(
         [np.zeros((2, 4)), np.zeros((0, 4)), np.zeros((3, 4))], [[(0, 2), (1, 2)], [], []]
@@ -413,7 +413,7 @@ def test_probabilities_of_of_a_type_that_cannot_take_the_span_are_nought():
     assert empty.shape == none.shape == (0, 2)
 
 
-def test_type_of_a_span_that_no_type_can_take():
+def test_the_type_of_a_span_that_no_type_can_have():
     decoder = make_decoder(6, ("O", "B-PER", "B-LOC", "I-LOC"))
     emissions = [np.array([[0.0, 9.0, 0.0, 0.0], [0.0, 9.0, 0.0, 0.0]]), np.zeros((0, 4))]
     assert decoder.most_probable_types(emissions, [[(0, 1), (0, 2)], []]) == [["PER", "LOC"], []]

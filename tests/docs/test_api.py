@@ -1,4 +1,4 @@
-"""The API reference is what `make docs` writes, without warnings, and leaves no public name out."""
+"""The API reference is up to date, is generated without warnings, and contains all public names."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def load(script: str) -> ModuleType:
 @pytest.fixture(scope="module")
 def written() -> Iterator[tuple[str, list[str]]]:
     api = load("write_api")
-    heard = api._Heard()
-    logging.getLogger("griffe").addHandler(heard)
-    yield api.page(), heard.warnings
-    logging.getLogger("griffe").removeHandler(heard)
+    collector = api._WarningCollector()
+    logging.getLogger("griffe").addHandler(collector)
+    yield api.page(), collector.warnings
+    logging.getLogger("griffe").removeHandler(collector)
 
 
-def test_docstrings_fit_their_signatures(written: tuple[str, list[str]]):
+def test_docstrings_match_their_signatures(written: tuple[str, list[str]]):
     assert written[1] == []
 
 
@@ -45,11 +45,11 @@ def test_the_page_is_up_to_date(written: tuple[str, list[str]]):
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_every_public_name_is_there(written: tuple[str, list[str]], name: str):
+def test_every_public_name_is_documented(written: tuple[str, list[str]], name: str):
     assert f"### `{name}`\n" in written[0]
 
 
-def test_methods_and_properties_of_the_extractor_are_there(written: tuple[str, list[str]]):
+def test_methods_and_properties_of_the_extractor_are_documented(written: tuple[str, list[str]]):
     for name in vars(twofold.Extractor):
         assert name[0] == "_" or f"#### `Extractor.{name}`\n" in written[0]
 
@@ -75,7 +75,7 @@ def test_a_docstring_that_names_an_unknown_argument_is_an_error(tmp_path, monkey
     assert "b" in capsys.readouterr().err
 
 
-def test_the_figure_is_what_the_script_draws():
+def test_the_figure_is_up_to_date():
     drawn = load("draw_architecture").svg()
     assert (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8") == drawn
 

@@ -1,4 +1,4 @@
-"""The recipes of docs/frames.md run as they stand, each section by itself, where its package is installed."""
+"""The recipes of docs/frames.md run unchanged, each section by itself, if its package is installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "frames.md"
 
 
 def sections() -> dict[str, list[Block]]:
-    """Python blocks by the heading above them."""
+    """Python blocks by section heading."""
     page = cut(PAGE)
     headings = [(number, line[3:]) for number, line in page.prose if line.startswith("## ")]
     found: dict[str, list[Block]] = {}
@@ -29,7 +29,7 @@ def sections() -> dict[str, list[Block]]:
 SECTIONS = sections()
 
 
-@pytest.mark.slow  # each loads the model that ships
+@pytest.mark.slow  # each loads the shipped model
 @pytest.mark.filterwarnings("ignore")  # of other packages
 @pytest.mark.parametrize("section", SECTIONS)
 def test_recipe(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -41,7 +41,7 @@ def test_recipe(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         from twofold.spacy_component import register
 
         register()  # as the entry point of an installed package does
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")  # no link: it would lead out of the folder
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")  # not a link: it would leave the folder
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)

@@ -1,4 +1,4 @@
-"""The pages keep their form, their links lead somewhere, and their commands exist."""
+"""The pages keep their format, their links are valid, and their commands exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twofold.cli.main import COMMANDS, build_parser
 
 LONGEST_LINE, LONGEST_CELL, LONGEST_README = 110, 120, 150
 LOG = ROOT / "docs" / "log.md"
-"""Old entries of the log have cells of many figures."""
+"""Old entries of the log have long table cells."""
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=name)
@@ -25,13 +25,13 @@ def test_lines_of_prose_are_short(path: Path):
 
 
 @pytest.mark.parametrize("path", [path for path in WRITTEN if path != LOG], ids=name)
-def test_a_cell_holds_a_figure_or_a_phrase(path: Path):
+def test_table_cells_are_short(path: Path):
     long = [number for number, row in cut(path).rows if max(map(len, cells(row))) > LONGEST_CELL]
     assert not long, f"cells longer than {LONGEST_CELL}: lines {long}"
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=name)
-def test_rows_of_a_table_have_as_many_cells_as_its_head(path: Path):
+def test_rows_of_a_table_have_as_many_cells_as_its_header(path: Path):
     rows = cut(path).rows
     width = 0
     for i, (number, row) in enumerate(rows):
@@ -41,16 +41,16 @@ def test_rows_of_a_table_have_as_many_cells_as_its_head(path: Path):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
-def test_relative_links_lead_somewhere(path: Path):
+def test_relative_links_are_valid(path: Path):
     for line, target in links(path):
         if re.match(r"[a-z]+:", target):
             continue
-        place, _, anchor = target.partition("#")
-        there = (path.parent / place).resolve() if place else path
-        assert there.exists(), f"line {line}: {target}"
-        assert ROOT in [there, *there.parents], f"line {line}: {target} leaves the repository"
-        if anchor and there.suffix == ".md":
-            assert anchor in headings(there), f"line {line}: {target}"
+        file, _, anchor = target.partition("#")
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), f"line {line}: {target}"
+        assert ROOT in [linked, *linked.parents], f"line {line}: {target} leaves the repository"
+        if anchor and linked.suffix == ".md":
+            assert anchor in headings(linked), f"line {line}: {target}"
 
 
 def test_readme_is_short():
@@ -58,21 +58,21 @@ def test_readme_is_short():
     assert len(lines) <= LONGEST_README
 
 
-def test_readme_names_every_folder_and_room():
+def test_readme_lists_every_folder_and_subpackage():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    # A room that was renamed may leave a folder of bytecode behind.
+    # A renamed subpackage may leave a folder of bytecode behind.
     files = [path.relative_to(ROOT / "src/twofold") for path in (ROOT / "src/twofold").rglob("*")]
-    rooms = sorted({path.parts[0] for path in files if path.parts[1:] and "__pycache__" not in path.parts})
+    packages = sorted({path.parts[0] for path in files if path.parts[1:] and "__pycache__" not in path.parts})
     folders = ["configs", "examples", "tests", "benchmarks", "docs"]
-    assert [room for room in rooms + folders if f" {room}/ " not in text] == []
+    assert [folder for folder in packages + folders if f" {folder}/ " not in text] == []
 
 
-def test_files_that_the_readme_reads_are_in_the_repository():
+def test_input_files_of_the_readme_are_in_the_repository():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     pictures = re.findall(r'(?:--image |"image": ")([^"\s]+)', text)
     assert pictures
-    for place in [*pictures, *re.findall(r"extract (examples/\S+?)`", text)]:
-        assert (ROOT / place).is_file(), place
+    for file in [*pictures, *re.findall(r"extract (examples/\S+?)`", text)]:
+        assert (ROOT / file).is_file(), file
 
 
 def test_every_page_of_docs_is_linked():
@@ -83,7 +83,7 @@ def test_every_page_of_docs_is_linked():
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs/systems").glob("*.md")), ids=name)
-def test_names_beside_the_equations_are_in_the_code(path: Path):
+def test_names_next_to_the_equations_are_in_the_code(path: Path):
     code = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "src/twofold/fusion").glob("*.py"))
     named = [text for _, row in cut(path).rows for text in re.findall(r"`([A-Za-z_.]+)`", cells(row)[-1])]
     assert named
@@ -120,9 +120,9 @@ def test_documented_commands_exist(path: Path, capsys: pytest.CaptureFixture[str
         try:
             build_parser(words).parse_args(words)
         except SystemExit as end:
-            said = capsys.readouterr().err
-            if end.code and not re.search("required|expected one argument|expected at least", said):
-                pytest.fail(f"line {line}: twofold {' '.join(words)}: {said.splitlines()[-1]}")
+            errors = capsys.readouterr().err
+            if end.code and not re.search("required|expected one argument|expected at least", errors):
+                pytest.fail(f"line {line}: twofold {' '.join(words)}: {errors.splitlines()[-1]}")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
@@ -131,19 +131,19 @@ def test_options_named_in_prose_exist(path: Path):
         return
     page = cut(path)
     text = "\n".join(line for _, line in page.prose + page.rows)
-    known = build_parser([]).format_help() + "\n".join(map(_help, COMMANDS)) + _makers()
+    known = build_parser([]).format_help() + "\n".join(map(_help, COMMANDS)) + _script_options()
     named = set(re.findall(r"`(--[a-z][a-z-]*)", text))
     assert sorted(option for option in named if not re.search(rf"{option}\b(?!-)", known)) == []
 
 
-def _makers() -> str:
-    """Options of scripts beside the command line, and of tools that the pages name."""
+def _script_options() -> str:
+    """Options of the scripts, and of other tools mentioned in the pages."""
     scripts = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "docs").glob("*.py")]
     return "--no-deps --index-url " + "".join(path.read_text(encoding="utf-8") for path in scripts)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
-def test_json_of_the_pages_is_json(path: Path):
+def test_json_blocks_are_valid(path: Path):
     for block in cut(path).blocks:
         if block.language == "json":
             json.loads(block.text)

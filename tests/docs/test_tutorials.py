@@ -1,7 +1,7 @@
-"""Every block of the tutorials runs, in order, in an empty folder with `examples` beside it.
+"""Every block of the tutorials runs, in order, in an empty folder that contains `examples`.
 
-Python blocks of a page share their names. Shell blocks hold ``twofold`` commands, which must succeed, but for
-those that end in ``# refused``. A TOML block begins with the name of its file.
+Python blocks of a page share one namespace. Shell blocks contain ``twofold`` commands, which must succeed,
+except those that end in ``# refused``. A TOML block begins with the name of its file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("few_resamples")
 TUTORIALS = ROOT / "docs" / "tutorials"
 REFUSED = "# refused"
 QUICK = "epochs = 12\nencoder_lr = 5e-3\nhead_lr = 1e-2\ncrf_lr = 1e-2\nema_decay = 0.5"
-"""Rates at which an encoder of random weights learns within seconds."""
+"""Learning rates at which an encoder with random weights learns within seconds."""
 
 
 class Tutorial:
@@ -28,7 +28,7 @@ class Tutorial:
 
     Args:
         name: of the page.
-        encoder: folder that takes the place of ``text_encoder = "minilm"``; None to leave it.
+        encoder: folder that replaces ``text_encoder = "minilm"``; None to keep it.
     """
 
     def __init__(self, name: str, encoder: Path | None = None) -> None:
@@ -103,8 +103,8 @@ def test_hub_encoders(empty_folder: Path):
 def test_abstention(capsys: pytest.CaptureFixture[str]):
     tutorial = Tutorial("abstention.md")
     tutorial.run()
-    said = capsys.readouterr()
-    assert "guarantee" in said.err or "promise" in said.err
-    kept, wrong = map(int, re.findall(r"(\d+) kept, (\d+) wrong", said.out)[0])
+    output = capsys.readouterr()
+    assert "guarantee" in output.err or "promise" in output.err
+    kept, wrong = map(int, re.findall(r"(\d+) kept, (\d+) wrong", output.out)[0])
     assert kept > 100
     assert wrong <= 0.2 * kept

@@ -1,4 +1,4 @@
-"""Low-rank adapters: they begin at the pretrained encoder, train few weights, and merge without a trace."""
+"""Low-rank adapters: they start at the pretrained encoder, train few weights, and merge completely."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_rows_of_added_tokens_stay_trainable(tmp_path: Path) -> None:
 
 
 @needs_peft
-def test_a_rank_below_one_is_told(tmp_path: Path) -> None:
+def test_a_rank_below_one_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="adapter_rank is 0"):
         add_lora(load_text_encoder(str(save_text("bert", tmp_path)[0])), 0)
 
@@ -83,7 +83,7 @@ def test_without_peft_the_message_says_what_to_install(
         add_lora(encoder, 8)
 
 
-def test_nothing_added_changes_nothing(tmp_path: Path) -> None:
+def test_without_adapters_nothing_changes(tmp_path: Path) -> None:
     encoder = load_text_encoder(str(save_text("bert", tmp_path)[0]))
     before, backbone = states(encoder), encoder.backbone
     no_adapters(encoder, 8)

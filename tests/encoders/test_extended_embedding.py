@@ -25,7 +25,7 @@ def encoder(family: str = "bert") -> TextEncoder:
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     torch.manual_seed(0)
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    if family == "bert":  # more rows than pieces, as some models have for speed
+    if family == "bert":  # more rows than pieces, which some models have for speed
         backbone = BertModel(BertConfig(vocab_size=16, **sizes), add_pooling_layer=False)
     else:
         backbone = RobertaModel(RobertaConfig(vocab_size=7, **sizes), add_pooling_layer=False)
@@ -33,7 +33,7 @@ def encoder(family: str = "bert") -> TextEncoder:
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
-def test_old_pieces_read_as_before_and_new_ones_differ(family: str) -> None:
+def test_old_pieces_are_encoded_as_before_and_new_ones_get_rows(family: str) -> None:
     text = encoder(family)
     ids = torch.tensor([[2, 5, 6, 3]])
     before = text(ids, torch.ones_like(ids))
@@ -65,7 +65,7 @@ def test_known_tokens_are_not_added_again() -> None:
 
 
 class Table(torch.nn.Module):
-    """Stands for a backbone: the table alone."""
+    """A stub backbone: the embedding table alone."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Vision models of the hub: each family through the real loading code, against `transformers` itself."""
+"""Vision models from the hub: each family through the real loading code, against `transformers` itself."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def photograph(size: tuple[int, int] = (90, 60)) -> bytes:
     return stream.getvalue()
 
 
-def test_regions_are_the_models_own_places(family: tuple) -> None:
+def test_regions_are_the_states_of_the_model(family: tuple) -> None:
     name, encoder, model, _, _ = family
     pixels = torch.randn(3, 3, SIDE, SIDE)
     with torch.no_grad():
@@ -62,7 +62,7 @@ def test_regions_are_the_models_own_places(family: tuple) -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet", "convnext"])
-def test_a_region_of_a_convolution_looks_at_its_own_place(name: str, tmp_path: Path) -> None:
+def test_regions_of_a_convolution_are_in_row_order(name: str, tmp_path: Path) -> None:
     encoder = load_image_encoder(str(save_vision(name, tmp_path)[0]))
     pixels = torch.zeros(1, 3, SIDE, SIDE)
     with torch.no_grad():
@@ -78,11 +78,11 @@ def test_pictures_are_prepared_as_the_models_own_processor_does(family: tuple) -
     ours = read_picture(data, encoder.settings)[0]
     theirs = np.asarray(processor(Image.open(io.BytesIO(data)), return_tensors="np")["pixel_values"][0])
     assert ours.shape == theirs.shape
-    # Cutting before resizing shifts by a part of a pixel; elsewhere a picture differs by rounding.
+    # Cropping before resizing shifts by a fraction of a pixel; otherwise pictures differ by rounding.
     assert np.abs(ours - theirs).mean() < 0.03 * np.ptp(theirs)
 
 
-def test_it_is_frozen_batch_normalisation_included(family: tuple) -> None:
+def test_it_is_frozen_including_batch_normalisation(family: tuple) -> None:
     _, encoder, *_ = family
     encoder.train()
     assert not any(module.training for module in encoder.modules())
@@ -92,7 +92,7 @@ def test_it_is_frozen_batch_normalisation_included(family: tuple) -> None:
     assert fingerprint(encoder.backbone.state_dict()) == before
 
 
-def test_the_fingerprint_follows_weights_and_preparation(family: tuple) -> None:
+def test_the_fingerprint_depends_on_weights_and_preparation(family: tuple) -> None:
     _, encoder, _, _, folder = family
     assert load_image_encoder(str(folder)).fingerprint == encoder.fingerprint
     other = HubImageEncoder(encoder.backbone, PictureSettings(SIDE, SIDE, std=(1.0, 1.0, 1.0)))
@@ -105,7 +105,7 @@ def test_the_fingerprint_follows_weights_and_preparation(family: tuple) -> None:
     assert changed != encoder.fingerprint
 
 
-def test_a_backbone_without_a_model_of_its_own(tmp_path: Path) -> None:
+def test_an_architecture_with_a_backbone_class_only(tmp_path: Path) -> None:
     import transformers as hf
 
     config = hf.VitPoseBackboneConfig(
@@ -120,7 +120,7 @@ def test_a_backbone_without_a_model_of_its_own(tmp_path: Path) -> None:
 # --- how pictures are prepared -----------------------------------------------------------------------
 
 
-def test_numbers_are_on_the_scale_of_a_byte() -> None:
+def test_mean_and_standard_deviation_are_on_the_scale_of_a_byte() -> None:
     settings = picture_settings(FULL)
     assert settings.mean == pytest.approx((127.5, 102.0, 76.5))
     assert settings.std == pytest.approx((127.5, 63.75, 51.0))
@@ -156,7 +156,7 @@ def test_sizes(change: dict, expected: tuple) -> None:
         ({"resample": 5}, "filter 5"),
     ],
 )
-def test_what_our_preparation_does_not_do_is_told(change: dict, part: str) -> None:
+def test_unsupported_preparation_is_an_error(change: dict, part: str) -> None:
     with pytest.raises(ConfigError, match=part):
         picture_settings({**FULL, **change}, "some/model")
 
@@ -183,14 +183,14 @@ def test_squeezing_and_cropping_as_pillow_does() -> None:
     assert np.abs(ours - theirs).mean() < 1.0
 
 
-# --- what cannot be loaded ---------------------------------------------------------------------------
+# --- models that cannot be loaded --------------------------------------------------------------------
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="efficientnet-lite0") as caught:
         load_image_encoder(str(tmp_path / "none" / "there"))
     assert "cannot be loaded" in caught.value.what
-    assert caught.value.where == "image"
+    assert caught.value.where == "image_encoder"
 
 
 def test_a_folder_without_an_image_processor(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_folder_without_an_image_processor(tmp_path: Path) -> None:
         load_image_encoder(str(tmp_path))
 
 
-def test_a_model_that_sees_nothing(tmp_path: Path) -> None:
+def test_an_unknown_model_type(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "no-such-model"}))
     with pytest.raises(ConfigError, match="cannot be loaded"):
         load_image_encoder(str(tmp_path))

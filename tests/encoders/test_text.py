@@ -1,4 +1,4 @@
-"""Text encoders of the hub: each family through the real loading code, against `transformers` itself."""
+"""Text encoders from the hub: each family through the real loading code, against `transformers` itself."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pieces_of(encoder: TextEncoder, **options: int) -> WindowTokenizer:
     return WindowTokenizer(encoder.tokenizer, encoder.max_pieces, 4, encoder.pad_id)
 
 
-def test_states_are_the_models_own(family: tuple) -> None:
+def test_states_are_those_of_the_model(family: tuple) -> None:
     _, encoder, model, _ = family
     pieces = pieces_of(encoder)
     ids, mask = pad([pieces.windows(t, segment(t))[0].ids for t in (SENTENCE, "hi")], encoder.pad_id)
@@ -48,7 +48,7 @@ def test_states_are_the_models_own(family: tuple) -> None:
     torch.testing.assert_close(found[mask.bool()], expected[mask.bool()])
 
 
-def test_what_fills_short_rows_changes_nothing(family: tuple) -> None:
+def test_padding_changes_nothing(family: tuple) -> None:
     _, encoder, *_ = family
     pieces = pieces_of(encoder)
     rows = [pieces.windows(t, segment(t))[0].ids for t in ("ada in paris and more", "hi")]
@@ -58,7 +58,7 @@ def test_what_fills_short_rows_changes_nothing(family: tuple) -> None:
     torch.testing.assert_close(together[1, : len(rows[1])], alone[0])
 
 
-def test_words_are_read_as_in_running_text(family: tuple) -> None:
+def test_words_are_encoded_as_in_running_text(family: tuple) -> None:
     name, encoder, _, wrapper = family
     pieces = pieces_of(encoder)
     (window,) = pieces.windows(SENTENCE, segment(SENTENCE))
@@ -72,7 +72,7 @@ def test_words_are_read_as_in_running_text(family: tuple) -> None:
     assert all(piece[0] in marks for piece in first) == (name in SPACED)
 
 
-def test_the_max_input_length_is_the_longest_it_takes(family: tuple) -> None:
+def test_the_max_input_length_is_exact(family: tuple) -> None:
     name, encoder, *_ = family
     longest = TEXT[name][1]
     assert encoder.max_pieces == longest
@@ -85,7 +85,7 @@ def test_the_max_input_length_is_the_longest_it_takes(family: tuple) -> None:
                 encoder(longer, torch.ones_like(longer))
 
 
-def test_a_hidden_piece_is_the_mask_and_a_filling_one_the_padding(family: tuple) -> None:
+def test_mask_and_padding_pieces_are_those_of_the_tokenizer(family: tuple) -> None:
     _, encoder, _, wrapper = family
     assert encoder.pad_id == wrapper.pad_token_id
     assert encoder.mask_id == wrapper.mask_token_id
@@ -105,13 +105,13 @@ def test_a_word_without_pieces_is_unknown_not_padding(family: tuple) -> None:
     _, encoder, _, wrapper = family
     pieces = pieces_of(encoder)
     (row,) = pieces._tokenized([""])
-    if row == [pieces._unknown]:  # byte-level BPE and SentencePiece read the space of the word
+    if row == [pieces._unknown]:  # byte-level BPE and SentencePiece encode the space of the word
         assert row == [wrapper.unk_token_id]
     else:
         assert encoder.tokenizer.id_to_token(row[0]) in ("Ġ", "▁")
 
 
-def test_everything_can_be_trained_and_no_pooler_comes_along(family: tuple) -> None:
+def test_every_weight_gets_a_gradient_and_there_is_no_pooler(family: tuple) -> None:
     _, encoder, *_ = family
     encoder.train()
     ids = torch.arange(5, 13).repeat(2, 1)
@@ -134,14 +134,14 @@ def test_steps_inside_a_sequence_are_changed_too() -> None:
     assert [step.get("add_prefix_space") for step in steps] == [None, True]
 
 
-def test_a_tokenizer_that_looks_at_no_space_stays_as_it_is() -> None:
+def test_a_tokenizer_that_ignores_spaces_is_unchanged() -> None:
     tokenizer = Tokenizer(models.WordPiece())
     assert with_prefix_space(tokenizer) is tokenizer
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     assert with_prefix_space(tokenizer) is tokenizer
 
 
-def test_the_saved_tokenizer_reads_the_same(family: tuple, tmp_path: Path) -> None:
+def test_the_saved_tokenizer_encodes_the_same(family: tuple, tmp_path: Path) -> None:
     _, encoder, *_ = family
     encoder.tokenizer.save(str(tmp_path / "tokenizer.json"))
     saved = WindowTokenizer(tmp_path / "tokenizer.json", encoder.max_pieces, 4, encoder.pad_id)
@@ -149,16 +149,16 @@ def test_the_saved_tokenizer_reads_the_same(family: tuple, tmp_path: Path) -> No
     assert saved.windows(SENTENCE, words) == pieces_of(encoder).windows(SENTENCE, words)
 
 
-# --- what cannot be loaded ---------------------------------------------------------------------------
+# --- models that cannot be loaded --------------------------------------------------------------------
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="minilm") as caught:
         load_text_encoder(str(tmp_path / "none" / "there"))
-    assert caught.value.where == "text"
+    assert caught.value.where == "text_encoder"
 
 
-def test_a_tokenizer_written_in_python_is_told(tmp_path: Path) -> None:
+def test_a_tokenizer_written_in_python_is_an_error(tmp_path: Path) -> None:
     import transformers as hf
 
     (tmp_path / "vocab.txt").write_text("ada 1\n")
@@ -172,7 +172,7 @@ def test_a_tokenizer_written_in_python_is_told(tmp_path: Path) -> None:
         load_text_encoder(str(folder))
 
 
-def test_a_model_that_is_no_encoder_is_told(tmp_path: Path) -> None:
+def test_a_model_that_is_not_an_encoder_is_an_error(tmp_path: Path) -> None:
     import transformers as hf
 
     hf.T5Config(d_model=8, num_layers=1).save_pretrained(tmp_path)
@@ -180,7 +180,7 @@ def test_a_model_that_is_no_encoder_is_told(tmp_path: Path) -> None:
         load_text_encoder(str(tmp_path))
 
 
-def test_an_encoder_that_no_graph_can_hold_is_told_before_training() -> None:
+def test_an_encoder_too_large_for_onnx_is_an_error_before_training() -> None:
     small, large = torch.nn.Linear(3, 3), torch.nn.Linear(1 << 15, 1 << 14, device="meta")
     check_size(small, "small/model", "text")
     with pytest.raises(ConfigError, match=r"2\.1 GB of weights.*less than 2 GB"):

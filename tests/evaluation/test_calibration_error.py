@@ -1,4 +1,4 @@
-"""Calibration figures against torchmetrics, scikit-learn, by hand, and by what weights must mean."""
+"""Calibration metrics against torchmetrics and scikit-learn, by hand, and with weights against copies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def resampled(seed, n=500):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_equal_width_figures_agree_with_torchmetrics(seed):
+def test_equal_width_metrics_agree_with_torchmetrics(seed):
     theirs = pytest.importorskip("torchmetrics.functional.classification", reason="needs torchmetrics")
     import torch
 
@@ -49,7 +49,7 @@ def test_scores_agree_with_scikit_learn(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_adaptive_error_is_that_of_equal_slices_where_they_come_out_even(seed):
+def test_adaptive_error_is_that_of_equal_slices_where_bins_divide_the_predictions(seed):
     confidences, right = resampled(seed, 15 * 20)
     order = np.argsort(confidences)
     slices = np.split((confidences - right)[order], 15)
@@ -57,14 +57,14 @@ def test_adaptive_error_is_that_of_equal_slices_where_they_come_out_even(seed):
     assert adaptive_calibration_error(confidences, right) == pytest.approx(expected)
 
 
-def test_adaptive_error_divides_a_prediction_on_the_border():
+def test_adaptive_error_divides_a_prediction_on_a_bin_edge():
     # Three predictions in two bins: the middle one is half in each.
     confidences, right = np.array([0.2, 0.5, 0.9]), np.array([False, True, True])
     expected = (abs(0.2 - 0.25) + abs(-0.1 - 0.25)) / 3
     assert adaptive_calibration_error(confidences, right, bins=2) == pytest.approx(expected)
 
 
-def test_adaptive_error_does_not_depend_on_the_order_of_equals():
+def test_adaptive_error_does_not_depend_on_the_order_of_equal_confidences():
     confidences = np.array([0.3] * 7 + [0.8] * 6)
     right = np.array([True, False] * 6 + [True])
     values = {
@@ -117,7 +117,7 @@ def test_diagram_holds_the_calibration_error():
     assert gaps / len(right) == pytest.approx(calibration_error(confidences, right))
 
 
-def test_silence_is_not_calibration():
+def test_metrics_without_predictions_are_nan():
     nothing = calibration_metrics(np.zeros(0), np.zeros(0, bool))
     assert all(math.isnan(value) for value in nothing.values())
     assert all(
@@ -126,7 +126,7 @@ def test_silence_is_not_calibration():
     )
 
 
-def test_error_by_chance():
+def test_error_if_calibrated():
     assert calibration_error_if_calibrated(np.array([0.0, 1.0, 1.0])) == 0
     # One bin: mean of |Binomial(n, 0.5) - n/2| / n, by its closed form for even n.
     expected = math.comb(10, 5) / 2**11
@@ -139,7 +139,7 @@ def test_error_by_chance():
 def test_all_metrics_by_name_by_hand():
     confidences, right = np.array([0.9, 0.6, 0.3]), np.array([True, False, False])
     nll = -(math.log(0.9) + math.log(0.4) + math.log(0.7)) / 3
-    # Each stands alone in its bin; of equal mass, too.
+    # Each is alone in its bin, also in bins of equal mass.
     gaps = [0.1, 0.6, 0.3]
     assert calibration_metrics(confidences, right) == pytest.approx(
         {
@@ -156,13 +156,13 @@ def test_all_metrics_by_name_by_hand():
     assert (weighted["confidence"], weighted["accuracy"]) == pytest.approx((0.7, 2 / 3))
 
 
-def test_certain_errors_cost_a_likelihood_of_one_in_a_million_millions():
+def test_certain_errors_have_a_likelihood_of_1e_12():
     wrong = negative_log_likelihood(np.array([1.0, 0.0]), np.array([False, True]))
     assert wrong == pytest.approx(12 * math.log(10))
     assert negative_log_likelihood(np.array([1.0, 0.0]), np.array([True, False])) == 0
 
 
-def test_error_by_chance_is_of_200_draws_of_seed_nought_unless_told_otherwise():
+def test_error_if_calibrated_is_of_200_resamples_with_seed_0_by_default():
     confidences = np.linspace(0.1, 0.9, 30)
     plain = calibration_error_if_calibrated(confidences)
     assert plain == calibration_error_if_calibrated(confidences, resamples=200, seed=0)
@@ -170,7 +170,7 @@ def test_error_by_chance_is_of_200_draws_of_seed_nought_unless_told_otherwise():
     assert plain != calibration_error_if_calibrated(confidences, resamples=200, seed=1)
 
 
-def test_an_edge_belongs_to_the_bin_above_it_and_one_to_the_last():
+def test_an_edge_belongs_to_the_bin_above_it_and_1_to_the_last():
     bars = reliability(np.array([0.0, 0.25, 0.5, 0.75, 1.0]), np.ones(5, bool), bins=4)
     assert [bar.predictions for bar in bars] == [1, 1, 1, 2]
     assert [(bar.low, bar.high) for bar in bars] == [(0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1)]

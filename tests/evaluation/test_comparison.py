@@ -1,4 +1,4 @@
-"""Predicted spans over whole tokens, against token tags and seqeval."""
+"""Predicted spans widened to whole tokens, against token tags and seqeval."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ def post(*tokens: str, gold: tuple[Entity, ...] = ()) -> Post:
     return Post(1, text, tokens=places, entities=gold)
 
 
-def random_post(chance: random.Random) -> Post:
+def random_post(rng: random.Random) -> Post:
     """Tokens of one to four letters with gold spans over them."""
-    tokens = ["".join(chance.choices("abcd", k=chance.randint(1, 4))) for _ in range(chance.randint(1, 9))]
+    tokens = ["".join(rng.choices("abcd", k=rng.randint(1, 4))) for _ in range(rng.randint(1, 9))]
     text, places = join(tokens)
-    tags = [chance.choice(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]) for _ in tokens]
+    tags = [rng.choice(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]) for _ in tokens]
     gold = [entity(text, places[s.start][0], places[s.end - 1][1], s.type) for s in spans_of(tags)]
     return Post(1, text, tokens=places, entities=tuple(gold))
 
 
-def random_entities(of: Post, chance: random.Random) -> list[Entity]:
-    """Spans that begin and end anywhere but on white space, in order, not overlapping."""
+def random_entities(of: Post, rng: random.Random) -> list[Entity]:
+    """Spans that begin and end anywhere except at white space, in order, not overlapping."""
     letters = [i for i, c in enumerate(of.text) if c != " "]
-    borders = sorted(chance.sample(letters, k=min(len(letters), chance.randint(0, 6))))
+    borders = sorted(rng.sample(letters, k=min(len(letters), rng.randint(0, 6))))
     return [
-        entity(of.text, a, b + 1, chance.choice(TYPES))
+        entity(of.text, a, b + 1, rng.choice(TYPES))
         for a, b in zip(borders[::2], borders[1::2], strict=False)
     ]
 
 
 def token_tags(of: Post, entities: list[Entity]) -> list[str]:
-    """A tag a token, by the definition: a token belongs to the first span that touches it."""
+    """One tag per token: a token belongs to the first span that touches it."""
     owner = [next((e for e in entities if e.start < end and e.end > start), None) for start, end in of.tokens]
     tags = []
     for i, e in enumerate(owner):
@@ -65,10 +65,10 @@ def gold_tags(of: Post) -> list[str]:
 
 
 def test_the_scores_are_those_of_seqeval_on_token_tags():
-    chance, counts, gold, predicted = random.Random(1), LenientAndStrictCounter(), [], []
+    rng, counts, gold, predicted = random.Random(1), LenientAndStrictCounter(), [], []
     for _ in range(500):
-        p = random_post(chance)
-        found = random_entities(p, chance)
+        p = random_post(rng)
+        found = random_entities(p, rng)
         counts.add(spans(p.entities), spans(e for e in comparable(p, found) if e))
         gold.append(gold_tags(p))
         predicted.append(token_tags(p, found))
@@ -100,7 +100,7 @@ def test_without_tokens_or_with_gold_inside_them_nothing_is_widened(tokens):
     assert comparable(p, found) == list(found)
 
 
-def test_types_are_mapped_and_dropped_before_tokens_are_given_away():
+def test_types_are_mapped_and_dropped_before_tokens_are_assigned():
     p = post("Rahul-Sharma")
     found = named(p.text, Rahul="MISC", Sharma="person")
     new = comparable(p, found, {"MISC": "", "person": "PER"})
@@ -144,7 +144,7 @@ def test_spans_say_whether_they_are_well_formed():
     assert spans([well, ill]) == [((0, 1, "PER"), True), ((2, 3, "LOC"), False)]
 
 
-def test_white_space_is_no_token():
+def test_white_space_is_not_a_token():
     p = post("Ada", "Acme")
     between = Entity(3, 4, " ", "PER")
     assert comparable(p, [between, *named(p.text, Ada="PER")][:1]) == [between]

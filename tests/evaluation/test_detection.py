@@ -1,4 +1,4 @@
-"""DetectionMetrics figures against scikit-learn, and where there is nothing to detection_metrics."""
+"""Detection metrics against scikit-learn, and where there are no positives or no negatives."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def test_agrees_with_scikit_learn(rows):
     assert (found.positives, found.negatives) == (weights[positive].sum(), weights[~positive].sum())
 
 
-def test_a_weight_of_nought_takes_out():
+def test_an_item_of_weight_0_is_left_out():
     score, positive = np.array([3.0, 2.0, 2.5, 1.0]), np.array([True, True, False, False])
     assert detection_metrics(score, positive, np.array([1, 1, 0, 1]))[:3] == (1.0, 1.0, 0.0)
 
 
 @pytest.mark.parametrize("positive", [[True, True], [False, False], []])
-def test_nothing_to_tell_apart(positive):
+def test_metrics_are_nan_without_positives_or_negatives(positive):
     found = detection_metrics(np.zeros(len(positive)), np.array(positive, bool))
     assert all(math.isnan(value) for value in found[:3])
     assert found.positives == sum(positive)

@@ -1,4 +1,4 @@
-"""Telling ood items: against `detection`, by hand, and on resamples whose truth is known."""
+"""Detection of OOD items: against `detection`, by hand, and intervals against new samples."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def gaussian(n, mean, seed):
     return np.random.default_rng(seed).normal(mean, 1, n)
 
 
-def test_values_are_those_of_detection_and_intervals_hold_them():
+def test_values_are_those_of_detection_and_lie_in_their_intervals():
     in_domain, ood = gaussian(150, 0, 0), gaussian(60, 1, 1)
     found = post_ood_detection({"a": in_domain}, {"a": ood}, resamples=200)["a"]
     expected = detection_metrics(np.r_[in_domain, ood], np.r_[np.zeros(150), np.ones(60)].astype(bool))
@@ -38,8 +38,8 @@ def test_values_are_those_of_detection_and_intervals_hold_them():
         assert interval.low < interval.value < interval.high
 
 
-def test_sizes_stay_in_every_draw():
-    """Where every OOD post is above every in-domain one, no draw can say otherwise, nor lack either kind."""
+def test_sizes_stay_the_same_in_every_resample():
+    """If every OOD post is above every in-domain one, so they are in each resample, which has both kinds."""
     found = post_ood_detection({"a": np.arange(3.0)}, {"a": np.array([9.0])}, resamples=100)["a"]
     assert tuple(found.auroc) == (1, 1, 1)
     assert tuple(found.fpr95) == (0, 0, 0)
@@ -58,8 +58,8 @@ def test_interval_is_as_wide_as_the_spread_over_new_samples():
     assert found.high - found.low == pytest.approx(4 * np.std(values), rel=0.3)
 
 
-def test_two_forms_of_a_post_are_drawn_together():
-    """A form that differs from its post by the same little everywhere is told apart in every draw alike."""
+def test_two_versions_of_a_post_are_resampled_together():
+    """Versions that differ from their posts by a constant are detected about equally in every resample."""
     in_domain = gaussian(50, 0, 0)
     apart = post_ood_detection({"a": in_domain}, {"a": in_domain + 0.2}, resamples=300)["a"].auroc
     together = post_ood_detection(
@@ -77,7 +77,7 @@ def test_posts_without_a_value_are_left_out_and_counted():
 
 
 @pytest.mark.parametrize(("in_domain", "ood"), [([], [0.1]), ([0.1], []), ([], []), ([math.nan], [0.2])])
-def test_nothing_to_tell_apart(in_domain, ood):
+def test_metrics_are_nan_without_posts_on_one_side(in_domain, ood):
     found = post_ood_detection({"a": np.array(in_domain)}, {"a": np.array(ood)}, resamples=5)["a"]
     assert math.isnan(found.auroc.value)
     assert math.isnan(found.auroc.low)
@@ -93,7 +93,7 @@ def predictions(post, confidence, right):
     )  # fmt: skip
 
 
-def test_predictions_are_drawn_with_their_posts():
+def test_predictions_are_resampled_with_their_posts():
     p = predictions([0, 0, 1, 2, 2, 3], [0.9, 0.6, 0.8, 0.3, 0.7, 0.5], [True] * 6)
     ood = np.array([False, True, False, True, False, True])
     found = prediction_ood_detection(p, ood, resamples=300)
@@ -112,7 +112,7 @@ def entity(start, kind, confidence=None):
     return Entity(start, start + 1, "x", kind, confidence)
 
 
-def test_how_a_model_fares_by_hand():
+def test_metrics_on_a_data_set_by_hand():
     collector = PredictionCollector()
     collector.add_entities(
         [entity(0, "PER", 0.9), entity(3, "LOC", 0.5)], [entity(0, "PER"), entity(5, "ORG")]
@@ -120,32 +120,32 @@ def test_how_a_model_fares_by_hand():
     found = data_metrics(collector.predictions(), 1, labelled=True)
     assert (found.items, found.predicted, found.confidence, found.accuracy, found.f1) == (1, 2, 0.7, 0.5, 0.5)
     assert found.ece == pytest.approx((0.1 + 0.5) / 2)
-    blind = data_metrics(collector.predictions(), 1, labelled=False)
-    assert blind.confidence == 0.7
-    assert math.isnan(blind.f1)
+    unlabelled = data_metrics(collector.predictions(), 1, labelled=False)
+    assert unlabelled.confidence == 0.7
+    assert math.isnan(unlabelled.f1)
     assert math.isnan(data_metrics(PredictionCollector().predictions(), 0, labelled=True).f1)
 
 
 def test_becomes_json():
-    told = post_ood_detection({"a": np.array([0.0, 1.0])}, {"a": np.array([2.0])}, resamples=5)
+    detection = post_ood_detection({"a": np.array([0.0, 1.0])}, {"a": np.array([2.0])}, resamples=5)
     nothing = data_metrics(PredictionCollector().predictions(), 0, labelled=False)
-    record = to_json(DomainShift("x", "posts", nothing, nothing, told))
+    record = to_json(DomainShift("x", "posts", nothing, nothing, detection))
     assert json.loads(json.dumps(record, allow_nan=False))["detection"]["a"]["auroc"]["value"] == 1
 
 
-def test_by_default_data_sets_are_drawn_apart_from_seed_nought():
-    given = {"a": gaussian(12, 0, 0)}, {"a": gaussian(12, 1, 1)}
-    plain = post_ood_detection(*given, resamples=20)
-    assert plain == post_ood_detection(*given, resample=resample_separately, resamples=20, seed=0)
-    assert plain != post_ood_detection(*given, resamples=20, seed=1)
+def test_by_default_data_sets_are_resampled_separately_with_seed_0():
+    scores = {"a": gaussian(12, 0, 0)}, {"a": gaussian(12, 1, 1)}
+    plain = post_ood_detection(*scores, resamples=20)
+    assert plain == post_ood_detection(*scores, resample=resample_separately, resamples=20, seed=0)
+    assert plain != post_ood_detection(*scores, resamples=20, seed=1)
     p = predictions([0, 0, 1, 2, 2, 3], [0.9, 0.6, 0.8, 0.3, 0.7, 0.5], [True] * 6)
     flags = np.array([False, True, True, True, False, False])
-    told = repr(prediction_ood_detection(p, flags, resamples=3))  # a draw may hold one kind only: nan
-    assert told == repr(prediction_ood_detection(p, flags, resamples=3, seed=0))
-    assert told != repr(prediction_ood_detection(p, flags, resamples=3, seed=1))
+    shown = repr(prediction_ood_detection(p, flags, resamples=3))  # nan where a resample holds one kind only
+    assert shown == repr(prediction_ood_detection(p, flags, resamples=3, seed=0))
+    assert shown != repr(prediction_ood_detection(p, flags, resamples=3, seed=1))
 
 
-def test_posts_of_two_data_sets_are_drawn_independently_and_pairs_together():
+def test_posts_of_two_data_sets_are_resampled_independently_and_pairs_together():
     apart = np.array(list(resample_separately(5, 5, 50, 2)))
     assert apart.shape == (50, 10)
     assert (apart[:, :5].sum(1) == 5).all()
@@ -158,7 +158,7 @@ def test_posts_of_two_data_sets_are_drawn_independently_and_pairs_together():
     assert (together[:, :5] == apart[:, :5]).all()  # of one seed
 
 
-def test_part_of_the_items_that_is_ood():
+def test_base_rate_of_ood_items():
     found = post_ood_detection({"a": np.array([0.1, 0.2, 0.3])}, {"a": np.array([0.4])}, resamples=5)["a"]
     assert found.base_rate == 0.25
     nothing = post_ood_detection({"a": np.array([])}, {"a": np.array([])}, resamples=5)["a"]
@@ -166,11 +166,13 @@ def test_part_of_the_items_that_is_ood():
     assert (nothing.in_domain, nothing.ood) == (0, 0)
 
 
-def test_a_model_that_predicts_nothing_has_no_figures_but_an_f1():
+def test_a_model_that_predicts_nothing_has_no_metrics_but_an_f1():
     collector = PredictionCollector()
     collector.add_entities([], [entity(0, "PER")])
     found = data_metrics(collector.predictions(), 1, labelled=True)
     assert (found.items, found.predicted, found.f1) == (1, 0, 0)
     assert all(math.isnan(x) for x in (found.confidence, found.accuracy, found.ece))
-    blind = data_metrics(collector.predictions(), 1, labelled=False)
-    assert all(math.isnan(x) for x in (blind.confidence, blind.accuracy, blind.f1, blind.ece))
+    unlabelled = data_metrics(collector.predictions(), 1, labelled=False)
+    assert all(
+        math.isnan(x) for x in (unlabelled.confidence, unlabelled.accuracy, unlabelled.f1, unlabelled.ece)
+    )

@@ -1,4 +1,4 @@
-"""Kinds of mistakes, case by case."""
+"""Error types, case by case."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GOLD = {(0, 5, "PER"), (10, 20, "ORG")}
         ((30, 31, "PER"), "spurious"),
     ],
 )
-def test_each_kind(found, kind):
+def test_each_error_type(found, kind):
     assert span_error_type(found, GOLD) == kind
 
 
@@ -42,7 +42,7 @@ ANNOTATED = [Triple(A, "member", B), Triple(B, "None", C)]
     ("found", "kind"),
     [
         (Triple(A, "member", B), "right"),
-        (Triple((0, 4, "LOC"), "member", B), "right"),  # types of the ends aside
+        (Triple((0, 4, "LOC"), "member", B), "right"),  # types of arguments are ignored
         (Triple(A, "owner", B), "wrong_relation"),
         (Triple(B, "member", A), "wrong_direction"),
         (Triple(B, "owner", A), "wrong_direction"),
@@ -50,8 +50,8 @@ ANNOTATED = [Triple(A, "member", B), Triple(B, "None", C)]
         (Triple(C, "seat", B), "spurious"),
         (Triple((2, 6, "PER"), "member", B), "wrong_arguments"),
         (Triple(B, "member", (2, 6, "PER")), "wrong_arguments"),
-        (Triple((2, 4, "PER"), "member", (0, 2, "PER")), None),  # both touch one end
-        (Triple(A, "lives", C), None),  # nothing was annotated of these two
+        (Triple((2, 4, "PER"), "member", (0, 2, "PER")), None),  # both overlap the same argument
+        (Triple(A, "lives", C), None),  # this pair is not annotated
     ],
 )
 def test_relations_by_hand(found: Triple, kind: str | None) -> None:
@@ -59,7 +59,7 @@ def test_relations_by_hand(found: Triple, kind: str | None) -> None:
     assert relation_error_type(found, ANNOTATED, complete=True) == (kind or "spurious")
 
 
-def test_a_symmetric_relation_is_right_from_either_end() -> None:
+def test_a_symmetric_relation_is_right_in_either_direction() -> None:
     gold = with_reversed(ANNOTATED, {"member"})
     assert relation_error_type(Triple(B, "member", A), gold, complete=False) == "right"
     assert relation_error_type(Triple(B, "owner", A), gold, complete=False) == "wrong_relation"
@@ -71,7 +71,7 @@ def test_a_symmetric_relation_is_right_from_either_end() -> None:
     [
         (Triple((4, 8, "PER"), "member", B), None),  # touches A, shares nothing with it
         (Triple((3, 8, "PER"), "member", (11, 13, "ORG")), "wrong_arguments"),  # one letter of each
-        (Triple((11, 13, "ORG"), "member", (3, 8, "PER")), "wrong_arguments"),  # the other way round
+        (Triple((11, 13, "ORG"), "member", (3, 8, "PER")), "wrong_arguments"),  # swapped
         (Triple(A, "member", (12, 13, "ORG")), None),
         (Triple(A, "member", (7, 8, "ORG")), None),
     ],

@@ -12,8 +12,8 @@ from twofold.evaluation.paired_bootstrap import compare, mean_f1, resample_weigh
 N = 5
 
 
-def made_up(runs: int, posts: int, seed: int, skill: float) -> np.ndarray:
-    """Counts (S, 3, N) with more right ones the higher the skill."""
+def random_counts(runs: int, posts: int, seed: int, skill: float) -> np.ndarray:
+    """Counts (S, 3, N) in which each gold item is found with probability ``skill``."""
     random = np.random.default_rng(seed)
     gold = np.broadcast_to(random.integers(0, 4, posts), (runs, posts))
     correct = random.binomial(gold, skill)
@@ -30,7 +30,7 @@ def f1_by_hand(counts: np.ndarray, posts: tuple[int, ...]) -> float:
 
 @pytest.fixture
 def pair() -> tuple[np.ndarray, np.ndarray]:
-    return made_up(2, N, 1, 0.6), made_up(3, N, 2, 0.5)
+    return random_counts(2, N, 1, 0.6), random_counts(3, N, 2, 0.5)
 
 
 @pytest.fixture
@@ -51,22 +51,22 @@ def test_interval_and_p_are_those_of_all_resamples(pair, everything):
     assert found.value == pytest.approx(f1_by_hand(pair[0], range(N)) - f1_by_hand(pair[1], range(N)))
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(everything, [0.025, 0.975])), abs=0.01)
     exact = 2 * min((everything <= 0).mean(), (everything >= 0).mean())
-    assert 0.02 < exact < 0.9  # else the next line would say little
+    assert 0.02 < exact < 0.9  # else the next line would test little
     assert found.p == pytest.approx(exact, abs=4 * (exact / 40_000) ** 0.5)
 
 
 def test_every_resample_is_as_likely_as_another():
     weights = np.concatenate(list(resample_weights(3, 27_000, 5)))
     assert (weights.sum(1) == 3).all()
-    kinds, counts = np.unique(weights, axis=0, return_counts=True)
+    rows, counts = np.unique(weights, axis=0, return_counts=True)
     expected = {3: 1, 2: 3, 1: 6}  # orders of (3,0,0), (2,1,0), (1,1,1)
-    for kind, count in zip(kinds, counts, strict=True):
-        assert count == pytest.approx(1000 * expected[int(kind.max())], rel=0.12)
+    for row, count in zip(rows, counts, strict=True):
+        assert count == pytest.approx(1000 * expected[int(row.max())], rel=0.12)
 
 
 def test_agrees_with_scipy():
     stats = pytest.importorskip("scipy.stats")
-    ours, theirs = made_up(1, 300, 3, 0.8), made_up(1, 300, 4, 0.7)
+    ours, theirs = random_counts(1, 300, 3, 0.8), random_counts(1, 300, 4, 0.7)
 
     def difference(posts: np.ndarray) -> float:
         return f1_by_hand(ours, posts.tolist()) - f1_by_hand(theirs, posts.tolist())
@@ -83,36 +83,36 @@ def test_agrees_with_scipy():
 
 
 def test_a_method_against_itself_is_no_different():
-    counts = made_up(2, 50, 7, 0.6)
+    counts = random_counts(2, 50, 7, 0.6)
     found = compare(counts, counts, resamples=200)
     assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
-def test_the_other_way_round_is_the_same_with_its_sign_turned(pair):
+def test_swapped_methods_give_the_negated_interval_and_the_same_p(pair):
     one, other = compare(*pair, resamples=999), compare(*pair[::-1], resamples=999)
     assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
     assert one.p == other.p
 
 
-def test_p_is_never_nothing():
+def test_p_is_never_zero():
     assert summarise(1.0, np.ones(99)).p == pytest.approx(2 / 100)
 
 
-def test_posts_without_anything_count_nothing(pair):
+def test_posts_without_gold_and_predictions_change_nothing(pair):
     padded = [np.concatenate([x, np.zeros((len(x), 3, 4), int)], 2) for x in pair]
     assert compare(*padded, resamples=10).value == pytest.approx(compare(*pair, resamples=10).value)
     assert mean_f1(np.zeros((1, 3, 2), int), np.ones((1, 2))) == [0]
 
 
 @pytest.mark.parametrize("resamples", [1, 499, 500, 501, 1250])
-def test_as_many_resamples_as_were_asked_for_a_few_hundred_at_a_time(resamples):
+def test_resamples_are_drawn_in_groups_of_at_most_500(resamples):
     parts = list(resample_weights(4, resamples, 0))
     assert sum(map(len, parts)) == resamples
     assert max(map(len, parts)) <= 500
     assert all(part.dtype == np.float64 and (part.sum(1) == 4).all() for part in parts)
 
 
-def test_where_nothing_is_said_the_seed_is_nought_and_the_level_95_per_cent(pair):
+def test_defaults_are_seed_0_and_level_95_per_cent(pair):
     plain = compare(*pair, resamples=200)
     assert plain == compare(*pair, resamples=200, seed=0, level=0.95)
     assert plain != compare(*pair, resamples=200, seed=1)

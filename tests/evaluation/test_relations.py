@@ -40,7 +40,7 @@ def test_agrees_with_scikit_learn(pairs: list[tuple[str, str]]) -> None:
         assert found == pytest.approx([column[LABELS.index(name)] for column in each])
 
 
-def test_counts_grow_with_the_classes_and_not_with_the_pairs() -> None:
+def test_memory_grows_with_the_classes_and_not_with_the_pairs() -> None:
     counter = counted([(NONE, NONE)] * 5000 + [(LABELS[1], NONE)] * 10)
     assert len(counter._counts) == 2
     assert counter.scores().pairs == 5010
@@ -61,5 +61,5 @@ def test_majority_by_types() -> None:
     assert [related.predict(types) for types in pairs] == ["member", "contain", NONE, NONE]
 
 
-def test_majority_of_equals_is_the_first_by_name() -> None:
+def test_equally_frequent_relations_give_the_first_by_name() -> None:
     assert TypeMajorityBaseline([(("A", "B"), "y"), (("A", "B"), "x")]).predict(("A", "B")) == "x"

@@ -1,4 +1,4 @@
-"""Risk against coverage: against all orders of equals, against algebra, and by hand."""
+"""Selective prediction: against all orders of equal confidences, against closed forms, and by hand."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def arrays(rows):
 
 @settings(deadline=None, max_examples=40)
 @given(PREDICTIONS)
-def test_areas_are_the_mean_over_all_orders_of_equals(rows):
+def test_areas_are_the_mean_over_all_orders_of_equal_confidences(rows):
     n = len(rows)
     by_aurc, by_augrc = [], []
     for errors in orders(rows):
@@ -54,7 +54,7 @@ def test_areas_are_the_mean_over_all_orders_of_equals(rows):
 
 @settings(deadline=None, max_examples=40)
 @given(PREDICTIONS, st.integers(1, 6))
-def test_risk_at_a_coverage_is_the_mean_over_all_orders_of_equals(rows, kept):
+def test_risk_at_a_coverage_is_the_mean_over_all_orders_of_equal_confidences(rows, kept):
     kept = min(kept, len(rows))
     expected = np.mean([errors[:kept].mean() for errors in orders(rows)])
     assert risk_at(risk_coverage_curve(*arrays(rows)), kept / len(rows)) == pytest.approx(expected)
@@ -74,7 +74,7 @@ def test_no_order_is_better_than_the_best(right):
 @pytest.mark.parametrize("seed", range(5))
 def test_generalized_area_follows_from_auroc_and_error_rate(seed):
     random = np.random.default_rng(seed)
-    confidences = random.integers(0, 30, 200) / 30  # with many equals
+    confidences = random.integers(0, 30, 200) / 30  # with many equal ones
     right = random.random(200) < 0.3 + 0.6 * confidences
     auroc, p = detection_metrics(-confidences, ~right).auroc, 1 - right.mean()
     assert augrc(risk_coverage_curve(confidences, right)) == pytest.approx(
@@ -105,18 +105,18 @@ def test_only_the_order_of_confidences_matters():
 
 
 def test_coverage_at_a_risk_by_hand():
-    # Two right; then two equals, one wrong; then five right; then one wrong.
+    # Two right; then two equal ones, one wrong; then five right; then one wrong.
     confidences = np.array([0.9, 0.9, 0.8, 0.8, *[0.7] * 5, 0.1])
     right = np.array([True, True, True, False, *[True] * 5, False])
     curve = risk_coverage_curve(confidences, right)
     assert coverage_at(curve, 0.0) == 0.2
-    assert coverage_at(curve, 0.1) == 0.2  # 1/9 is more than that, however long the way
+    assert coverage_at(curve, 0.1) == 0.2  # 1/9 is more than that
     assert coverage_at(curve, 1 / 9) == 0.9  # risk rises and falls again
     assert coverage_at(curve, 0.2) == 1.0
     assert coverage_at(risk_coverage_curve(np.array([0.9]), np.array([False])), 0.1) == 0
 
 
-def test_f1_counts_what_was_missed():
+def test_f1_counts_missed_gold():
     curve = risk_coverage_curve(np.array([0.9, 0.8, 0.6, 0.2]), np.array([True, True, False, False]))
     half = operating_point(curve, gold=5, coverage=0.5)
     assert half == pytest.approx((0.5, 0.8, 0.0, 2 / 5, 4 / 7))
@@ -133,8 +133,8 @@ def test_perfect_and_reversed_order():
 
 def test_no_predictions():
     nothing = risk_coverage_curve(np.zeros(0), np.zeros(0, bool))
-    figures = selective_metrics(np.zeros(0), np.zeros(0, bool))
-    assert all(math.isnan(value) for value in figures.values())
+    metrics = selective_metrics(np.zeros(0), np.zeros(0, bool))
+    assert all(math.isnan(value) for value in metrics.values())
     assert best_f1(nothing, gold=3).f1 == 0
 
 
@@ -160,7 +160,7 @@ def test_the_curve_by_hand():
     curve = risk_coverage_curve(
         np.array([0.5, 0.9, 0.5, 0.1]), np.array([True, True, False, False]), np.array([1, 2, 3, 0])
     )
-    assert curve.threshold.tolist() == [math.inf, 0.9, 0.5]  # what counts nothing is no threshold
+    assert curve.threshold.tolist() == [math.inf, 0.9, 0.5]  # weight 0 gives no threshold
     assert curve.accepted.tolist() == [0, 2, 6]
     assert curve.errors.tolist() == [0, 0, 3]
     assert curve.total == 6

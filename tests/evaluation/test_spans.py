@@ -1,4 +1,4 @@
-"""The scorer against seqeval, on random tags and on real files."""
+"""Span scores against seqeval, on random tags and on real files."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def assert_same(ours, theirs):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_agrees_with_seqeval_on_random_tags(seed):
-    chance = random.Random(seed)
-    lengths = [chance.randint(1, 12) for _ in range(30)]
-    gold = [chance.choices(TAGS, k=n) for n in lengths]
-    predicted = [[t if chance.random() < 0.7 else chance.choice(TAGS) for t in row] for row in gold]
+    rng = random.Random(seed)
+    lengths = [rng.randint(1, 12) for _ in range(30)]
+    gold = [rng.choices(TAGS, k=n) for n in lengths]
+    predicted = [[t if rng.random() < 0.7 else rng.choice(TAGS) for t in row] for row in gold]
     lenient, strict = count(gold, predicted)
     assert_same(lenient, theirs(by_default, gold, predicted))
     assert_same(strict, theirs(by_strict_iob2, gold, predicted))
@@ -65,8 +65,8 @@ def test_agrees_with_seqeval_on_real_files(shared, name):
         elif posts[-1]:
             posts.append([])
     gold = [post for post in posts if post]
-    chance = random.Random(name)
-    predicted = [[t if chance.random() < 0.9 else "O" for t in row] for row in gold]
+    rng = random.Random(name)
+    predicted = [[t if rng.random() < 0.9 else "O" for t in row] for row in gold]
     lenient, strict = count(gold, predicted)
     assert_same(lenient, theirs(by_default, gold, predicted))
     assert_same(strict, theirs(by_strict_iob2, gold, predicted))
@@ -81,7 +81,7 @@ def test_no_posts_and_no_spans():
     assert scores.types == {}
 
 
-def test_a_span_named_twice_counts_once():
+def test_duplicate_spans_count_once():
     counter = SpanCounter()
     counter.add([(0, 1, "PER"), (0, 1, "PER")], [(0, 1, "PER"), (0, 1, "PER"), (0, 1, "LOC")])
     assert counter.scores().overall == SpanScore(correct=1, predicted=2, gold=1)

@@ -19,55 +19,55 @@ def scores(*posts, symmetric=()):
     return counter.scores()
 
 
-def test_right_in_every_way():
+def test_a_right_triple_counts_in_all_four_ways():
     assert set(scores(([WORKS], [WORKS]))) == {SpanScore(1, 1, 1)}
 
 
-def test_types_count_or_not():
+def test_types_count_only_in_strict_scores():
     found = scores(([WORKS], [Triple(ANNA, "member_of", (5, 9, "MISC"))]))
     assert found.strict == found.strict_annotated == SpanScore(0, 1, 1)
     assert found.boundaries == found.boundaries_annotated == SpanScore(1, 1, 1)
 
 
-def test_the_order_of_the_gold_counts():
-    # The pair is annotated whichever way round, so that the wrong order is an error both ways.
+def test_the_direction_of_the_gold_counts():
+    # The pair counts as annotated in both directions, so the wrong direction is an error in all four scores.
     found = scores(([WORKS], [Triple(NASA, "member_of", ANNA)]))
     assert set(found) == {SpanScore(0, 1, 1)}
 
 
-def test_what_holds_both_ways_is_right_from_either_end():
+def test_symmetric_relations_are_right_in_either_direction():
     other = Triple(NASA, "member_of", ANNA)
     found = scores(([WORKS], [other]), ([other], [WORKS]), symmetric={"member_of"})
     assert set(found) == {SpanScore(2, 2, 2)}
     twice = scores(([WORKS, other], [other, WORKS]), symmetric={"member_of"})
-    assert set(twice) == {SpanScore(1, 1, 1)}  # told from both ends it is still one
+    assert set(twice) == {SpanScore(1, 1, 1)}  # in both directions it is still one
     assert set(scores(([WORKS], [other]), symmetric={"peer"})) == {SpanScore(0, 1, 1)}
 
 
-def test_pairs_of_which_nothing_is_known():
+def test_pairs_that_are_not_annotated():
     found = scores(([WORKS], [WORKS, Triple(ANNA, "lives_in", PARIS)]))
     assert found.strict == found.boundaries == SpanScore(1, 2, 1)
     assert found.strict_annotated == found.boundaries_annotated == SpanScore(1, 1, 1)
 
 
-def test_a_misplaced_border_is_left_out_of_the_annotated_count_and_missed_in_both():
+def test_a_wrong_boundary_is_left_out_of_the_annotated_count_and_missed_in_both():
     found = scores(([WORKS], [Triple((0, 3, "PER"), "member_of", NASA)]))
     assert found.strict == SpanScore(0, 1, 1)
     assert found.strict_annotated == SpanScore(0, 0, 1)
 
 
-def test_pairs_known_to_stand_in_no_relation():
+def test_pairs_annotated_as_unrelated():
     none = Triple((0, 4, ""), "None", (5, 9, ""))
     assert set(scores(([none], []))) == {SpanScore(0, 0, 0)}
     assert set(scores(([none], [WORKS]))) == {SpanScore(0, 1, 0)}
 
 
-def test_twice_is_once_and_posts_add_up():
+def test_duplicates_count_once_and_posts_add_up():
     assert scores(([WORKS, WORKS], [WORKS, WORKS])).strict == SpanScore(1, 1, 1)
     assert scores(([WORKS], [WORKS]), ([WORKS], []), ([], [WORKS])).strict == SpanScore(1, 2, 2)
 
 
-def test_what_the_entities_found_allow():
+def test_gold_triples_with_both_arguments_found():
     counter = TripleCounter()
     lives = Triple(ANNA, "lives_in", PARIS)
     none = Triple(NASA, "None", PARIS)
@@ -87,12 +87,12 @@ def test_against_a_count_pair_by_pair(gold, predicted):
     found = scores((gold, predicted))
 
     def same(one, other, typed):
-        ends = (one.head, other.head), (one.tail, other.tail)
+        arguments = (one.head, other.head), (one.tail, other.tail)
         return one.relation == other.relation and all(
-            a[:2] == b[:2] and (not typed or a[2] == b[2]) for a, b in ends
+            a[:2] == b[:2] and (not typed or a[2] == b[2]) for a, b in arguments
         )
 
-    def about_the_same(one, other):
+    def same_pair(one, other):
         straight = one.head[:2] == other.head[:2] and one.tail[:2] == other.tail[:2]
         return straight or (one.head[:2] == other.tail[:2] and one.tail[:2] == other.head[:2])
 
@@ -104,7 +104,7 @@ def test_against_a_count_pair_by_pair(gold, predicted):
         return kept
 
     wanted = [triple for triple in gold if triple.relation != "None"]
-    known = [triple for triple in predicted if any(about_the_same(triple, other) for other in gold)]
+    known = [triple for triple in predicted if any(same_pair(triple, other) for other in gold)]
     for score, typed, row in (
         (found.strict, True, predicted),
         (found.boundaries, False, predicted),

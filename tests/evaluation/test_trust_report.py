@@ -1,4 +1,4 @@
-"""The report against a case by hand, and against the functions it is made of."""
+"""The report against a case by hand, and against the functions it is computed with."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def entity(start, end, kind, confidence=None, uncertainty=None, **shares):
 
 @pytest.fixture
 def collected():
-    """Right, wrong type, wrong border, spurious, a post in which nothing was found, and one with nothing."""
+    """Right, wrong type, wrong boundary, spurious; a post without predictions, and one without gold, too."""
     collector = PredictionCollector()
     found = [
         entity(0, 3, "PER", 0.9, Uncertainty(0.1, 0.2), text=0.8, picture=0.2),
@@ -76,9 +76,9 @@ def test_report_by_hand(collected):
     assert report.error_types == {"right": 1, "spurious": 1, "wrong_boundary": 1, "wrong_type": 1}
     columns = {k: (c.predictions, c.right, c.missed) for k, c in report.calibration.items()}
     assert columns == {"all": (4, 1, 3), "LOC": (0, 0, 2), "ORG": (1, 0, 0), "PER": (3, 1, 1)}
-    assert math.isnan(report.calibration["LOC"].metrics["ece"].value)  # silent on LOC: not calibrated
+    assert math.isnan(report.calibration["LOC"].metrics["ece"].value)  # nan without predictions of LOC
     assert report.error_detection["confidence"]["all"].auroc == 1
-    # Errors of kind spurious against what is right, and no other: 0.4 against 0.1.
+    # Only spurious errors against right predictions: 0.4 against 0.1.
     assert report.error_detection["aleatoric"]["spurious"].negatives == 1
     assert report.error_detection["epistemic"]["wrong_type"].auroc == 0  # 0.1 against 0.2
     assert report.error_detection["epistemic"]["all"].auroc == pytest.approx(2 / 3)
@@ -133,7 +133,7 @@ def test_report_becomes_json():
     assert report["selective"]["curve"][-1]["coverage"] == 1.0
 
 
-def test_nothing_found_and_nothing_there():
+def test_no_predictions_and_no_posts():
     collector = PredictionCollector()
     collector.add_entities([], [entity(0, 1, "PER")])
     report = to_json(trust_report(collector.predictions(), resamples=5))
@@ -146,7 +146,7 @@ def test_nothing_found_and_nothing_there():
     json.dumps([report, nothing], allow_nan=False)
 
 
-def test_models_without_evidence_have_a_confidence_only():
+def test_models_without_evidence_have_only_a_confidence():
     collector = PredictionCollector()
     collector.add_entities([entity(0, 1, "PER", 0.5)], [])
     report = trust_report(collector.predictions(), resamples=5)
@@ -154,18 +154,24 @@ def test_models_without_evidence_have_a_confidence_only():
     assert report.modalities == {}
 
 
-def test_relations_of_given_pairs_by_hand():
-    ends = entity(0, 1, "PER"), entity(2, 3, "ORG")
+def test_relations_of_gold_pairs_by_hand():
+    arguments = entity(0, 1, "PER"), entity(2, 3, "ORG")
 
     def pair(kind, confidence=None):
         return Relation(
-            *ends, kind, confidence, Uncertainty(0.1, 0.2), {"text": SourceEvidence(1.0, 0.1, 0.2)}
+            *arguments, kind, confidence, Uncertainty(0.1, 0.2), {"text": SourceEvidence(1.0, 0.1, 0.2)}
         )
 
     collector = PredictionCollector()
-    said = [pair("works", 0.9), pair("works", 0.8), pair("works", 0.6), pair("None", 0.7), pair("None", 0.9)]
+    predicted = [
+        pair("works", 0.9),
+        pair("works", 0.8),
+        pair("works", 0.6),
+        pair("None", 0.7),
+        pair("None", 0.9),
+    ]
     gold = [pair("works"), pair("owns"), pair("None"), pair("owns"), pair("None")]
-    collector.add_pairs(said, gold)
+    collector.add_pairs(predicted, gold)
     collector.add_pairs([pair("owns", 0.5)], [pair("owns")])
     found = collector.predictions()
     assert found.error_type.tolist() == ["right", "wrong_relation", "spurious", "right"]
@@ -176,14 +182,14 @@ def test_relations_of_given_pairs_by_hand():
     assert found.uncertainty["total"] == pytest.approx([0.3] * 4)
 
 
-def test_relations_whichever_end_is_the_head_by_hand():
+def test_relations_with_either_argument_as_the_head_by_hand():
     one, two, three = entity(0, 1, "PER"), entity(2, 3, "ORG"), entity(4, 5, "PER")
     gold = [Relation(one, two, "works"), Relation(three, one, "peer"), Relation(two, three, "None")]
     collector = PredictionCollector()
-    told = [Relation(one, two, "works", 0.9), Relation(one, three, "peer", 0.8)]
+    predicted = [Relation(one, two, "works", 0.9), Relation(one, three, "peer", 0.8)]
     unknown = Relation(two, entity(7, 8, "LOC"), "seat", 0.7)
     left_out = collector.add_triples(
-        [*told, unknown], gold, complete=False, symmetric={"peer"}, uncalibrated=[0.99, 0.98, 0.97]
+        [*predicted, unknown], gold, complete=False, symmetric={"peer"}, uncalibrated=[0.99, 0.98, 0.97]
     )
     assert left_out == 1
     assert collector.add_triples([], gold[:1], complete=False) == 0
@@ -194,7 +200,7 @@ def test_relations_whichever_end_is_the_head_by_hand():
     assert found.uncalibrated.tolist() == [0.99, 0.98, 0.6]
     assert (found.missed_type.tolist(), found.missed_post.tolist()) == (["works", "works"], [1, 2])
     strict = PredictionCollector()
-    strict.add_triples(told, gold, complete=False)
+    strict.add_triples(predicted, gold, complete=False)
     assert strict.predictions().error_type.tolist() == ["right", "wrong_direction"]
     assert strict.predictions().missed_type.tolist() == ["peer"]
 
@@ -203,7 +209,7 @@ def reflected_or_percentile(name, value, resampled):
     return (reflected_interval if name in ("ece", "adaptive_ece") else percentile_interval)(value, resampled)
 
 
-def test_intervals_are_of_posts_resampled_as_told():
+def test_intervals_resample_posts_as_requested():
     """Expected calibration errors are reflected, all else is by percentiles; by type, too."""
     p = replace(resampled(), uncalibrated=np.random.default_rng(9).random(300))
     p.uncertainty["epistemic"][:150] = math.nan
@@ -211,8 +217,8 @@ def test_intervals_are_of_posts_resampled_as_told():
 
     def check(found, metrics):
         values = metrics(np.ones(p.posts))
-        drawn = bootstrap_metrics(metrics, p.posts, resamples=30, seed=4)
-        assert found == {name: reflected_or_percentile(name, v, drawn[name]) for name, v in values.items()}
+        samples = bootstrap_metrics(metrics, p.posts, resamples=30, seed=4)
+        assert found == {name: reflected_or_percentile(name, v, samples[name]) for name, v in values.items()}
 
     for of, confidence in ((report, p.confidence), (report.uncalibrated, p.uncalibrated)):
         assert list(of.calibration) == ["all", "LOC", "PER"]
@@ -241,7 +247,7 @@ def test_intervals_are_of_posts_resampled_as_told():
     assert report.selective.best_f1 == best_f1(curve, p.gold)
 
 
-def test_where_nothing_is_said_the_seed_is_nought():
+def test_the_default_seed_is_0():
     p = resampled(60, 20)
     assert to_json(trust_report(p, resamples=5)) == to_json(trust_report(p, resamples=5, seed=0))
     assert to_json(trust_report(p, resamples=5)) != to_json(trust_report(p, resamples=5, seed=1))
@@ -256,7 +262,7 @@ def test_a_modality_of_right_predictions_only():
     assert math.isnan(text.share_wrong)
 
 
-def test_arrays_of_nothing_have_the_types_of_others():
+def test_empty_arrays_have_the_same_types():
     nothing = PredictionCollector().predictions()
     kinds = {
         name: getattr(nothing, name).dtype.kind

@@ -1,4 +1,4 @@
-"""A table over files of a few lines, and workers that take no time."""
+"""A table over files of a few lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts of posts add up to what the scorer counts."""
+"""Counts of posts add up to the counts of the scorer."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ def test_relations_are_counted_pair_by_pair(tmp_path: Path) -> None:
     outcomes = count_posts("relations", extractor.pipeline, given)
     scorer = RelationCounter()
     for post, found in zip(given, extractor.pipeline.classify_gold_pairs(given), strict=True):
-        for gold, taken in zip(post.relations or (), found.relations, strict=True):
-            scorer.add(gold.type, taken.type)
+        for gold, predicted in zip(post.relations or (), found.relations, strict=True):
+            scorer.add(gold.type, predicted.type)
     scores = scorer.scores()
     micro = {label: tuple(map(sum, columns)) for label, columns in outcomes.counts["micro"].items()}
     assert micro == {k: (s.correct, s.predicted, s.gold) for k, s in scores.relations.items()}
-    assert micro["/per/org/member_of"] == (1, 2, 1)  # guessed types forbid it nowhere
+    assert micro["/per/org/member_of"] == (1, 2, 1)  # the predicted types allow it everywhere
     assert [sum(column) for column in outcomes.counts["accuracy"]["pairs"]] == [scores.right, 4, 4]
-    assert len(set(outcomes.posts)) == 2  # pairs of one post are drawn together
+    assert len(set(outcomes.posts)) == 2  # pairs of one post are resampled together
 
 
-def test_counts_stand_with_the_post_they_are_of() -> None:
+def test_counts_are_aligned_with_their_posts() -> None:
     outcomes = Outcomes()
     outcomes.add("1", {"lenient": {}})
     outcomes.add("2", {"lenient": {"PER": (1, 2, 3)}})
@@ -79,6 +79,6 @@ def test_counts_stand_with_the_post_they_are_of() -> None:
     assert outcomes.posts == [hashed("1"), hashed("2"), hashed("3")]
 
 
-def test_ids_cannot_be_read() -> None:
+def test_ids_are_hashed() -> None:
     assert "harry" not in hashed("harry-2017-05-01")
     assert hashed("1") != hashed("2")

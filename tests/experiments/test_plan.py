@@ -1,4 +1,4 @@
-"""Runs: which there are, how they are configured, and that their names stand for what they are."""
+"""Runs: which there are, how they are configured, and what their ids depend on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_method_on_every_data_set_seed_by_seed(table_file: Path) -> None:
     assert names == ["tweets/text_only/1", "tweets/evidential/1", "tweets/text_only/2", "tweets/evidential/2"]
 
 
-def test_overrides_of_table_data_and_method_add_up(table_file: Path) -> None:
+def test_overrides_of_table_data_and_method_are_merged(table_file: Path) -> None:
     edited(table_file, 'title = "Tweets"', "training = { epochs = 7, batch_size = 3 }")
     run = runs(table_file)[1]
     assert (run.config.training.epochs, run.config.training.batch_size, run.config.training.seed) == (7, 3, 1)
@@ -44,7 +44,7 @@ def test_overrides_of_table_data_and_method_add_up(table_file: Path) -> None:
     assert run.config.data.images == ""
 
 
-def test_a_method_may_differ_on_one_data_set_and_says_so(table_file: Path) -> None:
+def test_a_method_may_differ_on_one_data_set_and_has_a_title_there(table_file: Path) -> None:
     own = """
 [methods.evidential.on.tweets]
 title = "Evidential, slow"
@@ -62,7 +62,7 @@ report = "dev.jsonl"
     found = {run.name: run for run in runs_of(table)}
     here, there = found["tweets/evidential/1"].config, found["more/evidential/1"].config
     assert (here.training.head_lr, here.model.evidential.loss_weight) == (1e-4, 0.7)
-    assert here.model.evidential.pooling == "monig"  # what the method has on all
+    assert here.model.evidential.pooling == "monig"  # the method's setting on all data sets
     assert (there.training.head_lr, there.model.evidential.loss_weight) == (
         Config().training.head_lr, Config().model.evidential.loss_weight,
     )  # fmt: skip
@@ -87,12 +87,12 @@ def test_a_data_set_may_start_from_a_configuration_of_its_own(table_file: Path) 
     [(["*/1"], 2), (["tweets"], 4), (["text_only", "evidential"], 4), (["tweets/evidential"], 2),
      (["tweets/evidential/2"], 1), (["2", "text_only"], 3)],
 )  # fmt: skip
-def test_some_runs_are_picked(table_file: Path, only: list[str], count: int) -> None:
+def test_runs_are_selected_by_patterns(table_file: Path, only: list[str], count: int) -> None:
     assert len(runs(table_file, *only)) == count
 
 
-def test_a_pattern_without_a_run_is_a_mistake(table_file: Path) -> None:
-    with pytest.raises(ConfigError, match="'magic' fits no run"):
+def test_a_pattern_without_a_run_is_an_error(table_file: Path) -> None:
+    with pytest.raises(ConfigError, match="'magic' matches no run"):
         runs(table_file, "text_only", "magic")
 
 
@@ -101,13 +101,13 @@ def test_data_may_have_their_own_seeds_and_methods(table_file: Path) -> None:
     assert [run.name for run in runs(table_file)] == ["tweets/evidential/5"]
 
 
-def test_a_missing_file_is_told(table_file: Path) -> None:
+def test_a_missing_file_is_an_error(table_file: Path) -> None:
     (table_file.parent / "data" / "dev.jsonl").unlink()
     with pytest.raises(DataError, match="--data"):
         runs(table_file)
 
 
-# --- names -------------------------------------------------------------------------------------------
+# --- ids ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_changed_pictures_make_other_runs(table_file: Path) -> None:
     [('title = "Small"', 'title = "Large"'), ("[training]", '[training]\nthreads = 2\ndevice = "cpu"'),
      ('title = "Evidential"', 'title = "A"'), ('[model]\n', '[model]\nmodality_dropout = 0.3\n')],
 )  # fmt: skip
-def test_what_changes_no_score_leaves_the_names(table_file: Path, old: str, new: str) -> None:
+def test_settings_that_change_no_score_leave_the_ids(table_file: Path, old: str, new: str) -> None:
     before = ids(runs(table_file))
     assert ids(runs(edited(table_file, old, new))) == before
 
@@ -160,7 +160,7 @@ def test_options_of_another_fusion_do_not_matter(table_file: Path) -> None:
     assert "model.evidential.loss_weight" not in flat(runs(table_file)[0].config)
 
 
-def test_everything_with_options_of_its_own_is_known_to_have_them() -> None:
+def test_the_option_tables_of_all_fusions_and_tasks_are_listed() -> None:
     build = pytest.importorskip("twofold.models.build")
     tables = {
         field.name

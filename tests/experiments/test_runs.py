@@ -42,36 +42,36 @@ def planned(table_file: Path) -> list[Run]:
     return runs_of(read_table(table_file))
 
 
-def test_every_run_is_done_once(planned, worker, tmp_path):
-    runs, told = Runs(tmp_path / "runs"), []
-    assert runs.do([*planned, planned[0]], worker(), told.append) == []
-    assert runs.do(planned, worker(), told.append) == []
+def test_every_run_is_executed_once(planned, worker, tmp_path):
+    runs, lines = Runs(tmp_path / "runs"), []
+    assert runs.do([*planned, planned[0]], worker(), lines.append) == []
+    assert runs.do(planned, worker(), lines.append) == []
     for run in planned:
         assert (runs.folder_of(run) / "times.txt").read_text().split() == [run.id, "1"]
         assert runs.result(run) is not None
-    assert [line for line in told if line.startswith("[4/4]")]
+    assert [line for line in lines if line.startswith("[4/4]")]
 
 
-def test_a_failure_is_told_and_stops_nothing(planned, worker, tmp_path):
-    runs, told = Runs(tmp_path / "runs"), []
+def test_a_failure_is_reported_and_stops_no_other_run(planned, worker, tmp_path):
+    runs, lines = Runs(tmp_path / "runs"), []
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "bad-1").touch()
-    failed = runs.do(planned, worker(jobs=1), told.append)
+    failed = runs.do(planned, worker(jobs=1), lines.append)
     assert [run.seed for run in failed] == [1, 1]
     assert [runs.result(run) is None for run in planned] == [True, True, False, False]
-    assert sum("failed: no luck" in line for line in told) == 2
+    assert sum("failed: no luck" in line for line in lines) == 2
     (tmp_path / "runs" / "bad-1").unlink()
-    assert runs.do(planned, worker(), told.append) == []
+    assert runs.do(planned, worker(), lines.append) == []
 
 
-def test_a_worker_that_dies_without_a_word_is_told(planned, worker, tmp_path):
-    told: list[str] = []
-    Runs(tmp_path / "runs").do(planned[:1], worker("import os; os.abort()"), told.append)
-    assert "its process ended with code" in told[-1]
+def test_a_worker_that_dies_without_an_error_message_is_reported(planned, worker, tmp_path):
+    lines: list[str] = []
+    Runs(tmp_path / "runs").do(planned[:1], worker("import os; os.abort()"), lines.append)
+    assert "its process ended with code" in lines[-1]
 
 
-def test_jobs_run_side_by_side_and_no_more_than_asked(planned, worker, tmp_path):
-    """A worker waits until as many run as it is told in a file, and counts those that run with it."""
+def test_as_many_jobs_run_at_a_time_as_asked(planned, worker, tmp_path):
+    """Each worker waits until as many workers run as a file asks for, and counts them."""
     program = (
         GOOD
         + """
@@ -95,7 +95,7 @@ if wanted == 1:
         assert (place / "seen.txt").read_text().split() == [str(jobs)] * 4
 
 
-def test_a_result_of_other_defaults_is_done_again(planned, worker, tmp_path):
+def test_a_result_with_other_defaults_is_ignored(planned, worker, tmp_path):
     runs = Runs(tmp_path / "runs")
     runs.do(planned, worker(), lambda line: None)
     path = runs.folder_of(planned[0]) / "result.json"
@@ -103,14 +103,14 @@ def test_a_result_of_other_defaults_is_done_again(planned, worker, tmp_path):
     found["settings"]["training.max_grad_norm"] = 99.0
     path.write_text(json.dumps(found))
     assert runs.result(planned[0]) is None
-    # A setting that was not there yet when the run was done is at its default.
+    # A setting that did not exist when the run was executed is at its default.
     del found["settings"]["training.max_grad_norm"]
     path.write_text(json.dumps(found))
     assert runs.result(planned[0]) is not None
 
 
 def test_workers_end_with_the_command_that_started_them(table_file, tmp_path):
-    """Killed without warning, it leaves no process behind that would go on with the run."""
+    """When the command is killed, no process stays behind that continues the run."""
     sleeper = tmp_path / "sleeper.py"
     sleeper.write_text(
         "import sys, pathlib, threading, time\n"
@@ -134,6 +134,6 @@ def test_workers_end_with_the_command_that_started_them(table_file, tmp_path):
     parent.kill()
     parent.wait()
     last = None
-    while last != (last := alive[0].read_text()):  # ten times as long as it takes to say that it is alive
+    while last != (last := alive[0].read_text()):  # ten times the interval between its signs of life
         assert time.monotonic() < until
         time.sleep(0.5)

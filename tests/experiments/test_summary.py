@@ -1,4 +1,4 @@
-"""Figures of a table from made-up runs, counted by hand; and the page made of them."""
+"""Values of a table from made-up runs, computed by hand; and the page made of them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ POSTS = 40
 def made_up(run: Run, skill: float, seconds: float) -> dict:
     """A result as a worker writes it."""
     random = np.random.default_rng(run.seed)
-    ways: dict = {"lenient": {}, "strict": {}}
+    counts: dict = {"lenient": {}, "strict": {}}
     for label in ("LOC", "PER"):
         gold = np.random.default_rng(len(label) + ord(label[0])).integers(0, 3, POSTS)
         correct = random.binomial(gold, skill)
-        ways["lenient"][label] = [
+        counts["lenient"][label] = [
             correct.tolist(),
             (correct + random.integers(0, 2, POSTS)).tolist(),
             gold.tolist(),
         ]
-        ways["strict"][label] = [correct.tolist(), gold.tolist(), gold.tolist()]
+        counts["strict"][label] = [correct.tolist(), gold.tolist(), gold.tolist()]
     file = {
         "name": "data/train.jsonl",
         "release": "made up",
@@ -43,8 +43,8 @@ def made_up(run: Run, skill: float, seconds: float) -> dict:
         "data": {"train": [file], "dev": [file], "report": file}, "chosen_epoch": 2,
         "parameters": {"total": 2_000_000, "trainable": 1_000_000},
         "epochs": [{"seconds": 99.0, "processor_seconds": s} for s in (seconds, 2 * seconds, 3 * seconds)],
-        "dev": {}, "calibration": {}, "outcomes": {"posts": [f"p{i}" for i in range(POSTS)], "counts": ways},
-        "versions": {"twofold": "1"}, "code": "abc",
+        "outcomes": {"posts": [f"p{i}" for i in range(POSTS)], "counts": counts},
+        "dev": {}, "calibration": {}, "versions": {"twofold": "1"}, "code": "abc",
         "machine": {"device": "cpu", "threads": 1, "precision": "float32"},
     }  # fmt: skip
 
@@ -105,7 +105,7 @@ def test_the_difference_is_that_of_the_paired_bootstrap(made):
     assert row(summarise(table, runs, results), "text_only")["against_baseline"] is None
 
 
-def test_posts_are_matched_by_name_not_by_place(made):
+def test_posts_are_matched_by_name_not_by_position(made):
     table, runs, results = made
     before = row(summarise(table, runs, results), "evidential")["against_baseline"]
     outcomes = results[runs[0].id]["outcomes"]
@@ -117,7 +117,7 @@ def test_posts_are_matched_by_name_not_by_place(made):
     assert row(summarise(table, runs, results), "evidential")["against_baseline"] == before
 
 
-def test_instances_of_one_post_are_drawn_together(made):
+def test_instances_of_one_post_are_resampled_together(made):
     table, runs, results = made
     before = row(summarise(table, runs, results), "evidential")["against_baseline"]["lenient"]
     for result in results.values():
@@ -136,12 +136,12 @@ def test_only_seeds_that_both_have_are_compared(made):
     assert "tweets/text_only/2" in render([summary])
 
 
-def test_a_table_of_nothing_is_still_a_page(made):
+def test_a_table_without_results_is_still_a_page(made):
     table, runs, _ = made
     assert "Not finished" in render([summarise(table, runs, {})])
 
 
-def test_no_counts_of_posts_leave_the_summary(made):
+def test_the_summary_holds_no_counts_of_posts(made):
     table, runs, results = made
     text = json.dumps(summarise(table, runs, results))
     assert "outcomes" not in text
@@ -156,7 +156,7 @@ def cells(page: str, first: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_the_page_shows_the_figures(made):
+def test_the_page_shows_the_values(made):
     table, runs, results = made
     summary = summarise(table, runs, results)
     page = render([summary])
@@ -179,7 +179,7 @@ def test_the_page_shows_the_figures(made):
     assert "`abababababababab`" in page
 
 
-def test_dev_that_is_reported_is_called_so(table_file: Path, made):
+def test_the_page_says_where_scores_are_on_dev(table_file: Path, made):
     text = table_file.read_text(encoding="utf-8")
     table_file.write_text(text.replace('report = "test.jsonl"', 'report = "dev.jsonl"'), encoding="utf-8")
     table = read_table(table_file)
@@ -188,21 +188,21 @@ def test_dev_that_is_reported_is_called_so(table_file: Path, made):
     assert "Tweets (dev; epoch chosen on it)" in render([summarise(table, runs, results)])
 
 
-def test_relations_stand_beside_the_majority_of_their_types(table_file: Path):
+def test_the_page_shows_the_typed_majority_baseline_of_relations(table_file: Path):
     text = table_file.read_text(encoding="utf-8").replace('report = "test.jsonl"', 'report = "dev.jsonl"')
     table_file.write_text(text.replace('title = "Tweets"', 'task = "relations"'), encoding="utf-8")
     table = read_table(table_file)
     runs = runs_of(table)
-    floor = {"all": {"precision": 11.0, "recall": 12.0, "f1": 13.0, "gold": 5, "accuracy": 14.0}}
+    baseline = {"all": {"precision": 11.0, "recall": 12.0, "f1": 13.0, "gold": 5, "accuracy": 14.0}}
     results = {run.id: made_up(run, 0.5, 1.0) for run in runs}
     for result in results.values():
-        ways = result["outcomes"]["counts"]
+        counts = result["outcomes"]["counts"]
         pairs = [[1] * POSTS] * 3
         result["outcomes"]["counts"] = {
             "accuracy": {"pairs": pairs},
-            "micro": ways["lenient"],
+            "micro": counts["lenient"],
         }  # no relation first
-        result["dev"] = {"data/train.jsonl": {"model": {}, "typed majority": floor}}
+        result["dev"] = {"data/train.jsonl": {"model": {}, "typed majority": baseline}}
     page = render([summarise(table, runs, results)])
     shown = dict(zip(cells(page, "method"), cells(page, "typed majority"), strict=True))
     assert (shown["P"], shown["R"], shown["F1 micro"], shown["accuracy"]) == (
@@ -215,7 +215,7 @@ def test_relations_stand_beside_the_majority_of_their_types(table_file: Path):
         dict(zip(cells(page, "method"), cells(page, "Evidential"), strict=True))["accuracy"]
         == "100.00 ± 0.00"
     )
-    # Of another file than the one reported nothing is known.
+    # The baseline is known on dev only: another reported file has none.
     next(iter(results.values()))["data"]["report"] = {
         **results[runs[0].id]["data"]["report"],
         "sha256": "0" * 64,
@@ -223,7 +223,7 @@ def test_relations_stand_beside_the_majority_of_their_types(table_file: Path):
     assert "typed majority" not in render([summarise(table, runs, results)])
 
 
-def test_a_page_is_made_again_from_the_files(made, tmp_path: Path):
+def test_a_page_is_rendered_again_from_the_files(made, tmp_path: Path):
     from twofold.cli.main import main
 
     summary = summarise(*made)
@@ -232,11 +232,11 @@ def test_a_page_is_made_again_from_the_files(made, tmp_path: Path):
     assert (tmp_path / "page.md").read_text(encoding="utf-8") == render([summary])
 
 
-def test_the_committed_page_is_made_of_the_committed_figures():
+def test_the_committed_page_is_made_of_the_committed_results():
     folder = Path(__file__).parents[2] / "benchmarks"
     if not (folder / "RESULTS.md").exists():
         pytest.skip("no page of results yet")
     page = (folder / "RESULTS.md").read_text(encoding="utf-8")
     found = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "results").glob("*.json")]
-    tables = [figures for figures in found if "bootstrap" in figures and "table" in figures]
-    assert render(sorted(tables, key=lambda figures: page.index(f"## {figures['title']}"))) == page
+    tables = [summary for summary in found if "bootstrap" in summary and "table" in summary]
+    assert render(sorted(tables, key=lambda summary: page.index(f"## {summary['title']}"))) == page

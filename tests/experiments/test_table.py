@@ -1,4 +1,4 @@
-"""What a table file says, and what it may not say."""
+"""Reading of table files, and their errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twofold.experiments.table import read_table
 TABLES = Path(__file__).parents[2] / "benchmarks" / "tables"
 
 
-def test_what_is_in_the_file(table_file: Path) -> None:
+def test_a_table_is_read(table_file: Path) -> None:
     table = read_table(table_file)
     assert (table.name, table.title, table.baseline, table.seeds) == ("small", "Small", "text_only", (1, 2))
     assert table.folder == table_file.parent / "data"
@@ -27,7 +27,7 @@ def test_what_is_in_the_file(table_file: Path) -> None:
     [
         ("epochs = 2", "epoch = 2", "'epochs', perhaps"),
         ("seeds = [1, 2]", 'seeds = ["1"]', "whole numbers"),
-        ('baseline = "text_only"', 'baseline = "text"', "baseline 'text' came"),
+        ('baseline = "text_only"', 'baseline = "text"', "baseline is 'text'"),
         ('report = "test.jsonl"', "", "no train, dev or report file"),
         ('descriptions = "written by hand"', 'pictures = "real"', "images and pictures do not agree"),
         ('descriptions = "written by hand"', 'pictures = "nice"', "real or stand-in or none"),
@@ -39,7 +39,7 @@ def test_what_is_in_the_file(table_file: Path) -> None:
         ('pooling = "monig"', 'pool = "monig"', "'pooling', perhaps"),
     ],
 )
-def test_mistakes_are_told(table_file: Path, old: str, new: str, message: str) -> None:
+def test_mistakes_are_errors(table_file: Path, old: str, new: str, message: str) -> None:
     text = table_file.read_text(encoding="utf-8")
     assert old in text
     table_file.write_text(text.replace(old, new), encoding="utf-8")
@@ -47,7 +47,7 @@ def test_mistakes_are_told(table_file: Path, old: str, new: str, message: str) -
         runs_of(read_table(table_file))
 
 
-def test_a_table_of_nothing_is_a_mistake(tmp_path: Path) -> None:
+def test_an_empty_table_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_text("title = 'x'", encoding="utf-8")
     with pytest.raises(ConfigError, match="no data set or no method"):
         read_table(tmp_path / "t.toml")

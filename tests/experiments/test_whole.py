@@ -1,4 +1,4 @@
-"""A whole table on a tiny corpus: killed at any moment, it ends with the figures of one never killed."""
+"""A whole table on a tiny corpus: killed at any moment, it ends with the results of one never killed."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def wait_for(pattern: str, folder: Path, process: subprocess.Popen[bytes]) -> No
 
 @pytest.fixture(scope="module")
 def whole(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """OUT of a table run in one go, two jobs at a time, with one run that fails."""
+    """Results of a table without interruption, two jobs at a time, with one run that fails."""
     out = tmp_path_factory.mktemp("whole")
     done = finish(table, out, "--jobs", "2")
     assert done.returncode == 1, done.stderr
@@ -104,13 +104,13 @@ def results(table: Path, out: Path) -> dict[str, dict]:
     return {name: dict(result) for name, result in found.items() if result is not None}
 
 
-def test_what_a_run_leaves(table: Path, whole: Path) -> None:
+def test_results_of_a_whole_table(table: Path, whole: Path) -> None:
     found = results(table, whole)
     assert set(found) == {"text_only", "concat"}
     summary = json.loads((whole / "tiny.json").read_text(encoding="utf-8"))
     assert summary["missing"] == ["tiny/broken/1"]
     for row in summary["data"][0]["methods"]:
-        # What is told of dev on its card and what was counted afterwards are the same model on the same file.
+        # The dev scores of the card and the counts of the report are of the same model on the same file.
         card = next(iter(found[row["name"]]["dev"].values()))
         assert row["scores"]["lenient"]["all"]["f1"]["mean"] == pytest.approx(
             card["lenient"]["all"]["f1"], abs=0.01
@@ -123,13 +123,13 @@ def test_what_a_run_leaves(table: Path, whole: Path) -> None:
     assert "lunch" not in (whole / "tiny.json").read_text(encoding="utf-8")
 
 
-def test_killed_and_gone_on_with(table: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_killed_table_resumes(table: Path, whole: Path, tmp_path: Path) -> None:
     with (tmp_path / "out.txt").open("wb") as stream:
         process = subprocess.Popen(command(table, tmp_path, "--only", "concat"), stdout=stream, stderr=stream)
         wait_for("runs/*/model.training/checkpoint.pt", tmp_path, process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    time.sleep(0.5)  # what it had started ends with it
+    time.sleep(0.5)  # the processes that it started end with it
     assert results(table, tmp_path) == {}
     done = finish(table, tmp_path, "--only", "concat", "--keep-models")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -140,12 +140,12 @@ def test_killed_and_gone_on_with(table: Path, whole: Path, tmp_path: Path) -> No
     assert log.count("resuming after epoch") == 1
     model = next(tmp_path.glob("runs/*/model"))
     assert (model / "manifest.json").exists()
-    # Killed after the model was there and before the result was: it is evaluated, not trained again.
-    sealed = (model / "manifest.json").stat().st_mtime_ns
+    # A run killed between model and result is evaluated, not trained again.
+    written = (model / "manifest.json").stat().st_mtime_ns
     (model.parent / "result.json").unlink()
     assert finish(table, tmp_path, "--only", "concat", "--keep-models").returncode == 0
     assert results(table, tmp_path)["concat"]["outcomes"] == before["outcomes"]
-    assert (model / "manifest.json").stat().st_mtime_ns == sealed
+    assert (model / "manifest.json").stat().st_mtime_ns == written
 
 
 def test_finished_runs_are_left_alone(table: Path, whole: Path) -> None:
@@ -153,7 +153,7 @@ def test_finished_runs_are_left_alone(table: Path, whole: Path) -> None:
     reproduce = [sys.executable, "-m", "twofold", "reproduce", str(table), "-o", str(whole)]
     done = subprocess.run([*reproduce, "--only", "text_only", "concat"], capture_output=True, text=True)
     assert done.returncode == 0
-    assert "begins" not in done.stdout
+    assert "started" not in done.stdout
     assert {path: path.stat().st_mtime_ns for path in whole.glob("runs/*/result.json")} == before
     listed = finish(table, whole, "--list").stdout.splitlines()
     assert [line.split("\t")[:2] for line in listed] == [

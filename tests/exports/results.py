@@ -1,4 +1,4 @@
-"""Results with everything that exports must get right: emoji, line ends, pictures, relations, no entity."""
+"""Results with all the cases of an export: emoji, line ends, pictures, relations, no entity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks for Label Studio: checked by its own library, and read back as what people labelled."""
+"""Tasks for Label Studio, validated by its own library, and read back after annotation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def export(folder, *options) -> tuple[list[dict], str]:
 
 
 def submitted(tasks: list[dict]) -> list[dict]:
-    """Tasks as they are exported after people submitted the pre-annotations unchanged."""
+    """Tasks as exported by Label Studio after the pre-annotations were submitted unchanged."""
     return [
         {"id": i, "data": task["data"], "annotations": [
             {"id": i, "was_cancelled": False, "result": task["predictions"][0]["result"]}
@@ -33,7 +33,7 @@ def submitted(tasks: list[dict]) -> list[dict]:
 
 
 @pytest.mark.parametrize("options", [(), ("--javascript-offsets",), ("--embed-pictures",)])
-def test_what_people_submit_is_read_back(tmp_path, options):
+def test_submitted_tasks_are_read_back(tmp_path, options):
     tasks, _ = export(tmp_path, *options)
     (tmp_path / "labelled.json").write_text(json.dumps(submitted(tasks)), encoding="utf-8")
     posts = list(open_corpus(tmp_path / "labelled.json"))
@@ -95,7 +95,7 @@ def test_gold_labels_become_annotations(tmp_path):
     assert labels(post) == ([(0, 3, "Ada", "PER")], [])
 
 
-def test_pictures_elsewhere_are_not_named(tmp_path, capsys):
+def test_pictures_outside_the_folder_are_left_out(tmp_path, capsys):
     found, posts = results.write(tmp_path / "in")
     lines = posts.read_text(encoding="utf-8").replace("photos/a b.png", "../../secret.png")
     posts.write_text(lines, encoding="utf-8")
@@ -109,12 +109,12 @@ def test_pictures_elsewhere_are_not_named(tmp_path, capsys):
         assert "pictures outside the folder of the posts (1)" in capsys.readouterr().err
 
 
-def test_options_that_do_not_fit(tmp_path, capsys):
+def test_invalid_combinations_of_options(tmp_path, capsys):
     found, posts = results.write(tmp_path)
     target = str(tmp_path / "tasks.json")
     for arguments, message in [
-        ([str(posts), target, "--posts", str(posts)], "IN holds no results"),
-        ([str(found), target, "--images", str(tmp_path)], "belong to --posts"),
+        ([str(posts), target, "--posts", str(posts)], "IN has no results"),
+        ([str(found), target, "--images", str(tmp_path)], "need --posts"),
         ([str(found), target, "--min-confidence", "7"], "--min-confidence is 7"),
         ([str(found), str(found), "--posts", str(posts)], "out.jsonl"),
     ]:
@@ -122,7 +122,7 @@ def test_options_that_do_not_fit(tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_the_library_of_label_studio_finds_no_fault(tmp_path):
+def test_the_library_of_label_studio_accepts_the_tasks(tmp_path):
     interface = pytest.importorskip("label_studio_sdk.label_interface", reason="needs label-studio-sdk")
     tasks, config = export(tmp_path)
     label_interface = interface.LabelInterface(config)

@@ -20,7 +20,7 @@ def export(folder, target, to, *options) -> int:
 
 
 def parsed(folder, name) -> tuple[list, list, list]:
-    """Entities, relations and notes of a document of brat, by the rules of its format."""
+    """Parse a brat document into entities, relations and notes, by the rules of the format."""
     text = (folder / f"{name}.txt").read_bytes().decode("utf-8")
     entities, relations, notes = {}, [], []
     for line in (folder / f"{name}.ann").read_bytes().decode("utf-8").splitlines():
@@ -56,7 +56,7 @@ def test_brat(tmp_path, capsys):
     index = (folder / "index.tsv").read_text(encoding="utf-8").splitlines()
     assert index[1:3] == ['000001\t"a 1"', "000002\t2"]
     assert main(["export", str(tmp_path / "out.jsonl"), str(folder), "--to", "brat"]) == 2
-    assert "something already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert not list(tmp_path.glob(".*.part"))
 
 
@@ -110,7 +110,7 @@ def exported(tmp_path, to: str, *posts: dict, options: tuple[str, ...] = ()) -> 
     return main(["export", str(tmp_path / "in.jsonl"), str(tmp_path / "out"), "--to", to, *options])
 
 
-def test_brat_holds_spans_that_two_entities_share_and_none_of_line_ends(tmp_path, capsys):
+def test_brat_keeps_entities_with_equal_spans_and_drops_those_of_line_ends(tmp_path, capsys):
     spans = [(0, 3, "PER"), (0, 3, "MISC"), (3, 5, "LOC"), (5, 8, "PER")]
     entities = [{"start": start, "end": end, "type": type_} for start, end, type_ in spans]
     relations = [{"head": entities[0], "tail": entities[3], "type": "peer"}]
@@ -119,10 +119,10 @@ def test_brat_holds_spans_that_two_entities_share_and_none_of_line_ends(tmp_path
     assert (tmp_path / "out" / "000001.ann").read_text(encoding="utf-8").splitlines() == [
         "T1\tPER 0 3\tAda", "T2\tMISC 0 3\tAda", "T3\tPER 5 8\tBob", "R1\tpeer Arg1:T1 Arg2:T3",
     ]  # fmt: skip
-    assert "entities of line ends only (1)" in capsys.readouterr().err
+    assert "entities that consist of line ends only (1)" in capsys.readouterr().err
 
 
-def test_ids_are_no_names_of_files(tmp_path):
+def test_ids_are_not_used_as_file_names(tmp_path):
     ids = ["../../a", "/a", "..", "", "a" * 300, "\x00", "\x1b[31m", "a\nb\tc"]
     assert exported(tmp_path, "brat", *({"id": id_, "text": "a", "entities": []} for id_ in ids)) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out"}
@@ -154,7 +154,7 @@ ADA = {"start": 0, "end": 3, "type": "PER"}
         ({"entities": [ADA | {"confidence": "high"}]}, "confidence is 'high'"),
     ],
 )
-def test_results_that_are_none_are_told_by_their_line(tmp_path, capsys, change, message):
+def test_an_invalid_result_is_reported_with_its_line(tmp_path, capsys, change, message):
     good = RESULT | {"entities": []}
     assert exported(tmp_path, "brat", good, RESULT | change, options=("--min-confidence", "0.5")) == 2
     assert f"in.jsonl:2: {message}" in capsys.readouterr().err

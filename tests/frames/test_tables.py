@@ -1,4 +1,4 @@
-"""Extraction from tables against extraction from posts: the same results in typed columns."""
+"""Extraction from tables, compared with extraction from posts: the same results in typed columns."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def records(extractor):
 
 
 def as_json(row: Any) -> Any:
-    """A row as a line of JSON has it: nulls left out, sources by name."""
+    """A row in the form of a line of JSON: without nulls, and with sources by name."""
     if isinstance(row, dict):
         kept = {key: as_json(value) for key, value in row.items() if value is not None}
         if isinstance(kept.get("sources"), list):
@@ -69,7 +69,7 @@ def batches(sizes) -> list[pa.RecordBatch]:
 
 
 @pytest.mark.parametrize("sizes", [[4], [1, 1, 1, 1], [0, 3, 0, 0, 1, 0], [0]])
-def test_each_batch_comes_out_with_a_row_for_each_row(extractor, records, sizes):
+def test_each_batch_gives_a_batch_with_the_same_number_of_rows(extractor, records, sizes):
     found = list(extractor.map_batches(batches(sizes)))
     assert [batch.num_rows for batch in found] == sizes
     rows = [as_json(row) for batch in found for row in batch.to_pylist()]
@@ -78,7 +78,7 @@ def test_each_batch_comes_out_with_a_row_for_each_row(extractor, records, sizes)
         assert batch.schema == extraction_schema(pa.int64())
 
 
-def test_batches_are_taken_as_they_are_needed(extractor):
+def test_batches_are_consumed_as_they_are_needed(extractor):
     taken = []
 
     def endless():
@@ -96,7 +96,7 @@ def test_the_published_schema_of_json_has_the_fields_of_the_arrow_schema():
         resources.files("twofold").joinpath("schemas/extraction.schema.json").read_text(encoding="utf-8")
     )
     arrow = extraction_schema()
-    # Columns that are carried along are columns of their own here.
+    # Carried columns are separate columns here.
     assert {*arrow.names} - {"error"} == {*schema["properties"]} - {"carried"}
     for name in ("entities", "relations", "truncated"):
         items = schema["properties"][name]["items"]
@@ -104,7 +104,7 @@ def test_the_published_schema_of_json_has_the_fields_of_the_arrow_schema():
         assert {f.name for f in arrow.field(name).type.value_type} == {*items["properties"]}
 
 
-def test_a_row_that_is_no_post_comes_out_with_the_reason(extractor, records, tmp_path):
+def test_an_invalid_row_is_returned_with_the_reason(extractor, records, tmp_path):
     posts = pa.table({"id": [10, 1, 11], "text": [POSTS[0]["text"], None, "nothing"]})
     with_alt = posts.append_column("alt_text", pa.array(["a square", None, None]))
     (good, bad, other) = next(extractor.map_batches([with_alt])).to_pylist()
@@ -126,7 +126,7 @@ def test_a_post_that_is_too_long_is_an_error_too(tmp_path):
     assert short.extract_frame(frame, on_error="reject")["error"].notna().tolist() == [False, True]
 
 
-def test_columns_of_other_names_and_columns_carried_along(extractor, records):
+def test_renamed_columns_and_kept_columns(extractor, records):
     other = table(likes=[5, 6, 7, 8]).rename_columns(["tweet", "full_text", "alt_text", "likes"])
     columns = {"id": "tweet", "text": "full_text"}
     (batch,) = extractor.map_batches([other.to_batches()[0]], columns=columns, keep=["likes"])
@@ -135,7 +135,7 @@ def test_columns_of_other_names_and_columns_carried_along(extractor, records):
     assert [as_json(row) for row in batch.drop_columns(["likes"]).to_pylist()] == records
     for message, options in [
         ("no column 'tweeet' for id", {"columns": columns | {"id": "tweeet"}}),
-        ("columns names 'body'", {"columns": {"body": "full_text"}}),
+        ("columns has the unknown field 'body'", {"columns": {"body": "full_text"}}),
         ("no column 'shares' to keep", {"columns": columns, "keep": ["shares"]}),
         ("has its name", {"columns": {"text": "text"}, "keep": ["text"]}),
     ]:
@@ -169,7 +169,7 @@ def test_pictures_as_paths_bytes_and_pairs_of_both_stay_in_their_folder(extracto
     assert statuses(pairs) == ["read", "read"]
 
 
-def test_a_worker_takes_the_method_itself(extractor, records):
+def test_the_method_can_be_sent_to_a_worker(extractor, records):
     work = pickle.loads(pickle.dumps(functools.partial(extractor.map_batches, keep=["alt_text"])))
     (batch,) = work([table()])
     assert [as_json(row) for row in batch.drop_columns(["alt_text"]).to_pylist()] == records
@@ -215,7 +215,7 @@ def test_a_frame_gets_columns_of_results(extractor, records, kind):
     assert plain(found["likes"]) == [5, 6, 7, 8]
     if kind == "pandas":
         assert list(found.index) == ["a", "b", "c", "d"]
-        assert list(given.columns) == names  # the frame that came is as before
+        assert list(given.columns) == names  # the given frame is unchanged
     assert len(extractor.extract_frame(given[:0])) == 0
 
 
@@ -229,31 +229,31 @@ def test_other_tables_come_out_as_arrow(extractor, records):
     assert [as_json(value) for value in found["entities"].to_pylist()] == [r["entities"] for r in records]
 
 
-def test_what_is_no_table_and_columns_that_are_taken_are_refused(extractor):
-    with pytest.raises(InputError, match=r"a dict came; expected a DataFrame.*extract\(\)"):
+def test_other_objects_and_existing_column_names_are_refused(extractor):
+    with pytest.raises(InputError, match=r"got a dict; expected a DataFrame.*extract\(\)"):
         extractor.extract_frame({"text": ["Anna"]})
-    with pytest.raises(InputError, match="'text' comes twice"):
+    with pytest.raises(InputError, match="several columns are named 'text'"):
         extractor.extract_frame(pandas.DataFrame([["a", "b"]], columns=["text", "text"]))
     labelled = pandas.DataFrame({"text": ["Anna"], "entities": [[]]})
-    with pytest.raises(ConfigError, match=r"column 'entities' already.*prefix="):
+    with pytest.raises(ConfigError, match=r"already has a column 'entities'.*prefix="):
         extractor.extract_frame(labelled)
     found = extractor.extract_frame(labelled, prefix="found_")
     assert [entity["text"] for entity in found["found_entities"][0]] == ["Anna"]
     if polars := _polars():
-        with pytest.raises(InputError, match=r"LazyFrame came.*collect it first"):
+        with pytest.raises(InputError, match=r"got a LazyFrame.*collect it first"):
             extractor.extract_frame(polars.LazyFrame({"text": ["Anna"]}))
 
 
-def test_a_column_alone_is_no_table(extractor):
+def test_a_single_column_is_not_a_table(extractor):
     for column in (pandas.Series(["Anna"]), pa.chunked_array([["Anna"]])):
-        with pytest.raises(InputError, match="which is no table"):
+        with pytest.raises(InputError, match="which is not a table"):
             extractor.extract_frame(column)
     for batches in ([None], ["Anna"], pa.table({"id": [1], "text": ["Anna"]})):
-        with pytest.raises(InputError, match="record batches of Arrow"):
+        with pytest.raises(InputError, match="Arrow record batches"):
             list(extractor.map_batches(batches))
 
 
-def test_pandas_does_without_pyarrow_and_others_say_which_extra(extractor, monkeypatch):
+def test_pandas_needs_no_pyarrow_and_others_name_the_extra(extractor, monkeypatch):
     given = table()
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     frame = pandas.DataFrame({"text": ["Anna left"], "alt_text": [float("nan")]})
@@ -263,7 +263,7 @@ def test_pandas_does_without_pyarrow_and_others_say_which_extra(extractor, monke
             extract(given)
 
 
-def test_a_rejected_row_says_nothing_but_why():
+def test_a_rejected_row_has_only_its_error():
     row = to_row(twofold.Rejected("row 1", "no text", ""))
     assert {name for name, value in row.items() if value is not None} == {"error"}
     assert {*row} | {"id"} == {*extraction_schema().names}

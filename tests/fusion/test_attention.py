@@ -26,11 +26,11 @@ MASK = torch.tensor([[True] * 5, [True, False, True, False, False]])
     ("width", "heads"),
     [(1, 1), (63, 1), (64, 1), (96, 1), (128, 2), (130, 2), (192, 3), (200, 2), (384, 6), (768, 12)],
 )
-def test_heads_are_of_64_or_more_numbers(width, heads):
+def test_heads_have_size_64_or_more(width, heads):
     assert heads_of_64(width) == heads
 
 
-def test_a_head_takes_numbers_that_stand_together():
+def test_a_head_takes_consecutive_numbers():
     states = torch.arange(12.0).reshape(1, 2, 6)
     assert split_heads(states, 3).tolist() == [[[[0, 1], [6, 7]], [[2, 3], [8, 9]], [[4, 5], [10, 11]]]]
 
@@ -78,7 +78,7 @@ def test_weights_of_the_attention_are_dropped_out_in_training():
 
 
 @pytest.mark.parametrize("kind", [CrossAttention, GatedCrossAttention])
-def test_cross_attention_has_four_heads_unless_told_otherwise(kind):
+def test_cross_attention_has_four_heads_by_default(kind):
     assert kind(6, 5, 8).heads == 4
     assert kind(6, 5, 8, 2).heads == 2
 
@@ -95,7 +95,7 @@ def test_gated_cross_attention_gives_no_gradient_to_words_and_modality():
 # --- what all fusions share ---------------------------------------------------------------------------
 
 
-def test_a_slot_holds_its_words_side_by_side():
+def test_a_slot_is_the_concatenation_of_its_words():
     states = torch.arange(24.0).reshape(2, 4, 3)
     slots = torch.tensor([[[0, 3], [2, 2]], [[1, 0], [3, 1]]])
     found = gather_slots(states, slots)

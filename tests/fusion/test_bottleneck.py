@@ -1,4 +1,4 @@
-"""System C: text-only limits, masks, noise, regularisers; and what the released form does instead."""
+"""System C: text-only limits, masks, noise, regularisers; and how the faithful form differs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def make(form: str = "corrected", task: str = "entities", widths: dict[str, int]
     return fusion.eval()
 
 
-def opened(fusion: Bottleneck) -> Bottleneck:
-    """As training might leave it: what is added to the words is not zero any more."""
+def with_random_readout(fusion: Bottleneck) -> Bottleneck:
+    """As it could be after training: what is added to the words is no longer zero."""
     torch.nn.init.normal_(fusion.readout.project.weight)
     torch.nn.init.normal_(fusion.readout.project.bias)
     return fusion
@@ -69,8 +69,8 @@ def without(source: ModalityStates) -> ModalityStates:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_without_a_visual_source_the_corrected_form_is_text_only(task: str) -> None:
-    fusion = opened(make(task=task)).train()  # noise must not come in either
+def test_without_a_visual_modality_the_corrected_form_is_text_only(task: str) -> None:
+    fusion = with_random_readout(make(task=task)).train()  # noise must have no influence either
     words, mask, sources = inputs()
     slots = None if task == "entities" else torch.tensor([[[0, 3]], [[2, 1]], [[5, 6]]])
     twin = TextOnly(8, 5, TASKS[task])
@@ -82,13 +82,13 @@ def test_without_a_visual_source_the_corrected_form_is_text_only(task: str) -> N
         assert fusion.loss(fused, torch.zeros(3, 7, dtype=torch.long), mask) == 0
 
 
-def test_before_training_the_corrected_form_is_text_only_with_any_source() -> None:
+def test_before_training_the_corrected_form_is_text_only_with_any_modality() -> None:
     fusion = make()
     words, mask, sources = inputs()
     assert torch.equal(fusion(words, mask, sources).emissions, fusion(words, mask, {}).emissions)
 
 
-def test_without_a_visual_source_the_faithful_form_reads_the_text_s_latents() -> None:
+def test_without_a_visual_modality_the_faithful_form_scores_the_latents_of_the_text() -> None:
     fusion = make("faithful")
     words, mask, sources = inputs()
     expected = fusion.score(fusion.encode_text.mean(words, words, mask, mask))
@@ -98,8 +98,8 @@ def test_without_a_visual_source_the_faithful_form_reads_the_text_s_latents() ->
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_post_without_sources_is_the_same_beside_posts_with(form: str) -> None:
-    fusion = make(form) if form == "faithful" else opened(make(form))
+def test_a_post_without_modalities_does_not_depend_on_those_of_other_posts(form: str) -> None:
+    fusion = make(form) if form == "faithful" else with_random_readout(make(form))
     words, mask, sources = inputs()
     picture = sources["picture"]
     picture.mask[2] = False  # and it has no alt text either
@@ -108,11 +108,11 @@ def test_a_post_without_sources_is_the_same_beside_posts_with(form: str) -> None
     )
 
 
-# --- what is masked, and what is seen
+# --- masks, and the influence of modalities
 
 
-def test_what_is_masked_does_not_count_in_the_corrected_form() -> None:
-    fusion = opened(make(alignment_weight=1.0, text_kl_weight=1.0, picture_kl_weight=1.0))
+def test_masked_elements_have_no_influence_in_the_corrected_form() -> None:
+    fusion = with_random_readout(make(alignment_weight=1.0, text_kl_weight=1.0, picture_kl_weight=1.0))
     words, mask, sources = inputs()
     targets = torch.zeros(3, 7, dtype=torch.long)
     before = fusion(words, mask, sources)
@@ -124,8 +124,8 @@ def test_what_is_masked_does_not_count_in_the_corrected_form() -> None:
 
 
 @pytest.mark.parametrize(("form", "leaks"), [("corrected", False), ("faithful", True)])
-def test_padding_leaks_in_the_released_form_only(form: str, leaks: bool) -> None:
-    fusion = make(form) if leaks else opened(make(form))
+def test_padding_leaks_in_the_faithful_form_only(form: str, leaks: bool) -> None:
+    fusion = make(form) if leaks else with_random_readout(make(form))
     words, mask, sources = inputs()
     alone = {name: ModalityStates(s.states[1:2], s.mask[1:2]) for name, s in sources.items()}
     short = fusion(words[1:2, :4], mask[1:2, :4], alone).emissions[0]
@@ -135,8 +135,8 @@ def test_padding_leaks_in_the_released_form_only(form: str, leaks: bool) -> None
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", WIDTHS)
-def test_every_source_can_change_every_word(form: str, name: str) -> None:
-    fusion = make(form) if form == "faithful" else opened(make(form))
+def test_every_modality_can_change_every_word(form: str, name: str) -> None:
+    fusion = make(form) if form == "faithful" else with_random_readout(make(form))
     words, mask, sources = inputs()
     changed = sources | {name: ModalityStates(sources[name].states.flip(2), sources[name].mask)}
     difference = (fusion(words, mask, sources).emissions - fusion(words, mask, changed).emissions).abs()
@@ -145,14 +145,14 @@ def test_every_source_can_change_every_word(form: str, name: str) -> None:
 
 
 def test_a_large_scale_of_states_changes_nothing_after_normalisation() -> None:
-    fusion = opened(make())
+    fusion = with_random_readout(make())
     words, mask, sources = inputs()
     larger = ModalityStates(sources["picture"].states * 100, sources["picture"].mask)
     one, other = (fusion(words, mask, {"picture": x}).emissions for x in (sources["picture"], larger))
     torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
 
 
-def test_the_released_form_projects_sources_of_one_width_alike() -> None:
+def test_the_faithful_form_has_one_projection_per_width() -> None:
     shared = make("faithful", widths={"whole": 6, "crops": 6})
     assert len(shared.visual_sequence.project) == 1
     assert len(make("corrected", widths={"whole": 6, "crops": 6}).visual_sequence.project) == 2
@@ -170,8 +170,8 @@ def test_the_released_form_projects_sources_of_one_width_alike() -> None:
         ("faithful", "relations", True),
     ],
 )
-def test_only_released_relations_are_random_in_use(form: str, task: str, random: bool) -> None:
-    fusion = make(form, task) if form == "faithful" else opened(make(form, task))
+def test_only_faithful_relations_are_random_at_inference(form: str, task: str, random: bool) -> None:
+    fusion = make(form, task) if form == "faithful" else with_random_readout(make(form, task))
     words, mask, sources = inputs()
     slots = None if task == "entities" else torch.tensor([[[0, 3]], [[2, 1]], [[5, 6]]])
     one, two = (fusion(words, mask, sources, slots).emissions for _ in range(2))
@@ -197,14 +197,14 @@ def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
     )
     torch.testing.assert_close(fusion.loss(fused, torch.zeros(3, 7, dtype=torch.long), mask), expected)
     assert x.picture_mask.sum() == 3 * 9 + 2 + 3
-    torch.testing.assert_close(x.text[0], x.text_mean[0].mean(0))  # in use Z is μ
+    torch.testing.assert_close(x.text[0], x.text_mean[0].mean(0))  # at inference Z is μ
     again = make(alignment="infonce", alignment_weight=1.0, text_kl_weight=0.0, picture_kl_weight=0.0)
     expected = infonce(again.critic(x.text, x.picture), x.negatives, x.has_picture)
     torch.testing.assert_close(again.loss(fused, torch.zeros(3, 7, dtype=torch.long), mask), expected)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_the_regularisers_see_of_a_batch(form: str) -> None:
+def test_the_inputs_of_the_regularisers(form: str) -> None:
     fusion = make(form)
     words, mask, sources = inputs()
     sources["picture"].mask[2] = False  # and it has no alt text either
@@ -216,7 +216,7 @@ def test_what_the_regularisers_see_of_a_batch(form: str) -> None:
     real = torch.cat([s.mask for s in sources.values()], 1)
     here = real if form == "corrected" else x.has_picture.unsqueeze(1).expand(-1, 12)
     assert torch.equal(x.picture_mask, here)
-    torch.testing.assert_close(x.text, mean_element(x.text_mean, mask))  # in use Z is μ
+    torch.testing.assert_close(x.text, mean_element(x.text_mean, mask))  # at inference Z is μ
     summary = mean_element(x.picture_mean, real) if form == "corrected" else x.picture_mean[:, 0]
     torch.testing.assert_close(x.picture, summary)
     nothing = fusion(words, mask, {}).loss_inputs
@@ -271,7 +271,7 @@ def test_gradients_are_finite_with_any_subset(form: str, alignment: str, given: 
 
 
 def test_a_post_without_words_is_finite() -> None:
-    fusion = opened(make()).train()
+    fusion = with_random_readout(make()).train()
     words, mask, sources = inputs()
     mask[0] = False
     fused = fusion(words, mask, sources)
@@ -296,10 +296,10 @@ def test_a_stronger_bottleneck_lets_less_through() -> None:
 
 
 @pytest.mark.parametrize("key", ["form", "alignment", "kl_reduction"])
-def test_a_name_that_is_not_known_is_told(key: str) -> None:
+def test_an_unknown_name_is_an_error(key: str) -> None:
     options = dataclasses.replace(BottleneckConfig(), **{key: "magic"})
     config = ModelConfig(fusion="bottleneck", bottleneck=options)
-    with pytest.raises(ConfigError, match="'magic' came") as caught:
+    with pytest.raises(ConfigError, match="got 'magic'") as caught:
         FUSIONS["bottleneck"](FusionSpec(config, "AB", 8, WIDTHS, 1))
     assert caught.value.where == key
 
@@ -324,7 +324,7 @@ def test_the_exported_graph_agrees_and_holds_no_noise(form: str, tmp_path: Path)
     pytest.importorskip("onnxscript")
     onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     fusion = make(form, "relations", {"picture": 6})
-    fusion = fusion if form == "faithful" else opened(fusion)
+    fusion = fusion if form == "faithful" else with_random_readout(fusion)
     posts, count, elements = (torch.export.Dim(x) for x in ("posts", "words", "elements"))
     example = (
         torch.randn(2, 6, 8), torch.ones(2, 6, dtype=torch.bool), torch.randn(2, 5, 6),
@@ -340,9 +340,7 @@ def test_the_exported_graph_agrees_and_holds_no_noise(form: str, tmp_path: Path)
     kinds = {node.op_type for node in onnx.load(tmp_path / "fusion.onnx").graph.node}
     assert not any("Random" in kind or kind == "ArgMin" for kind in kinds)  # nor what only the loss needs
     session = runtime.InferenceSession(str(tmp_path / "fusion.onnx"))
-    fusion.reparameterise = lambda mean, log_variance, training: (
-        mean
-    )  # what the graph of released relations gives too
+    fusion.reparameterise = lambda mean, log_variance, training: mean  # as in the graph of faithful relations
     for rows, length, seen in ((1, 3, 4), (5, 11, 9)):
         there = torch.ones(rows, seen, dtype=torch.bool)
         there[0] = False

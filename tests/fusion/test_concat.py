@@ -22,18 +22,18 @@ def inputs() -> Inputs:
     return torch.randn(2, 7, 8), mask, {"picture": picture, "alt_text": alt}
 
 
-def trained(places: int = 1) -> Concat:
-    """With weights as training might leave them: none of them zero."""
+def trained(slot_size: int = 1) -> Concat:
+    """With weights as they could be after training: none of them zero."""
     torch.manual_seed(0)
-    fusion = Concat(8, 5, {"picture": 6, "alt_text": 8}, places, hidden_size=4).eval()
+    fusion = Concat(8, 5, {"picture": 6, "alt_text": 8}, slot_size, hidden_size=4).eval()
     torch.nn.init.normal_(fusion.score.weight)
     return fusion
 
 
-def same_text(fusion: Concat, places: int = 1) -> TextOnly:
+def same_text(fusion: Concat, slot_size: int = 1) -> TextOnly:
     """`TextOnly` with the weights that the fusion has for the text."""
-    twin = TextOnly(8, 5, places)
-    twin.score.weight.data = fusion.score.weight.data[:, : 8 * places].clone()
+    twin = TextOnly(8, 5, slot_size)
+    twin.score.weight.data = fusion.score.weight.data[:, : 8 * slot_size].clone()
     twin.score.bias.data = fusion.score.bias.data.clone()
     return twin
 
@@ -59,38 +59,38 @@ def test_a_vector_is_dropped_out_in_training_and_gives_no_gradient_to_its_encode
     assert source.states.grad is None
 
 
-def test_vectors_have_128_numbers_unless_told_otherwise() -> None:
+def test_vectors_have_size_128_by_default() -> None:
     fusion = Concat(8, 5, {"picture": 6, "alt_text": 8}, 2)
     assert fusion.score.in_features == 2 * 8 + 2 * 128
     assert fusion.modalities == ("text", "picture", "alt_text")
 
 
 @pytest.mark.parametrize("slots", [None, torch.tensor([[[0, 3]], [[2, 1]]])])
-def test_without_sources_it_is_text_only(slots: torch.Tensor | None) -> None:
-    places = 1 if slots is None else 2
-    fusion = trained(places)
+def test_without_modalities_it_is_text_only(slots: torch.Tensor | None) -> None:
+    slot_size = 1 if slots is None else 2
+    fusion = trained(slot_size)
     words, mask, sources = inputs()
-    expected = same_text(fusion, places)(words, mask, {}, slots).emissions
+    expected = same_text(fusion, slot_size)(words, mask, {}, slots).emissions
     torch.testing.assert_close(fusion(words, mask, {}, slots).emissions, expected)
     masked = {name: without(source) for name, source in sources.items()}
     torch.testing.assert_close(fusion(words, mask, masked, slots).emissions, expected)
 
 
-def test_before_training_sources_change_nothing() -> None:
+def test_before_training_modalities_change_nothing() -> None:
     fusion = Concat(8, 5, {"picture": 6, "alt_text": 8}).eval()
     words, mask, sources = inputs()
     torch.testing.assert_close(fusion(words, mask, sources).emissions, fusion(words, mask, {}).emissions)
 
 
-def test_a_source_tilts_all_words_of_a_post_alike() -> None:
+def test_a_modality_shifts_all_words_of_a_post_alike() -> None:
     fusion = trained()
     words, mask, sources = inputs()
-    tilt = fusion(words, mask, sources).emissions - fusion(words, mask, {}).emissions  # (B, S, K)
-    torch.testing.assert_close(tilt, tilt[:, :1].expand_as(tilt))
-    assert (tilt[0, 0] - tilt[1, 0]).abs().max() > 0.1
+    shift = fusion(words, mask, sources).emissions - fusion(words, mask, {}).emissions  # (B, S, K)
+    torch.testing.assert_close(shift, shift[:, :1].expand_as(shift))
+    assert (shift[0, 0] - shift[1, 0]).abs().max() > 0.1
 
 
-def test_masked_elements_and_words_do_not_count() -> None:
+def test_masked_elements_and_words_have_no_influence() -> None:
     fusion = trained()
     words, mask, sources = inputs()
     before = fusion(words, mask, sources).emissions
@@ -102,7 +102,7 @@ def test_masked_elements_and_words_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("given", [(), ("picture",), ("alt_text",), ("picture", "alt_text")])
-def test_gradients_are_finite_and_reach_what_took_part(given: tuple[str, ...]) -> None:
+def test_gradients_are_finite_and_reach_the_modalities_that_took_part(given: tuple[str, ...]) -> None:
     fusion = trained().train()
     words, mask, sources = inputs()
     words.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""Dirichlet fusion: its mathematics against torch.distributions and integrals, sources, export."""
+"""Dirichlet fusion: its mathematics against torch.distributions and integrals, modalities, export."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_expected_cross_entropy_is_the_integral() -> None:
         assert found.item() == pytest.approx(integral.item(), rel=1e-4)
 
 
-def test_uncertainties_are_those_of_drawn_distributions() -> None:
+def test_uncertainties_are_those_of_sampled_distributions() -> None:
     alpha = alphas(6)
     torch.manual_seed(0)
     drawn = Reference(alpha).sample((40_000,))
@@ -77,11 +77,11 @@ def test_vacuity_is_one_without_evidence_and_falls_with_it() -> None:
 # --- fusion ----------------------------------------------------------------------------------------------
 
 
-def make(places: int = 1, **options: float) -> Dirichlet:
-    """As training might leave it: sources give evidence."""
+def make(slot_size: int = 1, **options: float) -> Dirichlet:
+    """As it could be after training: modalities give evidence."""
     torch.manual_seed(0)
-    plan = FusionSpec(ModelConfig(dirichlet=DirichletConfig(**options)), "ABCDE", 8, WIDTHS, places)
-    fusion = FUSIONS["dirichlet"](plan)
+    spec = FusionSpec(ModelConfig(dirichlet=DirichletConfig(**options)), "ABCDE", 8, WIDTHS, slot_size)
+    fusion = FUSIONS["dirichlet"](spec)
     assert isinstance(fusion, Dirichlet)
     for name in WIDTHS:
         torch.nn.init.normal_(fusion.heads[name].weight)
@@ -102,7 +102,7 @@ def without(source: ModalityStates) -> ModalityStates:
 
 
 @pytest.mark.parametrize("slots", [None, torch.tensor([[[0, 3]], [[2, 1]]])])
-def test_an_absent_source_adds_nothing(slots: Tensor | None) -> None:
+def test_an_absent_modality_adds_nothing(slots: Tensor | None) -> None:
     fusion = make(1 if slots is None else 2)
     words, mask, sources = inputs()
     none = fusion(words, mask, {}, slots).emissions
@@ -112,7 +112,7 @@ def test_an_absent_source_adds_nothing(slots: Tensor | None) -> None:
     assert (fusion(words, mask, sources, slots).emissions - none).abs().max() > 0.01
 
 
-def test_evidence_of_sources_adds_up() -> None:
+def test_evidence_of_modalities_adds_up() -> None:
     fusion = make()
     words, mask, sources = inputs()
 
@@ -173,7 +173,7 @@ def test_emissions_are_logits_of_the_expected_output() -> None:
     torch.testing.assert_close(torch.softmax(logits, 2), alpha / alpha.sum(2, keepdim=True))
 
 
-def test_masked_elements_and_words_do_not_count() -> None:
+def test_masked_elements_and_words_have_no_influence() -> None:
     fusion = make()
     words, mask, sources = inputs()
     tags = torch.randint(0, 5, (2, 7))
@@ -187,7 +187,7 @@ def test_masked_elements_and_words_do_not_count() -> None:
     torch.testing.assert_close(fusion.loss(before, tags, mask), fusion.loss(after, other, mask))
 
 
-def test_the_loss_is_made_of_its_parts_and_the_divergence_rises() -> None:
+def test_the_loss_is_the_sum_of_its_terms_and_the_weight_of_the_divergence_rises() -> None:
     fusion = make(loss_weight=0.5, kl_weight=2.0)
     words, mask, sources = inputs()
     tags = torch.randint(0, 5, (2, 7))

@@ -46,7 +46,7 @@ def without(source: ModalityStates) -> ModalityStates:
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_a_masked_source_is_the_same_as_none(pooling) -> None:
+def test_a_masked_modality_is_the_same_as_none(pooling) -> None:
     fusion = make(pooling())
     words, mask, sources = inputs()
     masked = fusion(words, mask, {name: without(s) for name, s in sources.items()})
@@ -59,7 +59,7 @@ def test_a_masked_source_is_the_same_as_none(pooling) -> None:
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_shares_sum_to_one_over_present_sources(pooling) -> None:
+def test_shares_sum_to_one_over_present_modalities(pooling) -> None:
     words, mask, sources = inputs()
     fused = make(pooling())(words, mask, sources | {"picture": without(sources["picture"])})
     torch.testing.assert_close(fused.share.sum(1), torch.ones(2, 7, 5))
@@ -78,13 +78,13 @@ def test_finite_forward_and_backward_with_any_subset(given: tuple[str, ...]) -> 
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in fusion.parameters())
 
 
-def test_no_source_elements_at_all_is_finite() -> None:
+def test_a_modality_without_real_elements_is_finite() -> None:
     words, mask, sources = inputs()
     empty = ModalityStates(sources["picture"].states[:, :1] * 0, sources["picture"].mask[:, :1] & False)
     assert torch.isfinite(make(MoNIG())(words, mask, {"picture": empty}).emissions).all()
 
 
-def test_training_leaves_the_text_out_at_random_where_another_modality_is_there_and_never_all() -> None:
+def test_training_leaves_out_the_text_at_random_and_only_where_another_modality_is_present() -> None:
     fusion = make(MoNIG())
     fusion.settings = replace(fusion.settings, text_dropout=0.7)
     words, mask, sources = inputs()
@@ -102,7 +102,7 @@ def test_training_leaves_the_text_out_at_random_where_another_modality_is_there_
     assert fusion.eval()(*many, given).present[:, 0].all()
 
 
-def test_loss_falls_to_the_targets() -> None:
+def test_training_fits_the_targets() -> None:
     fusion = make(PriorCorrected()).train()
     words, mask, sources = inputs()
     tags = torch.randint(0, 5, (2, 7))
@@ -138,14 +138,14 @@ def blanking(probability: float) -> Evidential:
     return fusion.train()
 
 
-def test_pictures_are_shown_blank_in_training_only_each_of_all_blanks() -> None:
+def test_pictures_are_replaced_by_any_of_the_blanks_in_training_only() -> None:
     fusion = blanking(1.0)
     torch.manual_seed(4)
     blanks = torch.randn(2, 4, 6)  # their elements differ
     fusion.set_blank_pictures({"picture": blanks})
     words, mask, sources = inputs()
     options = []
-    for blank in blanks:  # its four elements over and over
+    for blank in blanks:  # its four elements, repeated
         picture = ModalityStates(
             torch.cat([blank, blank, blank])[:9].expand(2, 9, 6), sources["picture"].mask
         )
@@ -164,7 +164,7 @@ def test_pictures_are_shown_blank_in_training_only_each_of_all_blanks() -> None:
     assert all((own.evidence - option).abs().max() > 1e-3 for option in options)
 
 
-def test_a_post_without_a_picture_is_shown_none() -> None:
+def test_a_post_without_a_picture_gets_no_blank() -> None:
     fusion = blanking(1.0)
     words, mask, sources = inputs()
     sources["picture"].mask[1] = False
@@ -174,7 +174,7 @@ def test_a_post_without_a_picture_is_shown_none() -> None:
     assert fusion(words, mask, {"alt_text": sources["alt_text"]}).loss_inputs is None
 
 
-def test_evidence_claimed_for_a_blank_costs_its_mean_gamma() -> None:
+def test_the_loss_of_a_blank_picture_is_its_mean_gamma() -> None:
     words, mask, sources = inputs()
     tags = torch.randint(0, 5, (2, 7))
     fusion = blanking(1.0)
@@ -227,7 +227,7 @@ def test_mismatched_pictures_are_those_of_one_post_in_all_modalities() -> None:
     assert len(drawn) == 16
 
 
-def test_a_picture_is_blank_or_mismatched_or_the_own() -> None:
+def test_a_picture_is_blank_or_mismatched_or_its_own() -> None:
     fusion, (words, mask, sources) = mismatching(0.3, blank=0.3), pictured()
     words, mask = words[:2].repeat(500, 1, 1), mask[:2].repeat(500, 1)
     many = {
@@ -250,13 +250,13 @@ def test_blank_pictures_are_needed_only_where_pictures_are_replaced(blank: float
     assert mismatching(mismatched, blank).perturbs_pictures == (blank + mismatched > 0)
 
 
-def test_blanks_leave_no_trace_in_what_is_saved() -> None:
+def test_blank_pictures_are_not_saved() -> None:
     plain = Evidential(8, 5, {"picture": 6, "alt_text": 8}, MoNIG(), settings=EvidentialSettings(4))
     assert blanking(0.5).state_dict().keys() == plain.state_dict().keys()
 
 
 @pytest.mark.slow
-def test_a_blank_picture_learns_to_claim_less_than_a_real_one() -> None:
+def test_a_blank_picture_gets_less_evidence_than_a_real_one_after_training() -> None:
     fusion = blanking(0.5)
     optimiser = torch.optim.Adam(fusion.parameters(), 0.01)
     words, mask, sources = inputs()
@@ -269,7 +269,7 @@ def test_a_blank_picture_learns_to_claim_less_than_a_real_one() -> None:
     own = fusion.eval()(words, mask, sources).evidence[:, 1, 1][mask].mean()
     grey = ModalityStates(
         torch.zeros(2, 9, 6), sources["picture"].mask
-    )  # between the two blanks, seen by neither
+    )  # halfway between the two blanks, and not seen in training
     blank = ModalityStates(BLANK[:1, :1].expand(2, 9, 6), sources["picture"].mask)
     for picture in (grey, blank):
         claimed = fusion(words, mask, {**sources, "picture": picture}).evidence[:, 1, 1][mask].mean()
@@ -317,7 +317,7 @@ def test_alpha_and_beta_give_no_gradient_to_delta() -> None:
 
 
 def untrained(outputs: int = 9) -> tuple[Evidential, FusionOutput]:
-    """As it is made, on normalised words and a picture."""
+    """A new fusion, and its output for normalised words and a picture."""
     torch.manual_seed(0)
     fusion = Evidential(64, outputs, {"picture": 6}, LogLinear(64, 2)).eval()
     words = torch.nn.functional.layer_norm(torch.randn(4, 20, 64), (64,))

@@ -1,8 +1,8 @@
 """System A, form `revision`: every number, every term of the loss and every gradient against plain NumPy.
 
-The NumPy below is written from the formulas of docs/systems/evidential.md. Where the fusion lets no gradient
-through a value, the NumPy holds that value fixed while parameters move, so that its finite differences are
-the gradient that the fusion must have.
+The NumPy code below follows the formulas of docs/systems/evidential.md. Where the fusion detaches a value,
+the NumPy code holds that value fixed while parameters change, so that its finite differences are the gradient
+that the fusion must have.
 
 Two posts of three words, four tags, text and picture; the second post has no picture and a word of padding.
 """
@@ -29,8 +29,8 @@ B, W, D, N, V, H, K = 2, 3, 6, 4, 5, 8, 4
 HEADS, WARMUP, WEIGHT, REGULARISER, BLANK = 4, 4, 0.7, 0.03, 0.1
 MASK = np.array([[True, True, True], [True, True, False]])
 TARGETS = np.array([[0, 2, 1], [3, 0, 0]])
-SEEN = np.array([[True, True, True, False], [False] * 4])
-"""Regions that are there."""
+REAL_REGIONS = np.array([[True, True, True, False], [False] * 4])
+"""Mask of the regions."""
 POOLINGS = {
     "monig": MoNIG,
     "prior_corrected": PriorCorrected,
@@ -64,7 +64,7 @@ def leaves_of(fusion: Evidential) -> dict[str, Array]:
 
 def run(fusion: Evidential, leaves: Leaves) -> FusionOutput:
     regions = torch.as_tensor(leaves["regions"])
-    modalities = {"picture": ModalityStates(regions, torch.as_tensor(SEEN))}
+    modalities = {"picture": ModalityStates(regions, torch.as_tensor(REAL_REGIONS))}
     return fusion(torch.as_tensor(leaves["words"]), torch.as_tensor(MASK), modalities)
 
 
@@ -79,7 +79,7 @@ class ByHand:
         leaves: parameters, words and regions.
         post: its number.
         present: whether text and picture take part.
-        fixed: the same post with the leaves from which the others are moved.
+        fixed: the same post with unchanged leaves.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ByHand:
         fixed: ByHand | None = None,
     ) -> None:
         self.leaves, self.fixed, self.held = leaves, fixed, {}
-        words, regions = leaves["words"][post], leaves["regions"][post][SEEN[post]]
+        words, regions = leaves["words"][post], leaves["regions"][post][REAL_REGIONS[post]]
         delta_text = self.linear("delta_heads.text", words) / 4.5
         text = self.nig("text", delta_text, self.linear("gamma_heads.text", words))
         self.nigs, weights = [text], np.zeros((2, W, K))
@@ -115,7 +115,7 @@ class ByHand:
         self.there = there
 
     def hold(self, name: str, value: Array) -> Array:
-        """The value; that of the unmoved leaves where there are some."""
+        """The value; that of ``fixed`` if it is given."""
         self.held[name] = value
         return value if self.fixed is None else self.fixed.held[name]
 
@@ -130,7 +130,7 @@ class ByHand:
         return result
 
     def view(self, words: Array, regions: Array) -> Array:
-        """LayerNorm of what each head sees, times the tanh of a map of the word."""
+        """LayerNorm of the attention output of all heads, times the tanh of a map of the word."""
         at = "views.picture"
         states, parts = self.norm(f"{at}.norm", regions), []
         query, key, value = self.linear(f"{at}.query", words), *(
@@ -217,12 +217,12 @@ def test_every_term_of_the_loss(pooling, present):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_every_gradient_with_all_that_has_none_held_fixed(pooling):
+def test_every_gradient_with_detached_values_held_fixed(pooling):
     fusion = make(pooling)
     leaves = leaves_of(fusion)
     found = {name: torch.as_tensor(leaves[name]).requires_grad_() for name in ("words", "regions")}
     found |= dict(fusion.named_parameters())
-    modalities = {"picture": ModalityStates(found["regions"], torch.as_tensor(SEEN))}
+    modalities = {"picture": ModalityStates(found["regions"], torch.as_tensor(REAL_REGIONS))}
     output = fusion(found["words"], torch.as_tensor(MASK), modalities)
     random = np.random.default_rng(3).standard_normal((B, W, K))
     loss = fusion.loss(output, torch.as_tensor(TARGETS), torch.as_tensor(MASK))
@@ -247,7 +247,7 @@ def test_every_gradient_with_all_that_has_none_held_fixed(pooling):
         np.testing.assert_allclose(of_fusion, expected, rtol=1e-5, atol=1e-7, err_msg=name)
 
 
-def test_the_weight_rises_evenly_over_the_steps_of_the_warm_up_and_in_training_only():
+def test_the_weight_rises_linearly_during_the_warm_up_and_in_training_only():
     fusion = make()
     leaves = leaves_of(fusion)
     output, tags, mask = run(fusion, leaves), torch.as_tensor(TARGETS), torch.as_tensor(MASK)
@@ -259,7 +259,7 @@ def test_the_weight_rises_evenly_over_the_steps_of_the_warm_up_and_in_training_o
     assert risen == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1, 1, 1])
 
 
-def test_without_a_warm_up_the_weight_is_whole_from_the_first_step():
+def test_without_a_warm_up_the_weight_is_full_from_the_first_step():
     fusion = make(warmup_steps=0)
     fusion.steps.zero_()
     leaves = leaves_of(fusion)
@@ -267,7 +267,7 @@ def test_without_a_warm_up_the_weight_is_whole_from_the_first_step():
     assert loss.item() == pytest.approx(mean_loss(both_posts("monig", leaves)), rel=1e-7)
 
 
-def test_blank_pictures_cost_a_tenth_of_the_mean_of_their_gammas_and_train_them():
+def test_blank_pictures_add_a_tenth_of_their_mean_gamma_to_the_loss_with_its_gradient():
     """The mean is over real words, here the first two, and over tags; of the first post's picture alone."""
     fusion = make()
     leaves = leaves_of(fusion)
@@ -286,7 +286,7 @@ def test_blank_pictures_cost_a_tenth_of_the_mean_of_their_gammas_and_train_them(
     np.testing.assert_allclose(fusion.gamma_heads["picture"].bias.grad, expected, rtol=1e-6)
 
 
-def test_padding_words_do_not_count():
+def test_padding_words_have_no_influence():
     fusion = make()
     leaves = leaves_of(fusion)
     other = {**leaves, "words": leaves["words"] + 100 * (~MASK)[:, :, None]}

@@ -113,7 +113,7 @@ def test_every_term_of_the_loss(pooling):
     assert fusion.loss(output, TARGETS, MASK).item() == pytest.approx(0.7 * np.mean(terms), rel=1e-7)
 
 
-def test_a_word_of_padding_costs_nothing():
+def test_padding_words_add_nothing_to_the_loss():
     fusion, other = make(), TARGETS.clone()
     other[1, 2] = 2
     output = fusion(words(), MASK, {"picture": picture()})
@@ -156,7 +156,7 @@ def test_alpha_and_beta_have_the_bounds_of_theory_and_no_other_floor():
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_a_masked_modality_is_the_same_as_none_and_leaves_the_text_as_it_was(pooling):
+def test_a_masked_modality_is_the_same_as_none_and_leaves_the_text_unchanged(pooling):
     fusion = make(pooling)
     masked = ModalityStates(picture().states * 100, torch.zeros(B, N, dtype=torch.bool))
     none, beside = fusion(words(), MASK, {}), fusion(words(), MASK, {"picture": masked})

@@ -1,4 +1,4 @@
-"""The faithful forms of systems B and C give what they gave when they equalled the originals."""
+"""The faithful forms of systems B and C still have the outputs that were equal to those of the originals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_stored_outputs(name):
 
 @pytest.mark.parametrize("name", FORMS)
 def test_every_weight_matters_to_what_is_stored(name):
-    """Else an archive would not hold it. A bias of attention's keys shifts all scores of a query alike."""
+    """Otherwise an archive would not test it. The keys' bias shifts all scores of a query alike."""
     fusion, inputs, _ = read(name)
     torch.manual_seed(0)
     sum((value * torch.randn_like(value)).sum() for value in run(fusion, inputs).values()).backward()

@@ -1,4 +1,4 @@
-"""System B: its formulas by algebra, absent sources, masks, faults of the original, the auxiliary task."""
+"""System B: its formulas by algebra, absent modalities, masks, faults of the original, the auxiliary task."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CORRECTED = ["corrected, added", "corrected, gated"]
 
 
 def make(form: str, *, trained: bool = True) -> Multigranular:
-    """A fusion whose weights are all random where it counts as trained."""
+    """A fusion; if ``trained``, all its weights are random."""
     return deepcopy(_made(form, trained))
 
 
@@ -74,11 +74,11 @@ def without(source: ModalityStates) -> ModalityStates:
     return ModalityStates(torch.full_like(source.states, torch.nan), torch.zeros_like(source.mask))
 
 
-# --- no source ---------------------------------------------------------------------------------------
+# --- no modality -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", CORRECTED)
-def test_without_sources_it_is_self_attention_and_a_linear_map(form):
+def test_without_modalities_it_is_self_attention_and_a_linear_map(form):
     fusion = make(form)
     words, mask, sources = inputs()
     limit = fusion.score(fusion.encode(words, mask))
@@ -88,14 +88,14 @@ def test_without_sources_it_is_self_attention_and_a_linear_map(form):
 
 
 @pytest.mark.parametrize("form", CORRECTED)
-def test_before_training_sources_add_nothing_to_a_linear_map_of_the_words(form):
+def test_before_training_modalities_add_nothing_to_a_linear_map_of_the_words(form):
     fusion = make(form, trained=False)
     words, mask, sources = inputs()
     sources.pop("neighbours")  # a gate that starts at 0.98 lets a little through
     torch.testing.assert_close(fusion(words, mask, sources).emissions, fusion.score(words))
 
 
-def test_added_neighbours_start_at_nothing_and_gated_ones_near_it():
+def test_added_neighbours_start_at_zero_and_gated_ones_near_it():
     words, _, sources = inputs()
     added, gated = corrected.AddedNeighbours(D, 3), corrected.GatedNeighbours(D, 3)
     torch.testing.assert_close(added(words, sources["neighbours"]), words)
@@ -103,7 +103,7 @@ def test_added_neighbours_start_at_nothing_and_gated_ones_near_it():
 
 
 @pytest.mark.parametrize("form", CORRECTED)
-def test_a_post_without_a_source_is_the_same_beside_posts_that_have_it(form):
+def test_a_post_without_a_modality_does_not_depend_on_posts_with_it(form):
     fusion = make(form)
     words, mask, sources = inputs()
     here = torch.tensor([[True], [False]])
@@ -115,7 +115,7 @@ def test_a_post_without_a_source_is_the_same_beside_posts_that_have_it(form):
 
 
 @forms
-def test_a_masked_source_is_the_same_as_none(form):
+def test_a_masked_modality_is_the_same_as_none(form):
     fusion = make(form)
     words, mask, sources = inputs()
     masked = fusion(words, mask, {name: without(source) for name, source in sources.items()})
@@ -126,7 +126,7 @@ def test_a_masked_source_is_the_same_as_none(form):
 
 
 @forms
-def test_masked_elements_never_count(form):
+def test_masked_elements_have_no_influence(form):
     fusion = make(form)
     words, mask, sources = inputs()
     before = fusion(words, mask, sources).emissions
@@ -183,7 +183,7 @@ def test_finite_forward_and_backward_with_any_subset(form, given):
 
 
 @forms
-def test_every_weight_learns_where_all_sources_are_there(form):
+def test_every_weight_gets_a_gradient_if_all_modalities_are_present(form):
     fusion = make(form)
     words, mask, sources = inputs()
     fused = fusion(words, mask, sources)
@@ -191,7 +191,7 @@ def test_every_weight_learns_where_all_sources_are_there(form):
         fused.emissions.square().sum() + fusion.loss(fused, torch.zeros(2, 7, dtype=torch.long), mask)
     ).backward()
     still = {name for name, p in fusion.named_parameters() if p.grad is None or not p.grad.any()}
-    # A key's bias shifts all scores of a query alike; a dummy is only looked at where nothing else is.
+    # The keys' bias shifts all scores of a query alike; a dummy is attended to only if nothing else is real.
     assert {name.rpartition(".")[2] for name in still if "key.bias" not in name} <= {"dummy"}
 
 
@@ -211,8 +211,8 @@ PATHS = [
 
 
 @pytest.mark.parametrize(("coarse", "fine", "width"), PATHS, ids=["corrected", "faithful"])
-def test_the_two_gates_are_the_other_way_round(coarse, fine, width):
-    """F₁ = g₁P₁ + (1−g₁)P₂ and F₂ = g₂P₄ + (1−g₂)P₃: P₁, P₃ are direct, P₂, P₄ lead back to the text."""
+def test_the_two_gates_swap_their_inputs(coarse, fine, width):
+    """F₁ = g₁P₁ + (1−g₁)P₂ and F₂ = g₂P₄ + (1−g₂)P₃: P₁, P₃ are direct, P₂, P₄ go back to the text."""
     torch.manual_seed(0)
     direct, back = torch.randn(2, 7, width), torch.randn(2, 7, width)
     with torch.no_grad():
@@ -225,7 +225,7 @@ def test_the_two_gates_are_the_other_way_round(coarse, fine, width):
 
 
 @forms
-def test_which_source_has_which_gate(form):
+def test_which_modality_has_which_gate(form):
     paths = make(form).interactions
     assert "Coarse" in type(paths["picture"]).__name__
     assert "Fine" in type(paths["objects"]).__name__
@@ -235,47 +235,47 @@ def test_which_source_has_which_gate(form):
 def test_paths_are_those_of_the_paper(make_paths):
     torch.manual_seed(0)
     paths = make_paths(D, 6, 4).eval()
-    read, mask, sources = inputs()
+    encoded, mask, sources = inputs()
     x, real = sources["picture"]
-    asking, states = paths.query(read), paths.norm(x)
+    queries, states = paths.query(encoded), paths.norm(x)
     first, last = paths.project(states).chunk(2, 2)
-    seen = paths.self_direct(first, first, real)
-    eyes = paths.self_reverse(last, last, real)
-    direct = paths.direct(asking, seen, real)  # C(S, X)
-    back = paths.reverse(asking, paths.to_words(eyes, asking, mask), real)  # C(S, C(X′, S))
-    torch.testing.assert_close(paths(read, mask, sources["picture"]), paths.mix(direct, back))
+    own = paths.self_direct(first, first, real)
+    own_reverse = paths.self_reverse(last, last, real)
+    direct = paths.direct(queries, own, real)  # C(S, X)
+    back = paths.reverse(queries, paths.to_words(own_reverse, queries, mask), real)  # C(S, C(X′, S))
+    torch.testing.assert_close(paths(encoded, mask, sources["picture"]), paths.mix(direct, back))
 
 
 def test_the_merge_is_a_residual_of_the_views():
     torch.manual_seed(0)
     join = corrected.Merge(D, 4, 2).eval()
     nn.init.normal_(join.up.weight)
-    read, seen = torch.randn(1, 3, D), [torch.randn(1, 3, 4), torch.zeros(1, 3, 4)]
-    merged = torch.relu(torch.cat(seen, 2) @ join.project.weight.T + join.project.bias)
+    encoded, views = torch.randn(1, 3, D), [torch.randn(1, 3, 4), torch.zeros(1, 3, 4)]
+    merged = torch.relu(torch.cat(views, 2) @ join.project.weight.T + join.project.bias)
     yes, no = torch.tensor([True]), torch.tensor([False])
-    torch.testing.assert_close(join(read, seen, [yes, no]), read + merged @ join.up.weight.T)
-    torch.testing.assert_close(join(read, seen, [no, no]), read)
+    torch.testing.assert_close(join(encoded, views, [yes, no]), encoded + merged @ join.up.weight.T)
+    torch.testing.assert_close(join(encoded, views, [no, no]), encoded)
 
 
-def test_the_original_merge_is_a_map_of_both():
+def test_the_original_merge_is_a_linear_map_of_words_and_views():
     torch.manual_seed(0)
     join = faithful.OriginalMerge(D, 2).eval()
-    read, seen = torch.randn(1, 3, D), [torch.randn(1, 3, D), torch.randn(1, 3, D)]
+    encoded, views = torch.randn(1, 3, D), [torch.randn(1, 3, D), torch.randn(1, 3, D)]
     linear = join.project[1]
-    merged = torch.relu(torch.cat(seen, 2) @ linear.weight.T + linear.bias)
-    expected = torch.cat([read, merged], 2) @ join.out.weight.T + join.out.bias
-    torch.testing.assert_close(join(read, seen, []), expected)
+    merged = torch.relu(torch.cat(views, 2) @ linear.weight.T + linear.bias)
+    expected = torch.cat([encoded, merged], 2) @ join.out.weight.T + join.out.bias
+    torch.testing.assert_close(join(encoded, views, []), expected)
 
 
-def test_the_original_merge_takes_a_single_source_as_it_is():
+def test_the_original_merge_uses_a_single_modality_unchanged():
     torch.manual_seed(0)
     join = faithful.OriginalMerge(D, 1).train()  # no dropout either
-    read, seen = torch.randn(1, 3, D), torch.randn(1, 3, D)
-    expected = torch.cat([read, seen], 2) @ join.out.weight.T + join.out.bias
-    torch.testing.assert_close(join(read, [seen], []), expected)
+    encoded, view = torch.randn(1, 3, D), torch.randn(1, 3, D)
+    expected = torch.cat([encoded, view], 2) @ join.out.weight.T + join.out.bias
+    torch.testing.assert_close(join(encoded, [view], []), expected)
 
 
-def test_a_gate_of_neighbours_starts_where_nearly_the_word_alone_counts():
+def test_the_gate_of_neighbours_starts_near_the_word_alone():
     augment = corrected.GatedNeighbours(D, 3)
     assert augment.gate.first.bias.tolist() == [4.0] * D
     with torch.no_grad():
@@ -289,7 +289,7 @@ def test_a_gate_of_neighbours_starts_where_nearly_the_word_alone_counts():
     torch.testing.assert_close(augment(words, sources["neighbours"])[mask], expected[mask])
 
 
-def test_norms_of_states_have_no_weights_and_what_is_added_no_bias():
+def test_norms_of_states_have_no_weights_and_the_merge_adds_no_bias():
     for norm in (
         corrected.AddedNeighbours(D, 3).norm,
         corrected.GatedNeighbours(D, 3).norm,
@@ -345,7 +345,7 @@ def test_a_dummy_starts_with_a_length_near_one():
     assert dummy.mean().item() == pytest.approx(0, abs=0.002)
 
 
-def test_five_dummy_rows_stand_beside_what_is_there():
+def test_five_dummy_rows_are_appended_to_the_elements():
     paths = faithful.OriginalCoarseInteraction(D, 8)
     words, _, sources = inputs()
     states, real = paths.padded(words, sources["objects"])
@@ -357,17 +357,17 @@ def test_five_dummy_rows_stand_beside_what_is_there():
 
 
 @pytest.mark.parametrize("kind", [faithful.OriginalAddedNeighbours, faithful.OriginalGatedNeighbours])
-def test_the_original_takes_no_neighbours_for_neighbours_of_nought(kind):
+def test_the_original_treats_missing_neighbours_as_zero_vectors(kind):
     torch.manual_seed(0)
     augment = kind(D, 3).eval()
     words, _, sources = inputs()
-    nought = ModalityStates(torch.zeros(2, 7, 3), torch.ones(2, 7, dtype=torch.bool))
-    expected = augment(words, nought)
+    zeros = ModalityStates(torch.zeros(2, 7, 3), torch.ones(2, 7, dtype=torch.bool))
+    expected = augment(words, zeros)
     torch.testing.assert_close(augment(words, None), expected)
     torch.testing.assert_close(augment(words, without(sources["neighbours"])), expected)
 
 
-def test_words_without_neighbours_stay_as_they_are():
+def test_words_without_neighbours_are_unchanged():
     torch.manual_seed(0)
     words, _, sources = inputs()
     source = sources["neighbours"]
@@ -379,7 +379,7 @@ def test_words_without_neighbours_stay_as_they_are():
         assert (augmented[source.mask] != words[source.mask]).any(1).all()
 
 
-def test_the_gated_augmentation_is_that_of_the_code():
+def test_the_gated_augmentation_by_its_formula():
     torch.manual_seed(0)
     words, _, sources = inputs()
     states, mask = sources["neighbours"]
@@ -405,7 +405,7 @@ def test_a_constant_added_to_all_keys_cancels_out_and_a_mask_does_not():
     )
 
 
-def test_one_real_key_hides_the_others_either_way():
+def test_with_one_real_key_both_masks_hide_the_others():
     torch.manual_seed(0)
     scores, one = torch.randn(1, 2, 3, 5), torch.tensor([[False, True, False, False, False]])
     for mask in (mask_by_addition, mask_by_value):
@@ -415,14 +415,14 @@ def test_one_real_key_hides_the_others_either_way():
 def test_without_objects_words_attend_uniformly_to_a_dummy_row():
     torch.manual_seed(0)
     paths = faithful.OriginalFineInteraction(D, 6).eval()
-    read, _, sources = inputs()
+    encoded, _, sources = inputs()
     absent = without(sources["picture"])
-    states, real = paths.padded(read, absent)
+    states, real = paths.padded(encoded, absent)
     assert not real.any()
     assert (states == paths.dummy).all()
     own = paths.project(states)
     own = paths.self_direct(own, own, real)
-    weights = paths.direct.attention.weights(read, own, real.unsqueeze(1))
+    weights = paths.direct.attention.weights(encoded, own, real.unsqueeze(1))
     torch.testing.assert_close(weights, torch.full_like(weights, 1 / states.shape[1]))
 
 
@@ -435,7 +435,7 @@ def test_the_original_fuses_the_dummy_as_if_it_were_an_object():
     assert not torch.allclose(fusion(words, mask, {}).emissions, before)
 
 
-def test_the_dummy_is_not_looked_at_where_objects_are():
+def test_the_dummy_has_no_influence_where_there_are_objects():
     fusion = make("faithful, added")
     words, mask, sources = inputs()
     before = fusion(words, mask, sources).emissions
@@ -456,8 +456,8 @@ def test_the_original_adds_the_bias_to_words_without_neighbours():
 @pytest.mark.slow
 @pytest.mark.parametrize("build", [corrected.corrected, faithful.faithful])
 @pytest.mark.parametrize("name", ["picture", "objects"])
-def test_it_learns_what_only_a_source_tells(build, name):
-    """The same words throughout; one element among others says which of two tags the second word has."""
+def test_it_learns_a_tag_that_only_a_modality_determines(build, name):
+    """The words are always the same; one of the elements determines which of two tags the second word has."""
     torch.manual_seed(0)
     hidden_size = (32,) if build is corrected.corrected else ()
     fusion = build(Sizes(32, 2, {name: 16}, 1), *hidden_size, None, None)
@@ -489,7 +489,7 @@ def test_it_learns_what_only_a_source_tells(build, name):
 
 
 def brute_force(task: SpanTask, states: torch.Tensor, spans: list[int]) -> float:
-    """Nats of a span sequence: all valid sequences of O, B, I are written out."""
+    """Nats of a span sequence, by enumerating all valid sequences of O, B, I."""
     emissions, crf = task.score(states), task.crf
     scores = {}
     for sequence in product(range(3), repeat=len(states)):
@@ -549,7 +549,7 @@ def test_attention_is_that_of_pytorch():
         theirs.in_proj_bias.copy_(torch.cat([ours.query.bias, ours.key.bias, ours.value.bias]))
         theirs.out_proj.weight.copy_(ours.out.weight)
         theirs.out_proj.bias.copy_(ours.out.bias)
-    asking, asked = torch.randn(2, 3, D), torch.randn(2, 5, D)
+    queries, keys = torch.randn(2, 3, D), torch.randn(2, 5, D)
     mask = torch.tensor([[True] * 5, [True, False, True, False, False]])
-    expected, _ = theirs(asking, asked, asked, key_padding_mask=~mask)
-    torch.testing.assert_close(ours(asking, asked, mask.unsqueeze(1)), expected)
+    expected, _ = theirs(queries, keys, keys, key_padding_mask=~mask)
+    torch.testing.assert_close(ours(queries, keys, mask.unsqueeze(1)), expected)

@@ -24,7 +24,7 @@ from twofold.fusion.nig import (  # noqa: E402
 
 
 def stack(*sources: tuple[float, float, float, float]) -> NIG:
-    """M sources as (1, M, 1, 1) tensors."""
+    """M modalities as (1, M, 1, 1) tensors."""
     table = torch.tensor(sources, dtype=torch.float64)
     return NIG(*(table[:, i].reshape(1, -1, 1, 1) for i in range(4)))
 
@@ -69,7 +69,7 @@ def test_the_scale_of_the_student_t_whose_variance_is_the_sum_of_both_uncertaint
     assert NIG(0.0, 0.5, 3.0, 1.0).evidence == 6.5
 
 
-def test_monig_of_equal_sources_is_surer_and_the_pool_is_not() -> None:
+def test_monig_of_equal_modalities_is_more_confident_and_the_log_linear_pool_is_not() -> None:
     one = (0.3, 1.0, 2.0, 1.0)
     fused = pool(MoNIG(), one, one)
     assert fused.aleatoric.item() == pytest.approx(0.571, abs=5e-4)
@@ -88,15 +88,15 @@ def test_monig_disagreement_enters_through_beta(distance: float, expected: float
 def test_summations_commute_and_associate(rule: Pooling) -> None:
     sources = [(0.1, 0.7, 1.5, 0.4), (0.9, 2.0, 3.0, 1.0), (-0.4, 0.2, 1.1, 2.0)]
     whole = pool(rule, *sources)
-    turned = pool(rule, *sources[::-1])
+    reversed_order = pool(rule, *sources[::-1])
     pair = pool(rule, *sources[:2])
     stepwise = pool(rule, tuple(x.item() for x in pair), sources[2])
-    for other in (turned, stepwise):
+    for other in (reversed_order, stepwise):
         assert [x.item() for x in other] == pytest.approx([x.item() for x in whole])
 
 
 @pytest.mark.parametrize("rule", [MoNIG(), PriorCorrected(), Discounted(), Evenly()])
-def test_a_masked_source_leaves_the_other_as_it_was(rule: Pooling) -> None:
+def test_a_masked_modality_leaves_the_other_unchanged(rule: Pooling) -> None:
     one, other = (0.3, 1.0, 2.0, 1.0), (5.0, 3.0, 4.0, 9.0)
     assert [x.item() for x in pool(rule, one, other, present=[1, 0])] == pytest.approx(one)
 
@@ -108,7 +108,7 @@ def test_no_evidence_changes_nothing_only_when_prior_corrected() -> None:
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(2.0, 0.05), (19.0, 3.0)])
-def test_discounted_a_source_that_knows_nothing_is_as_good_as_absent(alpha: float, beta: float) -> None:
+def test_discounted_a_modality_without_evidence_counts_as_absent(alpha: float, beta: float) -> None:
     one = (0.3, 1.0, 2.0, 1.0)
     assert [x.item() for x in pool(Discounted(), one, (0.9, 1e-9, alpha, beta))] == pytest.approx(
         one, abs=1e-6
@@ -117,9 +117,7 @@ def test_discounted_a_source_that_knows_nothing_is_as_good_as_absent(alpha: floa
     assert kept.alpha.item() == pytest.approx(1 + 1 + alpha - 1)
 
 
-def test_discounted_equally_sure_sources_are_summed_in_full_and_others_by_the_noise_in_their_variance() -> (
-    None
-):
+def test_discounted_modalities_of_equal_gamma_are_summed_in_full_and_others_by_their_noise() -> None:
     sources = [(0.1, 0.7, 2.5, 0.4), (0.9, 0.7, 3.0, 1.0), (-0.4, 0.7, 4.1, 2.0)]
     in_full = [x.item() for x in pool(PriorCorrected(), *sources)]
     assert [x.item() for x in pool(Discounted(), *sources)] == pytest.approx(in_full)
@@ -149,7 +147,7 @@ def test_regulariser_is_evidence_times_error() -> None:
 
 
 @pytest.mark.parametrize("pooling", [MoNIG(), PriorCorrected(), Discounted(), LogLinear(4, 2)])
-def test_how_sure_the_pool_is_bends_neither_what_sources_say_nor_their_weights(pooling: Pooling) -> None:
+def test_the_confidence_of_the_pool_gives_no_gradient_to_predictions_and_weights(pooling: Pooling) -> None:
     torch.manual_seed(0)
     delta = torch.randn(2, 2, 3, 5, requires_grad=True)
     rest = [torch.rand(2, 2, 3, 5) + 2 for _ in range(3)]

@@ -41,8 +41,8 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def everyone(posts: int) -> torch.Tensor:
-    """Rivals where all pictures differ."""
+def all_negatives(posts: int) -> torch.Tensor:
+    """Negatives if all pictures differ."""
     return ~torch.eye(posts, dtype=torch.bool)
 
 
@@ -72,7 +72,7 @@ def test_heads_divide_any_width(width: int) -> None:
     assert ResidualAttention(768, real_keys).heads == 12
 
 
-def test_masking_keys_hides_them_and_blanking_queries_does_not() -> None:
+def test_masking_keys_hides_them_and_masking_queries_does_not() -> None:
     queries, keys = torch.randn(1, 3, 8), torch.randn(1, 4, 8)
     query_mask, key_mask = torch.tensor([[True, True, False]]), torch.tensor([[True, True, True, False]])
     other = keys.clone()
@@ -81,7 +81,7 @@ def test_masking_keys_hides_them_and_blanking_queries_does_not() -> None:
         attention = ResidualAttention(8, masking).eval()
         one, two = (attention(queries, x, query_mask, key_mask) for x in (keys, other))
         assert torch.allclose(one[0, 0], two[0, 0]) == hidden
-    # A blanked query finds the plain mean of everything.
+    # A masked query gets the plain mean of all values.
     attention = ResidualAttention(8, real_queries).eval()
     joined = attention.norm(queries + attention.out(attention.value(keys).mean(1, keepdim=True)))
     expected = attention.out_norm(joined + attention.dense(joined))
@@ -115,7 +115,7 @@ def test_divergence_is_pytorchs() -> None:
     )
 
 
-def test_the_released_reduction_counts_padding_and_divides_by_the_width() -> None:
+def test_the_mean_reduction_counts_padding_and_divides_by_the_width() -> None:
     each = torch.rand(2, 4, 5)
     whole = torch.ones(2, 4, dtype=torch.bool)
     torch.testing.assert_close(mean_reduction(each, whole) * 5, sum_mean_reduction(each, whole))
@@ -127,27 +127,27 @@ def test_the_released_reduction_counts_padding_and_divides_by_the_width() -> Non
     assert sum_mean_reduction(each, ~whole) == 0
 
 
-def test_draws_have_the_mean_and_the_variance_they_are_told() -> None:
+def test_samples_have_the_given_mean_and_variance() -> None:
     mean, log_variance = torch.tensor([1.0, -2.0]), torch.tensor([0.0, -2.0])
     drawn = sample_in_training(mean.expand(40000, 2), log_variance.expand(40000, 2), True)
     torch.testing.assert_close(drawn.mean(0), mean, atol=0.03, rtol=0)
     torch.testing.assert_close(drawn.var(0), log_variance.exp(), atol=0.03, rtol=0)
 
 
-def test_only_the_released_slot_draws_in_use() -> None:
+def test_only_the_original_sampling_draws_noise_at_inference() -> None:
     mean, log_variance = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4)
     assert torch.equal(sample_in_training(mean, log_variance, False), mean)
     one, two = (sample_always(mean, log_variance, False) for _ in range(2))
     assert not torch.equal(one, two)
 
 
-def test_a_quiet_start_is_quiet() -> None:
+def test_the_initial_noise_is_small() -> None:
     block = with_initial_log_variance(ResidualAttention(64, real_keys)).eval()
     states, mask = torch.randn(2, 5, 64) * 10, torch.ones(2, 5, dtype=torch.bool)
     assert (torch.exp(block(states, states, mask, mask) / 2) < 0.2).all()
 
 
-def test_where_log_variance_begins() -> None:
+def test_the_initial_log_variance() -> None:
     for start, head in (
         (-4.0, with_initial_log_variance(ResidualAttention(8, real_keys))),
         (-2.5, with_initial_log_variance(ResidualAttention(8, real_keys), -2.5)),
@@ -181,7 +181,7 @@ def test_summaries() -> None:
     assert first_element(latents, mask).tolist() == [[0.0, 1.0], [6.0, 7.0]]
 
 
-def test_rivals_are_other_pictures_of_posts_that_have_one() -> None:
+def test_negatives_are_other_pictures_of_posts_with_a_picture() -> None:
     states = torch.randn(4, 3, 5)
     states[2] = states[0]  # the same picture twice
     states[2, 2] = 99.0  # where it is masked
@@ -193,7 +193,7 @@ def test_rivals_are_other_pictures_of_posts_that_have_one() -> None:
 
 
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
-def test_pictures_are_one_where_their_mean_differs_by_less_than_a_thousandth_of_its_length(
+def test_pictures_are_equal_if_their_mean_differs_by_less_than_a_thousandth_of_its_length(
     size: float,
 ) -> None:
     mean = size * torch.tensor([3.0, 4.0])
@@ -203,7 +203,7 @@ def test_pictures_are_one_where_their_mean_differs_by_less_than_a_thousandth_of_
     assert negatives.int().tolist() == [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
 
 
-def test_posts_that_share_one_source_are_no_rivals_though_another_differs() -> None:
+def test_posts_that_share_one_modality_are_not_negatives_even_if_another_differs() -> None:
     mask = torch.ones(3, 2, dtype=torch.bool)
     alt = torch.randn(3, 2, 4)
     alt[1] = alt[0]
@@ -211,7 +211,7 @@ def test_posts_that_share_one_source_are_no_rivals_though_another_differs() -> N
     assert negatives.int().tolist() == [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
 
 
-def test_a_source_that_only_one_of_two_has_says_nothing_of_sameness() -> None:
+def test_a_modality_that_only_one_post_has_does_not_make_posts_equal() -> None:
     picture = torch.randn(2, 2, 5)
     picture[1] = picture[0]
     there = torch.tensor([[True, True], [False, False]])
@@ -224,48 +224,50 @@ def test_a_source_that_only_one_of_two_has_says_nothing_of_sameness() -> None:
 
 def test_jsd_by_hand_takes_the_nearest_earlier_other_picture() -> None:
     s = torch.randn(4, 4)
-    negatives = everyone(4)
+    negatives = all_negatives(4)
     negatives[0, 2] = negatives[2, 0] = False  # posts 0 and 2 share a picture
     negatives[3] = negatives[:, 3] = False  # post 3 has none
     seen = torch.tensor([True, True, True, False])
-    pairs = {0: 1, 1: 0, 2: 1}  # 0 would meet 3, which has none, and then 2, which is the same
+    pairs = {0: 1, 1: 0, 2: 1}  # of 0: post 3 has no picture and post 2 the same one, so the negative is 1
     expected = sum(-logsigmoid(s[i, i]) - logsigmoid(-s[i, j]) for i, j in pairs.items()) / 3
     torch.testing.assert_close(jsd(s.unsqueeze(2), negatives, seen), expected)
 
 
-def test_where_all_pictures_differ_jsd_is_as_released() -> None:
+def test_if_all_pictures_differ_jsd_equals_rolled_jsd() -> None:
     scores, seen = torch.randn(5, 5, 3), torch.ones(5, dtype=torch.bool)
-    torch.testing.assert_close(jsd(scores, everyone(5), seen), rolled_jsd(scores, everyone(5), seen))
+    torch.testing.assert_close(
+        jsd(scores, all_negatives(5), seen), rolled_jsd(scores, all_negatives(5), seen)
+    )
 
 
-def test_as_released_the_same_picture_counts_against_itself() -> None:
-    """Two posts with one picture: text goes with it and must not; corrected, there is nothing to learn."""
+def test_in_rolled_jsd_a_picture_can_be_its_own_negative() -> None:
+    """Two posts with one picture are a positive and a negative pair; the corrected form has no negative."""
     s = torch.tensor([[[9.0], [9.0]], [[9.0], [9.0]]])
-    nobody, seen = torch.zeros(2, 2, dtype=torch.bool), torch.ones(2, dtype=torch.bool)
-    assert rolled_jsd(s, nobody, seen) > 8
-    assert jsd(s, nobody, seen) == 0
-    assert infonce(s, nobody, seen) == 0
+    no_negatives, seen = torch.zeros(2, 2, dtype=torch.bool), torch.ones(2, dtype=torch.bool)
+    assert rolled_jsd(s, no_negatives, seen) > 8
+    assert jsd(s, no_negatives, seen) == 0
+    assert infonce(s, no_negatives, seen) == 0
 
 
-def test_rolled_jsd_by_hand_counts_posts_that_have_a_picture_as_the_one_before_them_has() -> None:
+def test_rolled_jsd_by_hand_counts_posts_if_they_and_the_previous_post_have_a_picture() -> None:
     s = torch.randn(4, 4, 2)
 
     def loss(*pairs: tuple[int, int]) -> torch.Tensor:
         return sum((-logsigmoid(s[i, i]) - logsigmoid(-s[i, j])).mean() for i, j in pairs) / len(pairs)
 
-    nobody = torch.zeros(4, 4, dtype=torch.bool)
+    no_negatives = torch.zeros(4, 4, dtype=torch.bool)
     for seen, pairs in (
         ([True, True, False, False], [(1, 0)]),
         ([True, True, False, True], [(1, 0), (0, 3)]),
         ([True] * 4, [(0, 3), (1, 0), (2, 1), (3, 2)]),
     ):
-        torch.testing.assert_close(rolled_jsd(s, nobody, torch.tensor(seen)), loss(*pairs))
-    assert rolled_jsd(s, nobody, torch.tensor([True, False, True, False])) == 0
+        torch.testing.assert_close(rolled_jsd(s, no_negatives, torch.tensor(seen)), loss(*pairs))
+    assert rolled_jsd(s, no_negatives, torch.tensor([True, False, True, False])) == 0
 
 
 def test_infonce_by_hand() -> None:
     s = torch.randn(3, 3)
-    negatives = everyone(3)
+    negatives = all_negatives(3)
     negatives[0, 1] = negatives[1, 0] = False
     expected = torch.stack(
         [
@@ -279,7 +281,7 @@ def test_infonce_by_hand() -> None:
 
 def test_infonce_is_the_mean_over_posts_with_a_negative_of_the_mean_over_scores() -> None:
     s = torch.randn(4, 4, 3)
-    negatives = everyone(4)
+    negatives = all_negatives(4)
     negatives[3] = negatives[:, 3] = False  # post 3 has no picture
     of_pairs = s.sum(2) / 3
     each = [torch.logsumexp(of_pairs[i, :3], 0) - of_pairs[i, i] for i in range(3)]
@@ -289,10 +291,10 @@ def test_infonce_is_the_mean_over_posts_with_a_negative_of_the_mean_over_scores(
 
 @pytest.mark.parametrize("rule", [jsd, infonce])
 @pytest.mark.parametrize("posts", [1, 2])
-def test_no_rival_gives_zero_and_finite_gradients(rule, posts: int) -> None:
+def test_without_negatives_the_loss_is_zero_with_finite_gradients(rule, posts: int) -> None:
     scores = torch.randn(posts, posts, 2, requires_grad=True)
-    nobody = torch.zeros(posts, posts, dtype=torch.bool)
-    loss = rule(scores, nobody, nobody[0])
+    no_negatives = torch.zeros(posts, posts, dtype=torch.bool)
+    loss = rule(scores, no_negatives, no_negatives[0])
     loss.backward()
     assert loss == 0
     assert (scores.grad == 0).all()
@@ -308,32 +310,32 @@ def test_the_bilinear_critic_scores_each_text_with_each_picture() -> None:
             torch.testing.assert_close(scores[i, j, 0], (critic.map.weight @ texts[i]) @ pictures[j] / 2 + 3)
 
 
-def test_the_released_critic_is_linear_in_both_side_by_side() -> None:
+def test_the_concatenation_critic_is_linear_in_the_concatenation() -> None:
     critic = ConcatenationCritic(4)
     texts, pictures = torch.randn(3, 4), torch.randn(3, 4)
     expected = critic.score(torch.cat([texts[2], pictures[1]]))
     torch.testing.assert_close(critic(texts, pictures)[2, 1], expected)
 
 
-def test_the_released_critic_cannot_tell_pairs_whatever_its_weights() -> None:
+def test_the_concatenation_critic_cannot_distinguish_pairs_whatever_its_weights() -> None:
     """ConcatenationCritic scores: never below 2 log 2 over a batch and its roll, by convexity."""
     for scale in (0.1, 1.0, 10.0):
         critic = ConcatenationCritic(6)
         torch.nn.init.normal_(critic.score.weight, std=scale)
         texts = torch.randn(8, 6)
-        loss = rolled_jsd(critic(texts, texts.clone()), everyone(8), torch.ones(8, dtype=torch.bool))
+        loss = rolled_jsd(critic(texts, texts.clone()), all_negatives(8), torch.ones(8, dtype=torch.bool))
         assert loss >= 2 * LN2 - 1e-6
 
 
 @pytest.mark.parametrize(("critic", "learns"), [(BilinearCritic, True), (ConcatenationCritic, False)])
 def test_which_critic_learns_that_texts_match_their_pictures(critic, learns: bool) -> None:
-    judge = critic(8)
-    optimiser = torch.optim.Adam(judge.parameters(), 0.02)
+    model = critic(8)
+    optimiser = torch.optim.Adam(model.parameters(), 0.02)
     seen = torch.ones(16, dtype=torch.bool)
     losses = []
     for _ in range(150):
         pictures = torch.randn(16, 8)
-        loss = jsd(judge(pictures + 0.1 * torch.randn(16, 8), pictures), everyone(16), seen)
+        loss = jsd(model(pictures + 0.1 * torch.randn(16, 8), pictures), all_negatives(16), seen)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -1,4 +1,4 @@
-"""Softmax over classes and the three ways to deal with classes of unlike size."""
+"""Softmax over classes and the three treatments of imbalanced classes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("balance", [ClassLoss(), Weighted(COUNTS, 0.5), LogitAdjusted(COUNTS, 1.0)])
-def test_loss_is_the_sum_over_real_slots_and_does_not_see_the_others(balance: ClassLoss) -> None:
+def test_loss_is_the_sum_over_real_slots_and_ignores_masked_ones(balance: ClassLoss) -> None:
     emissions, targets, mask = batch()
     loss = SoftmaxClassifier(LABELS, balance)(emissions, targets, mask)
     singles = [balance(emissions[b : b + 1, s : s + 1], targets[b : b + 1, s : s + 1]) for b, s in
@@ -40,7 +40,7 @@ def test_best_class_of_each_real_slot() -> None:
     assert found == [emissions[0].argmax(1).tolist(), [int(emissions[1, 0].argmax())]]
 
 
-def test_weights_have_mean_one_over_the_examples_and_equal_parts_at_strength_one() -> None:
+def test_weights_have_mean_one_over_the_examples_and_equal_shares_at_strength_one() -> None:
     seen = torch.tensor(COUNTS, dtype=torch.float)
     for strength in (0.0, 0.5, 1.0):
         weights = Weighted(COUNTS, strength).get_buffer("weights")
@@ -62,7 +62,7 @@ def test_adjusted_loss_by_hand() -> None:
 
 
 @pytest.mark.parametrize("kind", [Weighted, LogitAdjusted])
-def test_counts_of_the_training_data_are_not_among_the_weights(kind: type[ClassLoss]) -> None:
+def test_class_counts_are_not_in_the_state_dict(kind: type[ClassLoss]) -> None:
     balance = kind(COUNTS, 0.5)
     assert list(balance.buffers())
     assert not balance.state_dict()
@@ -75,7 +75,7 @@ def test_strength_zero_is_plain_cross_entropy() -> None:
         torch.testing.assert_close(other(emissions, targets), ClassLoss()(emissions, targets))
 
 
-def test_adjusted_scores_learn_what_tells_classes_apart_and_not_how_frequent_they_are() -> None:
+def test_adjusted_scores_do_not_learn_class_frequencies() -> None:
     """Without any feature the best plain scores are the log frequencies, the adjusted ones equal."""
     targets = torch.repeat_interleave(torch.arange(3), torch.tensor(COUNTS)).unsqueeze(0)
     best = {}

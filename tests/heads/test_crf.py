@@ -34,7 +34,7 @@ def case() -> tuple[CRF, torch.Tensor, torch.Tensor]:
     return crf, emissions, mask
 
 
-def test_what_is_learned_begins_near_zero_and_is_all_that_is_kept() -> None:
+def test_parameters_start_near_zero_and_are_all_that_is_saved() -> None:
     torch.manual_seed(0)
     crf = CRF(LABELS)
     assert crf.labels == ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
@@ -71,14 +71,14 @@ def test_padding_changes_nothing(case) -> None:
     torch.testing.assert_close(crf(emissions, tags, mask)[1:2], alone)
 
 
-def test_a_post_without_words_costs_nothing(case) -> None:
+def test_a_post_without_words_has_zero_loss(case) -> None:
     crf, emissions, mask = case
     loss = crf(emissions, torch.zeros(3, 5, dtype=torch.long), mask & False)
     assert (loss == 0).all()
     assert crf.decode(emissions, mask & False) == [[], [], []]
 
 
-def test_a_post_without_words_costs_nothing_beside_others(case) -> None:
+def test_a_post_without_words_has_zero_loss_in_a_batch_with_others(case) -> None:
     crf, emissions, mask = case
     mask[2] = False
     tags = torch.zeros(3, 5, dtype=torch.long)
@@ -109,7 +109,7 @@ def test_agrees_with_pytorch_crf(case) -> None:
     assert crf.decode(emissions, mask) == other.decode(emissions, mask)
 
 
-def test_partial_loss_sums_over_the_paths_that_the_annotation_leaves_open(case) -> None:
+def test_partial_loss_sums_over_the_paths_that_the_annotation_allows(case) -> None:
     crf, emissions, mask = case
     tags = torch.tensor([[1, 2, 0, 0, 0], [0, 3, 4, 0, 0], [0, 0, 0, 0, 0]])
     unannotated = torch.tensor([0b11000, 0, 0b00110])  # tags of types that the corpus does not annotate
@@ -140,7 +140,7 @@ def test_marginals_are_sums_over_valid_paths(case) -> None:
             torch.testing.assert_close(found[b, word, tag], expected, atol=1e-5, rtol=1e-4)
 
 
-def test_distillation_is_the_cross_entropy_with_the_teacher_and_smallest_for_a_copy_of_it(case) -> None:
+def test_distillation_is_the_cross_entropy_with_the_teacher_and_smallest_for_its_marginals(case) -> None:
     crf, emissions, mask = case
     torch.manual_seed(4)
     teacher = torch.softmax(torch.randn(3, 5, 5), 2)
@@ -150,7 +150,7 @@ def test_distillation_is_the_cross_entropy_with_the_teacher_and_smallest_for_a_c
         for b, length in enumerate(mask.sum(1).tolist())
     ]
     torch.testing.assert_close(crf.distillation(emissions, teacher, mask), torch.stack(by_hand))
-    # Of a student that gives the teacher's own marginals nothing is to be learned.
+    # A student whose marginals are the teacher's gets no gradient.
     own = emissions.clone().requires_grad_()
     crf.distillation(own, logs.exp().detach(), mask).sum().backward()
     assert own.grad is not None
@@ -158,7 +158,7 @@ def test_distillation_is_the_cross_entropy_with_the_teacher_and_smallest_for_a_c
     assert (crf.distillation(emissions, teacher, mask & False) == 0).all()
 
 
-def test_a_batch_gives_the_distillation_of_each_post_alone(case) -> None:
+def test_padding_does_not_change_the_distillation_loss(case) -> None:
     crf, emissions, mask = case
     teacher = torch.softmax(emissions * 0.5, 2)
     alone = crf.distillation(emissions[1:2, :3], teacher[1:2, :3], mask[1:2, :3])

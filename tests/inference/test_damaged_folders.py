@@ -1,4 +1,4 @@
-"""Model folders that were edited and sealed again: one line on stderr and exit code 2, never a traceback."""
+"""Edited model folders with a new manifest: one line on stderr and exit code 2, never a traceback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from twofold.cli.main import main
-from twofold.model_folder.folder import seal
+from twofold.model_folder.folder import write_manifest
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +28,16 @@ def folder(whole, tmp_path):
 
 @pytest.fixture
 def extract(folder, tmp_path, capsys):
-    """The message about the folder, sealed as it is now."""
+    """The message about the folder as it is now, with a new manifest."""
     Image.new("RGB", (40, 30), "red").save(tmp_path / "a.png")
 
     def run() -> str:
-        seal(folder)
+        write_manifest(folder)
         text, picture = "Anna left paris", str(tmp_path / "a.png")
         assert main(["extract", "--model", str(folder), "--text", text, "--image", picture]) == 2
-        shown = capsys.readouterr()
-        assert (shown.out, shown.err.count("\n")) == ("", 1)
-        return shown.err
+        captured = capsys.readouterr()
+        assert (captured.out, captured.err.count("\n")) == ("", 1)
+        return captured.err
 
     return run
 
@@ -70,10 +70,10 @@ def test_numbers_out_of_range(folder, extract, section, key, value, expected):
 
 
 @pytest.mark.parametrize(("one", "other"), [("text", "picture"), ("text", "fusion"), ("picture", "fusion")])
-def test_graphs_exchanged(folder, extract, one, other):
-    (folder / f"{one}.onnx").rename(folder / "third")
+def test_swapped_graphs(folder, extract, one, other):
+    (folder / f"{one}.onnx").rename(folder / "swap")
     (folder / f"{other}.onnx").rename(folder / f"{one}.onnx")
-    (folder / "third").rename(folder / f"{other}.onnx")
+    (folder / "swap").rename(folder / f"{other}.onnx")
     assert "of the graph" in extract()
 
 

@@ -1,4 +1,4 @@
-"""Graphs on a GPU, with a stand-in for ONNX Runtime's sessions: what is asked for, and what is refused."""
+"""Graphs on a GPU, with a mock of ONNX Runtime's sessions: what is requested, and what is refused."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """ONNX Runtime as its build for GPUs is: sessions say where they run, and run on the processor.
+    """A mock of ONNX Runtime's GPU build: its sessions run on the CPU.
 
-    Gives what was asked of it, and in ``used`` the providers that sessions say they use.
+    Returns what was requested of it, and in ``used`` the providers that sessions claim to use.
     """
-    asked: dict[str, Any] = {"opened": [], "used": [GPU, CPU]}
+    requested: dict[str, Any] = {"opened": [], "used": [GPU, CPU]}
 
     class OnGpu:
         def __init__(self, path, options, providers, **more):
-            if isinstance(asked["used"], Exception):
-                raise asked["used"]
-            asked["opened"].append((Path(path).name, providers, options, more))
+            if isinstance(requested["used"], Exception):
+                raise requested["used"]
+            requested["opened"].append((Path(path).name, providers, options, more))
             self._session = Session(path, options, providers=[CPU])
 
         def get_providers(self):
-            return asked["used"]
+            return requested["used"]
 
         def __getattr__(self, name):
             return getattr(self._session, name)
@@ -52,13 +52,13 @@ def gpu(monkeypatch):
 
     def libraries():
         print("Failed to load libcudnn.so.9")  # as the function does
-        asked["opened"].append("libraries")
+        requested["opened"].append("libraries")
 
     monkeypatch.setattr(onnxruntime, "preload_dlls", libraries, raising=False)
-    return asked
+    return requested
 
 
-def test_a_gpu_is_asked_for_and_gives_what_the_processor_gives(model, gpu):
+def test_a_gpu_is_requested_and_gives_the_results_of_the_cpu(model, gpu):
     extractor = twofold.load(model, device="cuda", threads=1)
     assert list(extractor.extract(POSTS)) == list(twofold.load(model, threads=1).extract(POSTS))
     assert extractor.device == pickle.loads(pickle.dumps(extractor)).device == "cuda"
@@ -80,9 +80,9 @@ def test_there_are_two_devices(model):
         twofold.load(model, device="gpu")
 
 
-def test_the_build_for_processors_is_refused_with_what_to_install(model, monkeypatch):
+def test_the_cpu_build_is_refused_with_what_to_install(model, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU])
-    extractor = twofold.load(model, device="cuda")  # as where a cluster is told what to do
+    extractor = twofold.load(model, device="cuda")  # as on a machine that only submits the work
     with pytest.raises(
         MissingExtraError, match=f"device cuda: .* has no {GPU}, only {CPU}; .*onnxruntime-gpu"
     ):
@@ -90,14 +90,14 @@ def test_the_build_for_processors_is_refused_with_what_to_install(model, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("used", "said"),
+    ("used", "reason"),
     [
-        ([CPU], "cannot use a GPU, and took the processor"),
+        ([CPU], "cannot use a GPU, and fell back to the CPU"),
         (RuntimeError("no CUDA-capable device"), "cannot open the graph on a GPU: no CUDA-capable device"),
     ],
 )
 def test_a_gpu_that_cannot_be_used_is_refused_before_anything_is_written(
-    model, gpu, tmp_path, monkeypatch, capsys, used, said
+    model, gpu, tmp_path, monkeypatch, capsys, used, reason
 ):
     gpu["used"] = used
     monkeypatch.chdir(tmp_path)
@@ -105,9 +105,9 @@ def test_a_gpu_that_cannot_be_used_is_refused_before_anything_is_written(
     for out in ("found/", "found.jsonl"):
         assert main(["extract", "posts.jsonl", "--model", str(model), "-o", out, "--device", "cuda"]) == 2
         message = capsys.readouterr().err
-        assert f"fusion.onnx: device cuda: ONNX Runtime {onnxruntime.__version__} {said}" in message
-        assert "expected a GPU of NVIDIA" in message
-        assert "or take the device cpu" in message
+        assert f"fusion.onnx: device cuda: ONNX Runtime {onnxruntime.__version__} {reason}" in message
+        assert "expected an NVIDIA GPU" in message
+        assert "or use the device cpu" in message
     assert [path.name for path in tmp_path.iterdir()] == ["posts.jsonl"]
 
 
@@ -118,20 +118,20 @@ def test_standard_output_holds_results_and_nothing_else(model, gpu, capsys):
     assert "Failed to load libcudnn" in shown.err
 
 
-def test_a_run_does_not_go_on_on_another_device(model, gpu, tmp_path, capsys):
+def test_a_run_is_not_resumed_on_another_device(model, gpu, tmp_path, capsys):
     source, out = write(tmp_path / "posts.jsonl", POSTS), f"{tmp_path}/found/"
     arguments = ["extract", str(source), "--model", str(model), "-o", out]
     assert main([*arguments, "--device", "cuda"]) == 0
     assert main(arguments) == 2
-    assert "an unfinished run is here with another --device: cuda, and now cpu" in capsys.readouterr().err
+    assert "the unfinished run has a different --device: cuda, now cpu" in capsys.readouterr().err
 
 
-def test_products_in_8_bits_are_told_where_the_device_is_a_gpu(model, caplog):
+def test_8_bit_products_give_a_warning_on_a_gpu(model, caplog):
     twofold.load(model, device="cuda")
     twofold.load()
     assert not caplog.messages
-    twofold.load(device="cuda")  # the model of the package
+    twofold.load(device="cuda")  # the shipped model
     (message,) = caplog.messages
     assert message.count(".onnx") == 3  # text, and the fusions of entities and relations
-    assert "text.onnx" in message.partition(": multiplied in 8 bits")[0]
+    assert "text.onnx" in message.partition(": 8-bit matrix products")[0]
     assert 'weights = "float32" or "8bit_weights"' in message

@@ -1,4 +1,4 @@
-"""The path from posts to emissions: windows, batches, sources that are there or not."""
+"""From posts to emissions: windows, batches, present and absent modalities."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_shapes(encoder):
     assert encoded.picture.status == "read"
 
 
-def test_a_post_reads_the_same_alone_and_in_company(encoder):
+def test_a_post_is_encoded_the_same_alone_and_in_a_batch(encoder):
     posts = [
         Post(1, "Anna met Bob in paris", alt_text="two people"),
         Post(2, "", image=picture("blue")),
@@ -77,7 +77,7 @@ def test_a_post_reads_the_same_alone_and_in_company(encoder):
 
 
 def test_windows_of_a_long_post_tile_it(encoder):
-    # The tiny encoder reads each piece by itself: windows must not show at all.
+    # The tiny encoder encodes each piece on its own: windows must make no difference.
     text = "Anna met Bob in paris and NASA too . " * 40
     long, short = (encoder.encode([Post(1, t)])[0] for t in (text, text[: len(text) // 40]))
     assert len(long.words) == len(long.emissions) == 40 * len(short.words)
@@ -86,7 +86,7 @@ def test_windows_of_a_long_post_tile_it(encoder):
     assert long.share.shape == (3, len(long.words), 9)
 
 
-def test_posts_without_words_have_readings_without_rows(encoder):
+def test_posts_without_words_have_emissions_without_rows(encoder):
     empty, invisible = encoder.encode([Post(1, ""), Post(2, "\u200b \u202e\0")])
     for encoded in (empty, invisible):
         assert encoded.words == []
@@ -123,7 +123,7 @@ def test_more_pictures_than_are_decoded_ahead(encoder):
         np.testing.assert_allclose(encoded_posts[i].emissions, alone.emissions, atol=1e-6)
 
 
-def test_a_cache_changes_nothing_but_the_work(folder, monkeypatch, tmp_path):
+def test_a_cache_saves_work_and_changes_no_result(folder, monkeypatch, tmp_path):
     frames = [Image.new("RGB", (30, 30), colour) for colour in ("red", "blue")]
     animated = io.BytesIO()
     frames[0].save(animated, "GIF", save_all=True, append_images=frames[1:])
@@ -135,7 +135,7 @@ def test_a_cache_changes_nothing_but_the_work(folder, monkeypatch, tmp_path):
         for encoded, expected in zip(encoder.encode(posts), plain, strict=True):
             np.testing.assert_array_equal(encoded.emissions, expected.emissions)
             assert encoded.picture == expected.picture
-        assert [shape[0] for shape in sizes] == [2 if run == 0 else 1]  # the remark's picture again
+        assert [shape[0] for shape in sizes] == [2 if run == 0 else 1]  # the picture with a warning again
 
 
 def test_equal_texts_are_encoded_once(encoder, monkeypatch):
@@ -151,7 +151,7 @@ def test_a_long_post_is_not_padded_with_short_ones(encoder, monkeypatch):
     assert all(rows <= 4 and (rows == 1 or rows * width <= 4 * 64) for rows, width in sizes)
 
 
-def test_a_model_that_looks_at_no_pictures(tmp_path):
+def test_a_model_that_uses_no_pictures(tmp_path):
     folder = open_folder(tiny_model.build(tmp_path / "text", sources=("text",), evidence=False))
     encoder = PostEncoder(folder)
     with_picture, without = encoder.encode([Post(1, "Anna", image=picture()), Post(2, "Anna")])

@@ -1,4 +1,4 @@
-"""From pairs of words to relations: batches, what is borrowed from a tagger, verdicts against softmax."""
+"""From pairs of words to relations: batches, encoders shared with a tagger, predictions against softmax."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from twofold.errors import ModelError
 from twofold.inference.encode import PostEncoder
 from twofold.inference.relation_classifier import RelationClassifier
 from twofold.inference.relation_extractor import TemperatureScaledSoftmax
-from twofold.model_folder.folder import open_folder, seal
+from twofold.model_folder.folder import open_folder, write_manifest
 from twofold.posts import Post
 from twofold.preprocessing.entity_markers import Argument
 from twofold.preprocessing.feature_cache import FeatureCache
@@ -45,7 +45,7 @@ def alone(folders):
 
 @pytest.fixture(params=["marked", "levitated"])
 def either(folders, levitated, request):
-    """Classifiers of both kinds: a text of its own for each pair, and one pass over all."""
+    """Both types of classifiers: a text of its own for each pair, and one pass over all pairs."""
     return RelationClassifier(folders[1] if request.param == "marked" else levitated, threads=1)
 
 
@@ -72,7 +72,7 @@ ANNA, NASA, PARIS = Argument(0, 2, "PER"), Argument(3, 4, "ORG"), Argument(5, 6,
 TEXT = "Anna Smith joined NASA in paris"
 
 
-def test_shapes_and_sources(alone):
+def test_shapes_and_modalities(alone):
     post = Post(1, TEXT, image=picture(), alt_text="two faces")
     ((encoded,),) = alone.encode([post], [[(ANNA, NASA)]])
     assert (encoded.head, encoded.tail) == (ANNA, NASA)
@@ -84,7 +84,7 @@ def test_shapes_and_sources(alone):
     assert encoded.share.sum(0) == pytest.approx(1.0)
 
 
-def test_a_pair_reads_the_same_alone_and_in_company(either):
+def test_a_pair_is_encoded_the_same_alone_and_in_a_batch(either):
     posts = [
         Post(1, TEXT, alt_text="two people"),
         Post(2, "nothing here"),
@@ -99,15 +99,15 @@ def test_a_pair_reads_the_same_alone_and_in_company(either):
     ]
     together = either.encode(posts, pairs, batch_size=2)
     assert [len(row) for row in together] == [4, 0, 1, 1]
-    for post, asked, encoded_pairs in zip(posts, pairs, together, strict=True):
-        for pair, encoded in zip(asked, encoded_pairs, strict=True):
+    for post, post_pairs, encoded_pairs in zip(posts, pairs, together, strict=True):
+        for pair, encoded in zip(post_pairs, encoded_pairs, strict=True):
             ((single,),) = either.encode([post], [[pair]])
             assert (encoded.head, encoded.tail, encoded.present) == (*pair, single.present)
             np.testing.assert_allclose(encoded.emissions, single.emissions, atol=1e-5)
             np.testing.assert_allclose(encoded.evidence, single.evidence, atol=1e-5)
 
 
-def test_all_pairs_of_a_post_are_one_row_of_one_run(levitated, monkeypatch):
+def test_all_pairs_of_a_post_are_one_row_of_one_batch(levitated, monkeypatch):
     classifier = RelationClassifier(levitated, threads=1)
     texts = spy(monkeypatch, classifier.network.sessions, "text")
     fused = spy(monkeypatch, classifier.network.sessions, "fuse")
@@ -117,15 +117,15 @@ def test_all_pairs_of_a_post_are_one_row_of_one_run(levitated, monkeypatch):
     assert [shape[0] for shape in texts] == [shape[0] for shape in fused] == [1]
 
 
-def test_words_that_the_tagger_has_read_are_not_read_again(folders, levitated, monkeypatch):
+def test_words_that_the_tagger_encoded_are_not_encoded_again(folders, levitated, monkeypatch):
     tagger = PostEncoder(folders[0])
-    borrowing = RelationClassifier(levitated, shared=tagger.network)
+    sharing = RelationClassifier(levitated, shared=tagger.network)
     posts = [Post(1, TEXT, alt_text="a square"), Post(2, "lol"), Post(3, f"{TEXT} again and again")]
     known = tagger.network.encode_modalities(posts, 8)
     tagger.encode(posts, 8, known)
     texts = spy(monkeypatch, tagger.network.sessions, "text")
     pairs = [[(ANNA, NASA), (NASA, ANNA)], [], [(ANNA, PARIS)]]
-    found = borrowing.encode(posts, pairs, modalities=borrowing.network.reusable(known))
+    found = sharing.encode(posts, pairs, modalities=sharing.network.reusable(known))
     assert texts == []
     wanted = RelationClassifier(levitated).encode(posts, pairs)
     for row, own in zip(found, wanted, strict=True):
@@ -138,12 +138,12 @@ def test_a_tagger_alone_keeps_no_words(folders):
     assert tagger.network.encode_modalities([Post(1, TEXT)], 8).words is None
 
 
-def test_no_pair_opens_no_graph(alone):
+def test_posts_without_pairs_open_no_graph(alone):
     assert alone.encode([Post(1, TEXT, image=picture(), alt_text="x"), Post(2, "")], [[], []]) == [[], []]
     assert alone.network.sessions.opened == ()
 
 
-def test_sources_of_posts_without_pairs_are_not_read(alone, monkeypatch):
+def test_modalities_of_posts_without_pairs_are_not_encoded(alone, monkeypatch):
     sizes = spy(monkeypatch, alone.network.sessions, "picture")
     posts = [Post(1, TEXT, image=picture()), Post(2, TEXT, image=picture("blue"))]
     alone.encode(posts, [[], [(ANNA, NASA), (ANNA, PARIS)]])
@@ -158,27 +158,25 @@ def test_a_broken_picture_leaves_the_relation_to_the_text(alone):
     np.testing.assert_allclose(one.emissions, other.emissions, atol=1e-6)
 
 
-def test_what_is_the_same_in_the_tagger_is_borrowed(folders, monkeypatch):
+def test_encoders_that_the_tagger_has_too_are_shared(folders, monkeypatch):
     tagger = PostEncoder(folders[0])
-    borrowing = RelationClassifier(folders[1], shared=tagger.network)
+    sharing = RelationClassifier(folders[1], shared=tagger.network)
     posts = [Post(1, TEXT, image=picture(), alt_text="a square"), Post(2, "lol", image=picture("blue"))]
     found = tagger.network.encode_modalities(posts, 8)
     pictures = spy(monkeypatch, tagger.network.sessions, "picture")
-    (encoded,), _ = borrowing.encode(
-        posts, [[(ANNA, NASA)], []], modalities=borrowing.network.reusable(found)
-    )
+    (encoded,), _ = sharing.encode(posts, [[(ANNA, NASA)], []], modalities=sharing.network.reusable(found))
     assert pictures == []
-    assert borrowing.network.sessions.opened == ("fusion",)
+    assert sharing.network.sessions.opened == ("fusion",)
     ((plain,),) = RelationClassifier(folders[1]).encode(posts[:1], [[(ANNA, NASA)]])
     np.testing.assert_allclose(encoded.emissions, plain.emissions, atol=1e-6)
     assert encoded.present == plain.present
 
 
-def test_what_differs_is_read_anew(folders, tmp_path):
+def test_modalities_with_another_encoder_are_encoded_again(folders, tmp_path):
     other = shutil.copytree(folders[1].path, tmp_path / "other")
     with (other / "picture.onnx").open("ab") as stream:
         stream.write(b"\x72\x00")  # an empty metadata field more: the same graph, another file
-    seal(other)
+    write_manifest(other)
     tagger = PostEncoder(folders[0])
     classifier = RelationClassifier(open_folder(other), shared=tagger.network)
     posts = [Post(1, TEXT, image=picture(), alt_text="a square")]
@@ -189,9 +187,9 @@ def test_what_differs_is_read_anew(folders, tmp_path):
     np.testing.assert_allclose(encoded.emissions, plain.emissions, atol=1e-6)
 
 
-def test_a_tagger_that_looks_at_nothing_lends_no_sources(folders, tmp_path):
-    blind = open_folder(tiny_model.build(tmp_path / "blind", sources=("text",), evidence=False))
-    tagger = PostEncoder(blind)
+def test_a_tagger_of_text_alone_shares_no_modalities(folders, tmp_path):
+    text_tagger = open_folder(tiny_model.build(tmp_path / "text_tagger", sources=("text",), evidence=False))
+    tagger = PostEncoder(text_tagger)
     posts = [Post(1, TEXT, image=picture(), alt_text="a square")]
     known = tagger.network.encode_modalities(posts, 8)
     classifier = RelationClassifier(folders[1], shared=tagger.network)
@@ -208,30 +206,28 @@ def test_a_cache_changes_nothing(folders, tmp_path):
         np.testing.assert_array_equal(kept.emissions, plain.emissions)
 
 
-def test_verdicts_are_the_softmax_over_what_fits(alone):
+def test_probabilities_are_the_softmax_over_the_allowed_relations(alone):
     post = Post(1, TEXT, alt_text="two faces")
     (encoded_pairs,) = alone.encode([post], [[(ANNA, NASA), (NASA, ANNA)]])
     scores = encoded_pairs[0].emissions.astype(float)
     prediction, reversed_ = alone.predict_constrained(encoded_pairs)
     assert prediction.label == "/per/org/member_of"
-    fitting = np.exp(scores[[0, 1]])
-    assert prediction.probability == pytest.approx(fitting[1] / fitting.sum())
+    allowed_powers = np.exp(scores[[0, 1]])
+    assert prediction.probability == pytest.approx(allowed_powers[1] / allowed_powers.sum())
     assert (reversed_.label, reversed_.probability) == ("None", 1.0)
     unknown = dataclasses.replace(encoded_pairs[0], head=Argument(0, 2), tail=Argument(3, 4))
     (free,) = alone.predict_constrained([unknown])
-    (guessed,) = alone.predict_unconstrained(
-        [encoded_pairs[0]]
-    )  # where types are a guess they forbid nothing
-    assert guessed[:2] == free[:2]
+    (unconstrained,) = alone.predict_unconstrained([encoded_pairs[0]])  # predicted types rule out nothing
+    assert unconstrained[:2] == free[:2]
     assert free.scores.tolist() == scores.tolist()
-    among = np.exp(scores[[0, guessed.class_index]])  # but how sure, is asked among what its own types allow
-    assert guessed.probability == pytest.approx(among[1] / among.sum())
-    assert np.flatnonzero(np.isfinite(guessed.scores)).tolist() == [0, guessed.class_index]
+    among = np.exp(scores[[0, unconstrained.class_index]])  # but probabilities are among those of its types
+    assert unconstrained.probability == pytest.approx(among[1] / among.sum())
+    assert np.flatnonzero(np.isfinite(unconstrained.scores)).tolist() == [0, unconstrained.class_index]
     assert free.probability == pytest.approx(np.exp(scores).max() / np.exp(scores).sum())
-    (said,) = TemperatureScaledSoftmax(1.25).decide(free.scores[None], [free.class_index])
+    (decision,) = TemperatureScaledSoftmax(1.25).decide(free.scores[None], [free.class_index])
     tempered = np.exp(scores / 1.25)
-    assert said.confidence == pytest.approx(tempered.max() / tempered.sum())
-    assert (said.review, said.candidates) == (None, None)
+    assert decision.confidence == pytest.approx(tempered.max() / tempered.sum())
+    assert (decision.review, decision.candidates) == (None, None)
 
 
 @pytest.mark.parametrize("constrained", [True, False])
@@ -245,19 +241,19 @@ def test_a_rule_decides_by_the_probability_of_the_best_relation(alone, constrain
 
     plain = predicted(None)
     assert alone.with_decision_rule(DecisionRule(0.3)).with_decision_rule(None).decision_rule is None
-    allowed = [0, plain[0].class_index]  # the relation and what shares its types
+    allowed = [0, plain[0].class_index]  # "None" and the relation of these types
     powers = np.exp(pairs[0].emissions.astype(float)[allowed] / 2.5)
-    chance = powers[1] / powers.sum()
-    below, above = (predicted(DecisionRule(chance + step, 2.5)) for step in (-1e-6, 1e-6))
+    probability = powers[1] / powers.sum()
+    below, above = (predicted(DecisionRule(probability + step, 2.5)) for step in (-1e-6, 1e-6))
     assert below[0].label == plain[0].label != "None"
     assert below[0].probability == plain[0].probability
     assert above[0].label == "None"
     if constrained:
-        assert [item[1].label for item in (plain, below, above)] == ["None"] * 3  # no relation fits
+        assert [item[1].label for item in (plain, below, above)] == ["None"] * 3  # no relation is allowed
 
 
 def test_long_posts_keep_the_surroundings_of_both_arguments(alone):
-    # "0" is what speaks against any relation: near an argument it is read, far from both it is not.
+    # "0" is evidence against any relation: near an argument it is kept, far from both it is dropped.
     def prediction(text: str) -> str:
         words = [text[a:b] for a, b in segment(text)]
         anna, nasa = words.index("Anna"), words.index("NASA")
@@ -271,6 +267,6 @@ def test_long_posts_keep_the_surroundings_of_both_arguments(alone):
     assert prediction(f"{far} 0 Anna y {far} y NASA") == "None"
 
 
-def test_a_tagger_is_no_relation_model(folders):
+def test_a_tagger_is_not_a_relation_model(folders):
     with pytest.raises(ModelError, match="the model is for entities; expected a relation model"):
         RelationClassifier(folders[0])

@@ -1,4 +1,4 @@
-"""What is cut is said, and what is read whole is not."""
+"""Truncated inputs are reported, and complete ones are not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def truncated(extractor, **post: object) -> dict[str, tuple[int, int]]:
     return {item.what: (item.read, item.total) for item in found.truncated}
 
 
-def test_a_short_post_is_read_whole(extractor):
+def test_a_short_post_is_not_truncated(extractor):
     assert truncated(extractor, text="Anna left paris", alt_text="a red square") == {}
 
 
@@ -41,9 +41,9 @@ def test_an_alternative_text_longer_than_its_window(extractor):
     assert found == {"alt_text": (BUDGET, BUDGET + 1)}
 
 
-def test_more_pairs_than_are_looked_at(extractor):
+def test_more_pairs_than_are_classified(extractor):
     found = truncated(extractor, text=" a ".join(["Anna", "Bob"] * 12))
-    assert found["pairs"] == (64, 12 * 12)  # two mentions of one name are no pair
+    assert found["pairs"] == (64, 12 * 12)  # two mentions of the same name are not a pair
 
 
 def test_pairs_that_do_not_fit_with_their_post(extractor):
@@ -51,12 +51,12 @@ def test_pairs_that_do_not_fit_with_their_post(extractor):
     assert found["pair_context"] == (0, 1)
 
 
-def test_of_two_models_the_one_that_read_less():
+def test_of_two_models_the_one_that_read_less_counts():
     found = [Truncation("alt_text", 30, 40), Truncation("pairs", 1, 2), Truncation("alt_text", 20, 40)]
     assert set(merged(found)) == {Truncation("alt_text", 20, 40), Truncation("pairs", 1, 2)}
 
 
-def test_the_record_has_it_only_where_something_was_cut(extractor):
+def test_the_record_has_truncations_only_where_there_are_any(extractor):
     whole, cut = extractor.extract([{"id": 1, "text": "Anna"}, {"id": 2, "text": "a " * 400}])
     assert "truncated" not in to_record(whole)
     assert isinstance(cut, Extraction)

@@ -21,7 +21,7 @@ def test_results_come_in_the_order_of_the_items(count: int) -> None:
 
 
 @pytest.mark.parametrize(("count", "ahead", "most"), [(1, 2, 1), (2, 1, 2), (3, 2, 6)])
-def test_a_bounded_number_of_items_is_taken_ahead(count: int, ahead: int, most: int) -> None:
+def test_a_bounded_number_of_items_is_consumed_ahead(count: int, ahead: int, most: int) -> None:
     taken = 0
 
     def items() -> Iterator[int]:
@@ -34,7 +34,7 @@ def test_a_bounded_number_of_items_is_taken_ahead(count: int, ahead: int, most: 
         assert taken - done <= most
 
 
-def test_several_run_at_a_time_and_items_are_taken_in_the_caller() -> None:
+def test_several_run_at_a_time_and_items_are_consumed_in_the_caller() -> None:
     both = threading.Barrier(2, timeout=10)
     takers = set()
 
@@ -48,7 +48,7 @@ def test_several_run_at_a_time_and_items_are_taken_in_the_caller() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_an_error_in_taking_an_item_comes_after_the_results_before_it(count: int) -> None:
+def test_an_error_of_the_iterator_comes_after_the_results_before_it(count: int) -> None:
     def items() -> Iterator[int]:
         yield from range(3)
         raise ValueError("no post")

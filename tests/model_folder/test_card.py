@@ -65,12 +65,12 @@ def test_thresholds_or_the_smallest_error_rate_that_has_one():
 
 
 def test_what_is_accepted_by_data_set():
-    told = calibration()
-    told["by_data_set"]["a/dev.txt"]["accepted"] = {
+    fit = calibration()
+    fit["by_data_set"]["a/dev.txt"]["accepted"] = {
         "0.05": {"accepted": 0, "wrong": 0}, "0.10": {"accepted": 20, "wrong": 3},
     }  # fmt: skip
-    told["by_data_set"]["b/dev.txt"] = told["by_data_set"]["a/dev.txt"] | {"accepted": {}}
-    text = calibration_section({"calibration": told}, "entities").split("The same thresholds in each file")[1]
+    fit["by_data_set"]["b/dev.txt"] = fit["by_data_set"]["a/dev.txt"] | {"accepted": {}}
+    text = calibration_section({"calibration": fit}, "entities").split("The same thresholds in each file")[1]
     text = text.split("Prediction sets")[0]
     assert row(text, "data") == ["error rate 5.0 %", "error rate 10.0 %"]
     assert row(text, "a/dev.txt") == ["0.0", "48.8, 15.0 wrong"]

@@ -1,4 +1,4 @@
-"""A tagger and a relation model in one folder: nothing twice, and no part of it altered unseen."""
+"""A tagger and a relation model in one folder: nothing is stored twice, and every alteration is found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tiny_model
 
 from twofold.errors import DataError, ModelError
 from twofold.model_folder.combine import combine
-from twofold.model_folder.folder import FORMAT, MANIFEST, open_folder, seal
+from twofold.model_folder.folder import FORMAT, MANIFEST, open_folder, write_manifest
 from twofold.preprocessing.semantic_augmentation import FILES
 
 
@@ -31,7 +31,7 @@ def change(folder, **values):
     (folder / "config.json").write_text(json.dumps(raw | values), encoding="utf-8")
 
 
-def test_a_folder_of_both_opens_as_its_parts_do(parts, whole):
+def test_the_combined_folder_opens_as_its_parts_do(parts, whole):
     tagger, relations = map(open_folder, parts)
     both = open_folder(whole)
     assert both.config == tagger.config
@@ -42,7 +42,7 @@ def test_a_folder_of_both_opens_as_its_parts_do(parts, whole):
         assert both.relations.file(name).read_bytes() == (parts[1] / name).read_bytes()
 
 
-def test_what_is_the_same_lies_there_once(whole):
+def test_identical_files_are_stored_once(whole):
     assert {file.name for file in (whole / "relations").iterdir()} == {
         "config.json", "calibration.json", "fusion.onnx", MANIFEST,
     }  # fmt: skip
@@ -50,21 +50,21 @@ def test_what_is_the_same_lies_there_once(whole):
     assert json.loads((whole / "config.json").read_text(encoding="utf-8"))["format"] == FORMAT
 
 
-def test_neighbours_that_both_have_lie_there_once(parts, tmp_path):
+def test_identical_neighbours_are_stored_once(parts, tmp_path):
     copies = [shutil.copytree(part, tmp_path / part.name) for part in parts]
     for folder in copies:
         for name in FILES:
             (folder / name).write_bytes(b"the same")
-        seal(folder)
+        write_manifest(folder)
     combine(*copies, tmp_path / "whole")
     inner = open_folder(tmp_path / "whole").relations
     assert set(FILES) < set(inner.config.shared_files)
     assert all(inner.file(name).read_bytes() == b"the same" for name in FILES)
 
 
-def test_what_differs_lies_there_twice(parts, tmp_path):
-    blind = tiny_model.build(tmp_path / "blind", sources=("text",), evidence=False)
-    both = combine(blind, parts[1], tmp_path / "whole")
+def test_different_files_are_stored_twice(parts, tmp_path):
+    text_tagger = tiny_model.build(tmp_path / "text_tagger", sources=("text",), evidence=False)
+    both = combine(text_tagger, parts[1], tmp_path / "whole")
     assert both.relations.config.shared_files == ("text.onnx", "tokenizer.json")
     assert (tmp_path / "whole" / "relations" / "picture.onnx").is_file()
 
@@ -74,20 +74,20 @@ def test_models_with_nothing_in_common(parts, tmp_path):
     for name in ("text.onnx", "picture.onnx", "tokenizer.json"):
         with (other / name).open("ab") as stream:
             stream.write(b"\n")
-    seal(other)
+    write_manifest(other)
     both = combine(parts[0], other, tmp_path / "whole")
     assert both.relations.config.shared_files == ()
     assert both.relations.hashes["text.onnx"] != both.hashes["text.onnx"]
 
 
-def test_a_model_is_joined_anew_in_its_own_place(parts, whole):
+def test_a_model_is_combined_again_in_its_own_folder(parts, whole):
     before = sorted(file.relative_to(whole) for file in whole.rglob("*"))
     combine(whole, parts[1], whole)
     assert sorted(file.relative_to(whole) for file in whole.rglob("*")) == before
     assert open_folder(whole).relations is not None
 
 
-def test_cut_off_writing_leaves_nothing(parts, tmp_path, monkeypatch):
+def test_interrupted_writing_leaves_nothing(parts, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -106,12 +106,12 @@ def test_an_altered_part_is_found(whole, name):
         open_folder(whole)
 
 
-def test_a_part_sealed_again_is_found_by_the_whole(whole):
+def test_a_part_with_a_new_manifest_is_found_by_the_outer_manifest(whole):
     (whole / "relations" / "calibration.json").write_text('{"temperature": 9.0}', encoding="utf-8")
-    seal(whole / "relations")
+    write_manifest(whole / "relations")
     with pytest.raises(ModelError, match=r"relations/manifest\.json: the file was altered"):
         open_folder(whole)
-    seal(whole)
+    write_manifest(whole)
     assert open_folder(whole).relations.temperature == 9.0
 
 
@@ -127,30 +127,30 @@ def test_a_part_put_into_another_tagger_is_found(parts, whole, tmp_path):
     with (other / "text.onnx").open("ab") as stream:
         stream.write(b"\n")
     shutil.copytree(whole / "relations", other / "relations")
-    seal(other)
-    with pytest.raises(ModelError, match=r"joined with a tagger that had another text\.onnx"):
+    write_manifest(other)
+    with pytest.raises(ModelError, match=r"combined with a tagger that had another text\.onnx"):
         open_folder(other)
 
 
-def test_a_part_by_itself_is_no_model(whole):
-    with pytest.raises(ModelError, match=r"shares \S+ with the folder above; use .*whole"):
+def test_a_part_by_itself_is_not_a_model(whole):
+    with pytest.raises(ModelError, match=r"shares \S+ with its parent folder; use .*whole"):
         open_folder(whole / "relations")
 
 
 def test_a_tagger_in_a_tagger(parts, tmp_path):
     folder = shutil.copytree(parts[0], tmp_path / "model")
     shutil.copytree(parts[0], folder / "relations")
-    seal(folder)
-    with pytest.raises(ModelError, match="a model for entities lies in one for entities"):
+    write_manifest(folder)
+    with pytest.raises(ModelError, match="a model for entities is inside one for entities"):
         open_folder(folder)
 
 
-def test_what_is_said_to_be_shared_must_be_in_the_manifest(whole):
+def test_shared_files_must_be_in_the_manifest(whole):
     part = whole / "relations"
     manifest = json.loads((part / MANIFEST).read_text(encoding="utf-8"))
     del manifest["files"]["text.onnx"]
     (part / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-    seal(whole)
+    write_manifest(whole)
     with pytest.raises(ModelError, match=r"relations: the model folder lacks text\.onnx"):
         open_folder(whole)
 
@@ -172,17 +172,17 @@ def test_what_is_said_to_be_shared_must_be_in_the_manifest(whole):
         ({"shared_files": "text.onnx"}, "shared_files"),
     ],
 )
-def test_a_relation_model_with_something_wrong(parts, tmp_path, values, message):
+def test_an_invalid_relation_model(parts, tmp_path, values, message):
     folder = shutil.copytree(parts[1], tmp_path / "model")
     change(folder, **values)
-    seal(folder)
+    write_manifest(folder)
     with pytest.raises(ModelError, match=message):
         open_folder(folder)
 
 
-def test_sealing_names_a_shared_file_that_is_not_there(whole):
+def test_writing_a_manifest_names_a_shared_file_that_is_missing(whole):
     path = whole / "relations" / "config.json"
     config = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps(config | {"shared_files": ["text.onnx", "gone.onnx"]}), "utf-8")
-    with pytest.raises(ModelError, match=r"shared files gone\.onnx, which the folder above lacks"):
-        seal(whole / "relations")
+    with pytest.raises(ModelError, match=r"shared files gone\.onnx, which the parent folder lacks"):
+        write_manifest(whole / "relations")

@@ -1,4 +1,4 @@
-"""Model folders: every way in which one can be wrong, and writing that is never seen half done."""
+"""Model folders: every way in which one can be invalid, and writing that is never visible half done."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from twofold.crf import DecisionRule
 from twofold.errors import ModelError
 from twofold.inference.onnx_sessions import Sessions
-from twofold.model_folder.folder import FORMAT, MANIFEST, open_folder, publish, seal
+from twofold.model_folder.folder import FORMAT, MANIFEST, open_folder, publish, write_manifest
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,10 @@ def folder(pristine, tmp_path):
 
 
 def change(folder, name, /, **values):
-    """Change keys of a JSON file and seal the folder again, as another writer would have written it."""
+    """Change keys of a JSON file and write the manifest again, as another writer would have."""
     raw = json.loads((folder / name).read_text(encoding="utf-8"))
     (folder / name).write_text(json.dumps(raw | values), encoding="utf-8")
-    seal(folder)
+    write_manifest(folder)
 
 
 def test_a_whole_folder_opens(folder):
@@ -53,7 +53,7 @@ def test_a_missing_folder(tmp_path):
 
 def test_a_half_written_folder(folder):
     (folder / MANIFEST).unlink()
-    with pytest.raises(ModelError, match=r"no manifest\.json.*cut off.*get the folder again"):
+    with pytest.raises(ModelError, match=r"no manifest\.json.*interrupted.*get the folder again"):
         open_folder(folder)
 
 
@@ -62,12 +62,12 @@ def test_a_file_that_is_gone(folder, name):
     (folder / name).unlink()
     with pytest.raises(ModelError, match=f"lacks {name}"):
         open_folder(folder)
-    seal(folder)  # even where the manifest agrees
+    write_manifest(folder)  # even where the manifest agrees
     with pytest.raises(ModelError, match=r"lacks|No such file"):
         open_folder(folder)
 
 
-def test_a_newer_format_comes_before_all_other_complaints(folder):
+def test_a_newer_format_is_reported_before_all_other_errors(folder):
     change(folder, "config.json", format=FORMAT + 1, twofold_version="9.0")
     (folder / "text.onnx").unlink()
     newer = rf"format {FORMAT + 1}, written by Twofold 9\.0.*install a newer Twofold"
@@ -76,7 +76,7 @@ def test_a_newer_format_comes_before_all_other_complaints(folder):
 
 
 @pytest.mark.parametrize("number", [1, 2, None])
-def test_an_older_format_is_refused_before_all_other_complaints(folder, number):
+def test_an_older_format_is_reported_before_all_other_errors(folder, number):
     change(folder, "config.json", format=number, twofold_version=None, twofold="0.1.0")
     (folder / "text.onnx").unlink()
     older = rf"has format {number}, .*expected format {FORMAT}; train and calibrate the model again"
@@ -89,7 +89,7 @@ def test_an_altered_file(folder, name):
     content = bytearray((folder / name).read_bytes())
     content[-2] ^= 1
     (folder / name).write_bytes(content)
-    with pytest.raises(ModelError, match=rf"{name}: the file was altered.*seal\(folder\)"):
+    with pytest.raises(ModelError, match=rf"{name}: the file was altered.*write_manifest\(folder\)"):
         open_folder(folder)
 
 
@@ -103,7 +103,7 @@ def test_a_truncated_file(folder):
     "manifest",
     ["{", "[]", "{}", '{"files": {"a": 1}}', '{"files": {"../x": {"sha256": "", "bytes": 0}}}', "[" * 9999],
 )
-def test_a_manifest_that_is_none(folder, manifest):
+def test_an_invalid_manifest(folder, manifest):
     (folder / MANIFEST).write_text(manifest, encoding="utf-8")
     with pytest.raises(ModelError):
         open_folder(folder)
@@ -116,17 +116,17 @@ def test_a_manifest_that_is_none(folder, manifest):
         {"picture": {"mean": []}}, {"name": None}, {"text": {"window_pieces": True}},
     ],
 )  # fmt: skip
-def test_a_configuration_with_something_wrong(folder, values):
+def test_an_invalid_configuration(folder, values):
     change(folder, "config.json", **values)
     with pytest.raises(ModelError, match=r"config\.json"):
         open_folder(folder)
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/b", "..", ""])
-def test_a_shared_file_lies_in_the_folder_above_or_is_refused(folder, name):
+def test_a_shared_file_is_in_the_parent_folder_or_is_refused(folder, name):
     (folder.parent / "x").write_text("x", encoding="utf-8")
     before = (folder / MANIFEST).read_bytes()
-    with pytest.raises(ModelError, match="mend shared_files"):
+    with pytest.raises(ModelError, match="correct shared_files"):
         change(folder, "config.json", shared_files=[name])
     assert (folder / MANIFEST).read_bytes() == before
 
@@ -139,13 +139,13 @@ def test_half_a_surrogate_pair_is_refused(folder, name):
 
 
 @pytest.mark.parametrize("temperature", [0, -1, "warm", None, True, float("inf")])
-def test_a_temperature_that_is_none(folder, temperature):
+def test_an_invalid_temperature(folder, temperature):
     change(folder, "calibration.json", temperature=temperature)
     with pytest.raises(ModelError, match="temperature"):
         open_folder(folder)
 
 
-def test_a_choice_travels_with_the_folder(folder):
+def test_the_decision_rule_is_stored_in_the_folder(folder):
     assert open_folder(folder).decoder().decision_rule is None
     change(folder, "calibration.json", decision_rule={"threshold": 0.4, "temperature": 1.3})
     assert open_folder(folder).decoder().decision_rule == DecisionRule(0.4, 1.3)
@@ -155,7 +155,7 @@ def test_a_choice_travels_with_the_folder(folder):
     "rule",
     [0.4, {}, {"threshold": 0.4}, {"threshold": 1, "temperature": 1}, {"threshold": 0.4, "temperature": 0}],
 )
-def test_decision_rules_that_are_none(folder, rule):
+def test_invalid_decision_rules(folder, rule):
     change(folder, "calibration.json", decision_rule=rule)
     with pytest.raises(ModelError, match=r"calibration\.json"):
         open_folder(folder)
@@ -163,24 +163,24 @@ def test_decision_rules_that_are_none(folder, rule):
 
 def test_a_decoder_that_does_not_fit(folder):
     save_file({"transitions": np.zeros((2, 2)), "start": np.zeros(2)}, folder / "decoder.safetensors")
-    seal(folder)
+    write_manifest(folder)
     with pytest.raises(ModelError, match="cannot be read"):
         open_folder(folder).decoder()
     tensors = {"transitions": np.zeros((2, 2)), "start": np.zeros(2), "end": np.zeros(2)}
     save_file(tensors, folder / "decoder.safetensors")
-    seal(folder)
+    write_manifest(folder)
     with pytest.raises(ModelError, match="do not fit the labels"):
         open_folder(folder).decoder()
 
 
-def test_a_graph_that_is_none(folder):
+def test_an_invalid_graph(folder):
     (folder / "text.onnx").write_bytes(b"not a graph")
     sessions = Sessions(folder)
     with pytest.raises(ModelError, match=r"text\.onnx: ONNX Runtime .* cannot open the graph"):
         sessions.text(np.ones((1, 2), np.int64), np.ones((1, 2), np.int64))
 
 
-def test_publish_renames_a_folder_into_its_place(folder, tmp_path):
+def test_publish_moves_a_folder_into_its_place(folder, tmp_path):
     final = tmp_path / "final"
     publish(folder, final)
     assert not folder.exists()
@@ -195,7 +195,7 @@ def test_publish_replaces_an_older_model_and_leaves_nothing_behind(folder, prist
     assert [item.name for item in tmp_path.iterdir()] == ["model"]
 
 
-def test_publish_leaves_what_is_no_model_alone(folder, tmp_path):
+def test_publish_does_not_touch_a_folder_that_is_not_a_model(folder, tmp_path):
     expected = open_folder(folder).hashes
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years", encoding="utf-8")
@@ -213,7 +213,7 @@ def change_picture(folder, **values):
     change(folder, "config.json", picture=raw["picture"] | values)
 
 
-def test_how_pictures_are_prepared_is_read(folder):
+def test_the_preparation_of_pictures_is_read(folder):
     before = open_folder(folder).picture_fingerprint
     change_picture(folder, fit="squeeze", resample="bilinear", max_crops=2)
     picture = open_folder(folder).config.picture
@@ -224,7 +224,7 @@ def test_how_pictures_are_prepared_is_read(folder):
 @pytest.mark.parametrize(
     ("key", "value"), [("fit", "stretch"), ("resample", "nearest"), ("max_crops", "many")]
 )
-def test_a_preparation_that_is_not_known(folder, key, value):
+def test_an_unknown_preparation_of_pictures(folder, key, value):
     change_picture(folder, **{key: value})
     with pytest.raises(ModelError, match=key):
         open_folder(folder)

@@ -1,4 +1,4 @@
-"""Tables of Markdown: read back, they hold what was put in."""
+"""Markdown tables: read back, they have the same cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def read(text):
     return lines[0], lines[1], lines[2:]
 
 
-def test_holds_what_was_put_in_and_stands_straight():
+def test_tables_keep_their_cells_and_align_their_columns():
     rows = [["a|b", 12.5, "–"], ["longer name", -3, "1.0 [0.5–2.0]"]]
     text = table(["name", "n", "figure"], rows)
     head, rule, body = read(text)
@@ -20,5 +20,5 @@ def test_holds_what_was_put_in_and_stands_straight():
     assert len({len(line) for line in text.splitlines()}) == 1
 
 
-def test_without_rows_there_is_the_head():
+def test_a_table_without_rows_has_its_head():
     assert table(["a"], []).splitlines() == ["| a   |", "| --- |"]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from twofold.errors import DataError, ModelError
-from twofold.model_folder.place import part_of, reserved
+from twofold.model_folder.place import reserved, staging_folder
 
 
-def test_a_place_that_is_free_empty_or_a_model(tmp_path):
+def test_a_path_that_is_free_empty_or_a_model_is_reserved(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "manifest.json").touch()
@@ -22,7 +22,7 @@ def test_a_place_that_is_free_empty_or_a_model(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["thesis", "file"])
-def test_what_is_no_model_is_refused_before_the_work(tmp_path, name):
+def test_anything_but_a_model_is_refused_before_the_work(tmp_path, name):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").touch()
     (tmp_path / "file").touch()
@@ -42,18 +42,18 @@ def test_a_second_run_is_refused(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links as POSIX has them")
-def test_of_a_link_the_folder_it_leads_to(tmp_path):
+def test_the_target_of_a_link_is_written(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to("disk/model")
-    with reserved(tmp_path / "link") as place, part_of(place) as part:
-        part.mkdir()
-        assert part.parent == tmp_path / "disk"
-        part.rename(place)
+    with reserved(tmp_path / "link") as place, staging_folder(place) as staging:
+        staging.mkdir()
+        assert staging.parent == tmp_path / "disk"
+        staging.rename(place)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "disk" / "model").is_dir()
 
 
-def test_no_folder_can_be_made(tmp_path):
+def test_a_folder_that_cannot_be_created(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written"), reserved(tmp_path / "file" / "model"):
         pytest.fail("the work began")
@@ -66,7 +66,7 @@ def test_no_folder_can_be_made(tmp_path):
         shutil.Error([("a", "MODEL", "No space left on device"), ("b", "c", "d")] * 10),
     ],
 )
-def test_a_full_disk_is_named_with_its_place(tmp_path, error):
+def test_a_full_disk_is_reported_with_its_path(tmp_path, error):
     held = reserved(tmp_path / "MODEL")
     held.__enter__()
     with pytest.raises(DataError, match="cannot be written: No space left on device") as caught:
@@ -75,10 +75,10 @@ def test_a_full_disk_is_named_with_its_place(tmp_path, error):
     assert len(str(caught.value)) < 300
 
 
-def test_what_a_killed_run_left_is_cleared(tmp_path):
+def test_files_of_a_killed_run_are_removed(tmp_path):
     (tmp_path / ".model.part").mkdir()
     (tmp_path / ".model.part" / "half").touch()
-    with part_of(tmp_path / "model") as part:
-        assert not part.exists()
-        shutil.copytree(Path(__file__).parent, part)
-    assert not part.exists()
+    with staging_folder(tmp_path / "model") as staging:
+        assert not staging.exists()
+        shutil.copytree(Path(__file__).parent, staging)
+    assert not staging.exists()

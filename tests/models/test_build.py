@@ -1,4 +1,4 @@
-"""Names to objects: the switches of system B's ablations, and names that are not known."""
+"""Names to objects: the options of system B's ablations, and unknown names."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from twofold.fusion.multigranular import Multigranular  # noqa: E402
 from twofold.models.build import build_model  # noqa: E402
 
 LABELS = ["O", "B-PER", "I-PER"]
-WHOLE = ModelConfig(fusion="multigranular", modalities=("picture", "objects"))
+FULL = ModelConfig(fusion="multigranular", modalities=("picture", "objects"))
 
 
 class Encoder(torch.nn.Module):
-    """Stands for an encoder, of which only the width counts here."""
+    """A stub encoder, of which only the width is used."""
 
     width = 8
 
@@ -30,11 +30,11 @@ def fusion(config: ModelConfig, labels: list[str] = LABELS) -> Multigranular:
 
 
 def options(**values: object) -> ModelConfig:
-    return replace(WHOLE, multigranular=MultigranularConfig(**values))
+    return replace(FULL, multigranular=MultigranularConfig(**values))
 
 
 @pytest.mark.parametrize("form", ["corrected", "faithful"])
-def test_the_whole_has_all_parts(form):
+def test_the_full_model_has_all_parts(form):
     whole = fusion(options(form=form))
     assert whole.modalities == ("text", "picture", "objects", "neighbours")
     assert whole.augment is not None
@@ -53,7 +53,7 @@ def test_each_ablation_leaves_one_part_out(form):
     assert without.encode_auxiliary is None
 
 
-def test_the_form_and_the_way_to_augment_are_other_modules():
+def test_each_form_and_augmentation_mode_has_its_own_module():
     kinds = {
         type(fusion(options(form=form, augmentation_mode=augment)).augment)
         for form in ("corrected", "faithful")
@@ -63,7 +63,7 @@ def test_the_form_and_the_way_to_augment_are_other_modules():
 
 
 @pytest.mark.parametrize("form", ["corrected", "faithful"])
-def test_relations_have_no_second_task(form):
+def test_relations_have_no_auxiliary_task(form):
     config = replace(options(form=form), task="relations")
     built = fusion(config, ["None", "/per/org/member_of"])
     assert built.auxiliary is None
@@ -71,17 +71,17 @@ def test_relations_have_no_second_task(form):
 
 
 @pytest.mark.parametrize("key", ["form", "augmentation_mode"])
-def test_names_that_are_not_known_are_told(key):
-    with pytest.raises(ConfigError, match=f"{key}: 'magic' came; expected one of"):
+def test_unknown_names_are_errors(key):
+    with pytest.raises(ConfigError, match=f"{key}: got 'magic'; expected one of"):
         fusion(options(**{key: "magic"}))
 
 
-@pytest.mark.parametrize("inner", [0, 10, -4])
-def test_a_width_that_heads_do_not_divide_is_told(inner):
+@pytest.mark.parametrize("hidden_size", [0, 10, -4])
+def test_a_hidden_size_that_the_heads_do_not_divide_is_an_error(hidden_size):
     with pytest.raises(ConfigError, match="expected a multiple of 4"):
-        fusion(options(hidden_size=inner))
+        fusion(options(hidden_size=hidden_size))
 
 
-def test_a_source_without_its_encoder_is_told():
-    with pytest.raises(ConfigError, match="'neighbours' came"):
-        build_model(WHOLE, LABELS, Encoder(), Encoder())
+def test_a_modality_without_its_encoder_is_an_error():
+    with pytest.raises(ConfigError, match="got 'neighbours'"):
+        build_model(FULL, LABELS, Encoder(), Encoder())

@@ -40,7 +40,7 @@ LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
 
 class Letters(nn.Module):
-    """Stands for a text encoder: an embedding, and the mean of what is not masked."""
+    """A stub text encoder: an embedding plus the mean over unmasked pieces."""
 
     width, pad_id, max_pieces = 12, 0, 64
 
@@ -55,7 +55,7 @@ class Letters(nn.Module):
 
 
 class Pictures(nn.Module):
-    """Stands for a picture encoder, of which only the width counts here."""
+    """A stub picture encoder, of which only the width is used."""
 
     width = 6
 
@@ -82,7 +82,7 @@ def test_a_post_is_the_same_alone_and_in_a_batch() -> None:
         torch.testing.assert_close(together.share[row, :, :width], alone.share[0])
 
 
-def test_the_alt_text_is_a_source_only_where_there_is_one() -> None:
+def test_the_alt_text_is_a_modality_only_where_there_is_one() -> None:
     fused = tagger().eval()(collate([example(3, [7, 8]), example(3, [])], {}, 0))
     assert fused.present.tolist() == [[True, True], [True, False]]
     assert (fused.share[1, 1] == 0).all()
@@ -96,8 +96,8 @@ def test_loss_has_finite_gradients_and_leaves_the_mode_as_it_was() -> None:
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
 
 
-def learnt(config: dict[str, object]) -> tuple[MultimodalModel, Tensor, dict[str, Tensor]]:
-    """A model after the backward pass of a batch whose words and modalities are at hand, except alt texts.
+def after_backward(config: dict[str, object]) -> tuple[MultimodalModel, Tensor, dict[str, Tensor]]:
+    """A model after the backward pass of a batch with precomputed words and modalities, except alt texts.
 
     Returns:
         The model, the words' states, and the states of the modalities.
@@ -106,7 +106,7 @@ def learnt(config: dict[str, object]) -> tuple[MultimodalModel, Tensor, dict[str
     options = ModelConfig(modalities=("picture", "whole", "alt_text"), modality_dropout=0.0, **config)
     model = build_model(options, LABELS, Letters(), Pictures(), neighbours=12).train()
     for parameter in model.fusion.parameters():
-        nn.init.normal_(parameter, std=0.3)  # some are zero before training, and let nothing through
+        nn.init.normal_(parameter, std=0.3)  # some are zero before training, which blocks gradients
     batch = collate([example(3, [7, 8]), example(5, [])], {}, 0)
     words = torch.randn(2, 5, 12, requires_grad=True)
     states = {
@@ -121,21 +121,21 @@ def learnt(config: dict[str, object]) -> tuple[MultimodalModel, Tensor, dict[str
 
 
 @pytest.mark.parametrize("config", [*FORMS, DIRECT], ids=str)
-def test_descriptions_of_pictures_give_the_text_encoder_no_gradient(config: dict[str, object]) -> None:
-    """With the words' states at hand the encoder encodes alt texts only, and learns nothing from the loss."""
-    model, words, _ = learnt(config)
+def test_alt_texts_give_the_text_encoder_no_gradient(config: dict[str, object]) -> None:
+    """With precomputed word states the encoder encodes only alt texts, and gets no gradient of the loss."""
+    model, words, _ = after_backward(config)
     assert words.grad.abs().sum() > 0
     assert all(p.grad is None for p in model.text.parameters())
 
 
 @pytest.mark.parametrize("config", FORMS, ids=str)
-def test_no_fusion_gives_what_it_sees_a_gradient(config: dict[str, object]) -> None:
-    _, _, states = learnt(config)
+def test_no_fusion_gives_its_modalities_a_gradient(config: dict[str, object]) -> None:
+    _, _, states = after_backward(config)
     assert all(x.grad is None or not x.grad.any() for name, x in states.items() if name != "neighbours")
 
 
-def test_except_the_direct_form_of_system_a_which_detaches_nothing() -> None:
-    _, _, states = learnt(DIRECT)
+def test_the_direct_form_of_system_a_detaches_nothing() -> None:
+    _, _, states = after_backward(DIRECT)
     assert states["picture"].grad.any()
     assert states["whole"].grad.any()
 
@@ -172,11 +172,11 @@ def test_each_rule_of_a_convention_adds_a_map_of_its_own() -> None:
 
 def test_the_corpus_of_a_convention_is_left_out_at_random_and_its_rules_never() -> None:
     join = CaseFeatures(12, conventions=5, corpus_dropout=0.3).train()
-    seen = join._without_some_corpora(torch.ones(2000, 5))
+    seen = join._drop_corpora(torch.ones(2000, 5))
     assert (seen[:, :3] == 1).all()
     assert (seen[:, 3] == seen[:, 4]).all()
     assert 0.25 < 1 - float(seen[:, 3].mean()) < 0.35
-    assert (join.eval()._without_some_corpora(torch.ones(9, 5)) == 1).all()
+    assert (join.eval()._drop_corpora(torch.ones(9, 5)) == 1).all()
 
 
 def test_a_batch_holds_the_convention_and_the_tags_that_each_word_may_have() -> None:
@@ -192,12 +192,12 @@ def test_a_batch_holds_the_convention_and_the_tags_that_each_word_may_have() -> 
     assert plain.allowed is None
 
 
-def test_an_unannotated_type_costs_nothing_where_the_corpus_says_no_entity() -> None:
+def test_an_unannotated_type_is_not_penalised_where_the_corpus_has_no_entity() -> None:
     model = tagger().eval()
     known = example(3, [7])._replace(targets=[0, 3, 4])
     partial = known._replace(allowed=allowed_without_types(known.targets, LABELS, {LABELS[1][2:]}))
     emissions = torch.zeros(1, 3, 5)
-    emissions[0, 0, 1] = 9.0  # the model says LOC where the annotation says nothing of LOC
+    emissions[0, 0, 1] = 9.0  # the model predicts LOC where LOC is not annotated
 
     def loss(given: Example) -> float:
         batch = collate([given], {}, 0)
@@ -221,7 +221,7 @@ def test_labels_are_those_of_the_posts() -> None:
     assert labels_of(posts) == LABELS
 
 
-def test_sources_left_out_in_training_are_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modalities_dropped_in_training_are_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tagger()
     read: list[int] = []
     whole = model.text.forward

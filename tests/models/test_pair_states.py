@@ -1,4 +1,4 @@
-"""Levitated markers: a pair by hand, alone and in company, and behind every fusion."""
+"""Levitated markers: a pair by hand, alone and with other pairs, and with every fusion."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def test_a_layer_is_attention_over_the_own_pair_and_the_words() -> None:
                     norm, last = layer.attention_norm, layer.feed_forward_norm
                     first = layer_norm(marker + added, (WIDTH,), norm.weight, norm.bias)
                     up, _, down = layer.feed_forward
-                    wanted = layer_norm(first + down(gelu(up(first))), (WIDTH,), last.weight, last.bias)
-                    torch.testing.assert_close(read[post, pair, side], wanted, atol=1e-5, rtol=1e-5)
+                    expected = layer_norm(first + down(gelu(up(first))), (WIDTH,), last.weight, last.bias)
+                    torch.testing.assert_close(read[post, pair, side], expected, atol=1e-5, rtol=1e-5)
 
 
-def test_a_pair_is_the_same_alone_and_in_company() -> None:
+def test_a_pair_is_the_same_alone_and_with_others() -> None:
     pairs = PairStates(WIDTH, 3).eval()
     words, mask = torch.randn(2, 7, WIDTH), random_mask(2, 7)
     slots = torch.randint(0, 5, (2, 6, 4))

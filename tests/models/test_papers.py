@@ -1,4 +1,4 @@
-"""Configurations of papers: every name in them is known, and the model they tell of is built and runs."""
+"""Configurations of papers: every name in them is known, and their model is built and runs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LABELS = {"entities": ["O", "B-PER", "I-PER"], "relations": ["None", "/per/org/m
 
 
 class Encoder(torch.nn.Module):
-    """Stands for an encoder of either kind, of which only the width counts here."""
+    """A stub text or picture encoder, of which only the width is used."""
 
     width = 16
 
 
-def test_there_are_some():
+def test_there_are_configurations():
     assert PAPERS
 
 

@@ -1,4 +1,4 @@
-"""A fusion of another installed package is named in a configuration like our own."""
+"""A fusion from another installed package can be named in a configuration like our own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Linear(Fusion):
 
 
 class Encoder(torch.nn.Module):
-    """Stands for an encoder, of which only the width counts here."""
+    """A stub encoder, of which only the width is used."""
 
     width = 8
 
@@ -101,7 +101,7 @@ def test_our_own_names_come_first():
     [
         ("twice", "several packages: first_fusions, second_fusions; uninstall all but one"),
         ("gone", "'gone' of the package second_fusions cannot be imported"),
-        ("linaer", "'linaer' came; expected one of " + ", ".join([*FUSIONS, "gone", "linear", "twice"])),
+        ("linaer", "got 'linaer'; expected one of " + ", ".join([*FUSIONS, "gone", "linear", "twice"])),
     ],
 )
 def test_names_that_cannot_be_used(name, text):

@@ -15,7 +15,7 @@ LABELS = ["O", "B-PER", "I-PER"]
 
 
 class Encoder(torch.nn.Module):
-    """Stands for an encoder, of which only the width counts here."""
+    """A stub encoder, of which only the width is used."""
 
     width = 8
 
@@ -45,9 +45,7 @@ def test_case_features_of_a_word_reach_its_neighbours():
 
 
 def test_unknown_forms():
-    with pytest.raises(
-        ConfigError, match=r"words\.form: 'shapes' came; expected one of case_features, plain"
-    ):
+    with pytest.raises(ConfigError, match=r"words\.form: got 'shapes'; expected one of case_features, plain"):
         model("shapes")
 
 

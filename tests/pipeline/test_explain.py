@@ -37,7 +37,7 @@ def test_windows_are_the_regions_around_each_region() -> None:
     assert [window.tolist() for window in windows(2, 0)] == [[0], [1], [2], [3]]
 
 
-def test_taking_all_regions_away_is_taking_the_picture_away(tiny: twofold.Extractor) -> None:
+def test_removing_all_regions_is_removing_the_picture(tiny: twofold.Extractor) -> None:
     """The tiny model has 2 × 2 regions, so that each window is the whole picture."""
     assert REACH == 1
     found = explain(tiny.pipeline, POST)
@@ -48,10 +48,10 @@ def test_taking_all_regions_away_is_taking_the_picture_away(tiny: twofold.Extrac
     for entity, absent, grid in zip(found.entities, without.entities, found.of_entities.regions, strict=True):
         expected = log_odds(entity.confidence or 0) - log_odds(absent.confidence or 0)
         assert grid == pytest.approx(np.full((2, 2), expected), abs=1e-5)
-        assert abs(expected) > 1e-4  # the picture does something, or this would test nothing
+        assert abs(expected) > 1e-4  # the picture has an effect, or this would test nothing
 
 
-def test_its_predictions_are_those_of_the_extraction(tiny: twofold.Extractor, both: Path) -> None:
+def test_explained_predictions_are_those_of_the_extraction(tiny: twofold.Extractor, both: Path) -> None:
     for model in (tiny, twofold.load(both)):
         (extraction,) = model.extract([POST])
         found = explain(model.pipeline, POST)
@@ -75,9 +75,9 @@ def test_relations_without_all_regions_are_those_without_the_picture(both: Path)
 
 
 def test_a_relation_model_with_an_encoder_of_its_own_has_its_own_regions(both: Path, tmp_path: Path) -> None:
-    """A tagger that reads no picture, beside a relation model that does."""
-    blind = tiny_model.build(tmp_path / "text", sources=("text",))
-    model = twofold.load(blind, relation_model=both.parent / "relations")
+    """A tagger that uses no picture, with a relation model that does."""
+    text_tagger = tiny_model.build(tmp_path / "text", sources=("text",))
+    model = twofold.load(text_tagger, relation_model=both.parent / "relations")
     found = explain(model.pipeline, POST)
     (without,) = model.extract([replace(POST, image=None)])
     assert (found.of_entities, found.picture.status) == (None, "read")
@@ -109,7 +109,7 @@ def test_a_model_without_pictures_explains_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (256, 256), (90, 400)])
 @pytest.mark.parametrize("fit", ["crop", "squeeze"])
 def test_the_area_that_the_encoder_sees(tmp_path: Path, size: tuple[int, int], fit: str) -> None:
-    """White inside it and black outside must be read as white, but for the edge."""
+    """White inside it and black outside gives white pixels, except at the edge."""
     settings = PictureSettings(fit=fit)
     x0, y0, x1, y1 = seen_area(*size, settings)
     picture = Image.new("RGB", size, "black")
@@ -121,7 +121,7 @@ def test_the_area_that_the_encoder_sees(tmp_path: Path, size: tuple[int, int], f
     white = (255 - 127) / 128
     np.testing.assert_allclose(pixels[:, 8:-8, 8:-8], white, rtol=0, atol=0.02)
     narrower = picture.copy()
-    narrower.paste("black", (0, 0, round((x0 + 0.06) * size[0]), size[1]))  # and it is no wider than that
+    narrower.paste("black", (0, 0, round((x0 + 0.06) * size[0]), size[1]))  # nor is it any wider
     narrower.save(tmp_path / "p.png")
     assert read_picture(tmp_path / "p.png", settings)[0][:, :, 2].max() < 0
 

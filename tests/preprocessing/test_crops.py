@@ -1,4 +1,4 @@
-"""Crops: cut where the box says in the upright picture, encoded once, cached, and read in use."""
+"""Crops: cut at their boxes in the upright picture, encoded once, cached, and used in inference."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def colours(crops: np.ndarray) -> list[list[int]]:
 RED, LIME, BLUE, WHITE = [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]
 
 
-def test_a_crop_is_what_lies_in_its_box() -> None:
+def test_a_crop_is_the_content_of_its_box() -> None:
     crops = read_crops(quartered(), [inner(box) for box in QUARTERS], PLAIN)
     assert crops.shape == (4, 3, 8, 8)
     assert colours(crops) == [RED, LIME, BLUE, WHITE]
@@ -74,7 +74,7 @@ def test_a_box_smaller_than_a_pixel_and_one_of_a_large_photograph() -> None:
     assert colours(read_crops(large, [tiny, inner(QUARTERS[2])], PLAIN)) == [LIME, BLUE]
 
 
-def test_a_broken_picture_is_told() -> None:
+def test_a_broken_picture_is_an_error() -> None:
     with pytest.raises(PictureError, match="not a picture"):
         read_crops(b"<html>", QUARTERS, PLAIN)
 
@@ -91,15 +91,22 @@ class Encoder:
         return np.stack([mean, 2 * mean], 1)
 
 
-def job(data: bytes, boxes: tuple = QUARTERS) -> CropRequest:
+def request(data: bytes, boxes: tuple = QUARTERS) -> CropRequest:
     return CropRequest(content_hash(data), data, boxes)
 
 
-def test_each_picture_with_its_boxes_once_and_pooled() -> None:
+def test_each_request_is_encoded_once_and_pooled() -> None:
     encode = Encoder()
     one, other = quartered(), quartered((30, 30))
-    jobs = [job(one), None, job(one), job(one, QUARTERS[:1]), job(other), job(one, ())]
-    first, nothing, again, single, second, none = CropEncoder(encode, PLAIN, 3, None).encode(jobs)
+    requests = [
+        request(one),
+        None,
+        request(one),
+        request(one, QUARTERS[:1]),
+        request(other),
+        request(one, ()),
+    ]
+    first, nothing, again, single, second, none = CropEncoder(encode, PLAIN, 3, None).encode(requests)
     assert encode.seen == 4 + 1 + 4
     assert nothing is none is None
     assert first is again
@@ -109,22 +116,24 @@ def test_each_picture_with_its_boxes_once_and_pooled() -> None:
     np.testing.assert_allclose(single, first[:1], atol=0.2)
 
 
-def test_a_broken_picture_has_no_crops_and_costs_no_other_theirs() -> None:
-    jobs = [job(quartered((10 + i, 20))) if i % 3 else job(b"broken %d" % i) for i in range(20)]
-    found = CropEncoder(Encoder(), PLAIN, 3, None).encode(jobs)
+def test_a_broken_picture_has_no_crops_and_does_not_affect_others() -> None:
+    requests = [request(quartered((10 + i, 20))) if i % 3 else request(b"broken %d" % i) for i in range(20)]
+    found = CropEncoder(Encoder(), PLAIN, 3, None).encode(requests)
     assert [crops is None for crops in found] == [i % 3 == 0 for i in range(20)]
 
 
 def test_cached_crops_are_not_cut_again(tmp_path) -> None:
     first, second = Encoder(), Encoder()
     cache = FeatureCache(tmp_path, "x")
-    before = CropEncoder(first, PLAIN, 3, cache).encode([job(quartered())])
-    after = CropEncoder(second, PLAIN, 3, cache).encode([job(quartered()), job(quartered(), QUARTERS[1:])])
+    before = CropEncoder(first, PLAIN, 3, cache).encode([request(quartered())])
+    after = CropEncoder(second, PLAIN, 3, cache).encode(
+        [request(quartered()), request(quartered(), QUARTERS[1:])]
+    )
     assert (first.seen, second.seen) == (4, 3)
     np.testing.assert_array_equal(before[0], after[0])
 
 
-# --- in use ------------------------------------------------------------------------------------------
+# --- in inference ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +146,7 @@ DOG = Region((0.1, 0.1, 0.4, 0.4), "dog", 0.9)
 SIGN = Region((0.5, 0.5, 1.0, 1.0), "STOP", 0.9, "text")
 
 
-def test_which_sources_a_post_has(folder) -> None:
+def test_which_modalities_a_post_has(folder) -> None:
     posts = [
         Post(1, "Anna", image=quartered(), regions=(DOG, SIGN)),
         Post(2, "Anna", image=quartered()),
@@ -146,20 +155,20 @@ def test_which_sources_a_post_has(folder) -> None:
         Post(5, "Anna", image=quartered(), regions=()),
     ]
     encoded = PostEncoder(folder, threads=1).encode(posts)
-    assert [reading.present for reading in encoded] == [
+    assert [post.present for post in encoded] == [
         (True, True, True, True, True),
         (True, True, True, False, False),
         (True, False, False, False, False),
-        (True, False, False, True, True),  # labels and texts came with the post, not with its bytes
+        (True, False, False, True, True),  # labels and texts are in the post, not in its picture
         (True, True, True, False, False),
     ]
-    assert [reading.picture.status for reading in encoded] == ["read", "read", "none", "unreadable", "read"]
-    # Nobody looked, or nothing found: the quarters in both cases.
+    assert [post.picture.status for post in encoded] == ["read", "read", "none", "unreadable", "read"]
+    # No detection was run, or it found nothing: the quarters in both cases.
     np.testing.assert_array_equal(encoded[1].emissions, encoded[4].emissions)
     assert not np.array_equal(encoded[0].emissions, encoded[1].emissions)
 
 
-def test_states_are_the_pooled_regions_of_what_was_cut(folder) -> None:
+def test_states_are_the_pooled_regions_of_the_crops(folder) -> None:
     encoder = PostEncoder(folder, threads=1)
     post = Post(1, "Anna", image=quartered(), regions=(DOG, SIGN))
     found = encoder.network.modality_encoder.encode([post], 4)
@@ -172,7 +181,7 @@ def test_states_are_the_pooled_regions_of_what_was_cut(folder) -> None:
     assert found.states["objects"][0].shape[1] == tiny_model.WIDTH
 
 
-def test_alone_or_in_company_with_a_cache_or_without(folder, tmp_path) -> None:
+def test_results_are_the_same_alone_or_in_a_batch_with_a_cache_or_without(folder, tmp_path) -> None:
     posts = [
         Post(i, f"Anna met Bob {i}", image=quartered((40 + i % 3, 40)), regions=(DOG,) if i % 2 else None)
         for i in range(9)
@@ -180,6 +189,6 @@ def test_alone_or_in_company_with_a_cache_or_without(folder, tmp_path) -> None:
     together = PostEncoder(folder, threads=1).encode(posts)
     cache = FeatureCache(tmp_path, folder.picture_fingerprint)
     for _ in range(2):
-        for post, reading in zip(posts, together, strict=True):
+        for post, encoded in zip(posts, together, strict=True):
             (alone,) = PostEncoder(folder, threads=1, cache=cache).encode([post])
-            np.testing.assert_allclose(alone.emissions, reading.emissions, atol=1e-5)
+            np.testing.assert_allclose(alone.emissions, encoded.emissions, atol=1e-5)

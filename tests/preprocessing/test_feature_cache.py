@@ -27,7 +27,7 @@ def test_cache_returns_what_was_put(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob(".part-*"))
 
 
-def test_cache_cuts_what_float16_cannot_hold(tmp_path: Path) -> None:
+def test_cache_clips_values_beyond_float16(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path, "w")
     cache.put(KEY, np.array([1e9, -1e9, 1.0], np.float32))
     np.testing.assert_array_equal(cache.get(KEY), np.array([65504, -65504, 1], np.float16))
@@ -46,12 +46,12 @@ DAMAGE = {
     "pickle": lambda path: np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True),
     "another type": lambda path: np.save(path, np.zeros(3, np.float64)),
     "an archive": write_zip,
-    "huge promise": lambda path: path.write_bytes(path.read_bytes().replace(b"(49, 8)", b"(9999999999, 8)")),
+    "huge shape": lambda path: path.write_bytes(path.read_bytes().replace(b"(49, 8)", b"(9999999999, 8)")),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_corrupt_file_is_a_miss_and_goes_away(damage: str, tmp_path: Path) -> None:
+def test_a_corrupt_file_is_a_miss_and_is_deleted(damage: str, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path, "w")
     cache.put(KEY, np.ones((49, 8)))
     (path,) = tmp_path.rglob("*.npy")
@@ -67,7 +67,7 @@ def test_keys_cannot_leave_the_folder(tmp_path: Path) -> None:
         FeatureCache(tmp_path, "w").get("../../etc/passwd")
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(DataError, match="cache of picture features cannot be written"):
         FeatureCache(tmp_path / "file" / "cache", "w")
@@ -110,7 +110,7 @@ def test_two_processes_write_the_same_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_features_that_are_not_finite_are_no_features(tmp_path: Path, value: float) -> None:
+def test_features_that_are_not_finite_are_refused_and_never_returned(tmp_path: Path, value: float) -> None:
     cache = FeatureCache(tmp_path, "w")
     with pytest.raises(DataError, match="features of a picture are NaN or infinite"):
         cache.put(KEY, np.array([1.0, value]))
@@ -123,7 +123,7 @@ def test_features_that_are_not_finite_are_no_features(tmp_path: Path, value: flo
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no pipes in folders there")
-def test_a_pipe_in_the_place_of_features_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_instead_of_a_file_does_not_block(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path, "f")
     cache.put(KEY, np.ones(3, np.float32))
     (file,) = (path for path in tmp_path.rglob("*") if path.is_file())

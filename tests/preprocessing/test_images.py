@@ -1,4 +1,4 @@
-"""Every bad picture ends as one clear error, every odd one as the right numbers."""
+"""Every bad picture gives one clear error, every unusual one the right pixels."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG whose header says a size and whose content is almost nothing."""
+    """A PNG with this size in its header and almost no content."""
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -67,12 +67,12 @@ def png_header(width: int, height: int) -> bytes:
 # --- the plain case ----------------------------------------------------------------------------------
 
 
-def test_a_plain_picture_comes_out_as_it_went_in() -> None:
-    pixels, remark = read_picture(encode(Image.fromarray(scene())), PLAIN)
+def test_a_plain_picture_keeps_its_pixels() -> None:
+    pixels, warning = read_picture(encode(Image.fromarray(scene())), PLAIN)
     assert pixels.shape == (3, 224, 224)
     assert pixels.dtype == np.float32
     assert pixels.flags.c_contiguous
-    assert remark == ""
+    assert warning == ""
     np.testing.assert_array_equal(pixels.transpose(1, 2, 0), scene())
 
 
@@ -91,7 +91,7 @@ def test_same_as_resizing_the_shorter_side_and_cropping_the_centre(width: int, h
     left, top = (large.width - 224) / 2, (large.height - 224) / 2
     oracle = np.asarray(large.crop((round(left), round(top), round(left) + 224, round(top) + 224)), float)
     pixels, _ = read_picture(encode(picture), PictureSettings(mean=(0, 0, 0), std=(1, 1, 1)))
-    # Half a pixel of rounding in where the crop begins is all that may differ.
+    # Only the rounding of the crop's position to half a pixel may differ.
     assert np.abs(pixels.transpose(1, 2, 0) - oracle).mean() < 2
 
 
@@ -105,7 +105,7 @@ def test_file_and_bytes_are_the_same_picture(tmp_path: Path) -> None:
     assert len(content_hash(data)) == 64
 
 
-def test_fast_jpeg_decoding_does_not_show() -> None:
+def test_fast_jpeg_decoding_makes_little_difference() -> None:
     coarse = np.random.default_rng(0).integers(0, 256, (75, 75, 3), dtype=np.uint8)
     picture = Image.fromarray(coarse).resize((1200, 1200), Image.Resampling.BICUBIC)
     jpeg, _ = read_picture(encode(picture, "JPEG", quality=98, subsampling=0), SETTINGS)
@@ -124,7 +124,7 @@ def test_formats_off_the_list_are_refused(format: str) -> None:
         values(encode(Image.fromarray(scene()), format))
 
 
-# --- files that are no pictures ----------------------------------------------------------------------
+# --- files that are not pictures ---------------------------------------------------------------------
 
 
 def bad_files(tmp_path: Path) -> dict[str, tuple[Path, str]]:
@@ -160,7 +160,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_files_that_are_no_pictures(case: str, tmp_path: Path) -> None:
+def test_files_that_are_not_pictures(case: str, tmp_path: Path) -> None:
     path, message = bad_files(tmp_path)[case]
     with pytest.raises(PictureError, match=message) as caught:
         read_picture(path, SETTINGS)
@@ -169,21 +169,21 @@ def test_files_that_are_no_pictures(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", ["empty", "folder", "missing", "NUL"])
-def test_hashing_says_the_same(case: str, tmp_path: Path) -> None:
+def test_hashing_gives_the_same_errors(case: str, tmp_path: Path) -> None:
     path, message = bad_files(tmp_path)[case]
     with pytest.raises(PictureError, match=message):
         content_hash(path)
 
 
 @pytest.mark.parametrize("case", ["web page", "text"])
-def test_no_message_quotes_what_is_in_a_file(case: str, tmp_path: Path) -> None:
+def test_no_message_quotes_the_content_of_a_file(case: str, tmp_path: Path) -> None:
     path, _ = bad_files(tmp_path)[case]
     with pytest.raises(PictureError) as caught:
         read_picture(path, SETTINGS)
     assert not re.search("hello|DOCTYPE", str(caught.value))
 
 
-def test_no_message_repeats_what_a_decoder_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_message_repeats_that_of_a_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise SyntaxError("broken PNG file (chunk b'root')")  # as Pillow does
 
@@ -206,7 +206,7 @@ def test_no_message_repeats_what_a_decoder_quotes(monkeypatch: pytest.MonkeyPatc
         (b"\xef\xbb\xbf \n<svg>", "a web page or XML"),
     ],
 )
-def test_what_it_is_instead(head: bytes, kind: str) -> None:
+def test_the_type_of_another_file_is_named(head: bytes, kind: str) -> None:
     with pytest.raises(PictureError, match=kind):
         read_picture(head + bytes(100), SETTINGS)
 
@@ -225,7 +225,7 @@ def test_avif_is_read() -> None:
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOMEM, errno.ENODEV])
 @pytest.mark.parametrize("read", [content_hash, lambda path: read_picture(path, SETTINGS)])
-def test_any_error_of_the_disk_is_this_picture_s(number: int, read: Callable, tmp_path, monkeypatch) -> None:
+def test_any_error_of_the_disk_is_a_picture_error(number: int, read: Callable, tmp_path, monkeypatch) -> None:
     class Bad(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             raise OSError(number, os.strerror(number))
@@ -237,7 +237,7 @@ def test_any_error_of_the_disk_is_this_picture_s(number: int, read: Callable, tm
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no /proc")
-def test_a_file_that_only_looks_like_one() -> None:
+def test_a_file_that_cannot_be_read() -> None:
     for read in (content_hash, lambda path: read_picture(path, SETTINGS)):
         with pytest.raises(PictureError, match="the file cannot be read"):
             read(Path("/proc/self/mem"))
@@ -246,7 +246,7 @@ def test_a_file_that_only_looks_like_one() -> None:
 @pytest.mark.parametrize(
     "error", [MemoryError(), struct.error("unpack"), RecursionError(), ZeroDivisionError()]
 )
-def test_any_error_of_a_decoder_is_this_picture_s(error: Exception, monkeypatch) -> None:
+def test_any_error_of_a_decoder_is_a_picture_error(error: Exception, monkeypatch) -> None:
     def fail(*_: object) -> None:
         raise error
 
@@ -257,10 +257,10 @@ def test_any_error_of_a_decoder_is_this_picture_s(error: Exception, monkeypatch)
             read()
 
 
-def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "a.jpg").open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(PictureError, match="more than 536,870,912 are not read"):
+    with pytest.raises(PictureError, match="more than the limit of 536,870,912"):
         content_hash(tmp_path / "a.jpg")
 
 
@@ -286,7 +286,7 @@ def test_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     path = tmp_path / "a.jpg"
     path.write_bytes(encode(Image.fromarray(scene()), "JPEG"))
     path.chmod(0)
-    if os.access(path, os.R_OK):  # root may read everything: let the system say no all the same
+    if os.access(path, os.R_OK):  # root may read everything: simulate the refusal
 
         def refuse(*_: object, **__: object) -> None:
             raise PermissionError(13, "Permission denied")
@@ -304,7 +304,7 @@ def test_truncated(format: str, part: float) -> None:
         read_picture(data[: int(len(data) * part)], SETTINGS)
 
 
-def test_a_truncated_photograph_is_called_truncated(tmp_path: Path) -> None:
+def test_the_error_of_a_truncated_photograph_says_so(tmp_path: Path) -> None:
     path = tmp_path / "half.jpg"
     data = encode(Image.fromarray(scene(400, 300)), "JPEG")
     path.write_bytes(data[: len(data) // 2])
@@ -314,7 +314,7 @@ def test_a_truncated_photograph_is_called_truncated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
-def test_flipped_bytes_raise_nothing_else(format: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_flipped_bytes_raise_no_other_error(format: str, capfd: pytest.CaptureFixture[str]) -> None:
     rng = random.Random(7)
     whole = encode(Image.fromarray(scene(60, 40)), format)
     for _ in range(300):
@@ -326,8 +326,8 @@ def test_flipped_bytes_raise_nothing_else(format: str, capfd: pytest.CaptureFixt
         except PictureError:
             continue
         assert np.isfinite(pixels).all()
-    shown = capfd.readouterr()
-    assert shown.out + shown.err == ""
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""
 
 
 # --- bombs -------------------------------------------------------------------------------------------
@@ -346,7 +346,7 @@ def test_the_limit_is_a_setting() -> None:
     read_picture(data, PictureSettings(max_pixels=600))
 
 
-def test_a_bomb_costs_no_memory(tmp_path: Path) -> None:
+def test_a_decompression_bomb_takes_no_memory(tmp_path: Path) -> None:
     pytest.importorskip("resource", reason="memory is measured with the resource module")
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(30_000, 30_000))
@@ -366,22 +366,22 @@ def test_a_bomb_costs_no_memory(tmp_path: Path) -> None:
     assert int(done.stdout) < 20_000  # KiB; decoded it would be 2.7 GB
 
 
-# --- odd pictures, right values ----------------------------------------------------------------------
+# --- unusual pictures, right values ------------------------------------------------------------------
 
 
 def test_animated_first_frame(tmp_path: Path) -> None:
     frames = [Image.fromarray(scene(seed=s)) for s in range(3)]
     for format in ("WEBP", "PNG", "GIF"):
         data = encode(frames[0], format, save_all=True, append_images=frames[1:])
-        pixels, remark = read_picture(data, PLAIN)
-        assert remark == "animated: only the first frame was read"
+        pixels, warning = read_picture(data, PLAIN)
+        assert warning == "animated: only the first frame was read"
         assert np.abs(pixels.transpose(1, 2, 0) - scene(seed=0)).mean() < 8
 
 
 def test_several_pages() -> None:
     pages = [Image.fromarray(scene(seed=s)) for s in range(2)]
-    pixels, remark = read_picture(encode(pages[0], "TIFF", save_all=True, append_images=pages[1:]), PLAIN)
-    assert "only the first" in remark
+    pixels, warning = read_picture(encode(pages[0], "TIFF", save_all=True, append_images=pages[1:]), PLAIN)
+    assert "only the first" in warning
     np.testing.assert_array_equal(pixels.transpose(1, 2, 0), scene(seed=0))
 
 
@@ -418,12 +418,12 @@ def test_dark_sixteen_bit_stays_dark() -> None:
 
 def test_float_and_32_bit_are_scaled_by_their_range() -> None:
     ramp = np.linspace(-3, 5, 224 * 224, dtype=np.float32).reshape(224, 224)
-    pixels, remark = read_picture(encode(Image.fromarray(ramp), "TIFF"), PLAIN)
-    assert "scaled from -3 to 5" in remark
+    pixels, warning = read_picture(encode(Image.fromarray(ramp), "TIFF"), PLAIN)
+    assert "scaled from -3 to 5" in warning
     assert (pixels.min(), pixels.max()) == (0, 255)
     whole = np.linspace(0, 1_000_000, 224 * 224).astype(np.int32).reshape(224, 224)
-    pixels, remark = read_picture(encode(Image.fromarray(whole), "TIFF"), PLAIN)
-    assert "32-bit" in remark
+    pixels, warning = read_picture(encode(Image.fromarray(whole), "TIFF"), PLAIN)
+    assert "32-bit" in warning
     assert (pixels.min(), pixels.max()) == (0, 255)
 
 
@@ -447,7 +447,7 @@ def test_scaling_by_stripes_is_scaling_at_once(mode: str, monkeypatch: pytest.Mo
     assert whole[1] == parts[1]
 
 
-def test_transparency_lies_over_white() -> None:
+def test_transparency_is_composited_over_white() -> None:
     colour = scene()
     alpha = np.tile(np.linspace(0, 255, 224).astype(np.uint8), (224, 1))
     data = encode(Image.fromarray(np.dstack([colour, alpha])))
@@ -456,7 +456,7 @@ def test_transparency_lies_over_white() -> None:
 
 
 def test_transparency_does_not_bleed_when_scaled() -> None:
-    # What lies under full transparency must not show, however the picture is resized.
+    # The colour under full transparency must not show, however the picture is resized.
     pixels = np.zeros((500, 500, 4), np.uint8)
     pixels[:, 250:] = [255, 0, 0, 255]  # left: invisible black; right: red
     result, _ = read_picture(encode(Image.fromarray(pixels)), PictureSettings(mean=(0, 0, 0), std=(1, 1, 1)))
@@ -477,7 +477,7 @@ def test_palette_transparency() -> None:
         np.testing.assert_array_equal(result[5, 200], [200, 10, 30])
 
 
-def test_one_colour_that_stands_for_transparent() -> None:
+def test_one_colour_that_means_transparent() -> None:
     colour = np.zeros((224, 224, 3), np.uint8)
     colour[:, 112:] = [9, 8, 7]
     result = values(encode(Image.fromarray(colour), transparency=(0, 0, 0)))
@@ -487,7 +487,7 @@ def test_one_colour_that_stands_for_transparent() -> None:
 
 def test_the_one_transparent_value_of_a_16_bit_picture() -> None:
     deep = np.full((224, 224), 300, ">u2")
-    deep[:, 112:] = 301  # told apart only in 16 bits
+    deep[:, 112:] = 301  # different only in 16 bits
     rows = b"".join(b"\0" + row.tobytes() for row in deep)
     head = struct.pack(">IIBBBBB", 224, 224, 16, 0, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"tRNS", struct.pack(">H", 300))
@@ -543,11 +543,11 @@ def test_an_orientation_that_does_not_exist_is_upright(value: int) -> None:
     np.testing.assert_array_equal(values(encode(Image.fromarray(scene()), exif=exif)), scene())
 
 
-def test_damaged_exif_does_not_cost_the_picture() -> None:
+def test_a_picture_with_damaged_exif_is_read() -> None:
     data = encode(Image.fromarray(scene()), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7fgarbage")
-    pixels, remark = read_picture(data, PLAIN)
+    pixels, warning = read_picture(data, PLAIN)
     np.testing.assert_array_equal(pixels.transpose(1, 2, 0), scene())
-    assert remark in ("", "its EXIF data cannot be read: taken as upright")
+    assert warning in ("", "its EXIF data cannot be read: taken as upright")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (2, 3), (1, 60_000)])
@@ -558,10 +558,10 @@ def test_smallest_and_thinnest(size: tuple[int, int]) -> None:
     assert pixels.std(axis=(1, 2)).max() == 0
 
 
-# --- Pillow's own voice ------------------------------------------------------------------------------
+# --- warnings of Pillow ------------------------------------------------------------------------------
 
 
-def test_warnings_of_pillow_stay_inside_and_others_come_out() -> None:
+def test_warnings_of_pillow_are_hidden_and_others_are_not() -> None:
     filters = list(warnings.filters)
     data = png_header(10_000, 10_000)  # Pillow warns of this one by itself
     with pytest.raises(PictureError):
@@ -571,7 +571,7 @@ def test_warnings_of_pillow_stay_inside_and_others_come_out() -> None:
         warnings.warn("mine", UserWarning, stacklevel=1)
 
 
-def test_the_last_one_out_ends_the_silence() -> None:
+def test_warnings_return_when_the_last_block_ends() -> None:
     filters = list(warnings.filters)
     with picture_decoding.PILLOW_WARNINGS_OFF:
         silent = list(warnings.filters)

@@ -1,4 +1,4 @@
-"""What is read of a picture besides its regions."""
+"""Modalities of a picture besides its regions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def region(label: str, score: float = 0.5, kind: str = "object", x: float = 0.0)
     return Region((x, 0.0, 1.0, 1.0), label, score, kind)
 
 
-def test_labels_are_told_once_the_surest_first_and_at_most_five() -> None:
+def test_labels_are_distinct_by_score_and_at_most_five() -> None:
     found = [
         region("dog", 0.2),
         region("person", 0.9),
@@ -36,12 +36,12 @@ def test_text_in_the_picture_keeps_its_order() -> None:
 
 
 @pytest.mark.parametrize("regions", [None, (), (region("a b", kind="phrase"),)])
-def test_nothing_found_is_no_source(regions) -> None:
+def test_without_detections_the_modalities_are_absent(regions) -> None:
     post = Post(1, "", regions=regions)
     assert {name for name, read in TEXTS.items() if read(post)} == set()
 
 
-def test_crops_are_the_surest_regions_and_no_phrase_takes_all_places() -> None:
+def test_crops_are_the_regions_of_highest_score_and_no_label_takes_all() -> None:
     found = (
         region("person", 0.9, x=0.1), region("person", 0.8, x=0.2), region("place", 0.3, "phrase", x=0.3),
         region("sign", 1.0, "text", x=0.4), region("person", 0.7, x=0.5),
@@ -59,7 +59,7 @@ def test_without_regions_crops_are_quarters(regions) -> None:
 
 
 @given(st.integers(1, 40))
-def test_cells_cover_the_picture_without_overlap(most: int) -> None:
+def test_grid_boxes_cover_the_picture_without_overlap(most: int) -> None:
     found = grid_boxes(most)
     assert 0 < len(found) <= most
     assert sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in found) == pytest.approx(1)

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from twofold.preprocessing.pixel_budget import PixelBudget
 
 
-def test_what_is_in_flight_never_exceeds_the_budget():
+def test_reserved_pixels_never_exceed_the_budget():
     budget, lock = PixelBudget(100), threading.Lock()
     now, most = 0, 0
 
     def hold(pixels: int) -> None:
         nonlocal now, most
-        with budget.room_for(pixels):
+        with budget.reserve(pixels):
             with lock:
                 now += pixels
                 most = max(most, now)
@@ -27,18 +27,18 @@ def test_what_is_in_flight_never_exceeds_the_budget():
     assert budget.used == 0
 
 
-def test_a_picture_above_the_budget_is_alone_and_passes():
+def test_a_picture_above_the_budget_reserves_all_of_it():
     budget = PixelBudget(10)
-    with budget.room_for(1000):
+    with budget.reserve(1000):
         assert budget.used == 10
     assert budget.used == 0
 
 
-def test_trouble_gives_the_room_back():
+def test_an_error_releases_the_pixels():
     budget = PixelBudget(10)
     for _ in range(3):
         try:
-            with budget.room_for(10):
+            with budget.reserve(10):
                 raise KeyError
         except KeyError:
             pass

@@ -43,7 +43,7 @@ def test_words(text: str, expected: list[str]) -> None:
 
 
 @given(st.text())
-def test_words_are_ordered_and_cover_all_that_shows(text: str) -> None:
+def test_words_are_ordered_and_cover_all_letters_and_digits(text: str) -> None:
     spans = segment(text)
     assert all(0 <= a < b <= len(text) for a, b in spans)
     assert all(x[1] <= y[0] for x, y in itertools.pairwise(spans))
@@ -67,7 +67,7 @@ def test_no_word_crosses_a_token() -> None:
     assert segment_post(post) == [(0, 1), (1, 2), (3, 5)]
 
 
-def test_shapes_tell_case_and_what_stands_before() -> None:
+def test_case_features_give_shape_and_context() -> None:
     text = "RT @Bob: #NBA iPhone6 Paris http://x.co 42"
     spans = segment(text)
     numbers = case_features(text, spans)
@@ -80,11 +80,11 @@ def test_shapes_tell_case_and_what_stands_before() -> None:
 
 
 @given(st.text())
-def test_shapes_are_in_range(text: str) -> None:
+def test_case_features_are_in_range(text: str) -> None:
     assert all(0 <= n < CASE_FEATURE_COUNT for n in case_features(text, segment(text)))
 
 
-def test_surface_hides_what_does_not_show() -> None:
+def test_surfaces_have_no_invisible_characters_and_no_urls() -> None:
     assert surface("Br\u200bit") == "Brit"
     assert surface("https://t.co/x") == "http"
     assert surface("www") == "www"

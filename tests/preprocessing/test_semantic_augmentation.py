@@ -1,4 +1,4 @@
-"""Semantic augmentation: against a brute-force search, and what is saved against what was made."""
+"""Semantic augmentation: against a brute-force search, and saving against reading."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_small_vocabulary_gives_all_others():
     assert nearest(states)[0].tolist() == [[1, 2], [0, 2], [1, 0]]
 
 
-def test_the_zero_vector_is_near_to_nothing_and_stays_finite():
+def test_a_zero_vector_gives_finite_values():
     states = np.array([[0, 0], [1, 0], [1, 0.1], [0, 1]], np.float32)
     assert np.isfinite(augmentation(states)).all()
 
@@ -75,7 +75,7 @@ def test_words_are_looked_up_in_lower_case_where_the_whole_vocabulary_is():
     assert make(["paris", "in", "😂"]).rows_of(["Paris", "IN", "😂", "Rome"]) == [0, 1, 2, -1]
 
 
-def test_words_that_no_post_has_are_neighbours_but_have_no_row():
+def test_words_that_cannot_occur_in_posts_are_neighbours_but_have_no_row():
     states = np.eye(4, dtype=np.float32) + 0.1
     found = Neighbours.of(Vectors(["new_york", "paris", "rome", "a b"], states), "somewhere")
     assert found.words == ("paris", "rome")
@@ -98,7 +98,7 @@ def test_words_of_windows_and_of_posts_have_the_same_rows():
     assert without is None
 
 
-def test_eight_bits_lose_little():
+def test_the_error_of_eight_bits_is_small():
     words = [f"w{i}" for i in range(50)]
     states = np.random.default_rng(2).standard_normal((50, 30)).astype(np.float32)
     found = Neighbours.of(Vectors(words, states), "somewhere").states(np.arange(50)).astype(np.float32)
@@ -106,12 +106,12 @@ def test_eight_bits_lose_little():
     assert (np.abs(found - exact).max(1) <= np.abs(exact).max(1) / 200).all()
 
 
-def test_what_is_saved_is_read_back(tmp_path):
-    made = make(["paris", "rome", "😂", "café"])
-    made.save(tmp_path)
+def test_saved_neighbours_are_read_back(tmp_path):
+    saved = make(["paris", "rome", "😂", "café"])
+    saved.save(tmp_path)
     read = opened(tmp_path)
-    assert (read.words, read.width) == (made.words, 5)
-    np.testing.assert_array_equal(read.states(np.arange(4)), made.states(np.arange(4)))
+    assert (read.words, read.width) == (saved.words, 5)
+    np.testing.assert_array_equal(read.states(np.arange(4)), saved.states(np.arange(4)))
 
 
 def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path):
@@ -122,7 +122,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_missing_or_damaged_file_is_told(tmp_path, file):
+def test_a_missing_or_damaged_file_is_an_error(tmp_path, file):
     make(["paris", "rome"]).save(tmp_path)
     (tmp_path / file).write_bytes(b"\xff\xfe")
     with pytest.raises(ModelError, match="cannot be read"):

@@ -15,11 +15,11 @@ from twofold.preprocessing.word_pieces import MAX_WORD_PIECES, WindowTokenizer, 
 def tokenizer() -> Tokenizer:
     letters = "abcdefghij"
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{c}" for c in letters)]
-    made = Tokenizer(models.WordPiece({t: i for i, t in enumerate(names)}, unk_token="[UNK]"))
-    made.normalizer = normalizers.BertNormalizer()
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return made
+    result = Tokenizer(models.WordPiece({t: i for i, t in enumerate(names)}, unk_token="[UNK]"))
+    result.normalizer = normalizers.BertNormalizer()
+    result.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    result.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return result
 
 
 def pieces(window: int = 20, context: int = 2) -> WindowTokenizer:
@@ -31,7 +31,7 @@ def pieces(window: int = 20, context: int = 2) -> WindowTokenizer:
     st.integers(8, 40),
     st.integers(0, 6),
 )
-def test_cores_tile_the_words_and_windows_hold_their_limit(
+def test_cores_tile_the_words_and_windows_keep_their_limit(
     names: list[str], window: int, context: int
 ) -> None:
     text = " ".join(names)
@@ -56,10 +56,10 @@ def test_a_short_post_is_one_window() -> None:
 
 
 def test_first_pieces_are_the_words_own() -> None:
-    made = pieces()
+    window_tokenizer = pieces()
     text = "abc d efg"
-    (window,) = made.windows(text, segment(text))
-    own = [made.tokenizer.token_to_id(letter) for letter in "ade"]
+    (window,) = window_tokenizer.windows(text, segment(text))
+    own = [window_tokenizer.tokenizer.token_to_id(letter) for letter in "ade"]
     assert [window.ids[position] for position in window.first] == own
 
 
@@ -69,7 +69,7 @@ def test_every_word_has_a_piece(text: str) -> None:
     assert all(pieces().word_pieces(text, words))
 
 
-def test_a_word_without_end_is_cut() -> None:
+def test_a_very_long_word_is_truncated() -> None:
     text = "a" * 90
     assert len(pieces(64).word_pieces(text, segment(text))[0]) == MAX_WORD_PIECES
 
@@ -78,27 +78,30 @@ def test_no_words_no_window() -> None:
     assert pieces().windows("", []) == []
 
 
-def test_plain_is_cut_to_a_window() -> None:
+def test_a_whole_text_is_truncated_to_a_window() -> None:
     assert len(pieces(10).encode_text("a " * 99)) == 10
 
 
 def test_white_space_beside_marks_changes_no_piece() -> None:
-    made = pieces(64)
+    window_tokenizer = pieces(64)
     one, other = "a#b ab's", "a # b ab ' s"
-    assert made.windows(one, segment(one))[0].ids == made.windows(other, segment(other))[0].ids
+    assert (
+        window_tokenizer.windows(one, segment(one))[0].ids
+        == window_tokenizer.windows(other, segment(other))[0].ids
+    )
 
 
 @pytest.mark.parametrize("length", [30, 2000])
-def test_windows_of_a_text_read_again_are_the_same(length: int) -> None:
-    made = pieces()
+def test_cached_windows_of_a_text_are_the_same(length: int) -> None:
+    window_tokenizer = pieces()
     text = "ab " * (length // 3)
     words = segment(text)
-    found = made.windows(text, words)
+    found = window_tokenizer.windows(text, words)
     expected = list(found)
-    found.clear()  # what a caller does to its list is its own affair
-    assert made.windows(text, words) == expected
-    assert made.windows(text, words[:1]) != expected
-    assert WindowTokenizer(made.tokenizer, 20, 2).windows(text, words) == expected
+    found.clear()  # a caller may change its list
+    assert window_tokenizer.windows(text, words) == expected
+    assert window_tokenizer.windows(text, words[:1]) != expected
+    assert WindowTokenizer(window_tokenizer.tokenizer, 20, 2).windows(text, words) == expected
 
 
 def test_pad() -> None:

@@ -1,4 +1,4 @@
-"""Word-vector files: what is written in each format by hand is read back, and what is wrong is told."""
+"""Word-vector files: each format, written by hand, is read back, and errors name their place."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_words_with_spaces_of_glove_are_words(tmp_path):
     assert read_vectors(write(tmp_path, as_text(False, words))).words == words
 
 
-def test_the_first_of_two_equal_words_counts_and_broken_words_are_passed_over(tmp_path):
+def test_the_first_of_two_equal_words_counts_and_broken_words_are_skipped(tmp_path):
     lines = [b"a 1 2", b"a 3 4", b"\xff\xfe 5 6", b"b 7 8"]
     vectors = read_vectors(write(tmp_path, b"4 2\n" + b"\n".join(lines) + b"\n"))
     assert vectors.words == ["a", "b"]
@@ -106,7 +106,7 @@ def test_the_first_of_two_equal_words_counts_and_broken_words_are_passed_over(tm
         (pickle.dumps({"a": [1.0]}), "a pickle, which could hold code"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(tmp_path, content, message):
+def test_errors_name_the_line_or_the_word(tmp_path, content, message):
     with pytest.raises(DataError, match=message):
         read_vectors(write(tmp_path, content))
 

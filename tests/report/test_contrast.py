@@ -1,4 +1,4 @@
-"""Text on its ground in light and in dark: WCAG 2 contrast, AA for text (4.5) and for lines (3)."""
+"""Contrast of text and lines in light and dark mode: WCAG 2, AA for text (4.5) and for lines (3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLOUR = re.compile(r"--([a-z0-9-]+): (#[0-9a-f]{6})")
 
 
 def colours(dark: bool) -> dict[str, str]:
-    """Every variable of the sheets, those of entity types as t0-hue, t0-tint and so on."""
+    """Every colour variable of the style sheets; those of entity types as t0-hue, t0-tint and so on."""
     blocks = re.findall(r"@media \(prefers-color-scheme: dark\) \{(.*?)\n\}", SHEETS, re.DOTALL)
     light = re.sub(r"@media .*?\n\}", "", SHEETS, flags=re.DOTALL)
     found: dict[str, str] = {}
@@ -35,7 +35,7 @@ def contrast(first: str, second: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_the_measure_on_known_pairs() -> None:
+def test_contrast_of_known_pairs() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 

@@ -1,4 +1,4 @@
-"""Text from outside: escaped, nothing that acts unseen, ordinary writing as it is."""
+"""Untrusted text: escaped, no invisible characters with an effect, ordinary writing unchanged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_marks_beyond_the_limit_are_counted(marks: int) -> None:
     assert re.sub(r"<span.*?</span>|[\u0336\u20dd]", "", shown) == "ab"
 
 
-def test_joiners_do_not_divide_a_pile_of_marks() -> None:
+def test_joiners_do_not_interrupt_a_run_of_marks() -> None:
     shown = str(safe_html("a" + "\u0336\u200d" * 1000))
     assert shown.count("\u0336") <= MARK_LIMIT
 
@@ -57,5 +57,5 @@ def test_directions() -> None:
     assert [text_direction(text) for text in ("1 Ada דנה", "1 דנה Ada", "123")] == ["ltr", "rtl", "ltr"]
 
 
-def test_shortening_says_so() -> None:
+def test_shortened_texts_end_with_an_ellipsis() -> None:
     assert [shorten("abcd", limit) for limit in (3, 4)] == ["ab…", "abcd"]

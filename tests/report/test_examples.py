@@ -1,4 +1,4 @@
-"""The examples: every photograph credited and readable but the one that is broken on purpose."""
+"""The examples: every photograph is credited and readable, except one that is broken on purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: one file, safe with any text, complete, and plain about what it leaves out."""
+"""The page: one file, safe with any text, complete, with a note on everything left out."""
 
 from __future__ import annotations
 
@@ -65,16 +65,16 @@ def test_the_policy_allows_the_pages_own_script_and_no_other(page) -> None:
     assert f"script-src 'sha256-{digest}'" in built.html
 
 
-def test_it_reads_without_its_script(page) -> None:
+def test_the_page_is_readable_without_its_script(page) -> None:
     text = "Ada met Bo"
     built = page([found("a", text, entity(text, "Ada"))])
     assert "Ada" in built.text
     (sorting,) = built.all("details", **{"class": "sort-and-filter"})
-    assert "hidden" in sorting  # the script brings it out
+    assert "hidden" in sorting  # the script shows it
     assert not [a for a in built.all("article") if "hidden" in a]
 
 
-def test_the_light_core_is_enough(tmp_path: Path) -> None:
+def test_importing_the_report_does_not_import_torch(tmp_path: Path) -> None:
     program = "import sys, twofold.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
@@ -95,14 +95,14 @@ def test_markup_in_every_field_stays_text(page, tmp_path: Path) -> None:
     assert built.text.count("<script>alert(1)</script>") >= 7
 
 
-def test_quotes_do_not_leave_the_attributes(page) -> None:
+def test_quotes_do_not_end_attributes(page) -> None:
     built = page([found("a", "b", status="read", image=photo(), alt_text="\"'><b>bold</b> & <i>so on")])
     (image,) = built.all("img")
     assert image["alt"] == "\"'><b>bold</b> & <i>so on"
-    assert not built.all("b", **{"class": "bold"})
+    assert "<b>bold</b>" not in built.html
 
 
-def test_type_names_reach_the_filter_whole(page) -> None:
+def test_the_filter_gets_full_type_names(page) -> None:
     import json
 
     kinds = ["two words", 'q"uote', "it's", "<b>"]
@@ -122,7 +122,7 @@ def test_offsets_are_code_points(page) -> None:
     assert "🇺🇸👩‍👩‍👧 " in built.html
 
 
-def test_the_text_comes_out_whole_and_in_order(page) -> None:
+def test_the_text_is_complete_and_in_order(page) -> None:
     text = "  two  spaces\nand Ada a line   "
     built = page([found("a", text, entity(text, "Ada"))])
     (body,) = re.findall(r'<p class="text"[^>]*>(.*?)</p>', built.html, re.DOTALL)
@@ -130,7 +130,7 @@ def test_the_text_comes_out_whole_and_in_order(page) -> None:
     assert re.sub(r"<[^>]+>", "", body) == text
 
 
-def test_bidirectional_overrides_are_shown_not_obeyed(page) -> None:
+def test_bidirectional_overrides_are_named_and_have_no_effect(page) -> None:
     override, text = "\u202e", "file\u202egnp.exe by Ada\u202d\u202c end"
     built = page(
         [found(f"id{override}", text, entity(text, "Ada\u202d"), alt_text=f"alt{override}")],
@@ -143,7 +143,7 @@ def test_bidirectional_overrides_are_shown_not_obeyed(page) -> None:
     assert 'title="U+202E right-to-left override"' in built.html
 
 
-def test_every_text_from_outside_is_isolated(page) -> None:
+def test_every_untrusted_text_is_isolated(page) -> None:
     hebrew = "שלום דנה כהן ועוד"
     built = page(
         [found("מזהה", hebrew, entity(hebrew, "דנה כהן"), alt_text=hebrew)],
@@ -172,14 +172,14 @@ def test_the_direction_is_that_of_the_whole_text(page) -> None:
 
 
 @pytest.mark.parametrize("character", ["\0", "\x1b", "\x85", "\ud800", "\ufffe"])
-def test_what_a_page_cannot_hold_is_named(character: str, page) -> None:
+def test_characters_that_html_cannot_hold_are_named(character: str, page) -> None:
     text = f"a{character}b Ada"
     built = page([found("a", text, entity(text, "Ada"))])
     assert character not in built.html
     assert f">U+{ord(character):04X}</span>" in built.html
 
 
-def test_joiners_stay(page) -> None:
+def test_joiners_are_kept(page) -> None:
     text = "می‌خواهم 👨‍👩‍👧"
     assert text in page([found("a", text)]).html
 
@@ -244,7 +244,7 @@ def test_each_group_of_filters_has_a_line_of_its_own(page) -> None:
     assert re.search(r"\.controls \{ display: grid", built.html)
 
 
-def test_shares_of_modalities_stand_only_where_a_post_had_several(page) -> None:
+def test_modality_shares_are_shown_only_for_posts_with_several(page) -> None:
     alone = {"uncertainty": EVIDENCE["uncertainty"], "sources": {"text": SourceEvidence(1.0, 0.1, 0.1)}}
     built = page([found(1, "Ada", entity("Ada", "Ada", **alone))])
     assert "text 100" not in built.text.replace("\xa0", " ")
@@ -256,7 +256,7 @@ def test_shares_of_modalities_stand_only_where_a_post_had_several(page) -> None:
     assert [len(found) for found in heads] == [0, 1]
 
 
-def test_uncertainties_are_words_in_the_table_and_figures_when_unfolded(page) -> None:
+def test_uncertainties_are_words_in_the_table_and_numbers_when_unfolded(page) -> None:
     values = [0.145, 1.3, 54.6]
     text = "a b c"
     words = [
@@ -267,7 +267,7 @@ def test_uncertainties_are_words_in_the_table_and_figures_when_unfolded(page) ->
     levels = re.findall(r'data-label="epistemic"><span class="([a-z]+)-level"[^>]*>([a-z]+)<', table)
     assert levels == [("low", "low"), ("medium", "medium"), ("high", "high")]
     assert "54.6" not in re.sub(r"<[^>]+>", "", table)
-    assert "54.6" in re.findall(r"<summary>Uncertainty in figures.*?</details>", html, re.DOTALL)[0]
+    assert "54.6" in re.findall(r"<summary>Uncertainty in numbers.*?</details>", html, re.DOTALL)[0]
 
 
 # --- what is shown -----------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def test_a_picture_beside_its_text(page) -> None:
     assert len(data) < 60_000
 
 
-def test_a_broken_picture_says_why(page) -> None:
+def test_the_reason_for_a_broken_picture_is_shown(page) -> None:
     built = page(
         [found("a", "t", status="unreadable", reason="the picture is truncated", image=photo()[:99])]
     )
@@ -294,7 +294,7 @@ def test_a_broken_picture_says_why(page) -> None:
     assert "1 picture could not be read" in built.text
 
 
-def test_a_picture_that_went_away_says_so(page, tmp_path: Path) -> None:
+def test_a_missing_picture_is_reported(page, tmp_path: Path) -> None:
     rows = [
         found(1, "t", status="read", image=tmp_path / "gone.jpg"),
         found(2, "t", status="read"),
@@ -329,14 +329,14 @@ def test_confidence_uncertainty_and_evidence(page) -> None:
     for figure in ("87", "0.250", "0.031", "text 50", "picture 30", "alt text 20"):
         assert figure in built.text.replace("\xa0", " ")
     assert [a["data-confidence"] + "/" + a["data-picture"] for a in built.all("article")] == ["0.873/0.3"]
-    assert "Uncertainty in figures" in built.text
+    assert "Uncertainty in numbers" in built.text
 
 
 def test_entities_without_evidence(page) -> None:
     text = "Ada met Bo"
     built = page([found("a", text, entity(text, "Ada", confidence=None), entity(text, "Bo", confidence=0.5))])
     assert "—" in built.text
-    assert "Uncertainty in figures" not in built.text
+    assert "Uncertainty in numbers" not in built.text
     (article,) = built.all("article")
     assert (article["data-aleatoric"], article["data-picture"], article["data-confidence"]) == ("", "", "0.5")
 
@@ -372,7 +372,7 @@ def test_overlapping_and_impossible_spans_do_not_break_the_text(page) -> None:
     assert "nowhere" in built.text
 
 
-def test_long_texts_are_cut_and_it_is_said(page) -> None:
+def test_characters_beyond_the_limit_are_counted(page) -> None:
     text = "x" * 100_000
     built = page([found("a", text, Entity(2_990, 3_010, text[:20], "PER", 0.5))])
     assert "96,990 characters more, not shown" in built.text
@@ -381,7 +381,7 @@ def test_long_texts_are_cut_and_it_is_said(page) -> None:
     assert len(built.html) < 60_000
 
 
-def test_many_entities_are_cut_and_it_is_said(page) -> None:
+def test_entities_beyond_the_limit_are_counted(page) -> None:
     text = "a " * 1000
     built = page([found("a", text, *(Entity(2 * i, 2 * i + 1, "a", "PER", 0.5) for i in range(1000)))])
     assert "800 entities more, not shown" in built.text
@@ -398,7 +398,7 @@ def test_rejected_lines_with_reasons(page) -> None:
     assert "And 100 lines more, not shown" in built.text
 
 
-def test_rejected_may_fill_while_the_stream_is_read(page) -> None:
+def test_the_list_of_rejected_lines_may_grow_while_the_stream_is_read(page) -> None:
     rejected: list[Rejected] = []
 
     def stream() -> Iterator[tuple[Post, Extraction]]:
@@ -412,7 +412,7 @@ def test_rejected_may_fill_while_the_stream_is_read(page) -> None:
 def test_zero_posts(rejected: list[Rejected], page) -> None:
     built = page([], rejected=rejected)
     assert "0 posts, 0 entities" in built.text
-    assert "There was no post to show" in built.text
+    assert "There are no posts to show" in built.text
     assert ("why" in built.text) == bool(rejected)
     assert not built.all("script")
 
@@ -429,13 +429,13 @@ def test_the_heading_counts(page) -> None:
     assert "2 posts, 3 entities" in built.text
     assert "1 entity is more likely wrong than right" in built.text
     assert "test model" in built.text
-    assert "0, 0, 0, 0, 1, 0, 0, 0, 0, 2" in built.html  # the histogram, for who cannot see it
+    assert "0, 0, 0, 0, 1, 0, 0, 0, 0, 2" in built.html  # the histogram for screen readers
 
 
 # --- order and limit ---------------------------------------------------------------------------------
 
 
-def test_least_sure_first(page) -> None:
+def test_lowest_confidence_first(page) -> None:
     def one(id: int, *confidences: float, status: str = "none") -> tuple[Post, Extraction]:
         text = "a b c"
         words = [entity(text, w, "PER", c) for w, c in zip("abc", confidences, strict=False)]
@@ -445,7 +445,7 @@ def test_least_sure_first(page) -> None:
     assert page(rows).posts() == ["3", "2", "5", "6", "1", "4"]
 
 
-def test_the_limit_keeps_those_that_need_an_eye_and_says_so(page) -> None:
+def test_the_limit_keeps_the_least_confident_posts_and_is_reported(page) -> None:
     rng = np.random.default_rng(1)
     confidences = rng.permutation(np.linspace(0.01, 0.99, 800))
     rows = (found(i, "a", Entity(0, 1, "a", "PER", float(c))) for i, c in enumerate(confidences))
@@ -456,7 +456,7 @@ def test_the_limit_keeps_those_that_need_an_eye_and_says_so(page) -> None:
     assert "800 posts, 800 entities" in built.text
 
 
-def test_no_word_of_a_limit_that_was_not_reached(page) -> None:
+def test_a_limit_that_is_not_reached_is_not_mentioned(page) -> None:
     assert "This page shows" not in page([found(n, "a") for n in range(3)], limit=3).text
     built = page([found(n, "a") for n in range(3)], limit=0)
     assert built.posts() == []
@@ -484,12 +484,12 @@ def test_memory_does_not_grow_with_the_stream(tmp_path: Path) -> None:
 # --- the file ----------------------------------------------------------------------------------------
 
 
-def test_the_folder_is_made(tmp_path: Path) -> None:
+def test_the_folder_is_created(tmp_path: Path) -> None:
     write_report([], tmp_path / "new" / "folder" / "r.html", model="m")
     assert [p.name for p in (tmp_path / "new" / "folder").iterdir()] == ["r.html"]
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match="cannot be written"):
         write_report([], tmp_path / "file" / "r.html", model="m")

@@ -1,4 +1,4 @@
-"""Numbers of the pages: never all or none for what is only close to it."""
+"""Numbers of the pages: 100 and 0 per cent only for exactly that."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ def test_numbers_without_a_unit(value: float, shown: str) -> None:
     assert short_number(value) == shown
 
 
-def test_a_number_stays_with_its_sign() -> None:
+def test_no_line_break_before_a_per_cent_sign() -> None:
     assert keep_percent("of 95 % and 5 %.") == "of 95\u00a0% and 5\u00a0%."

@@ -1,4 +1,4 @@
-"""Plots as coordinates, against values worked out by hand."""
+"""Plots as coordinates, against values computed by hand."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def test_coordinates_by_hand() -> None:
     assert plot.marks == []
 
 
-def test_marks_at_one_point_stand_apart_each_with_a_line_to_it() -> None:
+def test_marks_at_one_point_are_drawn_apart_with_a_line_to_it() -> None:
     plot = Plot("p", "x", left=0.0, right=100.0, top=0.0, height=140.0)
     for shape in ("circle", "square", "triangle", "diamond"):
         plot.mark(0.5, 0.5, shape, "open")
     heights = sorted(mark.y for mark in plot.marks)
     assert heights == [50 - 2 * MARK_SIZE, 50 - MARK_SIZE, 50, 50 + MARK_SIZE]
-    ends = [re.findall(r"[\d.]+", line.path) for line in plot.lines]
+    coordinates = [re.findall(r"[\d.]+", line.path) for line in plot.lines]
     assert [line.kind for line in plot.lines] == ["leader"] * 3
-    assert [end[:2] for end in ends] == [["50.0", "50.0"]] * 3
+    assert [four[:2] for four in coordinates] == [["50.0", "50.0"]] * 3
 
 
 def test_marks_that_do_not_touch_stay_where_they_are() -> None:
@@ -42,7 +42,7 @@ def test_marks_that_do_not_touch_stay_where_they_are() -> None:
     assert plot.lines == []
 
 
-def test_more_marks_than_fit_end() -> None:
+def test_more_marks_than_fit() -> None:
     plot = Plot("p", "x", left=0.0, right=100.0, top=0.0, height=80.0)
     for _ in range(200):
         plot.mark(0.5, 0.5, "circle", "open")
@@ -78,7 +78,7 @@ def test_the_axis_of_auroc(values: list[float], start: float) -> None:
 
 
 @pytest.mark.parametrize("top", [0.0, 0.03, 0.12, 1.0, 7.0, 685.0, 100_000.0])
-def test_steps_are_few_round_and_reach_the_top(top: float) -> None:
+def test_steps_are_few_and_round_and_reach_the_top(top: float) -> None:
     steps = round_steps(top)
     assert 2 <= len(steps) <= 5
     assert steps[0] == 0

@@ -1,4 +1,4 @@
-"""Relations on the page: readable, safe with any text, counted and never lost."""
+"""Relations on the page: readable, safe with any text, all counted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def page(tmp_path: Path):
         ("None", "None"),
     ],
 )
-def test_labels_for_a_person_to_read(label: str, words: str) -> None:
+def test_readable_labels(label: str, words: str) -> None:
     assert Relation(ADA, NASA, label).words == words
 
 
@@ -62,7 +62,7 @@ def test_head_relation_tail_and_confidence(page) -> None:
     assert re.search(r"Relations by type member of ?1", text)
     (table,) = built.all("table", **{"class": "predictions relations"})
     assert table["role"] == "table"
-    assert built.all("span", **{"class": "relation", "title": "/per/org/member_of"})  # the label is not lost
+    assert built.all("span", **{"class": "relation", "title": "/per/org/member_of"})  # the label is kept
     for figure in ("0.250", "0.031", "text 50", "picture 30", "alt text 20"):
         assert text.count(figure) >= 1
     assert "Relations: from another model, on another scale" in text
@@ -78,7 +78,7 @@ def test_a_relation_that_holds_in_both_directions_has_no_arrow(page) -> None:
     assert re.findall(r"([^\n]*)\{ content: [^}]*2192", built.html) == [".directed .relation::after "]
 
 
-def test_relations_and_entities_are_ranked_among_their_own(page) -> None:
+def test_relations_and_entities_are_ranked_separately(page) -> None:
     entities = [entity(TEXT, w, uncertainty=Uncertainty(0.1, v)) for w, v in (("Ada", 1.0), ("NASA", 2.0))]
     relations = [replace(WORKS, uncertainty=Uncertainty(0.1, v)) for v in (0.1, 50.0, 60.0)]
     html = page(related(1, *relations, entities=(*entities, BONN))).html
@@ -105,7 +105,7 @@ def test_relations_of_low_confidence_are_counted_and_sort_the_posts(page) -> Non
     assert "1 entity and 1 relation are more likely wrong than right" in both.text
 
 
-def test_relations_can_be_filtered_by_their_whole_label(page) -> None:
+def test_relations_can_be_filtered_by_their_full_label(page) -> None:
     labels = ["two words", 'q"uote', "it's", "<b>"]
     built = page(related(1, *(Relation(ADA, NASA, label, 0.5) for label in labels)))
     (article,) = built.all("article")
@@ -137,7 +137,7 @@ def test_relations_without_evidence(page) -> None:
         1, TEXT, (plain, NASA), PictureReport("none"), "m", relations=(Relation(plain, NASA, "x", 0.5),)
     )
     built = page((post, extraction))
-    assert "Uncertainty in figures" not in built.text
+    assert "Uncertainty in numbers" not in built.text
 
 
 def test_arguments_without_a_type(page) -> None:
@@ -147,14 +147,14 @@ def test_arguments_without_a_type(page) -> None:
     assert built.all("bdi", **{"class": "argument"})
 
 
-def test_many_relations_are_cut_and_it_is_said(page) -> None:
+def test_relations_beyond_the_limit_are_counted(page) -> None:
     many = [Relation(ADA, NASA, "x", 0.5)] * (RELATION_LIMIT + 5)
     built = page(related(1, *many))
     assert "5 relations more, not shown" in built.text
     assert f"{RELATION_LIMIT + 5} relations" in built.text
 
 
-def test_what_to_review_and_the_other_candidates(page) -> None:
+def test_review_marks_and_other_candidates(page) -> None:
     unsure = replace(LIVES, review=True, candidates=(LIVES.type, "/per/loc/place_of_birth", "None"))
     who = replace(ADA, review=False, candidates=("PER", "org/firm"))
     post, extraction = related(1, replace(unsure, head=who), replace(WORKS, head=who, review=False))
@@ -163,5 +163,5 @@ def test_what_to_review_and_the_other_candidates(page) -> None:
     assert built.text.count("to review") == 1
     assert "or place of birth, None" in built.text
     assert "or org/firm" in built.text
-    assert "To review" in built.text  # the guide says what it is
+    assert "To review" in built.text  # the guide explains it
     assert "To review" not in page(related(1, WORKS)).text

@@ -99,7 +99,7 @@ class Tables(HTMLParser):
 # --- one file ----------------------------------------------------------------------------------------
 
 
-def test_nothing_is_loaded_and_nothing_runs(build, report) -> None:
+def test_nothing_is_loaded_and_no_script_runs(build, report) -> None:
     page = build({"entities": report}, shifts=[domain_shift()])
     assert not page.all("script")
     assert not page.all("link")
@@ -113,7 +113,7 @@ def test_nothing_is_loaded_and_nothing_runs(build, report) -> None:
     assert str(policy).startswith("default-src 'none'; style-src 'unsafe-inline'")
 
 
-def test_names_from_outside_stay_text(build, report) -> None:
+def test_markup_in_names_stays_text(build, report) -> None:
     renamed = dataclasses.replace(
         report,
         calibration={**report.calibration, NASTY: report.calibration["all"]},
@@ -127,7 +127,7 @@ def test_names_from_outside_stay_text(build, report) -> None:
     assert "alert(1)" in page.text
 
 
-def test_every_id_is_there_once_and_every_reference_points_to_one(build, report) -> None:
+def test_ids_are_unique_and_every_reference_exists(build, report) -> None:
     page = build({"entities": report, "relations end to end": report}, shifts=[domain_shift()])
     ids = [a["id"] for _, a in page.elements if "id" in a]
     assert len(ids) == len(set(ids))
@@ -137,7 +137,7 @@ def test_every_id_is_there_once_and_every_reference_points_to_one(build, report)
         assert str(a.get("href", f"#{ids[0]}"))[1:] in ids
 
 
-def test_plots_have_names_and_scrolling_tables_take_the_keyboard(build, report) -> None:
+def test_plots_have_names_and_tables_can_be_scrolled_by_keyboard(build, report) -> None:
     page = build({"entities": report}, shifts=[domain_shift()])
     plots = page.all("svg", role="img")
     assert len(plots) >= 7  # diagram, histogram, two curves, errors, modalities, domain shift
@@ -188,11 +188,11 @@ def test_plots_of_one_block_have_one_height(report) -> None:
     assert [len(plots) for plots in blocks(report)] == [2, 2, 1, 1, 1]
 
 
-def test_auroc_begins_at_one_half_unless_a_value_lies_below(report) -> None:
+def test_the_auroc_axis_begins_at_one_half_or_below_the_lowest_value(report) -> None:
     (plot,) = next(b for b in trust_section("entities", report).blocks if "errors" in b.title).plots
-    ends = [value for auroc in report.error_auroc.values() for value in (auroc.value, auroc.low)]
+    values = [value for auroc in report.error_auroc.values() for value in (auroc.value, auroc.low)]
     kinds = [kind.auroc for found in report.error_detection.values() for kind in found.values()]
-    lowest = min(ends + kinds)
+    lowest = min(values + kinds)
     assert lowest < 0.5
     assert plot.x_range[0] <= lowest < plot.x_range[0] + 0.1
     good = {name: found for name, found in report.error_detection.items() if name == "confidence"}
@@ -210,7 +210,7 @@ def shown(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f}"
 
 
-def test_tables_hold_the_metrics_of_the_json(build, report) -> None:
+def test_tables_show_the_metrics_of_the_json(build, report) -> None:
     json = to_json(report, digits=12)
     tables = Tables(build({"entities": report}).html).tables
     rows = {row[0]: row for row in tables["Calibration by type, per cent"]}
@@ -290,7 +290,7 @@ def test_statements_of_a_case_by_hand() -> None:
     assert second[:3] == ("67 %", "missed", "1 − recall")
 
 
-def test_every_statement_has_the_term_of_the_field(build, report) -> None:
+def test_every_statement_has_its_technical_term(build, report) -> None:
     assert [statement.term for statement in statements(report, "entities")] == [
         "precision",
         "1 − recall",

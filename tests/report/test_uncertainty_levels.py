@@ -27,5 +27,5 @@ def test_equal_values_are_medium() -> None:
     assert uncertainty_levels(entities([0.3] * 9)).aleatoric.of(0.3) == "medium"
 
 
-def test_without_any_value_there_are_levels_all_the_same() -> None:
+def test_levels_without_any_value() -> None:
     assert uncertainty_levels([Entity(0, 1, "a", "PER")]).epistemic == (0.0, 0.0)

@@ -16,7 +16,7 @@ TURIN = {"start": 20, "end": 25, "text": "Turin", "type": "LOC"}
 
 
 def result(id: str | int = 1, *confidences: float, relations: list[dict[str, Any]] | None = None) -> dict:
-    """A line of results; as many of Ada, Bob and Turin as there are confidences."""
+    """A line of results, with the first of Ada, Bob and Turin, one for each confidence."""
     entities = [
         {**entity, "confidence": c, "sources": {}}
         for entity, c in zip((ADA, BOB, TURIN), confidences, strict=False)
@@ -28,12 +28,12 @@ def result(id: str | int = 1, *confidences: float, relations: list[dict[str, Any
 
 
 def write_results(path: Path, *records: dict) -> Path:
-    """Results as a file."""
+    """Write results to a file."""
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     return path
 
 
 def make_store(folder: Path, *records: dict, **options: Any) -> ReviewStore:
-    """A review of results."""
+    """Create a review of results."""
     results = write_results(folder / "results.jsonl", *records)
     return ReviewStore.create(folder / "review.db", read_results(results), **options)

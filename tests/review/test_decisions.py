@@ -21,7 +21,7 @@ def final(proposal: Proposal, *decisions: Decision) -> list[tuple[str, str]]:
     return [(e.text, e.type) for e in PostReview.of(proposal, decisions).final_entities]
 
 
-def test_nothing_is_right_before_somebody_says_so(proposal: Proposal) -> None:
+def test_before_any_decision_nothing_is_final(proposal: Proposal) -> None:
     review = PostReview.of(proposal)
     assert review.final_entities == ()
     assert [(d.about, d.item) for d in review.undecided] == [
@@ -39,15 +39,15 @@ def test_accepted_corrected_rejected_and_added(proposal: Proposal) -> None:
     assert final(proposal, *decisions) == [("Ada", "PER"), ("Berg", "MISC"), ("Bob", "PER")]
 
 
-def test_the_last_decision_counts_and_accepting_says_the_model_was_right(proposal: Proposal) -> None:
+def test_the_last_decision_counts_and_accepting_restores_the_prediction(proposal: Proposal) -> None:
     changed = Decision("entity", 1, "correct", start=9, end=16, type="PER")
     assert final(proposal, changed, Decision("entity", 1, "accept")) == [("Bob", "ORG")]
     assert final(proposal, changed, Decision("entity", 1, "reject")) == []
-    again = Decision("entity", 1, "correct", type="LOC")  # the span stays as it was corrected
+    again = Decision("entity", 1, "correct", type="LOC")  # keeps the corrected span
     assert final(proposal, changed, again) == [("met Bob", "LOC")]
 
 
-def test_an_entity_gives_way_to_one_that_overlaps_it(proposal: Proposal) -> None:
+def test_a_decision_rejects_the_entities_that_it_overlaps(proposal: Proposal) -> None:
     review = PostReview.of(proposal)
     assert review.overlapped_by(Decision("add", start=10, end=22, type="MISC")) == [
         Decision("entity", 1, "reject"),
@@ -57,7 +57,7 @@ def test_an_entity_gives_way_to_one_that_overlaps_it(proposal: Proposal) -> None
     assert review.overlapped_by(Decision("entity", 0, "correct", end=14)) == [Decision("entity", 1, "reject")]
 
 
-def test_a_relation_stands_with_its_entities(proposal: Proposal) -> None:
+def test_a_relation_needs_both_of_its_entities(proposal: Proposal) -> None:
     both = [Decision("entity", 0, "accept"), Decision("entity", 2, "accept")]
     accepted = PostReview.of(proposal, [*both, Decision("relation", 0, "accept")])
     assert [(r.head.text, r.type, r.tail.text) for r in accepted.final_relations] == [
@@ -65,15 +65,15 @@ def test_a_relation_stands_with_its_entities(proposal: Proposal) -> None:
     ]
     rejected = PostReview.of(proposal, [*both, Decision("relation", 0, "reject")])
     assert [r.type for r in rejected.final_relations] == ["None"]
-    gone = PostReview.of(proposal, [Decision("entity", 2, "reject"), Decision("relation", 0, "accept")])
-    assert gone.final_relations == ()
-    assert [d.about for d in gone.undecided] == ["entity", "entity"]
+    no_tail = PostReview.of(proposal, [Decision("entity", 2, "reject"), Decision("relation", 0, "accept")])
+    assert no_tail.final_relations == ()
+    assert [d.about for d in no_tail.undecided] == ["entity", "entity"]
 
 
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (None, "no object"),
+        (None, "not an object"),
         ({}, "about"),
         ({"about": "entity", "item": 0}, "answer"),
         ({"about": "entity", "item": 0, "answer": "perhaps"}, "answer"),
@@ -84,7 +84,7 @@ def test_a_relation_stands_with_its_entities(proposal: Proposal) -> None:
         ({"about": "add", "start": 0, "end": 3, "type": ["PER"]}, "type"),
     ],
 )
-def test_what_is_no_decision_is_refused(value: object, reason: str) -> None:
+def test_invalid_decisions_are_refused(value: object, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         Decision.parse(value)
 

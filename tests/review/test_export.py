@@ -21,7 +21,7 @@ RELATED = [
 ]
 
 
-def test_what_is_finished_comes_back_as_labelled_posts(tmp_path: Path) -> None:
+def test_finished_posts_are_exported_as_labelled_posts(tmp_path: Path) -> None:
     store = make_store(tmp_path, result("a", 0.9, 0.5, 0.8, relations=RELATED), result("b", 0.7), result("c"))
     store.decide(
         0, "ada", [Decision("entity", 1, "correct", type="PER"), Decision("relation", 1, "reject"), FINISH]
@@ -45,7 +45,7 @@ def test_what_is_finished_comes_back_as_labelled_posts(tmp_path: Path) -> None:
     assert check(tmp_path / "train.jsonl").exit_code == 0
 
 
-def test_reviewers_who_differ(tmp_path: Path) -> None:
+def test_posts_whose_reviewers_differ(tmp_path: Path) -> None:
     store = make_store(tmp_path, result("a", 0.9), result("b", 0.7), overlap=1.0)
     for number in (0, 1):
         store.decide(number, "ada", [FINISH])
@@ -57,7 +57,7 @@ def test_reviewers_who_differ(tmp_path: Path) -> None:
     assert [len(post.entities) for post in open_corpus(tmp_path / "last.jsonl")] == [1, 0]
 
 
-def test_pictures_and_alternative_texts_come_along(tmp_path: Path) -> None:
+def test_pictures_and_alternative_texts_are_exported(tmp_path: Path) -> None:
     results = write_results(tmp_path / "r.jsonl", result("a", 0.2))
     post = Post("a", result()["text"], image=tmp_path / "photos" / "a.jpg", alt_text="two people")
     store = ReviewStore.create(tmp_path / "r.db", read_results(results, [post]))
@@ -80,7 +80,7 @@ def test_nothing_to_export(tmp_path: Path) -> None:
     assert not (tmp_path / "train.jsonl").exists()
 
 
-def test_entities_keep_what_the_reader_checks(tmp_path: Path) -> None:
+def test_exported_entities_are_valid_for_the_reader(tmp_path: Path) -> None:
     store = make_store(tmp_path, result("a", 0.9, 0.5, 0.8))
     store.decide(0, "ada", [Decision("add", start=9, end=19, type="MISC"), FINISH])
     export(store, tmp_path / "train.jsonl")

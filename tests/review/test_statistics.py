@@ -22,13 +22,13 @@ def test_the_interval_is_that_of_clopper_and_pearson(wrong: int, count: int) -> 
     assert found == pytest.approx(Rate(wrong / count, low, high), abs=1e-6)
 
 
-def test_of_nothing_nothing_is_known() -> None:
+def test_without_predictions_the_rate_is_unknown() -> None:
     value, low, high = rate(0, 0)
     assert np.isnan(value)
     assert (low, high) == (0, 1)
 
 
-def test_the_shift_is_the_mode_of_its_posterior() -> None:
+def test_the_shift_is_the_mode_of_the_posterior() -> None:
     dice = np.random.default_rng(3)
     logit = dice.normal(0, 2, 60)
     wrong = (dice.random(60) > 1 / (1 + np.exp(-(logit - 1)))).astype(float)
@@ -44,8 +44,8 @@ def test_the_shift_is_the_mode_of_its_posterior() -> None:
     assert logit_shift(np.zeros(0), np.zeros(0)) == (0.0, 1.0)
 
 
-def test_decisions_on_hard_cases_say_something_of_the_easy_ones() -> None:
-    """Of an overconfident model the less confident half was reviewed: the estimate comes near the truth."""
+def test_decisions_on_hard_cases_correct_the_estimate_for_easy_ones() -> None:
+    """With the less confident half reviewed, the estimate is closer to the truth than the confidences."""
     dice = np.random.default_rng(7)
     confidence = dice.uniform(0.3, 0.99, 4000)
     logit = np.log(confidence / (1 - confidence))
@@ -58,14 +58,14 @@ def test_decisions_on_hard_cases_say_something_of_the_easy_ones() -> None:
         assert estimate.accepted == (confidence >= estimate.threshold).sum()
 
 
-def test_where_all_is_reviewed_the_estimate_is_the_count() -> None:
+def test_if_everything_is_reviewed_the_estimate_is_the_observed_rate() -> None:
     items = Items(np.array([0.2, 0.6, 0.9]), np.array([1.0, 0.0, 0.0]))
     whole, above = threshold_estimates(items, (0.0, 0.5))
     assert whole.error == pytest.approx((1 / 3, 1 / 3, 1 / 3))
     assert (above.accepted, above.reviewed, above.wrong, above.error.value) == (2, 2, 0, 0)
 
 
-def test_before_any_decision_the_estimate_is_what_the_confidences_claim() -> None:
+def test_before_any_decision_the_estimate_is_that_of_the_confidences() -> None:
     (estimate,) = threshold_estimates(Items(np.array([0.7, 0.9]), np.full(2, np.nan)), (0.0,))
     assert estimate.error.value == pytest.approx(0.2)
     assert estimate.error.value == pytest.approx(estimate.claimed)
@@ -73,7 +73,7 @@ def test_before_any_decision_the_estimate_is_what_the_confidences_claim() -> Non
     assert estimate.error.high == pytest.approx(0.2 + 1.96 * np.sqrt(0.3 + 0.09) / 2)
 
 
-def test_figures_of_a_review(tmp_path: Path) -> None:
+def test_statistics_of_a_review(tmp_path: Path) -> None:
     store = make_store(tmp_path, result(0, 0.9, 0.5, 0.8), result(1, 0.7), result(2, 0.6), overlap=1.0)
     store.decide(0, "ada", [Decision("entity", 1, "correct", type="PER"), FINISH])
     store.decide(

@@ -24,7 +24,7 @@ FINISH = Decision("finish")
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -35,17 +35,17 @@ class Clock:
 
 def test_the_most_uncertain_post_comes_first_and_those_without_predictions_last(tmp_path: Path) -> None:
     store = make_store(
-        tmp_path, result("sure", 0.9), result("none"), result("doubt", 0.95, 0.2), result("x", 0.6)
+        tmp_path, result("sure", 0.9), result("none"), result("unsure", 0.95, 0.2), result("x", 0.6)
     )
     seen = []
     while (number := store.next("ada")) is not None:
         seen.append(store.post(number).proposal.id)
         store.decide(number, "ada", [FINISH])
-    assert seen == ["doubt", "x", "sure", "none"]
+    assert seen == ["unsure", "x", "sure", "none"]
     assert store.progress("ada").finished == 4
 
 
-def test_in_random_order_what_comes_first_stands_for_all(tmp_path: Path) -> None:
+def test_in_random_order_the_first_posts_are_a_random_sample(tmp_path: Path) -> None:
     records = [result(i, i / 200) for i in range(200)]
     store = make_store(tmp_path, *records, order="random")
     seen: list[int] = []
@@ -54,7 +54,7 @@ def test_in_random_order_what_comes_first_stands_for_all(tmp_path: Path) -> None
         assert number is not None
         seen.append(number)
         store.decide(number, "ada", [FINISH])
-    assert abs(sum(seen) / 50 - 100) < 25  # the mean of 50 of 0 … 199 lies there 998 times in 1000
+    assert abs(sum(seen) / 50 - 100) < 25  # true for 998 of 1000 random samples of 50 from 0 … 199
     assert seen != sorted(seen)
 
 
@@ -69,7 +69,7 @@ def test_two_reviewers_see_different_posts_until_a_lease_ends(tmp_path: Path) ->
     assert store.next("cem") == 0
 
 
-def test_posts_that_two_shall_see(tmp_path: Path) -> None:
+def test_posts_for_two_reviewers(tmp_path: Path) -> None:
     store = make_store(tmp_path, result(0, 0.2), overlap=1.0)
     assert [store.next("ada"), store.next("bob"), store.next("cem")] == [0, 0, None]
     store.decide(0, "ada", [Decision("entity", 0, "reject"), FINISH])
@@ -87,13 +87,13 @@ def test_skipped_posts_are_left_to_others(tmp_path: Path) -> None:
     assert store.progress("ada").skipped == 1
 
 
-def test_passing_over(tmp_path: Path) -> None:
+def test_posts_can_be_left_out_of_the_next(tmp_path: Path) -> None:
     store = make_store(tmp_path, result(0, 0.2), result(1, 0.5))
     assert store.next("ada", [0]) == 1
     assert store.next("ada", [0, 1]) is None
 
 
-def test_undo_takes_back_all_that_was_done_at_once_and_only_ones_own(tmp_path: Path) -> None:
+def test_undo_reverts_the_last_action_of_that_reviewer(tmp_path: Path) -> None:
     store = make_store(tmp_path, result(0, 0.2, 0.5, 0.7), result(1, 0.5))
     store.decide(0, "ada", [Decision("entity", 1, "reject")])
     store.decide(0, "ada", [FINISH])
@@ -108,7 +108,7 @@ def test_undo_takes_back_all_that_was_done_at_once_and_only_ones_own(tmp_path: P
     assert store.review(1, "bob").status == "finished"
 
 
-def test_undoing_an_addition_brings_back_what_it_replaced(tmp_path: Path) -> None:
+def test_undoing_an_addition_restores_the_entity_that_it_replaced(tmp_path: Path) -> None:
     store = make_store(tmp_path, result(0, 0.2, 0.5))
     review = store.decide(0, "ada", [Decision("add", start=10, end=16, type="MISC")])
     assert [item.answer for item in review.entities] == [None, "reject", "accept"]
@@ -128,7 +128,7 @@ def test_a_decision_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
             store.decide(0, name, [ACCEPT])
 
 
-def test_everything_is_there_after_opening_it_again(tmp_path: Path) -> None:
+def test_reopening_a_review_keeps_everything(tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"
     results = write_results(tmp_path / "r.jsonl", result("a", 0.2), result("b", 0.3))
     posts = [
@@ -151,7 +151,7 @@ def test_everything_is_there_after_opening_it_again(tmp_path: Path) -> None:
     assert again.reviewers() == ["ada"]
 
 
-def test_a_failed_beginning_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_creation_leaves_no_file(tmp_path: Path) -> None:
     results = write_results(tmp_path / "r.jsonl", result(1, 0.2), {"id": 2})
     with pytest.raises(DataError, match=r"r\.jsonl:2"):
         ReviewStore.create(tmp_path / "r.db", read_results(results))
@@ -159,7 +159,7 @@ def test_a_failed_beginning_leaves_nothing(tmp_path: Path) -> None:
     ReviewStore.create(tmp_path / "r.db", read_results(write_results(results, result(1, 0.2))))
 
 
-def test_what_is_no_review_is_refused(tmp_path: Path) -> None:
+def test_files_that_are_not_reviews_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no review"):
         ReviewStore(tmp_path / "absent.db")
     (tmp_path / "other.db").write_bytes(b"not a database" * 100)
@@ -174,7 +174,7 @@ def test_what_is_no_review_is_refused(tmp_path: Path) -> None:
         ReviewStore(tmp_path / "review.db")
 
 
-def test_a_failure_of_the_database_is_told_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_database_error_is_reported_and_changes_nothing(tmp_path: Path) -> None:
     store = make_store(tmp_path, result(1, 0.2))
     with sqlite3.connect(store.path) as connection:
         connection.execute("DROP TABLE lease")
@@ -188,7 +188,7 @@ def test_results_must_belong_to_the_posts(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", result("a", 0.2))
     with pytest.raises(DataError, match="'b'"):
         list(read_results(path, [Post("b", result()["text"])]))
-    with pytest.raises(DataError, match="equally many"):
+    with pytest.raises(DataError, match="numbers of results and posts differ"):
         list(read_results(path, []))
     with pytest.raises(DataError, match="cannot be read"):
         list(read_results(tmp_path / "absent.jsonl"))
@@ -242,7 +242,7 @@ for number in range(store.count):
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 @pytest.mark.parametrize("after", [0, 3, 11])
-def test_a_killed_process_loses_no_decision_that_it_answered(tmp_path: Path, after: int) -> None:
+def test_a_killed_process_loses_no_confirmed_decision(tmp_path: Path, after: int) -> None:
     store = make_store(tmp_path, *(result(i, 0.5) for i in range(500)))
     program = [sys.executable, "-c", _DECIDES, str(store.path)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
@@ -270,7 +270,7 @@ def test_a_killed_process_loses_no_decision_that_it_answered(tmp_path: Path, aft
         "DELETE FROM meta",
     ],
 )
-def test_a_database_that_was_altered_is_told(tmp_path: Path, change: str) -> None:
+def test_a_corrupted_database_is_reported(tmp_path: Path, change: str) -> None:
     store = make_store(tmp_path, result("a", 0.9))
     store.decide(0, "ada", [ACCEPT, FINISH])
     path = store.path

@@ -1,4 +1,4 @@
-"""What is reviewed is what training and calibration take: predictions with mistakes become a model."""
+"""Reviewed predictions as training data: from predictions with mistakes to a calibrated model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.usefixtures("quick_export", "few_resamples"),
 ]
 FINISH = Decision("finish")
-Reviewed = tuple[dict[str, Any], list[Decision]]
+ResultAndDecisions = tuple[dict[str, Any], list[Decision]]
 
 
 def silent(line: str) -> None:
@@ -53,8 +53,8 @@ def record(post: dict[str, Any], entities: list[dict[str, Any]], relations: Any 
     }  # fmt: skip
 
 
-def review(folder: Path, posts: list[dict[str, Any]], reviewed: Iterator[Reviewed]) -> Path:
-    """Results reviewed in the order in which the review gives them, exported."""
+def review(folder: Path, posts: list[dict[str, Any]], reviewed: Iterator[ResultAndDecisions]) -> Path:
+    """Review results in the order of the queue, and export them."""
     (folder / "posts.jsonl").write_text("".join(json.dumps(post) + "\n" for post in posts), encoding="utf-8")
     records, decisions = zip(*reviewed, strict=True)
     results = folder / "out.jsonl"
@@ -68,8 +68,8 @@ def review(folder: Path, posts: list[dict[str, Any]], reviewed: Iterator[Reviewe
     return folder / "reviewed.jsonl"
 
 
-def with_mistakes(post: dict[str, Any], number: int) -> Reviewed:
-    """Predictions for a post of the tiny corpus, each with a mistake of another kind, and its correction."""
+def with_mistakes(post: dict[str, Any], number: int) -> ResultAndDecisions:
+    """Predictions for a post of the tiny corpus with one of several mistakes, and the decisions on them."""
     (entity,) = post["entities"]
     start, end, kind = entity["start"], entity["end"], entity["type"]
     other = {"PER": "LOC", "LOC": "PER"}[kind]
@@ -117,8 +117,8 @@ def test_reviewed_entities_train_and_calibrate_a_model(
     assert [(e.text, e.type) for e in extraction.entities] == [("Rome", "LOC")]
 
 
-def pairs_with_mistakes(post: Post, number: int) -> Reviewed:
-    """A pair as it is predicted for a post of the tiny corpus of pairs, and what the reviewer says."""
+def pairs_with_mistakes(post: Post, number: int) -> ResultAndDecisions:
+    """A predicted relation for a post of the tiny relation corpus, and the decisions on it."""
     (gold,) = post.relations or ()
     kinds = {"NASA": "ORG", "CERN": "ORG", "paris": "LOC"}
     entities = sorted(

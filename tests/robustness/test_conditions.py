@@ -1,4 +1,4 @@
-"""Which posts are sampled, whose picture each gets, and what stays of a post under each condition."""
+"""Which posts are sampled, which mismatched picture each gets, and what each condition changes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_no_post_gets_its_own_picture_or_an_equal_one(keys, seed):
         assert sorted(to) == list(range(len(keys)))
 
 
-def test_another_seed_exchanges_otherwise():
+def test_another_seed_mismatches_differently():
     keys = [str(i) for i in range(50)]
     assert derangement(keys, 0) != derangement(keys, 1)
 
@@ -65,7 +65,7 @@ def test_a_sample_is_drawn_by_the_seed_and_keeps_its_order():
     assert len(sample_posts(posts, 0, 30).posts) == 20
 
 
-def test_what_stays_of_a_post():
+def test_what_each_condition_changes():
     sampled = sample_posts([post(1, alt_text="a cup"), post(2)]).posts[0]
     names = conditions([sampled.post])
     assert names == (
@@ -83,5 +83,5 @@ def test_what_stays_of_a_post():
     assert {name for name, p in seen.items() if p.regions == sampled.post.regions} == {
         "original", "noisy", "blurred", "occluded",
     }  # fmt: skip
-    # Were anything left of what was found in the picture, a corrupt one would not be as a missing one.
+    # With the regions of its picture, a corrupt picture would not give the result of a missing one.
     assert seen["corrupt"].regions is seen["missing"].regions is seen["blank"].regions is None

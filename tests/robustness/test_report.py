@@ -1,4 +1,4 @@
-"""Metrics of robustness against cases worked out by hand; checks of all three kinds."""
+"""Robustness metrics against cases worked out by hand; the three checks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GOLD = {(0, 1, "PER"): True, (5, 6, "LOC"): False}
 
 
 def results(*posts, own=None, status="read"):
-    """Each post a list of entities found; asked are the same."""
+    """Each post is a list of predicted entities, which are also its same items."""
     collector = ConditionCollector()
     for here, before in zip(posts, own or posts, strict=True):
         collector.add(GOLD, [key(e) for e in before], {key(e): e for e in here}, here, status)
@@ -36,11 +36,13 @@ def results(*posts, own=None, status="read"):
 OWN_POSTS = ([entity(0)], [entity(0), entity(5, "LOC")])
 
 
-def report(draws=50, same_as_missing=(True, True), **changed):
+def report(resamples=50, same_as_missing=(True, True), **changed):
     own = results(*OWN_POSTS)
     conditions = dict.fromkeys(("original", "mismatched", "blank", "missing"), own)
     conditions["corrupt"] = replace(own, status=np.array(["unreadable"] * 2))
-    return robustness_report(conditions | changed, np.array(same_as_missing), draws=draws, least_posts=2)
+    return robustness_report(
+        conditions | changed, np.array(same_as_missing), resamples=resamples, least_posts=2
+    )
 
 
 def test_counts_flips_and_f1_by_hand():
@@ -49,16 +51,16 @@ def test_counts_flips_and_f1_by_hand():
     assert here.counts.tolist() == [[1, 1], [1, 2], [2, 2]]
     assert here.strict.tolist() == [[1, 1], [1, 2], [1, 1]]
     assert here.overlap.tolist() == [[1, 1], [0, 1], [0, 1]]
-    figures = report(mismatched=here).conditions["mismatched"]
-    assert figures.flipped.value == pytest.approx(2 / 4)  # LOC and ORG of PER, PER, LOC, ORG
-    assert figures.changed.value == pytest.approx(1 / 3)
-    assert figures.f1 == pytest.approx(2 * 2 / (3 + 4))
-    assert figures.f1_change.value == pytest.approx(4 / 7 - 6 / 7)
-    assert figures.strict_f1 == pytest.approx(2 * 2 / (3 + 2))
-    assert figures.strict_f1_change.value == pytest.approx(0)
+    metrics = report(mismatched=here).conditions["mismatched"]
+    assert metrics.flipped.value == pytest.approx(2 / 4)  # LOC and ORG of PER, PER, LOC, ORG
+    assert metrics.changed.value == pytest.approx(1 / 3)
+    assert metrics.f1 == pytest.approx(2 * 2 / (3 + 4))
+    assert metrics.f1_change.value == pytest.approx(4 / 7 - 6 / 7)
+    assert metrics.strict_f1 == pytest.approx(2 * 2 / (3 + 2))
+    assert metrics.strict_f1_change.value == pytest.approx(0)
 
 
-def test_changes_are_means_over_posts_that_have_both():
+def test_changes_are_means_over_posts_with_a_value_under_both():
     here = results(
         [entity(0, aleatoric=0.5)], [entity(0, aleatoric=0.2), entity(5, "LOC", aleatoric=0.4)], own=OWN_POSTS
     )
@@ -71,12 +73,12 @@ def test_changes_are_means_over_posts_that_have_both():
     assert nothing.changed.value == pytest.approx(2 / 3)
 
 
-def test_share_and_spread_of_the_picture_alone():
+def test_share_and_own_uncertainty_of_the_picture():
     found = results([entity(0, share=0.2), entity(5, share=0.4, own=(0.1, 0.1))])
     assert found.share.tolist() == pytest.approx([0.3])
     assert [found.picture[name][0] for name in UNCERTAINTIES] == pytest.approx([0.3, 0.2, 0.5])
     bare = Entity(0, 1, "x", "PER", 0.9, Uncertainty(0.2, 0.1), {"text": SourceEvidence(1.0, 0.1, 0.1)})
-    assert results([bare]).share.tolist() == [0.0]  # no part is a part of nought
+    assert results([bare]).share.tolist() == [0.0]  # not used: a share of 0
     assert math.isnan(results([bare]).picture["total"][0])
     plain = results([Entity(0, 1, "x", "PER", 0.9)])
     assert math.isnan(plain.share[0])
@@ -119,11 +121,11 @@ def test_everything_holds_where_nothing_changes():
 
 
 @pytest.mark.parametrize(("posts", "holds"), [(29, None), (30, True)])
-def test_few_posts_decide_nothing_that_is_estimated(posts, holds):
+def test_with_few_posts_estimated_checks_are_not_decided(posts, holds):
     own = results(*[OWN_POSTS[0]] * posts)
     conditions = dict.fromkeys(("original", "mismatched", "blank", "missing"), own)
     conditions["corrupt"] = replace(own, status=np.array(["unreadable"] * posts))
-    found = robustness_report(conditions, np.array([True] * posts), draws=10).checks
+    found = robustness_report(conditions, np.array([True] * posts), resamples=10).checks
     assert [check.holds for check in found.values()] == [holds, holds, True]
 
 
@@ -157,7 +159,7 @@ def test_without_evidence_it_is_not_decided():
     assert checks(**same)["uncertainty_never_falls"] is None
 
 
-def test_f1_with_a_mismatched_picture_is_compared_with_none_and_with_the_text_alone():
+def test_f1_with_a_mismatched_picture_is_compared_with_no_picture_and_with_the_text_alone():
     worse = results([], [entity(0), entity(5, "LOC")], own=OWN_POSTS)
     assert checks(mismatched=worse)["mismatched_picture_f1"] is False
     assert checks(mismatched=worse, missing=worse)["mismatched_picture_f1"] is True
@@ -165,16 +167,16 @@ def test_f1_with_a_mismatched_picture_is_compared_with_none_and_with_the_text_al
         checks(mismatched=worse, missing=worse, text_only=results(*OWN_POSTS))["mismatched_picture_f1"]
         is False
     )
-    figures = report(mismatched=worse, text_only=worse).checks["mismatched_picture_f1"].metrics
-    assert figures["F1, mismatched less missing"].value == pytest.approx(2 * 2 / 6 - 2 * 3 / 7)
-    assert figures["F1, mismatched less text_only"].value == 0
+    metrics = report(mismatched=worse, text_only=worse).checks["mismatched_picture_f1"].metrics
+    assert metrics["F1, mismatched less missing"].value == pytest.approx(2 * 2 / 6 - 2 * 3 / 7)
+    assert metrics["F1, mismatched less text_only"].value == 0
 
 
 def test_half_a_point_may_be_lost():
     gold = {(i, i + 1, "PER"): True for i in range(400)}
     every = {k: entity(k[0]) for k in gold}
 
-    def but(lost):
+    def all_but(lost):
         collector = ConditionCollector()
         found = dict(list(every.items())[lost:])
         collector.add(gold, every, found, [], "read")
@@ -182,9 +184,9 @@ def test_half_a_point_may_be_lost():
 
     # 2 · 397 / 797 is 0.4 below 1, 2 · 395 / 795 is 0.6 below.
     for lost, holds in ((3, True), (5, False)):
-        conditions = dict.fromkeys(("original", "mismatched", "blank", "missing", "corrupt"), but(0))
+        conditions = dict.fromkeys(("original", "mismatched", "blank", "missing", "corrupt"), all_but(0))
         found = robustness_report(
-            conditions | {"mismatched": but(lost)}, np.array([True]), draws=10, least_posts=1
+            conditions | {"mismatched": all_but(lost)}, np.array([True]), resamples=10, least_posts=1
         )
         assert found.checks["mismatched_picture_f1"].holds is holds
 
@@ -192,8 +194,8 @@ def test_half_a_point_may_be_lost():
 def test_a_corrupt_picture_must_be_reported_and_change_nothing():
     assert checks(same_as_missing=(True, False))["corrupt_is_missing"] is False
     assert checks(corrupt=results(*OWN_POSTS))["corrupt_is_missing"] is False  # taken as read
-    unseen = replace(results(*OWN_POSTS), status=np.array(["none"] * 2))
-    assert checks(original=unseen, corrupt=unseen)["corrupt_is_missing"] is None
+    without_picture = replace(results(*OWN_POSTS), status=np.array(["none"] * 2))
+    assert checks(original=without_picture, corrupt=without_picture)["corrupt_is_missing"] is None
 
 
 def test_relations_have_no_strict_count():
@@ -203,7 +205,7 @@ def test_relations_have_no_strict_count():
     found = robustness_report(
         dict.fromkeys(("original", "mismatched", "blank", "missing", "corrupt"), bare),
         np.array([True]),
-        draws=10,
+        resamples=10,
     )
     assert found.conditions["blank"].strict_f1 is None
     assert found.conditions["blank"].strict_f1_change is None

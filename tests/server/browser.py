@@ -1,4 +1,4 @@
-"""Headless Chromium for the tests of the pages; without one they are skipped, and say what is missing."""
+"""Headless Chromium for the tests of the pages; without it they are skipped, and say what is missing."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 860}
 WAIT = 60_000
 """Milliseconds that a busy machine may take for a step."""
-AT_REST = """() => Promise.allSettled(document.getAnimations()
+FINISHED_ANIMATIONS = """() => Promise.allSettled(document.getAnimations()
   .filter(one => Number.isFinite(one.effect.getComputedTiming().endTime)).map(one => one.finished))"""
-"""Resolves once no transition and no animation that ends is running."""
+"""Resolves once no transition and no finite animation is running."""
 
 
 @dataclass
 class Visit:
-    """A page that is open, and what went wrong on it.
+    """An open page and its errors.
 
     Attributes:
-        page: of Playwright.
+        page: Playwright's page.
         origin: of the service.
         wrong: errors of scripts and of the console, and requests to other hosts.
     """
@@ -53,7 +53,7 @@ class Visit:
         axe = pytest.importorskip(
             "axe_playwright_python.sync_playwright", reason="needs axe-playwright-python"
         )
-        self.page.evaluate(AT_REST)
+        self.page.evaluate(FINISHED_ANIMATIONS)
         found = axe.Axe().run(self.page).response["violations"]
         return [
             f"{finding['id']}: {node['html'][:160]}"
@@ -82,13 +82,13 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def visit(browser: Any, origin: str, *, path: str = "/", script: str = "", **options: Any) -> Iterator[Visit]:
-    """A fresh visitor of a service; the block fails where the page did anything wrong.
+    """Open a page in a new browser context; fails at the end of the block if the page had errors.
 
     Args:
         browser: of `chromium`.
         origin: of the service.
         path: of the page.
-        script: run before those of the page.
+        script: runs before the scripts of the page.
         options: of the browser's context.
     """
     context = browser.new_context(**{"viewport": DESKTOP} | options)

@@ -14,7 +14,7 @@ from twofold.pipeline.extractor import Extractor, load
 
 @pytest.fixture(scope="module")
 def browser():
-    """A browser; where there is none the tests are skipped."""
+    """A browser; without one the tests are skipped."""
     with chromium() as found:
         yield found
 
@@ -26,6 +26,6 @@ def extractor(both) -> Extractor:
 
 @pytest.fixture(scope="module")
 def service(extractor):
-    """A service with the settings that it has by default."""
+    """A service with default settings."""
     with live(extractor) as running:
         yield running

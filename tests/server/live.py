@@ -1,4 +1,4 @@
-"""A service that listens on a free port, in a thread of the test, and requests to it."""
+"""A service on a free port, in a thread of the test, and requests to it."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Answer:
 
 @dataclass
 class Live:
-    """A service that listens.
+    """A running service.
 
     Attributes:
         port: on 127.0.0.1.
-        service: what is behind it.
-        connections: that are open.
+        app: its application.
+        connections: open connections.
     """
 
     port: int
@@ -65,8 +65,8 @@ class Live:
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
-            named = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, named, response.read())
+            received = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, received, response.read())
         finally:
             connection.close()
 
@@ -74,16 +74,16 @@ class Live:
         return self.ask("GET", path, headers=headers)
 
     def post(self, value: object, query: str = "", **headers: str) -> Answer:
-        """A value as JSON to the extraction; bytes as they are."""
+        """Post a value as JSON to the extraction, bytes as they are."""
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
-        named = {"Content-Type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
-        return self.ask("POST", f"/v1/extract{query}", body, named)
+        sent = {"Content-Type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        return self.ask("POST", f"/v1/extract{query}", body, sent)
 
-    def wait_until(self, true: Any, seconds: float = 20) -> None:
-        """Wait until something is so."""
+    def wait_until(self, condition: Any, seconds: float = 20) -> None:
+        """Wait until a condition holds."""
         end = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < end, "it never was so"
+        while not condition():
+            assert time.monotonic() < end, "the condition never held"
             time.sleep(0.01)
 
 

@@ -1,4 +1,4 @@
-"""An ASGI application that listens on a free port, in a thread of the test."""
+"""Serves an ASGI application on a free port, in a thread of the test."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def listening(app: Any, limits: Limits | None = None) -> Iterator[str]:
 
 @contextmanager
 def served(app: Any, limits: Limits | None = None) -> Iterator[tuple[str, _Server]]:
-    """The same, and its server."""
-    place = open_socket("127.0.0.1", 0)
+    """The address of an application and its server, while the block runs."""
+    listening_socket = open_socket("127.0.0.1", 0)
     server = _Server(app, limits or Limits())
-    thread = threading.Thread(target=server.run, args=([place],))
+    thread = threading.Thread(target=server.run, args=([listening_socket],))
     thread.start()
     try:
         while not server.started:
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{place.getsockname()[1]}", server
+        yield f"http://127.0.0.1:{listening_socket.getsockname()[1]}", server
     finally:
         server.should_exit = True
         thread.join(30)

@@ -1,4 +1,4 @@
-"""Which addresses may be asked on behalf of a stranger."""
+"""Addresses that a service may connect to on behalf of a client."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_public(address):
 
 
 @given(st.ip_addresses())
-def test_nothing_is_public_that_python_knows_to_be_special(address):
+def test_addresses_that_python_knows_as_special_are_not_public(address):
     if is_public(str(address)):
         inner = getattr(address, "ipv4_mapped", None) or address
         if inner in ipaddress.ip_network("64:ff9b::/96"):

@@ -1,4 +1,4 @@
-"""The service as a client sees it: results are those of the command line, whatever form the posts come in."""
+"""The service as a client uses it: results are those of the command line, for every format of posts."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_options_are_those_of_the_command(service, command, query, options):
     assert service.post({"posts": POSTS}, query).json["results"] == [json.loads(line) for line in lines]
 
 
-def test_what_is_no_post_has_an_error_in_its_place(service):
+def test_an_invalid_post_has_an_error_in_its_place(service):
     good, bad = POSTS[0], {"id": "b", "text": 7}
     first, second, third = service.post({"posts": [good, bad, "x"]}).json["results"]
     assert first["entities"]
@@ -117,7 +117,7 @@ def test_what_is_no_post_has_an_error_in_its_place(service):
     assert [line["error"]["where"] for line in lines[1:]] == [f"line {n}" for n in (2, 3, 4, 5)]
 
 
-def test_a_picture_that_cannot_be_read_is_reported_and_the_text_is_read(service):
+def test_an_unreadable_picture_is_reported_and_the_text_is_used(service):
     found = service.post({"id": 1, "text": "Anna", "image": in_base64(b"no picture")}).json
     assert found["picture"]["status"] == "unreadable"
     assert "not a picture" in found["picture"]["reason"]

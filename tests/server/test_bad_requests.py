@@ -1,4 +1,4 @@
-"""What must not be answered as if it were right: each case has its status, its code and a message."""
+"""Invalid requests: each case has its status, its code and a message."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ POST = {"id": 1, "text": "Anna left paris"}
 
 @pytest.fixture(scope="module")
 def small(extractor):
-    """A service with limits that are soon reached."""
+    """A service with low limits."""
     limits = Limits(
         body=20_000, held=50_000, picture=5_000, pixels=10_000, posts=5, characters=100, queue=5,
         body_seconds=0.5, head_seconds=0.5,
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("twofold.server.run._SWEEP", 0.2)  # seconds; what hangs is soon found
+        patch.setattr("twofold.server.run._SWEEP", 0.2)  # seconds; finds hanging connections quickly
         with live(extractor, Settings(limits=limits, keys=(KEY, "another-key-of-mine"))) as running:
             yield running
 
@@ -84,7 +84,7 @@ def with_key(service, value: object, query: str = "", **headers: str):
         ({"id": 1, "text": "x", "regions": [{"box": [0, 0, 2, 2]}]}, "bad_post"),
     ],
 )
-def test_what_is_no_post(service, post, code):
+def test_invalid_posts(service, post, code):
     answer = service.post(post)
     assert (answer.status, answer.code) == (422, code)
     (item,) = service.post({"posts": [post]}).json["results"]
@@ -105,14 +105,14 @@ def test_what_is_no_post(service, post, code):
         {"id": 1, "text": "x", "image": {"base64": ""}},
     ],
 )  # fmt: skip
-def test_odd_posts_are_read(service, post):
+def test_unusual_posts_are_accepted(service, post):
     answer = service.post(post)
     assert answer.status == 200
     assert answer.json["id"] == post["id"]
     assert answer.json["text"] == post.get("text", "")
 
 
-def test_every_case_of_the_reader_of_files_has_its_error_in_its_place(service):
+def test_every_invalid_line_of_a_file_has_an_error_in_its_place(service):
     cases = [*NOT_A_POST, *WRONG_FIELD]
     lines = [line if isinstance(line, bytes) else json.dumps(line).encode() for line, _ in cases]
     found = service.post(b"\n".join(lines), Content_Type="application/x-ndjson").lines
@@ -120,7 +120,7 @@ def test_every_case_of_the_reader_of_files_has_its_error_in_its_place(service):
     for number, (line, (_, reason), answer) in enumerate(zip(lines, cases, found, strict=True), 1):
         error = answer["error"]
         assert error["where"] == f"line {number}"
-        if error["code"] not in ("picture_path", "picture_address"):  # in words of their own
+        if error["code"] not in ("picture_path", "picture_address"):  # which have other messages
             assert reason.replace("the line holds", "the post is") in error["message"], line[:80]
 
 
@@ -146,12 +146,12 @@ def test_every_case_of_the_reader_of_files_has_its_error_in_its_place(service):
         (b"{}", 422, "bad_post"),
     ],
 )
-def test_bodies_that_are_no_posts(service, body, status, code):
+def test_bodies_without_valid_posts(service, body, status, code):
     answer = service.post(body)
     assert (answer.status, answer.code) == (status, code)
 
 
-def test_a_deep_value_in_a_post_is_ignored_like_any_other_key(service):
+def test_a_deeply_nested_unknown_key_is_ignored(service):
     deep = b'{"id": 1, "text": "Anna", "more": ' + b"[" * 900 + b"]" * 900 + b"}"
     assert service.post(deep).json["entities"]
 
@@ -162,7 +162,7 @@ def test_no_posts_have_no_results(service):
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "image/png", "", "x", "\u00e9"])
-def test_content_types_that_are_not_read(service, content_type):
+def test_content_types_that_are_not_supported(service, content_type):
     answer = service.post(POST, Content_Type=content_type)
     assert (answer.status, answer.code) == (415, "content_type")
     assert "application/json" in answer.json["error"]["expected"]
@@ -172,7 +172,7 @@ def test_a_content_type_may_have_parameters(service):
     assert service.post(POST, Content_Type="Application/JSON; charset=utf-8").status == 200
 
 
-def test_a_compressed_body_is_not_read(service):
+def test_a_compressed_body_is_refused(service):
     answer = service.post(b"\x1f\x8b", Content_Encoding="gzip")
     assert (answer.status, answer.code) == (415, "content_encoding")
 
@@ -183,7 +183,7 @@ def test_a_compressed_body_is_not_read(service):
      "?coverage=0.1", "?mentions=all", "?hashtags=", "?timeout=0", "?timeout=-1", "?timeout=inf",
      "?min_confidense=0.5", "?relations=maybe", "?min_confidence=", "?convention=" + "a" * 300],
 )  # fmt: skip
-def test_options_that_are_not_valid(service, query):
+def test_invalid_options(service, query):
     answer = service.post(POST, query)
     assert (answer.status, answer.code) == (422, "bad_option")
     assert query[1:].partition("=")[0] in answer.json["error"]["message"]
@@ -193,10 +193,10 @@ def test_options_that_are_not_valid(service, query):
 def test_options_that_this_model_does_not_have(service, query):
     answer = service.post(POST, query)
     assert (answer.status, answer.code) == (422, "bad_option")
-    assert answer.json["error"]["where"] == "the address"  # and not a folder of this machine
+    assert answer.json["error"]["where"] == "the query string"  # and not a folder of this machine
 
 
-def test_relations_are_not_left_out_in_silence(extractor, service, both):
+def test_requests_for_relations_are_refused_without_a_relation_model(extractor, service, both):
     assert service.post(POST, "?relations=true").status == 200
     for model in (load(both, threads=1, relation_model=False), load(both.parent / "tagger", threads=1)):
         with live(model, options=Options(relations=False)) as without:
@@ -225,7 +225,7 @@ def test_other_paths(service, path):
 # --- forms ---------------------------------------------------------------------------------------------
 
 
-def test_forms_that_are_none(service):
+def test_invalid_forms(service):
     body, content_type = form({"text": "Anna"}, {"a.png": picture()})
     cases = {
         (b"", content_type): 400,
@@ -238,9 +238,9 @@ def test_forms_that_are_none(service):
         (b"--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n--B--\r\n", content_type): 400,
         (b"--B\r\n" + b"X: y\r\n" * 5000 + b"\r\n--B--\r\n", content_type): 400,
     }
-    for (data, named), status in cases.items():
-        answer = service.post(data, Content_Type=named)
-        assert (answer.status, answer.code) == (status, "bad_form"), (data[:60], named[:60])
+    for (data, given), status in cases.items():
+        answer = service.post(data, Content_Type=given)
+        assert (answer.status, answer.code) == (status, "bad_form"), (data[:60], given[:60])
 
 
 def test_forms_with_the_wrong_fields(service):
@@ -318,7 +318,7 @@ def test_hosts_and_origins(extractor):
             assert service.post(POST, Origin=origin).code == "origin", origin
 
 
-def test_answers_forbid_what_browsers_would_do_with_them(service):
+def test_responses_have_security_headers(service):
     headers = service.post({"id": 1, "text": "<script>alert(1)</script>"}).headers
     assert headers["content-type"] == "application/json"
     assert headers["x-content-type-options"] == "nosniff"
@@ -354,14 +354,14 @@ def all_of(connection: socket.socket) -> bytes:
     return found
 
 
-def test_a_body_that_does_not_come_is_given_up(small):
+def test_a_body_that_does_not_arrive_times_out(small):
     with connected(small) as connection:
         connection.sendall(head(100) + b'{"id"')
         assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
     small.wait_until(lambda: small.service.budget.held == 0)
 
 
-def test_a_head_that_does_not_come_is_given_up(small):
+def test_a_head_that_does_not_arrive_times_out(small):
     begin = time.monotonic()
     with connected(small) as silent, connected(small) as slow:
         slow.sendall(b"POST /v1/extract HTTP/1.1\r\nHost: ")
@@ -369,7 +369,7 @@ def test_a_head_that_does_not_come_is_given_up(small):
     assert time.monotonic() - begin < 15
 
 
-def test_an_answer_that_nobody_takes_is_given_up(small):
+def test_an_answer_that_the_client_does_not_read_times_out(small):
     with connected(small) as connection:  # 17 MB, more than the buffers between the two hold
         connection.sendall(b"GET /page/examples/colosseum.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n" * 300)
         small.wait_until(lambda: small.connections)
@@ -377,7 +377,7 @@ def test_an_answer_that_nobody_takes_is_given_up(small):
     assert small.get("/healthz").status == 200
 
 
-def test_a_body_larger_than_it_said_and_one_without_length(small):
+def test_a_body_longer_than_its_declared_length_and_one_without_length(small):
     with connected(small) as connection:
         connection.sendall(head(5) + json.dumps(POST).encode())
         assert b" 400 " in connection.recv(65536).splitlines()[0]
@@ -397,7 +397,7 @@ def test_a_body_larger_than_it_said_and_one_without_length(small):
     ],
     ids=range(12),
 )  # fmt: skip
-def test_tricks_with_heads_are_refused(small, request_):
+def test_malformed_heads_are_refused(small, request_):
     with connected(small) as connection:
         connection.sendall(request_)
         connection.shutdown(socket.SHUT_WR)
@@ -406,7 +406,7 @@ def test_tricks_with_heads_are_refused(small, request_):
     assert small.get("/healthz").status == 200
 
 
-def test_a_client_that_closes_its_half_or_all_harms_nobody(small):
+def test_a_client_that_closes_its_connection_affects_no_other(small):
     body = json.dumps(POST).encode()
     for sent in (head(len(body)) + body, head(len(body)) + body[:5]):
         with connected(small) as connection:
@@ -420,14 +420,14 @@ def test_a_client_that_closes_its_half_or_all_harms_nobody(small):
     assert with_key(small, POST).status == 200
 
 
-def test_requests_one_after_the_other_on_a_connection(service):
+def test_several_requests_on_one_connection(service):
     body = json.dumps(POST).encode()
     with connected(service) as connection:
         connection.sendall((head(len(body)) + body) * 3 + head(len(body), "Connection: close") + body)
         assert all_of(connection).count(b"HTTP/1.1 200 ") == 4
 
 
-def test_the_bodies_of_all_requests_are_bounded(small):
+def test_the_total_size_of_bodies_is_limited(small):
     with connected(small) as first, connected(small) as second:
         for connection in (first, second):
             connection.sendall(head(20_000) + b" ")

@@ -1,4 +1,4 @@
-"""The queue: batches across requests, a bound on waiting, cancellation, and failures that stay alone."""
+"""The queue: batches across requests, limited waiting, cancellation, and isolated failures."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from twofold.server.batcher import Batcher, QueueFullError
 
 
 class Runs:
-    """A function that doubles numbers and keeps its batches; it waits while ``gate`` is closed."""
+    """A function that doubles numbers and records its batches; it waits while ``gate`` is closed."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[str, list[int]]] = []
         self.gate = threading.Event()
         self.gate.set()
-        self.heard: list[tuple[int, Sequence[float]]] = []
+        self.reported: list[tuple[int, Sequence[float]]] = []
 
     def __call__(self, key: str, items: Sequence[int]) -> list[int]:
         self.batches.append((key, list(items)))
@@ -29,7 +29,7 @@ class Runs:
         return [2 * item for item in items]
 
     def ran(self, size: int, waited: Sequence[float], seconds: float) -> None:
-        self.heard.append((size, waited))
+        self.reported.append((size, waited))
 
 
 def with_batcher(test, runs: Runs, **changed):
@@ -48,12 +48,12 @@ def with_batcher(test, runs: Runs, **changed):
     asyncio.run(run())
 
 
-async def until(true):
-    while not true():
+async def until(condition):
+    while not condition():
         await asyncio.sleep(0.001)
 
 
-def test_items_of_several_callers_share_a_batch_that_waits_no_longer_than_it_may():
+def test_items_of_several_callers_share_a_batch_within_the_waiting_time():
     runs = Runs()
 
     async def test(batcher):
@@ -64,12 +64,12 @@ def test_items_of_several_callers_share_a_batch_that_waits_no_longer_than_it_may
         assert runs.batches == [("a", [0, 1, 2])]
 
     with_batcher(test, runs)
-    ((size, waited),) = runs.heard
+    ((size, waited),) = runs.reported
     assert size == 3
     assert all(0.04 < seconds < 5 for seconds in waited)
 
 
-def test_after_a_batch_the_next_waits_for_those_who_had_its_results():
+def test_after_a_batch_the_next_waits_for_clients_with_results():
     runs = Runs()
     runs.gate.clear()
 
@@ -88,7 +88,7 @@ def test_after_a_batch_the_next_waits_for_those_who_had_its_results():
     assert runs.batches == [("a", [1]), ("a", [2, 3])]
 
 
-def test_a_full_batch_waits_for_nobody():
+def test_a_full_batch_does_not_wait():
     runs = Runs()
 
     async def test(batcher):
@@ -99,7 +99,7 @@ def test_a_full_batch_waits_for_nobody():
     assert time.monotonic() - begin < 10
 
 
-def test_a_batch_is_full_by_size_too():
+def test_the_total_size_of_a_batch_is_limited():
     runs = Runs()
 
     async def test(batcher):
@@ -109,7 +109,7 @@ def test_a_batch_is_full_by_size_too():
     assert runs.batches == [("a", [5, 6]), ("a", [1])]
 
 
-def test_other_keys_never_share_a_batch_and_the_oldest_goes_first():
+def test_different_keys_never_share_a_batch_and_the_oldest_item_goes_first():
     runs = Runs()
 
     async def test(batcher):
@@ -121,7 +121,7 @@ def test_other_keys_never_share_a_batch_and_the_oldest_goes_first():
     assert runs.batches == [("a", [1, 3]), ("b", [2])]
 
 
-def test_what_does_not_fit_into_the_queue_is_refused_as_a_whole():
+def test_items_that_do_not_all_fit_into_the_queue_are_all_refused():
     runs = Runs()
     runs.gate.clear()
 
@@ -146,31 +146,31 @@ def test_cancelled_items_leave_the_queue_and_are_not_run():
     async def test(batcher):
         batcher.submit("a", [1])
         await until(lambda: batcher.running == 1)
-        gone, stays = batcher.submit("a", [2, 3])
-        gone.cancel()
+        cancelled, kept = batcher.submit("a", [2, 3])
+        cancelled.cancel()
         await until(lambda: batcher.waiting == 1)
         runs.gate.set()
-        assert await stays == 6
+        assert await kept == 6
 
     with_batcher(test, runs)
     assert runs.batches == [("a", [1]), ("a", [3])]
 
 
-def test_an_item_cancelled_while_it_runs_spoils_nothing():
+def test_cancelling_a_running_item_does_not_affect_its_batch():
     runs = Runs()
     runs.gate.clear()
 
     async def test(batcher):
-        gone, stays = batcher.submit("a", [2, 3])
+        cancelled, kept = batcher.submit("a", [2, 3])
         await until(lambda: batcher.running == 2)
-        gone.cancel()
+        cancelled.cancel()
         runs.gate.set()
-        assert await stays == 6
+        assert await kept == 6
 
     with_batcher(test, runs)
 
 
-def test_one_that_fails_fails_alone(caplog):
+def test_a_failing_item_does_not_affect_the_others(caplog):
     async def test(batcher):
         results = await asyncio.gather(*batcher.submit("a", [1, -1, 2]), return_exceptions=True)
         assert (results[0], str(results[1]), results[2]) == (2, "a negative number", 4)
@@ -180,7 +180,7 @@ def test_one_that_fails_fails_alone(caplog):
     assert "a batch of 3 posts failed" in caplog.text
 
 
-def test_closing_runs_what_waits():
+def test_closing_runs_the_waiting_items():
     runs = Runs()
     futures = []
 
@@ -191,7 +191,7 @@ def test_closing_runs_what_waits():
     assert [future.result() for future in futures] == [2 * i for i in range(9)]
 
 
-def test_the_time_to_wait_is_estimated_from_what_ran():
+def test_the_waiting_time_is_estimated_from_past_batches():
     runs = Runs()
 
     async def test(batcher):

@@ -1,4 +1,4 @@
-"""The default model behind the service: options of trust give the very lines of the command."""
+"""The default model behind the service: options on confidence give the same lines as the command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPTIONS = {
 
 
 @pytest.mark.slow
-def test_options_of_trust_give_the_lines_of_the_command(tmp_path, capsys):
+def test_options_on_confidence_give_the_lines_of_the_command(tmp_path, capsys):
     posts = [json.loads(line) for line in (EXAMPLES / "posts.jsonl").read_text("utf-8").splitlines()]
     sent = []
     for post in posts:
@@ -38,7 +38,7 @@ def test_options_of_trust_give_the_lines_of_the_command(tmp_path, capsys):
                 ["extract", str(EXAMPLES / "posts.jsonl"), "-o", str(expected), "--threads", "1", *options]
             )
             answer = service.post(body, query, Content_Type="application/x-ndjson")
-            if code == 2:  # this model cannot guarantee it: the service says so, too
+            if code == 2:  # this model cannot guarantee it: the service refuses it, too
                 assert answer.status == 422, query
                 assert answer.json["error"]["message"] in capsys.readouterr().err
             else:

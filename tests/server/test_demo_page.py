@@ -31,20 +31,20 @@ def origin(extractor: Extractor) -> Iterator[str]:
 
 
 PAUSE, SHORT = 500, 60
-"""Milliseconds after the last key before a post is read: those of the page, and in these tests."""
-IMPATIENT = f"""
+"""Milliseconds from the last key to the extraction: of the page, and in these tests."""
+SHORT_PAUSE = f"""
 const wait = window.setTimeout;
 window.setTimeout = (run, pause, ...more) => wait(run, pause === {PAUSE} ? {SHORT} : pause, ...more);
 """
 
 
 def open_page(browser: Any, origin: str, **options: Any) -> AbstractContextManager[Visit]:
-    """Visit the page, which soon reads what is typed."""
-    return visit(browser, origin, script=IMPATIENT, **options)
+    """Visit the page, with a short pause before the extraction."""
+    return visit(browser, origin, script=SHORT_PAUSE, **options)
 
 
-def read(found: Visit, text: str = POST, picture: Path | None = PHOTO, alt: str = "") -> None:
-    """Type a post and wait until it is read and explained."""
+def extract(found: Visit, text: str = POST, picture: Path | None = PHOTO, alt: str = "") -> None:
+    """Type a post and wait until it is extracted and explained."""
     found.settled("#examples button")
     idle(found)
     if picture is not None:
@@ -76,25 +76,25 @@ def heat(found: Visit) -> str:
 
 def test_from_typing_to_the_heat_map(browser: Any, origin: str, extractor: Extractor) -> None:
     with open_page(browser, origin, permissions=["clipboard-read", "clipboard-write"]) as found:
-        read(found)
+        extract(found)
         (extraction,) = extractor.extract([{"id": 1, "text": POST, "image": PHOTO}])
         expected = [(e.text, e.type, round(100 * (e.confidence or 0))) for e in extraction.entities]
         assert len(expected) == 4
         assert marks(found) == [f"{text}{type_}" for text, type_, _ in expected]
         rows = found.page.locator("#entities .confidence .number").all_inner_texts()
         assert [int(row.split()[0]) for row in rows] == [percent for *_, percent in expected]
-        assert found.text("#seen-caption").startswith("What Ada Berg looked at")
+        assert found.text("#seen-caption").startswith("Regions that affect Ada Berg")
         assert "by occlusion" in found.text("#seen-caption")
         first = heat(found)
         found.page.locator("#marked mark").nth(3).click()
-        found.page.locator("#seen-caption", has_text="What Paris looked at").wait_for()
+        found.page.locator("#seen-caption", has_text="Regions that affect Paris").wait_for()
         assert heat(found) != first
         assert "picture" in found.text("#entities .details")
         entity = heat(found)
         relation = extraction.relations[0]
         found.page.locator("#relation-list button").first.click()
-        found.page.locator("#seen-caption", has_text=f"{relation.tail.text} looked at").wait_for()
-        assert found.text("#seen-caption").startswith(f"What {relation.head.text}")
+        found.page.locator("#seen-caption", has_text=f"{relation.tail.text}: most of all").wait_for()
+        assert found.text("#seen-caption").startswith(f"Regions that affect {relation.head.text}")
         assert heat(found) != entity
         assert found.page.locator("#marked mark.selected").count() == 2
         assert "picture" in found.text("#relation-list .details")
@@ -115,7 +115,7 @@ def test_a_source_is_switched_off_and_the_prediction_changes(
     browser: Any, origin: str, extractor: Extractor
 ) -> None:
     with open_page(browser, origin) as found:
-        read(found, alt="a gate in the rock")
+        extract(found, alt="a gate in the rock")
         found.page.locator("label.chip", has=found.page.locator("#use-picture")).click()
         found.page.locator("#seen-caption", has_text="Switched off").wait_for()
         idle(found)
@@ -131,9 +131,9 @@ def test_a_source_is_switched_off_and_the_prediction_changes(
         assert found.page.locator("#heat").is_hidden()
 
 
-def test_the_threshold_says_what_goes_to_review(browser: Any, origin: str) -> None:
+def test_predictions_below_the_threshold_go_to_review(browser: Any, origin: str) -> None:
     with open_page(browser, origin) as found:
-        read(found, picture=None)
+        extract(found, picture=None)
         slider = found.page.locator("#least")
         slider.focus()
         found.page.keyboard.press("Home")
@@ -146,7 +146,7 @@ def test_the_threshold_says_what_goes_to_review(browser: Any, origin: str) -> No
 
 def test_by_keyboard_alone(browser: Any, origin: str) -> None:
     with open_page(browser, origin) as found:
-        read(found, picture=None)
+        extract(found, picture=None)
         found.page.locator("#marked mark").first.focus()
         found.page.keyboard.press("ArrowRight")
         found.page.keyboard.press("ArrowRight")
@@ -168,7 +168,7 @@ def test_an_example_is_one_click_away(browser: Any, origin: str) -> None:
 
 def test_a_picture_is_dropped(browser: Any, origin: str) -> None:
     with open_page(browser, origin) as found:
-        read(found, picture=None)
+        extract(found, picture=None)
         assert found.page.locator("#seen").is_hidden()
         found.page.evaluate(
             """async () => {
@@ -183,38 +183,36 @@ def test_a_picture_is_dropped(browser: Any, origin: str) -> None:
         found.settled("#heat")
 
 
-def test_text_from_outside_does_nothing(browser: Any, origin: str) -> None:
+def test_markup_in_a_post_stays_text(browser: Any, origin: str) -> None:
     hostile = "Ada <img src=x onerror=alert(1)> <b>Bob</b> \u202eevil\u202c 🗼 in Paris"
     with open_page(browser, origin) as found:
-        read(found, hostile, None, alt="<script>alert(1)</script>")
+        extract(found, hostile, None, alt="<script>alert(1)</script>")
         assert marks(found)[-1] == "ParisLOC"  # offsets count code points, as everywhere
         assert found.page.locator("#marked img, #marked b, #marked script").count() == 0
 
 
-def test_an_unreadable_picture_is_said(browser: Any, origin: str, tmp_path: Path) -> None:
+def test_an_unreadable_picture_is_reported(browser: Any, origin: str, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(PHOTO.read_bytes()[:3000])
     with open_page(browser, origin) as found:
-        read(found, picture=tmp_path / "broken.jpg")
+        extract(found, picture=tmp_path / "broken.jpg")
         assert "could not be read" in found.text("#seen-caption")
 
 
-def test_a_file_that_cannot_be_read_is_said(browser: Any, origin: str) -> None:
+def test_a_file_that_cannot_be_read_is_reported(browser: Any, origin: str) -> None:
     with open_page(browser, origin) as found:
-        read(found, picture=None)
+        extract(found, picture=None)
         found.page.evaluate("() => { FileReader.prototype.readAsDataURL = function () { this.onerror(); }; }")
         found.page.locator("#file").set_input_files(PHOTO)
         found.page.locator("#status.alarm", has_text="The file cannot be read.").wait_for()
 
 
-def test_a_picture_that_is_not_explained_and_an_example_that_is_not_there_are_said(
-    browser: Any, origin: str
-) -> None:
+def test_a_failed_explanation_and_a_missing_example_are_reported(browser: Any, origin: str) -> None:
     late = {"status": 504, "content_type": "application/json",
             "body": '{"error": {"code": "deadline", "message": "there was no result"}}'}  # fmt: skip
     with visit(browser, origin) as found:
         found.page.route("**/v1/explain", lambda route: route.fulfill(**late))
-        read(found)
-        assert found.text("#seen-caption") == "What the model looked at is not known. There was no result."
+        extract(found)
+        assert found.text("#seen-caption") == "The effect of the picture is not known. There was no result."
         found.page.route("**/page/examples/*", lambda route: route.abort())
         found.page.locator("#examples button", has_text="Brandenburg Gate").click()
         found.page.locator("#status.alarm", has_text="cannot be loaded").wait_for()
@@ -224,11 +222,11 @@ def test_a_picture_that_is_not_explained_and_an_example_that_is_not_there_are_sa
         found.wrong = [line for line in found.wrong if "504" not in line and "ERR_FAILED" not in line]
 
 
-def test_a_busy_service_is_tried_again(browser: Any, origin: str) -> None:
+def test_a_request_to_a_busy_service_is_repeated(browser: Any, origin: str) -> None:
     busy = {"status": 429, "headers": {"Retry-After": "1"}, "content_type": "application/json",
             "body": '{"error": {"code": "busy", "message": "the queue is full"}}'}  # fmt: skip
     with open_page(browser, origin) as found:
-        read(found, picture=None)
+        extract(found, picture=None)
         found.page.route("**/v1/extract", lambda route: route.fulfill(**busy), times=1)
         found.page.locator("#text").fill("Bob in Paris")
         found.page.locator("#status.alarm", has_text="The queue is full. Trying again in 1 s.").wait_for()
@@ -236,7 +234,7 @@ def test_a_busy_service_is_tried_again(browser: Any, origin: str) -> None:
         found.wrong = [line for line in found.wrong if "429" not in line]
 
 
-def test_the_page_pauses_as_long_as_these_tests_think() -> None:
+def test_the_pause_of_the_page_is_the_one_of_these_tests() -> None:
     page = Path(server.__file__).parent / "page" / "demo.js"
     assert f"const PAUSE = {PAUSE};" in page.read_text(encoding="utf-8")
 
@@ -245,7 +243,7 @@ def test_the_page_pauses_as_long_as_these_tests_think() -> None:
 def test_on_every_screen_and_for_screen_readers(browser: Any, origin: str, device: str) -> None:
     options = {"viewport": PHONE, "has_touch": True} if device == "phone" else {}
     with open_page(browser, origin, color_scheme="light", **options) as found:
-        read(found, alt="a gate in the rock")
+        extract(found, alt="a gate in the rock")
         found.page.locator("#relation-list button").first.click()
         for scheme in ("light", "dark"):
             found.page.emulate_media(color_scheme=scheme)

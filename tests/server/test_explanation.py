@@ -1,4 +1,4 @@
-"""What the page is told of the model and of a picture."""
+"""What the page gets about the model, and about a picture."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def test_thresholds_are_those_of_the_extraction() -> None:
         assert threshold == risk.threshold
 
 
-def test_a_model_without_thresholds_offers_none(extractor: Extractor) -> None:
+def test_a_model_without_risk_guarantees_offers_no_thresholds(extractor: Extractor) -> None:
     assert thresholds(extractor.pipeline) == []
 
 
-def test_an_explanation_has_the_area_that_the_encoder_saw(extractor: Extractor) -> None:
+def test_an_explanation_has_the_area_that_the_encoder_uses(extractor: Extractor) -> None:
     record = explanation_record(extractor.pipeline, Post(1, POST["text"], image=PHOTO))
     x0, y0, x1, y1 = record["area"]
     assert 0 <= x0 < x1 <= 1
@@ -69,7 +69,7 @@ def explain(service: Live, body: Any, query: str = "") -> Any:
     return service.ask("POST", f"/v1/explain{query}", content, {"Content-Type": "application/json"})
 
 
-def test_over_http(service: Live) -> None:
+def test_explanations_over_http(service: Live) -> None:
     import base64
 
     image = {"base64": base64.b64encode(PHOTO.read_bytes()).decode()}
@@ -93,14 +93,14 @@ def test_over_http(service: Live) -> None:
         assert explain(service, body).status == status
 
 
-def test_a_relation_model_alone_explains_nothing_and_says_so(both: Path) -> None:
+def test_a_relation_model_alone_explains_nothing_and_the_error_says_why(both: Path) -> None:
     with live(twofold.load(both.parent / "relations", threads=1)) as service:
         answer = explain(service, POST)
         assert (answer.status, answer.code) == (422, "bad_post")
         assert "finds no entities" in answer.json["error"]["message"]
 
 
-def test_one_post_is_explained_at_a_time_though_nobody_waits_for_it(
+def test_one_post_is_explained_at_a_time_even_after_its_deadline(
     service: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, begun = threading.Event(), []
@@ -119,7 +119,7 @@ def test_one_post_is_explained_at_a_time_though_nobody_waits_for_it(
     assert explain(service, POST).status == 200
 
 
-def test_the_page_is_served_without_a_key_and_what_it_asks_is_not(service: Live) -> None:
+def test_the_page_and_its_files_are_served(service: Live) -> None:
     assert service.get("/").status == 200
     for name in ("page.css", "marks.css", "app.css", "demo.js", "view.js", "icon.svg", "examples/petra.jpg"):
         assert service.get(f"/page/{name}").status == 200

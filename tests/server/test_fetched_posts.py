@@ -14,7 +14,7 @@ POST = {"id": 1, "text": "Anna left paris"}
 
 @pytest.fixture(scope="module")
 def fetching(extractor):
-    """A service that fetches, with a little internet in the place of the real one."""
+    """A service that fetches pictures from a fake internet."""
     limits = Limits(pixels=10_000)
     with live(extractor, Settings(limits=limits, fetch_pictures=True)) as service:
         pictures = {"/red.png": picture(), "/large.png": picture(size=(200, 100))}
@@ -22,16 +22,16 @@ def fetching(extractor):
         async def resolve(host: str, port: int) -> list[str]:
             return ["127.0.0.1"] if host == "evil.example" else ["93.184.215.14"]
 
-        class Exchange(PictureFetcher):
-            async def _ask(self, target, address):
+        class FakeFetcher(PictureFetcher):
+            async def _request(self, target, address):
                 assert address == "93.184.215.14"
                 return pictures.get(target.path, "http://evil.example/")
 
-        service.service.fetcher = Exchange(limits.picture, resolve=resolve)
+        service.service.fetcher = FakeFetcher(limits.picture, resolve=resolve)
         yield service
 
 
-def test_a_fetched_picture_is_read_like_one_that_came_with_the_request(fetching):
+def test_a_fetched_picture_is_used_like_one_in_the_request(fetching):
     fetched = fetching.post(POST | {"image": "https://a.example/red.png"})
     body, content_type = form({"text": POST["text"]}, {"red.png": picture()})
     assert fetched.body == fetching.post(body, Content_Type=content_type).body
@@ -48,7 +48,7 @@ def test_a_fetched_picture_is_read_like_one_that_came_with_the_request(fetching)
         ("https://a.example/large.png", "too large"),
     ],
 )
-def test_one_that_is_not_had_is_reported_and_the_text_is_read(fetching, url, reason):
+def test_a_picture_that_cannot_be_fetched_is_reported_and_the_text_is_used(fetching, url, reason):
     results = fetching.post({"posts": [POST | {"image": url}, POST]}).json["results"]
     assert results[0]["picture"]["status"] == "unreadable"
     assert reason in results[0]["picture"]["reason"]
@@ -56,5 +56,5 @@ def test_one_that_is_not_had_is_reported_and_the_text_is_read(fetching, url, rea
     assert results[1]["picture"]["status"] == "none"
 
 
-def test_no_path_is_opened_even_so(fetching):
+def test_paths_are_refused_by_a_service_that_fetches_pictures(fetching):
     assert fetching.post(POST | {"image": "/etc/passwd"}).code == "picture_path"

@@ -1,6 +1,6 @@
-"""The image of the service, without an engine: its Dockerfile is read, and its steps are run in a folder.
+"""The image of the service without a container engine: reads the Dockerfile, runs its steps in a folder.
 
-What an engine would add is not tested: that its layers fit together, and the base image.
+Not tested, since it needs an engine: that the layers fit together, and the base image.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def last(name: str) -> str:
 
 
 def copied() -> list[str]:
-    """What is copied from the repository."""
+    """Files and folders that are copied from the repository."""
     rests = [step.rest for step in steps() if step.name == "COPY" and not step.rest.startswith("--from")]
     return [source for rest in rests for source in rest.split()[:-1]]
 
 
-def test_it_runs_without_rights_and_ends_at_the_signal_that_engines_send():
+def test_it_runs_as_an_unprivileged_user_and_stops_at_sigterm():
     user, group = last("USER").split(":")
     assert min(int(user), int(group)) >= 10_000
     names = [step.name for step in steps()]
@@ -56,7 +56,7 @@ def test_it_runs_without_rights_and_ends_at_the_signal_that_engines_send():
     assert not [step for step in steps() if re.search(r"key|token|password", step.rest, re.I)]
 
 
-def test_what_is_copied_is_there_and_is_not_ignored():
+def test_copied_files_exist_and_are_not_ignored():
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert ignored[0] == "*"
     assert {line[1:] for line in ignored if line.startswith("!")} == set(copied())
@@ -64,7 +64,7 @@ def test_what_is_copied_is_there_and_is_not_ignored():
         assert (ROOT / source).exists(), source
 
 
-def test_the_command_is_one_of_ours_and_needs_a_key():
+def test_the_command_is_serve_and_needs_a_key():
     command, *arguments = json.loads(last("ENTRYPOINT"))
     assert command == "twofold"
     args = build_parser(arguments).parse_args(arguments)
@@ -74,9 +74,9 @@ def test_the_command_is_one_of_ours_and_needs_a_key():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_its_steps_give_a_service_that_runs_on_a_read_only_file_system(tmp_path):
+def test_its_steps_build_a_service_that_runs_on_a_read_only_file_system(tmp_path):
     if not os.environ.get("TWOFOLD_TEST_IMAGE"):
-        pytest.skip("it installs an environment of its own, which takes minutes: set TWOFOLD_TEST_IMAGE=1")
+        pytest.skip("it installs its own environment, which takes minutes: set TWOFOLD_TEST_IMAGE=1")
     if shutil.which("unshare") is None or os.geteuid() != 0:
         pytest.skip("a read-only file system needs root and unshare")
     build, place = tmp_path / "build", tmp_path / "twofold"
@@ -115,7 +115,7 @@ def serve_and_ask(place: Path) -> None:
         if not found and "mount" in line:
             pytest.skip(f"no read-only file system here: {line}")
         if not found:
-            process.kill()  # else there would be no end of what it says
+            process.kill()  # otherwise reading its output would not end
             pytest.fail(line + process.stderr.read())
         _, _, check = last("HEALTHCHECK").partition("CMD ")
         health = [part.replace(":8000", f":{found[1]}") for part in json.loads(check)]

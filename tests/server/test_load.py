@@ -1,4 +1,4 @@
-"""Deadlines, clients that leave, overload: what is accepted is answered in time, the rest refused at once."""
+"""Deadlines, disconnects, overload: accepted requests are answered in time, others refused at once."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def slow_service(extractor, work: Callable[[int], None], settings: Settings):
 
 @pytest.fixture
 def gate():
-    """Closed: batches wait until it is opened."""
+    """A closed gate: batches wait until it is opened."""
     found = threading.Event()
     yield found
     found.set()
 
 
 @pytest.fixture
-def stuck(extractor, gate):
+def blocked(extractor, gate):
     limits = Limits(queue=6, posts=6, seconds=20)
     with slow_service(extractor, lambda count: gate.wait(30), Settings(limits=limits, runners=1)) as service:
         yield service
@@ -59,7 +59,7 @@ def in_thread(answers: list, ask: Callable[[], object]) -> threading.Thread:
 
 
 def fill(service: Live, answers: list) -> list[threading.Thread]:
-    """One request in the model, one in the queue."""
+    """Send requests until one is in the model and one in the queue."""
     batcher = service.service.batcher
     threads = [in_thread(answers, lambda: service.post(POST))]
     service.wait_until(lambda: batcher.running == 1)
@@ -68,50 +68,50 @@ def fill(service: Live, answers: list) -> list[threading.Thread]:
     return threads
 
 
-def test_a_full_queue_refuses_with_a_time_to_wait_and_recovers(stuck, gate):
+def test_a_full_queue_refuses_with_retry_after_and_recovers(blocked, gate):
     answers: list = []
-    threads = fill(stuck, answers)
+    threads = fill(blocked, answers)
     for value, headers in (
         ({"posts": [POST] * 3}, {}),
         (b"\n".join([json.dumps(POST).encode()] * 3), {"Content_Type": "application/x-ndjson"}),
     ):
-        answer = stuck.post(value, **headers)
+        answer = blocked.post(value, **headers)
         assert (answer.status, answer.code) == (429, "busy")
         assert 1 <= int(answer.headers["retry-after"]) <= 60
     gate.set()
     for thread in threads:
         thread.join()
     assert [answer.status for answer in answers] == [200, 200]
-    assert stuck.post({"posts": [POST] * 6}).status == 200
+    assert blocked.post({"posts": [POST] * 6}).status == 200
 
 
-def test_a_deadline_is_kept_and_its_posts_are_not_run(stuck, gate):
+def test_after_a_deadline_the_posts_are_not_run(blocked, gate):
     answers: list = []
-    threads = fill(stuck, answers)
-    batcher = stuck.service.batcher
+    threads = fill(blocked, answers)
+    batcher = blocked.service.batcher
     begin = time.monotonic()
-    answer = stuck.post(POST, "?timeout=0.3")
+    answer = blocked.post(POST, "?timeout=0.3")
     assert (answer.status, answer.code) == (504, "deadline")
     assert 0.3 <= time.monotonic() - begin < 10
     assert batcher.waiting == 4
-    lines = stuck.post({"posts": [POST, 5]}, "?timeout=0.3", Accept="application/x-ndjson").lines
+    lines = blocked.post({"posts": [POST, 5]}, "?timeout=0.3", Accept="application/x-ndjson").lines
     assert [line["error"]["code"] for line in lines] == ["deadline", "bad_post"]
     assert lines[0]["id"] == 1
-    stuck.wait_until(lambda: batcher.waiting == 4)
+    blocked.wait_until(lambda: batcher.waiting == 4)
     gate.set()
     for thread in threads:
         thread.join()
     assert [answer.status for answer in answers] == [200, 200]
 
 
-def test_posts_of_a_client_that_left_are_not_run(stuck, gate):
+def test_posts_of_a_disconnected_client_are_not_run(blocked, gate):
     answers: list = []
-    threads = fill(stuck, answers)
-    batcher, budget = stuck.service.batcher, stuck.service.budget
+    threads = fill(blocked, answers)
+    batcher, budget = blocked.service.batcher, blocked.service.budget
     held = budget.held
 
-    async def leave(accept: str) -> None:
-        _, writer = await asyncio.open_connection("127.0.0.1", stuck.port)
+    async def disconnect(accept: str) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", blocked.port)
         body = json.dumps({"posts": [POST]})
         head = (
             f"POST /v1/extract HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\nContent-Type: application/json\r\n"
@@ -122,15 +122,15 @@ def test_posts_of_a_client_that_left_are_not_run(stuck, gate):
         writer.transport.abort()
 
     for accept in ("application/json", "application/x-ndjson"):
-        asyncio.run(leave(accept))
-        stuck.wait_until(lambda: batcher.waiting == 4)
-        stuck.wait_until(lambda: budget.held == held)
+        asyncio.run(disconnect(accept))
+        blocked.wait_until(lambda: batcher.waiting == 4)
+        blocked.wait_until(lambda: budget.held == held)
     gate.set()
     for thread in threads:
         thread.join()
 
 
-def test_a_defect_is_an_error_of_that_post_alone(extractor, caplog):
+def test_an_internal_error_affects_only_its_post(extractor, caplog):
     def work(count: int) -> None:
         if count > 1:
             raise RuntimeError("too many")
@@ -152,7 +152,7 @@ def test_a_defect_is_an_error_of_that_post_alone(extractor, caplog):
         assert service.get("/healthz").status == 200
 
 
-def test_no_request_is_taken_when_the_service_is_about_to_end(extractor):
+def test_requests_are_refused_while_the_service_shuts_down(extractor):
     with live(extractor) as service:
         service.service.ending = True
         for answer in (service.get("/readyz"), service.post(POST)):
@@ -162,7 +162,7 @@ def test_no_request_is_taken_when_the_service_is_about_to_end(extractor):
 
 
 async def one(port: int, number: int) -> tuple[int, float, dict]:
-    """A request on a connection of its own: status, seconds, and what came."""
+    """A request on its own connection: status, seconds, and the answer."""
     begin = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = json.dumps(POST | {"id": number})
@@ -177,7 +177,7 @@ async def one(port: int, number: int) -> tuple[int, float, dict]:
 
 
 @pytest.mark.slow
-def test_twice_the_load_that_it_can_bear(extractor):
+def test_overload_at_twice_the_capacity(extractor):
     """Batches of 2 take 0.25 s: 8 posts a second. 16 a second come; the queue is full after one."""
     limits = Limits(queue=8, posts=8, seconds=10)
     settings = Settings(limits=limits, runners=1, batch_posts=2)
@@ -202,8 +202,8 @@ def test_twice_the_load_that_it_can_bear(extractor):
         number for number, (status, *_) in enumerate(answers) if status == 200
     ]
     assert {status for status, *_ in answers} == {200, 429}
-    assert len(accepted) > 5 * SECONDS  # of the 8 that a second is enough for, on a busy machine
-    # The bound: the whole queue and two batches before it, and as much again for a busy machine.
+    assert len(accepted) > 5 * SECONDS  # of the 8 that fit into a second, on a busy machine
+    # The bound: the whole queue and two batches before it, times two for a busy machine.
     assert sorted(accepted)[int(0.99 * len(accepted))] < 2 * (8 / 8 + 0.5)
     refused = sorted(seconds for status, seconds, _ in answers if status == 429)
     assert refused[len(refused) // 2] < 0.5

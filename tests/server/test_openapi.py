@@ -1,4 +1,4 @@
-"""The description of the service agrees with what it does, and its examples are true."""
+"""The OpenAPI description matches the service, and its examples work."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def operation(description: dict) -> dict:
     return description["paths"]["/v1/extract"]["post"]
 
 
-def test_every_reference_leads_somewhere(description):
+def test_every_reference_exists(description):
     text = json.dumps(description)
     for name in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
         assert name in description["components"]["schemas"]
     assert '"#/$defs' not in text
 
 
-def test_examples_of_requests_are_answered(service, description):
+def test_examples_of_requests_work(service, description):
     for content_type, content in operation(description)["requestBody"]["content"].items():
         for name, example in content.get("examples", {}).items():
             value = example["value"]
@@ -36,7 +36,7 @@ def test_examples_of_requests_are_answered(service, description):
             assert b'"unreadable"' not in answer.body
 
 
-def test_examples_of_answers_and_real_answers_fit_their_schema(service, description):
+def test_examples_of_responses_and_real_responses_match_the_schema(service, description):
     jsonschema = pytest.importorskip("jsonschema")
     content = operation(description)["responses"]["200"]["content"]["application/json"]
     schema = content["schema"] | {"components": description["components"]}
@@ -62,16 +62,16 @@ def test_all_options_and_all_statuses_are_described(description):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of the generator's own packages
 @pytest.mark.parametrize("mode", ["POSITIVE", "NEGATIVE"])
-def test_generated_requests_meet_what_the_description_says(service, mode):
-    """No defect, no answer that is not described, and nothing accepted that breaks the schema."""
+def test_generated_requests_conform_to_the_description(service, mode):
+    """No internal error, no undescribed response, and no accepted request that breaks the schema."""
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, given, settings
 
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{service.port}/openapi.json")
-    # A post with offsets outside its text is valid by the schema, and is refused all the same.
+    # A post with offsets outside its text is valid by the schema, but is refused.
     excluded = [schemathesis.checks.CHECKS.get_one("positive_data_acceptance")]
     operations = [found.ok() for found in schema.get_all_operations()]
-    if mode == "NEGATIVE":  # the others have nothing that could be wrong
+    if mode == "NEGATIVE":  # the others take no input
         operations = [operation for operation in operations if operation.path == "/v1/extract"]
     for operation in operations:
 

@@ -1,4 +1,4 @@
-"""The review over HTTP: what is answered, and what is refused."""
+"""The review over HTTP: answered and refused requests."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def ask(
     connection = http.client.HTTPConnection(urlsplit(origin).netloc, timeout=30)
     try:
         content = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
-        named = {"Content-Type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
-        connection.request(method, path, content, named)
+        sent = {"Content-Type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        connection.request(method, path, content, sent)
         answer = connection.getresponse()
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
     finally:
@@ -78,16 +78,16 @@ def test_a_reviewer_goes_through_the_queue(origin: str) -> None:
     undone = value(ask(origin, "POST", "/v1/review/undo", {"reviewer": "Ada"}))
     assert [e["answer"] for e in undone["post"]["entities"]] == [None, None]
     assert value(ask(origin, "POST", "/v1/review/undo", {"reviewer": "Ada"}))["post"] is None
-    figures = value(ask(origin, "GET", "/v1/review/statistics"))
-    assert (figures["entity_error"]["value"], figures["entities"][0]["accepted"]) == (None, 3)
+    statistics = value(ask(origin, "GET", "/v1/review/statistics"))
+    assert (statistics["entity_error"]["value"], statistics["entities"][0]["accepted"]) == (None, 3)
 
 
-def test_pictures_are_made_small_and_nothing_else_is_sent(origin: str) -> None:
+def test_pictures_are_sent_as_thumbnails_and_other_files_are_not(origin: str) -> None:
     status, headers, content = ask(origin, "GET", "/v1/review/posts/0/picture")
     assert (status, headers["content-type"]) == (200, "image/jpeg")
     with Image.open(io.BytesIO(content)) as picture:
         assert (picture.format, picture.size) == ("JPEG", (1024, 512))
-    for number in (1, 2):  # a file that is no picture, and no picture
+    for number in (1, 2):  # a file that is not a picture, and no picture
         status, _, content = ask(origin, "GET", f"/v1/review/posts/{number}/picture")
         assert (status, b"secret" in content) == (404, False)
     shown = value(ask(origin, "POST", "/v1/review/next", {"reviewer": "Bo", "after": [0]}))["post"]
@@ -117,11 +117,11 @@ def test_pictures_are_made_small_and_nothing_else_is_sent(origin: str) -> None:
         ("GET", "/nothing", None, 404),
     ],
 )
-def test_what_is_refused(origin: str, method: str, path: str, body: Any, status: int) -> None:
+def test_refused_requests(origin: str, method: str, path: str, body: Any, status: int) -> None:
     assert ask(origin, method, path, body)[0] == status
 
 
-def test_other_pages_and_other_names_are_refused(origin: str) -> None:
+def test_other_origins_hosts_and_encodings_are_refused(origin: str) -> None:
     body = {"reviewer": "a"}
     assert ask(origin, "POST", "/v1/review/next", body, Origin="http://evil.example")[0] == 403
     assert ask(origin, "POST", "/v1/review/next", body, Content_Type="text/plain")[0] == 415
@@ -129,7 +129,7 @@ def test_other_pages_and_other_names_are_refused(origin: str) -> None:
     assert ask(origin, "GET", "/v1/review", Host="evil.example")[0] == 421
 
 
-def test_the_page_allows_no_script_of_others(origin: str) -> None:
+def test_the_page_allows_only_its_own_scripts(origin: str) -> None:
     status, headers, content = ask(origin, "GET", "/")
     assert status == 200
     assert "default-src 'none'" in headers["content-security-policy"]
@@ -142,7 +142,7 @@ def test_the_page_allows_no_script_of_others(origin: str) -> None:
         assert (status, headers["cache-control"]) == (200, "no-cache")
 
 
-def test_all_paths_of_files_are_ours() -> None:
+def test_files_of_the_page_name_no_other_host() -> None:
     folder = Path(__file__).parents[2] / "src" / "twofold" / "server" / "page"
     for file in folder.glob("*.*"):
         text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")

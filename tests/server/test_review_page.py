@@ -53,40 +53,38 @@ def begin(found: Visit, name: str = "Nora") -> None:
     found.page.locator(CURRENT).wait_for()  # keys are for the current item
 
 
-def said(found: Visit, name: str, count: int = 1) -> None:
-    """Wait until so many items say what was decided on them."""
+def wait_for_answers(found: Visit, name: str, count: int = 1) -> None:
+    """Wait until ``count`` items show an answer."""
     found.page.locator(f".item .answer.{name}").nth(count - 1).wait_for()
 
 
-def test_a_post_is_reviewed_by_keys_with_a_reload_in_the_middle(
-    browser: Any, origin: str, store: ReviewStore
-) -> None:
+def test_a_post_is_reviewed_with_keys_across_a_reload(browser: Any, origin: str, store: ReviewStore) -> None:
     with visit(browser, origin) as found:
         begin(found)
         page = found.page
         assert found.text("#post-id") == "Post 2, ID unsure"  # the most uncertain first
         assert "Ada Berg" in found.text(CURRENT)
         page.keyboard.press("a")
-        said(found, "accept")
+        wait_for_answers(found, "accept")
         assert "Bob" in found.text(CURRENT)
-        page.keyboard.press("1")  # an ORG is a PER
-        said(found, "correct")
+        page.keyboard.press("1")  # corrects an ORG to PER
+        wait_for_answers(found, "correct")
         page.reload()
         found.settled("#text mark")
         assert "Turin" in found.text(CURRENT)
         assert page.locator(".item .answer").all_inner_texts() == ["accepted", "corrected", "open", "open"]
         page.keyboard.press("Alt+ArrowLeft")  # Turin begins a word earlier
-        said(found, "correct", 2)
+        wait_for_answers(found, "correct", 2)
         assert "in Turin" in found.text(CURRENT)
         page.keyboard.press("u")
         page.locator("#say", has_text="Undone").wait_for()
         page.keyboard.press("r")
-        said(found, "reject")
-        assert "goes with its entity" in found.text(".item:last-child")
+        wait_for_answers(found, "reject")
+        assert "rejected with its entity" in found.text(".item:last-child")
         page.keyboard.press("n")  # what was missed: the words after the current item
         found.settled("mark.pending")
         page.keyboard.press("4")
-        said(found, "add")
+        wait_for_answers(found, "add")
         page.keyboard.press("Enter")
         page.locator("#post-id", has_text="Post 1").wait_for()
         assert found.text("#progress") == "1 of 2 posts finished"
@@ -114,12 +112,12 @@ def test_an_entity_is_added_by_selecting_its_words(browser: Any, origin: str, st
         )
         assert found.settled("mark.pending").inner_text().startswith("met")  # by whole words
         found.page.locator("#types button", has_text="MISC").click()
-        said(found, "add")
+        wait_for_answers(found, "add")
     (added,) = (item.entity for item in store.review(1, "Nora").entities if item.predicted is None)
     assert (added.start, added.end, added.text, added.type) == (9, 12, "met", "MISC")
 
 
-def test_two_reviewers_have_posts_of_their_own(browser: Any, origin: str, store: ReviewStore) -> None:
+def test_two_reviewers_get_different_posts(browser: Any, origin: str, store: ReviewStore) -> None:
     with visit(browser, origin) as nora, visit(browser, origin) as omar:
         begin(nora, "Nora")
         begin(omar, "Omar")
@@ -135,7 +133,7 @@ def test_two_reviewers_have_posts_of_their_own(browser: Any, origin: str, store:
     assert store.review(1, "Nora").status == "open"
 
 
-def test_figures_follow_the_decisions(browser: Any, origin: str) -> None:
+def test_statistics_follow_the_decisions(browser: Any, origin: str) -> None:
     with visit(browser, origin) as found:
         begin(found)
         found.page.locator("#so-far summary").click()
@@ -149,18 +147,18 @@ def test_figures_follow_the_decisions(browser: Any, origin: str) -> None:
 
 def test_on_a_phone_and_for_screen_readers(browser: Any, origin: str) -> None:
     with visit(browser, origin, viewport=PHONE, color_scheme="light", has_touch=True) as found:
-        audited(found)
+        assert_accessible(found)
         begin(found)
         found.page.locator("#so-far summary").click()
         found.settled("#figures dl")
         assert found.overflow() <= 0
-        audited(found)
+        assert_accessible(found)
         found.page.locator("#accept").tap()
-        said(found, "accept")
+        wait_for_answers(found, "accept")
 
 
-def audited(found: Visit) -> None:
-    """Light and dark the page has no serious finding."""
+def assert_accessible(found: Visit) -> None:
+    """No serious finding in light and dark mode."""
     for scheme in ("light", "dark"):
         found.page.emulate_media(color_scheme=scheme)
         assert found.axe() == [], scheme
@@ -189,7 +187,7 @@ def test_with_an_api_key_the_page_asks_for_it(browser: Any, tmp_path: Path) -> N
     store.close()
 
 
-def test_an_error_of_the_service_is_said(browser: Any, origin: str) -> None:
+def test_an_error_of_the_service_is_shown(browser: Any, origin: str) -> None:
     with visit(browser, origin) as found:
         begin(found)
         found.page.route("**/v1/review/posts/*", lambda route: route.abort())

@@ -16,7 +16,7 @@ from twofold.server.settings import Limits
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_that_comes_before_it_listens_ends_it(monkeypatch, name):
+def test_a_signal_before_the_server_handles_signals_ends_it(monkeypatch, name):
     class Early(run._Server):
         def run(self, sockets=None):
             signal.raise_signal(name)

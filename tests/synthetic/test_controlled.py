@@ -1,4 +1,4 @@
-"""The controlled set: what makes it a proof is checked on the files themselves."""
+"""The controlled set: what makes it a test of picture use is checked on the files themselves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FILES = (
 
 
 @pytest.fixture(scope="module", params=list(TASKS))
-def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Post]]:
+def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Post]]:
     folder = tmp_path_factory.mktemp(request.param)
     write_controlled(folder, request.param, train=30, test=6)
     return {name: [p for p in open_corpus(folder / f"{name}.jsonl") if isinstance(p, Post)] for name in FILES}
@@ -42,20 +42,20 @@ def types(post: Post) -> list[str]:
     return relations or [entity.type for entity in post.entities or ()]
 
 
-def seen(post: Post) -> str:
+def digest(post: Post) -> str:
     """Digest of the picture's bytes."""
     return sha256(Path(str(post.image)).read_bytes()).hexdigest()
 
 
-def test_sizes(drawn: dict[str, list[Post]]) -> None:
+def test_sizes(files: dict[str, list[Post]]) -> None:
     expected = (90, 18, 12, 12, 12, 12, 6, 6)
-    assert [len(drawn[name]) for name in FILES] == list(expected)
+    assert [len(files[name]) for name in FILES] == list(expected)
 
 
 @pytest.mark.parametrize("name", ["matched", "no_picture", "blank", "mismatched"])
-def test_every_text_stands_once_with_each_type(drawn: dict[str, list[Post]], name: str) -> None:
-    """So whatever a reader of text alone answers, it is right of half at most."""
-    posts = drawn[name]
+def test_every_text_occurs_once_with_each_type(files: dict[str, list[Post]], name: str) -> None:
+    """So whatever a model of the text alone predicts, it is right for at most half."""
+    posts = files[name]
     assert all(len(types(post)) == 1 for post in posts)
     for one, other in zip(posts[::2], posts[1::2], strict=True):
         assert one.text == other.text
@@ -67,45 +67,47 @@ def _spans(post: Post) -> list[tuple[int, int]]:
     return [(entity.start, entity.end) for entity in post.entities or ()]
 
 
-def test_gold_spans_are_the_names_and_differ_between_training_and_test(drawn: dict[str, list[Post]]) -> None:
+def test_gold_spans_are_the_names_and_differ_between_training_and_test(files: dict[str, list[Post]]) -> None:
     names = {
         name: {entity.text for post in posts for entity in post.entities or ()}
-        for name, posts in drawn.items()
+        for name, posts in files.items()
     }
     assert all(re.fullmatch("[A-Z][a-z]+", name) for group in names.values() for name in group)
     assert not (names["train"] | names["dev"]) & (names["matched"] | names["unambiguous"])
-    for post in (post for posts in drawn.values() for post in posts):
+    for post in (post for posts in files.values() for post in posts):
         for entity in post.entities or ():
             assert post.text[entity.start : entity.end] == entity.text
 
 
-def test_no_picture_stands_twice_but_the_blank(drawn: dict[str, list[Post]]) -> None:
-    pictures = Counter(seen(p) for name in FILES for p in drawn[name] if p.image and name != "blank")
+def test_no_picture_but_the_blank_occurs_twice(files: dict[str, list[Post]]) -> None:
+    pictures = Counter(digest(p) for name in FILES for p in files[name] if p.image and name != "blank")
     assert set(pictures.values()) == {1}
-    assert all(post.image is None for post in drawn["no_picture"])
-    for post in drawn["blank"]:
+    assert all(post.image is None for post in files["no_picture"])
+    for post in files["blank"]:
         assert read_thumbnail(Path(str(post.image)), SIDE).getcolors(1) is not None
 
 
-def test_some_training_pictures_are_wrong(drawn: dict[str, list[Post]]) -> None:
-    wrong = [post for post in drawn["train"] if "mismatched" in str(post.image)]
-    assert len(wrong) == pytest.approx(len(drawn["train"]) / MISMATCHED_EVERY, abs=1)
-    assert len({types(post)[0] for post in wrong}) == 2
+def test_some_training_pictures_are_mismatched(files: dict[str, list[Post]]) -> None:
+    mismatched = [post for post in files["train"] if "mismatched" in str(post.image)]
+    assert len(mismatched) == pytest.approx(len(files["train"]) / MISMATCHED_EVERY, abs=1)
+    assert len({types(post)[0] for post in mismatched}) == 2
     assert all(
         "mismatched" in str(post.image)
         for name in ("mismatched", "unambiguous_mismatched")
-        for post in drawn[name]
+        for post in files[name]
     )
 
 
 @pytest.mark.parametrize("task", list(TASKS))
-def test_clear_frames_fit_one_type_and_twin_frames_are_none_of_them(task: str) -> None:
+def test_unambiguous_templates_fit_one_type_and_are_not_among_the_ambiguous_ones(task: str) -> None:
     templates = TASKS[task]
-    clear = [frame for frames in templates.unambiguous.values() for frame in frames]
-    assert len({*clear, *templates.ambiguous}) == len(clear) + len(templates.ambiguous)
+    unambiguous = [text for texts in templates.unambiguous.values() for text in texts]
+    assert len({*unambiguous, *templates.ambiguous}) == len(unambiguous) + len(templates.ambiguous)
     assert list(templates.unambiguous) == list(templates.drawings)
     assert not set(templates.names[0]) & set(templates.names[1])
-    assert {frame.count("{}") for frame in {*clear, *templates.ambiguous}} == {2 if templates.relation else 1}
+    assert {text.count("{}") for text in {*unambiguous, *templates.ambiguous}} == {
+        2 if templates.relation else 1
+    }
 
 
 def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
@@ -120,16 +122,16 @@ def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
     assert all(one[name] != other[name] for name in one if name.startswith("train-"))
 
 
-def test_an_unknown_task_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'events' came"):
+def test_an_unknown_task_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="got 'events'"):
         write_controlled(tmp_path, "events")
 
 
 @pytest.mark.parametrize(("one", "other"), [("portrait", "landscape"), ("two people", "two players")])
-def test_new_pictures_are_told_by_where_colours_are_and_not_by_the_mean_colour(one: str, other: str) -> None:
+def test_pictures_are_classified_by_where_colours_are_not_by_the_mean_colour(one: str, other: str) -> None:
     grids = {kind: np.stack([_grid(kind, i) for i in range(160)]) for kind in (one, other)}
-    assert _told(grids[one], grids[other]) > 0.97
-    assert _told(grids[one].mean(1, keepdims=True), grids[other].mean(1, keepdims=True)) < 0.95
+    assert _accuracy(grids[one], grids[other]) > 0.97
+    assert _accuracy(grids[one].mean(1, keepdims=True), grids[other].mean(1, keepdims=True)) < 0.95
 
 
 def _grid(kind: str, number: int) -> np.ndarray:
@@ -138,8 +140,8 @@ def _grid(kind: str, number: int) -> np.ndarray:
     return pixels.reshape(4, SIDE // 4, 4, SIDE // 4, 3).mean((1, 3)).reshape(16, 3)
 
 
-def _told(one: np.ndarray, other: np.ndarray) -> float:
-    """Part of the last 80 pictures of each kind that ridge regression on the first 80 tells."""
+def _accuracy(one: np.ndarray, other: np.ndarray) -> float:
+    """Accuracy of ridge regression, fitted on the first 80 pictures of each kind, on the last 80."""
     x = np.concatenate([one, other]).reshape(320, -1)
     x = np.concatenate([x, np.ones((320, 1))], 1)
     sign = np.repeat([1.0, -1.0], 160)

@@ -1,4 +1,4 @@
-"""Mistyped posts: what changes, what must not, and where the gold is afterwards."""
+"""Posts with typos: what changes, what must not, and where the gold spans move."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ TEXT = "Anna Karenina left #Manchester for 2017 at https://example.org/letters w
 
 
 def post(text=TEXT, *names, tokens=None):
-    places = [(text.index(name), text.index(name) + len(name)) for name in names]
-    return Post(1, text, tokens=tokens, entities=tuple(Entity(a, b, text[a:b], "PER") for a, b in places))
+    spans = [(text.index(name), text.index(name) + len(name)) for name in names]
+    return Post(1, text, tokens=tokens, entities=tuple(Entity(a, b, text[a:b], "PER") for a, b in spans))
 
 
 def words(p):
     return [p.text[a:b] for a, b in segment_post(p)]
 
 
-def test_nothing_at_rate_nought_and_every_word_that_can_be_at_rate_one():
+def test_rate_zero_changes_nothing_and_rate_one_every_word_that_can_have_a_typo():
     assert with_typos(post(), 0.0) == post()
     pairs = list(zip(words(post()), words(with_typos(post(), 1.0)), strict=True))
     changed = {old for old, new in pairs if old != new}
@@ -33,7 +33,7 @@ def test_nothing_at_rate_nought_and_every_word_that_can_be_at_rate_one():
 
 
 def edits(old, new):
-    """Slips between two words: restricted Damerau–Levenshtein distance, by its recursion."""
+    """Edits between two words: restricted Damerau–Levenshtein distance, by its recursion."""
     if not old or not new:
         return len(old) + len(new)
     found = [edits(old[1:], new) + 1, edits(old, new[1:]) + 1, edits(old[1:], new[1:]) + (old[0] != new[0])]
@@ -42,17 +42,17 @@ def edits(old, new):
     return min(found)
 
 
-def test_each_slip_is_one_slip():
+def test_each_typo_is_one_edit():
     text = "Anna left #Teeth with keys"
     kinds = set()
     for seed in range(40):
         for old, new in zip(words(post(text)), words(with_typos(post(text), 1.0, seed)), strict=True):
             assert edits(old, new) == (len(old) >= MIN_LENGTH)
             kinds.add((len(new) - len(old), sorted(new) == sorted(old)))
-    assert kinds >= {(0, True), (-1, False), (1, False), (0, False)}  # exchanged, left out, doubled, beside
+    assert kinds >= {(0, True), (-1, False), (1, False), (0, False)}  # transpose, delete, repeat, replace
 
 
-def test_gold_moves_with_its_words():
+def test_gold_spans_move_with_their_words():
     whole = post(TEXT, "Anna Karenina", "Manchester", "NASA")
     for seed in range(30):
         new = with_typos(whole, 1.0, seed)
@@ -63,18 +63,18 @@ def test_gold_moves_with_its_words():
         assert first.text.count(" ") == 1
 
 
-def test_tokens_move_too():
+def test_tokens_move_with_their_words():
     text = "Anna left Manchester"
     new = with_typos(post(text, tokens=((0, 4), (5, 9), (10, 20))), 1.0)
     assert [new.text[a:b] for a, b in new.tokens] == new.text.split(" ")
 
 
-def test_equal_seeds_equal_slips_whatever_stands_around():
+def test_equal_seeds_give_equal_typos_and_others_do_not():
     assert with_typos(post(), 0.5, 3) == with_typos(post(), 0.5, 3)
     assert len({with_typos(post(), 0.5, seed).text for seed in range(10)}) > 5
 
 
-def test_about_so_many_words():
+def test_the_rate_is_the_share_of_changed_words():
     text = " ".join(["letters"] * 4000)
     changed = sum(word != "letters" for word in words(with_typos(post(text), 0.2)))
     assert changed == pytest.approx(800, abs=100)  # four standard deviations

@@ -18,9 +18,9 @@ NAME = re.compile(r"@\w{1,15}")
 
 
 def post(*tokens: str, entity: int | None = None) -> Post:
-    text, places = join(tokens)
-    spans = [] if entity is None else [(*places[entity], tokens[entity], "PER")]
-    return Post(1, text, tokens=places, entities=tuple(Entity(*span) for span in spans))
+    text, token_spans = join(tokens)
+    spans = [] if entity is None else [(*token_spans[entity], tokens[entity], "PER")]
+    return Post(1, text, tokens=token_spans, entities=tuple(Entity(*span) for span in spans))
 
 
 def tokens(of: Post) -> list[str]:
@@ -28,7 +28,7 @@ def tokens(of: Post) -> list[str]:
 
 
 @pytest.mark.parametrize(("user", "link"), [("@USER12", "URL7"), ("@user", "http"), ("@USER", "HTTPURL")])
-def test_masks_become_names_and_links_and_the_gold_moves(user, link):
+def test_masks_become_names_and_links_and_gold_spans_move(user, link):
     old = post("RT", user, ":", "Ada", "is", "here", link, entity=3)
     new = unmasked(old)
     name, url = tokens(new)[1], tokens(new)[6]
@@ -53,7 +53,7 @@ def test_masks_without_a_number_are_different_users():
 @pytest.mark.parametrize(
     "text", ["@users @Userland", "URL", "CURL7 URL7a", "http://t.co/a http:", "a user", "x@user"]
 )
-def test_what_is_no_mask_stays(text):
+def test_other_words_are_kept(text):
     assert unmasked(Post(1, text)) == Post(1, text)
 
 

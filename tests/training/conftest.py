@@ -17,7 +17,7 @@ from twofold.training import loop
 
 @pytest.fixture(scope="module", autouse=True)
 def no_curve() -> Iterator[None]:
-    """Trainings draw no learning curve, but for the test that looks at one."""
+    """Trainings draw no learning curve, except in the test of the curve."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "draw_curve", draw_nothing)
         yield

@@ -1,4 +1,4 @@
-"""Pairs both ways round: what is added, and that the order then tells nothing."""
+"""Pairs in both argument orders: which are added, and that the order then carries no information."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ def post(*relations: Relation) -> Post:
     return Post(1, "abc", relations=relations)
 
 
-def said(posts: list[Post]) -> list[tuple[str, str, str]]:
+def triples(posts: list[Post]) -> list[tuple[str, str, str]]:
     return [(r.head.text, r.type, r.tail.text) for p in posts for r in p.relations or ()]
 
 
-def test_as_given_changes_nothing():
+def test_given_order_changes_nothing():
     posts = [post(WORKS, PEER, NONE), Post(2, "unlabelled")]
     assert given_order(posts, ()) == posts
 
 
-def test_the_other_way_round_only_symmetric_relations_stay():
-    assert said(both_orders([post(WORKS, PEER, NONE)], {"peer"})) == [
+def test_only_symmetric_relations_keep_their_type_when_swapped():
+    assert triples(both_orders([post(WORKS, PEER, NONE)], {"peer"})) == [
         ("a", "works_for", "b"), ("a", "peer", "c"), ("b", "None", "c"),
         ("b", "None", "a"), ("c", "peer", "a"), ("c", "None", "b"),
     ]  # fmt: skip
-    # Types of the ends turn with them.
+    # Argument types are swapped with the arguments.
     assert both_orders([post(WORKS)], ())[0].relations[1].head.type == "ORG"
 
 
-def test_what_is_given_both_ways_stays_as_it_is_given():
+def test_a_pair_given_in_both_orders_is_unchanged():
     back = Relation(B, A, "employs")
-    assert said(both_orders([post(WORKS, back)], ())) == [("a", "works_for", "b"), ("b", "employs", "a")]
+    assert triples(both_orders([post(WORKS, back)], ())) == [("a", "works_for", "b"), ("b", "employs", "a")]
 
 
-def test_posts_without_gold_stay_and_keep_their_places():
+def test_posts_without_gold_are_kept_in_order():
     posts = [Post(1, "abc"), post(), post(NONE)]
     assert [p.relations and len(p.relations) for p in both_orders(posts, ())] == [None, (), 2]
 
 
-def test_the_order_tells_nothing_of_none():
+def test_in_both_orders_the_order_does_not_predict_none():
     posts = [post(NONE), post(WORKS), post(Relation(C, A, "works_for"))]
     counts = Counter(
         (r.type, r.head.start < r.tail.start) for p in both_orders(posts, ()) for r in p.relations or ()
@@ -54,7 +54,7 @@ def test_the_order_tells_nothing_of_none():
 
 
 @pytest.mark.slow
-def test_the_real_files_give_it_away(shared):
+def test_in_the_real_files_the_order_predicts_none(shared):
     from twofold.corpora import open_corpus
 
     seen = Counter(
@@ -65,7 +65,7 @@ def test_the_real_files_give_it_away(shared):
     assert seen == {(True, True): 7708, (True, False): 36, (False, True): 3112, (False, False): 1391}
 
 
-def test_classes_are_counted_as_they_are_learned() -> None:
+def test_class_counts_include_swapped_pairs() -> None:
     pytest.importorskip("torch")
     from twofold.config import Config, ModelConfig, RelationsConfig
     from twofold.training.relations import RelationTask

@@ -1,4 +1,4 @@
-"""Which graphs compute in 8 bits is chosen by what it costs on dev."""
+"""Which graphs compute in 8 bits is chosen by the loss of F1 on dev."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twofold.training import arithmetic
 
 
 class Graphs:
-    """Stand-ins whose content says how they were made; F1 is 85 in full precision."""
+    """Fake graphs whose content says how they were quantised; F1 is 85 in full precision."""
 
     def __init__(self, folder: Path, losses: dict[str, float]) -> None:
         self.folder, self.losses = folder, {"fusion": 0.0} | losses
@@ -71,7 +71,7 @@ def choose(
         ({"text": 0.3, "picture": 0.0}, "float32, float32, float32", -0.03, 4),
     ],
 )
-def test_the_fastest_that_costs_next_to_nothing(
+def test_the_fastest_arithmetic_within_the_loss_is_chosen(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     losses: dict[str, float],
@@ -82,18 +82,18 @@ def test_the_fastest_that_costs_next_to_nothing(
     graphs = Graphs(tmp_path, losses)
     chosen, lines = choose(graphs, monkeypatch)
     names = {"text": "arithmetic", "picture": "picture_arithmetic", "fusion": "fusion_arithmetic"}
-    said = dict(zip(names, arithmetics.split(", "), strict=True))
-    expected = {names[name]: kind for name, kind in said.items() if kind != "none"}
+    by_graph = dict(zip(names, arithmetics.split(", "), strict=True))
+    expected = {names[name]: kind for name, kind in by_graph.items() if kind != "none"}
     assert (chosen, len(lines)) == (expected | {"f1_change": change}, tried)
     kinds = {"8bit": b"eight", "float32": b"weights"}
-    assert graphs.content() == {f"{name}.onnx": kinds[k] for name, k in said.items() if k != "none"}
+    assert graphs.content() == {f"{name}.onnx": kinds[k] for name, k in by_graph.items() if k != "none"}
 
 
-def test_weights_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_weights_in_8_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graphs = Graphs(tmp_path, {"text": 0.0, "picture": 0.0})
     card, lines = choose(graphs, monkeypatch, "8bit_weights")
-    said = dict.fromkeys(("arithmetic", "picture_arithmetic", "fusion_arithmetic"), "float32")
-    assert card == said | {"f1_change": -0.03}
+    expected = dict.fromkeys(("arithmetic", "picture_arithmetic", "fusion_arithmetic"), "float32")
+    assert card == expected | {"f1_change": -0.03}
     assert len(lines) == 1
     assert set(graphs.content().values()) == {b"weights"}
 
@@ -104,23 +104,23 @@ def test_full_precision_changes_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert set(graphs.content().values()) == {b"whole"}
 
 
-def test_graphs_of_another_model_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphs_of_another_model_are_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graphs = Graphs(tmp_path, {"text": 0.0, "picture": 0.0})
-    card, _ = choose(graphs, monkeypatch, taken=["text"])
+    card, _ = choose(graphs, monkeypatch, shared=["text"])
     assert card == {"picture_arithmetic": "8bit", "fusion_arithmetic": "8bit", "f1_change": 0.0}
     assert graphs.content() == {"text.onnx": b"whole", "picture.onnx": b"eight", "fusion.onnx": b"eight"}
     for name in ("fusion", "picture"):
         (tmp_path / f"{name}.onnx").write_bytes(b"whole")
-    card, _ = choose(graphs, monkeypatch, taken=["text", "picture"])
+    card, _ = choose(graphs, monkeypatch, shared=["text", "picture"])
     assert card == {"fusion_arithmetic": "8bit", "f1_change": 0.0}
 
 
 @pytest.mark.parametrize("case", [{"convolves": False}, {"pictures": []}])
-def test_a_picture_encoder_that_cannot_keeps_its_arithmetic(
+def test_a_picture_encoder_that_cannot_be_quantised_keeps_float32(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: dict
 ) -> None:
     graphs = Graphs(tmp_path, {"text": 0.0, "picture": 0.0})
     card, lines = choose(graphs, monkeypatch, **case)
-    said = {"arithmetic": "8bit", "picture_arithmetic": "float32", "fusion_arithmetic": "8bit"}
-    assert card == said | {"f1_change": -0.01}
+    expected = {"arithmetic": "8bit", "picture_arithmetic": "float32", "fusion_arithmetic": "8bit"}
+    assert card == expected | {"f1_change": -0.01}
     assert len(lines) == 1

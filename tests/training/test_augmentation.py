@@ -1,4 +1,4 @@
-"""Posts as they could have been written, too: what stays the same, and what changes."""
+"""Data augmentation of posts: what each change does, and what it leaves unchanged."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def test_each_change_does_what_it_says(tokens: bool) -> None:
     assert [surface(linked.text[a:b]) for a, b in segment_post(linked)][-1] == "http"
     runs = [changed(AugmentationConfig(repetition=1), given_post, epoch) for epoch in range(9)]
     again = next(run for run in runs if run.text != TEXT)  # an entity inside a token is not repeated
-    said = entities(again)
-    repeated = max(entities(given_post), key=said.count)
-    assert 2 <= said.count(repeated) <= 4
-    assert len(set(said)) == 2
+    mentions = entities(again)
+    repeated = max(entities(given_post), key=mentions.count)
+    assert 2 <= mentions.count(repeated) <= 4
+    assert len(set(mentions)) == 2
     first, last = again.text.index(repeated), again.text.rindex(repeated) + len(repeated)
     assert set(again.text[first:last].replace(repeated, "")) <= set(" ,and")
     assert again.text[:first] + repeated + again.text[last:] == TEXT
@@ -70,7 +70,7 @@ def test_each_change_does_what_it_says(tokens: bool) -> None:
     assert entities(long) == entities(given_post)
 
 
-def test_nothing_changes_at_rate_zero_and_draws_differ_by_epoch_alone() -> None:
+def test_nothing_changes_at_rate_zero_and_changes_differ_by_epoch_alone() -> None:
     assert augmented([post()] * 3, AugmentationConfig(), 1, 0) == [post()] * 3
     config = AugmentationConfig(typos=0.5, lower_case=0.3, elongation=0.5, links=0.5)
     runs = [augmented([post()] * 20, config, 1, epoch) for epoch in (0, 0, 1)]

@@ -1,4 +1,4 @@
-"""Whole trainings on other backbones and all sources, and their folders in use: the same figures in both."""
+"""Whole trainings with other backbones and all modalities; the exported folders agree with the networks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from twofold.training.picture_features import PictureFeatureExtractor  # noqa: E
 from twofold.training.run import train  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-SOURCES = ("picture", "whole", "crops", "alt_text", "objects", "ocr")
+MODALITIES = ("picture", "whole", "crops", "alt_text", "objects", "ocr")
 
 
 def silent(message: str) -> None:
@@ -75,7 +75,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("quick_export")
-def test_a_folder_says_what_the_network_says(
+def test_an_exported_folder_agrees_with_the_network(
     data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -90,7 +90,7 @@ def test_a_folder_says_what_the_network_says(
         ModelConfig(
             text_encoder=str(save_text(text, tmp_path / "text")[0]),
             image_encoder=str(save_vision(image, tmp_path / "image")[0]),
-            modalities=SOURCES, window_pieces=32, context_words=4, weights="float32", **model,
+            modalities=MODALITIES, window_pieces=32, context_words=4, weights="float32", **model,
         ),
         TrainingConfig(**{
             "epochs": 2, "batch_size": 6, "encoder_lr": 5e-3, "head_lr": 1e-2, "crf_lr": 1e-2,
@@ -100,9 +100,9 @@ def test_a_folder_says_what_the_network_says(
     out = train(config, tmp_path / "model", silent)
     extractor = twofold.load(out)
     posts = list(open_corpus(data / "dev.jsonl"))
-    readings = list(extractor.pipeline.encode(posts))
-    assert {reading.picture.status for reading in readings} == {"read", "none", "unreadable"}
-    assert sum(map(sum, (r.present for r in readings))) > 40
+    encoded_posts = list(extractor.pipeline.encode(posts))
+    assert {encoded.picture.status for encoded in encoded_posts} == {"read", "none", "unreadable"}
+    assert sum(map(sum, (r.present for r in encoded_posts))) > 40
     network, features = _network(config, extractor, posts, tmp_path)
     window = min(32, network.text.max_pieces)
     pieces = WindowTokenizer(network.text.tokenizer, window, 4, network.text.pad_id)
@@ -110,26 +110,26 @@ def test_a_folder_says_what_the_network_says(
     assert len(examples) == len(posts)
     with torch.no_grad():
         fused = network(collate(examples, features.tables, network.text.pad_id))
-    for i, reading in enumerate(readings):
-        words = len(reading.words)
-        assert list(reading.present) == fused.present[i].tolist()
-        np.testing.assert_allclose(reading.emissions, fused.emissions[i, :words], atol=1e-3)
-        np.testing.assert_allclose(reading.share, fused.share[i, :, :words], atol=1e-3)
+    for i, encoded in enumerate(encoded_posts):
+        words = len(encoded.words)
+        assert list(encoded.present) == fused.present[i].tolist()
+        np.testing.assert_allclose(encoded.emissions, fused.emissions[i, :words], atol=1e-3)
+        np.testing.assert_allclose(encoded.share, fused.share[i, :, :words], atol=1e-3)
 
 
 def _network(config: Config, extractor: twofold.Extractor, posts: list, folder: Path) -> tuple:
-    """The network as it was trained, and features of the posts' pictures made anew."""
+    """The network as it was trained, and newly computed features of the posts' pictures."""
     text, image = load_text_encoder(config.model.text_encoder), load_image_encoder(config.model.image_encoder)
     network = build_model(config.model, extractor.pipeline.folder.config.labels, text, image).eval()
     network.load_state_dict(load_file(f"{folder / 'model'}.training/weights.safetensors"))
     merge_adapters(network.text)
     cache = FeatureCache(folder / "new", image.fingerprint)
     maker = PictureFeatureExtractor(image, cache, torch.device("cpu"), silent, config.model.max_crops)
-    return network, maker.features(posts, SOURCES)
+    return network, maker.features(posts, MODALITIES)
 
 
 @pytest.mark.usefixtures("quick_export")
-def test_a_frozen_encoder_comes_out_as_it_went_in(data: Path, tmp_path: Path) -> None:
+def test_a_frozen_encoder_keeps_its_weights(data: Path, tmp_path: Path) -> None:
     folder = save_text("bert", tmp_path / "text")[0]
     config = Config(
         DataConfig((str(data / "train.jsonl"),), (str(data / "dev.jsonl"),)),
@@ -145,7 +145,7 @@ def test_a_frozen_encoder_comes_out_as_it_went_in(data: Path, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("quick_export")
-def test_a_training_tries_convolutions_in_8_bits_and_says_which_the_graph_has(
+def test_a_training_tries_8_bit_convolutions_and_records_its_choice(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
@@ -158,9 +158,9 @@ def test_a_training_tries_convolutions_in_8_bits_and_says_which_the_graph_has(
         ),
         TrainingConfig(epochs=1, encoder_lr=0.0, threads=1, device="cpu", ema_decay=0.0),
     )  # fmt: skip
-    told: list[str] = []
-    out = train(config, tmp_path / "model", told.append)
-    assert any("8 bits for text and picture" in text for text in told)
+    lines: list[str] = []
+    out = train(config, tmp_path / "model", lines.append)
+    assert any("8 bits for text and picture" in text for text in lines)
     chosen = json.loads((out / "card.json").read_text(encoding="utf-8"))["picture_arithmetic"]
     kinds = {node.op_type for node in onnx.load(out / "picture.onnx").graph.node}
     assert ("QuantizeLinear" in kinds) == (chosen == "8bit")

@@ -1,8 +1,8 @@
 """The picture decides: every fusion is trained on the controlled set and must use its picture.
 
-Figures are F1 of exact spans with their types, or of pairs: with one entity or pair a post, the part that is
-right, in per cent. Training is the real one, over a tiny text encoder and a picture encoder without weights;
-only the proof of uncertainty goes through an exported folder.
+Scores are F1 of exact spans with their types, or of pairs: with one entity or pair per post, the accuracy in
+per cent. The training is the real one, with a tiny text encoder and a picture encoder without weights; only
+the test of uncertainty uses an exported folder.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ CONDITIONS = ("matched", "no_picture", "blank", "mismatched", "unambiguous", "un
 BASELINES = {"concat", "dirichlet"}
 CHANCE = 50.0
 EARLY = {"bottleneck": 3, "multigranular": 5}
-"""Epochs in which fusions with large steps learn the set; the others are given 6."""
-Figures = Mapping[str, float]
+"""Epochs for fusions that take large steps; the others get 6."""
+Scores = Mapping[str, float]
 
 
 class PlacedColours(ImageEncoder):
-    """Mean colours of a grid of cells, each in a place of its own among the V numbers of a region."""
+    """Mean colours of a grid of cells, each at its own position among the V values of a region."""
 
     def __init__(self, grid: int = 4) -> None:
         super().__init__()
@@ -60,9 +60,9 @@ class PlacedColours(ImageEncoder):
     def forward(self, pixels: Tensor) -> Tensor:
         """Encode pixels (B, 3, S, S) to regions (B, R, V)."""
         cells = avg_pool2d(pixels, pixels.shape[2] // self.grid).flatten(2).transpose(1, 2)  # (B, R, 3)
-        told = torch.cat([cells, torch.ones_like(cells[:, :, :1])], 2)  # (B, R, 4)
+        values = torch.cat([cells, torch.ones_like(cells[:, :, :1])], 2)  # (B, R, 4)
         place = torch.eye(self.regions)
-        return (place.unsqueeze(2) * told.unsqueeze(2)).flatten(2)  # (B, R, R·4)
+        return (place.unsqueeze(2) * values.unsqueeze(2)).flatten(2)  # (B, R, R·4)
 
 
 def words_of(task: str) -> list[str]:
@@ -73,7 +73,7 @@ def words_of(task: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the set, and an encoder, of each task."""
+    """A folder with the set and an encoder for each task."""
     folder = tmp_path_factory.mktemp("controlled")
     for task in TASKS:
         write_controlled(folder / task, task)
@@ -82,8 +82,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def slots(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    """The picture encoder is handed in, and features are kept with the set."""
+def placed_colours(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    """Trainings use `PlacedColours`, and cache features beside the set."""
     monkeypatch.setenv("TWOFOLD_CACHE", str(place / "cache"))
     monkeypatch.setattr(run, "load_image_encoder", lambda name: PlacedColours())
 
@@ -95,9 +95,9 @@ def config(place: Path, task: str, fusion: str, dev: Iterable[str], epochs: int 
         ModelConfig(
             task=task, text_encoder=f"{data}-encoder", fusion=fusion, modalities=("picture",),
             window_pieces=48, context_words=4, weights="float32",
-            evidential=EvidentialConfig(loss_weight=0.5),  # it rises over 400 steps, and here are fewer
+            evidential=EvidentialConfig(loss_weight=0.5),  # its warm-up takes 400 steps, here are fewer
             bottleneck=BottleneckConfig(hidden_size=64),
-            relations=RelationsConfig(markers="untyped", tagger=""),  # the set says its types
+            relations=RelationsConfig(markers="untyped", tagger=""),  # the set has argument types
         ),
         TrainingConfig(
             epochs=epochs, patience=0, batch_size=32, encoder_lr=3e-3, head_lr=3e-3, crf_lr=1e-2,
@@ -109,7 +109,7 @@ def config(place: Path, task: str, fusion: str, dev: Iterable[str], epochs: int 
 
 @pytest.fixture
 def learned(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Trains, and gives the last epoch's figure in each condition; nothing is exported."""
+    """A function that trains and returns the last epoch's score in each condition; nothing is exported."""
     monkeypatch.setattr(run, "publish_model", lambda *args: None)
     score = loop.Trainer._score
 
@@ -119,13 +119,13 @@ def learned(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(loop.Trainer, "_score", last_score)
 
-    def figures(task: str, fusion: str) -> Figures:
+    def train_and_score(task: str, fusion: str) -> Scores:
         settings = config(place, task, fusion, CONDITIONS, EARLY.get(fusion, 6))
         out = run.train(settings, tmp_path / "model", lambda line: None)
         last = json.loads(Path(f"{out}.training/log.jsonl").read_text().splitlines()[-1])
         return {Path(name).stem: value for name, value in last["dev"].items()}
 
-    return figures
+    return train_and_score
 
 
 @pytest.mark.slow
@@ -160,19 +160,19 @@ def test_text_alone_is_at_chance(learned, task: str) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.usefixtures("quick_export")
-def test_a_wrong_picture_makes_the_evidential_model_less_sure(place: Path, tmp_path: Path) -> None:
+def test_a_wrong_picture_makes_the_evidential_model_less_certain(place: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     settings = config(place, "entities", "evidential", ["dev"], epochs=10)
     model = twofold.load(run.train(settings, tmp_path / "m", print))
 
-    def unsure(name: str) -> float:
+    def uncertainty(name: str) -> float:
         """Mean predictive variance, aleatoric and epistemic, of the entities of a file."""
         posts = [post for post in open_corpus(place / "entities" / f"{name}.jsonl") if isinstance(post, Post)]
         entities = [entity for extraction in model.extract(posts) for entity in extraction.entities]
         assert len(entities) == len(posts)
         return sum(e.uncertainty.aleatoric + e.uncertainty.epistemic for e in entities) / len(entities)
 
-    # Where the text alone settles the type. By how much hangs on the training: 1.03 to 3.4 times were seen.
-    assert unsure("unambiguous_mismatched") > unsure("unambiguous")
-    assert unsure("no_picture") > 1.3 * unsure("matched")
-    assert unsure("mismatched") == pytest.approx(unsure("matched"), rel=0.3)  # the same inputs, exchanged
+    # Where the text alone determines the type. The factor varies between trainings, from 1.03 to 3.4.
+    assert uncertainty("unambiguous_mismatched") > uncertainty("unambiguous")
+    assert uncertainty("no_picture") > 1.3 * uncertainty("matched")
+    assert uncertainty("mismatched") == pytest.approx(uncertainty("matched"), rel=0.3)  # shuffled pictures

@@ -1,4 +1,4 @@
-"""Two corpora with opposite rules, learned by one model and chosen when it is used."""
+"""Two corpora with opposite annotation conventions: one model learns both, and users choose one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = ["ada", "grace", "alan", "emmy", "kurt", "rosa"]
 
 
 def write(path: Path, mentions: bool, count: int) -> str:
-    """Posts "name says hi" and "@name says hi", whose mentions are entities or not; the end differs."""
+    """Posts "name says hi" and "@name says hi", whose mentions are entities or not; the last words differ."""
     rows = []
     for i in range(count):
         name, at = NAMES[i % len(NAMES)], i % 2
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def two_rules(config: Config, folder: Path) -> Config:
+def two_conventions(config: Config, folder: Path) -> Config:
     corpora = tuple(
         CorpusConfig(
             name,
@@ -60,7 +60,7 @@ def two_rules(config: Config, folder: Path) -> Config:
 
 
 class Listener:
-    """Keeps messages."""
+    """Records messages."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -78,8 +78,8 @@ def found(model: Path, **choice: str | None) -> list[str]:
 
 
 @pytest.mark.usefixtures("quick_export", "few_resamples")
-def test_the_rule_is_learned_chosen_and_found_again(two_rules: Config, folder: Path, tmp_path: Path) -> None:
-    out = train(two_rules, folder / "model", lambda line: None)
+def test_conventions_are_learned_and_chosen(two_conventions: Config, folder: Path, tmp_path: Path) -> None:
+    out = train(two_conventions, folder / "model", lambda line: None)
     card = json.loads((out / "card.json").read_text("utf-8"))
     assert {name: row["lenient"]["all"]["f1"] for name, row in card["scores"].items()} == {
         f"{folder.name}/with_dev.jsonl": 100.0,
@@ -89,22 +89,22 @@ def test_the_rule_is_learned_chosen_and_found_again(two_rules: Config, folder: P
     assert found(out, mentions="none") == found(out, convention="without") == []
     with pytest.raises(ConfigError, match="with, without"):
         twofold.load(out, convention="both")
-    # Calibration takes over the rule of the posts that it is given.
+    # Calibration adopts the convention of the given posts.
     copy, kept = tmp_path / "copy", tmp_path / "kept"
     twofold.calibrate(out, twofold.read_posts(folder / "without_dev.jsonl"), copy)
     assert found(copy) == []
     assert found(copy, mentions="name") == ["ada"]
     chosen = json.loads((copy / "card.json").read_text("utf-8"))["conventions"]["default"]
     assert chosen["mentions"] == "none"
-    # Of data sets with different rules each is read by its own, and the default stays.
-    both, told = tmp_path / "both", Listener()
+    # Data sets with different conventions are each encoded with their own, and the default stays.
+    both, listener = tmp_path / "both", Listener()
     sets = {name: twofold.read_posts(folder / f"{name}_dev.jsonl") for name in ("with", "without")}
-    fits = twofold.calibrate(out, sets, both, listener=told)
+    fits = twofold.calibrate(out, sets, both, listener=listener)
     assert found(both) == ["ada"]
     counts = fits["entities"].description["by_data_set"]
     assert all(row["right"] == row["predictions"] for row in counts.values())
     assert 0 < counts["without"]["predictions"] < counts["with"]["predictions"]
-    assert [line.partition(",")[0] for line in told.lines] == [
+    assert [line.partition(",")[0] for line in listener.lines] == [
         "with: annotation convention mentions name",
         "without: annotation convention mentions none",
     ]
@@ -118,17 +118,17 @@ def test_the_rule_is_learned_chosen_and_found_again(two_rules: Config, folder: P
     assert json.loads(results.read_text("utf-8"))["entities"] == []
 
 
-def test_every_example_carries_its_convention(two_rules: Config) -> None:
-    setup = set_up_training(two_rules, lambda line: None)
+def test_every_example_carries_its_convention(two_conventions: Config) -> None:
+    setup = set_up_training(two_conventions, lambda line: None)
     known = setup.conventions
     assert known.named["without"] == Convention("none", "name", "without")
     seen = {example.convention for example in setup.data.train}
     assert seen == {known.vector(convention) for convention in known.named.values()}
 
 
-def test_augmented_examples_are_of_the_same_posts_and_drawn_anew(two_rules: Config) -> None:
-    training = dataclasses.replace(two_rules.training, augmentation=AugmentationConfig(links=1.0))
-    setup = set_up_training(dataclasses.replace(two_rules, training=training), lambda line: None)
+def test_augmented_examples_keep_posts_targets_and_conventions(two_conventions: Config) -> None:
+    training = dataclasses.replace(two_conventions.training, augmentation=AugmentationConfig(links=1.0))
+    setup = set_up_training(dataclasses.replace(two_conventions, training=training), lambda line: None)
     plain, linked = setup.data.train, setup.data.examples(0)
     assert [e.post for e in plain] == [e.post for e in linked]
     for before, after in zip(plain, linked, strict=True):
@@ -138,7 +138,7 @@ def test_augmented_examples_are_of_the_same_posts_and_drawn_anew(two_rules: Conf
     assert [e.window for e in setup.data.examples(0)] == [e.window for e in linked]
 
 
-def test_the_default_convention_is_that_of_the_rules_or_of_a_corpus() -> None:
+def test_the_default_convention_is_that_of_the_options_or_of_a_corpus() -> None:
     data = DataConfig(corpora=(CorpusConfig("mine", mentions="none"),))
     assert conventions_of(data, WordsConfig(hashtags="mark")).default == Convention("name", "mark")
     assert conventions_of(data, WordsConfig(convention="mine")).default == Convention("none", "name", "mine")

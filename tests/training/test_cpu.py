@@ -1,4 +1,4 @@
-"""Cheaper chance is still chance, and the model is afterwards what it was."""
+"""Byte dropout is as random as it should be, and the model is restored after training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_as_much_is_dropped_as_asked_and_the_mean_stays(p: float, dtype: torch.dtype) -> None:
+def test_the_dropout_rate_is_as_configured_and_the_mean_stays(p: float, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     drop = ByteDropout(p).train()
     out = drop(torch.ones(301, 307, dtype=dtype)).float()
@@ -31,7 +31,7 @@ def test_as_much_is_dropped_as_asked_and_the_mean_stays(p: float, dtype: torch.d
     assert float(out.mean()) == pytest.approx(1, rel=0.02)
 
 
-def test_neighbours_and_calls_do_not_hang_together() -> None:
+def test_masks_of_neighbours_and_of_calls_are_uncorrelated() -> None:
     torch.manual_seed(0)
     drop = ByteDropout(0.5).train()
     one, other = (drop(torch.ones(100_000)) > 0 for _ in range(2))
@@ -40,7 +40,7 @@ def test_neighbours_and_calls_do_not_hang_together() -> None:
         assert abs(float(correlation)) < 0.015
 
 
-def test_the_seed_decides_and_gradients_go_where_values_went() -> None:
+def test_the_seed_fixes_the_mask_and_gradients_pass_through_it() -> None:
     drop = ByteDropout(0.3).train()
     x = torch.ones(50, 3, requires_grad=True)
     torch.manual_seed(1)
@@ -51,14 +51,14 @@ def test_the_seed_decides_and_gradients_go_where_values_went() -> None:
     assert torch.equal(x.grad, first.detach())
 
 
-def test_nothing_is_dropped_in_use() -> None:
+def test_nothing_is_dropped_at_inference() -> None:
     x = torch.randn(5)
     assert ByteDropout(0.5).eval()(x) is x
     assert ByteDropout(0.0).train()(x) is x
     assert ByteDropout(0.5).train()(torch.zeros(0, 4)).shape == (0, 4)
 
 
-def test_an_encoder_says_the_same_within_and_is_afterwards_what_it_was(encoder: Path) -> None:
+def test_an_optimised_encoder_gives_the_same_states_and_is_restored(encoder: Path) -> None:
     text = load_text_encoder(str(encoder)).eval()
     ids = torch.randint(5, 30, (3, 9))
     mask = torch.ones_like(ids)
@@ -76,7 +76,7 @@ def test_an_encoder_says_the_same_within_and_is_afterwards_what_it_was(encoder: 
     assert torch.equal(text(ids, mask), before)
 
 
-def test_a_gpu_is_left_alone(encoder: Path) -> None:
+def test_models_on_a_gpu_are_unchanged(encoder: Path) -> None:
     text = load_text_encoder(str(encoder))
     with cpu_optimised(text, torch.device("cuda")):
         assert any(type(module) is nn.Dropout for module in text.modules())

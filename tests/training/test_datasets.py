@@ -1,4 +1,4 @@
-"""Corpora of a training, each by its own rules."""
+"""Corpora of a training, each with its own settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twofold.training.datasets import read_training_data
 
 
 def write(folder: Path, name: str, *posts: str) -> str:
-    """A file of posts, "Ada/PER flies" each; returns its path."""
+    """Write a file of posts such as "Ada/PER flies"; returns its path."""
     rows = [[word.partition("/") for word in post.split()] for post in posts]
     blocks = ["".join(f"{w}\t{f'B-{t}' if t else 'O'}\n" for w, _, t in row) for row in rows]
     path = folder / name
@@ -51,7 +51,7 @@ def data(tmp_path: Path) -> DataConfig:
     )
 
 
-def test_each_corpus_is_read_by_its_own_rules(data):
+def test_each_corpus_is_read_with_its_own_settings(data):
     train, dev, lines = read(data)
     assert [corpus.name for corpus in (*train, *dev)] == ["one/train", "2/train", "one/dev", "2/dev"]
     assert [corpus.convention for corpus in (*train, *dev)] == ["", "two", "", "two"]
@@ -61,7 +61,7 @@ def test_each_corpus_is_read_by_its_own_rules(data):
     assert len(lines) == 4
 
 
-def test_types_that_a_corpus_does_not_annotate_are_named(data):
+def test_types_that_a_corpus_does_not_annotate_are_recorded(data):
     train, dev, _ = read(data)
     assert [corpus.unannotated for corpus in (*train, *dev)] == [frozenset(), {"MISC"}, frozenset(), {"MISC"}]
 
@@ -77,7 +77,7 @@ def test_texts_of_other_dev_sets_and_of_held_out_files_are_left_out(tmp_path):
         write(tmp_path, f"one/{name}", *posts)
         for name, posts in {
             "train": ["RT @x : bob SLEEPS well", "Dan cooks rice", "Eve reads", "@x", "Gus is new"],
-            "dev": ["Eve reads"],  # also in train: the published split is as it is
+            "dev": ["Eve reads"],  # also in train: published splits are not changed
             "test": ["Hal sings", "gus is NEW !", "@y"],
         }.items()
     ]
@@ -94,7 +94,7 @@ def test_texts_of_other_dev_sets_and_of_held_out_files_are_left_out(tmp_path):
     assert [line.split()[0] for line in lines if "left out" in line] == ["2", "1"]
 
 
-def test_a_file_of_which_nothing_is_left_is_an_error(tmp_path):
+def test_a_file_without_remaining_posts_is_an_error(tmp_path):
     train, dev = (write(tmp_path, name, "Ada/PER reads") for name in ("train", "dev"))
     with pytest.raises(DataError, match="all its texts are in held-out files"):
         read(DataConfig((train,), (dev,), held_out=(dev,)))
@@ -108,7 +108,7 @@ def test_masks_are_replaced_in_training_files_only(tmp_path):
     assert entities(train) == entities(dev)
 
 
-def test_rules_change_the_identity(data, tmp_path):
+def test_settings_change_the_identity(data, tmp_path):
     (_, two), _, _ = read(data)
     plain = CorpusConfig("two", train=data.corpora[0].train)
     others = [

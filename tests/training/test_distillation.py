@@ -83,20 +83,20 @@ def test_examples_hold_the_mean_of_the_teachers_under_the_same_convention(
     distilled = [e for e in setup.data.examples(0) if e.marginals is not None]
     posts = read_unlabelled(with_unlabelled(settings, [file], []).data, lambda _: None)
     assert len(distilled) == len(posts) == len(TEXTS)
-    rules = {setup.conventions.vector(rule): rule for rule in setup.conventions.named.values()}
+    known = {setup.conventions.vector(x): x for x in setup.conventions.named.values()}
     used = set()
     for example, post in zip(distilled, posts, strict=True):
         total = 0.0
         for teacher in teachers:
-            pipeline = InferencePipeline(open_folder(Path(teacher)), convention=rules[example.convention])
+            pipeline = InferencePipeline(open_folder(Path(teacher)), convention=known[example.convention])
             (encoded,) = pipeline.encode([post])
             mask = np.ones((1, len(encoded.words)), bool)
             total = total + pipeline.decoder.tag_marginals(encoded.emissions[None], mask)[0]
         assert example.marginals is not None
         np.testing.assert_allclose(example.marginals, total / 2, atol=1e-3)
-        used.add(rules[example.convention].corpus)
+        used.add(known[example.convention].corpus)
     assert used == {"one", "other"}
-    # Batches are of one kind, and hold the marginals where the targets would be.
+    # All examples of a batch are of one kind; marginals are its targets.
     for group in batches(setup.data.examples(0), 5, 1, 0):
         batch = collate(group, {}, 0)
         kinds = {e.marginals is not None for e in group}
@@ -111,7 +111,7 @@ def test_a_student_learns_what_only_its_teacher_knows(
     config: Config, teachers: tuple[str, str], tmp_path: Path
 ) -> None:
     places = [number for number in range(36) if number % 4 > 1]
-    scarce = two_corpora(config, tmp_path, [*places, 0])  # of people it sees "Ada says hi" alone
+    scarce = two_corpora(config, tmp_path, [*places, 0])  # its only person is in "Ada says hi"
     asked = ["Alan says hi", "Grace Hopper says hi", "sunset in Rome"]
     texts = [f"{text} {i}" for i in range(12) for text in (*asked, "rain")]
     taught = with_unlabelled(scarce, [write_texts(tmp_path / "texts.jsonl", texts)], [teachers[0]])
@@ -132,11 +132,11 @@ def test_masks_are_filled_and_posts_of_dev_left_out(settings: Config, tmp_path: 
     assert first.text != "@user says hi"
     assert lines == [f"unlabelled: {tmp_path.name}/texts.jsonl, 2 posts, 1 left out"]
     alone = write_texts(tmp_path / "alone.jsonl", [dev])
-    with pytest.raises(DataError, match="only those of dev"):
+    with pytest.raises(DataError, match="only posts of dev"):
         read_unlabelled(with_unlabelled(settings, [alone], []).data, lines.append)
 
 
-def test_what_cannot_be_distilled_is_refused(
+def test_unsuitable_teachers_and_tasks_are_refused(
     settings: Config, teachers: tuple[str, str], tmp_path: Path
 ) -> None:
     file = write_texts(tmp_path / "texts.jsonl", TEXTS)
@@ -157,7 +157,7 @@ def test_what_cannot_be_distilled_is_refused(
         set_up_training(pairs, lambda _: None)
 
 
-def test_a_training_goes_on_with_the_same_teachers_alone(
+def test_a_training_resumes_with_the_same_teachers_only(
     settings: Config, teachers: tuple[str, str], tmp_path: Path
 ) -> None:
     class Stop(Exception):

@@ -1,4 +1,4 @@
-"""A training of two processes learns what one would: the same gradients, the same scores, one folder."""
+"""Training with two processes: the same gradients and scores as with one, and one folder."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from twofold.training.run import train  # noqa: E402
 
 slow = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore"),  # the exporter warns of its own internals
+    pytest.mark.filterwarnings("ignore"),  # the exporter warns about its own internals
     pytest.mark.skipif(sys.platform == "win32", reason="torchrun and gloo are tested on POSIX"),
 ]
 
 
-def two(folder: Path, job: str) -> subprocess.CompletedProcess[str]:
+def in_two_processes(folder: Path, job: str) -> subprocess.CompletedProcess[str]:
     """Run a job of `distributed_runs` in two processes."""
     tests = Path(__file__).parents[1]
     paths = [str(tests), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -44,7 +44,7 @@ def two(folder: Path, job: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("size", [1, 2, 5, 6])
-def test_the_shares_of_a_batch_are_all_of_it_and_their_weights_give_its_mean(count, size):
+def test_the_parts_of_a_batch_cover_it_and_their_weights_give_its_mean(count, size):
     batch = [3.0**i for i in range(size)]
     shares = [Processes(rank, count).share(batch) for rank in range(count)]
     counted = [value for own, weight in shares if weight for value in own]
@@ -76,14 +76,14 @@ class TestTwoProcesses:
 
     @pytest.fixture(scope="class")
     def failed(self, longer: Config, tmp_path_factory) -> tuple[Path, str]:
-        """The folder of a training of which the second process failed, and what was said."""
+        """The folder of a training whose second process failed, and its standard error."""
         folder = tmp_path_factory.mktemp("failed")
         (folder / CONFIG).write_text(to_toml(longer), encoding="utf-8")
-        done = two(folder, "failing")
+        done = in_two_processes(folder, "failing")
         assert done.returncode != 0
         return folder, done.stderr
 
-    def test_the_gradient_is_the_mean_of_those_of_the_posts(self, config: Config, failed):
+    def test_the_gradient_is_the_mean_over_the_posts(self, config: Config, failed):
         found = [torch.load(failed[0] / f"steps.{rank}.pt") for rank in (0, 1)]
         examples = untrained(config).data.train
         described, plain = ([e for e in examples if bool(e.texts) == has] for has in (True, False))
@@ -102,18 +102,18 @@ class TestTwoProcesses:
                         assert torch.allclose(own, value, rtol=1e-4, atol=1e-6), key
                         assert torch.equal(own, found[0][name][key])
 
-    def test_an_error_of_one_ends_all_and_one_goes_on(self, longer: Config, failed, quick_export):
-        folder, said = failed
-        assert "twofold: the second process fails" in said
-        assert said.count("epoch 2/12") == 1
-        assert "Traceback" not in said.split("torch/distributed/elastic")[0], said
-        told: list[str] = []
-        out = train(longer, folder / "model", told.append)
-        assert "resuming after epoch 2" in told
-        assert reads(out)
+    def test_an_error_in_one_process_ends_all_and_one_resumes(self, longer: Config, failed, quick_export):
+        folder, stderr = failed
+        assert "twofold: the second process fails" in stderr
+        assert stderr.count("epoch 2/12") == 1
+        assert "Traceback" not in stderr.split("torch/distributed/elastic")[0], stderr
+        lines: list[str] = []
+        out = train(longer, folder / "model", lines.append)
+        assert "resuming after epoch 2" in lines
+        assert has_learned(out)
 
-    @pytest.mark.thorough  # the other way round, one goes on where two stood, is above
-    def test_two_go_on_where_one_stood(self, longer: Config, tmp_path: Path):
+    @pytest.mark.thorough  # the reverse, from two processes to one, is tested above
+    def test_two_processes_resume_a_training_of_one(self, longer: Config, tmp_path: Path):
         (tmp_path / CONFIG).write_text(to_toml(longer), encoding="utf-8")
 
         def stop(line: str) -> None:
@@ -122,17 +122,17 @@ class TestTwoProcesses:
 
         with pytest.raises(KeyboardInterrupt):
             train(longer, tmp_path / "model", stop)
-        done = two(tmp_path, "whole")
+        done = in_two_processes(tmp_path, "whole")
         assert done.returncode == 0, done.stderr
         assert "resuming after epoch 3" in done.stderr
         assert done.stdout.count("model folder:") == 1
-        assert reads(tmp_path / "model")
+        assert has_learned(tmp_path / "model")
         written = [torch.load(tmp_path / f"whole.{rank}.pt") for rank in (0, 1)]
         assert str(tmp_path / "model.training" / "checkpoint.pt") in written[0]
         assert written[1] == []
 
 
-def reads(folder: Path) -> bool:
+def has_learned(folder: Path) -> bool:
     """Whether a model has learned the corpus."""
     found = [next(iter(twofold.load(folder).extract([text]))) for text in ("off to Rome now", "Ada says hi")]
     return [[(e.text, e.type) for e in x.entities] for x in found] == [[("Rome", "LOC")], [("Ada", "PER")]]

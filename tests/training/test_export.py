@@ -25,7 +25,7 @@ def test_minilm(tmp_path: Path) -> None:
         encoder = load_text_encoder("minilm").eval()
     except MissingExtraError as error:
         pytest.skip(str(error))
-    encoder.backbone.encoder.layer = encoder.backbone.encoder.layer[:2]  # time is by layer, and all are alike
+    encoder.backbone.encoder.layer = encoder.backbone.encoder.layer[:2]  # fewer take less time
     export_text(encoder, tmp_path / "text.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "text.onnx"))
     for rows, pieces in ((1, 3), (4, 31)):
@@ -71,8 +71,8 @@ class MeanColour(ImageEncoder):
         return self.map(pixels.mean((2, 3))).unsqueeze(1)
 
 
-def test_a_graph_says_nothing_of_where_it_was_exported(tmp_path: Path) -> None:
-    """Called from another line it is the same file, which two models can share, and names no source."""
+def test_a_graph_does_not_depend_on_where_it_was_exported(tmp_path: Path) -> None:
+    """Exported from another line it is the same file, which two models can share, and names no source."""
     encoder = MeanColour()
     export_image(encoder, tmp_path / "picture.onnx")
     export_image(encoder, tmp_path / "again.onnx")

@@ -36,7 +36,7 @@ SIBLINGS = {
     "deit",
     "dinov2-registers",
 }
-"""Families whose network is much like that of another one in the lists."""
+"""Families whose network resembles that of another one in the lists."""
 SENTENCES = (["ada in # paris . x", "hi"], ["a b c d e f g h i j k l m n o"], ["x y", "abc def", "a " * 36])
 
 
@@ -52,7 +52,7 @@ def test_text(name: str, tmp_path: Path) -> None:
         Sessions(tmp_path, 1),
         WindowTokenizer(encoder.tokenizer, encoder.max_pieces, 4, encoder.pad_id),
     )
-    for texts in SENTENCES:  # other lengths than it was exported with, the longest included
+    for texts in SENTENCES:  # other lengths than in the export, the longest included
         ids, mask = pad([pieces.windows(t, segment(t))[0].ids for t in texts], encoder.pad_id)
         with torch.no_grad():
             expected = encoder(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()

@@ -69,7 +69,7 @@ def test_nan_features_are_named_by_their_modality(config: Config, tmp_path: Path
 
 
 @pytest.mark.parametrize(("key", "value"), [("epochs", -1), ("head_lr", math.nan), ("batch_size", 0)])
-def test_numbers_out_of_range_are_refused_before_the_work(config, tmp_path, key, value) -> None:
+def test_numbers_out_of_range_are_refused_before_training(config, tmp_path, key, value) -> None:
     wrong = dataclasses.replace(config, training=dataclasses.replace(config.training, **{key: value}))
     with pytest.raises(ConfigError, match=f"training.{key} is {value}"):
         train(wrong, tmp_path / "model", silent)
@@ -83,7 +83,7 @@ def test_a_second_training_of_one_model_is_refused_and_leaves_the_first_alone(co
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_for_the_checkpoint_is_named(config: Config, tmp_path: Path) -> None:
+def test_a_checkpoint_on_a_full_disk_is_an_error(config: Config, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.part").symlink_to("/dev/full")
     with pytest.raises(DataError, match=r"checkpoint\.pt: cannot be written"):
         trainer(config, tmp_path).run()

@@ -1,4 +1,4 @@
-"""A frozen text encoder, run once: the same figures as running it every time."""
+"""Precomputed states of a frozen text encoder give the same results as running it every time."""
 
 from __future__ import annotations
 
@@ -37,38 +37,38 @@ def made(config: Config) -> tuple:
     model = build_model(config.model, LABELS, text, None).eval()
     pieces = WindowTokenizer(text.tokenizer, 48, 4, text.pad_id)
     examples = make_examples(POSTS, [{}] * len(POSTS), pieces, LABELS)
-    material = TrainingData(examples, {"dev": examples[:2]}, {}, span_f1)
-    return model, material
+    data = TrainingData(examples, {"dev": examples[:2]}, {}, span_f1)
+    return model, data
 
 
 def frozen(
-    model: MultimodalModel, material: TrainingData, sources: tuple[str, ...] = ("alt_text",)
+    model: MultimodalModel, data: TrainingData, modalities: tuple[str, ...] = ("alt_text",)
 ) -> TrainingData:
-    return with_precomputed_text(material, model.text, sources, torch.device("cpu"), lambda line: None)
+    return with_precomputed_text(data, model.text, modalities, torch.device("cpu"), lambda line: None)
 
 
-def same(one: list[Example], other: list[Example], made: tuple, tables: dict) -> None:
+def assert_same_output(one: list[Example], other: list[Example], made: tuple, tables: dict) -> None:
     model, _ = made
     with torch.no_grad():
         running = model(collate(one, {}, model.text.pad_id))
-        known = model(collate(other, tables, model.text.pad_id))
-    assert (running.present == known.present).all()
-    torch.testing.assert_close(running.emissions, known.emissions, atol=2e-2, rtol=1e-2)
-    torch.testing.assert_close(running.share, known.share, atol=2e-2, rtol=1e-2)
+        precomputed = model(collate(other, tables, model.text.pad_id))
+    assert (running.present == precomputed.present).all()
+    torch.testing.assert_close(running.emissions, precomputed.emissions, atol=2e-2, rtol=1e-2)
+    torch.testing.assert_close(running.share, precomputed.share, atol=2e-2, rtol=1e-2)
 
 
-def test_a_batch_gives_what_running_the_encoder_gives(made: tuple) -> None:
-    model, material = made
-    known = frozen(model, material)
-    assert [e.window for e in known.train] == [e.window for e in material.train]
-    same(material.train, known.train, made, known.tables)
-    same(material.train[1:2], known.train[1:2], made, known.tables)  # a batch without any alt text
-    same(material.dev["dev"], known.dev["dev"], made, known.tables)
+def test_precomputed_states_give_the_same_output_as_the_encoder(made: tuple) -> None:
+    model, data = made
+    known = frozen(model, data)
+    assert [e.window for e in known.train] == [e.window for e in data.train]
+    assert_same_output(data.train, known.train, made, known.tables)
+    assert_same_output(data.train[1:2], known.train[1:2], made, known.tables)  # a batch without any alt text
+    assert_same_output(data.dev["dev"], known.dev["dev"], made, known.tables)
 
 
 def test_the_encoder_is_not_run_again(made: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, material = made
-    known = frozen(model, material)
+    model, data = made
+    known = frozen(model, data)
     monkeypatch.setattr(model.text, "forward", lambda *args: pytest.fail("the encoder was run"))
     batch = collate(known.train, known.tables, model.text.pad_id)
     model.train()
@@ -79,45 +79,45 @@ def test_the_encoder_is_not_run_again(made: tuple, monkeypatch: pytest.MonkeyPat
 
 
 def test_equal_rows_of_pieces_are_encoded_once(made: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, material = made
+    model, data = made
     rows: list[int] = []
     run = model.text.forward
     monkeypatch.setattr(model.text, "forward", lambda ids, mask: (rows.append(len(ids)), run(ids, mask))[1])
-    known = frozen(model, material)
-    windows = {tuple(e.window.ids) for e in material.train}
-    assert sum(rows) == len(windows) + 2 < len(material.train) + 3
+    known = frozen(model, data)
+    windows = {tuple(e.window.ids) for e in data.train}
+    assert sum(rows) == len(windows) + 2 < len(data.train) + 3
     assert known.train[0].aligned[WORDS] == known.train[-1].aligned[WORDS]
 
 
-def test_only_sources_of_the_model_are_kept_and_others_stay(made: tuple) -> None:
-    model, material = made
-    before = [e._replace(aligned={"neighbours": [0] * len(e.targets)}) for e in material.train]
+def test_only_modalities_of_the_model_are_encoded_and_other_tables_stay(made: tuple) -> None:
+    model, data = made
+    before = [e._replace(aligned={"neighbours": [0] * len(e.targets)}) for e in data.train]
     known = frozen(model, TrainingData(before, {}, {"neighbours": "table"}, span_f1))
     assert set(known.tables) == {"neighbours", WORDS, "alt_text"}
     assert all(not e.texts and "neighbours" in e.aligned for e in known.train)
-    everything = frozen(model, material, ("alt_text", "ocr"))
+    everything = frozen(model, data, ("alt_text", "ocr"))
     assert set(everything.tables) == {WORDS, "alt_text", "ocr"}
 
 
-def test_the_mode_of_the_encoder_is_left_as_it_was(made: tuple) -> None:
-    model, material = made
+def test_the_mode_of_the_encoder_is_restored(made: tuple) -> None:
+    model, data = made
     model.text.train()
-    frozen(model, material)
+    frozen(model, data)
     assert model.text.training
 
 
-def test_the_encoder_runs_as_in_use_although_the_model_is_in_training(made: tuple) -> None:
-    """Neither dropout nor hidden pieces: what is kept is what is read later."""
-    model, material = made
+def test_the_encoder_runs_as_at_inference_even_if_the_model_is_in_training(made: tuple) -> None:
+    """Neither dropout nor token masking changes the precomputed states."""
+    model, data = made
     model.text.train().token_masking = 0.9
-    known = frozen(model, material)
+    known = frozen(model, data)
     model.eval()
-    same(material.train, known.train, made, known.tables)
+    assert_same_output(data.train, known.train, made, known.tables)
 
 
-def test_progress_is_told(made: tuple, tmp_path: Path) -> None:
-    model, material = made
+def test_progress_is_logged(made: tuple, tmp_path: Path) -> None:
+    model, data = made
     lines: list[str] = []
-    with_precomputed_text(material, model.text, (), torch.device("cpu"), lines.append)
-    count = len({tuple(e.window.ids) for e in material.train})
+    with_precomputed_text(data, model.text, (), torch.device("cpu"), lines.append)
+    count = len({tuple(e.window.ids) for e in data.train})
     assert lines[-1] == f"texts encoded: {count} of {count}"

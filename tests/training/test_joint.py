@@ -22,11 +22,11 @@ from twofold.errors import ConfigError, DataError
 from twofold.model_folder.folder import open_folder
 from twofold.models.joint import JointModel
 from twofold.training import run
-from twofold.training.checkpoint import average_with, begin_with
+from twofold.training.checkpoint import average_with, load_initial_weights
 from twofold.training.examples import allowed_by_entities, batches, collate
 from twofold.training.joint import joint_data, relation_settings
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns of its own internals
+pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns about its own internals
 
 
 def silent(line: str) -> None:
@@ -35,7 +35,7 @@ def silent(line: str) -> None:
 
 @pytest.fixture(scope="module")
 def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Says the types of the arguments of pairs."""
+    """A tagger that predicts argument types."""
     return tiny_model.build(tmp_path_factory.mktemp("tagger") / "model", sources=("text", "alt_text"))
 
 
@@ -62,15 +62,15 @@ def setups(config: Config) -> tuple[JointModel, run.TrainingData]:
     return JointModel(tagger.model, pairs.model), data
 
 
-def test_each_batch_is_of_one_task_and_all_examples_come(joint: Config) -> None:
+def test_each_batch_is_of_one_task_and_all_examples_occur(joint: Config) -> None:
     _, data = setups(joint)
     groups = list(batches(data.train, 5, 1, 0))
     assert all(len({example.slots is None for example in group}) == 1 for group in groups)
-    came = sorted(id(example) for group in groups for example in group)
-    assert came == sorted(map(id, data.train))
+    seen = sorted(id(example) for group in groups for example in group)
+    assert seen == sorted(map(id, data.train))
 
 
-def test_both_tasks_reach_the_one_encoder_and_their_own_heads_only(joint: Config) -> None:
+def test_gradients_of_a_task_reach_the_shared_encoder_and_its_own_head_only(joint: Config) -> None:
     model, data = setups(joint)
     names = [name for name, _ in model.named_parameters()]
     assert not any(name.startswith("relations.text.") for name in names)
@@ -78,7 +78,7 @@ def test_both_tasks_reach_the_one_encoder_and_their_own_heads_only(joint: Config
         group = [x for x in data.train if (x.slots is not None) == slots][:4]
         batch = collate(group, data.tables_for(group), model.text.pad_id)
         model.zero_grad()
-        batch = batch._replace(allowed=None)  # what the tagger learns from pairs has a test of its own
+        batch = batch._replace(allowed=None)  # what the tagger learns from pairs is tested below
         sum(part.loss(part(own), own) for part, own in model.parts(batch)).backward()
         moved = {
             name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
@@ -117,7 +117,7 @@ def test_the_tagger_learns_the_arguments_of_pairs_and_nothing_of_other_words(joi
     assert all(p.grad is None for name, p in model.named_parameters() if name.startswith("relations."))
 
 
-def test_the_pairs_of_a_batch_are_read_the_same_with_and_without_the_tagger(joint: Config) -> None:
+def test_pair_emissions_are_the_same_with_and_without_the_tagger(joint: Config) -> None:
     model, data = setups(joint)
     model.eval()
     group = [x for x in data.train if x.slots is not None][:4]
@@ -127,7 +127,7 @@ def test_the_pairs_of_a_batch_are_read_the_same_with_and_without_the_tagger(join
     torch.testing.assert_close(relations(own).emissions, relations(alone).emissions)
 
 
-def test_arguments_leave_open_what_they_do_not_say() -> None:
+def test_allowed_tags_where_only_arguments_are_annotated() -> None:
     labels = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
     arguments = [(1, 2, ""), (1, 2, "PER"), (2, 3, "LOC"), (5, 5, "")]
     begins, inside, every = 0b01000, 0b10000, 0b11111
@@ -137,27 +137,27 @@ def test_arguments_leave_open_what_they_do_not_say() -> None:
     assert allowed_by_entities(2, [(0, 0, "SHIP")], labels) == [every, every]
 
 
-def test_a_training_begins_with_the_weights_of_another(joint: Config, tmp_path: Path) -> None:
+def test_initial_weights_are_loaded_by_name_and_shape(joint: Config, tmp_path: Path) -> None:
     model, _ = setups(joint)
     path = tmp_path / "weights.safetensors"
     save_file({"head.start": torch.full((5,), 7.0), "head.end": torch.zeros(99)}, path)
     lines: list[str] = []
-    begin_with(model, path, lines.append)
+    load_initial_weights(model, path, lines.append)
     assert model.head.start.tolist() == [7.0] * 5
     average_with(model, {"head.start": torch.ones(5)}, 0.25)
     assert model.head.start.tolist() == [5.5] * 5
-    assert lines == [f"began with 1 of {len(model.state_dict())} weights of weights.safetensors"]
+    assert lines == [f"initialised 1 of {len(model.state_dict())} weights from weights.safetensors"]
     save_file({"head.start": torch.ones(5), "relations.head.start": torch.full((5,), 9.0)}, path)
-    begin_with(model, path, lines.append, "relations.")
+    load_initial_weights(model, path, lines.append, "relations.")
     assert model.head.start.tolist() == [9.0] * 5
     save_file({"other": torch.zeros(1)}, path)
     with pytest.raises(DataError, match="none of its 1 weights"):
-        begin_with(model, path, lines.append)
+        load_initial_weights(model, path, lines.append)
     with pytest.raises(DataError, match="cannot be read"):
-        begin_with(model, tmp_path / "none", lines.append)
+        load_initial_weights(model, tmp_path / "none", lines.append)
 
 
-def test_a_relation_model_with_markers_in_the_text_cannot_share(joint: Config, tmp_path: Path) -> None:
+def test_a_relation_model_with_markers_in_the_text_cannot_be_joint(joint: Config, tmp_path: Path) -> None:
     path = Path(joint.model.joint)
     path.write_text(path.read_text(encoding="utf-8").replace('"levitated"', '"untyped"'), encoding="utf-8")
     with pytest.raises(ConfigError, match="markers levitated"):

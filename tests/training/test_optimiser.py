@@ -25,7 +25,7 @@ class Text(nn.Module):
 
 
 class Network(nn.Module):
-    """Named as the parts of a model are."""
+    """Its parameters are named as in a model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,15 +65,15 @@ def test_frozen_embeddings_and_a_frozen_encoder_are_not_trained() -> None:
     frozen = TrainingConfig(freeze_embeddings=True)
     assert whole - set(groups(network, frozen)) == {"text.embed.weight"}
     assert not network.text.embed.weight.requires_grad
-    still = Network()
+    not_trained = Network()
     assert {name for name in whole if not name.startswith("text.")} == set(
-        groups(still, TrainingConfig(encoder_lr=0.0))
+        groups(not_trained, TrainingConfig(encoder_lr=0.0))
     )
-    assert not any(parameter.requires_grad for parameter in still.text.parameters())
-    assert len(list(trainable(still))) == 8
+    assert not any(parameter.requires_grad for parameter in not_trained.text.parameters())
+    assert len(list(trainable(not_trained))) == 8
 
 
-def test_rates_rise_over_the_warm_up_and_then_fall_to_nothing() -> None:
+def test_rates_rise_over_the_warm_up_and_then_fall_to_zero() -> None:
     optimiser = make_optimiser(Network(), CONFIG)
     peak = [group["lr"] for group in optimiser.param_groups]
     schedule = make_schedule(optimiser, 10, 0.4)

@@ -42,7 +42,7 @@ def test_arguments_are_learned_and_nothing_of_other_words(setup: run.TrainingSet
     assert len(group) == len(next(corpus for corpus in setup.train_sets if corpus.partial).posts)
     for example in group:
         assert any(allowed and not allowed & ~begins for allowed in example.allowed)
-        assert any(not unknown & ~allowed for allowed in example.allowed)  # any other word may be either
+        assert any(not unknown & ~allowed for allowed in example.allowed)  # O, or an entity begins
     model = setup.model
     batch = collate(group[:8], setup.data.tables, model.text.pad_id)
     model.loss(model(batch), batch).backward()
@@ -50,7 +50,7 @@ def test_arguments_are_learned_and_nothing_of_other_words(setup: run.TrainingSet
     assert float(model.head.transitions.grad.abs().sum()) > 0
 
 
-def test_entities_of_a_window_are_counted_from_its_first_word() -> None:
+def test_positions_of_entities_are_relative_to_the_window() -> None:
     """Words 1 to 4 of six; an entity that reaches beyond them is left out."""
     text = "Ada met Bob in New York"
     spans = [(0, 3, "PER"), (8, 11, "PER"), (4, 11, ""), (15, 23, "LOC")]

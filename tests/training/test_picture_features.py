@@ -1,4 +1,4 @@
-"""Features of pictures: once a picture, unreadable ones named."""
+"""Features of pictures: each is encoded once, and unreadable ones are named."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from twofold.training.picture_features import PictureFeatureExtractor  # noqa: E
 
 
 class Means(ImageEncoder):
-    """Two regions: mean of the left and of the right half, a channel each."""
+    """Two regions: mean of the left and of the right half, per channel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ def picture(path: Path, colour: int) -> Path:
     return path
 
 
-def test_each_picture_once_and_unreadable_ones_named(tmp_path: Path) -> None:
+def test_each_picture_is_encoded_once_and_unreadable_ones_are_named(tmp_path: Path) -> None:
     one, two = picture(tmp_path / "a.png", 255), picture(tmp_path / "b.png", 0)
     (tmp_path / "c.png").write_bytes(b"<html>")
     copy = tmp_path / "copy.png"
@@ -85,7 +85,7 @@ def test_crops_are_cut_encoded_and_pooled_once_for_the_same_boxes(tmp_path: Path
     found = maker.features(posts, ["crops"])
     assert encoder.calls == 1 + 2 + 1 + 4
     rows = [row.get("crops", -1) for row in found.rows]
-    assert rows[0] == rows[1]  # the same crops, the surest first
+    assert rows[0] == rows[1]  # the same crops, the most confident first
     assert len(set(rows)) == 4
     assert rows[4] == -1
     table = found.tables["crops"]
@@ -101,7 +101,7 @@ def test_crops_are_cut_encoded_and_pooled_once_for_the_same_boxes(tmp_path: Path
     np.testing.assert_array_equal(again.tables["crops"].states, table.states)
 
 
-def test_blank_pictures_have_states_for_every_source_that_looks(tmp_path: Path) -> None:
+def test_blank_pictures_have_states_for_every_visual_modality(tmp_path: Path) -> None:
     maker = PictureFeatureExtractor(
         Means(), FeatureCache(tmp_path, "means"), torch.device("cpu"), lambda line: None, 4
     )
@@ -123,6 +123,6 @@ def test_the_backbone_stays_frozen() -> None:
         assert encoder(torch.zeros(1, 3, 224, 224)).shape == (1, 49, 1280)
 
 
-def test_an_unknown_picture_encoder_is_told() -> None:
+def test_an_unknown_picture_encoder_is_an_error() -> None:
     with pytest.raises(ConfigError, match="efficientnet-lite0"):
         load_image_encoder("resnet-9000")

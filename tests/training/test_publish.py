@@ -1,4 +1,4 @@
-"""What a published model folder tells of the training."""
+"""What a published model folder records of the training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 from twofold.config import Config, DataConfig, ModelConfig, MultigranularConfig, RelationsConfig, to_toml
 from twofold.model_folder.folder import open_folder
 from twofold.training.datasets import Corpus, read_corpora
-from twofold.training.publish import TrainingRecord, _take_graphs, _without_paths
+from twofold.training.publish import TrainingRecord, _copy_shared_graphs, _without_paths
 
 
 def published(model: ModelConfig, folder: Path) -> Config:
@@ -64,11 +64,11 @@ def test_a_data_file_is_named_by_itself_and_its_folder(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("recorded", "crop", "taken"),
+    ("recorded", "crop", "expected"),
     [("eye", 0, ["text", "picture"]), ("other", 0, ["text"]), ("eye", 1, ["text"]), (None, 0, ["text"])],
 )
-def test_graphs_are_the_taggers_where_the_encoders_are(
-    tmp_path: Path, recorded: str | None, crop: int, taken: list[str]
+def test_graphs_of_the_taggers_encoders_are_copied(
+    tmp_path: Path, recorded: str | None, crop: int, expected: list[str]
 ) -> None:
     tagger = open_folder(tiny_model.build(tmp_path / "tagger"))
     assert tagger.config.picture is not None
@@ -78,9 +78,9 @@ def test_graphs_are_the_taggers_where_the_encoders_are(
         tagger.file("training.toml").write_text(f'[model]\nimage_encoder = "{recorded}"\n', encoding="utf-8")
     (tmp_path / "part").mkdir()
     config = Config(DataConfig(), ModelConfig(image_encoder="eye"))
-    found = _take_graphs(SimpleNamespace(folder=tagger), image, config, tmp_path / "part")
-    assert found == taken
-    assert {path.name for path in (tmp_path / "part").iterdir()} == {f"{name}.onnx" for name in taken}
-    for name in taken:
+    found = _copy_shared_graphs(SimpleNamespace(folder=tagger), image, config, tmp_path / "part")
+    assert found == expected
+    assert {path.name for path in (tmp_path / "part").iterdir()} == {f"{name}.onnx" for name in expected}
+    for name in expected:
         graph = f"{name}.onnx"
         assert (tmp_path / "part" / graph).read_bytes() == tagger.file(graph).read_bytes()

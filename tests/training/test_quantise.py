@@ -1,4 +1,4 @@
-"""8-bit graphs: smaller, nearly the same, and the same in any company."""
+"""8-bit graphs: smaller, nearly the same output, independent of the rest of the batch."""
 
 from __future__ import annotations
 
@@ -63,18 +63,17 @@ def test_a_row_does_not_depend_on_the_others(graph: Path, tmp_path: Path) -> Non
     small = tmp_path / "small.onnx"
     quantise_graph(graph, small)
     ids = np.random.default_rng(2).integers(0, 200, (4, 3))
-    rows = SIZE * 3 // (SIZE // 2)
     together, alone = run(small, ids), run(small, ids[1:2])
-    np.testing.assert_allclose(together.reshape(4, rows // 1, -1)[1].ravel(), alone.ravel(), atol=1e-5)
+    np.testing.assert_allclose(together.reshape(4, -1)[1], alone.ravel(), atol=1e-5)
 
 
-def test_may_replace_its_source(graph: Path) -> None:
+def test_the_copy_may_replace_its_source(graph: Path) -> None:
     before = graph.stat().st_size
     quantise_graph(graph, graph)
     assert graph.stat().st_size < before
 
 
-def test_a_matrix_that_two_products_share_is_turned_once_and_narrowed(tmp_path: Path) -> None:
+def test_a_matrix_that_two_products_share_is_transposed_once_and_quantised(tmp_path: Path) -> None:
     matrix = np.random.default_rng(0).normal(size=(SIZE, SIZE)).astype(np.float32) / 20
     nodes = [
         helper.make_node("Transpose", ["matrix"], ["one"], perm=[1, 0]),
@@ -82,10 +81,10 @@ def test_a_matrix_that_two_products_share_is_turned_once_and_narrowed(tmp_path: 
         helper.make_node("Transpose", ["matrix"], ["other"], perm=[1, 0]),
         helper.make_node("MatMul", ["first", "other"], ["out"]),
     ]
-    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["B", SIZE]) for n in ("x", "out")]
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["B", SIZE]) for n in ("x", "out")]
     weights = [numpy_helper.from_array(matrix, "matrix")]
     model = helper.make_model(
-        helper.make_graph(nodes, "g", ends[:1], ends[1:], weights),
+        helper.make_graph(nodes, "g", values[:1], values[1:], weights),
         opset_imports=[helper.make_opsetid("", 18)],
     )
     model.ir_version = 9

@@ -1,4 +1,4 @@
-"""8-bit convolutions: a smaller graph, nearly the same regions, and the same in any company."""
+"""8-bit convolutions: nearly the same regions, independent of the rest of the batch."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def run(path: Path, pixels: np.ndarray) -> np.ndarray:
     return found
 
 
-def test_nearly_the_same_and_exactly_so_in_any_company(
+def test_regions_are_nearly_the_same_and_independent_of_the_batch(
     whole: Path, pictures: list[np.ndarray], tmp_path: Path
 ) -> None:
     small = tmp_path / "small.onnx"
@@ -101,7 +101,7 @@ def test_the_first_convolutions_keep_their_kernels_and_no_other_can_saturate(
         assert np.abs(widened - before[f"kernel{i}"]).max() <= scale.max() * 0.51
 
 
-def test_what_is_a_graph_of_convolutions(whole: Path, tmp_path: Path) -> None:
+def test_a_graph_with_matrix_products_is_not_convolutional(whole: Path, tmp_path: Path) -> None:
     assert is_convolutional(whole)
     product = helper.make_node("MatMul", ["pixels", "matrix"], ["regions"])
     assert not is_convolutional(save(tmp_path / "product.onnx", [product], {"matrix": np.eye(SIDE)}))

@@ -36,7 +36,7 @@ from twofold.training.examples import collate
 from twofold.training.gold_pairs import gold_pairs
 from twofold.training.relations import RelationTask, argument_types, pair_examples
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns of its own internals
+pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns about its own internals
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +117,7 @@ def test_mnre_lines_become_examples_also_reversed_and_overlapping(encoder: Path,
     assert [len(example.window.first) for example in examples] == [8] * 4
 
 
-def test_levitated_markers_give_an_example_a_text(encoder: Path, tmp_path: Path) -> None:
+def test_levitated_markers_give_one_example_per_text(encoder: Path, tmp_path: Path) -> None:
     ada = mnre(["ada", "of", "acme", "labs"], (0, 1), (2, 4), "/per/org/member_of")
     (tmp_path / "mnre.txt").write_text(
         ada
@@ -138,7 +138,7 @@ def test_levitated_markers_give_an_example_a_text(encoder: Path, tmp_path: Path)
     assert [len(example.window.first) for example in examples] == [4, 1]
 
 
-def test_a_pair_without_words_gives_no_example_and_an_unknown_class_is_never_right(encoder: Path) -> None:
+def test_a_pair_without_words_gives_no_example_and_an_unknown_class_is_never_predicted(encoder: Path) -> None:
     text = "ada \u200b acme"
     ada, nothing, acme = Entity(0, 3, "ada", ""), Entity(4, 5, "\u200b", ""), Entity(6, 10, "acme", "")
     post = Post(1, text, relations=(Relation(ada, nothing, "a"), Relation(ada, acme, "new")))
@@ -149,7 +149,7 @@ def test_a_pair_without_words_gives_no_example_and_an_unknown_class_is_never_rig
     assert example.targets == [-1]
 
 
-def test_types_between_which_relations_were_seen() -> None:
+def test_argument_types_of_each_relation() -> None:
     def post(head: str, tail: str, relation: str) -> Post:
         return Post(
             1, "a b", relations=(Relation(Entity(0, 1, "a", head), Entity(2, 3, "b", tail), relation),)
@@ -164,28 +164,28 @@ def test_types_between_which_relations_were_seen() -> None:
     assert argument_types(posts) == {"x": [["PER", "LOC"], ["PER", "ORG"]]}
 
 
-def test_types_are_the_taggers(config: Config) -> None:
+def test_argument_types_come_from_the_tagger(config: Config) -> None:
     posts = [post for post in open_corpus(Path(config.data.dev[0])) if isinstance(post, Post)]
     typed = RelationTask(config, silent).prepare_posts(posts)
     types = [(r.head.type, r.tail.type) for post in typed for r in post.relations or ()]
     assert types == [("PER", "LOC" if "paris" in post.text else "ORG") for post in posts]
 
 
-def test_typed_markers_want_a_tagger(config: Config) -> None:
+def test_typed_markers_need_a_tagger(config: Config) -> None:
     with pytest.raises(ConfigError, match="no tagger"):
         RelationTask(with_options(config, tagger=""), silent)
     with pytest.raises(ConfigError, match="typed, untyped, plain"):
         RelationTask(with_options(config, markers="round"), silent)
 
 
-def test_pairs_without_any_relation_are_nothing_to_learn(config: Config) -> None:
+def test_training_pairs_without_any_relation_are_an_error(config: Config) -> None:
     none = Post(1, "a b", relations=(Relation(Entity(0, 1, "a", ""), Entity(2, 3, "b", ""), "None"),))
     for posts in ([none], [Post(1, "a", relations=())]):
         with pytest.raises(DataError, match="pairs in relations"):
             RelationTask(config, silent).labels(posts)
 
 
-def test_posts_without_relations_are_no_training_data(config: Config, corpus: Path, tmp_path: Path) -> None:
+def test_training_posts_without_relations_are_an_error(config: Config, corpus: Path, tmp_path: Path) -> None:
     data = dataclasses.replace(config.data, train=(str(corpus / "train.jsonl"),))
     with pytest.raises(DataError, match="posts with relations"):
         run.train(dataclasses.replace(config, data=data), tmp_path / "model", silent)
@@ -195,7 +195,7 @@ def test_posts_without_relations_are_no_training_data(config: Config, corpus: Pa
 
 
 @pytest.mark.slow
-def test_trains_to_a_folder_that_relates(done: Path, tagger: Path) -> None:
+def test_a_trained_folder_extracts_relations(done: Path, tagger: Path) -> None:
     card = json.loads((done / "card.json").read_text(encoding="utf-8"))
     (scores,) = card["scores"].values()
     assert scores["model"]["all"]["f1"] > 80
@@ -255,7 +255,7 @@ def test_all_pairs_of_a_post_in_one_pass_over_the_taggers_encoder(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("either_export")
-def test_an_encoder_of_its_own_reads_all_pairs_in_one_pass(config: Config, tmp_path: Path) -> None:
+def test_all_pairs_of_a_post_in_one_pass_over_an_encoder_of_its_own(config: Config, tmp_path: Path) -> None:
     changed = with_options(config, markers="levitated", layers=1, argument_order="both")
     out = run.train(changed, tmp_path / "model", silent)
     (scores,) = json.loads((out / "card.json").read_text(encoding="utf-8"))["scores"].values()
@@ -263,7 +263,7 @@ def test_an_encoder_of_its_own_reads_all_pairs_in_one_pass(config: Config, tmp_p
     agree(changed, out)
 
 
-def test_the_taggers_encoder_is_frozen_and_of_relations(config: Config, tmp_path: Path) -> None:
+def test_the_taggers_encoder_must_be_frozen(config: Config, tmp_path: Path) -> None:
     model = dataclasses.replace(config.model, text_encoder="tagger")
     with pytest.raises(ConfigError, match="encoder_lr = 0"):
         run.train(dataclasses.replace(config, model=model), tmp_path / "model", silent)
@@ -271,7 +271,7 @@ def test_the_taggers_encoder_is_frozen_and_of_relations(config: Config, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_export")  # its graph is tested with the tagger's
-def test_the_direct_form_of_system_a_relates_as_its_network_does(config: Config, tmp_path: Path) -> None:
+def test_the_graph_of_the_direct_form_agrees_with_the_network(config: Config, tmp_path: Path) -> None:
     evidential = dataclasses.replace(config.model.evidential, form="direct")
     model = dataclasses.replace(config.model, evidential=evidential)
     out = run.train(dataclasses.replace(config, model=model), tmp_path / "model", silent)
@@ -281,7 +281,7 @@ def test_the_direct_form_of_system_a_relates_as_its_network_does(config: Config,
 
 
 def agree(config: Config, done: Path) -> None:
-    """What the folder's graph gives is what the network gives."""
+    """Check that the folder's graph and the network give the same outputs."""
     folder = open_folder(done)
     text = load_text_encoder(config.model.text_encoder)
     model = build_model(config.model, folder.config.labels, text, None).eval()
@@ -297,20 +297,20 @@ def agree(config: Config, done: Path) -> None:
     with torch.no_grad():
         fused = model(collate(examples, {}, text.pad_id))
     pairs = [[pair for pair in gold_pairs(post, segment_post(post)) if pair] for post in posts]
-    for i, (reading,) in enumerate(RelationClassifier(folder, 1).encode(posts, pairs)):
-        np.testing.assert_allclose(reading.emissions, fused.emissions[i, 0], atol=1e-4)
-        np.testing.assert_allclose(reading.fused, fused.pooled[i, :, 0], atol=1e-4, rtol=1e-4)
-        present = np.array(reading.present)
+    for i, (encoded,) in enumerate(RelationClassifier(folder, 1).encode(posts, pairs)):
+        np.testing.assert_allclose(encoded.emissions, fused.emissions[i, 0], atol=1e-4)
+        np.testing.assert_allclose(encoded.fused, fused.pooled[i, :, 0], atol=1e-4, rtol=1e-4)
+        present = np.array(encoded.present)
         np.testing.assert_allclose(
-            reading.evidence[present], fused.evidence[i, present, :, 0], atol=1e-4, rtol=1e-4
+            encoded.evidence[present], fused.evidence[i, present, :, 0], atol=1e-4, rtol=1e-4
         )
-        np.testing.assert_allclose(reading.share[present], fused.share[i, present, 0], atol=1e-4)
+        np.testing.assert_allclose(encoded.share[present], fused.share[i, present, 0], atol=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("markers", ["untyped", "plain"])
 @pytest.mark.usefixtures("quick_export")
-def test_markers_of_every_style_train_and_relate(config: Config, tmp_path: Path, markers: str) -> None:
+def test_markers_of_every_style_train_and_extract(config: Config, tmp_path: Path, markers: str) -> None:
     model = dataclasses.replace(config.model, fusion="text_only", modalities=(), weights="8bit")
     changed = with_options(dataclasses.replace(config, model=model), markers=markers, imbalance="weights")
     out = run.train(changed, tmp_path / "model", silent)
@@ -324,7 +324,7 @@ def test_markers_of_every_style_train_and_relate(config: Config, tmp_path: Path,
 def test_every_fusion_trains_a_step(
     config: Config, tmp_path: Path, fusion: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The classes are learned from the pair: the first epoch already lowers the loss of the second."""
+    """The model learns from pairs: the loss of the second epoch is below that of the first."""
     trained: list[object] = []
     monkeypatch.setattr(
         run, "publish_model", lambda trained_model, *rest: trained.append(trained_model.model)
@@ -341,7 +341,7 @@ def test_every_fusion_trains_a_step(
 
 
 @pytest.mark.slow
-def test_real_files_give_an_example_a_line(shared: Path, encoder: Path) -> None:
+def test_real_files_give_one_example_per_line(shared: Path, encoder: Path) -> None:
     posts = [p for p in open_corpus(shared / "data" / "mnre" / "mnre_val.txt") if isinstance(p, Post)]
     task = RelationTask(Config(model=ModelConfig(relations=RelationsConfig("untyped", ""))), silent)
     labels = task.labels(posts)

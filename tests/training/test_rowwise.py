@@ -1,4 +1,4 @@
-"""8-bit products by row, against NumPy; and exactly the same for a row in any company."""
+"""8-bit products by row, against NumPy; the result of a row is independent of the other rows."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_two_products_of_one_input_against_numpy() -> None:
 
 
 @pytest.mark.parametrize("activation", ["Gelu", "Relu"])
-def test_activations_bounded_below_need_no_magnitudes(activation: str) -> None:
+def test_activations_bounded_below_need_no_abs(activation: str) -> None:
     random = np.random.default_rng(1)
     weights = random.normal(size=(32, 8)).astype(np.float32)
     model = graph(
@@ -87,7 +87,7 @@ def test_activations_bounded_below_need_no_magnitudes(activation: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["normal", "one sign", "outlier", "zero"])
-def test_no_sum_of_two_neighbours_leaves_16_bits(kind: str) -> None:
+def test_no_sum_of_two_neighbours_exceeds_16_bits(kind: str) -> None:
     random = np.random.default_rng(2)
     weights = random.normal(size=(33, 40)).astype(np.float32)
     if kind == "one sign":
@@ -104,7 +104,7 @@ def test_no_sum_of_two_neighbours_leaves_16_bits(kind: str) -> None:
     assert np.abs(weights - eight * columns).max() <= columns.max() / 2 + 1e-7
 
 
-def test_a_row_is_exactly_the_same_in_any_company() -> None:
+def test_a_row_is_exactly_the_same_in_any_batch() -> None:
     random = np.random.default_rng(3)
     weights = random.normal(size=(64, 48)).astype(np.float32)
     model = graph([helper.make_node("MatMul", ["x", "weights"], ["y"])], weights=weights)
@@ -123,7 +123,7 @@ def test_a_row_of_zeros_stays_zero() -> None:
     assert not run(model, np.zeros((1, 2, 16), np.float32)).any()
 
 
-def test_gemm_is_a_product_and_a_sum() -> None:
+def test_gemm_becomes_a_product_and_a_sum() -> None:
     random = np.random.default_rng(4)
     weights, bias = random.normal(size=(8, 16)).astype(np.float32), random.normal(size=8).astype(np.float32)
     model = graph(

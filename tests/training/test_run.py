@@ -29,7 +29,7 @@ from twofold.training.run import train  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore"),  # the exporter warns of its own internals
+    pytest.mark.filterwarnings("ignore"),  # the exporter warns about its own internals
 ]
 
 
@@ -62,7 +62,7 @@ def test_trains_to_a_folder_that_extracts(trained: Path) -> None:
     assert not (out.parent / "model.training" / "checkpoint.pt").exists()
 
 
-def test_dev_too_small_for_halves_gives_a_temperature_and_the_card_says_why(trained: Path) -> None:
+def test_a_small_dev_file_gives_a_temperature_only_and_the_card_says_why(trained: Path) -> None:
     card = json.loads((trained / "card.json").read_text(encoding="utf-8"))
     assert "entities in one half" in card["calibration"]["note"]
     assert "report" not in card["calibration"]
@@ -73,14 +73,14 @@ def test_dev_too_small_for_halves_gives_a_temperature_and_the_card_says_why(trai
 
 
 @pytest.mark.usefixtures("quick_export", "few_resamples")
-def test_a_folder_straight_out_of_training_promises_and_gives_sets(config: Config, tmp_path: Path) -> None:
+def test_a_trained_folder_has_risk_control_and_prediction_sets(config: Config, tmp_path: Path) -> None:
     dev = tmp_path / "dev.jsonl"
     dev.write_text("".join(map(line, range(100, 340))), encoding="utf-8")
     data = dataclasses.replace(config.data, dev=(config.data.dev[0], str(dev)))
     longer = dataclasses.replace(config.training, epochs=8)
-    told: list[str] = []
-    out = train(dataclasses.replace(config, data=data, training=longer), tmp_path / "model", told.append)
-    assert not any("temperature only" in text for text in told)
+    lines: list[str] = []
+    out = train(dataclasses.replace(config, data=data, training=longer), tmp_path / "model", lines.append)
+    assert not any("temperature only" in text for text in lines)
     record = json.loads((out / "calibration.json").read_text(encoding="utf-8"))
     names = [f"{Path(file).parent.name}/{Path(file).name}" for file in data.dev]
     assert record["fitted_on"] == names
@@ -90,7 +90,7 @@ def test_a_folder_straight_out_of_training_promises_and_gives_sets(config: Confi
     (found,) = twofold.load(out, max_error=0.3, coverage=0.9).extract(["off to Rome now"])
     assert [entity.review for entity in found.entities] == [False]
     assert "LOC" in found.entities[0].candidates
-    # What the command fits on the same posts is the same.
+    # `twofold calibrate` on the same posts gives the same calibration.
     copy = ["-o", str(tmp_path / "again"), "--name", config.model.name]
     assert main(["calibrate", str(out), *data.dev, *copy]) == 0
     again = json.loads((tmp_path / "again" / "calibration.json").read_text(encoding="utf-8"))
@@ -126,7 +126,7 @@ def test_the_direct_form_trains_and_its_graphs_agree_with_the_network(config: Co
 
 
 def agree(config: Config, out: Path) -> None:
-    """What the folder's graphs give is what the network gives."""
+    """Check that the folder's graphs and the network give the same outputs."""
     text = load_text_encoder(config.model.text_encoder)
     extractor = twofold.load(out)
     model = build_model(config.model, extractor.pipeline.folder.config.labels, text, None).eval()
@@ -140,30 +140,30 @@ def agree(config: Config, out: Path) -> None:
     examples = make_examples(posts, [{}] * 3, pieces, extractor.pipeline.folder.config.labels)
     with torch.no_grad():
         fused = model(collate(examples, {}, text.pad_id))
-    readings = list(extractor.pipeline.encode(posts))
+    encoded_posts = list(extractor.pipeline.encode(posts))
     in_memory = [
         dataclasses.replace(r, emissions=fused.emissions[i, : len(r.words)].numpy())
-        for i, r in enumerate(readings)
+        for i, r in enumerate(encoded_posts)
     ]
     for one, other in zip(
-        extractor.pipeline.decode(readings), extractor.pipeline.decode(in_memory), strict=True
+        extractor.pipeline.decode(encoded_posts), extractor.pipeline.decode(in_memory), strict=True
     ):
         assert [(e.start, e.end, e.type) for e in one.entities] == [
             (e.start, e.end, e.type) for e in other.entities
         ]
         for a, b in zip(one.entities, other.entities, strict=True):
             assert a.confidence == pytest.approx(b.confidence, abs=1e-4)
-    for i, reading in enumerate(readings):
-        width = len(reading.words)
-        np.testing.assert_allclose(reading.emissions, fused.emissions[i, :width], atol=1e-4)
-        np.testing.assert_allclose(reading.fused, fused.pooled[i, :, :width], atol=1e-4, rtol=1e-4)
-        present = np.array(reading.present)
+    for i, encoded in enumerate(encoded_posts):
+        width = len(encoded.words)
+        np.testing.assert_allclose(encoded.emissions, fused.emissions[i, :width], atol=1e-4)
+        np.testing.assert_allclose(encoded.fused, fused.pooled[i, :, :width], atol=1e-4, rtol=1e-4)
+        present = np.array(encoded.present)
         shares = fused.share[i, :, :width].numpy()
-        np.testing.assert_allclose(reading.share[present], shares[present], atol=1e-4)
+        np.testing.assert_allclose(encoded.share[present], shares[present], atol=1e-4)
 
 
 class Killed(Exception):
-    """Stands for the signal that ends a training from outside."""
+    """Simulates a signal that ends a training from outside."""
 
 
 def killed_after_two(line: str) -> None:
@@ -172,7 +172,7 @@ def killed_after_two(line: str) -> None:
 
 
 @pytest.mark.usefixtures("quick_export")
-def test_a_killed_training_goes_on_to_the_same_weights(config: Config, tmp_path: Path) -> None:
+def test_a_killed_training_resumes_and_ends_with_the_same_weights(config: Config, tmp_path: Path) -> None:
     whole = train(config, tmp_path / "whole", silent)
     with pytest.raises(Killed):
         train(config, tmp_path / "cut", killed_after_two)
@@ -197,7 +197,7 @@ def test_a_checkpoint_of_another_training_is_refused(config: Config, tmp_path: P
 
 
 @pytest.mark.usefixtures("quick_export")
-def test_stops_early_when_dev_does_not_rise(config: Config, tmp_path: Path) -> None:
+def test_stops_early_when_dev_does_not_improve(config: Config, tmp_path: Path) -> None:
     still = dataclasses.replace(
         config.training, epochs=9, patience=2, encoder_lr=0.0, head_lr=0.0, crf_lr=0.0
     )  # fmt: skip
@@ -206,7 +206,7 @@ def test_stops_early_when_dev_does_not_rise(config: Config, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("fusion", ["text_only"])
-def test_every_fusion_trains_and_extracts(config: Config, tmp_path: Path, fusion: str) -> None:
+def test_a_fusion_without_evidence_trains_and_extracts(config: Config, tmp_path: Path, fusion: str) -> None:
     model = dataclasses.replace(config.model, fusion=fusion, weights="8bit")
     out = train(dataclasses.replace(config, model=model), tmp_path / "model", silent)
     extraction = next(iter(twofold.load(out).extract(["off to Rome now"])))
@@ -230,7 +230,7 @@ def test_batches_are_the_same_for_a_seed_and_cover_all(config: Config) -> None:
     assert sorted(post for group in first for post in group) == list(range(50))
 
 
-def test_names_that_are_not_known_are_told() -> None:
+def test_an_unknown_fusion_is_an_error() -> None:
     with pytest.raises(ConfigError, match="evidential"):
         build_model(ModelConfig(fusion="magic", modalities=()), ["O"], _NoEncoder(), None)
 

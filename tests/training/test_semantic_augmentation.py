@@ -1,4 +1,4 @@
-"""Semantic augmentation in training: whole words of any tokenizer, and a model whose graphs know them."""
+"""Semantic augmentation in training: whole words of any tokenizer, and a model that uses them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from twofold.training.semantic_augmentation import (  # noqa: E402
     with_neighbours,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns of its own internals
+pytestmark = pytest.mark.filterwarnings("ignore")  # the exporter warns about its own internals
 
 WORDS = ["sunset", "in", "new", "york", "paris", "rome", "ada", "lunch", "with", "today", "off", "now", "hi"]
 
@@ -77,7 +77,7 @@ def sentence_piece() -> Tokenizer:
     return tokenizer
 
 
-def test_whole_words_of_word_pieces_are_those_that_do_not_go_on_another():
+def test_whole_words_of_word_pieces_are_those_that_continue_no_other():
     assert whole_words(word_piece()) == {"paris": 3, "in": 4, "#": 6, "café": 8}
 
 
@@ -95,13 +95,13 @@ def test_whole_words_of_sentence_pieces_follow_the_mark_of_a_space():
 
 
 @pytest.mark.parametrize("tokenizer", [word_piece(), byte_level(False), byte_level(True), sentence_piece()])
-def test_each_whole_word_is_its_piece_as_the_encoder_will_read_it(tokenizer):
+def test_the_encoder_gets_each_whole_word_as_its_piece(tokenizer):
     pieces = WindowTokenizer(tokenizer)
     for word, number in whole_words(tokenizer).items():
         assert pieces.word_pieces(word, [(0, len(word))]) == [[number]]
 
 
-def test_limits_of_the_tokenizer_neither_count_nor_change():
+def test_truncation_of_the_tokenizer_is_ignored_and_kept():
     tokenizer = word_piece()
     tokenizer.enable_truncation(2)
     assert len(whole_words(tokenizer)) == 4
@@ -109,7 +109,7 @@ def test_limits_of_the_tokenizer_neither_count_nor_change():
 
 
 class _Words(torch.nn.Module):
-    """Stands for a backbone: the look-up table alone."""
+    """A backbone with nothing but an embedding table."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ def test_vectors_of_the_encoder_are_rows_of_its_table():
 # --- configuration -----------------------------------------------------------------------------------
 
 
-def test_the_fusion_brings_its_augmentation_along_unless_told_not_to():
+def test_the_fusion_adds_its_augmentation_unless_it_is_switched_off():
     assert modalities_of(ModelConfig(fusion="multigranular", modalities=("picture",))) == (
         "picture",
         "neighbours",
@@ -143,14 +143,14 @@ def test_the_fusion_brings_its_augmentation_along_unless_told_not_to():
     assert modalities_of(ModelConfig(fusion="text_only", modalities=("picture",))) == ("picture",)
 
 
-def test_asked_for_from_nowhere_is_an_error():
+def test_neighbours_without_vectors_are_an_error():
     off = MultigranularConfig(augmentation="none")
     config = ModelConfig(modalities=("neighbours",), multigranular=off)
     with pytest.raises(ConfigError, match="expected encoder, or a file"):
         load_neighbours(config, TextEncoder(_Words(9), word_piece(), 6, 0, 64, 0), silent)
 
 
-def test_models_that_want_none_read_no_file(tmp_path):
+def test_models_without_neighbours_read_no_file(tmp_path):
     nowhere = MultigranularConfig(augmentation=str(tmp_path / "none"))
     text = TextEncoder(_Words(9), word_piece(), 6, 0, 64, 0)
     assert load_neighbours(ModelConfig(multigranular=nowhere), text, silent) is None
@@ -174,7 +174,7 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_export")
 @pytest.mark.parametrize(("form", "augment"), [("corrected", "gate"), ("faithful", "add")])
-def test_a_folder_gives_what_the_network_gives(
+def test_an_exported_folder_agrees_with_the_network(
     config: Config, vectors: Path, tmp_path: Path, form: str, augment: str
 ) -> None:
     options = MultigranularConfig(
@@ -197,24 +197,24 @@ def test_a_folder_gives_what_the_network_gives(
     ]
     pieces = WindowTokenizer(text.tokenizer, 48, 4, text.pad_id)
     examples = make_examples(posts, [{}] * 3, pieces, extractor.pipeline.folder.config.labels)
-    material = with_neighbours(TrainingData(examples, {}, {}, None), neighbours)
-    assert any(-1 in e.aligned["neighbours"] for e in material.train)
+    data = with_neighbours(TrainingData(examples, {}, {}, None), neighbours)
+    assert any(-1 in e.aligned["neighbours"] for e in data.train)
     with torch.no_grad():
-        fused = model(collate(material.train, material.tables, text.pad_id))
-    readings = list(extractor.pipeline.encode(posts))
-    assert [reading.present for reading in readings] == [
+        fused = model(collate(data.train, data.tables, text.pad_id))
+    encoded_posts = list(extractor.pipeline.encode(posts))
+    assert [encoded.present for encoded in encoded_posts] == [
         (True, True, True), (True, False, False), (True, False, True)
     ]  # fmt: skip
     for i, example in enumerate(examples):
         window = example.window
         kept = slice(window.core_start - window.start, window.core_end - window.start)
-        found = readings[example.post].emissions[window.core_start : window.core_end]
+        found = encoded_posts[example.post].emissions[window.core_start : window.core_end]
         np.testing.assert_allclose(found, fused.emissions[i, kept].numpy(), atol=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_export")
-def test_the_default_is_a_model_that_needs_no_file(config: Config, tmp_path: Path) -> None:
+def test_the_default_needs_no_file_of_vectors(config: Config, tmp_path: Path) -> None:
     model = dataclasses.replace(config.model, fusion="multigranular", weights="8bit")
     out = train(dataclasses.replace(config, model=model), tmp_path / "model", silent)
     words = (out / FILES[1]).read_text(encoding="utf-8").split()
@@ -227,27 +227,27 @@ def test_the_default_is_a_model_that_needs_no_file(config: Config, tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("form", "places"),
+    ("form", "slot_size"),
     [
         ("corrected", 1),
         pytest.param("corrected", 2, marks=pytest.mark.thorough),
         pytest.param("faithful", 1, marks=pytest.mark.thorough),
     ],
 )
-def test_the_graph_of_the_fusion_gives_what_the_module_gives(
-    tmp_path: Path, letters: Callable[[], torch.nn.Module], form: str, places: int
+def test_the_graph_of_the_fusion_agrees_with_the_module(
+    tmp_path: Path, letters: Callable[[], torch.nn.Module], form: str, slot_size: int
 ) -> None:
-    task = {1: "entities", 2: "relations"}[places]
+    task = {1: "entities", 2: "relations"}[slot_size]
     options = MultigranularConfig(form=form, hidden_size=8)
-    widths = {"picture": 7, "objects": 12} if places == 2 else {"objects": 12}
+    widths = {"picture": 7, "objects": 12} if slot_size == 2 else {"objects": 12}
     config = ModelConfig(task=task, fusion="multigranular", modalities=tuple(widths), multigranular=options)
-    labels = ["None", "a", "b"] if places == 2 else ["O", "B-X", "I-X"]
+    labels = ["None", "a", "b"] if slot_size == 2 else ["O", "B-X", "I-X"]
     torch.manual_seed(0)
     model = build_model(config, labels, letters(), _Picture(), neighbours=4).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2)
-    export_fusion(model, [*widths.values(), 4], tmp_path / "fusion.onnx", places)
+    export_fusion(model, [*widths.values(), 4], tmp_path / "fusion.onnx", slot_size)
     session = onnxruntime.InferenceSession(str(tmp_path / "fusion.onnx"))
     random = np.random.default_rng(0)
     for posts, words, regions, pieces in ((1, 1, 1, 1), (3, 9, 49, 6), (2, 6, 4, 7)):
@@ -261,27 +261,27 @@ def test_the_graph_of_the_fusion_gives_what_the_module_gives(
         for name, (count, width) in counts.items():
             given[name] = random.standard_normal((posts, count, width)).astype(np.float32)
             given[f"{name}_mask"] = random.random((posts, count)) < (0 if posts == 1 else 0.6)
-        if places == 2:
+        if slot_size == 2:
             given["slots"] = random.integers(0, words, (posts, 1, 2))
-        sources = {n: ModalityStates(*(torch.from_numpy(given[k]) for k in (n, f"{n}_mask"))) for n in counts}
+        states = {n: ModalityStates(*(torch.from_numpy(given[k]) for k in (n, f"{n}_mask"))) for n in counts}
         own = [torch.from_numpy(given[name]) for name in ("words", "shapes", "word_mask")]
-        slots = torch.from_numpy(given["slots"]) if places == 2 else None
+        slots = torch.from_numpy(given["slots"]) if slot_size == 2 else None
         with torch.no_grad():
-            expected = model.fuse(*own, sources, slots).emissions.numpy()
+            expected = model.fuse(*own, states, slots).emissions.numpy()
         found = session.run(None, given)[0]
-        real = given["word_mask"] if places == 1 else np.ones((posts, 1), bool)
+        real = given["word_mask"] if slot_size == 1 else np.ones((posts, 1), bool)
         np.testing.assert_allclose(found[real], expected[real], atol=1e-4)
 
 
 class _Picture:
-    """Stands for a picture encoder."""
+    """A stub of a picture encoder."""
 
     width = 7
 
 
 @pytest.fixture
 def letters() -> Callable[[], torch.nn.Module]:
-    """Stands for a text encoder, of which only the width counts here."""
+    """A stub of a text encoder, of which only the width is used here."""
 
     class Letters(torch.nn.Module):
         width = 12

@@ -1,5 +1,5 @@
-"""Files in, files out: many posts, extracted shard by shard, so that a run that died goes on where it stood.
+"""Batch extraction from files to files, shard by shard, so that a killed run can be resumed.
 
-A shard is some rows of the input in order. Extracting one is a pure step: the bytes of its part depend on its
-rows, the model and the options, and on nothing else.
+A shard is a number of consecutive rows of the input, and a part is its output. Extracting a shard is a pure
+step: the bytes of the part depend only on the rows, the model and the options.
 """

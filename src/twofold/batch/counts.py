@@ -1,4 +1,4 @@
-"""What an extraction came to, in numbers that add up over shards and runs."""
+"""Counts of an extraction, which add up over shards and runs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from twofold.posts import Extraction, Post
 
 @dataclass
 class Counts:
-    """Counts of posts and of what was found in them.
+    """Counts of posts and of what was extracted from them.
 
     Attributes:
         posts, entities, relations, unreadable, warnings, rejected: counts.
         review, relations_to_review: entities and relations marked for review.
-        truncated: posts that were read in part.
+        truncated: posts of which only a part was processed.
     """
 
     posts: int = 0
@@ -30,7 +30,7 @@ class Counts:
     rejected: int = 0
 
     def add(self, post: Post, extraction: Extraction) -> list[str]:
-        """Count a post and what was extracted from it; gives its warnings."""
+        """Count a post and what was extracted from it; return its warnings."""
         self.posts += 1
         self.entities += len(extraction.entities)
         self.review += sum(entity.review is True for entity in extraction.entities)
@@ -41,7 +41,7 @@ class Counts:
         if extraction.picture.status == "unreadable":
             self.unreadable += 1
             name = f"picture {post.image}" if isinstance(post.image, Path) else "picture"
-            warnings.insert(0, f"{name} unreadable, its text was read: {extraction.picture.reason}")
+            warnings.insert(0, f"{name} unreadable, post extracted without it: {extraction.picture.reason}")
         self.warnings += len(warnings)
         return [f"{post.origin or 'post'} (id {post.id!r}): {warning}" for warning in warnings]
 
@@ -51,10 +51,10 @@ class Counts:
 
     @property
     def nothing_done(self) -> bool:
-        """Whether there was something to do and none of it could be done."""
+        """Whether there were records and all of them were rejected."""
         return self.posts == 0 and self.rejected > 0
 
     @property
-    def remarkable(self) -> bool:
-        """Whether something was read in part or not at all, as ``--strict`` counts."""
+    def incomplete(self) -> bool:
+        """Whether a picture was unreadable or a post was truncated, which ``--strict`` makes a failure."""
         return self.unreadable > 0 or self.truncated > 0

@@ -1,9 +1,9 @@
-"""Where parts go, and what is remembered of them, so that a run can be killed at any point and go on.
+"""Where parts are written, and the records by which a killed run is resumed.
 
 A single file grows as ``NAME.part``; ``NAME.journal`` beside it has a line for each part that is safely in
-it. A folder has a file for each part, and in ``_manifest`` a record of each; both appear whole, the record
-after the part. What a killed run left beyond its last record is written again. It does not know what is in a
-part.
+it. A folder has a file for each part, and a record of each in ``_manifest``. Both appear whole, the record
+after the part. Whatever a killed run wrote after its last record is written again. This module does not know
+what a part contains.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from twofold.batch.counts import Counts
-from twofold.batch.inputs import file_system, is_address, reached
+from twofold.batch.inputs import as_data_error, file_system, is_address
 from twofold.batch.job import DISCARD, JobRecord, check_same
 from twofold.batch.part_formats import assemble_parquet
 from twofold.batch.step import Part
@@ -32,10 +32,10 @@ from twofold.reading import read_bytes, real_path
 
 _REJECTS, _MANIFEST, _JOB, _DONE = "_rejects", "_manifest", "_manifest/job.json", "_manifest/done.json"
 _RECORDS = f"{_MANIFEST}/part-"
-_OURS = re.compile(r"part-\d+\.[a-z.]+|_rejects/part-\d+\.jsonl|_manifest/(?:part-\d+|job|done)\.json")
-"""Names of files that a run writes: no other is read or removed."""
+_RUN_FILES = re.compile(r"part-\d+\.[a-z.]+|_rejects/part-\d+\.jsonl|_manifest/(?:part-\d+|job|done)\.json")
+"""Names of the files that a run writes; no others are read or removed."""
 _HEAD = b'{"job": '
-_RESUMES = "the same command goes on where it stood"
+_RESUME = "give the same command again to resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class DonePart:
     Attributes:
         number, rows, digest: of its shard.
         counts: of its shard.
-        output: bytes of a growing file up to the end of the part; in a folder bytes of the part.
-        rejects: bytes of a growing file up to the end of the part; 0 in a folder.
+        output: for a file, its bytes up to the end of the part; for a folder, bytes of the part.
+        rejects: for a file, bytes of the rejects file up to the end of the part; 0 for a folder.
     """
 
     number: int
@@ -57,12 +57,12 @@ class DonePart:
     rejects: int = 0
 
     def line(self) -> bytes:
-        """As a line of JSON, with its end."""
+        """The record as a line of JSON, including the line end."""
         return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
 
     @classmethod
     def parse(cls, data: bytes) -> DonePart | None:
-        """From such a line; None where it was not written to its end, or is another one."""
+        """Parse such a line; None if it is incomplete or is something else."""
         if not data.endswith(b"\n"):
             return None
         try:
@@ -71,43 +71,43 @@ class DonePart:
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         numbers = (part.number, part.rows, part.output, part.rejects, *vars(part.counts).values())
-        whole = all(type(number) is int and number >= 0 for number in numbers)
-        return part if whole and isinstance(part.digest, str) else None
+        valid = all(type(number) is int and number >= 0 for number in numbers)
+        return part if valid and isinstance(part.digest, str) else None
 
 
 class Destination(AbstractContextManager["Destination"], Protocol):
-    """Takes parts.
+    """Stores parts.
 
     Attributes:
-        done: parts that a run before wrote, by number.
-        complete: whether a run before wrote all of them.
+        done: parts that earlier runs wrote, by number.
+        complete: whether earlier runs wrote all of them.
     """
 
     done: dict[int, DonePart]
     complete: bool
 
     def add(self, part: Part) -> None:
-        """Write a part; when this returns, it is safe."""
+        """Write a part; it is on disk when this returns."""
 
     def finish(self, counts: Counts) -> None:
-        """Put the result in its place: everything was added."""
+        """Complete the output, after all parts were added."""
 
 
 class FileDestination(Destination):
-    """One file, and perhaps one of rejected records; parts must come in order.
+    """One file, and optionally one of rejected records; parts must come in order.
 
     Args:
-        outputs: of the command; it opens the files.
+        outputs: the outputs of the command, which open the files.
         path: the file.
         rejects: file of rejected records; None for none.
         job: what identifies the run.
         format_: of the parts.
-        carried: columns that are carried along.
-        restart: whether to discard what an unfinished run has done.
+        carried: input columns that are copied to the output.
+        restart: whether to discard the results of an unfinished run.
 
     Raises:
-        DataError: a file cannot be written, or another run writes it.
-        ConfigError: an unfinished run with another model, input or options is there.
+        DataError: a file cannot be written, or another run is writing it.
+        ConfigError: there is an unfinished run with another model, input or options.
     """
 
     def __init__(
@@ -123,10 +123,10 @@ class FileDestination(Destination):
     ) -> None:
         self.complete, self.done = False, {}
         self._carried = carried
-        self._whole = path if format_ == "parquet" else None
-        growing = path.with_name(f"{path.name}.shards") if self._whole else path
-        if self._whole:
-            outputs.check(self._whole)
+        self._parquet = path if format_ == "parquet" else None
+        growing = path.with_name(f"{path.name}.shards") if self._parquet else path
+        if self._parquet:
+            outputs.check(self._parquet)
         self._output = outputs.open(growing, keep_part=True)
         self._rejects: OutputFile | None = None
         self._log: io.FileIO | None = None
@@ -141,11 +141,11 @@ class FileDestination(Destination):
             raise
 
     def _resume(self, job: JobRecord, restart: bool) -> None:
-        """Read the journal of an unfinished run, and begin anew where there is none."""
+        """Read the journal of an unfinished run, or start a new one."""
         lines = _lines_of(self._journal)
         if lines and lines[0][: len(_HEAD)] != _HEAD[: len(lines[0])]:
             raise DataError(
-                "is in the way of the journal of the run",
+                "is not the journal of a run",
                 where=str(self._journal),
                 expected="no file of this name, or the journal of an unfinished run",
                 do="move it, or name another output",
@@ -155,10 +155,10 @@ class FileDestination(Destination):
         for line in [] if restart else lines[1:]:
             entry = DonePart.parse(line)
             if entry is None or entry.number != len(self.done):
-                break  # killed while it was written
+                break  # the run was killed while it wrote this line
             ends = entry.output, entry.rejects
             if any(not low <= end <= high for low, end, high in zip(before, ends, sizes, strict=True)):
-                break  # the file lost its end with the power
+                break  # the end of the file was lost, as in a power cut
             self.done[entry.number], before = entry, ends
         if self.done:
             where = str(self._journal)
@@ -186,12 +186,12 @@ class FileDestination(Destination):
         self.done[part.number] = entry
 
     def finish(self, counts: Counts) -> None:
-        """See `Destination`; an output of rejected records only is not put in its place."""
-        if self._whole is not None and not counts.nothing_done:
-            with write_whole(self._whole) as whole:
-                assemble_parquet(self._parts(), self._carried, whole.write)
+        """See `Destination`; if all records were rejected, an older output is kept."""
+        if self._parquet is not None and not counts.nothing_done:
+            with write_whole(self._parquet) as output:
+                assemble_parquet(self._parts(), self._carried, output.write)
         try:
-            self._output.finish(keep=self._whole is None and not counts.nothing_done)
+            self._output.finish(keep=self._parquet is None and not counts.nothing_done)
         finally:
             if self._rejects is not None:
                 self._rejects.finish()
@@ -223,7 +223,7 @@ class FileDestination(Destination):
 
 
 def unfinished(path: Path) -> Path | None:
-    """The journal of a run that did not end, for a file that another way of running would write."""
+    """The journal of an unfinished run that writes this file; None if there is none."""
     journal = path.with_name(f"{path.name}.journal")
     return journal if journal.is_file() else None
 
@@ -232,16 +232,16 @@ class FolderDestination(Destination):
     """A folder of parts; they may come in any order.
 
     Args:
-        place: the folder, or an address that fsspec knows.
+        place: the folder, or an address that fsspec supports.
         job: what identifies the run.
         format_: of the parts.
-        rejects: file for the rejected records of all parts together, made at the end; None for none.
-        inputs: what is read meanwhile.
-        restart: whether to discard what a run before has done.
+        rejects: file for the rejected records of all parts, written at the end; None for none.
+        inputs: files that are read during the run.
+        restart: whether to discard the results of an earlier run.
 
     Raises:
-        DataError: it cannot be written, holds something else, or another run writes it (on this machine).
-        ConfigError: a run with another model, input or options is there.
+        DataError: it cannot be written, holds other files, or another run (on this machine) is writing it.
+        ConfigError: it has results of a run with another model, input or options.
     """
 
     def __init__(
@@ -265,7 +265,7 @@ class FolderDestination(Destination):
             self._rejects: OutputFile | None = None
             if rejects is not None:
                 self._rejects = OutputFile(rejects, inputs)
-                self._stack.callback(self._rejects.abandon)  # does nothing after it was finished
+                self._stack.callback(self._rejects.abandon)  # does nothing once it is finished
             self._resume(place, restart)
         except BaseException:
             self._stack.close()
@@ -277,14 +277,14 @@ class FolderDestination(Destination):
         names = list(sizes)
         if names and not any(name.startswith(_MANIFEST) for name in names):
             raise DataError(
-                "holds files that are no results of a run",
+                "holds files but no results of a run",
                 where=place,
                 expected="a new or empty folder, or one that this command wrote",
                 do="name another folder",
             )
         fresh = restart or not any(name == _DONE or name.startswith(_RECORDS) for name in names)
         if fresh:
-            for name in sorted(filter(_OURS.fullmatch, names), key=_removal):
+            for name in sorted(filter(_RUN_FILES.fullmatch, names), key=_removal_order):
                 store.remove(name)
         elif (data := store.get(_JOB)) is not None:
             check_same(_object(data, f"{place.rstrip('/')}/{_JOB}"), self._job, place)
@@ -292,7 +292,7 @@ class FolderDestination(Destination):
                 entry = DonePart.parse(store.get(name) or b"") if name.startswith(f"{_MANIFEST}/") else None
                 if entry is None or name != _record_name(entry.number):
                     continue
-                if sizes.get(self._name(entry.number)) == entry.output:  # else it is made again
+                if sizes.get(self._name(entry.number)) == entry.output:  # else it is extracted again
                     self.done[entry.number] = entry
             self.complete = self._all_done(store.get(_DONE))
         if fresh or _JOB not in names:
@@ -319,7 +319,7 @@ class FolderDestination(Destination):
     def finish(self, counts: Counts) -> None:
         """See `Destination`."""
         if self._rejects is not None:
-            for name in sorted(filter(_OURS.fullmatch, self._store.sizes(_REJECTS))):
+            for name in sorted(filter(_RUN_FILES.fullmatch, self._store.sizes(_REJECTS))):
                 self._rejects.write(self._store.get(name) or b"")
             self._rejects.finish()
         total = {"parts": len(self.done), "rows": sum(part.rows for part in self.done.values())}
@@ -336,7 +336,7 @@ def _record_name(number: int) -> str:
 
 
 def _object(data: bytes, where: str, *keys: str) -> dict[str, Any]:
-    """An object of JSON that a run before wrote, or one in it."""
+    """The JSON object in data that an earlier run wrote, or the one at these keys in it."""
     try:
         value = json.loads(data)
         for key in keys:
@@ -345,30 +345,30 @@ def _object(data: bytes, where: str, *keys: str) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise DataError(
-            "was altered, and does not say what the unfinished run was",
+            "was altered and no longer describes the unfinished run",
             where=where,
-            expected="what the run wrote",
+            expected="the file as the run wrote it",
             do=f"name another output, or discard what was done with {DISCARD}",
         )
     return value
 
 
-def _removal(name: str) -> tuple[bool, bool]:
-    """Order in which files go: what says that parts are done first, and last whose they are.
+def _removal_order(name: str) -> tuple[bool, bool]:
+    """Order in which files are removed: first the records of parts, last the description of the run.
 
-    So a folder that is killed meanwhile is that of the old run, with less done.
+    If the removal is killed, the folder is still that of the old run, with fewer parts done.
     """
     return name == _JOB, not name.startswith(_MANIFEST)
 
 
 class _Store(Protocol):
-    """Small files by name in one place; each appears whole or not at all."""
+    """Small files in one folder, by name; each appears whole or not at all."""
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Bytes of all files in it, or in a folder of it, by their names."""
+        """Sizes in bytes of all files in the store, or in one of its folders, by name."""
 
     def get(self, name: str) -> bytes | None:
-        """The content of a file; None where there is none."""
+        """The content of a file; None if it does not exist."""
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file, or replace it."""
@@ -382,14 +382,14 @@ class _LocalStore:
         self._folder = folder
 
     def make(self) -> None:
-        """Make the folder; those above it must be there."""
+        """Create the folder; its parent must exist."""
         try:
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
             raise DataError(
                 f"cannot be written: {error.strerror}",
                 where=str(self._folder),
-                expected="a folder in a folder that may be written to",
+                expected="a folder inside a writable one",
             ) from error
 
     def sizes(self, folder: str) -> dict[str, int]:
@@ -418,7 +418,7 @@ class _LocalStore:
 
 
 class _RemoteStore:
-    """Files of another place. A file there appears when it was sent to its end, as object stores do it."""
+    """Files at an address. A file appears once all of it was sent, as in object stores."""
 
     def __init__(self, address: str) -> None:
         self._system, path = file_system(address)
@@ -426,25 +426,25 @@ class _RemoteStore:
 
     def sizes(self, folder: str) -> dict[str, int]:
         place = f"{self._folder}/{folder}".rstrip("/")
-        with reached(self._address, "be read"):
+        with as_data_error(self._address, "be read"):
             self._system.invalidate_cache()
             found = self._system.find(place, detail=True) if self._system.exists(place) else {}
         return {name[len(self._folder) + 1 :]: int(info["size"] or 0) for name, info in found.items()}
 
     def get(self, name: str) -> bytes | None:
         path = f"{self._folder}/{name}"
-        with reached(self._address, "be read"):
+        with as_data_error(self._address, "be read"):
             data: bytes | None = self._system.cat_file(path) if self._system.exists(path) else None
         return data
 
     def put(self, name: str, data: bytes) -> None:
         path = f"{self._folder}/{name}"
-        with reached(self._address, "be written", _RESUMES):
+        with as_data_error(self._address, "be written", _RESUME):
             self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
             self._system.pipe_file(path, data)
 
     def remove(self, name: str) -> None:
-        with reached(self._address, "be written"):
+        with as_data_error(self._address, "be written"):
             self._system.rm_file(f"{self._folder}/{name}")
 
 
@@ -467,5 +467,5 @@ def _to_disk(handle: int, data: bytes, path: Path) -> None:
         os.fsync(handle)
     except OSError as error:
         raise DataError(
-            f"cannot be written: {error.strerror}", where=str(path), expected="room for it", do=_RESUMES
+            f"cannot be written: {error.strerror}", where=str(path), expected="enough disk space", do=_RESUME
         ) from error

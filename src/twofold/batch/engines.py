@@ -1,8 +1,8 @@
-"""Where steps run: in this process, or in several, each with a model of its own on one thread.
+"""Where steps run: in this process, or in several, each with its own model on one thread.
 
-Parts come in the order of their shards. At most three shards for each process are held at one time, so that
+Parts come in the order of their shards. At most three shards per process are in memory at a time, so that
 memory does not grow with the input. A process that dies (a fault in a decoder, or killed for its memory) is
-started again. The row on which one dies twice is rejected, and its neighbours are read.
+restarted. A row on which a process dies twice is rejected; the other rows of its shard are extracted.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from twofold.errors import ModelError
 from twofold.pipeline.extractor import Extractor
 from twofold.posts import Post, Rejected
 
-_HELD = 3
-"""Shards of a process that are not yet handed on."""
-_DEATHS = 2
-"""So often a process may die of one shard before its rows are tried one by one."""
+_MAX_SHARDS = 3
+"""Largest number of shards per process in memory, finished or not."""
+_MAX_DEATHS = 2
+"""How often a process may die on one shard before its rows are tried one by one."""
 
 
 def run_here(step: Step, extractor: Extractor, shards: Iterable[Shard]) -> Iterator[Part]:
-    """Parts of shards, extracted in this process."""
+    """The parts of shards, extracted in this process."""
     return (step.run(extractor, shard) for shard in shards)
 
 
 def run_in_processes(
     step: Step, extractor: Extractor, shards: Iterable[Shard], processes: int
 ) -> Generator[Part, None, None]:
-    """Parts of shards in their order, extracted in processes that end with this one.
+    """The parts of shards, in order, extracted in processes that end with this one.
 
     Args:
-        step: what is done.
-        extractor: sent to each process, which loads its model there.
-        shards: taken when a process has room.
-        processes: their number.
+        step: how a shard is extracted.
+        extractor: is sent to each process, which loads the model.
+        shards: are consumed as processes become free.
+        processes: number of processes.
 
     Raises:
         ModelError: a process cannot load the model.
@@ -60,10 +60,10 @@ def run_in_processes(
 
 
 class ResidentWorker:
-    """One process that stays, for shards that come one by one; it is started again when it dies.
+    """One long-lived process for shards that come one by one; it is restarted when it dies.
 
     Args:
-        step: what is done. extractor: sent to the process.
+        step: how a shard is extracted. extractor: is sent to the process.
 
     Raises:
         ModelError: the process cannot load the model.
@@ -87,7 +87,7 @@ class _Task:
 
 
 class _Dispatch:
-    """Hands shards to workers and their parts on, in order."""
+    """Distributes shards over workers, and yields their parts in order."""
 
     def __init__(self, workers: list[_Worker]) -> None:
         self._workers = workers
@@ -96,31 +96,31 @@ class _Dispatch:
     def run(self, shards: Iterator[Shard]) -> Iterator[Part]:
         more = True
         while more or self._tasks:
-            while more and len(self._tasks) < _HELD * len(self._workers):
+            while more and len(self._tasks) < _MAX_SHARDS * len(self._workers):
                 shard = next(shards, None)
                 more = shard is not None
                 if shard is not None:
-                    worker = min(self._workers, key=self._waiting)
+                    worker = min(self._workers, key=self._unfinished)
                     self._tasks.append(_Task(shard, worker, worker.submit(shard)))
-            self._revive()
+            self._restart_dead()
             if self._tasks and self._tasks[0].future.done():
                 yield self._tasks.popleft().future.result()
             elif self._tasks:
-                under_way = [task.future for task in self._tasks if not task.future.done()]
-                wait(under_way, return_when=FIRST_COMPLETED)
+                running = [task.future for task in self._tasks if not task.future.done()]
+                wait(running, return_when=FIRST_COMPLETED)
 
-    def _waiting(self, worker: _Worker) -> int:
+    def _unfinished(self, worker: _Worker) -> int:
         return sum(task.worker is worker and not task.future.done() for task in self._tasks)
 
-    def _revive(self) -> None:
-        """Start processes again that died, and give them their shards anew; the first one was under way."""
+    def _restart_dead(self) -> None:
+        """Restart processes that died, and submit their shards again; each died on its first one."""
         for worker in self._workers:
             lost = [task for task in self._tasks if task.worker is worker and _died(task.future)]
             if not lost:
                 continue
             worker.restart()
             lost[0].deaths += 1
-            if lost[0].deaths >= _DEATHS:
+            if lost[0].deaths >= _MAX_DEATHS:
                 lost[0].shard = worker.without_deadly_rows(lost[0].shard)
                 lost[0].deaths = 0
             for task in lost:
@@ -132,7 +132,7 @@ def _died(future: Future[Part]) -> bool:
 
 
 class _Worker:
-    """One process, of a pool of one, so that it is known which shard it died of."""
+    """One process, in a pool of one, so that it is known which shard it died on."""
 
     def __init__(self, step: Step, extractor: Extractor) -> None:
         self._step, self._extractor = step, extractor
@@ -150,19 +150,19 @@ class _Worker:
         """Wait until the process is ready.
 
         Raises:
-            ModelError: it died before.
+            ModelError: it died while loading the model.
         """
         try:
             self._pool.submit(_ready).result()
         except BrokenProcessPool as error:
             raise ModelError(
-                "a process with the model ended before it was ready",
-                expected="memory for one model in each process",
-                do="use fewer --workers; without them, the command says what is wrong",
+                "a worker process ended before it had loaded the model",
+                expected="enough memory for one model per process",
+                do="use fewer --workers; without --workers, the command reports what is wrong",
             ) from error
 
     def submit(self, shard: Shard) -> Future[Part]:
-        """Extract a shard there; a pool that is broken already says so in the future."""
+        """Extract a shard in the process; if it is already dead, the future raises that error."""
         try:
             return self._pool.submit(_extract, shard)
         except BrokenProcessPool as error:
@@ -171,26 +171,26 @@ class _Worker:
             return future
 
     def restart(self) -> None:
-        """A new process in the place of one that died. Errors as of `check`."""
+        """Replace a dead process by a new one. Raises the errors of `check`."""
         self.stop()
         self._pool = self._start()
         self.check()
 
     def stop(self) -> None:
-        """End the process; what it is doing is not waited for."""
+        """End the process without waiting for its work."""
         processes = list((self._pool._processes or {}).values())
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.terminate()
 
     def without_deadly_rows(self, shard: Shard) -> Shard:
-        """The shard with those rows rejected of which a process dies alone, too."""
+        """The shard, with those rows rejected that kill the process on their own."""
         items: list[Post | Rejected] = []
         for item in shard.items:
             alone = dataclasses.replace(shard, items=(item,))
             if isinstance(item, Post) and _died(_finished(self.submit(alone))):
                 self.restart()
-                items.append(_deadly(item))
+                items.append(_rejected(item))
             else:
                 items.append(item)
         return dataclasses.replace(shard, items=tuple(items))
@@ -201,10 +201,10 @@ def _finished(future: Future[Part]) -> Future[Part]:
     return future
 
 
-def _deadly(post: Post) -> Rejected:
+def _rejected(post: Post) -> Rejected:
     reason = (
         "the process that read it died: a fault in a decoder, or not enough memory; expected a post that can "
-        "be read; look at its picture, or run with fewer --workers"
+        "be read; check its picture, or run with fewer --workers"
     )
     return Rejected(post.origin, reason, str({"id": post.id, "text": post.text})[:1000])
 
@@ -212,17 +212,17 @@ def _deadly(post: Post) -> Rejected:
 # --- in the processes --------------------------------------------------------------------------------
 
 _working: list[tuple[Step, Extractor]] = []
-"""What the process of a worker was started with."""
+"""The step and extractor that a worker process was started with."""
 
 
 def _begin(step: Step, extractor: Extractor) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process is told, and ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process handles it, and ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _working.append((step, extractor))
 
 
 def _end_with_parent() -> None:
-    """End where the first process was killed: nobody would take the results."""
+    """End this process when the first one has been killed, since nothing would read its results."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,8 +1,8 @@
 """Which files a run reads, and their posts one after the other.
 
-A place is a file, a folder, a pattern such as ``posts/*.jsonl``, or an address that fsspec knows
-(``s3://bucket/posts``). The order of files is that of their names, so that rows are numbered alike in every
-run. A file that cannot be read is a rejected record in its place; the others are read.
+A place is a file, a folder, a pattern such as ``posts/*.jsonl``, or an address that fsspec supports
+(``s3://bucket/posts``). Files are sorted by name, so that rows have the same numbers in every run. A file
+that cannot be read becomes a rejected record; the other files are still read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from twofold.extras import extra_module
 from twofold.posts import MAX_CHARACTERS, Post, RefusedPicture, Rejected
 
 _HIDDEN = ("_", ".")
-"""Names that begin so are none of the data, as for other tools: results, markers, what is being written."""
+"""Names with these prefixes are not data, as for other tools: results, markers, unfinished files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class InputFile:
     """A file of posts.
 
     Attributes:
-        address: as messages call it.
+        address: path or address, as shown in messages.
         size: in bytes.
-        path: where it is on this machine; None for another place.
-        refused: why it must not be opened; empty where it may.
+        path: local path; None for a remote file.
+        refused: why it must not be opened; empty if it may be.
     """
 
     address: str
@@ -49,10 +49,10 @@ class InputFile:
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """How posts are read: arguments of `open_corpus`.
+    """How posts are read.
 
     Attributes:
-        images, alt_text, allow_outside, max_characters, columns: as there.
+        images, alt_text, allow_outside, max_characters, columns: as in `open_corpus`.
     """
 
     images: Path | None = None
@@ -75,16 +75,16 @@ def find_inputs(places: Sequence[str], allow_outside: bool = False) -> list[Inpu
         allow_outside: whether a link in a folder may lead out of it.
 
     Raises:
-        DataError: there is nothing at a place, or a file comes twice.
+        DataError: a place has no file, or a file is given more than once.
         MissingExtraError: an address needs a package that is not installed.
     """
     found = [file for place in places for file in (_remote(place) if is_address(place) else _local(place))]
     if allow_outside:
         found = [dataclasses.replace(file, refused="") for file in found]
-    places_ = Counter(file.address if file.path is None else os.path.abspath(file.path) for file in found)  # noqa: PTH100
-    address, times = places_.most_common(1)[0]
+    paths = Counter(file.address if file.path is None else os.path.abspath(file.path) for file in found)  # noqa: PTH100
+    address, times = paths.most_common(1)[0]
     if times > 1:
-        raise DataError("comes twice", where=address, expected="each file of posts once")
+        raise DataError("is given more than once", where=address, expected="each file of posts once")
     return found
 
 
@@ -93,18 +93,18 @@ def _local(place: str) -> Iterator[InputFile]:
     if path.is_dir():
         yield from _folder(path)
     elif path.exists() or not glob.has_magic(place):
-        yield _file(path)  # opening it tells if it is not there
+        yield _file(path)  # if it does not exist, opening it raises the error
     else:
         files = [path for path in _matching(path) if path.is_file()]
         if not files:
-            raise DataError("no file has such a name", where=place, expected="a pattern of names of files")
+            raise DataError("matches no file", where=place, expected="a pattern that matches files of posts")
         yield from map(_file, sorted(files))
 
 
 def _matching(pattern: Path) -> Iterator[Path]:
-    """What a pattern matches, as the shell does: hidden names only where they are asked for.
+    """Paths that match a pattern, as in the shell: hidden names only if the pattern names them.
 
-    ``**`` does not go through links to folders, as `glob.glob` does, which has no end where they lead back.
+    ``**`` does not follow links to folders, unlike `glob.glob`, which does not end if they form a loop.
     """
     fixed = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
     folder, rest = Path(*pattern.parts[:fixed]), Path(*pattern.parts[fixed:])
@@ -120,24 +120,28 @@ def _folder(folder: Path) -> Iterator[InputFile]:
         raise DataError(
             "holds no file of posts",
             where=str(folder),
-            expected=f"files with names on {', '.join(BY_SUFFIX)}, and perhaps .gz or .zst behind",
+            expected=f"files that end in {', '.join(BY_SUFFIX)}, optionally followed by .gz or .zst",
         )
     for path in files:
         outside = not lies_in(path, folder)
-        reason = "it is a link out of the folder; copy it there, or allow it with --allow-outside"
+        reason = "it is a link out of the folder; copy the file there, or allow it with --allow-outside"
         yield _file(path, reason if outside else "")
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Files of posts in a folder and those below; what cannot be looked into is told, not left out."""
+    """Files of posts in a folder and its subfolders; an unreadable subfolder is an error.
 
-    def tell(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):  # it vanished meanwhile
+    Raises:
+        DataError: a folder cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # removed in the meantime
             raise DataError(
                 f"cannot be read: {error.strerror}", where=str(error.filename), expected="folders of posts"
             ) from error
 
-    for place, _, names in os.walk(folder, onerror=tell):
+    for place, _, names in os.walk(folder, onerror=fail):
         yield from (Path(place, name) for name in names if named_format(name))
 
 
@@ -157,8 +161,8 @@ def file_system(address: str) -> tuple[Any, str]:
     """The file system of an address, and its path there.
 
     Raises:
-        MissingExtraError: fsspec, or what it needs for this address, is not installed.
-        DataError: there is no such file system, or it does not answer.
+        MissingExtraError: fsspec, or a package that it needs for this address, is not installed.
+        DataError: the file system does not exist or does not answer.
     """
     fsspec = extra_module("fsspec", "scale", "addresses")
     try:
@@ -169,21 +173,21 @@ def file_system(address: str) -> tuple[Any, str]:
         ) from error
     except Exception as error:
         raise DataError(
-            f"cannot be reached: {_said(error)}", where=address, expected="an address that fsspec knows"
+            f"cannot be reached: {_reason(error)}", where=address, expected="an address that fsspec supports"
         ) from error
     return system, path
 
 
 @contextmanager
-def reached(address: str, what: str = "be reached", do: str = "") -> Iterator[None]:
-    """Turn whatever a file system of others raises, and they raise anything, into a `DataError`."""
+def as_data_error(address: str, what: str = "be reached", do: str = "") -> Iterator[None]:
+    """Turn any error of an fsspec file system into a `DataError`: their types are not documented."""
     try:
         yield
     except Exception as error:
-        raise DataError(f"cannot {what}: {_said(error)}", where=address, do=do) from error
+        raise DataError(f"cannot {what}: {_reason(error)}", where=address, do=do) from error
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, OSError):
@@ -193,7 +197,7 @@ def _said(error: Exception) -> str:
 
 def _remote(place: str) -> Iterator[InputFile]:
     system, path = file_system(place)
-    with reached(place):
+    with as_data_error(place):
         if glob.has_magic(path):
             names = system.glob(path)
         elif system.isdir(path):
@@ -215,14 +219,14 @@ class Rows:
     """The posts and rejected records of some files.
 
     Args:
-        files: as `find_inputs` gives them.
+        files: as `find_inputs` returns them.
         options: how they are read.
 
     Attributes:
         total: bytes of all files.
 
     Raises:
-        DataError: a single file cannot be opened, or folder or table beside it.
+        DataError: the only file, its folder of pictures or its table of alt texts cannot be opened.
     """
 
     def __init__(self, files: Sequence[InputFile], options: ReadingOptions) -> None:
@@ -233,7 +237,7 @@ class Rows:
 
     @property
     def position(self) -> int:
-        """Bytes that were read, about: streams read ahead."""
+        """Approximate number of bytes read so far, since streams read ahead."""
         if self._stream is None or self._stream.closed:
             return self._before
         return self._before + self._stream.tell()
@@ -245,7 +249,7 @@ class Rows:
                 yield from self._posts(file)
             except DataError as error:
                 if len(self._files) == 1 and self._stream is None:
-                    raise  # it was never open
+                    raise  # it was never opened
                 reason = str(DataError(error.what, expected=error.expected, do=error.do))
                 yield Rejected(error.where or file.address, reason, "")
             self._before += file.size
@@ -266,11 +270,13 @@ class Rows:
         options, format_ = self._options, named_format(file.address)
         if format_ is None:
             raise DataError(
-                "the format is not known", where=file.address, expected=f"a name with {', '.join(BY_SUFFIX)}"
+                "the format is not known",
+                where=file.address,
+                expected=f"a name that ends in {', '.join(BY_SUFFIX)}",
             )
         attachments = attach(options.images, options.alt_text) if options.images or options.alt_text else None
         system, path = file_system(file.address)
-        with reached(file.address, "be opened"):
+        with as_data_error(file.address, "be opened"):
             remote = _Remote(system.open(path, "rb"), file.address)
         with io.BufferedReader(remote, 1 << 16) as stream:
             self._stream = stream
@@ -281,7 +287,7 @@ class Rows:
 
 
 class _Remote(io.RawIOBase):
-    """A file elsewhere, whose every error is an `OSError`."""
+    """A remote file that raises only `OSError`."""
 
     def __init__(self, stream: Any, name: str) -> None:
         self._stream, self.name = stream, name
@@ -293,33 +299,33 @@ class _Remote(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._asked(lambda: self._stream.read(len(buffer)))
+        data = self._as_os_error(lambda: self._stream.read(len(buffer)))
         buffer[: len(data)] = data
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return int(self._asked(lambda: self._stream.seek(offset, whence)))
+        return int(self._as_os_error(lambda: self._stream.seek(offset, whence)))
 
     def tell(self) -> int:
         return int(self._stream.tell())
 
     def close(self) -> None:
         if not self.closed:
-            self._asked(self._stream.close)
+            self._as_os_error(self._stream.close)
         super().close()
 
     @staticmethod
-    def _asked(ask: Callable[[], Any]) -> Any:
+    def _as_os_error(call: Callable[[], Any]) -> Any:
         try:
-            return ask()
+            return call()
         except OSError:
             raise
         except Exception as error:
-            raise OSError(errno.EIO, f"the place it lies in said {type(error).__name__}") from error
+            raise OSError(errno.EIO, f"its file system raised {type(error).__name__}") from error
 
 
 def _without_path(item: Post | Rejected) -> Post | Rejected:
-    """A post of a file elsewhere: the folder of the file is no folder of this machine."""
+    """A post of a remote file; a picture given as a path is refused, since it is not on this machine."""
     if isinstance(item, Rejected) or not isinstance(item.image, os.PathLike):
         return item
     reason = "its path is relative to a file that is not on this machine"

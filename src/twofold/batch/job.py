@@ -1,4 +1,4 @@
-"""What identifies a run: model, input and options. It goes on where another stood if all are the same."""
+"""What identifies a run: model, input and options. An unfinished run is resumed only if all are the same."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any
 from twofold.errors import ConfigError
 
 JobRecord = Mapping[str, Any]
-"""Names and values, as JSON can hold them."""
+"""Names and values that JSON can represent."""
 
 DISCARD = "--restart"
 
 
 def check_same(before: JobRecord, now: JobRecord, where: str) -> None:
-    """Complain where an unfinished run was another one.
+    """Check that an unfinished run had the same model, input and options.
 
     Args:
-        before: of the unfinished run. now: of this one.
+        before: record of the unfinished run. now: record of this run.
         where: the output.
 
     Raises:
-        ConfigError: they differ; it names the first difference.
+        ConfigError: they differ; the message names the first difference.
     """
     for name in dict.fromkeys((*now, *before)):
         old, new = before.get(name), now.get(name)
         if old != new:
             raise ConfigError(
-                f"an unfinished run is here with another {name}: {_shown(old)}, and now {_shown(new)}",
+                f"the unfinished run has a different {name}: {_shown(old)}, now {_shown(new)}",
                 where=where,
-                expected="the same model, input and options, to go on where it stood",
-                do=f"give the same again, another output, or {DISCARD} to discard what was done",
+                expected="the same model, input and options, to resume it",
+                do=f"give the same ones, another output, or {DISCARD} to discard what was done",
             )
 
 

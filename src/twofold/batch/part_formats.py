@@ -1,7 +1,7 @@
-"""Formats of results: the bytes of one part, and what makes one file of several.
+"""Output formats: the bytes of one part, and how parts become one file.
 
-JSON Lines, plain and compressed, and CSV are files that grow: part after part is the whole. Parquet is put
-together at the end. The name of an output says its format.
+Parts of JSON Lines and CSV, plain or compressed, are concatenated; those of Parquet are merged at the end.
+The name of an output gives its format.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from twofold.posts import Extraction, Post
 from twofold.records import to_record
 
 Found = Sequence[tuple[Post, Extraction]]
-_ENDS = ("jsonl", "csv", "tsv", "parquet")
+_SUFFIXES = ("jsonl", "csv", "tsv", "parquet")
 _COMPRESSIONS = ("", ".gz", ".zst")
-PART_FORMATS = tuple(f"{end}{c}" for end in _ENDS for c in _COMPRESSIONS if end != "parquet" or not c)
-"""Names of the formats, which are the ends of the names of their files."""
+PART_FORMATS = tuple(f"{s}{c}" for s in _SUFFIXES for c in _COMPRESSIONS if s != "parquet" or not c)
+"""Names of the formats, which are the suffixes of their files."""
 _CSV_COLUMNS = (
     "id", "text", "entities", "relations", "picture_status", "picture_reason", "model", "truncated",
 )  # fmt: skip
 _ROW_GROUP = 16_384
-"""Rows of a row group of a single Parquet file, at least."""
+"""Smallest number of rows of a row group of a single Parquet file."""
 
 
 def format_of_name(name: str) -> str:
-    """The format that an output has by its name; JSON Lines where it says nothing."""
+    """The output format that a file name implies; JSON Lines for an unknown suffix."""
     name = name.lower()
     found = [part for part in PART_FORMATS if name.endswith("." + part)]
     return max(found, key=len, default="jsonl")
 
 
 def check_format(name: str, carried: Sequence[str]) -> None:
-    """Complain of a format that cannot be written here.
+    """Check that a format can be written here.
 
     Raises:
-        ConfigError: there is none of this name, or a carried column has the name of one of its columns.
-        MissingExtraError: it needs a package that is not installed.
+        ConfigError: the name is unknown, or a carried column has the name of a column of the results.
+        MissingExtraError: the format needs a package that is not installed.
     """
     if name not in PART_FORMATS:
         raise ConfigError(f"the format {name!r} is not known", expected=f"one of {', '.join(PART_FORMATS)}")
@@ -57,14 +57,14 @@ def check_format(name: str, carried: Sequence[str]) -> None:
         )
 
 
-def encode(found: Found, name: str, carried: Sequence[str], heading: bool) -> bytes:
+def encode(found: Found, name: str, carried: Sequence[str], header: bool) -> bytes:
     """The bytes of a part.
 
     Args:
-        found: posts and what was found in them.
+        found: posts and their extractions.
         name: of the format.
-        carried: columns that are carried along.
-        heading: whether a table as text begins with the names of its columns.
+        carried: input columns that are copied to the output.
+        header: whether CSV or TSV begins with a line of column names.
     """
     if name == "parquet":
         return _parquet(found, carried)
@@ -72,7 +72,7 @@ def encode(found: Found, name: str, carried: Sequence[str], heading: bool) -> by
     if plain == "jsonl":
         data = b"".join(json_line(post, extraction).encode() + b"\n" for post, extraction in found)
     else:
-        data = _csv(found, carried, "\t" if plain == "tsv" else ",", heading).encode()
+        data = _csv(found, carried, "\t" if plain == "tsv" else ",", header).encode()
     return _COMPRESS[compression](data)
 
 
@@ -91,15 +91,15 @@ _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def json_line(post: Post, extraction: Extraction) -> str:
-    """A line of JSON of what was found in a post, with what the post carries along."""
+    """The extraction of a post as a line of JSON, with the columns that the post carries along."""
     record = to_record(extraction) | ({"carried": dict(post.carried)} if post.carried else {})
     return json.dumps(record, ensure_ascii=False, allow_nan=False)
 
 
-def _csv(found: Found, carried: Sequence[str], separator: str, heading: bool) -> str:
+def _csv(found: Found, carried: Sequence[str], separator: str, header: bool) -> str:
     text = io.StringIO(newline="")
     table = csv.writer(text, delimiter=separator, lineterminator="\n")
-    if heading:
+    if header:
         table.writerow([*_CSV_COLUMNS, *carried])
     for post, extraction in found:
         record = to_record(extraction)
@@ -123,7 +123,7 @@ def _json(value: object) -> str:
 def parquet_schema(carried: Sequence[str]) -> Any:
     """The Arrow schema of results in Parquet: `extraction_schema` with ids as text, and carried columns.
 
-    Carried values are text, as they are or as JSON: their types may differ from file to file.
+    Carried values are text, other types as JSON, since their types may differ between files.
     """
     pa = extra_module("pyarrow", "scale", "Parquet files")
     schema = extraction_schema()
@@ -152,12 +152,12 @@ def _parquet(found: Found, carried: Sequence[str]) -> bytes:
 
 
 def assemble_parquet(parts: Iterable[bytes], carried: Sequence[str], write: Callable[[bytes], None]) -> None:
-    """One Parquet file from the bytes of parts, in row groups of a good size.
+    """Merge Parquet parts into one file, with row groups of a suitable size.
 
     Args:
-        parts: in order; taken one by one.
-        carried: columns that are carried along.
-        write: takes the bytes of the file.
+        parts: bytes of the parts, in order; they are consumed one by one.
+        carried: input columns that are copied to the output.
+        write: is called with the bytes of the file.
     """
     pa = extra_module("pyarrow", "scale", "Parquet files")
     parquet = extra_module("pyarrow.parquet", "scale", "Parquet files")
@@ -181,7 +181,7 @@ def _grouped(tables: Iterator[Any]) -> Iterator[list[Any]]:
 
 
 class _Sink(io.RawIOBase):
-    """Bytes to a function, as a file that is written from its beginning to its end."""
+    """A write-only file, without seeking, that passes its bytes to a function."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write, self._position = write, 0

@@ -1,4 +1,4 @@
-"""A run over many posts: the shards that are not yet done, through an engine, to a destination."""
+"""A run over many posts: an engine extracts the shards that are not yet done, a destination stores them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def run_batch(
     shard_rows: int,
     done: Callable[[Part], None] = lambda part: None,
 ) -> Counts:
-    """Extract what is not yet done, and put the result in its place.
+    """Extract the shards that are not yet done, and complete the output.
 
     Args:
         rows: the input.
-        destination: takes the parts.
-        engine: makes parts of shards.
-        shard_rows: rows of a shard, at most.
-        done: takes each part after it was written.
+        destination: stores the parts.
+        engine: turns shards into parts.
+        shard_rows: largest number of rows of a shard.
+        done: is called with each part after it was written.
 
     Returns:
-        Counts of the whole output, what runs before did included.
+        Counts of the whole output, including the parts of earlier runs.
 
     Raises:
-        DataError: the input is not that of the run before, or something cannot be read or written.
+        DataError: the input has changed since the earlier run, or a file cannot be read or written.
     """
     counts = sum((part.counts for part in destination.done.values()), Counts())
     if destination.complete:
@@ -51,12 +51,12 @@ def run_batch(
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """Those shards that are not done, in order; it can be sent to another process before it is iterated.
+    """The shards that are not yet done, in order; it can be pickled before it is iterated.
 
     Attributes:
         rows: the input.
-        shard_rows: rows of a shard, at most.
-        done: what was done; its shards are compared with those of the input.
+        shard_rows: largest number of rows of a shard.
+        done: finished parts by number; their digests are compared with those of the input.
     """
 
     rows: Rows
@@ -67,7 +67,7 @@ class Remaining:
         """The shards.
 
         Raises:
-            DataError: the input is not that of the run before.
+            DataError: the input has changed since the earlier run.
         """
         left = dict(self.done)
         for shard in cut(self.rows, self.shard_rows):
@@ -77,12 +77,12 @@ class Remaining:
             elif (part.rows, part.digest) != (len(shard.items), shard.digest):
                 raise _changed(f"rows {shard.first + 1:,} to {shard.first + len(shard.items):,}")
         if left:
-            raise _changed("its end")
+            raise _changed("the end")
 
 
 def _changed(where: str) -> DataError:
     return DataError(
         f"{where} of the input changed since the unfinished run",
-        expected="the same posts, to go on where it stood",
-        do=f"give them again, another output, or {DISCARD} to discard what was done",
+        expected="the same posts, to resume the run",
+        do=f"give the same posts, another output, or {DISCARD} to discard what was done",
     )

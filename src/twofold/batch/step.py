@@ -1,7 +1,7 @@
-"""The step that everything is made of: a shard of rows in, the bytes of its part out.
+"""The unit of work of a run: extract one shard of rows and return the bytes of its part.
 
-It is pure: no file is written, and the part depends on the rows, the model and the options only. So it can
-run here, in another process, or on another machine, and be done again after any death.
+A step is pure: it writes no file, and the part depends only on the rows, the model and the options. So it can
+run in this process, in another one, or on another machine, and can be repeated after a crash.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from twofold.posts import Extraction, Post, Rejected
 from twofold.records import rejected_line
 
 _SHOWN = 20
-"""Messages of a part, at most: a person reads the first of a run."""
+"""Largest number of messages kept of a part: only the first of a run are printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What became of a shard.
+    """The output of a shard.
 
     Attributes:
         number, first, digest, position: of the shard.
@@ -30,8 +30,8 @@ class Part:
         output: bytes of the results, in the format of the step.
         rejects: records that could not become posts, as JSON Lines.
         counts: of the shard.
-        warnings: the first ones, for a person.
-        refusals: why the first rejected records were, for a person.
+        warnings: the first warnings, to print.
+        rejections: why the first rejected records were rejected, to print.
     """
 
     number: int
@@ -43,7 +43,7 @@ class Part:
     rejects: bytes
     counts: Counts
     warnings: tuple[str, ...] = ()
-    refusals: tuple[str, ...] = ()
+    rejections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Step:
 
     Attributes:
         format: of the results, see `part_formats`.
-        grows: whether parts are put behind one another to one file, so that only the first has a heading.
+        grows: whether parts are appended to one file, so that only the first has a header.
         batch_size: windows of text in a batch.
-        min_confidence: what has a lower one is left out; None for nothing.
-        carried: columns that are carried along.
+        min_confidence: entities and relations below it are left out; None to keep all.
+        carried: input columns that are copied to the output.
     """
 
     format: str = "jsonl"
@@ -68,27 +68,27 @@ class Step:
         """Extract one shard."""
         counts = Counts()
         warnings: list[str] = []
-        refused: list[Rejected] = []
+        rejected: list[Rejected] = []
         found: list[tuple[Post, Extraction]] = []
         for item, result in self._results(extractor, shard):
             if isinstance(result, Rejected):
                 counts.rejected += 1
-                refused.append(result)
+                rejected.append(result)
             elif isinstance(item, Post):
                 found.append((item, result))
                 warnings += counts.add(item, result)
-        heading = not (self.grows and shard.number)
+        header = not (self.grows and shard.number)
         return Part(
             shard.number,
             shard.first,
             len(shard.items),
             shard.digest,
             shard.position,
-            encode(found, self.format, self.carried, heading),
-            b"".join(rejected_line(item).encode() + b"\n" for item in refused),
+            encode(found, self.format, self.carried, header),
+            b"".join(rejected_line(item).encode() + b"\n" for item in rejected),
             counts,
             tuple(warnings[:_SHOWN]),
-            tuple(f"{item.origin}: rejected: {item.reason}" for item in refused[:_SHOWN]),
+            tuple(f"{item.origin}: rejected: {item.reason}" for item in rejected[:_SHOWN]),
         )
 
     def _results(

@@ -1,7 +1,7 @@
 """Binomial distribution function and the Clopper–Pearson upper bound, without SciPy.
 
-Both are regularised incomplete beta functions, by their continued fraction (DLMF 8.17.22, modified Lentz).
-Counts may be fractions: that is how an effective sample size enters (see `risk_control`).
+Both use the regularised incomplete beta function, computed by its continued fraction (DLMF 8.17.22, modified
+Lentz). Counts may be fractional, for effective sample sizes (see `risk_control`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 _TINY, _STEPS = 1e-300, 10_000
 
 
-@lru_cache(1 << 15)  # a search for an achievable error rate asks the same many times
+@lru_cache(1 << 15)  # the search for an achievable error rate repeats calls
 def binomial_cdf(errors: float, trials: float, rate: float) -> float:
     """P(X ≤ errors) for X ~ Binomial(trials, rate), in [0, 1].
 
@@ -27,7 +27,7 @@ def binomial_cdf(errors: float, trials: float, rate: float) -> float:
 def clopper_pearson_upper(errors: float, trials: float, confidence: float) -> float:
     """Clopper–Pearson upper confidence bound of an error rate; 1 without trials.
 
-    At this rate the probability of so few errors is 1 − confidence.
+    At this rate the probability of at most ``errors`` errors is 1 − confidence.
     """
     if errors >= trials:
         return 1.0

@@ -37,7 +37,7 @@ from twofold.errors import DataError
 from twofold.evaluation.calibration_error import calibration_error_if_calibrated, calibration_metrics
 
 MIN_PREDICTIONS = 30
-"""Predictions that each split must hold."""
+"""Fewest predictions that each split must hold."""
 REPORTED_ERRORS, REPORTED_COVERAGES = (0.02, 0.05, 0.10, 0.20), (0.80, 0.90, 0.95)
 """Error rates and coverages that a report shows."""
 
@@ -57,7 +57,7 @@ class CalibrationReport:
         posts: number of posts in each split.
         predictions: number of predictions in each split.
         before: metrics of the calibration split's confidences at temperature 1 (`calibration_metrics`).
-        after: as calibrated.
+        after: metrics of the calibrated confidences.
         ece_if_calibrated: mean ``ece`` of perfectly calibrated predictions with these confidences.
         risk_control: thresholds for each of `REPORTED_ERRORS`.
         prediction_sets: metrics on the tuning split for each of `REPORTED_COVERAGES`.
@@ -81,15 +81,15 @@ def calibrate(
     score: str = "lac",
     seed: int = SEED,
 ) -> tuple[Calibration, CalibrationReport]:
-    """Fit everything on labelled predictions, and measure it.
+    """Fit a calibration on labelled predictions, and measure it.
 
     Args:
-        data: predictions on some hundred posts at least.
-        posts: identity of each post; posts with the same one fall into one split.
+        data: predictions on at least some hundred posts.
+        posts: id of each post; posts with the same id are in the same split.
         what: name of the predictions, in the plural.
         method: one of `METHODS`.
-        score: of the prediction sets, see `conformal.SCORES`.
-        seed: of the splits.
+        score: nonconformity score of the prediction sets, one of `conformal.SCORES`.
+        seed: seed of the splits.
 
     Raises:
         DataError: a split has fewer than `MIN_PREDICTIONS` predictions.

@@ -1,13 +1,13 @@
 """The fitted calibration of a model, as it is stored in the model folder in ``calibration.json``.
 
     {"temperature": 1.27,
-     "temperature_by_type": {"PER": 1.2},                          where types have their own
-     "decision_rule": {"threshold": 0.4, "temperature": 1.3},      where F1 decides, see `DecisionRule`
-     "isotonic": {"confidence": […], "calibrated": […]},           where there is one, after the temperature
+     "temperature_by_type": {"PER": 1.2},                          types with their own temperature
+     "decision_rule": {"threshold": 0.4, "temperature": 1.3},      for F1-optimal decoding, see `DecisionRule`
+     "isotonic": {"confidence": […], "calibrated": […]},           applied after the temperature
      "risk_curve": {"threshold": […], …},                          see `RiskCurve`
      "conformal": {"score": "lac", "classes": […], …}}             see `ConformalQuantiles`; null is infinity
 
-All but the temperature is optional. Other keys, such as how it was fitted, are ignored. This module does not
+Only the temperature is required. Other keys, such as how it was fitted, are ignored. This module does not
 know how these are fitted or used.
 """
 
@@ -42,9 +42,9 @@ class Calibration:
         temperature: divides all scores.
         temperature_by_type: replaces it for predictions of these types.
         isotonic: applied to the confidence after the temperature; None for none.
-        risk_curve: what thresholds for an error rate are found from; None where not fitted.
+        risk_curve: counts that thresholds for an error rate are found from; None where not fitted.
         conformal: quantiles of prediction sets; None where not fitted.
-        decision_rule: which spans or relations are predicted for F1; None for Viterbi decoding, and for the
+        decision_rule: which spans or relations to predict for a large F1; None for Viterbi decoding or the
             most probable class.
     """
 
@@ -61,7 +61,7 @@ class Calibration:
 
 
 def to_record(calibration: Calibration) -> dict[str, Any]:
-    """As plain data, without what is None or empty."""
+    """A calibration as plain data, without parts that are None or empty."""
     record: dict[str, Any] = {"temperature": calibration.temperature}
     if calibration.temperature_by_type:
         record["temperature_by_type"] = dict(calibration.temperature_by_type)
@@ -79,7 +79,7 @@ def read_calibration(path: Path) -> Calibration:
     """Read ``calibration.json``.
 
     Raises:
-        ModelError: it is not a calibration.
+        ModelError: the file does not hold a calibration.
     """
     try:
         return from_record(read_json(path))
@@ -95,7 +95,7 @@ def from_record(record: Mapping[str, Any]) -> Calibration:
     """The inverse of `to_record`.
 
     Raises:
-        ValueError: it is not such a record; the message names the part that is wrong.
+        ValueError: the record is not valid; the message names the part that is wrong.
     """
 
     def part(name: str, parse: Callable[[Any], T]) -> T | None:
@@ -112,7 +112,7 @@ def from_record(record: Mapping[str, Any]) -> Calibration:
 
 
 def _part(record: Mapping[str, Any], name: str, parse: Callable[[Any], T]) -> T:
-    """A part of a record, with any error in plain words."""
+    """Parse a part of a record, and turn any error into a message for users."""
     if name not in record:
         raise ValueError(f"it has no {name}")
     try:
@@ -122,16 +122,16 @@ def _part(record: Mapping[str, Any], name: str, parse: Callable[[Any], T]) -> T:
     except KeyError as error:
         raise ValueError(f"{name} has no {error.args[0]}") from error
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"{name} holds a value of the wrong type, or a key too few or too many") from error
+        raise ValueError(f"{name} holds a value of the wrong type, or a key is missing or unknown") from error
 
 
 class _InvalidError(ValueError):
-    """A value of the right type that cannot be; the message is for users."""
+    """A value of the right type that is not valid; the message is for users."""
 
 
 def _temperature(value: Any) -> float:
     if not 0 < float(value) < float("inf"):
-        raise _InvalidError(f"{value} is no number above 0")
+        raise _InvalidError(f"{value} is not a finite number above 0")
     return float(value)
 
 

@@ -1,15 +1,15 @@
 """Prediction sets that cover the true class at a stated rate: split conformal prediction.
 
-Every item has probabilities of C classes. A nonconformity score says how badly a class fits them; the
-quantile of the true classes' scores on n held-out items is the limit, and a prediction set holds every class
+Every item has probabilities of C classes. A nonconformity score measures how badly a class fits them. A
+quantile of the true classes' scores on n held-out items is the limit: a prediction set holds every class
 whose score is no larger. If held-out and new items are exchangeable, the set of a new item covers its true
-class with a probability of at least the coverage, whatever the model (Vovk et al. 2005): on average over
-items (marginal), or over the items of each true class with a quantile for each (class-conditional, Mondrian).
+class with a probability of at least the coverage, for any model (Vovk et al. 2005): on average over items
+(marginal), or over the items of each true class with a quantile for each (class-conditional, Mondrian).
 
 - LAC, least ambiguous sets (Sadinle, Lei & Wasserman 2019): score 1 − p. Smallest sets on average.
 - RAPS (Angelopoulos et al. 2021): score Σ of the probabilities above that of the class, + penalty·max(0,
-  rank − free ranks). Larger sets for harder items. Without its random part (u = 1 throughout), so that a
-  post has one result; any fixed score is valid.
+  rank − free ranks). Larger sets for harder items. The randomisation is left out (u = 1 throughout), so that
+  results are deterministic; any fixed score is valid.
 
 Sets always hold the most probable class, which can only raise the coverage. This module does not know what
 the classes are; for entities they are the types and "no entity with these boundaries".
@@ -107,9 +107,9 @@ class SetMetrics(NamedTuple):
     """Metrics of prediction sets.
 
     Attributes:
-        coverage: part of the items whose set holds the true class.
-        mean_size: mean number of classes in a set. singletons: part of the sets with one class only.
-        coverage_by_class: coverage by true class; nan for a class that was never true.
+        coverage: fraction of the items whose set holds the true class.
+        mean_size: mean number of classes in a set. singletons: fraction of the sets with one class.
+        coverage_by_class: coverage by true class; nan for a class without items.
     """
 
     coverage: float
@@ -125,7 +125,7 @@ def fit_quantiles(
 
     Args:
         probabilities: (n, C) on held-out items.
-        labels: (n,) number of the true class.
+        labels: (n,) index of the true class.
         classes: names of the C classes.
         score: name in `SCORES`.
     """
@@ -147,7 +147,7 @@ def conformal_quantile(scores: Floats, coverage: float) -> float:
 
 
 def coverage_index(coverage: float) -> int:
-    """Number of the smallest of `COVERAGES` that is at least ``coverage``.
+    """Index of the smallest of `COVERAGES` that is at least ``coverage``.
 
     Raises:
         ConfigError: there is none.

@@ -1,7 +1,8 @@
-"""Metrics of a calibration by data set, for the model card, beside those on all data sets together.
+"""Calibration metrics of each data set, for the model card, next to those of all data sets together.
 
-Calibration, selective prediction and error detection are measured on the calibration split, which confidences
-were not fitted on; prediction sets on the tuning split, which their quantiles were not fitted on.
+Calibration, selective prediction and error detection are measured on the calibration split, since confidences
+are fitted on the tuning split. Prediction sets are measured on the tuning split, since their quantiles are
+fitted on the calibration split.
 
 This module does not know files or cards.
 """
@@ -39,11 +40,11 @@ from twofold.inference.tagger import Tagger
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Predictions of one data set that a threshold for all data sets together accepts.
+    """Predictions on one data set that are accepted by a threshold for all data sets together.
 
     Attributes:
-        accepted: how many.
-        wrong: wrong ones among them; the guarantee is for all data sets together, here they may be more.
+        accepted: number of accepted predictions.
+        wrong: number of wrong ones. Their rate may exceed the one guaranteed for all data sets together.
     """
 
     accepted: int
@@ -56,15 +57,15 @@ class DataSetMetrics:
 
     Attributes:
         posts: number of posts in each split.
-        predictions: number of predictions in the calibration split. right: right ones among them.
-        missed: gold items that were missed there.
+        predictions: number of predictions in the calibration split. right: number of right ones.
+        missed: number of missed gold items in it.
         before: metrics of their confidences at temperature 1 (`calibration_metrics`); None where unknown.
-        after: as calibrated.
+        after: metrics of the calibrated confidences.
         ece_if_calibrated: mean ``ece`` of perfectly calibrated predictions with these confidences.
         selective: selective prediction, see `twofold.evaluation.trust_report.SelectiveMetrics`.
         error_auroc: AUROC of error detection by measure of uncertainty.
         prediction_sets: metrics on the tuning split for each of `REPORTED_COVERAGES`.
-        accepted: in the calibration split, for each of `REPORTED_ERRORS` that has a threshold.
+        accepted: counts in the calibration split for each of `REPORTED_ERRORS` that has a threshold.
     """
 
     posts: SplitCounts
@@ -83,7 +84,7 @@ class DataSetMetrics:
 def data_set_metrics(
     tuning: LabelledPredictions, tested: Predictions, calibration: Calibration
 ) -> DataSetMetrics:
-    """Compute them for any kind of prediction.
+    """Compute the metrics for any kind of prediction.
 
     Args:
         tuning: predictions on the tuning split.
@@ -130,19 +131,19 @@ def entity_metrics(
         tagger: the tagger that encoded the posts; its own calibration is ignored.
         data_sets: labelled posts by data set.
         calibration: fitted on all of them.
-        seed: of the splits.
+        seed: seed of the splits.
     """
     metrics = {}
     for name, posts in data_sets.items():
         mask = in_tuning_split([post.post.id for post in posts], seed)
-        other = [posts[i] for i in np.flatnonzero(~mask).tolist()]
+        tested = [posts[i] for i in np.flatnonzero(~mask).tolist()]
         tuning = label_spans(tagger.decoder, posts).select_posts(mask)
-        metrics[name] = data_set_metrics(tuning, entity_predictions(tagger, other, calibration), calibration)
+        metrics[name] = data_set_metrics(tuning, entity_predictions(tagger, tested, calibration), calibration)
     return metrics
 
 
 def entity_predictions(tagger: Tagger, posts: Sequence[EncodedPost], calibration: Calibration) -> Predictions:
-    """Entities of labelled posts, with confidences of this calibration and of none."""
+    """Predicted entities of labelled posts, with calibrated and uncalibrated confidences."""
     entities, collector = tagger.entities(posts), PredictionCollector()
     emissions = [post.emissions for post in posts]
     spans = tagger.decoder.decode(emissions)
@@ -166,10 +167,10 @@ def relation_metrics(
 
     Args:
         labels: the model's relations.
-        data_sets: posts and what is predicted for their gold pairs, by data set.
+        data_sets: posts and the relations predicted for their gold pairs, by data set.
         calibration: fitted on all of them.
         symmetric: relations that hold in both directions.
-        seed: of the splits.
+        seed: seed of the splits.
     """
     metrics = {}
     for name, data in data_sets.items():
@@ -188,7 +189,7 @@ def relation_predictions(
     calibration: Calibration,
     symmetric: Collection[str] = (),
 ) -> Predictions:
-    """Relations of labelled posts, with confidences of this calibration and of none."""
+    """Predicted relations of labelled posts, with calibrated and uncalibrated confidences."""
     collector = PredictionCollector()
     for post, row in zip(data.posts, data.predicted, strict=True):
         items = [(item.relation, item.prediction) for item in row if item.prediction is not None]

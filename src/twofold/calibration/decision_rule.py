@@ -1,11 +1,11 @@
 """F1-optimal decoding: which spans a tagger should predict for the largest F1, fitted on labelled posts.
 
-Viterbi decoding maximises the probability that the whole tag sequence is right, which no score measures: a
+Viterbi decoding maximises the probability that the whole tag sequence is right, which no metric measures: a
 span of probability 0.45 is left out where "no entity" has 0.5, though predicting it would raise F1. The set
 of spans with the largest expected F1 maximises Σ (probability − threshold) with half that F1 as the threshold
 (Lipton, Elkan & Narayanaswamy 2014, theorem 1). This holds for calibrated probabilities, so a temperature is
-fitted first; F1 is found by iteration: half the best F1 so far is the next threshold. Where one temperature
-does not calibrate the probabilities, Viterbi decoding may have a much larger F1 after all, and is kept.
+fitted first. F1 is found by iteration: half the best F1 so far is the next threshold. Where one temperature
+does not calibrate the probabilities, Viterbi decoding may reach a much larger F1, and is then kept.
 
 This module does not know files.
 """
@@ -25,7 +25,7 @@ DECODERS = ("viterbi", "f1")
 MIN_THRESHOLD = 0.05
 """At a threshold of 0 every possible span would be predicted."""
 F1_TOLERANCE = 0.01
-"""Loss of F1 that is put down to sampling noise on some hundred posts."""
+"""Loss of F1 that is attributed to sampling noise on some hundred posts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class DecisionRuleFit:
 
 
 def decoder_f1(decoder: ChainDecoder, posts: Sequence[EncodedPost]) -> float:
-    """Lenient F1 in [0, 1] of what a decoder predicts; 0 where nothing is predicted and nothing is gold."""
+    """Lenient F1 in [0, 1] of a decoder's predictions; 0 where nothing is predicted and nothing is gold."""
     return _f1(label_spans(decoder, posts), posts)
 
 
@@ -53,7 +53,7 @@ def _f1(predicted: LabelledSpans, posts: Sequence[EncodedPost]) -> float:
 
 
 def fit_decision_rule(decoder: ChainDecoder, posts: Sequence[EncodedPost]) -> DecisionRule | None:
-    """Threshold and temperature for the largest expected F1; None where Viterbi decoding has it.
+    """Threshold and temperature for the largest expected F1; None where Viterbi decoding is better.
 
     Args:
         decoder: the CRF; its own decision rule is ignored.
@@ -65,7 +65,7 @@ def fit_decision_rule(decoder: ChainDecoder, posts: Sequence[EncodedPost]) -> De
     viterbi = label_spans(decoder.with_decision_rule(None), posts)
     temperature = one_temperature(viterbi).temperature
     best, rule = _f1(viterbi, posts), None
-    while True:  # ends: F1 takes finitely many values, and the best grows
+    while True:  # terminates: F1 takes finitely many values, and the best never falls
         candidate = DecisionRule(max(best / 2, MIN_THRESHOLD), temperature)
         if candidate == rule:
             return rule
@@ -78,10 +78,10 @@ def fit_decision_rule(decoder: ChainDecoder, posts: Sequence[EncodedPost]) -> De
 def fit_and_test_decision_rule(
     decoder: ChainDecoder, tuning: Sequence[EncodedPost], test: Sequence[EncodedPost]
 ) -> DecisionRuleFit:
-    """Fit on some posts, measure on others.
+    """Fit on the tuning posts, and measure on the test posts.
 
     Raises:
-        DataError: nothing is predicted in the first.
+        DataError: nothing is predicted in the tuning posts.
     """
     rule = fit_decision_rule(decoder, tuning)
     f1, f1_viterbi = (decoder_f1(decoder.with_decision_rule(each), test) for each in (rule, None))

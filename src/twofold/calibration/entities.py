@@ -31,7 +31,7 @@ Emissions = Sequence[NDArray[np.floating]]
 Spans = Sequence[Sequence[TagSpan]]
 
 NONE = "none"
-"""The class of spans whose boundaries no entity has."""
+"""The class of spans whose boundaries are not those of any gold entity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class LabelledSpans:
     Attributes:
         decoder: the CRF.
         emissions: (W, K) for each post.
-        spans: predicted in each post, S in all.
-        labels: (S,) number of the true class: a type of the decoder's, or one past them for `NONE`.
+        spans: predicted spans of each post, S in total.
+        labels: (S,) index of the true class: one of the decoder's types, or the index after them for `NONE`.
         right: (S,) True where type and boundaries are right.
-        post: (S,) number of the post.
+        post: (S,) index of the post.
     """
 
     decoder: ChainDecoder
@@ -61,7 +61,7 @@ class LabelledSpans:
 
     @property
     def predicted(self) -> Integers:
-        """(S,) number of the predicted type."""
+        """(S,) index of the predicted type."""
         return np.array([self.decoder.types.index(span.type) for row in self.spans for span in row], np.int64)
 
     @property
@@ -70,13 +70,13 @@ class LabelledSpans:
         return len(self.spans)
 
     def select_posts(self, mask: Flags) -> LabelledSpans:
-        """The spans of some of the posts; ``mask`` (posts,)."""
+        """The spans of the posts that ``mask`` (posts,) selects."""
         posts = np.flatnonzero(mask).tolist()
         emissions, spans = [self.emissions[i] for i in posts], [self.spans[i] for i in posts]
         return self._select(emissions, spans, mask[self.post])
 
     def of_class(self, number: int) -> LabelledSpans:
-        """Spans of one predicted type."""
+        """The spans of one predicted type, given its index."""
         kind = self.classes[number]
         spans = [[span for span in row if span.type == kind] for row in self.spans]
         return self._select(self.emissions, spans, self.predicted == number)
@@ -89,12 +89,12 @@ class LabelledSpans:
         )
 
     def confidences(self, calibration: Calibration) -> Floats:
-        """(S,)."""
+        """Calibrated confidence of each span, (S,)."""
         parts = span_confidences(calibration, self.decoder, self.emissions, self.spans)
         return np.concatenate([np.zeros(0), *parts])
 
     def probabilities(self, calibration: Calibration) -> Floats:
-        """(S, C), see `class_probabilities`."""
+        """Probability of each class, (S, C), see `class_probabilities`."""
         return np.concatenate(class_probabilities(calibration, self.decoder, self.emissions, self.spans))
 
 
@@ -120,7 +120,7 @@ def _label(decoder: ChainDecoder, post: EncodedPost, span: TagSpan) -> int:
     return decoder.types.index(known[0]) if known else len(decoder.types)
 
 
-# --- applied -----------------------------------------------------------------------------------------
+# --- applying a calibration --------------------------------------------------------------------------
 
 
 def span_confidences(
@@ -128,9 +128,9 @@ def span_confidences(
 ) -> list[Floats]:
     """Calibrated confidence of each span of each post."""
     result = [np.zeros(len(row)) for row in spans]
-    for temperature, places, group in _by_temperature(calibration, spans):
+    for temperature, indices, group in _by_temperature(calibration, spans):
         found = decoder.confidences(emissions, group, temperature)
-        for values, at, part in zip(result, places, found, strict=True):
+        for values, at, part in zip(result, indices, found, strict=True):
             values[at] = part
     return [calibration.isotonic(values) for values in result] if calibration.isotonic else result
 
@@ -140,13 +140,13 @@ def class_probabilities(
 ) -> list[Floats]:
     """Probability of each class for each span of each post, (S, C); rows sum to 1.
 
-    That of the predicted type is the calibrated confidence; the others keep their proportions.
+    The probability of the predicted type is the calibrated confidence; the others keep their proportions.
     """
     result = [np.zeros((len(row), len(decoder.types) + 1)) for row in spans]
-    for temperature, places, group in _by_temperature(calibration, spans):
+    for temperature, indices, group in _by_temperature(calibration, spans):
         boundaries = [[span[:2] for span in row] for row in group]
         tables = decoder.type_probabilities(emissions, boundaries, temperature)
-        for values, at, table in zip(result, places, tables, strict=True):
+        for values, at, table in zip(result, indices, tables, strict=True):
             values[at] = np.c_[table, np.maximum(0.0, 1 - table.sum(1))]
     if calibration.isotonic:
         for values, row in zip(result, spans, strict=True):
@@ -157,14 +157,14 @@ def class_probabilities(
 def _by_temperature(
     calibration: Calibration, spans: Spans
 ) -> Iterator[tuple[float, list[list[int]], list[list[TagSpan]]]]:
-    """Each temperature with the spans of each post that have it: their places in the post, and themselves."""
+    """Each temperature with the spans of each post that use it: their indices in the post, and the spans."""
     temperatures = [[calibration.temperature_of(span.type) for span in row] for row in spans]
     for temperature in sorted({value for row in temperatures for value in row}):
-        places = [[i for i, value in enumerate(row) if value == temperature] for row in temperatures]
-        yield temperature, places, [[row[i] for i in at] for row, at in zip(spans, places, strict=True)]
+        indices = [[i for i, value in enumerate(row) if value == temperature] for row in temperatures]
+        yield temperature, indices, [[row[i] for i in at] for row, at in zip(spans, indices, strict=True)]
 
 
-# --- fitted ------------------------------------------------------------------------------------------
+# --- fitting a calibration ---------------------------------------------------------------------------
 
 
 def calibrate_entities(
@@ -175,14 +175,14 @@ def calibrate_entities(
     score: str = "lac",
     seed: int = SEED,
 ) -> tuple[Calibration, CalibrationReport]:
-    """Fit everything on labelled posts, and measure it.
+    """Fit a calibration on labelled posts, and measure it.
 
     Args:
-        decoder: the CRF; its decision rule stays as it is.
-        posts: labelled posts, some hundreds at least.
+        decoder: the CRF; its decision rule is kept.
+        posts: at least some hundred labelled posts.
         method: one of `methods.METHODS`.
-        score: of the prediction sets, see `conformal.SCORES`.
-        seed: of the splits.
+        score: nonconformity score of the prediction sets, one of `conformal.SCORES`.
+        seed: seed of the splits.
 
     Raises:
         DataError: too few entities are predicted.

@@ -1,7 +1,7 @@
 """Fits a calibration for a model and describes it: what was fitted, how, on which data, with which metrics.
 
-`fit_entities` and `fit_relations` are what training and ``twofold calibrate`` both call. This module does
-not know files.
+Training and ``twofold calibrate`` both call `fit_entities` and `fit_relations`. This module does not know
+files.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CalibrationFit(NamedTuple):
         calibration: what was fitted.
         description: plain data for JSON: ``method``, ``fitted_on`` and, where more than a temperature was
             fitted, ``report`` (`CalibrationReport`) and ``by_data_set`` (`DataSetMetrics`); else ``note``,
-            why not.
+            the reason.
         report: the same as ``description["report"]``; None where only a temperature was fitted.
         end_to_end: the same as ``description["end_to_end"]``; None where it was not measured.
         decision_rule_fit: the same as ``description["decision_rule_fit"]``; None where none was fitted.
@@ -65,7 +65,7 @@ def describe_fit(
     Args:
         calibration, report: see `twofold.calibration.calibrate.calibrate`.
         by_data_set: metrics on each data set it was fitted on.
-        method: name in `METHODS`. score: of the prediction sets. seed: of the splits.
+        method: name in `METHODS`. score: score of the prediction sets. seed: seed of the splits.
     """
     description = {"method": method, "score": score, "seed": seed, "fitted_on": list(by_data_set)}
     metrics = {"report": to_json(report), "by_data_set": to_json(by_data_set)}
@@ -86,8 +86,8 @@ def fit_entities(
     Args:
         tagger: the tagger that encoded them.
         data_sets: labelled posts by the name of the data set.
-        decode: one of `decision_rule.DECODERS`; None for the decoding that the tagger has.
-        method: name in `METHODS`. score: of the prediction sets, see `conformal.SCORES`. seed: of the splits.
+        decode: one of `decision_rule.DECODERS`; None for the tagger's own decoding.
+        method: name in `METHODS`. score: name in `conformal.SCORES`. seed: seed of the splits.
 
     Raises:
         DataError: too few entities are predicted.
@@ -126,12 +126,12 @@ def fit_relations(
 
     Args:
         labels: the model's relations.
-        data_sets: what is predicted for gold pairs, by the name of the data set.
-        end_to_end: what is predicted between the entities that a tagger predicts in the same posts, to be
+        data_sets: relations predicted for gold pairs, by the name of the data set.
+        end_to_end: relations predicted between the entities that a tagger predicts in the same posts,
             measured as ``description["end_to_end"]``; None without a tagger.
-        rule: under which all this was predicted. rule_fit: its fit, if it was fitted on the same posts.
+        rule: decision rule of all these predictions. rule_fit: its fit, if it was fitted on the same posts.
         symmetric: relations that hold in both directions.
-        method: name in `METHODS`. score: of the prediction sets, see `conformal.SCORES`. seed: of the splits.
+        method: name in `METHODS`. score: name in `conformal.SCORES`. seed: seed of the splits.
 
     Raises:
         DataError: too few relations are predicted.

@@ -45,7 +45,7 @@ def apply_isotonic(probabilities: Floats, predicted: Sequence[int] | Integers, i
 
     Args:
         probabilities: (S, C), rows sum to 1.
-        predicted: (S,) number of the predicted class.
+        predicted: (S,) index of the predicted class.
         isotonic: the map.
     """
     at = np.arange(len(probabilities)), np.asarray(predicted, np.int64)
@@ -57,7 +57,7 @@ def apply_isotonic(probabilities: Floats, predicted: Sequence[int] | Integers, i
 
 
 def fit_isotonic(confidences: Floats, right: Flags) -> Isotonic:
-    """Fit by least squares.
+    """Fit an isotonic map by least squares.
 
     Args:
         confidences: (S,) in [0, 1].
@@ -76,7 +76,7 @@ def fit_isotonic(confidences: Floats, right: Flags) -> Isotonic:
 
 
 def _non_decreasing(means: Floats, weights: Floats) -> Floats:
-    """The closest non-decreasing sequence: neighbours in the wrong order become their mean."""
+    """The closest non-decreasing sequence: adjacent values in the wrong order are replaced by their mean."""
     blocks: list[tuple[float, float, int]] = []  # mean, weight, length
     for mean, weight in zip(means.tolist(), weights.tolist(), strict=True):
         length = 1

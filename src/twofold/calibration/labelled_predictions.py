@@ -1,4 +1,4 @@
-"""Labelled predictions: the interface that calibration needs of predicted spans and relations.
+"""Labelled predictions: the interface of predicted spans and relations that calibration needs.
 
 Shape letters: S predictions, C classes.
 """
@@ -28,11 +28,11 @@ class LabelledPredictions(Protocol):
 
     @property
     def predicted(self) -> Integers:
-        """(S,) number of the predicted class."""
+        """(S,) index of the predicted class."""
 
     @property
     def labels(self) -> Integers:
-        """(S,) number of the true class."""
+        """(S,) index of the true class."""
 
     @property
     def right(self) -> Flags:
@@ -40,20 +40,20 @@ class LabelledPredictions(Protocol):
 
     @property
     def post(self) -> Integers:
-        """(S,) number of the post."""
+        """(S,) index of the post."""
 
     @property
     def posts(self) -> int:
-        """Number of posts, those without predictions included."""
+        """Number of posts, including those without predictions."""
 
     def select_posts(self: L, mask: Flags) -> L:
-        """The predictions on some of the posts; ``mask`` (posts,)."""
+        """The predictions on the posts that ``mask`` (posts,) selects."""
 
     def of_class(self: L, number: int) -> L:
-        """The predictions of one class."""
+        """The predictions of one class, given its index."""
 
     def confidences(self, calibration: Calibration) -> Floats:
-        """(S,)."""
+        """Calibrated confidence of each prediction, (S,)."""
 
     def probabilities(self, calibration: Calibration) -> Floats:
         """Probability of each class, (S, C); rows sum to 1. That of the predicted class is the confidence."""

@@ -1,4 +1,4 @@
-"""Calibration methods: what is fitted to make confidences equal accuracies.
+"""Calibration methods: what is fitted to make confidences match accuracies.
 
 This module does not know what is predicted, models or files.
 """
@@ -16,11 +16,11 @@ from twofold.calibration.labelled_predictions import LabelledPredictions
 from twofold.calibration.temperature import fit_temperature
 
 MIN_PREDICTIONS_OF_TYPE = 50
-"""Predictions of a class that a temperature of its own needs."""
+"""Fewest predictions of a class that get a temperature of their own."""
 
 
 def one_temperature(data: LabelledPredictions) -> Calibration:
-    """One temperature for all: needs the fewest data; the best of the three on a thousand predictions."""
+    """One temperature for all: needs the least data; the best of the three on a thousand predictions."""
 
     def confidences(temperature: float) -> NDArray[np.float64]:
         return data.confidences(Calibration(temperature))
@@ -29,7 +29,7 @@ def one_temperature(data: LabelledPredictions) -> Calibration:
 
 
 def temperature_by_type(data: LabelledPredictions) -> Calibration:
-    """A temperature for each class with `MIN_PREDICTIONS_OF_TYPE` predictions; the others share one."""
+    """A temperature for each class with `MIN_PREDICTIONS_OF_TYPE` predictions or more; one for the others."""
     counts = np.bincount(data.predicted, minlength=len(data.classes))
     frequent = np.flatnonzero(counts >= MIN_PREDICTIONS_OF_TYPE).tolist()
     by_type = {

@@ -1,8 +1,9 @@
-"""Uncertainty of a whole post by a tagger: one number for each measure.
+"""Uncertainty of a tagger about a whole post: one number for each measure.
 
-Of its entities, mean and maximum of 1 − confidence, aleatoric and epistemic; nan where none was predicted.
-Of all its words, mean and maximum of 1 − probability of the likeliest tag, aleatoric and epistemic; nan
-where there are no words. This module does not know gold labels, or where the post came from.
+Over its entities: mean and maximum of 1 − confidence, of aleatoric and of epistemic uncertainty; nan where no
+entity was predicted. Over all its words: mean and maximum of 1 − probability of the most probable tag, of
+aleatoric and of epistemic uncertainty; nan where there are no words. This module does not know gold labels,
+or where the post came from.
 
 Shape letters: W words, K tags.
 """
@@ -28,26 +29,26 @@ MEASURES = tuple(
     for name in ("confidence", "aleatoric", "epistemic")
     for statistic in ("mean", "max")
 )
-"""``entity_confidence_mean`` is of 1 − confidence, so that all measures are larger for less sure."""
+"""``entity_confidence_mean`` is the mean of 1 − confidence: all measures are larger for more uncertainty."""
 
 
 def post_uncertainty(
     decoder: ChainDecoder, temperature: float, post: EncodedPost, entities: Sequence[Entity]
 ) -> dict[str, float]:
-    """Every one of `MEASURES` for one post.
+    """Compute all of `MEASURES` for one post.
 
     Args:
         decoder: the CRF.
-        temperature: of its probabilities.
+        temperature: temperature of its probabilities.
         post: the encoded post.
-        entities: predicted in it.
+        entities: entities predicted in it.
     """
-    parts = [*_of_entities(entities), *_of_words(decoder, temperature, post)]
+    parts = [*_entity_measures(entities), *_word_measures(decoder, temperature, post)]
     values = [value for part in parts for value in (_mean(part), _max(part))]
     return dict(zip(MEASURES, values, strict=True))
 
 
-def _of_entities(entities: Sequence[Entity]) -> tuple[Floats, Floats, Floats]:
+def _entity_measures(entities: Sequence[Entity]) -> tuple[Floats, Floats, Floats]:
     known = [e.uncertainty for e in entities if e.uncertainty is not None]
     return (
         np.array([1 - e.confidence for e in entities if e.confidence is not None]),
@@ -56,8 +57,10 @@ def _of_entities(entities: Sequence[Entity]) -> tuple[Floats, Floats, Floats]:
     )
 
 
-def _of_words(decoder: ChainDecoder, temperature: float, post: EncodedPost) -> tuple[Floats, Floats, Floats]:
-    """Of each word, (W,); empty without words, the last two also without evidence."""
+def _word_measures(
+    decoder: ChainDecoder, temperature: float, post: EncodedPost
+) -> tuple[Floats, Floats, Floats]:
+    """Three measures of each word, (W,); empty without words, the last two also without evidence."""
     emissions = post.emissions[None]  # (1, W, K)
     mask = np.full(emissions.shape[:2], True)
     if not mask.size:

@@ -1,10 +1,10 @@
-"""When a relation model should predict a relation for a large F1, fitted on labelled pairs.
+"""Decision rule of a relation model: the probability threshold for a large F1, fitted on labelled pairs.
 
-The most probable class is "None" wherever "None" has more than each relation alone, and F1 does not count
-"None": a relation of probability 0.4 is not predicted, though it would raise F1. A threshold on its
-probability decides instead. F1 hardly changes between thresholds of different precision and recall; of those
-within the noise of the best the largest is taken, since in use most pairs are in no relation and a lower one
-predicts more of them.
+The most probable class is "None" wherever "None" is more probable than each single relation, but F1 does not
+count "None": a relation of probability 0.4 is then not predicted, though predicting it would raise F1. A
+threshold on its probability decides instead. F1 hardly changes between thresholds of different precision and
+recall. Of the thresholds whose F1 is within sampling noise of the best, the largest is chosen: in use most
+pairs are unrelated, and a lower threshold predicts relations for more of them.
 
 This module does not know files.
 """
@@ -39,7 +39,8 @@ class RelationRuleFit:
 
     Attributes:
         decision_rule: None where the most probable class is better.
-        f1: F1 of gold pairs with the rule, direction not given. f1_most_probable: of the most probable class.
+        f1: F1 on gold pairs with the rule, direction not given.
+        f1_most_probable: the same with the most probable class.
     """
 
     decision_rule: DecisionRule | None
@@ -54,22 +55,22 @@ def fit_and_test_relation_rule(
     symmetric: Collection[str] = (),
     seed: int = SEED,
 ) -> RelationRuleFit:
-    """Fit on the tuning split, measure on the other.
+    """Fit on the tuning split and measure on the calibration split.
 
     Args:
         labels: the K relations of the model.
         predict: predicts relations of gold pairs under a rule, for the same posts each time.
         symmetric: relations that hold in both directions.
-        seed: of the split; posts of the same text fall into one.
+        seed: seed of the splits; posts with the same text are in the same split.
     """
-    every, plain = predict(EVERY_PAIR), predict(None)
-    mask = in_tuning_split(split_keys(every.posts), seed)
-    labelled = label_relations(labels, every, symmetric).select_posts(mask)
+    all_pairs, most_probable = predict(EVERY_PAIR), predict(None)
+    mask = in_tuning_split(split_keys(all_pairs.posts), seed)
+    labelled = label_relations(labels, all_pairs, symmetric).select_posts(mask)
     temperature = one_temperature(labelled).temperature
-    probabilities = [[_probability(item, temperature) for item in row] for row in every.predicted]
+    probabilities = [[_probability(item, temperature) for item in row] for row in all_pairs.predicted]
 
     def f1(rule: DecisionRule | None, part: NDArray[np.bool_]) -> float:
-        data = plain if rule is None else _under(every, probabilities, rule)
+        data = most_probable if rule is None else _apply_rule(all_pairs, probabilities, rule)
         return _f1(data, part, symmetric)
 
     rules = [DecisionRule(float(threshold), temperature) for threshold in THRESHOLDS]
@@ -77,22 +78,24 @@ def fit_and_test_relation_rule(
     return RelationRuleFit(rule, f1(rule, ~mask), f1(None, ~mask))
 
 
-def _most_precise(rules: Sequence[DecisionRule], f1: Sequence[float], without: float) -> DecisionRule | None:
-    """Of the rules as good as the best the one with the largest threshold; None where none is better."""
-    if max(f1) <= without:
+def _most_precise(
+    rules: Sequence[DecisionRule], f1: Sequence[float], f1_without: float
+) -> DecisionRule | None:
+    """The rule with the largest threshold of those as good as the best; None where no rule raises F1."""
+    if max(f1) <= f1_without:
         return None
     return next(rule for rule, x in zip(rules[::-1], f1[::-1], strict=True) if x >= max(f1) - F1_TOLERANCE)
 
 
-def _under(
-    every: RelationPredictions, probabilities: Sequence[Sequence[float]], rule: DecisionRule
+def _apply_rule(
+    all_pairs: RelationPredictions, probabilities: Sequence[Sequence[float]], rule: DecisionRule
 ) -> RelationPredictions:
-    """Of relations predicted for every pair, those that a rule predicts."""
+    """Keep the relations that a rule predicts, of those predicted for every pair."""
     rows = [
         [item for item, p in zip(row, values, strict=True) if p > rule.threshold]
-        for row, values in zip(every.predicted, probabilities, strict=True)
+        for row, values in zip(all_pairs.predicted, probabilities, strict=True)
     ]
-    return every._replace(predicted=rows)
+    return all_pairs._replace(predicted=rows)
 
 
 def _probability(item: PredictedRelation, temperature: float) -> float:
@@ -102,9 +105,9 @@ def _probability(item: PredictedRelation, temperature: float) -> float:
     return float(class_probabilities(prediction.scores[None], temperature)[0, prediction.class_index])
 
 
-def _f1(data: RelationPredictions, part: NDArray[np.bool_], symmetric: Collection[str]) -> float:
+def _f1(data: RelationPredictions, mask: NDArray[np.bool_], symmetric: Collection[str]) -> float:
     counter = TripleCounter(symmetric)
-    for post, row, chosen in zip(data.posts, data.predicted, part.tolist(), strict=True):
+    for post, row, chosen in zip(data.posts, data.predicted, mask.tolist(), strict=True):
         if chosen:
             counter.add(map(to_triple, post.relations or ()), [to_triple(item.relation) for item in row])
     return counter.scores().boundaries_annotated.f1

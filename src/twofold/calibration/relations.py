@@ -1,12 +1,12 @@
 """Calibration of a relation model on labelled pairs, and the calibrated probabilities of its relations.
 
-Calibrated is what is predicted in use: the arguments of each labelled pair are given, but not which is the
-head. Of both directions the one with the more probable relation is predicted, if it is more probable than
-"None" (`twofold.inference.relation_extractor`). It is right if the gold relation is the same, in the same
-direction unless it is symmetric. The classes of a pair, in the predicted direction, are all relations, and
-"None" for no relation in this direction. What is fitted on which split: see `calibrate`.
+Relations are predicted as in use: the arguments of each labelled pair are given, but not which of them is the
+head. Of the two directions, the one with the more probable relation is predicted, if it is more probable than
+"None" (`twofold.inference.relation_extractor`). A prediction is right if the gold relation is the same, in
+the same direction unless it is symmetric. The classes of a pair, in the predicted direction, are all
+relations, and "None" for no relation in this direction. What is fitted on which split: see `calibrate`.
 
-Given pairs ignore errors of the entities. `evaluate_end_to_end` measures the same confidences on pairs of
+Gold pairs leave out errors of the tagger. `evaluate_end_to_end` measures the same confidences on pairs of
 entities that a tagger predicts.
 
 This module does not know files.
@@ -46,8 +46,8 @@ class RelationPredictions(NamedTuple):
     """Posts with gold relations, and the relations predicted in each.
 
     Attributes:
-        posts: all gold relations of a text in one post.
-        predicted: relations of each post.
+        posts: one post for each text, with all its gold relations.
+        predicted: predicted relations of each post.
     """
 
     posts: Sequence[Post]
@@ -67,13 +67,13 @@ def relation_probabilities(
 ) -> Floats:
     """Calibrated probability of each relation for each pair, (S, K); rows sum to 1.
 
-    That of the predicted relation is the confidence; the others keep their proportions.
+    The probability of the predicted relation is its confidence; the others keep their proportions.
 
     Args:
-        calibration: of the relation model.
+        calibration: calibration of the relation model.
         labels: the K relations.
         scores: (S, K); −∞ for excluded relations.
-        predicted: (S,) number of the predicted relation of each pair.
+        predicted: (S,) index of the predicted relation of each pair.
     """
     temperatures = np.array([calibration.temperature_of(labels[i]) for i in predicted], np.float64)
     probabilities = class_probabilities(scores, temperatures[:, None])
@@ -89,9 +89,9 @@ class LabelledRelations:
     Attributes:
         classes: the K relations.
         scores: (S, K) in the predicted direction; −∞ for excluded relations.
-        predicted: (S,) number of the predicted relation. labels: (S,) of the true one in this direction.
-        right: (S,) True where both are the same; end to end where the arguments are right, too.
-        post: (S,) number of the post. posts: number of posts.
+        predicted: (S,) index of the predicted relation. labels: (S,) of the true one in this direction.
+        right: (S,) True where both are the same and, end to end, the arguments are right, too.
+        post: (S,) index of the post. posts: number of posts.
     """
 
     classes: tuple[str, ...]
@@ -103,11 +103,11 @@ class LabelledRelations:
     posts: int
 
     def select_posts(self, mask: Flags) -> LabelledRelations:
-        """The relations of some of the posts; ``mask`` (posts,)."""
+        """The relations of the posts that ``mask`` (posts,) selects."""
         return replace(self._select(mask[self.post]), posts=int(mask.sum()))
 
     def of_class(self, number: int) -> LabelledRelations:
-        """The predictions of one relation."""
+        """The predictions of one relation, given its index."""
         return self._select(self.predicted == number)
 
     def _select(self, mask: Flags) -> LabelledRelations:
@@ -121,11 +121,11 @@ class LabelledRelations:
         )
 
     def confidences(self, calibration: Calibration) -> Floats:
-        """(S,)."""
+        """Calibrated confidence of each relation, (S,)."""
         return self.probabilities(calibration)[np.arange(len(self.predicted)), self.predicted]
 
     def probabilities(self, calibration: Calibration) -> Floats:
-        """(S, K), see `relation_probabilities`."""
+        """Probability of each class, (S, K), see `relation_probabilities`."""
         return relation_probabilities(calibration, self.classes, self.scores, self.predicted)
 
 
@@ -134,7 +134,7 @@ def label_relations(
 ) -> LabelledRelations:
     """Label predicted relations by the gold relations of their posts.
 
-    Predictions of which the annotation does not say whether they are right are left out, see
+    Predictions are left out where the annotation does not say whether they are right, see
     `relation_error_type`. A gold relation that the model does not know counts as "None".
 
     Args:
@@ -176,16 +176,16 @@ def calibrate_relations(
     score: str = "lac",
     seed: int = SEED,
 ) -> tuple[Calibration, CalibrationReport]:
-    """Fit everything on labelled posts, and measure it.
+    """Fit a calibration on labelled posts, and measure it.
 
     Args:
         labels: the K relations.
-        data: posts, some hundreds at least, with what is predicted for their gold pairs
+        data: at least some hundred posts, with the relations predicted for their gold pairs
             (`RelationExtractor.extract_pairs`).
         symmetric: relations that hold in both directions.
         method: one of `methods.METHODS`.
-        score: of the prediction sets, see `conformal.SCORES`.
-        seed: of the splits; posts of the same text fall into one.
+        score: nonconformity score of the prediction sets, one of `conformal.SCORES`.
+        seed: seed of the splits; posts with the same text are in the same split.
 
     Raises:
         DataError: too few relations are predicted.
@@ -196,7 +196,7 @@ def calibrate_relations(
 
 
 def split_keys(posts: Sequence[Post]) -> list[str]:
-    """Identity of each post for the splits: its text, since MNRE gives each line of one text its own id."""
+    """Key of each post for the splits: its text, since MNRE has several ids for the same text."""
     return [post.text for post in posts]
 
 
@@ -206,9 +206,9 @@ class EndToEndReport:
 
     Attributes:
         posts: number of posts of the calibration split, which no confidence was fitted on.
-        predicted: number of relations predicted in them. annotated: those whose label is known.
-        metrics: of these, see `calibration_metrics`; right means that both arguments are right, too.
-        accepted: by error rate that a threshold guarantees for gold pairs: how many of these the threshold
+        predicted: number of relations predicted in them. annotated: number of those whose label is known.
+        metrics: `calibration_metrics` of these; a relation is right only if both arguments are right, too.
+        accepted: for each error rate that a threshold guarantees on gold pairs, the number of these that it
             accepts. errors: number of errors among them.
     """
 
@@ -228,14 +228,14 @@ def evaluate_end_to_end(
     symmetric: Collection[str] = (),
     seed: int = SEED,
 ) -> EndToEndReport:
-    """Measure the calibration on predicted entities.
+    """Measure a calibration on pairs of predicted entities.
 
     Args:
-        calibration: of the relation model, with a risk curve.
+        calibration: calibration of the relation model, with a risk curve.
         labels: the K relations.
-        data: the posts it was fitted on, with what is predicted between the predicted entities of each.
+        data: the posts it was fitted on, with the relations predicted between the predicted entities of each.
         symmetric: relations that hold in both directions.
-        seed: of the splits, the same as in `calibrate_relations`.
+        seed: seed of the splits, the same as in `calibrate_relations`.
     """
     mask = ~in_tuning_split(split_keys(data.posts), seed)
     labelled = label_relations(labels, data, symmetric).select_posts(mask)

@@ -1,8 +1,8 @@
 """The decision on each entity and relation: its confidence, whether a person should review it, its
 prediction set.
 
-A review policy is made from the calibration of a model folder and what was asked for: an error rate of at
-most …, a coverage of prediction sets. It is an error if the calibration cannot guarantee the error rate.
+A review policy combines the calibration of a model folder with the requested maximum error rate and coverage
+of prediction sets. An error is raised if the calibration cannot guarantee the error rate.
 
 Shape letters: S spans of a post, or pairs; C classes; K relations.
 """
@@ -29,22 +29,22 @@ from twofold.model_folder.folder import ModelFolder
 Floats = NDArray[np.float64]
 Emissions = Sequence[NDArray[np.floating]]
 
-_MOST_TIMES = 100
-"""More labelled posts than this many times as many are an order of magnitude, not a number."""
+_MAX_FACTOR = 100
+"""Above this factor, the message does not say how many more labelled posts are needed."""
 _CALIBRATE = "calibrate it on labelled posts like your own: twofold calibrate MODEL DATA -o OUT"
-_OWN_LIMIT = "; or give relations their own (--max-relation-error), or none (--no-relations)"
+_OWN_LIMIT = "; or set a separate rate for relations (--max-relation-error), or omit them (--no-relations)"
 _NO_RELATIONS = "; or extract entities only (--no-relations)"
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewPolicy:
-    """How predictions of a model are decided.
+    """How to decide on the predictions of a model.
 
     Attributes:
-        calibration: of the model.
-        risk: the threshold for the error rate; None where no error rate was asked for; without a threshold
-            where none guarantees it, and so everything is to be reviewed.
-        conformal: quantiles of the prediction sets. coverage: of the sets. Both None for no sets.
+        calibration: calibration of the model.
+        risk: result for the requested error rate; None where none was requested. Where no threshold
+            guarantees it, ``risk.threshold`` is None and everything is to be reviewed.
+        conformal: quantiles of the prediction sets. coverage: their coverage. Both None for no sets.
     """
 
     calibration: Calibration
@@ -58,9 +58,9 @@ class ReviewPolicy:
         """The decision on each prediction.
 
         Args:
-            confidences: (S,) calibrated.
-            probabilities: gives those of all classes, (S, C); called only where they are needed.
-            predicted: (S,) number of the predicted class.
+            confidences: (S,) calibrated confidences.
+            probabilities: returns the probabilities of all classes, (S, C); called only where needed.
+            predicted: (S,) index of the predicted class.
         """
         candidates = self._candidates(probabilities, predicted)
         return [
@@ -92,7 +92,7 @@ class CalibratedEntityDecider:
     """See `twofold.inference.tagger.EntityDecider`.
 
     Args:
-        policy: of the tagger.
+        policy: review policy of the tagger.
     """
 
     def __init__(self, policy: ReviewPolicy) -> None:
@@ -122,7 +122,7 @@ class CalibratedRelationDecider:
     """See `twofold.inference.relation_extractor.RelationDecider`.
 
     Args:
-        policy: of the relation model.
+        policy: review policy of the relation model.
         labels: its K relations.
     """
 
@@ -138,17 +138,17 @@ class CalibratedRelationDecider:
 def entity_decider(
     folder: ModelFolder, max_error: float | None = None, coverage: float | None = None
 ) -> CalibratedEntityDecider:
-    """The decider of a tagger's folder.
+    """The decider for the tagger in a model folder.
 
     Args:
-        folder: a checked folder.
-        max_error: error rate of the accepted entities, in (0, 1); None to accept all.
-        coverage: of the prediction sets, in [0.5, 0.99]; None for no sets.
+        folder: a checked model folder.
+        max_error: maximum error rate of the accepted entities, in (0, 1); None to accept all.
+        coverage: coverage of the prediction sets, in [0.5, 0.99]; None for no sets.
 
     Raises:
-        ModelError: the model was not calibrated for that.
-        ConfigError: no threshold guarantees this error rate on the model's data; the message says which
-            error rate one does.
+        ModelError: the calibration has no thresholds or no prediction sets.
+        ConfigError: no threshold guarantees this error rate; the message gives the smallest one that a
+            threshold does.
     """
     return CalibratedEntityDecider(_policy(folder, max_error, coverage, "entities"))
 
@@ -156,7 +156,7 @@ def entity_decider(
 def relation_decider(
     folder: ModelFolder, max_error: float | None = None, coverage: float | None = None
 ) -> CalibratedRelationDecider:
-    """The decider of a relation model's folder; arguments and errors as of `entity_decider`."""
+    """The decider for the relation model in a folder; arguments and errors as in `entity_decider`."""
     return CalibratedRelationDecider(_policy(folder, max_error, coverage, "relations"), folder.config.labels)
 
 
@@ -165,7 +165,7 @@ def following_relation_decider(
 ) -> CalibratedRelationDecider:
     """As `relation_decider`, for an error rate that was set for entities and applies to relations, too.
 
-    Where no threshold guarantees it for relations, all of them are marked for review: entities can be used.
+    Where no threshold guarantees it for relations, this is no error: all relations are marked for review.
     """
     policy = _policy(folder, max_error, coverage, "relations", lambda risk, _: risk)
     return CalibratedRelationDecider(policy, folder.config.labels)
@@ -219,7 +219,7 @@ def no_threshold_reason(risk: RiskControl, what: str) -> str:
         f"(at {risk.confidence:.0%} confidence)"
     )
     if not risk.accepted:
-        return f"{start}: the model was calibrated on posts without {what} to test it on"
+        return f"{start}: the calibration posts have no {what} that could be tested"
     if _too_few(risk):
         tested = "one" if risk.accepted == 1 else str(risk.accepted)
         return (
@@ -233,7 +233,7 @@ def no_threshold_reason(risk: RiskControl, what: str) -> str:
 
 
 def _needed(risk: RiskControl) -> int:
-    """Predictions without an error that show the error rate: (1 − ε)ⁿ ≤ 1 − confidence."""
+    """Number n of predictions without an error that show the error rate: (1 − ε)ⁿ ≤ 1 − confidence."""
     return math.ceil(math.log(1 - risk.confidence) / math.log(1 - risk.max_error))
 
 
@@ -258,9 +258,9 @@ def _remedy(risk: RiskControl) -> str:
         return "set a higher error rate, or calibrate on other posts"
     if risk.data_factor is None or _too_few(risk):  # an estimate from so few would be noise
         return "set a higher error rate, or calibrate on more labelled posts"
-    if risk.data_factor > _MOST_TIMES:
+    if risk.data_factor > _MAX_FACTOR:
         return (
-            f"set a higher error rate; more than {_MOST_TIMES} times as many labelled posts would be needed"
+            f"set a higher error rate; more than {_MAX_FACTOR} times as many labelled posts would be needed"
         )
     times = f"{risk.data_factor:.1f}" if risk.data_factor < 10 else f"{risk.data_factor:.0f}"
     return f"set a higher error rate, or calibrate on about {times} times as many labelled posts"

@@ -1,20 +1,20 @@
-"""Risk control: a confidence threshold above which the error rate is at most a stated one, with guarantee.
+"""Risk control: a confidence threshold that guarantees a maximum error rate of the predictions above it.
 
 Learn-then-Test (Angelopoulos et al. 2022) with fixed-sequence testing. For each threshold of a grid the null
 hypothesis is "among the predictions accepted at it, the error rate is above ε"; its p-value is the exact
 binomial tail P(Bin(n, ε) ≤ k) for k errors among n accepted. Thresholds are tested from strict to loose, each
-at the full level 1 − confidence, until the first that is not rejected: in an order fixed beforehand a false
-rejection needs the first true hypothesis to be rejected, so no correction for multiple testing is needed.
-The tuning split keeps the order fixed beforehand: it gives the grid and the threshold to start at, that with
-its smallest p-value, since the strictest thresholds accept too few predictions to reject anything. The
+at the full level 1 − confidence, until the first that is not rejected: with an order fixed beforehand, any
+false rejection includes that of the first true hypothesis, so no correction for multiple testing is needed.
+The order is fixed on the tuning split: it gives the grid and the threshold to start at, the one with the
+smallest p-value there, since the strictest thresholds accept too few predictions to reject anything. The
 hypotheses are tested on the calibration split alone. Confidences must be fitted on the tuning split, too.
 
-The guarantee: over the draw of the calibration split, with a probability of at least `confidence`, the error
-rate of all accepted predictions is at most ε on posts from the same distribution. No distribution is assumed.
+The guarantee: with a probability of at least `confidence` over random calibration splits, the error rate of
+all accepted predictions is at most ε on posts from the same distribution, whatever that distribution is.
 Predictions must be independent; those of one post are not quite, so counts are divided by the design effect
-1 + ρ(Σ nᵢ²/n − 1) (Kish 1965; as Korn & Graubard 1998 do for Clopper–Pearson), nᵢ predictions accepted in
-post i and ρ the intraclass correlation of errors within a post, estimated on the tuning split. With ρ = 0
-the guarantee is exact, else approximate.
+1 + ρ(Σ nᵢ²/n − 1) (Kish 1965; as Korn & Graubard 1998 do for Clopper–Pearson), where nᵢ predictions of post i
+are accepted and ρ is the intraclass correlation of errors within a post, estimated on the tuning split. With
+ρ = 0 the guarantee is exact, else approximate.
 
 This module does not know models, posts or spans.
 
@@ -49,7 +49,7 @@ class ScoredPredictions(NamedTuple):
     Attributes:
         confidence: (S,).
         right: (S,) True where the prediction is right.
-        post: (S,) number of the post; any whole numbers.
+        post: (S,) id of the post, any whole number.
     """
 
     confidence: Floats
@@ -88,14 +88,14 @@ class RiskCurve:
 
 @dataclass(frozen=True, slots=True)
 class RiskControl:
-    """The result for a stated error rate.
+    """The result for a maximum error rate.
 
     Attributes:
-        max_error: ε, the error rate. confidence: of the guarantee.
+        max_error: ε, the error rate. confidence: confidence of the guarantee.
         threshold: accept predictions with at least this confidence; None where no threshold guarantees ε.
         accepted: predictions accepted on the calibration split, at the threshold or, without one, at the
             threshold where testing began. errors: errors among them.
-        coverage: part of the predictions that is accepted.
+        coverage: fraction of the predictions that is accepted.
         upper_bound: upper bound on the error rate, at the confidence.
         achievable: without a threshold, the result for the smallest error rate, in steps of half a per
             cent, that has one; None where none has. It is selected on the same data, so a strict guarantee
@@ -119,9 +119,10 @@ def risk_curve(tuning: ScoredPredictions, calibration: ScoredPredictions, steps:
     """Count at a grid of thresholds.
 
     Args:
-        tuning: predictions on the split that confidences were fitted on.
-        calibration: predictions on the other split, with the same confidences.
-        steps: number of thresholds, at equal parts of the tuning predictions; the last accepts everything.
+        tuning: predictions on the tuning split, which confidences were fitted on.
+        calibration: predictions on the calibration split, with confidences of the same fit.
+        steps: number of thresholds, at evenly spaced quantiles of the tuning confidences; the last accepts
+            everything.
     """
     parts = np.arange(1, steps) / steps
     inner = np.quantile(tuning.confidence, 1 - parts, method="higher") if len(tuning.right) else np.zeros(0)
@@ -142,7 +143,7 @@ def _counts(predictions: ScoredPredictions, thresholds: Floats) -> tuple[Floats,
 def error_correlation(predictions: ScoredPredictions) -> float:
     """ρ in [0, 1]: intraclass correlation of errors, from the variance of their sums by post.
 
-    Where one post has all predictions nothing tells whether its errors go together: 1, the most cautious.
+    Where all predictions are of one post, ρ cannot be estimated: 1, the most cautious value.
     """
     _, post = np.unique(predictions.post, return_inverse=True)
     count, errors = np.bincount(post), np.bincount(post, ~predictions.right)
@@ -161,9 +162,9 @@ def control_risk(curve: RiskCurve, max_error: float, confidence: float = CONFIDE
     """Find the loosest threshold that guarantees an error rate of at most ``max_error``.
 
     Raises:
-        ConfigError: max_error or confidence does not lie between 0 and 1.
+        ConfigError: max_error or confidence is not between 0 and 1.
     """
-    for name, value in (("error", max_error), ("confidence", confidence)):
+    for name, value in (("error rate", max_error), ("confidence", confidence)):
         if not 0 < value < 1:
             raise ConfigError(f"the {name} is {value}", expected="a number between 0 and 1")
     start, last = _test_thresholds(curve, max_error, confidence)
@@ -183,7 +184,7 @@ def control_risk(curve: RiskCurve, max_error: float, confidence: float = CONFIDE
 
 
 def _test_thresholds(curve: RiskCurve, max_error: float, confidence: float) -> tuple[int, int | None]:
-    """The threshold where testing starts, and the last before the first that is not rejected."""
+    """Index of the threshold where testing starts, and of the last before the first that is not rejected."""
     tuning = zip(curve.tuning_errors.tolist(), curve.tuning_accepted.tolist(), strict=True)
     start = int(np.argmin([binomial_cdf(k, n, max_error) if n else 1.0 for k, n in tuning]))
     last = None
@@ -204,7 +205,7 @@ def _achievable(curve: RiskCurve, max_error: float, confidence: float) -> RiskCo
 
 
 def _least_error(curve: RiskCurve, confidence: float) -> float:
-    """Up to this error rate no threshold stands: an upper bound lies above the rate that was observed."""
+    """No threshold guarantees an error rate up to this one: its upper bound exceeds the observed rate."""
     rates = curve.errors[curve.accepted > 0] / curve.accepted[curve.accepted > 0]
     return float(rates.min(initial=1.0)) if confidence > 0.5 else 0.0
 

@@ -2,8 +2,8 @@
 
 Confidences (temperature, isotonic map), the decision rule and the order of thresholds are fitted on the
 tuning split; thresholds are tested, conformal quantiles fitted and calibration measured on the calibration
-split. The split of a post follows from its id and the seed alone (SHA-256), whatever other posts there are
-and in whatever order; posts with the same id stay together. This module does not know what is fitted.
+split. The split of a post depends only on its id and the seed (SHA-256), not on other posts or their order;
+posts with the same id are in the same split. This module does not know what is fitted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SEED = 0
 
 
 def in_tuning_split(ids: Iterable[str | int], seed: int = SEED) -> NDArray[np.bool_]:
-    """True for each post of the tuning split, about half of all; 1 and "1" are one id."""
+    """True for each post of the tuning split, about half of all; 1 and "1" are the same id."""
     return np.array([_bit(f"{seed}:{name}") for name in ids], bool)
 
 

@@ -2,7 +2,7 @@
 
 The temperature (Guo et al. 2017) divides all scores of the model; the predictions stay the same, only their
 confidences change. It minimises the negative log-likelihood of "this prediction is right". Missed gold items
-play no part.
+are not used.
 
 This module does not know posts or models: it sees confidences as a function of the temperature, and which
 predictions are right.
@@ -36,8 +36,8 @@ class TemperatureFit:
     Attributes:
         temperature: in [MIN_TEMPERATURE, MAX_TEMPERATURE]; above 1 lowers confidences.
         predictions: number of predictions it was fitted on.
-        accuracy: part of them that is right.
-        nll_before: mean negative log-likelihood at temperature 1, nats a prediction.
+        accuracy: fraction of them that is right.
+        nll_before: mean negative log-likelihood at temperature 1, in nats per prediction.
         nll_after: the same at the fitted temperature.
         ece_before: expected calibration error at temperature 1, see `twofold.evaluation.calibration_error`.
         ece_after: the same at the fitted temperature.
@@ -53,7 +53,7 @@ class TemperatureFit:
 
 
 def require_predictions(right: Flags) -> None:
-    """Refuse to fit on nothing.
+    """Raise an error if there is no prediction to fit on.
 
     Args:
         right: (S,) True where a prediction is right.
@@ -70,10 +70,10 @@ def require_predictions(right: Flags) -> None:
 
 
 def fit_temperature(confidences: Callable[[float], Floats], right: Flags) -> TemperatureFit:
-    """Fit on any predictions.
+    """Fit a temperature on any predictions.
 
     Args:
-        confidences: gives the confidence (S,) of each prediction at a temperature.
+        confidences: returns the confidence (S,) of each prediction at a temperature.
         right: (S,) True where the prediction is right.
 
     Raises:
@@ -100,11 +100,11 @@ def fit_temperature(confidences: Callable[[float], Floats], right: Flags) -> Tem
 def fit_on_spans(
     decoder: ChainDecoder, emissions: Sequence[NDArray[np.floating]], gold: Sequence[Collection[TagSpan]]
 ) -> TemperatureFit:
-    """Fit on the spans that a decoder predicts.
+    """Fit a temperature on the spans that a decoder predicts.
 
     Args:
         decoder: the CRF.
-        emissions: (W, K) a post.
+        emissions: (W, K) for each post.
         gold: gold spans of each post, in words.
 
     Raises:
@@ -120,11 +120,11 @@ def fit_on_spans(
 
 
 def fit_on_classes(scores: Floats, gold: NDArray[np.int64], none: int) -> TemperatureFit:
-    """Fit on the classes that a softmax over (n, K) scores predicts, without the class ``none``.
+    """Fit a temperature on the classes that a softmax over (n, K) scores predicts, except ``none``.
 
     Args:
         scores: −∞ for excluded classes.
-        gold: (n,) gold class of each row; −1 where it is none of the K.
+        gold: (n,) gold class of each row; −1 where it is not among the K.
         none: class that counts as no prediction.
 
     Raises:

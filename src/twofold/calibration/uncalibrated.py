@@ -13,21 +13,21 @@ from twofold.posts import Entity
 
 
 def uncalibrated_confidences(
-    decoder: ChainDecoder, readings: Sequence[EncodedPost], entities: Sequence[Sequence[Entity]]
+    decoder: ChainDecoder, posts: Sequence[EncodedPost], entities: Sequence[Sequence[Entity]]
 ) -> list[list[float]]:
     """Confidence of each entity of each post before any calibration, in [0, 1].
 
     Args:
         decoder: the CRF.
-        readings: the encoded posts.
-        entities: predicted entities of each.
+        posts: the encoded posts.
+        entities: predicted entities of each post.
     """
-    spans = [[_span(reading, e) for e in row] for reading, row in zip(readings, entities, strict=True)]
-    values = decoder.confidences([reading.emissions for reading in readings], spans, 1.0)
+    spans = [[_span(post, e) for e in row] for post, row in zip(posts, entities, strict=True)]
+    values = decoder.confidences([post.emissions for post in posts], spans, 1.0)
     return [row.tolist() for row in values]
 
 
-def _span(reading: EncodedPost, entity: Entity) -> TagSpan:
-    first = next(i for i, (start, _) in enumerate(reading.words) if start == entity.start)
-    last = next(i for i, (_, end) in enumerate(reading.words) if end == entity.end)
+def _span(post: EncodedPost, entity: Entity) -> TagSpan:
+    first = next(i for i, (start, _) in enumerate(post.words) if start == entity.start)
+    last = next(i for i, (_, end) in enumerate(post.words) if end == entity.end)
     return TagSpan(first, last + 1, entity.type)

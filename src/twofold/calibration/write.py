@@ -16,8 +16,8 @@ from twofold.calibration.calibration import FILE, to_record
 from twofold.calibration.fit import CalibrationFit
 from twofold.conventions import Convention
 from twofold.model_folder.card import with_calibration, with_name
-from twofold.model_folder.folder import RELATIONS, ModelFolder, open_folder, publish, seal
-from twofold.model_folder.place import part_of
+from twofold.model_folder.folder import RELATIONS, ModelFolder, open_folder, publish, write_manifest
+from twofold.model_folder.place import staging_folder
 
 CARD, CONFIG, PAGE = "card.json", "config.json", "README.md"
 _SUMMARY = ("predictions", "accuracy", "nll_before", "nll_after", "ece_before", "ece_after")
@@ -30,20 +30,20 @@ def write_calibrated_copy(
     name: str | None = None,
     convention: Convention | None = None,
 ) -> None:
-    """Write the copy; it appears whole or not at all.
+    """Write the copy: all of it, or nothing.
 
     Args:
-        model: the folder to copy, with the relation model that it may hold.
-        out: folder to make, in a reserved place; may be the model's own, or that of an older model, which
-            it replaces.
+        model: the folder to copy, including its relation model if it has one.
+        out: folder to create, already reserved; may be the model's own folder or that of an older model,
+            which is replaced.
         fits: by task: ``entities``, ``relations`` or both. A task that is missing keeps its calibration.
-        name: of the copy; None for the name of the folder ``out``.
+        name: name of the copy; None for the name of the folder ``out``.
         convention: default annotation convention of the copy; None for that of the model.
 
     Raises:
-        ModelError: something that is not a model is in the place.
+        ModelError: ``out`` exists and is not a model.
     """
-    with part_of(out) as part:
+    with staging_folder(out) as part:
         shutil.copytree(model.path, part)
         for task, fit in fits.items():
             own = task == model.config.task
@@ -52,8 +52,8 @@ def write_calibrated_copy(
         if convention is not None:
             _set_convention(part, model, convention)
         if model.relations is not None:
-            seal(part / RELATIONS)
-        seal(part)
+            write_manifest(part / RELATIONS)
+        write_manifest(part)
         open_folder(part)
         publish(part, out)
 
@@ -64,7 +64,7 @@ def _relation_model(model: ModelFolder) -> ModelFolder:
 
 
 def _update(folder: Path, model: ModelFolder, fit: CalibrationFit) -> None:
-    """Write calibration, card and page of a copy; all but the calibration stays on card and page."""
+    """Write calibration, card and page of a copy; on card and page only the calibration changes."""
     write_calibration(folder, fit)
     card = _card(folder, model) | card_record(fit)
     write_json(folder / CARD, card)
@@ -74,7 +74,7 @@ def _update(folder: Path, model: ModelFolder, fit: CalibrationFit) -> None:
 
 
 def _rename(folder: Path, model: ModelFolder, name: str) -> None:
-    """Give a copy its name, and keep on its card which model was calibrated."""
+    """Give a copy its name, and record on its card which model was calibrated."""
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     write_json(folder / CONFIG, config | {"name": name})
     origin = {"name": model.config.name, "manifest_sha256": model.manifest_sha256}
@@ -106,7 +106,7 @@ def write_calibration(folder: Path, fit: CalibrationFit) -> None:
 
 
 def card_record(fit: CalibrationFit) -> dict[str, Any]:
-    """What ``card.json`` holds of a calibration: all of it, and its main metrics as a summary."""
+    """The calibration entries of ``card.json``: the whole fit, and a summary of its main metrics."""
     calibration = fit.calibration
     record: dict[str, Any] = {"temperature": calibration.temperature}
     if calibration.temperature_by_type:
@@ -128,7 +128,7 @@ def _summary(fit: CalibrationFit) -> dict[str, float]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write indented JSON with a line end."""
+    """Write indented JSON with a final newline."""
     _write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -26,16 +26,16 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "calibrate",
         help="calibrate the confidences of a model on labelled posts",
-        description="Write a copy of a model with confidences, thresholds (extract --max-error) and "
-        "prediction sets (extract --coverage) calibrated on labelled posts: one half of the posts fits the "
-        "confidences, the other half thresholds and sets. A few hundred posts suffice. Entities are "
-        "calibrated on posts with gold entities, relations on posts with gold relations. The weights of "
-        "the model do not change. A copy of a model with annotation conventions has the one that fits these "
-        "posts best as its default, unless one is chosen here.",
+        description="Write a copy of a model whose confidences, thresholds (for extract --max-error) and "
+        "prediction sets (for extract --coverage) are calibrated on labelled posts. One half of the posts is "
+        "used for the confidences, the other half for thresholds and sets; a few hundred posts suffice. "
+        "Entities are calibrated on posts with gold entities, relations on posts with gold relations. The "
+        "weights of the model do not change. If the model has annotation conventions, the copy uses the one "
+        "that fits these posts best as its default, unless one is given here.",
         epilog="Exit codes: 0 success; 1 some records were rejected and not used; 2 nothing was done.",
     )
     parser.add_argument(
-        "model", metavar="MODEL", help="model folder, or default for the model in the package"
+        "model", metavar="MODEL", help="model folder, or default for the model shipped with the package"
     )
     parser.add_argument(
         "data", metavar="DATA", type=Path, nargs="+", help="labelled posts in any format that Twofold reads"
@@ -50,27 +50,27 @@ def add_parser(subparsers: Any) -> None:
         "--method",
         choices=list(METHODS),
         default="temperature",
-        help="one temperature (the default), a temperature for each type, or a temperature followed by "
-        "isotonic regression",
+        help="method for the confidences: temperature (one temperature), types (a temperature per type) or "
+        "isotonic (a temperature followed by isotonic regression) (default: temperature)",
     )
     parser.add_argument(
         "--decode",
         choices=list(DECODERS),
-        help="decoding of entities: viterbi, the most probable tag sequence, or f1, the entities with the "
-        "largest expected F1; without it, as the model decodes now",
+        help="decoding of entities: viterbi (the most probable tag sequence) or f1 (the entities with the "
+        "largest expected F1) (default: that of the model)",
     )
     parser.add_argument(
         "--decide",
         choices=list(DECISIONS),
-        help="which relations are predicted: where one is the most probable class (none being a class), or "
-        "f1, each above a threshold that F1 chooses; without it, as the model decides now",
+        help="which relations are predicted: most-probable (the most probable class of each pair, which may "
+        "be None) or f1 (relations above a threshold that maximises F1) (default: that of the model)",
     )
     add_old_name(parser, "--tell", "--decode", {"sequence": "viterbi"})
     parser.add_argument(
         "--conformal-score",
         choices=list(SCORES),
         default="lac",
-        help="score that conformal prediction sets are built on (default: lac)",
+        help="score of the conformal prediction sets (default: lac)",
     )
     add_old_name(parser, "--score", "--conformal-score")
     parser.add_argument(
@@ -85,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.relation_model is not None:
         raise ConfigError(
-            "--relation-model names a second folder, and one is written",
-            do="join the two first (twofold combine), or calibrate the relation model alone",
+            "--relation-model names a second folder, but only one is written",
+            do="combine the two first (twofold combine), or calibrate the relation model alone",
         )
     sets = dict(zip(_names(args.data), (posts_of(args, path) for path in args.data), strict=True))
     stated = args.convention or args.mentions or args.hashtags
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """What files are called on the card: folder and file, with a number where two would be the same."""
+    """Names of files on the card: folder and file, with a number if two would be equal."""
     names: list[str] = []
     for path in paths:
         name = name_of(path)

@@ -1,4 +1,4 @@
-"""``twofold card``: what a model was made of, how well it does and how far it can be trusted."""
+"""``twofold card``: prints the card of a model: training data, scores, calibration."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def add_parser(subparsers: Any) -> None:
         epilog="Exit codes: 0 success; 2 nothing was done.",
     )
     parser.add_argument(
-        "model", metavar="MODEL", help="model folder, or default for the model in the package"
+        "model", metavar="MODEL", help="model folder, or default for the model shipped with the package"
     )
     parser.add_argument(
-        "-o", "--out", type=output_file, metavar="FILE", help="also write the card here, as Markdown"
+        "-o", "--out", type=output_file, metavar="FILE", help="also write the card to this file, as Markdown"
     )
     parser.add_argument(
-        "--json", type=output_file, metavar="FILE", help="also write everything here, as JSON"
+        "--json", type=output_file, metavar="FILE", help="also write all of it to this file, as JSON"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print; 0 when the card is there."""
+    """Print the card; returns 0."""
     from twofold.model_folder.card_pages import pages, read_card
     from twofold.pipeline.extractor import default_folder
 

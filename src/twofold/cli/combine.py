@@ -1,4 +1,4 @@
-"""``twofold combine``: a tagger and a relation model in one folder."""
+"""``twofold combine``: combines a tagger and a relation model in one folder."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ def add_parser(subparsers: Any) -> None:
         "combine",
         help="combine an entity model and a relation model in one folder",
         description="Write a model folder with an entity model and a relation model. Encoders that both "
-        "use are stored once. The two folders stay as they are.",
+        "use are stored once. The two folders do not change.",
     )
     parser.add_argument(
-        "tagger", metavar="TAGGER", help="folder of an entity model, or default for the model in the package"
+        "tagger",
+        metavar="TAGGER",
+        help="folder of an entity model, or default for the one shipped with the package",
     )
     parser.add_argument("relations", metavar="RELATIONS", type=Path, help="folder of a relation model")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="model folder to write")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Combine; 0 when the folder is there."""
+    """Combine the two models; returns 0."""
     from twofold.pipeline.extractor import combine
 
     folder = combine(None if args.tagger == "default" else args.tagger, args.relations, args.out)
     shared = folder.relations.config.shared_files if folder.relations else ()
     size = sum(file.stat().st_size for file in args.out.rglob("*") if file.is_file())
     print(
-        printable(
-            f"model folder: {args.out}, {size / 1e6:.1f} MB; in common: {', '.join(shared) or 'nothing'}"
-        )
+        printable(f"model folder: {args.out}, {size / 1e6:.1f} MB; shared: {', '.join(shared) or 'nothing'}")
     )
     return 0

@@ -1,4 +1,4 @@
-"""``twofold data check``, ``convert`` and ``draw``, and the way to ``twofold data regions``."""
+"""``twofold data``: the actions ``check``, ``convert`` and ``draw``; ``regions`` is in `data_regions`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from twofold.files import Outputs
 from twofold.records import rejected_line
 from twofold.synthetic.controlled import TASKS, write_controlled
 
-_CONDITIONS = "the matching, no, a blank and a mismatched picture"
+_CONDITIONS = "matching, missing, blank and mismatched pictures"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,19 +45,18 @@ def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         description="Check a data set before training or evaluation: which published release it is, counts "
         "of posts and labels, broken labels, duplicate texts within and between splits, unreadable "
         "pictures.",
-        epilog="Exit codes: 0 everything can be used; 1 some records or pictures cannot be read; 2 nothing "
-        "can.",
+        epilog="Exit codes: 0 everything can be read; 1 some records or pictures cannot; 2 nothing can.",
     )
     parser.add_argument(
         "paths",
         metavar="PATH",
         type=Path,
         nargs="+",
-        help="data files and folders of splits; their texts are compared with each other",
+        help="data files, or folders of splits; texts are compared between all files",
     )
     _add_attachments(parser)
     parser.add_argument(
-        "--json", metavar="FILE", type=output_file, help="also write everything here, as JSON"
+        "--json", metavar="FILE", type=output_file, help="also write the whole report to this file, as JSON"
     )
 
 
@@ -66,7 +65,7 @@ def _add_convert(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "convert",
         help="convert a data file to another format",
         description="Convert a data file of any format that Twofold reads to another format.",
-        epilog="Exit codes: 0 every record was written; 1 some were not; 2 none was.",
+        epilog="Exit codes: 0 all records were written; 1 some were not; 2 none was.",
     )
     parser.add_argument("source", metavar="IN", type=Path, help="data file in any format that Twofold reads")
     parser.add_argument("target", metavar="OUT", type=output_file, help="file to write")
@@ -81,7 +80,7 @@ def _add_convert(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--rejects",
         metavar="FILE",
         type=output_file,
-        help="write rejected records and the reasons here, as JSON Lines",
+        help="write rejected records, with the reasons, to this file as JSON Lines",
     )
 
 
@@ -89,8 +88,8 @@ def _add_draw(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = actions.add_parser(
         "draw",
         help="write a synthetic data set that tests whether a model uses pictures",
-        description="Write a synthetic data set of ambiguous texts, where only the drawn picture decides "
-        "the type. A model that uses its pictures solves it; a model of the text alone cannot.",
+        description="Write a synthetic data set of ambiguous texts with drawn pictures, in which only the "
+        "picture determines the type. A model that uses the pictures can solve it; a text-only model cannot.",
     )
     parser.add_argument("target", metavar="DIR", type=Path, help="new folder for the data set")
     parser.add_argument(
@@ -109,7 +108,7 @@ def _add_attachments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what the arguments ask; returns the exit code."""
+    """Run the action; returns the exit code."""
     return _ACTIONS[args.action](args)
 
 
@@ -160,16 +159,16 @@ def _tables(args: argparse.Namespace) -> list[Path]:
 
 def _draw(args: argparse.Namespace) -> int:
     if args.target.exists():
-        raise ConfigError("there is something already", where=str(args.target), expected="a new folder")
+        raise ConfigError("already exists", where=str(args.target), expected="a new folder")
     if args.pairs < 1:
-        raise ConfigError(f"{args.pairs} came", where="--pairs", expected="a number above 0")
+        raise ConfigError(f"--pairs is {args.pairs}", expected="a number above 0")
     try:
         write_controlled(args.target, args.task, train=args.pairs, seed=args.seed)
     except OSError as error:
         raise DataError(
             f"cannot be written: {error.strerror}",
             where=str(error.filename or args.target),
-            expected="a place in a folder that may be written to",
+            expected="a new folder inside a writable one",
         ) from error
     print(printable(f"written to {args.target}: train.jsonl, dev.jsonl, and test posts with {_CONDITIONS}"))
     return 0

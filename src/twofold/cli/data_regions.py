@@ -1,4 +1,4 @@
-"""``twofold data regions``: what is in the pictures of posts, found once and written beside the posts."""
+"""``twofold data regions``: detects regions in the pictures of posts, and writes them with the posts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "regions",
         help="detect objects, phrases and text in the pictures of posts",
         description="Detect objects, phrases or text in the pictures of posts, and write the posts as JSON "
-        "Lines with the key regions. An interrupted run continues when it is started again.",
+        "Lines with the key regions. If a run is interrupted, the same command continues it.",
         epilog="Exit codes: 0 success; 1 some records or pictures cannot be read; 2 nothing was written.",
     )
     parser.add_argument(
@@ -31,8 +31,8 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="NAME",
         action="append",
         required=True,
-        help="detector: coco (objects) or ocr (text), which are packaged, a model folder, or a model of "
-        "the Hugging Face hub (DETR, Grounding DINO, OWL-ViT, …); may be given several times",
+        help="detector: coco (objects) or ocr (text), which are packaged, a model folder, or a model on "
+        "the Hugging Face hub (DETR, Grounding DINO, OWL-ViT, …); may be repeated",
     )
     parser.add_argument(
         "--phrases",
@@ -45,7 +45,7 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--min-score",
         type=float,
         metavar="SCORE",
-        help="lowest score of a region (default: the detector's own)",
+        help="lowest score of a region (default: that of the detector)",
     )
     add_old_name(parser, "--threshold", "--min-score")
     parser.add_argument(
@@ -53,32 +53,34 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         type=int,
         default=10,
         metavar="N",
-        help="regions per picture and detector (default: 10)",
+        help="largest number of regions per picture and detector (default: 10)",
     )
     add_old_name(parser, "--most", "--max-regions")
     parser.add_argument(
-        "--device", default="auto", help="device of a detector of the hub: auto, cpu or cuda (default: auto)"
+        "--device",
+        default="auto",
+        help="device for detectors from the hub: auto, cpu or cuda (default: auto)",
     )
     parser.add_argument(
-        "--fresh", action="store_true", help="start again instead of continuing an interrupted run"
+        "--fresh", action="store_true", help="start over instead of continuing an interrupted run"
     )
     parser.set_defaults(max_characters=None)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Find regions; returns the exit code."""
+    """Detect regions; returns the exit code."""
     if args.max_regions < 1:
-        raise ConfigError(f"{args.max_regions} came", where="--max-regions", expected="1 or more")
+        raise ConfigError(f"--max-regions is {args.max_regions}", expected="1 or more")
     from twofold.detectors.load import load_detector
     from twofold.detectors.prepare import prepare
 
     phrases = tuple(phrase.strip() for phrase in args.phrases.split(",") if phrase.strip())
-    posts = posts_of(args, args.source)  # tells at once what is amiss
+    posts = posts_of(args, args.source)  # first, since it reports errors at once
     detectors = [load_detector(name, phrases, args.min_score, args.device) for name in args.detector]
     if phrases and all(detector.kind != "phrase" for detector in detectors):
         raise ConfigError(
-            f"{', '.join(args.detector)} cannot look for phrases",
+            f"{', '.join(args.detector)} cannot search for phrases",
             where="--phrases",
             expected="a zero-shot detector such as Grounding DINO or OWL-ViT",
         )

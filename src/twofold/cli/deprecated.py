@@ -1,4 +1,4 @@
-"""Options under their names of the last version: taken for one version more, with a notice on stderr."""
+"""Old names of options, accepted for one more version, with a notice on stderr."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from twofold.console.text import printable
 def add_old_name(
     parser: argparse._ActionsContainer, old: str, new: str, values: Mapping[str, str] | None = None
 ) -> None:
-    """Take an option under its old name, too; the help does not show it.
+    """Accept an option under its old name, too; the help does not show it.
 
     Args:
-        parser: or group, one that has the option.
+        parser: parser or group that has the option.
         old: the old name, with its dashes.
-        new: the present name, with its dashes.
-        values: old values that have a new name, too.
+        new: the current name, with its dashes.
+        values: old values and their current names.
     """
     option = parser._option_string_actions[new]
     parser.add_argument(
@@ -37,25 +37,26 @@ def add_old_name(
 
 
 def with_old_values(option: str, values: Mapping[str, str]) -> Callable[[str], str]:
-    """The ``type`` of an option with renamed values: old ones become new ones, with a notice."""
+    """The ``type`` of an option with renamed values: it replaces old ones, with a notice."""
 
-    def present(value: str) -> str:
+    def current(value: str) -> str:
         if value not in values:
             return value
         _notice(f"{option} {value}", f"{option} {values[value]}")
         return values[value]
 
-    return present
+    return current
 
 
 def _notice(old: str, new: str) -> None:
     print(
-        printable(f"twofold: {old} is now {new}; the old name will go with the next version"), file=sys.stderr
+        printable(f"twofold: {old} is now {new}; the old name will be removed in the next version"),
+        file=sys.stderr,
     )
 
 
 class _OldName(argparse.Action):
-    """Does what the option under its present name does, and says so."""
+    """Runs the action of the option under its current name, and prints a notice."""
 
     def __init__(
         self, *args: Any, option: argparse.Action, new: str, renamed: Mapping[str, str], **kwargs: Any
@@ -68,15 +69,16 @@ class _OldName(argparse.Action):
     ) -> None:
         _notice(str(given), self._new)
         if isinstance(values, str):
-            values = self._present(values)
+            values = self._current(values)
         elif isinstance(values, list):
-            values = [self._present(value) for value in values]
+            values = [self._current(value) for value in values]
         self._option(parser, args, values, self._new)
 
-    def _present(self, value: Any) -> Any:
+    def _current(self, value: Any) -> Any:
         value = self._renamed.get(value, value)
         if self._option.choices is not None and value not in self._option.choices:
             raise argparse.ArgumentError(
-                self, f"{value!r} came, expected one of {', '.join(map(str, self._option.choices))}"
+                self,
+                f"invalid choice: {value!r}; expected one of {', '.join(map(str, self._option.choices))}",
             )
         return value

@@ -1,4 +1,4 @@
-"""``twofold evaluate``: scores of a model on labelled posts, and which data that was."""
+"""``twofold evaluate``: scores a model on labelled posts, and reports which data were used."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def add_parser(subparsers: Any) -> None:
         help="score a model on labelled posts",
         description="Score a model on labelled posts: precision, recall and F1 of entities with exact "
         "boundaries and type. The lenient score counts every run of tags as an entity, as conlleval and "
-        "published results do; the strict score counts only those that begin with B-. Where posts come in "
-        "tokens, a span that begins or ends inside a token counts as that token. Relations are "
-        "scored on posts with gold relations: for gold pairs of entities, and end to end.",
+        "published results do; the strict score counts only runs that begin with B-. If the posts are "
+        "tokenized, a span that begins or ends inside a token is expanded to the whole token. Relations are "
+        "scored on posts with gold relations, both for gold pairs of entities and end to end.",
         epilog="Exit codes: 0 success; 1 some records were rejected and not counted; 2 nothing was done.",
     )
     parser.add_argument(
-        "model", metavar="MODEL", help="model folder, or default for the model in the package"
+        "model", metavar="MODEL", help="model folder, or default for the model shipped with the package"
     )
     parser.add_argument(
         "data", metavar="DATA", type=Path, help="labelled posts in any format that Twofold reads"
@@ -64,17 +64,20 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--trust",
         action="store_true",
-        help="also report how far confidences can be trusted: calibration, selective prediction (error "
-        "rate against coverage), and detection of errors by the uncertainties",
+        help="also report how reliable the confidences are: calibration, selective prediction (error rate "
+        "against coverage), and detection of errors by uncertainty",
     )
     group.add_argument(
-        "--json", type=output_file, metavar="FILE", help="also write all metrics here, as JSON"
+        "--json",
+        type=output_file,
+        metavar="FILE",
+        help="also write all metrics to this file, as JSON; - for standard output, instead of the text",
     )
     group.add_argument(
         "--trust-report",
         type=output_file,
         metavar="HTML",
-        help="with --trust: write a report for the browser",
+        help="with --trust: also write an HTML report",
     )
     add_old_name(group, "--report", "--trust-report")
 
@@ -86,7 +89,7 @@ def _add_shift_options(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         metavar="FILE",
         default=[],
-        help="posts of another domain, labelled or not: does the model report higher uncertainty on them?",
+        help="posts of another domain, labelled or not, on which the uncertainty should be higher",
     )
     add_old_name(group, "--against", "--other-domain")
     group.add_argument(
@@ -96,7 +99,8 @@ def _add_shift_options(group: argparse._ArgumentGroup) -> None:
         type=with_old_values("--shift", {"unseen": "new-entities"}),
         choices=SHIFTS,
         default=[],
-        help="shifts made from DATA: typos, or new-entities (entities that are not in --training-data)",
+        help="shifted data made from DATA: typos, or new-entities (entities that do not occur in "
+        "--training-data)",
     )
     group.add_argument(
         "--typo-rate",
@@ -120,8 +124,8 @@ def _add_robustness_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--robustness",
         action="store_true",
-        help="also predict each post with the picture of another post, and with a blank, noisy, blurred, "
-        "occluded, missing and corrupt picture; compare predictions and uncertainties",
+        help="also predict each post with a mismatched picture (of another post) and with a blank, noisy, "
+        "blurred, occluded, missing and corrupt picture, and compare predictions and uncertainties",
     )
     add_old_name(group, "--pictures", "--robustness")
     group.add_argument(
@@ -141,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
 
     posts, shifts, robustness = posts_of(args, args.data), _shift_options(args), _robustness_options(args)
     if args.trust_report is not None and not args.trust:
-        raise ConfigError("--trust-report is the report of --trust", do="add --trust")
+        raise ConfigError("--trust-report needs --trust", do="add --trust")
     source = args.data if args.data.is_file() else None
     with Outputs(_inputs(args)) as outputs, watch(source, bar=True) as progress:
         record = None if to_stdout(args.json) else outputs.open(args.json)
@@ -162,11 +166,12 @@ def run(args: argparse.Namespace) -> int:
         if args.json is not None:
             line_writer(record)(json.dumps(report.to_json(), indent=1))
         if record is not None:
-            outputs.finish(record)  # whatever becomes of the page
+            outputs.finish(record)  # even if writing the page fails
         if page is not None:
             _write_page(report, page, posts.title)
-    for lines in (all_trust_lines(report), _comparison_lines(report), score_lines(report)):
-        print_lines(lines)
+    if str(args.json) != "-":  # standard output would then hold more than JSON
+        for lines in (all_trust_lines(report), _comparison_lines(report), score_lines(report)):
+            print_lines(lines)
     return 1 if rejected else 0
 
 
@@ -182,14 +187,14 @@ def _inputs(args: argparse.Namespace) -> list[Input]:
 
 def _shift_options(args: argparse.Namespace) -> ShiftOptions:
     if (args.other_domain or args.shift) and not args.trust:
-        raise ConfigError("--other-domain and --shift are part of --trust", do="add --trust")
+        raise ConfigError("--other-domain and --shift need --trust", do="add --trust")
     others, training = ([posts_of(args, path) for path in x] for x in (args.other_domain, args.training_data))
     return ShiftOptions(others, args.shift, training, args.typo_rate)
 
 
 def _robustness_options(args: argparse.Namespace) -> RobustnessOptions | None:
     if not args.robustness and (args.sample is not None or args.hide_alt_text):
-        raise ConfigError("--sample and --hide-alt-text belong to --robustness", do="add --robustness")
+        raise ConfigError("--sample and --hide-alt-text need --robustness", do="add --robustness")
     return RobustnessOptions(args.sample, args.seed, args.hide_alt_text) if args.robustness else None
 
 

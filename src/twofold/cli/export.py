@@ -1,4 +1,4 @@
-"""``twofold export``: results, or labelled posts, in the formats of other tools."""
+"""``twofold export``: writes results or labelled posts in the formats of other tools."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "export",
-        help="write results for Label Studio, brat, spaCy or as CoNLL",
+        help="export results to Label Studio, brat, spaCy or CoNLL",
         description="Write results of `twofold extract`, or labelled posts in any format that Twofold reads, "
         "in the format of another tool. No model is run.",
-        epilog="Exit codes: 0 every post was written; 1 some were not; 2 none was.",
+        epilog="Exit codes: 0 all posts were written; 1 some were not; 2 none was.",
     )
     parser.add_argument(
         "source", metavar="IN", type=Path, help="results of `twofold extract`, or labelled posts"
@@ -40,20 +40,20 @@ def add_parser(subparsers: Any) -> None:
         "--min-confidence",
         type=float,
         metavar="FRACTION",
-        help="leave out entities and relations with a lower confidence, and relations of entities left out",
+        help="leave out entities and relations with a lower confidence, and relations of left-out entities",
     )
     posts = parser.add_argument_group("posts of the results")
     posts.add_argument(
         "--posts",
         type=Path,
         metavar="FILE",
-        help="file that the results were extracted from: for pictures, alternative texts and tokens",
+        help="file from which the results were extracted, for pictures, alt texts and tokens",
     )
     add_picture_options(posts)
     _add_label_studio(parser.add_argument_group("Label Studio"))
     spacy = parser.add_argument_group("spaCy")
     spacy.add_argument(
-        "--language", metavar="CODE", default="en", help="language whose tokens are used (default: en)"
+        "--language", metavar="CODE", default="en", help="language of the spaCy tokenizer (default: en)"
     )
 
 
@@ -62,27 +62,29 @@ def _add_label_studio(group: argparse._ArgumentGroup) -> None:
         "--config",
         type=output_file,
         metavar="XML",
-        help="write the labelling configuration here (default: OUT with the ending .xml)",
+        help="file for the labelling configuration (default: OUT with the suffix .xml)",
     )
     group.add_argument(
         "--picture-address",
         metavar="ADDRESS",
         default=LOCAL_FILES,
-        help="put this before the path of each picture (default: %(default)s, Label Studio's local storage)",
+        help="prefix of the path of each picture (default: %(default)s, Label Studio's local storage)",
     )
     group.add_argument(
-        "--embed-pictures", action="store_true", help="put the pictures themselves into the tasks"
+        "--embed-pictures",
+        action="store_true",
+        help="embed the pictures in the tasks, instead of their paths",
     )
     group.add_argument(
         "--more-types",
         metavar="TYPE,...",
         default="",
-        help="further entity types to choose from, besides those in IN",
+        help="more entity types to choose from, besides those in IN",
     )
     group.add_argument(
         "--javascript-offsets",
         action="store_true",
-        help="count offsets in UTF-16 units, as old versions of Label Studio do",
+        help="count offsets in UTF-16 code units, as old versions of Label Studio do",
     )
 
 
@@ -90,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     """Write OUT; returns the exit code."""
     if args.min_confidence is not None and not 0 <= args.min_confidence <= 1:
         raise ConfigError(f"--min-confidence is {args.min_confidence}", expected="a fraction from 0 to 1")
-    items = _confident(_items(args), args.min_confidence)
+    items = _with_confidence(_items(args), args.min_confidence)
     inputs = [path for path in (args.source, args.posts, args.alt_text_file) if path is not None]
     result = _WRITERS[args.to](args, items, inputs)
     show_conversion(result, args.target, args.to)
@@ -101,7 +103,7 @@ def _items(args: argparse.Namespace) -> Iterator[Annotated | Rejected]:
     if not are_results(args.source):
         if args.posts is not None:
             raise ConfigError(
-                "--posts was given, but IN holds no results of `twofold extract`",
+                "--posts was given, but IN has no results of `twofold extract`",
                 where=str(args.source),
                 expected="results, or labelled posts without --posts",
             )
@@ -109,7 +111,8 @@ def _items(args: argparse.Namespace) -> Iterator[Annotated | Rejected]:
     posts = None if args.posts is None else _opened(args, args.posts)
     if posts is None and (args.images or args.alt_text_file):
         raise ConfigError(
-            "--images and --alt-text-file belong to --posts", expected="the file that the results came from"
+            "--images and --alt-text-file need --posts",
+            expected="the file from which the results were extracted",
         )
     return annotated_results(args.source, posts)
 
@@ -124,7 +127,7 @@ def _opened(args: argparse.Namespace, path: Path) -> Iterator[Post | Rejected]:
     )
 
 
-def _confident(
+def _with_confidence(
     items: Iterator[Annotated | Rejected], minimum: float | None
 ) -> Iterator[Annotated | Rejected]:
     for item in items:

@@ -1,6 +1,6 @@
-"""``twofold extract``: posts in, entities and relations out, as JSON lines, as a table or as a report.
+"""``twofold extract``: extracts entities and relations from posts, as JSON Lines, a table or a report.
 
-Every line that came in comes out once: as a line of output, or as a rejected line with its reason.
+Every input line appears once: as a line of output, or as a rejected line with its reason.
 """
 
 from __future__ import annotations
@@ -53,24 +53,23 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "extract",
         help="extract entities and relations from posts",
-        description="Extract named entities and the relations between them from the posts of files, or from "
-        "one post given with --text. Each entity and relation has a confidence, the estimated probability "
-        "that it is right. A run with -o that was killed goes on where it stood when the same command is "
-        "given again.",
-        epilog="Exit codes: 0 success (a picture that cannot be read, or a post that was truncated, is "
-        "a warning); 1 some lines were rejected, or --strict and such a warning; 2 nothing was done.",
+        description="Extract named entities and the relations between them from files of posts, or from a "
+        "single post given with --text. Each entity and relation has a confidence, the estimated probability "
+        "that it is right. If a run with -o is killed, give the same command again to resume it.",
+        epilog="Exit codes: 0 success (an unreadable picture or a truncated post is a warning); 1 some lines "
+        "were rejected, or --strict was given and there was such a warning; 2 nothing was done.",
     )
     parser.add_argument(
         "files",
         nargs="*",
         metavar="FILE",
         help="files of posts, folders, patterns such as 'posts/*.csv', or addresses such as "
-        "s3://bucket/posts: JSON Lines, CSV (both also as .gz and .zst), Parquet, tar, or another format "
-        "that Twofold reads; - for standard input, or a pipe, with JSON Lines",
+        "s3://bucket/posts, in JSON Lines, CSV (both also as .gz and .zst), Parquet, tar, or another format "
+        "that Twofold reads; or - for JSON Lines from standard input (a named pipe also works)",
     )
     _add_columns(parser.add_argument_group("columns of the files"))
-    _add_single(parser.add_argument_group("one post instead of a file"))
-    add_picture_options(parser.add_argument_group("pictures of the file"))
+    _add_single(parser.add_argument_group("a single post instead of files"))
+    add_picture_options(parser.add_argument_group("pictures of the files"))
     _add_outputs(parser.add_argument_group("output"))
     add_confidence_options(parser.add_argument_group("confidence"))
     _add_run(parser.add_argument_group("many posts"))
@@ -81,10 +80,11 @@ def _add_columns(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--columns",
         metavar="FIELD=COLUMN,...",
-        help="columns or keys that hold the fields of a post: id=tweet_id,text=full_text",
+        help="columns (or JSON keys) with the fields of a post, such as id=tweet_id,text=full_text",
     )
+    group.add_argument("--carry", metavar="COLUMN,...", help="columns (or JSON keys) to copy to the output")
     group.add_argument(
-        "--carry", metavar="COLUMN,...", help="columns or keys that go with each post to the output"
+        "--number-rows", action="store_true", help="give rows without an id their file and row number as id"
     )
 
 
@@ -93,25 +93,24 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
         "--engine",
         choices=("local", "ray"),
         default="local",
-        help="where posts are extracted: on this machine, or on the Ray cluster that RAY_ADDRESS names "
-        "(default: local)",
+        help="where to run: local (this machine) or ray (the Ray cluster at RAY_ADDRESS) (default: local)",
     )
     group.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="processes, each with a model of its own on one thread (--threads for more); default: one "
-        "process on all cores, on a cluster as many as it has CPUs, or with --device cuda GPUs",
+        help="number of processes, each with its own model on one thread, or on --threads threads (default: "
+        "one process on all cores; on a cluster, one per CPU, or one per GPU with --device cuda)",
     )
     group.add_argument(
         "--shard-rows",
         type=int,
         metavar="N",
-        help="posts that are written together, and done again after a kill (default: 1024; 4096 in a folder, "
-        "where they are a file)",
+        help="posts per shard, the unit that a killed run repeats (default: 1024; 4096 if the output is a "
+        "folder, where each shard is a file)",
     )
     group.add_argument(
-        "--restart", action="store_true", help="discard what an unfinished run has done, and start over"
+        "--restart", action="store_true", help="discard the results of an unfinished run, and start over"
     )
 
 
@@ -126,36 +125,37 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         "-o",
         "--output",
         metavar="PLACE",
-        help="write here (default: standard output): a file, in the format of its name (.jsonl, .csv, .tsv, "
-        "also with .gz or .zst, .parquet; else JSON Lines); or with a / at its end a folder of files",
+        help="file or folder to write (default: standard output). The suffix of a file sets its format: "
+        ".jsonl, .csv, .tsv (each also with .gz or .zst) or .parquet; otherwise JSON Lines. A name with a "
+        "final / is a folder of files",
     )
-    group.add_argument("--format", metavar="NAME", help="format of the output, whatever its name")
     group.add_argument(
-        "--report", type=output_file, metavar="HTML", help="also write a report for the browser"
+        "--format", metavar="NAME", help="format of the output, such as csv.gz, whatever its suffix"
     )
+    group.add_argument("--report", type=output_file, metavar="HTML", help="also write an HTML report")
     group.add_argument(
         "--rejects",
         type=output_file,
         metavar="FILE",
-        help="write rejected lines and the reasons here, as JSON Lines",
+        help="write rejected lines, with the reasons, to this file as JSON Lines",
     )
     group.add_argument(
         "--strict",
         action="store_true",
-        help="exit with code 1 also where a picture was unreadable or a post was truncated",
+        help="also exit with code 1 if a picture was unreadable or a post was truncated",
     )
     group.add_argument(
-        "--table", action="store_true", help="print a table (the default on a terminal without --output)"
+        "--table", action="store_true", help="print a table (the default on a terminal, without --output)"
     )
 
 
 def add_confidence_options(group: argparse._ArgumentGroup) -> None:
-    """Options of the confidence: what is left out, marked for review, or listed."""
+    """Add the options that use confidences: what is left out, marked for review, or listed."""
     group.add_argument(
         "--min-confidence",
         type=float,
         metavar="FRACTION",
-        help="leave out entities and relations with a lower confidence, and relations of entities left out",
+        help="leave out entities and relations with a lower confidence, and relations of left-out entities",
     )
     group.add_argument(
         "--max-error",
@@ -168,20 +168,20 @@ def add_confidence_options(group: argparse._ArgumentGroup) -> None:
         "--max-relation-error",
         type=float,
         metavar="FRACTION",
-        help="error rate for relations, where it differs from --max-error",
+        help="error rate for relations, if it differs from --max-error",
     )
     group.add_argument(
         "--coverage",
         type=float,
         metavar="FRACTION",
-        help="list the possible types of each entity and relation: sets that cover the true type at this "
-        "rate, such as 0.9",
+        help="list candidate types for each entity and relation: prediction sets that cover the true type at "
+        "this rate, such as 0.9",
     )
     add_old_name(group, "--sets", "--coverage")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Extract; the exit code is as the epilog says."""
+    """Extract from posts; the exit code is as the epilog says."""
     _check_numbers(args)
     check_fractions(args)
     if _in_shards(args):
@@ -199,8 +199,8 @@ def run(args: argparse.Namespace) -> int:
         pairs = paired(extractor, _accepted(items, summary.rejected), args.batch_size)
         if args.min_confidence is not None:
             pairs = ((post, found.with_confidence(args.min_confidence)) for post, found in pairs)
-        passed = _through(pairs, [*_sinks(destinations, extractor.pipeline.symmetric), summary.add])
-        _consume(_then(passed, lambda: destinations.finish(summary)), destinations, extractor, rejected)
+        passed = _with_sinks(pairs, [*_sinks(destinations, extractor.pipeline.symmetric), summary.add])
+        _consume(_with_end(passed, lambda: destinations.finish(summary)), destinations, extractor, rejected)
     summary.end()
     if args.text is None:
         seconds = time.monotonic() - begin
@@ -209,7 +209,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _in_shards(args: argparse.Namespace) -> bool:
-    """Whether the run writes to a file or folder, and nothing else that needs all of its results."""
+    """Whether the run only writes to a file or folder, without a report or table of all results."""
     alone = args.text is None and not _is_stream(args.files) and not args.table and args.report is None
     single = args.image is not None or args.alt_text is not None
     to_place = args.output is not None and not to_stdout(Path(args.output)) and not _is_special(args.output)
@@ -224,13 +224,13 @@ def _in_shards(args: argparse.Namespace) -> bool:
     for option, value in given.items():
         if value:
             raise ConfigError(
-                f"{option} is for files to a file or folder (-o)",
-                expected="neither --table, --report, --text nor standard input",
-                do="write the results first, and the report of some of them",
+                f"{option} needs files as input and -o as output",
+                expected="no --table, --report, --text or standard input with it",
+                do="write the results first, then make the report or table in another run",
             )
     if args.output is not None and (is_folder(args.output) or output_format(args) != "jsonl"):
         raise ConfigError(
-            "only JSON Lines in one file go with --table, --report, --text and standard input",
+            "with --table, --report, --text or standard input, the output must be one file of JSON Lines",
             expected="-o FILE",
             do="leave them out, or name a file for JSON Lines",
         )
@@ -238,20 +238,20 @@ def _in_shards(args: argparse.Namespace) -> bool:
 
 
 def _is_stream(files: list[str]) -> bool:
-    """Whether the posts come from standard input or a pipe, which can be read once."""
+    """Whether the posts come from standard input or a pipe, which can be read only once."""
     return files == ["-"] or (len(files) == 1 and Path(files[0]).is_fifo())
 
 
 def _is_special(output: str) -> bool:
-    """Whether it is a device or a pipe, whose reader gets each result when it is there."""
+    """Whether the output is a device or a pipe, whose reader gets each result at once."""
     path = Path(output)
     return "://" not in output and path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
-    """Refuse numbers out of range at once, before the model is loaded."""
+    """Check the ranges of numbers, before the model is loaded."""
     if args.output == "":
-        raise ConfigError("-o is empty", expected="a file, or a folder with a / at its end")
+        raise ConfigError("-o is empty", expected="a file, or a folder with a final /")
     for option in ("workers", "shard_rows"):
         if getattr(args, option) is not None and getattr(args, option) < 1:
             raise ConfigError(
@@ -260,7 +260,7 @@ def _check_numbers(args: argparse.Namespace) -> None:
 
 
 def check_fractions(args: argparse.Namespace) -> None:
-    """Refuse fractions out of range at once, before the model is loaded."""
+    """Check the ranges of fractions, before the model is loaded."""
     confidence, coverage = args.min_confidence, args.coverage
     if confidence is not None and not 0 <= confidence <= 1:
         raise ConfigError(f"--min-confidence is {confidence}", expected="a fraction from 0 to 1")
@@ -275,11 +275,11 @@ def check_fractions(args: argparse.Namespace) -> None:
             raise ConfigError(f"--{option} is {rate}", expected="a fraction above 0 and below 1")
 
 
-# --- what comes in -----------------------------------------------------------------------------------
+# --- input -------------------------------------------------------------------------------------------
 
 
 def _open(args: argparse.Namespace) -> tuple[Iterable[Post | Rejected], Path | None]:
-    """Posts, and the file they come from if its length can be known."""
+    """The posts, and their file if its length can be known."""
     from twofold.batch.inputs import Rows, find_inputs, is_address
     from twofold.corpora import open_corpus, open_stream
 
@@ -335,25 +335,25 @@ def _given(args: argparse.Namespace) -> list[tuple[str, str | None]]:
 
 
 def _as_utf8(option: str, value: str) -> str:
-    """An argument as UTF-8, whatever the locale says that it is."""
+    """An argument as UTF-8, whatever the encoding of the locale."""
     try:
         return os.fsencode(value).decode("utf-8")
-    except UnicodeEncodeError:  # no argument of a process, but of `main`: the post says what is wrong with it
+    except UnicodeEncodeError:  # passed to `main` from Python: parsing the post reports the error
         return value
     except UnicodeDecodeError as error:
         raise ConfigError(f"{option} is {not_utf8(error)}", expected="text in UTF-8") from error
 
 
 def _inputs(args: argparse.Namespace, source: Path | None) -> list[Input]:
-    """What is read during the run, standard input included, which may be a file."""
+    """Everything that is read during the run, including standard input, which may be a file."""
     read: list[Input] = [path for path in (source, args.alt_text_file) if path is not None]
     read += model_files(args.model, args.relation_model)
-    with suppress(OSError):  # a stream that is no descriptor, as in tests and notebooks
+    with suppress(OSError):  # a stream without a descriptor, as in tests and notebooks
         return [*read, sys.stdin.fileno()] if args.files == ["-"] else read
     return read
 
 
-# --- through -----------------------------------------------------------------------------------------
+# --- extraction --------------------------------------------------------------------------------------
 
 
 def _accepted(items: Iterable[Post | Rejected], rejected: RejectLog) -> Iterator[Post]:
@@ -365,7 +365,7 @@ def _accepted(items: Iterable[Post | Rejected], rejected: RejectLog) -> Iterator
 
 
 def paired(extractor: Extractor, posts: Iterable[Post], batch_size: int) -> Iterator[Pair]:
-    """Each post with what was found in it, as a stream."""
+    """Each post with its extraction, as a stream."""
     waiting: deque[Post] = deque()
 
     def feed() -> Iterator[Post]:
@@ -377,7 +377,7 @@ def paired(extractor: Extractor, posts: Iterable[Post], batch_size: int) -> Iter
         yield waiting.popleft(), extraction
 
 
-def _through(pairs: Iterable[Pair], sinks: Iterable[Callable[[Post, Extraction], None]]) -> Iterator[Pair]:
+def _with_sinks(pairs: Iterable[Pair], sinks: Iterable[Callable[[Post, Extraction], None]]) -> Iterator[Pair]:
     sinks = list(sinks)
     for post, extraction in pairs:
         for sink in sinks:
@@ -385,17 +385,17 @@ def _through(pairs: Iterable[Pair], sinks: Iterable[Callable[[Post, Extraction],
         yield post, extraction
 
 
-def _then(pairs: Iterable[Pair], end: Callable[[], None]) -> Iterator[Pair]:
+def _with_end(pairs: Iterable[Pair], finish: Callable[[], None]) -> Iterator[Pair]:
     yield from pairs
-    end()
+    finish()
 
 
-# --- what goes out -----------------------------------------------------------------------------------
+# --- output ------------------------------------------------------------------------------------------
 
 
 @dataclass
 class _Destinations:
-    """Where results go; ``output`` is None for standard output, where ``lines`` are wanted there."""
+    """Where results go; if ``lines`` is set, ``output`` None means standard output."""
 
     outputs: Outputs
     lines: bool
@@ -406,16 +406,16 @@ class _Destinations:
 
     @classmethod
     def open(cls, args: argparse.Namespace, outputs: Outputs, table: bool) -> _Destinations:
-        """Open everything before the work; lines of a run that is broken off stay in their ``.part``."""
+        """Open all outputs before the run; lines of an interrupted run stay in their ``.part``."""
         from twofold.batch.destinations import unfinished
 
         place = None if args.output is None else Path(args.output)
         if place is not None and unfinished(place) is not None:
             raise ConfigError(
-                "an unfinished run is here",
+                "has an unfinished run",
                 where=str(place),
-                expected="the same command, which goes on where it stood",
-                do="give it again, or another output",
+                expected="an output without one, or the command of that run, which resumes it",
+                do="give that command again, or another output",
             )
         output = None if place is None or to_stdout(place) else outputs.open(place, keep_part=True)
         report = outputs.open(args.report) if args.report else None
@@ -423,7 +423,7 @@ class _Destinations:
         return cls(outputs, args.output is not None or not table, table, output, report, rejects)
 
     def finish(self, summary: ExtractionSummary) -> None:
-        """Put the lines in their place: they are complete, whatever becomes of the report."""
+        """Complete the files of lines, even if the report then fails."""
         if self.output is not None:
             self.outputs.finish(self.output, keep=not summary.counts.nothing_done)
         if self.rejects is not None:

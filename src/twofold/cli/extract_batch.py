@@ -1,6 +1,6 @@
-"""``twofold extract`` to a file or folder: shard by shard, so that a run that was killed goes on.
+"""``twofold extract`` to a file or folder: shard by shard, so that a killed run can be resumed.
 
-Also what this way of running and the one in `extract` share.
+It also has the functions that this and the other way of running, in `extract`, share.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ if TYPE_CHECKING:
     from twofold.pipeline.extractor import Extractor
 
 _FILE_ROWS, _FOLDER_ROWS = 1024, 4096
-"""Rows of a shard, which a killed run does again (of up to three for each process); of a file in a folder."""
+"""Rows per shard, for a file and for a folder. A killed run repeats up to three shards per process."""
 _RESULT_OPTIONS = (
     "max_error", "max_relation_error", "coverage", "min_confidence", "mentions", "hashtags", "convention",
-    "no_relations", "max_characters", "batch_size", "images", "allow_outside", "columns", "carry", "rejects",
-    "device",
+    "no_relations", "max_characters", "batch_size", "images", "allow_outside", "columns", "carry",
+    "number_rows", "rejects", "device",
 )  # fmt: skip
-"""Options that change what is written."""
+"""Options that change the output."""
 
 
 def column_names(args: argparse.Namespace) -> ColumnNames:
-    """What ``--columns`` and ``--carry`` say."""
+    """The columns given by ``--columns``, ``--carry`` and ``--number-rows``."""
     from twofold.corpora.column_names import ColumnNames
 
-    return ColumnNames.parse(args.columns or "", args.carry or "")
+    return ColumnNames.parse(args.columns or "", args.carry or "", args.number_rows)
 
 
 def reading_options(args: argparse.Namespace) -> ReadingOptions:
-    """How posts are read, as the options say."""
+    """How posts are read, from the options."""
     from twofold.batch.inputs import ReadingOptions
 
     return ReadingOptions(
@@ -62,7 +62,7 @@ def reading_options(args: argparse.Namespace) -> ReadingOptions:
 
 
 def load_extractor(args: argparse.Namespace, log: Callable[[str], None]) -> Extractor:
-    """The model that the options name; says what it guarantees."""
+    """Load the model given by the options, and log the error rates that it guarantees."""
     extractor = load_model(args.model, args, args.max_error, args.max_relation_error, args.coverage)
     if extractor.entity_risk is not None:
         log(risk_line(extractor.entity_risk, "entities"))
@@ -72,8 +72,9 @@ def load_extractor(args: argparse.Namespace, log: Callable[[str], None]) -> Extr
 
 
 def end_line(counts: Counts, args: argparse.Namespace, related: bool, seconds: float) -> str:
-    """The last line of a run."""
-    places = [place for place in (args.output, args.report, args.rejects) if place is not None]
+    """The last line that a run prints."""
+    output = None if counts.nothing_done else args.output
+    places = [place for place in (output, args.report, args.rejects) if place is not None]
     reviewed = args.max_error is not None
     return summary_line(
         counts,
@@ -86,14 +87,14 @@ def end_line(counts: Counts, args: argparse.Namespace, related: bool, seconds: f
 
 
 def exit_code(counts: Counts, strict: bool) -> int:
-    """As the epilog of the command says."""
+    """The exit code, as in the epilog of the command."""
     if counts.nothing_done:
         return NOTHING_DONE
-    return 1 if counts.rejected or (strict and counts.remarkable) else 0
+    return 1 if counts.rejected or (strict and counts.incomplete) else 0
 
 
 def is_folder(output: str) -> bool:
-    """Whether an output is a folder of parts: by its slash, or as there is one."""
+    """Whether an output is a folder of parts: with a final slash, an address, or an existing folder."""
     return output.endswith(("/", os.sep)) or "://" in output or Path(output).is_dir()
 
 
@@ -106,9 +107,9 @@ def run_in_shards(args: argparse.Namespace) -> int:
         args.threads = 1
     files = find_inputs(args.files, args.allow_outside)
     folder, format_ = is_folder(args.output), output_format(args)
-    _check_apart(args.files, args.output)
+    _check_output_outside(args.files, args.output)
     rows = Rows(files, reading_options(args))
-    inputs = [*(file.path for file in files if file.path is not None), *_read_beside(args)]
+    inputs = [*(file.path for file in files if file.path is not None), *_other_inputs(args)]
     with Outputs(inputs) as outputs, watch_parts(rows.total) as progress:
         extractor = load_extractor(args, progress.log)
         job = _job(args, files, extractor, format_)
@@ -133,10 +134,10 @@ def _run(
     from twofold.batch.run import run_batch
     from twofold.batch.step import Step
 
-    warnings, refused = WarningLog(progress.log), _Refusals(progress.log)
+    warnings, rejections = WarningLog(progress.log), _RejectionLog(progress.log)
 
     def done(part: Part) -> None:
-        refused.add(part.refusals)
+        rejections.add(part.rejections)
         warnings.add(part.warnings)
         progress.advance(part.counts.posts, part.counts.rejected, part.position)
 
@@ -166,7 +167,7 @@ def _shard_rows(args: argparse.Namespace) -> int:
 
 
 def output_format(args: argparse.Namespace) -> str:
-    """The format of the output, by ``--format`` or by its name."""
+    """The format of the output, from ``--format`` or from its name."""
     from twofold.batch.part_formats import check_format, format_of_name
 
     format_: str = args.format or ("jsonl" if is_folder(args.output) else format_of_name(args.output))
@@ -191,23 +192,23 @@ def _folder(inputs: list[Input], args: argparse.Namespace, job: JobRecord, forma
     )
 
 
-def _check_apart(places: Iterable[str], output: str) -> None:
-    """Refuse results inside a folder that is read: another run would read them as posts."""
+def _check_output_outside(places: Iterable[str], output: str) -> None:
+    """Check that the output is not inside an input folder, where another run would read it as posts."""
     if "://" in output:
         return
     for place in places:
         inside = Path(place).is_dir() and real_path(output).is_relative_to(real_path(place))
         if inside:
             raise ConfigError(
-                f"the output {output} lies in {place}, which is read",
-                expected="an output outside of the folders of posts",
-                do="name another place",
+                f"the output {output} is inside the input folder {place}",
+                expected="an output outside the input folders",
+                do="give another output",
             )
 
 
-def _read_beside(args: argparse.Namespace) -> list[Input]:
-    beside: list[Input] = [] if args.alt_text_file is None else [args.alt_text_file]
-    return beside + model_files(args.model, args.relation_model)
+def _other_inputs(args: argparse.Namespace) -> list[Input]:
+    files: list[Input] = [] if args.alt_text_file is None else [args.alt_text_file]
+    return files + model_files(args.model, args.relation_model)
 
 
 def _job(
@@ -224,7 +225,7 @@ def _job(
         "input": f"{count} of {size:,} bytes ({_digest(names)})",
         "format": format_,
         "--shard-rows": _shard_rows(args),
-        "--alt-text-file": _content(args.alt_text_file),
+        "--alt-text-file": _path_and_digest(args.alt_text_file),
     }
     for name in _RESULT_OPTIONS:
         value = getattr(args, name)
@@ -236,7 +237,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-def _content(path: Path | None) -> str | None:
+def _path_and_digest(path: Path | None) -> str | None:
     if path is None or not path.is_file():
         return None
     return f"{path} {hashlib.sha256(read_bytes(path)).hexdigest()[:12]}"
@@ -245,20 +246,20 @@ def _content(path: Path | None) -> str | None:
 def _resumed(destination: Destination) -> str:
     rows = sum(part.rows for part in destination.done.values())
     if destination.complete:
-        return f"all {rows:,} rows were done before; nothing is left to do (--restart does them again)"
-    return f"an unfinished run is here: {rows:,} rows are done, and it goes on behind them"
+        return f"all {rows:,} rows are already done; nothing is left to do (--restart extracts them again)"
+    return f"resuming an unfinished run: {rows:,} rows are already done"
 
 
-class _Refusals:
-    """Says why the first rejected records were."""
+class _RejectionLog:
+    """Prints why the first rejected records were rejected."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log, self._shown = log, 0
 
-    def add(self, refusals: Iterable[str]) -> None:
-        for refusal in refusals:
+    def add(self, rejections: Iterable[str]) -> None:
+        for rejection in rejections:
             self._shown += 1
             if self._shown <= RejectLog.SHOWN:
-                self._log(refusal)
+                self._log(rejection)
             elif self._shown == RejectLog.SHOWN + 1:
-                self._log("further rejected lines are only counted here")
+                self._log("further rejected lines are counted, but not shown")

@@ -1,7 +1,7 @@
-"""``twofold``: picks the command and turns what goes wrong into a message and an exit code.
+"""``twofold``: runs a command, and turns errors into a message and an exit code.
 
-A command's module has ``add_parser(subparsers)`` and ``run(args)``, which gives the exit code; only the
-module of the command that was asked for is imported.
+The module of a command has ``add_parser(subparsers)`` and ``run(args)``, which returns the exit code. Only
+the module of the command that is run is imported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from twofold.errors import TwofoldError
 COMMANDS = {
     "extract": "extract entities and relations from posts",
     "serve": "serve a model over HTTP, with a page for the browser",
-    "export": "write results for Label Studio, brat, spaCy or as CoNLL",
+    "export": "export results to Label Studio, brat, spaCy or CoNLL",
     "review": "review results in the browser, and turn them into training data",
     "evaluate": "score a model on labelled posts",
     "calibrate": "calibrate the confidences of a model on labelled posts",
@@ -30,13 +30,13 @@ COMMANDS = {
     "reproduce": "compare methods on data sets with several seeds",
     "data": "check and convert data sets, detect regions in pictures, write synthetic data",
 }
-"""Each command and what it does; its module is ``twofold.cli.<command>``."""
+"""Commands and their summaries; the module of a command is ``twofold.cli.<command>``."""
 
 NOTHING_DONE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 
 
 _interrupted: list[int] = []
-"""Signals that came; libraries may turn the exception of an interrupt into one of their own."""
+"""Interrupts received; libraries may turn their KeyboardInterrupt into another exception."""
 
 
 def entry() -> None:
@@ -53,10 +53,10 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command line (without the program's name); returns the exit code.
+    """Run a command line (without the program's name) and return the exit code.
 
-    A mistake in what came in ends with one line on stderr and code 2; with ``--debug`` anywhere
-    on the line, with a traceback.
+    An error in the input prints one line on stderr and returns 2; with ``--debug`` anywhere on the line, it
+    is raised with its traceback.
     """
     arguments, debug = _take_debug(arguments)
     try:
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of the output has left, as `head` does
+    except BrokenPipeError:  # the reader of the output has exited, as `head` does
         discard_output()
         return PIPE_CLOSED
     except Exception as error:
@@ -73,13 +73,13 @@ def main(arguments: Sequence[str]) -> int:
             return INTERRUPTED
         if debug or not isinstance(error, (TwofoldError, OSError)):
             raise
-        say(printable(_said(error)))
+        say(printable(_message(error)))
         discard_output()
         return NOTHING_DONE
 
 
-def _said(error: Exception) -> str:
-    """What a person reads; of an error of the system that nobody expected, the file and what is wrong."""
+def _message(error: Exception) -> str:
+    """The message of an error; for an error of the operating system, the file and the reason."""
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error) or type(error).__name__
     name = str(error.filename or "")[:200]
@@ -98,17 +98,17 @@ def _run(arguments: Sequence[str]) -> int:
         parser.print_help(sys.stderr)
         return NOTHING_DONE
     code: int = import_module(f"twofold.cli.{args.command}").run(args)
-    sys.stdout.flush()  # here, where a closed pipe is still ours to handle
+    sys.stdout.flush()  # here, where a closed pipe can still be handled
     return code
 
 
 def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser, complete for the commands named in ``arguments``; of the others it knows the name."""
+    """The parser: complete for commands in ``arguments``, with name and summary for the others."""
     parser = argparse.ArgumentParser(
         prog="twofold",
         description="Extract entities and relations from social-media posts and their pictures, each with "
         "a calibrated confidence.",
-        epilog="twofold COMMAND --help explains a command.",
+        epilog="Run `twofold COMMAND --help` for the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"twofold {__version__}")
     parser.add_argument("--debug", action="store_true", help="show a traceback when an error occurs")

@@ -1,4 +1,4 @@
-"""Options that several commands share: the files beside the posts, and the model and how it runs."""
+"""Options shared by several commands: pictures and alt texts, and the model and how it runs."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 def add_picture_options(group: argparse._ActionsContainer) -> None:
     """Options for the pictures of a file of posts and their descriptions."""
     group.add_argument(
-        "--images", type=Path, metavar="DIR", help="folder with the pictures (default: that of the posts)"
+        "--images", type=Path, metavar="DIR", help="folder of the pictures (default: folder of the posts)"
     )
     group.add_argument(
         "--alt-text-file",
         type=Path,
         metavar="TSV",
-        help="descriptions of the pictures: a table with the columns image and caption, separated by tabs",
+        help="descriptions of the pictures: a tab-separated file with the columns image and caption",
     )
     group.add_argument(
         "--allow-outside",
         action="store_true",
-        help="also read pictures outside that folder, wherever paths and links lead; only for data you trust",
+        help="also read pictures outside that folder, wherever paths and links lead; only for trusted data",
     )
 
 
 def output_file(text: str) -> Path:
-    """The file that an option names for an output; a `Path` would drop the slash that says it is a folder."""
+    """An option's output file. Checked as text, since a `Path` drops the final slash of a folder."""
     if text.endswith(("/", os.sep)):
-        raise argparse.ArgumentTypeError(f"{text!r} names a folder; expected a file; give it a name, too")
+        raise argparse.ArgumentTypeError(f"{text!r} names a folder; expected a file; add a file name")
     return Path(text)
 
 
 def add_types(parser: argparse.ArgumentParser) -> None:
-    """The option that maps entity types."""
+    """Add the option that maps entity types."""
     parser.add_argument(
         "--types",
         type=type_map,
         metavar="OLD=NEW,...",
-        help="rename entity types, or drop one (OLD=), in the gold and in the predictions: person=PER,MISC=",
+        help="rename entity types, or drop one (OLD=), in gold labels and predictions: person=PER,MISC=",
     )
 
 
@@ -59,25 +59,25 @@ def type_map(text: str) -> dict[str, str]:
     types = {old.strip(): new.strip() for old, _, new in pairs}
     if len(types) < len(pairs) or not all(old.strip() and sign for old, sign, _ in pairs):
         raise argparse.ArgumentTypeError(
-            f"{text!r} came; expected each type once as OLD=NEW, with commas between; OLD= drops a type"
+            f"got {text!r}; expected each type once as OLD=NEW, separated by commas; OLD= drops a type"
         )
     return types
 
 
 def add_max_characters(group: argparse._ActionsContainer) -> None:
-    """The option for the longest post."""
+    """Add the option for the length of the longest post."""
     group.add_argument(
         "--max-characters",
         type=int,
         metavar="N",
         default=MAX_CHARACTERS,
-        help="reject posts with more characters; memory grows with the longest post "
+        help="reject posts with more characters than this; memory use grows with the longest post "
         f"(default: {MAX_CHARACTERS:,})",
     )
 
 
 def posts_of(args: argparse.Namespace, path: Path) -> PostFile:
-    """A data file with the pictures that the options of `add_picture_options` name."""
+    """A data file, read with the options of `add_picture_options`."""
     from twofold.corpora.post_file import read_posts
 
     return read_posts(
@@ -90,36 +90,36 @@ def posts_of(args: argparse.Namespace, path: Path) -> PostFile:
 
 
 def add_convention_options(group: argparse._ActionsContainer) -> None:
-    """What counts as an entity, where people disagree."""
+    """Add the options for annotation conventions: what counts as an entity."""
     group.add_argument(
         "--mentions",
         choices=MENTIONS,
-        help="whether a mentioned user is an entity: none, or name (without the @); default: as the model "
-        "folder says. For models trained with conventions, which the card then lists",
+        help="whether a mentioned user is an entity: none (no) or name (yes, without the @). Only for models "
+        "trained with annotation conventions, which `twofold card` lists (default: set by the model)",
     )
     group.add_argument(
         "--hashtags",
         choices=HASHTAGS,
-        help="whether a hashtag that names something is an entity: none, name (without the #) or mark (with "
-        "it); default likewise",
+        help="whether a hashtag that names something is an entity: none (no), name (yes, without the #) or "
+        "mark (yes, with the #) (default: set by the model)",
     )
     group.add_argument(
         "--convention",
         metavar="CORPUS",
-        help="follow the annotation guidelines of a corpus that the model was trained on (`twofold card` "
-        "lists them)",
+        help="follow the annotation guidelines of this corpus, one of those that the model was trained on "
+        "(`twofold card` lists them)",
     )
 
 
 def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> None:
-    """Options that say how a model runs; ``model`` to include which one."""
+    """Add the options for running a model; ``model`` includes the one that selects it."""
     group = parser.add_argument_group("model")
     if model:
         group.add_argument(
             "--model",
             metavar="DIR",
             default="default",
-            help="model folder (default: the model in the package)",
+            help="model folder (default: the model shipped with the package)",
         )
     add_convention_options(parser.add_argument_group("annotation convention"))
     relations = group.add_mutually_exclusive_group()
@@ -127,7 +127,7 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
         "--relation-model",
         metavar="DIR",
         type=Path,
-        help="folder of another model for the relations (default: the one in the model folder)",
+        help="folder of a separate relation model (default: the one in the model folder)",
     )
     add_old_name(relations, "--relations", "--relation-model")
     relations.add_argument(
@@ -135,27 +135,27 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
     )
     add_max_characters(group)
     group.add_argument(
-        "--batch-size", type=int, default=32, metavar="N", help="texts encoded together (default: 32)"
+        "--batch-size", type=int, default=32, metavar="N", help="number of texts per batch (default: 32)"
     )
-    group.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    group.add_argument("--threads", type=int, metavar="N", help="number of CPU threads (default: all cores)")
     group.add_argument(
         "--device",
         choices=("cpu", "cuda"),
         default="cpu",
-        help="what computes: cpu, or cuda for a GPU, with the package onnxruntime-gpu (default: cpu)",
+        help="device to run on: cpu, or cuda (a GPU; needs the package onnxruntime-gpu) (default: cpu)",
     )
     group.add_argument(
-        "--cache", type=Path, metavar="DIR", help="keep picture features in this folder between runs"
+        "--cache", type=Path, metavar="DIR", help="folder in which picture features are kept between runs"
     )
 
 
 def model_files(*folders: str | Path | None) -> list[Path]:
-    """Files of model folders, which no output may replace; "default" is the model in the package."""
+    """Files of model folders, which no output may replace; "default" is the shipped model."""
     from twofold.pipeline.extractor import default_folder
 
     places = [default_folder() if folder == "default" else Path(folder) for folder in folders if folder]
-    sealed = [place for place in places if (place / MANIFEST).is_file()]
-    return [file for place in sealed for file in place.rglob("*") if file.is_file()]
+    models = [place for place in places if (place / MANIFEST).is_file()]
+    return [file for place in models for file in place.rglob("*") if file.is_file()]
 
 
 def load_model(
@@ -165,8 +165,8 @@ def load_model(
     max_relation_error: float | None = None,
     coverage: float | None = None,
 ) -> Extractor:
-    """The model of this name or folder, run as the options say; limits as in `twofold.load`."""
-    from twofold.pipeline.extractor import load  # after the cheap checks: it imports what ONNX Runtime needs
+    """Load the model with this name or folder and these options; limits as in `twofold.load`."""
+    from twofold.pipeline.extractor import load  # after the cheap checks: the import is slow
 
     if args.batch_size < 1:
         raise ConfigError(f"--batch-size is {args.batch_size}", expected="a number above 0")
@@ -185,5 +185,5 @@ def load_model(
         device=args.device,
     )
     if args.device != "cpu" and getattr(args, "engine", "local") == "local":
-        extractor.pipeline.open()  # says what is wrong with the device before anything is written
+        extractor.pipeline.open()  # reports errors of the device before anything is written
     return extractor

@@ -1,4 +1,4 @@
-"""``twofold reproduce``: a table of methods × data sets × seeds, run, gone on with, and printed."""
+"""``twofold reproduce``: runs, resumes and prints a table of methods × data sets × seeds."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "reproduce",
         help="compare methods on data sets with several seeds",
-        description="Train and evaluate every method on every data set with every seed of TABLE.toml. An "
-        "interrupted command continues when it is started again; finished runs are kept. With --render, "
+        description="Train and evaluate every method on every data set with every seed of TABLE.toml. If the "
+        "command is interrupted, giving it again continues it; finished runs are kept. With --render, "
         "write tables from JSON files instead.",
         epilog="Exit codes: 0 all runs are finished; 1 some failed or are missing; 2 nothing was done.",
     )
@@ -45,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
         help="folder for the runs; with --render, the file to write",
     )
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder of the data (default: that of the table)"
+        "--data", type=Path, metavar="DIR", help="folder of the data sets (default: folder of the table)"
     )
     parser.add_argument(
         "--only",
@@ -54,18 +54,22 @@ def add_parser(subparsers: Any) -> None:
         metavar="PATTERN",
         help="only these runs: data/method/seed, or one of the three; * matches anything",
     )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time (default: 1)")
     parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="CPU threads per run (default: 1)"
+        "--jobs", type=int, default=1, metavar="N", help="number of parallel runs (default: 1)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="number of CPU threads per run (default: 1)"
     )
     parser.add_argument("--keep-models", action="store_true", help="keep the model folders of the runs")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="JSON file of the results (default: OUT/TABLE.json)"
     )
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--list", action="store_true", help="only list the runs and which are finished")
     mode.add_argument(
-        "--collect", action="store_true", help="train nothing; write the tables of the finished runs"
+        "--list", action="store_true", help="only list the runs, and which of them are finished"
+    )
+    mode.add_argument(
+        "--collect", action="store_true", help="only write the tables of the finished runs, without training"
     )
     mode.add_argument(
         "--render", action="store_true", help="read JSON files of tables and write one Markdown file to OUT"
@@ -73,13 +77,17 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what was asked; the exit code is as the epilog says."""
+    """Run the experiments, or write their tables; the exit code is as the epilog says."""
     if args.render:
         return _render(args.tables, args.out)
     if min(args.jobs, args.threads) < 1:
-        raise ConfigError("--jobs and --threads are numbers above 0", where="twofold reproduce")
+        raise ConfigError(
+            "--jobs or --threads is below 1", where="twofold reproduce", expected="numbers above 0"
+        )
     if args.json and len(args.tables) > 1:
-        raise ConfigError("--json is for one table", where="twofold reproduce", do="name one table")
+        raise ConfigError(
+            "--json was given with several tables", where="twofold reproduce", expected="one TABLE.toml"
+        )
     return max(_reproduce(path, args) for path in args.tables)
 
 
@@ -94,7 +102,7 @@ def _reproduce(path: Path, args: argparse.Namespace) -> int:
     if args.list:
         return _list(wanted, runs)
     if not args.collect:
-        for path in _files(table, args):  # whether they can be written is known before the work
+        for path in _files(table, args):  # checks that they can be written before the runs start
             OutputFile(path, make_folder=True).abandon()
         _train(wanted, runs, args)
     missing = [run for run in wanted if runs.result(run) is None]
@@ -118,7 +126,7 @@ def _train(wanted: list[Run], runs: Runs, args: argparse.Namespace) -> None:
 
 
 def _write(table: Table, runs: Runs, args: argparse.Namespace) -> None:
-    """The whole table, of all runs that are done, also of those that were not asked for now."""
+    """Write the table of all finished runs, including those that ``--only`` leaves out."""
     from twofold.experiments.page import render
     from twofold.experiments.plan import runs_of
     from twofold.experiments.summary import summarise
@@ -126,16 +134,16 @@ def _write(table: Table, runs: Runs, args: argparse.Namespace) -> None:
     every = runs_of(table)
     results = {run.id: found for run in every if (found := runs.result(run)) is not None}
     summary = summarise(table, every, results)
-    figures, page = _files(table, args)
-    with lines_to(figures) as write:
+    metrics, page = _files(table, args)
+    with lines_to(metrics) as write:
         write(json.dumps(summary, indent=1, ensure_ascii=False))
     with lines_to(page) as write:
         write(render([summary]).rstrip("\n"))
-    print(printable(f"{len(results)} of {len(every)} runs are done; figures: {figures}"))
+    print(printable(f"{len(results)} of {len(every)} runs are finished; metrics: {metrics}"))
 
 
 def _files(table: Table, args: argparse.Namespace) -> tuple[Path, Path]:
-    """Figures and page."""
+    """Files for the metrics (JSON) and the page (Markdown)."""
     return args.json or args.out / f"{table.name}.json", args.out / f"{table.name}.md"
 
 

@@ -1,4 +1,4 @@
-"""``twofold review``: people decide on results, in the browser; what they decided as training data."""
+"""``twofold review``: reviews results in the browser, and exports the decisions as training data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twofold.cli.model_options import add_picture_options, output_file
 from twofold.cli.network_options import access, add_network_options, address_of, check_extra
 from twofold.console.streams import say
-from twofold.console.text import print_lines
+from twofold.console.text import counted, print_lines
 from twofold.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "review",
         help="review results in the browser, and turn them into training data",
-        description="A page over RESULTS of `twofold extract`, the most uncertain posts first: accept, "
-        "correct, reject, or add what was missed. Each decision is kept at once in a database beside "
-        "RESULTS, under the name of the reviewer; the same command goes on where the review stood.",
-        epilog="Exit codes: 0 ended by SIGTERM or Ctrl-C, or done; 2 nothing was done.",
+        description="Review RESULTS of `twofold extract` on a web page, the most uncertain posts first: "
+        "accept, correct or reject predictions, or add missed ones. Each decision is saved at once in a "
+        "database beside RESULTS, under the name of the reviewer. The same command resumes a review.",
+        epilog="Exit codes: 0 stopped by SIGTERM or Ctrl-C, or finished; 2 nothing was done.",
     )
     parser.add_argument("results", type=Path, metavar="RESULTS", help="JSON Lines of `twofold extract`")
-    _add_queue(parser.add_argument_group("the review"))
+    _add_queue(parser.add_argument_group("review"))
     add_picture_options(parser.add_argument_group("pictures of the posts"))
-    _add_instead(parser.add_argument_group("instead of the page"))
+    _add_without_page(parser.add_argument_group("without the page"))
     add_network_options(parser.add_argument_group("network"), port=8010)
 
 
@@ -42,7 +42,7 @@ def _add_queue(group: argparse._ArgumentGroup) -> None:
         "--posts",
         type=Path,
         metavar="FILE",
-        help="the posts that the results were extracted from, for pictures and alt texts",
+        help="file from which the results were extracted, for pictures and alt texts",
     )
     group.add_argument(
         "--store",
@@ -60,26 +60,29 @@ def _add_queue(group: argparse._ArgumentGroup) -> None:
         "--order",
         choices=("uncertain", "random"),
         default="uncertain",
-        help="the most uncertain posts first, which finds most errors; or random, so that the posts reviewed "
-        "stand for all of them, as calibration needs (default: uncertain)",
+        help="uncertain (most uncertain posts first, which finds the most errors) or random (so that the "
+        "reviewed posts are a random sample, as calibration needs) (default: uncertain)",
     )
     group.add_argument(
         "--overlap",
         type=float,
         default=0.0,
         metavar="FRACTION",
-        help="fraction of the posts that two reviewers decide on, to measure agreement (default: 0)",
+        help="fraction of the posts that are given to two reviewers, to measure agreement (default: 0)",
     )
 
 
-def _add_instead(group: argparse._ArgumentGroup) -> None:
+def _add_without_page(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--export", type=output_file, metavar="FILE", help="write the finished posts as labelled posts"
+        "--export",
+        type=output_file,
+        metavar="FILE",
+        help="write the finished posts to this file, as labelled posts",
     )
     group.add_argument(
         "--last-decides",
         action="store_true",
-        help="where reviewers differ, export what the last one decided (default: leave the post out)",
+        help="where reviewers disagree, export the last decision (default: leave the post out)",
     )
     group.add_argument(
         "--figures", action="store_true", help="print error rates and agreement of the decisions so far"
@@ -91,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.overlap <= 1:
         raise ConfigError(f"--overlap is {args.overlap}", expected="a fraction from 0 to 1")
     if args.last_decides and not args.export:
-        raise ConfigError("--last-decides belongs to --export", do="name the file to write")
+        raise ConfigError("--last-decides needs --export", do="name the file to write")
     if args.export or args.figures:
         return _without_page(args)
     check_extra()
@@ -112,22 +115,24 @@ def run(args: argparse.Namespace) -> int:
 def _without_page(args: argparse.Namespace) -> int:
     store = _open(args)
     if args.figures:
-        print_lines(_figures(store))
+        print_lines(_metrics(store))
     if args.export:
         from twofold.review.export import export
 
         inputs = tuple(path for path in (args.results, args.posts, store.path) if path is not None)
         done = export(store, args.export, last_decides=args.last_decides, inputs=inputs)
         lines = [
-            f"{done.written:,} posts with {done.entities:,} entities and {done.relations:,} relations -> "
-            f"{args.export}; {done.unfinished:,} posts are not finished"
+            f"{counted(done.written, 'post')} with {counted(done.entities, 'entity')} and "
+            f"{counted(done.relations, 'relation')} -> {args.export}; {done.unfinished:,} not finished"
         ]
         if done.disagreed:
-            what = "the last decided" if args.last_decides else "left out; --last-decides keeps them"
-            lines.append(f"reviewers differ on {done.disagreed:,} posts: {what}")
+            what = (
+                "the last decision was used" if args.last_decides else "left out; --last-decides keeps them"
+            )
+            lines.append(f"reviewers disagree on {done.disagreed:,} posts: {what}")
         if done.outside:
             lines.append(
-                f"pictures of {done.outside:,} posts lie outside the folder of {args.export}: read it with "
+                f"pictures of {done.outside:,} posts are outside the folder of {args.export}: read it with "
                 "--allow-outside"
             )
         for line in lines:
@@ -137,7 +142,7 @@ def _without_page(args: argparse.Namespace) -> int:
 
 
 def _open(args: argparse.Namespace) -> ReviewStore:
-    """The review of these results, begun if there is none."""
+    """Open the review of these results, or create it."""
     from twofold.corpora import open_corpus
     from twofold.review.results import read_results
     from twofold.review.store import ReviewStore, source_of
@@ -156,9 +161,9 @@ def _open(args: argparse.Namespace) -> ReviewStore:
         return store
     if args.posts is None and (args.images or args.alt_text_file):
         raise ConfigError(
-            "--images and --alt-text-file belong to a file of posts",
+            "--images and --alt-text-file need --posts",
             expected="--posts FILE",
-            do="name the posts that the results were extracted from",
+            do="name the file from which the results were extracted",
         )
     posts = args.posts and open_corpus(
         args.posts,
@@ -174,7 +179,7 @@ def _open(args: argparse.Namespace) -> ReviewStore:
     )
 
 
-def _figures(store: ReviewStore) -> list[str]:
+def _metrics(store: ReviewStore) -> list[str]:
     from twofold.review.statistics import statistics
 
     found = statistics(store.confidences(), store.reviews())

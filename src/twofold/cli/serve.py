@@ -1,4 +1,4 @@
-"""``twofold serve``: the model as an HTTP service."""
+"""``twofold serve``: serves a model over HTTP."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "serve",
         help="serve a model over HTTP",
-        description="Serve a model over HTTP: POST /v1/extract, and a page for the browser at /. Results are "
-        "those of `twofold extract`; its options are parameters of a request, and given here they hold for "
-        "requests that do not name them. Only this machine reaches the service unless --host says so.",
-        epilog=f"API keys: one a line in --api-key-file, or one in the environment variable {KEY}. "
-        "Exit codes: 0 ended by SIGTERM or Ctrl-C, after accepted requests were answered; 2 not started.",
+        description="Serve a model over HTTP: POST /v1/extract, and a web page at /. Results are the same as "
+        "those of `twofold extract`. Its options are parameters of a request; those given here are the "
+        "defaults. Only this machine can reach the service, unless --host is given.",
+        epilog=f"API keys: one per line in --api-key-file, or one in the environment variable {KEY}. "
+        "Exit codes: 0 stopped by SIGTERM or Ctrl-C, after accepted requests were answered; 2 not started.",
     )
     group = parser.add_argument_group("network")
     add_network_options(group, port=8000)
     group.add_argument(
         "--fetch-pictures",
         action="store_true",
-        help="fetch pictures from web addresses in posts, from public addresses only (default: refuse them)",
+        help="fetch pictures from web addresses in posts, if the addresses are public (default: refuse them)",
     )
     _add_limits(parser.add_argument_group("limits"))
     add_confidence_options(parser.add_argument_group("confidence"))
@@ -50,12 +50,16 @@ def add_parser(subparsers: Any) -> None:
 def _add_limits(group: argparse._ArgumentGroup) -> None:
     limits = _DEFAULT.limits
     for name, default, text in (
-        ("body-mb", limits.body // MB, "megabytes of a request"),
-        ("picture-mb", limits.picture // MB, "megabytes of a picture's file"),
-        ("pixels-m", limits.pixels // 1_000_000, "million pixels of a picture"),
-        ("posts", limits.posts, "posts of a request"),
-        ("queue", limits.queue, "posts that wait for the model; more are refused with status 429"),
-        ("memory-mb", limits.held // MB, "megabytes of all requests in memory at one time"),
+        ("body-mb", limits.body // MB, "largest request, in megabytes"),
+        ("picture-mb", limits.picture // MB, "largest picture file, in megabytes"),
+        ("pixels-m", limits.pixels // 1_000_000, "largest picture, in million pixels"),
+        ("posts", limits.posts, "largest number of posts per request"),
+        (
+            "queue",
+            limits.queue,
+            "largest number of posts waiting for the model; more are refused with status 429",
+        ),
+        ("memory-mb", limits.held // MB, "memory for all requests together, in megabytes"),
     ):
         group.add_argument(
             f"--max-{name}", type=int, default=default, metavar="N", help=f"{text} (default: {default})"
@@ -65,20 +69,20 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=limits.seconds,
         metavar="SECONDS",
-        help="seconds from a request to its result; a request may ask for less (default: %(default)g)",
+        help="seconds from a request to its result; a request may set a shorter time (default: %(default)g)",
     )
     group.add_argument(
         "--batch-wait",
         type=float,
         default=_DEFAULT.batch_wait * 1000,
         metavar="MS",
-        help="milliseconds that a post waits for others to share a batch; just after a batch it may be "
-        "longer, by a twentieth of that batch's time (default: %(default)g)",
+        help="milliseconds that a post waits for others to share a batch; right after a batch, up to a "
+        "twentieth of that batch's time longer (default: %(default)g)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until a signal comes; the exit code is as the epilog says."""
+    """Serve until a signal arrives; the exit code is as the epilog says."""
     check_extra()
     check_fractions(args)
     settings, options = _settings(args), _options(args)

@@ -1,4 +1,4 @@
-"""``twofold train``: a model folder from labelled posts."""
+"""``twofold train``: trains a model on labelled posts, and writes a model folder."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from twofold.config import (
     TrainingConfig,
     read_config,
 )
+from twofold.config_limits import option
 from twofold.console.text import printable
 from twofold.console.training_progress import TrainingProgress
 from twofold.errors import ConfigError
@@ -32,16 +33,18 @@ def add_parser(subparsers: Any) -> None:
         "train",
         help="train a model on labelled posts",
         description="Train a model with the settings of CONFIG.toml, or with --train and --dev. Options "
-        "override the file. An interrupted training continues from its last finished epoch when it is "
-        "started again.",
+        "override the file. If a training is interrupted, the same command continues it after its last "
+        "finished epoch.",
         usage="%(prog)s [options] -o DIR [CONFIG.toml]",
         epilog="Exit codes: 0 the model folder is written; 2 nothing was done.",
     )
     parser.add_argument(
-        "config", nargs="?", type=Path, metavar="CONFIG.toml", help="settings; see docs/training.md"
+        "config", nargs="?", type=Path, metavar="CONFIG.toml", help="settings file; see docs/training.md"
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="model folder to write")
-    parser.add_argument("--fresh", action="store_true", help="start again instead of continuing a training")
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over instead of continuing an interrupted training"
+    )
     for section, kind in (("data", DataConfig), ("model", ModelConfig)):
         _add_options(parser, section, kind, f"{section}.")
     for field in dataclasses.fields(ModelConfig):
@@ -52,25 +55,25 @@ def add_parser(subparsers: Any) -> None:
 
 
 _GROUPS = {
-    "words": "states of words",
-    "evidential": "fusion evidential",
-    "bottleneck": "fusion bottleneck",
-    "multigranular": "fusion multigranular",
-    "dirichlet": "fusion dirichlet",
+    "words": "word states",
+    "evidential": "evidential fusion (--fusion evidential)",
+    "bottleneck": "bottleneck fusion (--fusion bottleneck)",
+    "multigranular": "multigranular fusion (--fusion multigranular)",
+    "dirichlet": "Dirichlet fusion (--fusion dirichlet)",
     "relations": "relation models (--task relations)",
 }
 
 
 def _nested(field: dataclasses.Field[Any]) -> Any:
-    """The class of a field that is a table of its own; None of others."""
+    """The class of a field that is a nested table; None for other fields."""
     return field.default_factory if dataclasses.is_dataclass(field.default_factory) else None
 
 
 def _add_options(parser: argparse.ArgumentParser, title: str, kind: Any, prefix: str) -> None:
-    """One option a field of a configuration class, absent unless given, with the text of its docstring."""
+    """Add an option for each field of a configuration class; its help is the text of the docstring."""
     group, texts = parser.add_argument_group(title), attribute_texts(kind)
     for field in dataclasses.fields(kind):
-        if _nested(field) is None and field.name != "corpora":  # tables are for the file
+        if _nested(field) is None and field.name != "corpora":  # tables can only be set in the file
             _add_option(group, field, prefix + field.name, texts[field.name])
 
 
@@ -83,14 +86,12 @@ def _add_option(group: Any, field: dataclasses.Field[Any], key: str, text: str) 
         "help": f"{text} (default: {_shown(default)})".replace("%", "%%"),
     }
     if isinstance(default, bool):
-        group.add_argument(_option(key), action=argparse.BooleanOptionalAction, **common)
+        group.add_argument(option(key), action=argparse.BooleanOptionalAction, **common)
         return
     kind: Callable[[str], Any] = str if many else type(default)
     if renamed := RENAMED_VALUES.get(key):
-        kind = with_old_values(_option(key), renamed)
-    group.add_argument(
-        _option(key), nargs="*" if many else None, type=kind, metavar=_metavar(field), **common
-    )
+        kind = with_old_values(option(key), renamed)
+    group.add_argument(option(key), nargs="*" if many else None, type=kind, metavar=_metavar(field), **common)
 
 
 def _shown(default: Any) -> str:
@@ -100,39 +101,39 @@ def _shown(default: Any) -> str:
 
 
 def _metavar(field: dataclasses.Field[Any]) -> str:
-    """What kind of value an option takes."""
-    files = {"train": "FILE", "dev": "FILE", "held_out": "FILE", "images": "DIR", "alt_text": "TSV"}
+    """The placeholder for the value of an option."""
+    files = {
+        "train": "FILE",
+        "dev": "FILE",
+        "held_out": "FILE",
+        "unlabelled": "FILE",
+        "images": "DIR",
+        "alt_text": "TSV",
+    }
     kinds = {tuple: "NAME", int: "N", float: "NUMBER"}
     by_default = (name for kind, name in kinds.items() if isinstance(field.default, kind))
     return files.get(field.name) or next(by_default, "VALUE")
 
 
 def attribute_texts(kind: type) -> dict[str, str]:
-    """The text of each field in the section ``Attributes`` of a class's docstring, on one line."""
+    """The text of each field in the section ``Attributes`` of a class docstring, as one line."""
     section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
     entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE)
     return {name: " ".join(text.replace("``", "").split()).rstrip(".") for name, text in entries}
 
 
 def _add_old_names(parser: argparse.ArgumentParser) -> None:
-    names = {_old_option(key): _option(key) for key in _keys()}
-    names |= {_old_option(old): _option(new) for old, new in RENAMED_KEYS.items()}
+    names = {_old_option(key): option(key) for key in _keys()}
+    names |= {_old_option(old): option(new) for old, new in RENAMED_KEYS.items()}
     for old, new in names.items():
         if old not in parser._option_string_actions:
             add_old_name(parser, old, new)
 
 
 def _keys() -> Iterator[str]:
-    """Keys whose option has a name of its own."""
+    """Keys whose option has been renamed."""
     yield "data.alt_text"
     yield from (f"model.relations.{field.name}" for field in dataclasses.fields(RelationsConfig))
-
-
-def _option(key: str) -> str:
-    """The option of a key of the configuration, its section left out."""
-    if key == "data.alt_text":
-        return "--alt-text-file"
-    return _old_option(key).replace("--relations-", "--relation-")
 
 
 def _old_option(key: str) -> str:
@@ -140,7 +141,7 @@ def _old_option(key: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; 0 when the model folder is there."""
+    """Train a model; returns 0."""
     from twofold.training.start import require_train_extra, train
 
     require_train_extra()
@@ -159,7 +160,7 @@ def _config(args: argparse.Namespace) -> Config:
     )
     if not config.data.all_train or not config.data.all_dev:
         raise ConfigError(
-            "nothing to train on or to choose on",
+            "there are no training files or no dev files",
             where=str(args.config or "twofold train"),
             expected="training and dev files",
             do="give CONFIG.toml, or --train FILE … --dev FILE …",
@@ -170,9 +171,9 @@ def _config(args: argparse.Namespace) -> Config:
 def _with_options(section: Any, args: argparse.Namespace, prefix: str = "") -> Any:
     values: dict[str, Any] = {}
     for field in dataclasses.fields(section):
-        present = getattr(section, field.name)
-        if dataclasses.is_dataclass(present):
-            values[field.name] = _with_options(present, args, f"{field.name}.")
+        current = getattr(section, field.name)
+        if dataclasses.is_dataclass(current):
+            values[field.name] = _with_options(current, args, f"{field.name}.")
         elif hasattr(args, prefix + field.name):
             given = getattr(args, prefix + field.name)
             values[field.name] = tuple(given) if isinstance(given, list) else given

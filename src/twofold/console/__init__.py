@@ -1,1 +1,1 @@
-"""What commands print: tables, lines of figures, progress; and where their output goes."""
+"""What commands print (tables, lines of metrics, progress), and where it goes."""

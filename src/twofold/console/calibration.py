@@ -19,7 +19,7 @@ def calibration_lines(what: str, fit: CalibrationFit) -> Iterator[str]:
 
     Args:
         what: name of the predictions, in the plural.
-        fit: with a report.
+        fit: the fitted calibration.
     """
     if fit.report is not None:
         yield from _report_lines(what, fit.report, fit.calibration.temperature)
@@ -48,7 +48,7 @@ def _report_lines(what: str, report: CalibrationReport, temperature: float) -> I
 
 
 def _end_to_end_lines(report: EndToEndReport) -> Iterator[str]:
-    """What the confidences of relations are worth between predicted entities, per cent."""
+    """Calibration of the confidences of relations between predicted entities, per cent."""
     yield (
         f"end to end, on the {report.posts} posts of the calibration split: {report.predicted} relations "
         f"predicted, {report.annotated} of them for annotated pairs or pairs that overlap one"
@@ -67,7 +67,7 @@ def _end_to_end_lines(report: EndToEndReport) -> Iterator[str]:
 
 
 def _decision_rule_line(fit: DecisionRuleFit | RelationRuleFit) -> str:
-    """What a decision for F1 changes."""
+    """F1 with the fitted decision rule and without it."""
     rule = fit.decision_rule
     if isinstance(fit, RelationRuleFit):
         without = percent(fit.f1_most_probable)

@@ -1,6 +1,6 @@
-"""A data check as something a person reads.
+"""Prints the report of a data check.
 
-Prints to a rich console: tables and colour on a terminal, plain lines elsewhere. It counts nothing.
+The output goes to a rich console: tables and colour on a terminal, plain lines elsewhere.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def show(report: CheckReport, console: Console) -> None:
     if len(report.splits) > 1:
         _show_across(report, console)
     if report.ambiguous.count:
-        _finding(console, "surfaces with more than one entity type", report.ambiguous, style="dim")
+        _finding(console, "surface forms with more than one entity type", report.ambiguous, style="dim")
     for skipped in report.skipped:
         console.print(f"skipped {escape(printable(skipped))}", style="dim", soft_wrap=True)
     console.print(_conclusion(report), soft_wrap=True)
@@ -51,7 +51,7 @@ def _show_split(split: SplitReport, console: Console) -> None:
     _finding(
         console, "entities that begin or end inside a word (no prediction can match them)", split.misaligned
     )
-    _finding(console, "repetitions of a text in this file", split.duplicates)
+    _finding(console, "repeated texts in this file", split.duplicates)
     for kind, count in split.unusual.items():
         _line(console, f"{kind}: {count:,} (kept as they are)")
     if split.empty_tokens:
@@ -99,15 +99,15 @@ def _types(split: SplitReport) -> Table:
 
 
 def _show_order(split: SplitReport, console: Console) -> None:
-    """Whether the order of head and tail gives away which pairs stand in no relation."""
+    """Print whether the order of head and tail reveals which pairs have no relation."""
     none = split.relations[_NO_RELATION]
     related = split.relations.total() - none
     if not none or not related:
         return
     first = split.head_first[_NO_RELATION]
     others = split.head_first.total() - first
-    order = f"the head comes first in {first:,} of {none:,} pairs in no relation"
-    order += f", and in {others:,} of {related:,} in one"
+    order = f"the head comes first in {first:,} of {none:,} pairs without a relation"
+    order += f", and in {others:,} of {related:,} with one"
     differs = abs(first / none - others / related) > _LARGE_DIFFERENCE
     _line(console, f"[yellow]{order}: the order alone reveals the class None[/yellow]" if differs else order)
 
@@ -116,7 +116,7 @@ def _show_pictures(split: SplitReport, console: Console) -> None:
     pictures = split.pictures
     if not pictures.posts:
         named = f"{pictures.named:,} different pictures named; " if pictures.named else ""
-        _line(console, f"{named}no picture at hand to check" + (" (give --images DIR)" if named else ""))
+        _line(console, f"{named}no picture available to check" + (" (give --images DIR)" if named else ""))
         return
     _line(
         console,
@@ -132,12 +132,12 @@ def _show_pictures(split: SplitReport, console: Console) -> None:
 
 def _show_across(report: CheckReport, console: Console) -> None:
     if not report.shared_texts:
-        console.print("no text is in two files, to the letter")
+        console.print("no two files share an identical text")
     for names, finding in report.shared_texts.items():
-        _finding(console, f"texts in common between {names}", finding, style="yellow", indent="")
+        _finding(console, f"identical texts in {names}", finding, style="yellow", indent="")
     for names, finding in report.alike_texts.items():
         if finding.count > report.shared_texts.get(names, Finding()).count:
-            what = f"texts alike but for case, links, mentions and marks in {names}"
+            what = f"texts that differ only in case, links, mentions and punctuation in {names}"
             _finding(console, what, finding, style="yellow", indent="")
 
 

@@ -9,7 +9,7 @@ from twofold.evaluation.domain_shift import DataMetrics, DomainShift
 
 
 def shift_lines(shift: DomainShift) -> Iterator[str]:
-    """Per cent; in brackets the bootstrap interval over posts."""
+    """The metrics, in per cent, with bootstrap intervals over posts in brackets."""
     yield f"domain shift: {shift.name}"
     yield f"{'':12}{shift.items:>9}    pred.     F1  right  confidence    ECE"
     for name, metrics in (("in-domain", shift.in_domain), ("OOD", shift.ood)):
@@ -25,7 +25,7 @@ def shift_lines(shift: DomainShift) -> Iterator[str]:
 
 
 def _words(name: str) -> str:
-    """Name of a measure: posts are ranked by 1 − confidence."""
+    """Name of a measure; for confidences, posts are ranked by 1 − confidence."""
     return name.replace("_", " ").replace(" confidence", " 1 − confidence")
 
 

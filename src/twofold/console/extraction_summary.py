@@ -1,4 +1,4 @@
-"""What an extraction came to: warnings on the way, and one line of counts at the end."""
+"""Reports an extraction: warnings as they occur, and one line of counts at the end."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from twofold.console.text import counted
 from twofold.posts import Extraction, Post
 
 _NAMED = 20
-"""Unreadable pictures and other warnings named on stderr; the rest are counted."""
+"""Number of warnings, such as unreadable pictures, printed on stderr; the others are counted."""
 
 
 @dataclass
 class WarningLog:
-    """Says the first warnings, and at the end how many more there were.
+    """Prints the first warnings, and at the end how many more there were.
 
     Attributes:
-        log: takes a message.
-        shown: warnings that were said.
+        log: prints a message.
+        shown: number of printed warnings.
     """
 
     log: Callable[[str], None]
     shown: int = 0
 
     def add(self, warnings: Sequence[str]) -> None:
-        """Take some."""
+        """Print some warnings, up to the limit."""
         for warning in warnings[: max(0, _NAMED - self.shown)]:
             self.shown += 1
             self.log(warning)
 
     def end(self, total: int) -> None:
-        """Say how many of all were not shown."""
+        """Print how many of all warnings were not shown."""
         if total > self.shown:
-            self.log(f"and {total - self.shown:,} more such warnings; the output names the pictures")
+            self.log(f"and {total - self.shown:,} more such warnings; see the picture status in the output")
 
 
 @dataclass
 class ExtractionSummary:
-    """Counts what was extracted, and names what needs a person's eye.
+    """Counts what was extracted, and prints warnings.
 
     Attributes:
-        progress: receives warnings.
+        progress: prints the warnings.
         rejected: the rejected lines.
     """
 
@@ -58,7 +58,7 @@ class ExtractionSummary:
 
     @property
     def counts(self) -> Counts:
-        """All counts until now."""
+        """The counts so far."""
         return dataclasses.replace(self._counts, rejected=len(self.rejected))
 
     def add(self, post: Post, extraction: Extraction) -> None:
@@ -67,7 +67,7 @@ class ExtractionSummary:
         self.progress.step(post)
 
     def end(self) -> None:
-        """Say how many warnings were not shown."""
+        """Print how many warnings were not shown."""
         self._warnings.end(self._counts.warnings)
 
 
@@ -84,13 +84,13 @@ def summary_line(
 
     Args:
         counts: of the run.
-        seconds: that the run took.
-        places: what was written.
+        seconds: duration of the run.
+        places: files or folders that were written.
         related: whether relations were extracted, too.
         reviewed: whether entities were marked for review.
-        relations_reviewed: whether relations were.
+        relations_reviewed: whether relations were marked for review.
     """
-    told = (
+    parts = (
         counted(counts.posts, "post"),
         counted(counts.entities, "entity"),
         *_to_review(counts.review, reviewed),
@@ -100,8 +100,8 @@ def summary_line(
         f"{counted(counts.rejected, 'line')} rejected",
     )
     where = f" -> {', '.join(map(str, places))}" if places else ""
-    return f"{', '.join(told)}; {seconds:.1f} s{where}"
+    return f"{', '.join(parts)}; {seconds:.1f} s{where}"
 
 
 def _to_review(number: int, wanted: bool) -> list[str]:
-    return [f"{number:,} of them to review"] if wanted else []
+    return [f"{number:,} of them marked for review"] if wanted else []

@@ -1,8 +1,8 @@
-"""Extractions as a table for a person at a terminal, printed post by post as they come.
+"""Extractions as a table on a terminal, printed post by post.
 
-Under the entities of a post stand its relations, head and tail in the colours of their types; an arrow points
-to the tail unless the relation holds in both directions. A "?" marks what a person should review; the other
-candidates stand below. A narrow terminal leaves out the evidence, then the uncertainty, but never type or
+The relations of a post follow its entities, with head and tail in the colours of their types; an arrow points
+to the tail unless the relation holds in both directions. A "?" marks predictions to review; other candidates
+are listed below them. A narrow terminal leaves out the evidence, then the uncertainty, but never type or
 confidence.
 """
 
@@ -23,30 +23,30 @@ _MODALITIES = {"alt_text": "alt"}
 _TYPE_WIDTH = 6
 _CONFIDENCE_WIDTH = 5
 _OPTIONAL = {"uncertainty": 13, "evidence": 33}
-"""Columns that a narrow terminal leaves out, the last one first."""
+"""Widths of the columns that a narrow terminal leaves out, the last one first."""
 _NAME_WIDTH = 16
-"""Columns of a name, at least, before an optional column is shown."""
+"""Smallest width of the names for which an optional column is shown."""
 
 
 class ExtractionTable:
     """Prints each post's text with its entities and relations beneath.
 
     Args:
-        console: where to.
+        console: the console to print on.
         symmetric: types of relations that hold in both directions.
     """
 
     def __init__(self, console: Console, symmetric: Collection[str] = ()) -> None:
         self._console = console
         self._symmetric = symmetric
-        self._begun = False
+        self._has_header = False
         self._name_width, self._optional = _fit(console.width)
 
     def add(self, extraction: Extraction) -> None:
         """Print one post."""
-        if not self._begun:
+        if not self._has_header:
             self._console.print(self._grid(header=True))
-            self._begun = True
+            self._has_header = True
         picture = extraction.picture
         status = f"{_STATUS[picture.status]}: {picture.reason}" if picture.reason else _STATUS[picture.status]
         title = Text.assemble(
@@ -68,7 +68,7 @@ class ExtractionTable:
         self._console.print()
 
     def _print_relation(self, relation: Relation) -> None:
-        """In one line where it fits beside the numbers; else its arguments stand in the next line."""
+        """Print a relation in one line if it fits beside the numbers, else its arguments in the next line."""
         grid, width = Table.grid(padding=(0, 1)), self._name_width + 1 + _TYPE_WIDTH
         grid.add_column(width=2)
         grid.add_column(width=width, overflow="ellipsis", no_wrap=True)
@@ -87,7 +87,7 @@ class ExtractionTable:
             self._console.print(Text.assemble("     ", head, joint, tail), soft_wrap=True)
 
     def _grid(self, header: bool = False) -> Table:
-        # Widths are fixed, so that the columns of one post stand under those of the last.
+        # Widths are fixed, so that the columns of all posts are aligned.
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=2)
         for width in (self._name_width, _TYPE_WIDTH):
@@ -109,7 +109,7 @@ class ExtractionTable:
 
 
 def _fit(width: int) -> tuple[int, list[str]]:
-    """Columns that a name may take in a terminal of this width, and the optional columns shown."""
+    """The width of the names in a terminal of this width, and the optional columns shown."""
     left = width - (2 + 1 + 1 + _TYPE_WIDTH + 1 + _CONFIDENCE_WIDTH)
     shown = []
     for name, columns in _OPTIONAL.items():
@@ -129,7 +129,7 @@ def _mark(item: Entity | Relation) -> str | Text:
 
 
 def _others(item: Entity | Relation) -> Text | None:
-    """The other candidates of its prediction set."""
+    """The other candidates in the prediction set."""
     named = in_words if isinstance(item, Relation) else str
     others = [named(kind) for kind in item.candidates or () if kind != item.type]
     return Text(f"  or {printable(', '.join(others))}", "dim") if others else None
@@ -144,7 +144,7 @@ def _colour(entity: Entity) -> str:
 
 
 def _uncertainty(item: Entity | Relation) -> str:
-    """Aleatoric/epistemic."""
+    """Aleatoric and epistemic uncertainty, separated by a slash."""
     known = item.uncertainty
     return "" if known is None else f"{known.aleatoric:.2f}/{known.epistemic:.2f}"
 

@@ -13,21 +13,21 @@ from twofold.posts import Rejected
 from twofold.records import rejected_line
 
 WriteLine = Callable[[str], None]
-"""Takes a line without its end."""
+"""Writes a line, given without its line end."""
 
 
 def to_stdout(path: Path | None) -> bool:
-    """Whether this names standard output: None or "-"."""
+    """Whether a path means standard output: None or "-"."""
     return path is None or str(path) == "-"
 
 
 @contextmanager
 def lines_to(path: Path | None, inputs: Iterable[Input] = ()) -> Iterator[WriteLine]:
-    """Write lines in UTF-8; a file appears at the end.
+    """Write lines in UTF-8; a file appears once it is complete.
 
     Args:
         path: a file; None or "-" for standard output.
-        inputs: what is read meanwhile.
+        inputs: files that are read during the run.
 
     Raises:
         DataError: the file cannot be written.
@@ -40,7 +40,7 @@ def lines_to(path: Path | None, inputs: Iterable[Input] = ()) -> Iterator[WriteL
 
 
 def line_writer(output: OutputFile | None) -> WriteLine:
-    """Write lines to an output; None for standard output, where each comes at once."""
+    """Write lines to an output; None for standard output, which is flushed after each line."""
 
     def write(line: str) -> None:
         data = line.encode("utf-8") + b"\n"
@@ -57,8 +57,8 @@ class RejectLog(Sequence[Rejected]):
     """Records that could not become posts: all counted and written, the first hundred kept.
 
     Args:
-        write: takes each as a line of JSON; None where nobody asked for them.
-        log: takes a message for the first few.
+        write: writes each as a line of JSON; None if they need not be written.
+        log: prints a message for the first few.
     """
 
     KEPT, SHOWN = 100, 10
@@ -69,7 +69,7 @@ class RejectLog(Sequence[Rejected]):
         self._count = 0
 
     def add(self, item: Rejected) -> None:
-        """Take one."""
+        """Add a rejected record."""
         self._count += 1
         if self._write is not None:
             self._write(rejected_line(item))
@@ -78,7 +78,7 @@ class RejectLog(Sequence[Rejected]):
         if self._count <= self.SHOWN:
             self._log(f"{item.origin}: rejected: {item.reason}")
         elif self._count == self.SHOWN + 1:
-            self._log("further rejected lines are only counted here")
+            self._log("further rejected lines are counted, but not shown")
 
     def __len__(self) -> int:
         return self._count

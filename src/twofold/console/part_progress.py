@@ -1,7 +1,7 @@
-"""Progress of a run in shards, by bytes of its input: on stderr, as a bar or a plain line now and then.
+"""Progress of a run in shards, by bytes of its input: on stderr, as a bar or as occasional plain lines.
 
-The time left is told once it can be known: when a second part was done, and then from the parts of this run
-alone, so that what a run before did does not make it look fast.
+The time left is shown from the second part on. It is estimated only from the parts of this run, since parts
+of an earlier run would make it look too fast.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from twofold.console.text import counted, printable
 
 
 class PartProgress(AbstractContextManager["PartProgress"], Protocol):
-    """What a run in shards needs."""
+    """The progress display of a run in shards."""
 
     def log(self, message: str) -> None:
-        """Say something that stays on the screen."""
+        """Print a message that stays on the screen."""
 
     def advance(self, posts: int, rejected: int, position: int) -> None:
         """Count a part: its posts and rejected records, and the bytes of input read up to its end."""
 
 
 def watch_parts(total: int) -> PartProgress:
-    """Progress over ``total`` bytes of input; 0 where that is not known."""
+    """A progress display over ``total`` bytes of input; 0 if unknown."""
     return _Bar(total) if sys.stderr.isatty() else _Lines(total)
 
 
 class _Estimate:
-    """Counts parts, and says how it goes."""
+    """Counts parts, and estimates progress and time left."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -46,12 +46,12 @@ class _Estimate:
 
     @property
     def fraction(self) -> float | None:
-        """Part of the input that is done; None where that is not known."""
+        """Fraction of the input that is done; None if unknown."""
         return min(1.0, self._position / self._total) if self._total else None
 
     @property
     def left(self) -> float | None:
-        """Seconds; None before they can be known."""
+        """Seconds left; None before they can be estimated."""
         if self._first is None or not self._total:
             return None
         elapsed, read = time.monotonic() - self._first[0], self._position - self._first[2]
@@ -109,7 +109,10 @@ class _Bar(PartProgress):
     def advance(self, posts: int, rejected: int, position: int) -> None:
         self._estimate.add(posts, rejected, position)
         left = self._estimate.left
-        told = "" if left is None else f"{duration(left)} left"
+        remaining = "" if left is None else f"{duration(left)} left"
         self._bar.update(
-            self._task, completed=self._estimate.fraction or 0.0, posts=self._estimate.counts(), rate=told
+            self._task,
+            completed=self._estimate.fraction or 0.0,
+            posts=self._estimate.counts(),
+            rate=remaining,
         )

@@ -1,7 +1,7 @@
-"""Progress on stderr: a bar where a person watches, a plain line now and then otherwise.
+"""Progress on stderr: a bar on a terminal, occasional plain lines elsewhere.
 
-Progress is the line of the input that the latest post came from. It does not know what
-is done with the posts.
+Progress is measured by the input line of the latest post. This module does not know what is done with the
+posts.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ if TYPE_CHECKING:
 EVERY_S = 15.0
 """Seconds between plain lines."""
 _NO_LINES = (".gz", ".zst", ".parquet", ".tar")
-"""Ends of names of files whose line feeds are no posts."""
+"""Suffixes of files in which line feeds do not separate posts."""
 LEAST_POSTS = 10
-"""Posts after the first from which the time left is estimated."""
+"""Smallest number of posts after the first for which the time left is estimated."""
 
 
 class Progress(Protocol):
-    """What a command needs."""
+    """The progress display of a command."""
 
     def log(self, message: str) -> None:
-        """Say something that stays on the screen."""
+        """Print a message that stays on the screen."""
 
     def step(self, post: Post) -> None:
         """Count one post as done."""
 
 
 def watch(source: Path | None, bar: bool) -> AbstractContextManager[Progress]:
-    """Progress over a file.
+    """A progress display over a file.
 
     Args:
-        source: the input; None where its length cannot be known.
-        bar: whether a bar is wanted; drawn only where stderr is a terminal.
+        source: the input; None if its length is unknown.
+        bar: whether to draw a bar; it is drawn only if stderr is a terminal.
     """
     total = count_lines(source) if source is not None and source.suffix.lower() not in _NO_LINES else None
     return _Bar(total) if bar and sys.stderr.isatty() else _Lines(total)
 
 
 def count_lines(path: Path) -> int:
-    """Lines of a file, by its line feeds; 1 at least."""
+    """Number of lines of a file, by its line feeds; at least 1."""
     count, last = 0, b""
     with open_file(path) as stream:
         while block := stream.read(1 << 20):
@@ -89,7 +89,7 @@ class _Lines(AbstractContextManager[Progress]):
             self.log(self._status(line, now - self._first[0], line - self._first[1]))
 
     def _status(self, line: int, elapsed: float, lines: int) -> str:
-        """Speed and time left, since the first post: what came before it is not repeated."""
+        """Speed and time left, measured from the first post on: loading the model happens only once."""
         status = f"{counted(self._count, 'post')}{posts_per_second(self._count - 1, elapsed)}"
         if self._total is None or not line:
             return status
@@ -100,7 +100,7 @@ class _Lines(AbstractContextManager[Progress]):
 
 
 def posts_per_second(count: int, elapsed: float) -> str:
-    """The speed, once it can be known: after a second, and one post after the first."""
+    """The speed; empty in the first second, and before a second post is done."""
     if elapsed < 1 or not count:
         return ""
     rate = count / elapsed
@@ -108,7 +108,7 @@ def posts_per_second(count: int, elapsed: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time for a person."""
+    """A duration in hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -146,7 +146,7 @@ class _Bar(AbstractContextManager[Progress]):
 
 
 def rich_bar(time_left: bool = True) -> RichProgress:
-    """A bar with a count and a rate, and perhaps the time left that rich estimates."""
+    """A bar with a count and a rate, and optionally the time left as estimated by rich."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (

@@ -1,4 +1,4 @@
-"""Regions found in the pictures of posts, as lines of text."""
+"""Prints the result of detecting regions in the pictures of posts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from twofold.console.text import printable, report_some
+from twofold.console.text import counted, printable, report_some
 from twofold.posts import Rejected
 
 _SHOWN = 20
@@ -15,7 +15,7 @@ _EVERY_S = 5.0
 
 
 def every_few_seconds() -> Callable[[str], None]:
-    """Prints a message on stderr unless the last one was printed just before."""
+    """A function that prints messages on stderr, at most one every few seconds."""
     last = time.monotonic()
 
     def log(line: str) -> None:
@@ -40,16 +40,17 @@ def show_regions(
 
     Args:
         out: the file that was written.
-        posts: in it.
-        regions: of all pictures.
-        pictures: different ones that a detector was given.
+        posts: number of posts in it.
+        regions: number of regions in all pictures.
+        pictures: number of distinct pictures that were processed.
         unreadable: pictures that could not be read, and why.
         rejected: records that could not become posts.
     """
     if posts:
         print(
             printable(
-                f"{posts} posts written to {out}: {regions} regions, {pictures} distinct pictures processed"
+                f"{counted(posts, 'post')} written to {out}: {counted(regions, 'region')}, "
+                f"{counted(pictures, 'distinct picture')} processed"
             )
         )
     else:

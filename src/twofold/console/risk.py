@@ -9,15 +9,15 @@ if TYPE_CHECKING:
 
 
 def risk_line(risk: RiskControl, what: str, between_entities: bool = False) -> str:
-    """What is accepted, and the error rate that is guaranteed.
+    """Which predictions are accepted, and the error rate that is guaranteed for them.
 
     Args:
         risk: of the model's calibration.
         what: name of the predictions, in the plural.
-        between_entities: whether it holds only where the entities are right.
+        between_entities: whether the guarantee holds only where the entities are right.
     """
     if risk.threshold is None:
-        # Deferred: the model that was loaded has imported it already.
+        # Imported here: loading the model has already imported it.
         from twofold.calibration.review_policy import achievable_error, no_threshold_reason
 
         smallest = achievable_error(risk, what)
@@ -25,7 +25,7 @@ def risk_line(risk: RiskControl, what: str, between_entities: bool = False) -> s
         return f"all {what} are marked for review: {no_threshold_reason(risk, what)}{other}"
     where = " and between entities that are right" if between_entities else ""
     return (
-        f"{what} of confidence {risk.threshold:.3f} or more are accepted, {risk.coverage:.0%} of those in "
-        f"the model's calibration; at most {risk.max_error:.1%} of them are wrong on posts like those{where} "
+        f"{what} with a confidence of at least {risk.threshold:.3f} are accepted ({risk.coverage:.0%} on the "
+        f"calibration posts); on posts like these{where}, at most {risk.max_error:.1%} of them are wrong "
         f"({risk.confidence:.0%} confidence). The others are marked for review"
     )

@@ -1,4 +1,4 @@
-"""What perturbed pictures do to predictions, as lines of text; the rest is in the JSON."""
+"""Prints how perturbed pictures change predictions; all metrics are in the JSON."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from twofold.robustness.condition_results import ORIGINAL
 from twofold.robustness.report import LEAST_POSTS, Change, Check, ConditionMetrics, RobustnessReport
 from twofold.scoring.robustness import RobustnessResult
 
-_HOLDS = {True: "holds", False: "DOES NOT HOLD", None: "cannot be told from these posts"}
+_HOLDS = {True: "holds", False: "DOES NOT HOLD", None: "undecided on these posts"}
 
 
 def robustness_lines(result: RobustnessResult) -> Iterator[str]:
-    """Everything a person should look at first, per cent."""
+    """The main metrics, per cent."""
     sample = result.sample
     left = (sample.without_picture, sample.unreadable, sample.not_in_sample)
     yield f"robustness to pictures: {len(sample.posts)} posts"
@@ -32,7 +32,7 @@ def _report(what: str, report: RobustnessReport) -> Iterator[str]:
     metrics = report.conditions
     title = "entities" if what == "entities" else "relations of gold pairs"
     yield f"{title}, {report.posts} posts, per cent"
-    yield f"{'picture':11} {'F1':>5} {'change':20}  {'strict':8} {'flipped':17} {'changed':12} its share"
+    yield f"{'picture':11} {'F1':>5} {'change':20}  {'strict':8} {'flipped':17} {'changed':12} picture share"
     yield from (f"{name:11} {_outcome(name, metrics[name])}" for name in metrics)
     yield ""
     yield f"uncertainty of the same items ({_SAME[what]}), mean over posts, times 1000"

@@ -1,10 +1,11 @@
-"""Scores of an evaluation as lines of text."""
+"""Prints the scores of an evaluation."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
+from twofold.console.text import counted
 from twofold.evaluation.spans import SpanScore
 from twofold.scoring.entity_scores import EntityScores
 from twofold.scoring.relation_scores import RelationEvaluation
@@ -12,7 +13,7 @@ from twofold.scoring.report import EvaluationReport
 
 
 def score_lines(report: EvaluationReport) -> Iterator[str]:
-    """Which model and data, and all scores."""
+    """The model, the data and all scores."""
     model, data = report.model, report.data
     yield f"model     {model.name} ({model.folder})"
     yield f"data      {data.path}: {data.release or data.note or 'no known release'}, md5 {data.md5}"
@@ -37,7 +38,7 @@ def _entity_lines(scores: EntityScores) -> Iterator[str]:
         yield f"{name:12} {_columns(score)} {score.gold:6} {score.predicted:6}"
     yield ""
     known = math.isfinite(error)
-    yield f"calibration error of the confidences {100 * error:.2f}" if known else "nothing was found"
+    yield f"calibration error of the confidences {100 * error:.2f}" if known else "no entity was predicted"
     yield f"lenient {_named(scores.lenient.overall)}"
     yield f"strict {_named(scores.strict.overall)}"
 
@@ -51,18 +52,18 @@ def _relation_lines(found: RelationEvaluation) -> Iterator[str]:
     yield ""
     if error is not None:
         yield f"calibration error of the confidences of relations {100 * error:.2f}"
-    accuracy = f"accuracy {100 * scores.accuracy:.2f} of {scores.pairs} pairs in {found.posts} posts"
-    yield f"gold pairs {_named(scores.overall)} {accuracy}"
+    pairs = f"{counted(scores.pairs, 'pair')} in {counted(found.posts, 'post')}"
+    yield f"gold pairs {_named(scores.overall)} accuracy {100 * scores.accuracy:.2f} of {pairs}"
     if found.end_to_end is not None:
         strict, boundaries, strict_annotated, boundaries_annotated = found.end_to_end
         yield from _end_to_end("end to end", strict, boundaries)
         yield from _end_to_end("end to end, annotated pairs only", strict_annotated, boundaries_annotated)
         reach, total = found.both_arguments_found, found.end_to_end.boundaries.gold
-        yield f"end to end, {reach} of {total} gold triples have both arguments among the entities found"
+        yield f"end to end, {reach} of {total} gold triples have both arguments among the predicted entities"
 
 
 def _end_to_end(what: str, strict: SpanScore, boundaries: SpanScore) -> Iterator[str]:
-    """Once where types make no difference: those of MNRE follow from the relation."""
+    """One line if types make no difference: in MNRE they follow from the relation."""
     if strict == boundaries:
         yield f"{what}, boundaries with or without types: {_named(strict)}"
     else:

@@ -1,6 +1,6 @@
-"""Standard output and error as they come: pipes whose reader has left, and streams that are closed.
+"""Handles standard output and error that are closed, or pipes whose reader has exited.
 
-It knows no commands. All of it uses the standard library only, so that a command starts quickly.
+Nothing but the standard library is imported, so that a command starts quickly.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def prepare_streams() -> None:
-    """Put something in the place of closed standard streams.
+    """Replace closed standard streams.
 
     Writing to a closed standard output is an error; messages to a closed standard error are lost. The three
-    descriptors are taken, so that no file that is opened later gets the number of one of them.
+    descriptors are occupied, so that no file opened later gets one of their numbers.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -35,18 +35,18 @@ def prepare_streams() -> None:
 
 
 def discard_output() -> None:
-    """Send what is still buffered nowhere: else Python complains of it at exit, and changes the exit code."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Discard buffered output, since Python would report it at exit and change the exit code."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # one that was closed has no descriptor
-            os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+        with suppress(OSError, ValueError):  # a closed stream has no descriptor
+            os.dup2(devnull, stream.fileno())
+    os.close(devnull)
     if isinstance(sys.stdout.buffer, _Closed):
         sys.stdout = sys.stderr
 
 
 def say(message: str) -> None:
-    """Print a message on standard error, if anybody reads there."""
+    """Print a message on standard error; if that is closed, the message is lost."""
     with suppress(OSError, ValueError):
         print(f"twofold: {message}", file=sys.stderr, flush=True)
 

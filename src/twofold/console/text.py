@@ -1,4 +1,4 @@
-"""Text for a terminal: what comes from elsewhere made safe to print, and counts in words."""
+"""Text for a terminal: escapes untrusted text, and writes counts with their nouns."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
-    """A text from elsewhere without what a terminal would obey: those characters as escapes."""
+    """An untrusted text with control characters as escapes, so that it cannot control the terminal."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\u200d" else ascii(c)[1:-1] for c in text)
 
 
 def counted(count: int, word: str) -> str:
-    """Say "1 post", "2 posts", "2 entities"."""
+    """A count with its noun: "1 post", "2 posts", "2 entities"."""
     plural = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
     return f"{count:,} {word if count == 1 else plural}"
 
 
 def report_some(what: str, entries: Sequence[str], shown: int) -> None:
-    """Print the first entries of a list on stderr, each after what it is, and how many more there are."""
+    """Print the first entries of a list on stderr, each after a label, and how many more there are."""
     for entry in entries[:shown]:
         print(printable(f"{what}: {entry}"), file=sys.stderr)
     if len(entries) > shown:
@@ -28,7 +28,7 @@ def report_some(what: str, entries: Sequence[str], shown: int) -> None:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines that may hold names from data or a model folder; a line may have several of its own."""
+    """Print lines with names from data or a model folder, escaped; a line may itself contain line feeds."""
     for line in lines:
         for part in line.split("\n"):
             print(printable(part))

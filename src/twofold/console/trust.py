@@ -12,7 +12,7 @@ from twofold.scoring.report import END_TO_END, TRUST_TITLES, EvaluationReport
 
 
 def all_trust_lines(report: EvaluationReport) -> Iterator[str]:
-    """Every trust report of an evaluation, with an empty line after each."""
+    """Every trust report of an evaluation, each followed by an empty line."""
     for key, found in report.trust.items():
         yield from trust_lines(
             found, TRUST_TITLES[key], list(found.calibration) if key == "entities" else [ALL]
@@ -23,7 +23,7 @@ def all_trust_lines(report: EvaluationReport) -> Iterator[str]:
 
 
 def trust_lines(report: TrustReport, what: str, rows: Sequence[str]) -> Iterator[str]:
-    """The main metrics, per cent; in brackets the bootstrap interval over posts.
+    """The main metrics, in per cent, with bootstrap intervals over posts in brackets.
 
     Args:
         report: all metrics.
@@ -47,11 +47,11 @@ def trust_lines(report: TrustReport, what: str, rows: Sequence[str]) -> Iterator
     yield from _errors(report)
     if report.modalities:
         shares = (f"{name} {percent(m.share)}" for name, m in report.modalities.items())
-        yield f"mean share of each modality where a post has it: {', '.join(shares)}"
+        yield f"mean share of each modality, over posts that have it: {', '.join(shares)}"
 
 
 def _calibrations(report: TrustReport, rows: Sequence[str]) -> Iterator[str]:
-    """One line for each type, with the values before calibration where they are known."""
+    """One line for each type, with the values before calibration if they are known."""
     before = report.uncalibrated.calibration if report.uncalibrated is not None else {}
     if before:
         yield "before > after calibration; before: temperature 1"

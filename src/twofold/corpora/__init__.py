@@ -1,7 +1,7 @@
-"""Corpora as streams of posts, one reader a format; `open_corpus` is the way in.
+"""Corpora as streams of posts, one reader per format; `open_corpus` is the entry point.
 
-A record that cannot be read comes out as `Rejected` in its place and never stops the others. It does
-not know what the posts are for.
+A record that cannot be read is yielded as `Rejected` in its place; the others are still read. It does not
+know what the posts are for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from twofold.corpora.annotations import WNUT_TYPES, with_merged_mentions
 from twofold.corpora.attachments import INDEX, Attachments, attach
-from twofold.corpora.column_names import AS_THEY_ARE, ColumnNames
+from twofold.corpora.column_names import DEFAULT_COLUMNS, ColumnNames
 from twofold.corpora.compression import plain_stream
 from twofold.corpora.confinement import check_table_inside, confined
 from twofold.corpora.conll import read_conll
@@ -22,7 +22,7 @@ from twofold.corpora.json_array import read_json_array
 from twofold.corpora.jsonl import parse_post, read_jsonl
 from twofold.corpora.label_studio import read_label_studio
 from twofold.corpora.lengths import limited
-from twofold.corpora.lines import shown
+from twofold.corpora.lines import display_path
 from twofold.corpora.mnre import read_mnre
 from twofold.corpora.parquet_posts import read_parquet
 from twofold.corpora.releases import dataset_of, release_of
@@ -56,33 +56,33 @@ def open_corpus(
     merge_mentions: bool | None = None,
     allow_outside: bool = False,
     max_characters: int | None = MAX_CHARACTERS,
-    columns: ColumnNames = AS_THEY_ARE,
+    columns: ColumnNames = DEFAULT_COLUMNS,
     opened: Callable[[BinaryIO], None] = lambda stream: None,
 ) -> Iterator[Post | Rejected]:
     """Read a data file of any known format, recognised by its name or its content.
 
     Args:
-        path: JSON Lines, CSV or tar, compressed or not, Parquet, an array of JSON, IMGID blocks, CoNLL
-            columns, MNRE lines or tasks of Label Studio.
-        images: folder of the pictures, see `attachments`. Where it or the table of alternative texts
-            holds several data sets, the rows of this file's are used: by the file's hash if it is a
-            known release, else by the name of its folder.
+        path: JSON Lines, CSV or tar, compressed or not, Parquet, a JSON array, IMGID blocks, CoNLL columns,
+            MNRE lines or Label Studio tasks.
+        images: folder of the pictures, see `attachments`. If it or the table of alternative texts holds
+            several data sets, the rows of this file's data set are used, which is identified by the file's
+            hash for a known release, else by the name of its folder.
         alt_text: table of alternative texts.
-        types: new names of entity types, "" to drop one; WNUT-17's own files are mapped to PER,
-            LOC, ORG, MISC without asking, pass ``{}`` to keep their six types.
-        merge_mentions: whether to leave out entities that are a lone "@" before the entity of the name;
-            None: in the Broad Twitter Corpus' own files.
+        types: new names of entity types, "" to drop one. By default, WNUT-17's own files are mapped to PER,
+            LOC, ORG and MISC; pass ``{}`` to keep their six types.
+        merge_mentions: whether to drop entities that are a lone "@" before the entity of the name;
+            None: only in the Broad Twitter Corpus' own files.
         allow_outside: whether pictures may lie outside ``images`` (without it, outside the file's folder),
-            and a table in it may be a link that leads out. Say so only of data that you trust.
+            and a table in it may be a link to a file outside. Allow it only for data that you trust.
         max_characters: longest post; a longer one is rejected. None for no limit.
-        columns: which columns of a table, or keys of JSON Lines, are which fields of a post.
-        opened: takes the open file, whose position tells how far it was read (not that of a corpus format).
+        columns: which column of a table, or key of JSON Lines, holds which field of a post.
+        opened: called with the open file, whose position shows how far it was read (not for corpus formats).
 
     Returns:
-        Posts and rejected records in the order of the file, read as they are asked for.
+        Posts and rejected records in the order of the file, read lazily.
 
     Raises:
-        DataError: file, folder or table is missing or not what it should be (at once, not later).
+        DataError: file, folder or table is missing or invalid (raised at once, not while iterating).
     """
     path = Path(path)
     format_ = format_of(path)
@@ -93,22 +93,22 @@ def open_corpus(
     dataset = release.dataset if release else ""
     merge_mentions = dataset == "btc" if merge_mentions is None else merge_mentions
     types = WNUT_TYPES if types is None and dataset == "wnut17" else types or {}
-    posts = _annotated(_read(path, format_, attachments, columns, opened), types, merge_mentions)
+    posts = _with_conventions(_read(path, format_, attachments, columns, opened), types, merge_mentions)
     return checked(posts, None if allow_outside else images or path.parent, max_characters)
 
 
 def checked(
-    posts: Iterator[Post | Rejected], folder: Path | None, most: int | None
+    posts: Iterator[Post | Rejected], folder: Path | None, max_characters: int | None
 ) -> Iterator[Post | Rejected]:
-    """Posts of at most ``most`` characters, their pictures confined to a folder (None for any)."""
+    """Posts of at most ``max_characters``, with pictures confined to a folder (None: no limit)."""
     posts = posts if folder is None else confined(posts, folder)
-    return posts if most is None else limited(posts, most)
+    return posts if max_characters is None else limited(posts, max_characters)
 
 
-def _annotated(
+def _with_conventions(
     posts: Iterator[Post | Rejected], types: Mapping[str, str], merge_mentions: bool
 ) -> Iterator[Post | Rejected]:
-    """Posts by other rules of annotation."""
+    """Posts with mentions merged and types renamed."""
     for post in posts:
         if isinstance(post, Post) and merge_mentions:
             post = with_merged_mentions(post)
@@ -123,7 +123,7 @@ def _read(
     opened: Callable[[BinaryIO], None],
 ) -> Iterator[Post | Rejected]:
     if format_ in BY_SUFFIX.values():
-        name = shown(path)
+        name = display_path(path)
         return _while_open(
             path,
             opened,
@@ -156,21 +156,21 @@ def read_table(
     name: str,
     folder: Path,
     attachments: Attachments | None = None,
-    columns: ColumnNames = AS_THEY_ARE,
+    columns: ColumnNames = DEFAULT_COLUMNS,
 ) -> Iterator[Post | Rejected]:
     """Read JSON Lines, CSV, Parquet or tar from an open file, compressed or not; pictures are not confined.
 
     Args:
-        stream: a file that can be read from its beginning again.
+        stream: a seekable binary file.
         format_: one of `formats.BY_SUFFIX`.
-        name: how messages call it.
-        folder: what paths of pictures are relative to.
+        name: of the file, for messages.
+        folder: folder that paths of pictures are relative to.
         attachments: where pictures and alternative texts are.
-        columns: which columns or keys are which fields of a post.
+        columns: which column or key holds which field of a post.
 
     Raises:
         DataError: (while iterating) a column is missing, or the file cannot be read to its end.
-        MissingExtraError: likewise, what reads it is not installed.
+        MissingExtraError: the package that reads the format is not installed.
     """
     if format_ == "parquet":
         return read_parquet(stream, name, folder, attachments, columns)
@@ -188,18 +188,18 @@ def open_stream(
     alt_text: Path | None = None,
     allow_outside: bool = False,
     max_characters: int | None = MAX_CHARACTERS,
-    columns: ColumnNames = AS_THEY_ARE,
+    columns: ColumnNames = DEFAULT_COLUMNS,
 ) -> Iterator[Post | Rejected]:
     """Read JSON Lines from a stream such as standard input.
 
     Args:
-        stream: read as posts are asked for.
+        stream: read lazily.
         images: folder of the pictures; without it their paths are relative to the working folder.
         alt_text: table of alternative texts.
-        allow_outside: as of `open_corpus`, and so are max_characters and columns.
+        allow_outside: as in `open_corpus`, and so are max_characters and columns.
 
     Raises:
-        DataError: folder or table is missing or not what it should be (at once, not later).
+        DataError: folder or table is missing or invalid (raised at once, not while iterating).
     """
     if images is not None and not allow_outside:
         check_table_inside(images / INDEX, images)

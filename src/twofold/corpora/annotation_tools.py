@@ -1,10 +1,10 @@
-"""Labels as doccano and Prodigy export them, in the form of this project's own JSON Lines.
+"""Labels exported by doccano and Prodigy, converted to the form of this project's own JSON Lines.
 
 doccano: ``"label": [[0, 4, "PER"]]`` (older versions ``labels``), or ``entities`` with ``start_offset``,
 ``end_offset`` and ``label``, and ``relations`` between their ids. Prodigy: ``spans`` with ``start``, ``end``
 and ``label``, ``relations`` with ``head_span`` and ``child_span``, ``tokens`` as objects; an ``answer`` other
-than ``accept`` says that the labels are not gold, and ``_input_hash`` stands for an ``id``. A ``label`` or
-``spans`` of another form (a class of the whole text, for instance) is none of these. It checks no offsets.
+than ``accept`` means that the labels are not gold, and ``_input_hash`` replaces a missing ``id``. A ``label``
+or ``spans`` of another form (a class of the whole text, for instance) is ignored. It checks no offsets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NAMES = {"start_offset": "start", "end_offset": "end", "label": "type"}
 
 
 def entities_key(record: Record) -> str:
-    """The key that holds the post's labelled spans: ``entities`` unless a tool's own is there instead."""
+    """The key that holds the post's labelled spans: ``entities``, or a tool's own if only that is there."""
     if not is_missing(record.get("entities")):
         return "entities"
     others = (key for key, fits in _KEYS.items() if key in record and _is_list_of(fits, record[key]))
@@ -28,7 +28,7 @@ def entities_key(record: Record) -> str:
 
 
 def is_gold(record: Record) -> bool:
-    """Whether the labels are right: False for what was rejected or ignored in Prodigy."""
+    """Whether the labels are gold: False for a record that was rejected or ignored in Prodigy."""
     return "_input_hash" not in record or record.get("answer", "accept") == "accept"
 
 
@@ -38,7 +38,7 @@ def id_key(record: Record) -> str:
 
 
 def span_record(item: object) -> object:
-    """A span with the keys start, end and type; what is no span as it is."""
+    """A span with the keys start, end and type; anything else unchanged."""
     item = as_python(item)
     if isinstance(item, (list, tuple)):
         if len(item) != 3:
@@ -50,26 +50,26 @@ def span_record(item: object) -> object:
 
 
 def relation_record(item: object, entities: object) -> object:
-    """A relation with the keys head, tail and type; what is none as it is.
+    """A relation with the keys head, tail and type; anything else unchanged.
 
     Args:
         item: the relation.
-        entities: the post's labelled spans as they came, for relations that name them by id.
+        entities: the post's labelled spans, unconverted, for relations that refer to them by id.
     """
     if not isinstance(item, Mapping) or "head_span" in item or "from_id" not in item:
-        return _of_prodigy(item)
+        return _prodigy_relation(item)
     arguments = [_by_id(item, key, entities) for key in ("from_id", "to_id")]
     return {"head": arguments[0], "tail": arguments[1], "type": item.get("type")}
 
 
 def token_texts(tokens: object) -> object:
-    """The words of tokens that are objects with a ``text``; others as they are."""
+    """The words of tokens that are objects with a ``text``; other tokens unchanged."""
     if not isinstance(tokens, (list, tuple)):
         return tokens
     return [token["text"] if isinstance(token, Mapping) and "text" in token else token for token in tokens]
 
 
-def _of_prodigy(item: object) -> object:
+def _prodigy_relation(item: object) -> object:
     if not isinstance(item, Mapping) or "head_span" not in item:
         return item
     head, tail = span_record(item["head_span"]), span_record(item.get("child_span"))

@@ -1,8 +1,8 @@
-"""Rules of annotation in which corpora differ, brought into one form after reading.
+"""Annotation conventions in which corpora differ, brought into one form after reading.
 
-A mention that is annotated as two entities, the sign and the name, becomes one; arguments of relations stand
-for entities that nobody annotated; for types see `posts.with_types`. It does not know file formats, nor which
-corpus needs what.
+A mention that is annotated as two entities, the "@" and the name, becomes one; arguments of relations become
+entities where none are annotated; for types see `posts.with_types`. It does not know file formats, nor which
+corpus needs which change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WNUT_TYPES = {
 def with_merged_mentions(post: Post) -> Post:
     """The post without entities that are a lone "@" directly before the entity of the name.
 
-    The Broad Twitter Corpus annotates "@ SportsCenter" as two entities of one type; the name stays.
+    The Broad Twitter Corpus annotates "@ SportsCenter" as two entities of one type; the name is kept.
     """
     entities = post.entities or ()
     starts = {(entity.start, entity.type) for entity in entities}
@@ -38,36 +38,35 @@ def with_merged_mentions(post: Post) -> Post:
 
 
 def has_mark(text: str) -> bool:
-    """Whether a mark of a mention or a hashtag stands in it: if that belongs to an entity is a matter of the
-    convention."""
+    """Whether a text has "@" or "#": conventions differ on whether these belong to an entity."""
     return "@" in text or "#" in text
 
 
 def with_arguments(post: Post) -> Post:
-    """The post with the arguments of its relations as entities, where it has none of its own.
+    """The post with the arguments of its relations as entities, if it is not labelled with entities.
 
-    Each comes once, with a type where one is known, and none `has_mark`.
+    Each span is added once, with its type if known; one that `has_mark` is left out.
     """
     if post.entities is not None or post.relations is None:
         return post
-    ends = [end for relation in post.relations for end in (relation.head, relation.tail)]
+    arguments = [argument for relation in post.relations for argument in (relation.head, relation.tail)]
     found: dict[tuple[int, int], Entity] = {}
-    for end in sorted(ends, key=lambda end: (end.start, end.end, not end.type)):
-        if not has_mark(end.text):
-            found.setdefault((end.start, end.end), end)
+    for argument in sorted(arguments, key=lambda x: (x.start, x.end, not x.type)):
+        if not has_mark(argument.text):
+            found.setdefault((argument.start, argument.end), argument)
     return replace(post, entities=tuple(found.values()))
 
 
 def without_marks(post: Post, marks: str) -> Post:
-    """The post with these marks, and white space, cut from the beginning of its entities.
+    """The post with these marks, and white space, stripped from the beginning of its entities.
 
     Args:
-        post: any.
+        post: any post.
         marks: any of "#" and "@".
     """
 
-    def cut(entity: Entity) -> Entity:
+    def strip(entity: Entity) -> Entity:
         text = entity.text.lstrip(f"{marks} ")
         return replace(entity, start=entity.end - len(text), text=text) if text else entity
 
-    return post if post.entities is None else replace(post, entities=tuple(map(cut, post.entities)))
+    return post if post.entities is None else replace(post, entities=tuple(map(strip, post.entities)))

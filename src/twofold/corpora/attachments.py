@@ -1,4 +1,4 @@
-"""Pictures and alternative texts that lie beside a corpus, found by the picture's file name.
+"""Pictures and alternative texts that come with a corpus, looked up by the picture's file name.
 
 A folder of pictures holds ``<name>``, or ``<data set>/<name>``, or an ``index.tsv`` with the columns
 dataset, image, photo, whose rows name files in ``photos/``. Alternative texts are a TSV with the
@@ -24,12 +24,12 @@ _INDEX_COLUMNS = ("image", "photo")
 
 @dataclass(frozen=True, slots=True)
 class Attachments:
-    """What lies beside a corpus.
+    """Pictures and alternative texts of a corpus.
 
     Attributes:
         images: folder of the pictures; None where none was given.
-        photos: file by picture name, where the folder has an index; a name that is not in it has no
-            picture. None without an index: then every name is a file of the folder, there or not.
+        photos: file by picture name, if the folder has an index; a name that is not in it has no picture.
+            None without an index: every name is then a file of the folder, whether it exists or not.
         captions: alternative text by picture name.
     """
 
@@ -38,27 +38,27 @@ class Attachments:
     captions: Mapping[str, str] = field(default_factory=dict)
 
     def picture(self, name: str) -> Path | None:
-        """Where the picture of this name is, or should be; None if there is none to be had."""
+        """Path of the picture of this name, which need not exist; None if the corpus has none."""
         if self.photos is not None:
             return self.photos.get(name)
         return self.images / name if self.images is not None else None
 
     def alt_text(self, name: str) -> str | None:
-        """The alternative text of the picture of this name; None if there is none, or a blank one."""
+        """The alternative text of the picture of this name; None if there is none or it is blank."""
         return self.captions.get(name, "").strip() or None
 
 
 def attach(images: Path | None, alt_text: Path | None, dataset: str | None = None) -> Attachments:
-    """Look up what lies beside a corpus.
+    """Look up the pictures and alternative texts of a corpus.
 
     Args:
         images: folder of pictures.
         alt_text: table of alternative texts.
-        dataset: "twitter2015" and the like: whose rows to use where a table has several data sets;
-            None, or one that the table does not have, to take a name from whichever has it.
+        dataset: short name such as "twitter2015": whose rows to use if a table has several data sets;
+            None, or one that the table does not have, to use the rows of all.
 
     Raises:
-        DataError: folder or table is not there, or the table is not what it should be.
+        DataError: folder or table is missing, or the table is invalid.
     """
     captions = {} if alt_text is None else _table(alt_text, _ALT_TEXT_COLUMNS, dataset)
     if images is None:
@@ -82,15 +82,15 @@ def _has_columns(path: Path, names: tuple[str, str]) -> bool:
 
 
 def _table(path: Path, names: tuple[str, str], dataset: str | None) -> dict[str, str]:
-    """Value by key, of the data set's own rows if it has any, else of all."""
+    """Value by key, from the data set's own rows if it has any, else from all."""
     rows = list(_rows(path))
     where, key, value = _columns(path, rows[0] if rows else [], names)
-    has_heading = bool(rows) and set(names) <= set(rows[0])
+    has_header = bool(rows) and set(names) <= set(rows[0])
     for number, row in enumerate(rows, start=1):
         if len(row) <= max(where, key, value):
             _raise_short(path, number, row, names)
     own = [row for row in rows if where >= 0 and row[where] == dataset]
-    return {row[key]: row[value] for row in own or rows[has_heading:]}
+    return {row[key]: row[value] for row in own or rows[has_header:]}
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
@@ -121,10 +121,10 @@ def _columns(path: Path, first: list[str], names: tuple[str, str]) -> tuple[int,
     if len(first) == 2:
         return -1, 0, 1
     raise DataError(
-        f"the first line has {len(first)} columns and is not a heading",
+        f"the first line has {len(first)} columns and is not a header row",
         where=f"{path}:1",
         expected=f"the columns {names[0]} and {names[1]} (and dataset, if there are several)",
-        do="add a heading line, with a TAB between columns",
+        do="add a header row, with a TAB between columns",
     )
 
 

@@ -1,7 +1,7 @@
 """BIO tags to spans and back, and a text from its tokens.
 
-Spans are read leniently, as conlleval does: an ``I-X`` that follows neither ``B-X`` nor ``I-X``
-begins a span, which is marked not well formed, except in IOB1, where spans begin so. Token positions are
+Spans are read leniently, as conlleval does: an ``I-X`` that follows neither ``B-X`` nor ``I-X`` begins a
+span, which is marked as not well formed, except in IOB1, where spans begin like that. Token positions are
 counted from 0, end exclusive. It does not know file formats.
 """
 
@@ -37,12 +37,12 @@ class TagSpan(NamedTuple):
 
 
 def is_tag(tag: str) -> bool:
-    """Whether it is a tag: ``O``, or ``B-X``, ``I-X`` or their kin in BIOES and BILOU."""
+    """Whether it is a tag: ``O``, or ``B-X``, ``I-X`` or their equivalents in BIOES and BILOU."""
     return _TAG.fullmatch(tag) is not None
 
 
 def spans_of(tags: Sequence[str], scheme: Scheme = "BIO") -> list[TagSpan]:
-    """Spans in a sequence of tags, in order; ``S- U-`` are read as ``B-``, ``E- L-`` as ``I-``.
+    """Spans of a sequence of tags, in order; ``S-``, ``U-`` are read as ``B-``, ``E-``, ``L-`` as ``I-``.
 
     Args:
         tags: of one post.
@@ -70,8 +70,8 @@ def tags_of(length: int, spans: Iterable[tuple[int, int, str] | TagSpan]) -> lis
 
     Args:
         length: number of tokens.
-        spans: (start, end, type, …) each, not overlapping, within the tokens; what follows the type
-            is ignored, so that spans which were not well formed become well formed.
+        spans: (start, end, type, …) each, not overlapping, within the tokens; anything after the type
+            is ignored, so that spans that were not well formed become well formed.
     """
     tags = ["O"] * length
     for span in spans:
@@ -86,13 +86,13 @@ def tags_as_written(length: int, spans: Iterable[TagSpan]) -> list[str]:
     tags = tags_of(length, spans)
     for span in spans:
         before = tags[span.start - 1] if span.start else "O"
-        if not span.well_formed and before[2:] != span.type:  # else it would join what stands before
+        if not span.well_formed and before[2:] != span.type:  # otherwise it would join the span before
             tags[span.start] = f"I-{span.type}"
     return tags
 
 
 def join(tokens: Sequence[str]) -> tuple[str, tuple[TokenSpan, ...]]:
-    """The tokens as one text with a space between, and where each lies in it."""
+    """The tokens joined by spaces, and the (start, end) of each in the text."""
     spans: list[TokenSpan] = []
     position = 0
     for token in tokens:
@@ -106,7 +106,7 @@ def entities_of(text: str, token_spans: Sequence[TokenSpan], spans: Iterable[Tag
 
     Args:
         text: the text.
-        token_spans: where each token lies in it.
+        token_spans: (start, end) of each token in it.
         spans: over the tokens.
     """
     return tuple(

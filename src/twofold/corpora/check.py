@@ -1,8 +1,8 @@
-"""Check of a data set before anyone trusts a score on it.
+"""Check a data set before trusting a score on it.
 
-Release and version of the labels by hash, counts per split, invalid BIO labels, entities that cut words,
-repeated texts within and across splits, records and pictures that cannot be read. It changes nothing and
-does not know whether labels are correct.
+Release and version of the labels by hash, counts per split, invalid BIO labels, entities that begin or end
+inside a word, repeated texts within and across splits, records and pictures that cannot be read. It changes
+nothing and does not know whether labels are correct.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from twofold.errors import DataError, PictureError
 from twofold.posts import Entity, Image, Post, Rejected
 from twofold.preprocessing.segmentation import Span, segment_post
 
-SHOWN = 5
-"""How many examples of each finding a report carries, beside the full count."""
+MAX_EXAMPLES = 5
+"""Number of examples of each finding in a report, besides the full count."""
 
 _UNUSUAL = {
     "replacement characters (U+FFFD)": re.compile("\ufffd"),
@@ -51,15 +51,15 @@ class Finding:
     """One kind of problem: how often it occurs, and the first examples.
 
     Attributes:
-        count: how often in all.
+        count: number of occurrences.
         examples: the first few, each "file name:line: what".
     """
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
-    def add(self, example: str, keep: int = SHOWN) -> None:
-        """Count one more; its words are kept while there are fewer than ``keep``."""
+    def add(self, example: str, keep: int = MAX_EXAMPLES) -> None:
+        """Count one more; keep its example if there are fewer than ``keep``."""
         self.count += 1
         if len(self.examples) < keep:
             self.examples.append(example)
@@ -70,10 +70,10 @@ class PictureFindings:
     """Pictures of a split.
 
     Attributes:
-        named: different pictures the posts name.
-        posts: posts that have a picture at hand (or should: an unreadable one counts).
-        readable: different pictures that could be decoded.
-        unreadable: "name: reason" of every one that could not.
+        named: distinct pictures that posts name.
+        posts: posts with a picture to open; an unreadable one counts.
+        readable: distinct pictures that could be decoded.
+        unreadable: "name: reason" of each that could not.
     """
 
     named: int = 0
@@ -84,17 +84,17 @@ class PictureFindings:
 
 @dataclass(slots=True)
 class SplitReport:
-    """One file.
+    """Findings on one file.
 
     Attributes:
         path: the file.
         format: jsonl, imgid, conll or mnre.
         md5: of the file.
-        release: known release it is, to the byte; None if none.
-        note: what else can be said of its origin; may be empty.
+        release: known release with exactly these bytes; None if there is none.
+        note: more on its origin; may be empty.
         scheme: of the tags, IOB1 or BIO (BIOES and BILOU count as BIO); None for formats without tags.
         posts: records read.
-        labelled: posts with gold entities or relations, even where there are none of them in the text.
+        labelled: posts with labels, including those labelled as having no entity or relation.
         tokens: tokens of the posts that are tokenized.
         entities: spans by lenient counting (conlleval).
         entities_strict: spans whose run begins with ``B-``.
@@ -103,14 +103,14 @@ class SplitReport:
         relations: relations by type.
         head_first: of these, those whose head comes before its tail in the text.
         alt_texts: posts with an alternative text.
-        pictures: what became of the pictures.
+        pictures: findings on the pictures.
         rejected: records that could not be read.
         ill_formed: entities whose tags begin with ``I-`` in a file that is not IOB1.
-        misaligned: entities that do not begin and end where words do, most of them inside a word: no
-            prediction can match them, since predicted entities are made of whole words.
-        duplicates: posts whose text came before in this file (with the same pair, for relations).
-        unusual: characters and tokens that break careless readers, by kind.
-        empty_tokens: lines of a column file without a token, outside every entity; they are left out.
+        misaligned: entities that do not begin and end at word boundaries, mostly inside a word: no
+            prediction can match them, since predicted entities consist of whole words.
+        duplicates: posts whose text occurred earlier in this file (with the same pair, for relations).
+        unusual: characters and tokens that careless parsers get wrong, by kind.
+        empty_tokens: lines of a column file without a token, outside entities; they are left out.
     """
 
     path: str
@@ -148,12 +148,12 @@ class CheckReport:
     """All files that were checked.
 
     Attributes:
-        splits: one each, in order of name.
+        splits: one per file, in order of name.
         shared_texts: texts that two files have in common, by "a and b".
-        alike_texts: texts of two files that are alike but for case, URLs, mentions, marks and white space
-            (see `overlap`), those of `shared_texts` included.
-        ambiguous: surfaces that carry more than one entity type, over all files.
-        skipped: "file: reason" of files in the folder that are no data files.
+        alike_texts: texts of two files that are equal except for case, URLs, mentions, marks and white space
+            (see `overlap`), including `shared_texts`.
+        ambiguous: surface forms with more than one entity type, over all files.
+        skipped: "file: reason" of files in the folder that are not data files.
     """
 
     splits: list[SplitReport]
@@ -164,7 +164,7 @@ class CheckReport:
 
     @property
     def exit_code(self) -> int:
-        """0 all can be used, 1 some of it cannot, 2 nothing could be read."""
+        """0: everything can be used, 1: some of it cannot, 2: nothing could be read."""
         if not any(split.posts for split in self.splits):
             return 2
         return int(any(split.loses_data for split in self.splits))
@@ -181,13 +181,13 @@ def check(
 
     Args:
         paths: files and folders; their texts are compared with each other.
-        images: folder of the pictures; without it only pictures that posts name themselves are opened.
+        images: folder of the pictures; without it only pictures with a path or bytes in the post are opened.
         alt_text: table of alternative texts.
-        allow_outside: as of `open_corpus`.
-        tick: called now and then with the file's name and the posts read so far.
+        allow_outside: as in `open_corpus`.
+        tick: called regularly with the file's name and the number of posts read so far.
 
     Raises:
-        DataError: there is nothing to check, or a file or table is not what it should be.
+        DataError: there is nothing to check, or a file or table is invalid.
     """
     files, skipped = data_files(*paths)
     surfaces: dict[str, set[str]] = defaultdict(set)
@@ -206,24 +206,24 @@ def check(
         )
     return CheckReport(
         [checker.report for checker in checkers],
-        _in_common({_name(x.path, files): x.texts for x in checkers}),
-        _in_common({_name(x.path, files): x.normalised for x in checkers}),
+        _shared_texts({_name(x.path, files): x.texts for x in checkers}),
+        _shared_texts({_name(x.path, files): x.normalised for x in checkers}),
         _ambiguous(surfaces),
         skipped,
     )
 
 
 def _name(path: Path, files: Sequence[Path]) -> str:
-    """Name of a file; with its folder where the files come from several."""
+    """Name of a file, with its folder if the files come from several folders."""
     several = len({file.parent for file in files}) > 1
     return f"{path.parent.name}/{path.name}" if several else path.name
 
 
 def data_files(*paths: Path) -> tuple[list[Path], list[str]]:
-    """Data files among the paths and in folders among them, and "name: reason" of the others there.
+    """Data files among the paths and in their folders, and "name: reason" of the files skipped there.
 
     Raises:
-        DataError: there is none at one of the paths.
+        DataError: one of the paths has none.
     """
     found = [_data_files(path) for path in paths]
     files = list(dict.fromkeys(file for files, _ in found for file in files))
@@ -257,7 +257,7 @@ def _data_files(path: Path) -> tuple[list[Path], list[str]]:
 
 
 class _Checker:
-    """Reads one file once and keeps counts; of the texts it keeps digests only."""
+    """Reads one file once and keeps counts, and digests of the texts."""
 
     def __init__(self, path: Path, surfaces: dict[str, set[str]]) -> None:
         self.path = path
@@ -322,7 +322,7 @@ class _Checker:
         starts, ends = {start for start, _ in words}, {end for _, end in words}
         for entity in post.entities:
             if entity.start not in starts or entity.end not in ends:
-                around = _with_words_cut(entity, words, post.text)
+                around = _with_whole_words(entity, words, post.text)
                 self.report.misaligned.add(f"{_short(post.origin)}: {entity.text!r} in {around!r}")
 
     def _count_text(self, post: Post) -> None:
@@ -336,7 +336,7 @@ class _Checker:
         whole = _digest(f"{post.text}\n{pairs}") if pairs else text
         if whole in self._seen:
             line = self.texts[text].rpartition(":")[2]
-            self.report.duplicates.add(f"{_short(post.origin)}: the text of line {line} again")
+            self.report.duplicates.add(f"{_short(post.origin)}: same text as line {line}")
         self._seen.add(whole)
 
     def _count_unusual(self, post: Post) -> None:
@@ -374,8 +374,8 @@ class _Checker:
             pictures.unreadable.append(f"{name}: {error.what}")
 
 
-def _with_words_cut(entity: Entity, words: Sequence[Span], text: str) -> str:
-    """The text of the entity with the words that it begins or ends in."""
+def _with_whole_words(entity: Entity, words: Sequence[Span], text: str) -> str:
+    """The text of the entity, extended to whole words."""
     touched = [(start, end) for start, end in words if start < entity.end and end > entity.start]
     whole = [(entity.start, entity.end), *touched]
     return text[min(start for start, _ in whole) : max(end for _, end in whole)]
@@ -406,8 +406,8 @@ def _picture_name(post: Post, format_: Format) -> str:
     return str(post.image) if isinstance(post.image, Path) else ""
 
 
-def _in_common(files: Mapping[str, Mapping[Digest, str]]) -> dict[str, Finding]:
-    """What each two files have in common, by "a and b"; of each file, where each of its texts stands."""
+def _shared_texts(files: Mapping[str, Mapping[Digest, str]]) -> dict[str, Finding]:
+    """Texts that two files share, by "a and b"; ``files`` maps each to the positions of its texts."""
     findings: dict[str, Finding] = defaultdict(Finding)
     for (one, texts), (other, others) in combinations(files.items(), 2):
         for text in texts.keys() & others.keys():
@@ -428,7 +428,7 @@ def to_dict(report: CheckReport) -> dict[str, Any]:
     return {**_plain(report), "exit_code": report.exit_code}
 
 
-def _plain(value: Any) -> Any:  # `dataclasses.asdict` makes nonsense of a Counter before Python 3.12
+def _plain(value: Any) -> Any:  # `dataclasses.asdict` breaks a Counter before Python 3.12
     if is_dataclass(value):
         return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, dict):

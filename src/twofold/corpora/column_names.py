@@ -1,4 +1,4 @@
-"""Files of others' making: which column or key is which field of a post, and which are carried along."""
+"""Names of columns and keys: which one holds which field of a post, and which are carried along."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from twofold.corpora.annotation_tools import id_key
+from twofold.corpora.json_types import is_missing
 from twofold.corpora.lines import check_characters
 from twofold.errors import ConfigError, DataError, InputError
 
@@ -19,26 +21,29 @@ class ColumnNames:
     """Names of columns, or of the keys of JSON objects.
 
     Attributes:
-        renamed: name of the column of a field; a field that is not in it has its own name.
+        renamed: column name by field; the column of a field that is not in it has the field's name.
         carried: columns that are carried along to the output.
+        number_rows: whether a row without an id gets the id ``FILE:ROW``.
 
     Raises:
-        ConfigError: ``renamed`` names what is no field of a post.
+        ConfigError: a key of ``renamed`` is not a field of a post.
     """
 
     renamed: Mapping[str, str] = field(default_factory=dict)
     carried: tuple[str, ...] = ()
+    number_rows: bool = False
 
     def __post_init__(self) -> None:
         for name in self.renamed:
             if name not in FIELDS:
                 raise ConfigError(
-                    f"columns names {name!r}", expected=f"fields of a post: {', '.join(FIELDS)}"
+                    f"columns has the unknown field {name!r}",
+                    expected=f"fields of a post: {', '.join(FIELDS)}",
                 )
 
     @classmethod
-    def parse(cls, renamed: str = "", carried: str = "") -> ColumnNames:
-        """From ``id=tweet_id,text=full_text`` and ``lang,created_at``.
+    def parse(cls, renamed: str = "", carried: str = "", number_rows: bool = False) -> ColumnNames:
+        """Parse ``id=tweet_id,text=full_text`` and ``lang,created_at``.
 
         Raises:
             ConfigError: a field is unknown or named twice, or a name is missing.
@@ -53,32 +58,42 @@ class ColumnNames:
             )
         others = tuple(name.strip() for name in carried.split(",")) if carried else ()
         if not all(others) or len(set(others)) < len(others):
-            raise ConfigError(f"--carry is {carried!r}", expected="names of columns with commas between")
-        return cls(names, others)
+            raise ConfigError(f"--carry is {carried!r}", expected="names of columns, separated by commas")
+        return cls(names, others, number_rows)
 
-    def record(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A row with its fields under the names that they have in a post."""
-        if not self.renamed:
-            return row
-        taken = set(self.renamed.values())
-        record = {key: value for key, value in row.items() if key not in taken and key not in self.renamed}
-        return record | {ours: row[theirs] for ours, theirs in self.renamed.items() if theirs in row}
+    def record(self, row: Mapping[str, Any], origin: str = "") -> Mapping[str, Any]:
+        """A row with its columns renamed to the fields of a post.
+
+        Args:
+            row: values by the name of their column or key.
+            origin: ``FILE:ROW`` of the row, the id of one without an id where rows are numbered.
+        """
+        record = row
+        if self.renamed:
+            taken = set(self.renamed.values())
+            record = {
+                key: value for key, value in row.items() if key not in taken and key not in self.renamed
+            }
+            record |= {ours: row[theirs] for ours, theirs in self.renamed.items() if theirs in row}
+        if self.number_rows and is_missing(record.get(id_key(record))):
+            record = {**record, "id": origin}
+        return record
 
     def carry(self, row: Mapping[str, Any], origin: str = "") -> dict[str, Any]:
-        """The values that are carried along, as JSON can hold them; None for a missing one.
+        """The carried values, converted for JSON; None for a missing one.
 
         Raises:
-            InputError: no file can hold one of them.
+            InputError: a value cannot be written as JSON.
         """
         carried = {name: _as_json(row.get(name), name, origin) for name in self.carried}
         check_characters(json.dumps(carried, ensure_ascii=False), "a carried column", origin)
         return carried
 
     def column(self, name: str, columns: Collection[str]) -> str | None:
-        """That of a field in a table; None where there is none.
+        """The column of a field in a table; None if there is none.
 
         Raises:
-            ConfigError: it was named, and is not there.
+            ConfigError: the field is renamed to a column that does not exist.
         """
         chosen = self.renamed.get(name, name)
         if chosen in columns:
@@ -91,29 +106,31 @@ class ColumnNames:
         return None
 
     def used(self, columns: Iterable[str]) -> list[str]:
-        """Those columns of a table that are of use."""
+        """The columns of a table that are fields or carried along."""
         wanted = {self.renamed.get(name, name) for name in FIELDS} | set(self.carried)
         return [name for name in columns if name in wanted]
 
     def check(self, columns: Sequence[str], where: str) -> None:
-        """Complain of a table that lacks a column, or has one twice.
+        """Check that a table has all needed columns, and none of them twice.
 
         Raises:
-            DataError: it does.
+            DataError: a column is missing, or there are two of it.
         """
-        required = {"id", "text"} if self.renamed.get("tokens", "tokens") not in columns else {"id"}
+        required = set() if self.number_rows else {"id"}
+        if self.renamed.get("tokens", "tokens") not in columns:
+            required.add("text")
         wanted = [self.renamed.get(name, name) for name in FIELDS if name in required or name in self.renamed]
         missing = [name for name in (*wanted, *self.carried) if name not in columns]
         twice = [name for name in self.used(columns) if columns.count(name) > 1]
         if not columns:
             raise DataError(
-                "the table is empty", where=where, expected="a heading with the names of its columns"
+                "the table is empty", where=where, expected="a header row with the names of its columns"
             )
         if twice:
             raise DataError(
                 f"has two columns {twice[0]!r}",
                 where=where,
-                expected="a name of its own for each column",
+                expected="a different name for each column",
                 do="rename one of them",
             )
         if missing:
@@ -121,16 +138,17 @@ class ColumnNames:
                 f"has no column {', '.join(map(repr, missing))}",
                 where=where,
                 expected=f"one of its columns: {', '.join(columns)}"[:300],
-                do="say which is which with --columns id=COLUMN,text=COLUMN",
+                do="name the columns with --columns id=COLUMN,text=COLUMN"
+                + (", or let --number-rows make ids" if missing == ["id"] else ""),
             )
 
 
-AS_THEY_ARE = ColumnNames()
+DEFAULT_COLUMNS = ColumnNames()
 """Fields under their own names, nothing carried along."""
 
 
 def _as_json(value: Any, name: str, origin: str) -> Any:
-    """A value as JSON can hold it: dates and the like as text, bytes as their length, NaN as null."""
+    """A value converted for JSON: dates and the like as text, bytes as their length, NaN as null."""
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     try:

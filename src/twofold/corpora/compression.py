@@ -1,7 +1,7 @@
 """Compressed files as plain streams: gzip and Zstandard, recognised by their first bytes.
 
-Memory does not grow with the file. What is wrong with a compressed file is an `OSError` of its stream, as of
-any other file, and never quotes its content. It does not know what is in a file.
+Memory does not grow with the file. A damaged compressed file raises `OSError` when its stream is read, as any
+other file does; the message never quotes its content. It does not know what is in a file.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from twofold.extras import extra_module
 
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 SUFFIXES = (".gz", ".zst")
-"""Ends of names of compressed files."""
+"""Suffixes of compressed files."""
 
 
 def is_compressed(head: bytes) -> bool:
-    """Whether a file that begins so is one that `plain_stream` unpacks."""
+    """Whether `plain_stream` unpacks a file that begins with these bytes."""
     return head.startswith((GZIP, ZSTANDARD))
 
 
@@ -27,7 +27,7 @@ def plain_stream(stream: BinaryIO, name: str = "") -> BinaryIO:
     """The content of a file, unpacked if it is compressed.
 
     Args:
-        stream: one that can be read from its beginning again.
+        stream: a seekable one.
         name: of the file, for messages.
 
     Raises:
@@ -55,7 +55,7 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            data = self._stream.read1(len(buffer))  # what came before an error is not lost
+            data = self._stream.read1(len(buffer))  # data before an error is not lost
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise OSError("the compressed file is damaged or ends too early") from error
         buffer[: len(data)] = data

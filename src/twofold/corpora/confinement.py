@@ -1,7 +1,7 @@
-"""Pictures that posts name, confined to one folder: a data file may come from a stranger.
+"""Confine the pictures that posts name to one folder, since a data file may be untrusted.
 
-A path that leads out of the folder, absolutely, by ``..`` or through a symbolic link, is never opened; the
-post keeps its text, and its picture counts as unreadable. It does not open pictures.
+A path that leads out of the folder, by an absolute path, ``..`` or a symbolic link, is never opened; the post
+keeps its text, and its picture counts as unreadable. It does not open pictures.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def confined(items: Iterable[Post | Rejected], folder: Path) -> Iterator[Post | 
     """The same posts, with a `RefusedPicture` in place of each path that leads out of the folder.
 
     Args:
-        items: as a reader gives them; rejected records pass.
+        items: as a reader yields them; rejected records are passed on unchanged.
         folder: where pictures may lie.
     """
     inside = _real(folder)
@@ -34,7 +34,7 @@ def confined(items: Iterable[Post | Rejected], folder: Path) -> Iterator[Post | 
 
 
 def check_table_inside(table: Path, folder: Path) -> None:
-    """Complain where a table that lies in a folder is a link out of it.
+    """Check that a table in a folder is not a link out of it.
 
     Raises:
         DataError: it is.
@@ -62,9 +62,9 @@ def _real(path: Path) -> Path:
 
 
 def _inside(path: Path, inside: Path) -> bool:
-    if path.is_absolute() and path.drive != inside.drive:  # nothing is asked of another machine
+    if path.is_absolute() and path.drive != inside.drive:  # do not contact another machine
         return False
     try:
         return _real(path).is_relative_to(inside)
     except (OSError, ValueError):
-        return True  # no such path can be: opening it tells what is wrong with it
+        return True  # not a possible path: opening it raises the error

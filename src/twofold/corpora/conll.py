@@ -1,11 +1,11 @@
-"""CoNLL columns: a token a line with its tag in another column, a blank line after each post.
+"""CoNLL columns: one token per line with its tag in another column, a blank line after each post.
 
-Columns are parted by TAB, or by spaces where a line has no TAB. The tag is the second column where
-that holds a BIO tag (WNUT-17, whose test file has a second annotation beside it in some copies), else
-the last one (CoNLL-2003). Lines ``# id = …``, ``# image = …`` and ``# alt_text = …`` before a post say
-what columns cannot; other ``# name = …`` lines are comments. A line ``-DOCSTART-`` separates posts as a blank
-line does. A line of an empty token and ``O`` (the Broad Twitter Corpus has some) holds nothing and is left
-out. Every other line holds a token, or its block is rejected.
+Columns are separated by TAB, or by spaces if a line has no TAB. The tag is the second column if that holds a
+BIO tag (WNUT-17, whose test file has a second annotation after it in some copies), else the last one
+(CoNLL-2003). Lines ``# id = …``, ``# image = …`` and ``# alt_text = …`` before a post give its other fields;
+further ``# name = …`` lines are comments. A line ``-DOCSTART-`` separates posts as a blank line does. A line
+with an empty token and ``O`` (the Broad Twitter Corpus has some) is left out. Every other line holds a token,
+or its block is rejected.
 
 It does not know which types mean the same; see `annotations`.
 """
@@ -19,16 +19,16 @@ from pathlib import Path
 
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import Scheme, entities_of, is_tag, join, spans_of
-from twofold.corpora.columns import columns_of, holds_nothing, scheme_of, tag_of
+from twofold.corpora.columns import columns_of, is_empty_token, scheme_of, tag_of
 from twofold.corpora.lines import (
     Block,
     Line,
     check_characters,
     decode,
+    display_path,
     read_blocks,
     read_lines,
     rejected,
-    shown,
     too_long,
 )
 from twofold.errors import InputError
@@ -41,7 +41,7 @@ _DOCUMENT_START = b"-DOCSTART-"
 
 
 def read_conll(path: Path, attachments: Attachments | None = None) -> Iterator[Post | Rejected]:
-    """Posts of a column file, in order; a block that cannot be read comes out rejected.
+    """Posts of a column file, in order; a block that cannot be read is yielded as `Rejected`.
 
     Args:
         path: the file.
@@ -68,18 +68,18 @@ def _blank_document_start(line: Line) -> Line:
 
 
 def _post(block: Block, path: Path, scheme: Scheme, attachments: Attachments) -> Post | None:
-    """The post of a block; None for comments that say nothing of a post."""
-    origin = f"{shown(path)}:{block.number}"
+    """The post of a block; None if it has only comments that are not fields of a post."""
+    origin = f"{display_path(path)}:{block.number}"
     if not block.whole:
         raise too_long(origin)
     comments, rows = _comments(block.lines, origin)
     if not rows and not _KNOWN_COMMENTS & comments.keys():
         return None
-    pairs = [_token_and_tag(row, origin) for row in rows if not holds_nothing(row)]
+    pairs = [_token_and_tag(row, origin) for row in rows if not is_empty_token(row)]
     text, token_spans = join([token for token, _ in pairs])
     name = str(comments.get("image", ""))
     return Post(
-        id=comments.get("id", f"{shown(Path(path.name))}#{block.number}"),
+        id=comments.get("id", f"{display_path(Path(path.name))}#{block.number}"),
         text=text,
         tokens=token_spans,
         image=(attachments.picture(name) if attachments.images else path.parent / name) if name else None,
@@ -109,7 +109,7 @@ def _comment(line: str) -> re.Match[str] | None:
 
 
 def _value(written: str, name: str, origin: str) -> str | int:
-    """A JSON string or whole number (so that the id "12" and 12 stay apart), else the words as they stand."""
+    """A JSON string or whole number (so that the ids "12" and 12 stay distinct), else the raw text."""
     try:
         value = json.loads(written)
     except (ValueError, RecursionError):

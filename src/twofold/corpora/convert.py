@@ -1,8 +1,8 @@
 """Conversion of posts from one format to another, with a count of what the target cannot hold.
 
-JSON Lines holds a post whole. IMGID blocks hold tokens, labels and an id that names the picture;
-CoNLL columns the same, with id, picture and alternative text in ``# name = value`` lines; MNRE one
-relation a line with its tokens and the picture's name. It writes no pictures.
+JSON Lines holds all fields of a post. IMGID blocks hold tokens, labels and an id that names the picture;
+CoNLL columns hold the same, with id, picture and alternative text in ``# name = value`` lines; MNRE holds one
+relation per line with its tokens and the picture's name. It writes no pictures.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _TAG_SEPARATOR = re.compile(r"[\t\n\r]")
 
 @dataclass(slots=True)
 class Conversion:
-    """What became of a conversion.
+    """Result of a conversion.
 
     Attributes:
         written: posts written.
         rejected: records of the source that could not be read.
         unsupported: "origin: reason" of posts that the target format cannot hold at all.
-        losses: how many posts (or labels) lost what.
-        without_picture: posts whose picture is written as a name alone, since its folder was not given.
+        losses: number of posts (or labels) by what they lost.
+        without_picture: posts whose picture is written as a file name only, since its folder was not given.
         outside: posts whose picture lies outside the folder of the written file, where readers refuse it.
     """
 
@@ -68,11 +68,11 @@ Writer = Callable[[Post, Path, Losses], str]
 def convert(
     items: Iterable[Post | Rejected], target: Path, to: Format, inputs: Iterable[Input] = ()
 ) -> Conversion:
-    """Write posts to a file of another format; the file appears whole at the end, or not at all.
+    """Write posts to a file of another format; the file appears when it is complete, or not at all.
 
     Args:
-        items: as `open_corpus` gives them.
-        target: the file; one that is there is replaced. Not written where there is no post to write.
+        items: as `open_corpus` yields them.
+        target: the file; an existing one is replaced. Not written if there is no post to write.
         to: its format.
         inputs: files that the items are read from; none of them may be the target.
 
@@ -86,7 +86,7 @@ def convert(
             if isinstance(item, Rejected):
                 result.rejected.append(item)
                 continue
-            if isinstance(item.image, RefusedPicture):  # nothing is opened here, and its name is kept
+            if isinstance(item.image, RefusedPicture):  # it is not opened here: keep its path
                 item = dataclasses.replace(item, image=item.image.path)
             try:
                 stream.write(write(item, target.parent, result.losses).encode("utf-8"))
@@ -99,11 +99,11 @@ def convert(
 
 
 def to_record(post: Post, folder: Path) -> dict[str, Any]:
-    """The post as JSON holds it; `parse_post` reads it back.
+    """The post as a JSON object; `parse_post` reads it back.
 
     Args:
         post: the post.
-        folder: what the path of its picture is to be relative to.
+        folder: folder that the path of its picture is made relative to.
     """
     record: dict[str, Any] = {"id": post.id, "text": post.text}
     if post.tokens is not None:
@@ -127,7 +127,7 @@ def _image(image: Image | str, folder: Path) -> str | dict[str, str]:
     if isinstance(image, bytes):
         return {"base64": base64.b64encode(image).decode("ascii")}
     image = image.path if isinstance(image, RefusedPicture) else image
-    absolute = real_path(image.parent) / image.name  # ".." goes wrong across links that are not resolved
+    absolute = real_path(image.parent) / image.name  # ".." is wrong after a link that is not resolved
     try:
         return Path(os.path.relpath(absolute, real_path(folder))).as_posix()
     except ValueError:  # another drive on Windows
@@ -159,7 +159,7 @@ def _to_jsonl(post: Post, folder: Path, losses: Losses) -> str:
 def _to_imgid(post: Post, folder: Path, losses: Losses) -> str:
     name = _field(str(post.id), "id", post)
     if not name or "\0" in name:
-        raise _unsupported(post, "the id cannot stand as the name of a picture")
+        raise _unsupported(post, "the id cannot be used as the name of a picture")
     _count_loss(losses, isinstance(post.id, int), "whole-number ids, which come back as text")
     _count_loss(losses, post.alt_text is not None, "alternative texts")
     _count_loss(losses, bool(post.regions), "regions of pictures")
@@ -182,7 +182,7 @@ def _named_otherwise(post: Post, name: str) -> bool:
 
 
 def _picture_name(post: Post, default: str) -> str:
-    """Name of the picture's file, or of a picture not at hand; the default where the post has none."""
+    """Name of the picture's file, or of a picture without a file; the default if the post has none."""
     return post.image.name if isinstance(post.image, Path) else post.picture_name or default
 
 
@@ -191,7 +191,7 @@ def _rows(post: Post, losses: Losses) -> str:
     _count_loss(
         losses,
         post.entities is None,
-        "that a post is unlabelled: it is read back as labelled without entities",
+        "missing labels: an unlabelled post is read back as labelled without entities",
     )
     token_spans = _token_spans(post, losses)
     tags = tags_as_written(len(token_spans), _tag_spans(post, token_spans, losses))
@@ -214,7 +214,7 @@ def _tag_spans(post: Post, token_spans: list[TokenSpan], losses: Losses) -> list
         if first < 0:
             losses["entities that begin or end inside a token"] += 1
         elif spans and first < spans[-1].end:
-            losses["entities that overlap one before them"] += 1
+            losses["entities that overlap an earlier one"] += 1
         else:
             type_ = _field(entity.type, "entity type", post, _TAG_SEPARATOR)
             spans.append(TagSpan(first, last, type_, entity.well_formed))
@@ -222,7 +222,7 @@ def _tag_spans(post: Post, token_spans: list[TokenSpan], losses: Losses) -> list
 
 
 def _tokens_of(entity: Entity, token_spans: list[TokenSpan]) -> tuple[int, int]:
-    """First token and one past the last; (−1, −1) where the entity does not begin and end with a token."""
+    """First token and one past the last; (−1, −1) if the entity does not begin and end with a token."""
     first = next((i for i, (start, _) in enumerate(token_spans) if start == entity.start), -1)
     last = next((i for i, (_, end) in enumerate(token_spans) if end == entity.end), -1)
     return (first, last + 1) if 0 <= first <= last else (-1, -1)
@@ -235,7 +235,7 @@ def _to_mnre(post: Post, folder: Path, losses: Losses) -> str:
     _count_loss(losses, post.alt_text is not None, "alternative texts")
     _count_loss(losses, bool(post.regions), "regions of pictures")
     name = _mnre_picture(post)
-    _count_loss(losses, _named_otherwise(post, name), "paths of pictures; only their names are held")
+    _count_loss(losses, _named_otherwise(post, name), "paths of pictures; only their names are kept")
     token_spans = _token_spans(post, losses)
     tokens = [post.text[start:end] for start, end in token_spans]
     return "".join(

@@ -1,6 +1,6 @@
-"""Posts of a table as text: CSV, with commas, semicolons or tabs between, and a heading.
+"""Posts of a CSV table, separated by commas, semicolons or tabs, with a header row.
 
-A cell may hold line breaks in quotation marks. Cells of ``entities``, ``relations``, ``regions`` and
+A quoted cell may contain line breaks. Cells of ``entities``, ``relations``, ``regions`` and
 ``tokens`` hold JSON. Ids are text. It does not open pictures.
 """
 
@@ -20,30 +20,30 @@ from twofold.corpora.lines import MAX_BYTES, rejected, unreadable
 from twofold.errors import DataError, InputError
 from twofold.posts import Post, Rejected
 
-_SHOWN = 1000
+_RAW_LENGTH = 1000
 _JSON = ("entities", "relations", "regions", "tokens")
 
 
 def read_csv(
     stream: BinaryIO, name: str, folder: Path, attachments: Attachments | None, columns: ColumnNames
 ) -> Iterator[Post | Rejected]:
-    """Posts of a table, in order; blank lines are none.
+    """Posts of a table, in order; blank lines are skipped.
 
     Args:
-        stream: of the file, unpacked.
-        name: how messages call it.
-        folder: what paths of pictures are relative to.
+        stream: the file's content, unpacked.
+        name: of the file, for messages.
+        folder: folder that paths of pictures are relative to.
         attachments: where pictures and alternative texts are.
-        columns: names of its columns.
+        columns: which column holds which field of a post.
 
     Raises:
-        DataError: the heading lacks a column (at the first post), or the stream cannot be read to its end.
+        DataError: the header row lacks a column (at the first post), or the stream cannot be read to its end.
     """
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
         yield from _posts(text, name, folder, attachments, columns)
     finally:
-        text.detach()  # whoever opened the stream closes it
+        text.detach()  # the caller closes the stream
 
 
 def _posts(
@@ -51,7 +51,7 @@ def _posts(
 ) -> Iterator[Post | Rejected]:
     csv.field_size_limit(max(MAX_BYTES, csv.field_size_limit()))
     lines = _Lines(text, name)
-    separator, names = _heading(lines, name)
+    separator, names = _header(lines, name)
     columns.check(names, name)
     rows = csv.reader(lines, delimiter=separator, strict=True)
     while True:
@@ -70,8 +70,8 @@ def _posts(
             yield _post(cells, names, lines.origin, folder, attachments, columns)
 
 
-def _heading(lines: _Lines, name: str) -> tuple[str, list[str]]:
-    """The separator and the names of the columns: none of an empty table."""
+def _header(lines: _Lines, name: str) -> tuple[str, list[str]]:
+    """The separator and the names of the columns; no names if the table is empty."""
     lines.begin()
     first = next((line for line in lines if line.strip()), "")
     separator = max(",;\t", key=first.count)
@@ -79,14 +79,14 @@ def _heading(lines: _Lines, name: str) -> tuple[str, list[str]]:
         return separator, next(csv.reader(chain([first], lines), delimiter=separator, strict=True), [])
     except (csv.Error, InputError) as error:
         raise DataError(
-            "its first line is no heading",
+            "the first line is not a header row",
             where=name,
             expected="a table with the names of its columns in its first line",
         ) from error
 
 
 class _Lines(Iterator[str]):
-    """Lines of a table, of which a row may take several: but not more than memory should hold."""
+    """Lines of a table; a row may span several lines, up to `MAX_BYTES` in all."""
 
     def __init__(self, text: io.TextIOWrapper, name: str) -> None:
         self._text, self._name = text, name
@@ -104,7 +104,7 @@ class _Lines(Iterator[str]):
 
     @property
     def raw(self) -> bytes:
-        """How the row begins."""
+        """The beginning of the row."""
         return self._beginning.encode("utf-8", "surrogateescape")
 
     def __next__(self) -> str:
@@ -113,7 +113,7 @@ class _Lines(Iterator[str]):
             raise StopIteration
         self._number += 1
         self._size += len(line)
-        self._beginning += line[: _SHOWN - len(self._beginning)]
+        self._beginning += line[: _RAW_LENGTH - len(self._beginning)]
         if self._size > MAX_BYTES:
             while line and not line.endswith(("\n", "\r")):
                 line = self._read(1 << 20)
@@ -145,12 +145,12 @@ def _post(
             raise InputError(
                 f"the row has {len(cells)} cells",
                 where=origin,
-                expected=f"{len(names)}, as the heading has",
+                expected=f"{len(names)}, as in the header row",
                 do="put cells with separators or line breaks into quotation marks",
             )
         try:
             "".join(cells).encode()
-        except UnicodeEncodeError as error:  # other bytes came as surrogates
+        except UnicodeEncodeError as error:  # other bytes were decoded as surrogates
             raise InputError(
                 "the row is not UTF-8", where=origin, expected="UTF-8", do="save the file as UTF-8"
             ) from error
@@ -161,7 +161,7 @@ def _post(
 
 
 def _typed(row: dict[str, str], columns: ColumnNames, origin: str) -> dict[str, Any]:
-    """Empty cells but that of the text as nothing, cells of lists as lists."""
+    """The row with its lists parsed, and None for empty cells other than the text."""
     text = columns.renamed.get("text", "text")
     typed: dict[str, Any] = {name: cell or ("" if name == text else None) for name, cell in row.items()}
     for field in _JSON:

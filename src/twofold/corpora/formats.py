@@ -1,4 +1,4 @@
-"""The format of a data file, recognised by its name or its first lines. It does not read the others."""
+"""The format of a data file, recognised by its name or its first lines. It reads no further."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from twofold.reading import open_file, real_path
 
 Format = Literal["imgid", "conll", "jsonl", "mnre", "csv", "parquet", "tar", "label-studio", "json-array"]
 FORMATS: tuple[Format, ...] = ("jsonl", "imgid", "conll", "mnre")
-"""Those that posts are converted to."""
+"""Formats that posts can be converted to."""
 BY_SUFFIX: Mapping[str, Format] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".tar": "tar",
 }  # fmt: skip
-"""Formats of files that have one by their name; the name may go on with that of a compression."""
+"""Formats recognised by the suffix of the file's name; a suffix of a compression may follow."""
 
 _READ_BYTES = 1 << 16
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff", b"{\0", b"\0{")
@@ -34,13 +34,13 @@ _LABEL_STUDIO = re.compile(
 )
 _ARRAY = re.compile(rb"\s*\[\s*[{\]]")
 _KNOWN = (
-    "JSON Lines, an array of JSON, IMGID blocks (Twitter-2015/2017), CoNLL columns, MNRE lines or tasks of "
-    "Label Studio"
+    "JSON Lines, a JSON array, IMGID blocks (Twitter-2015/2017), CoNLL columns, MNRE lines or Label Studio "
+    "tasks"
 )
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file; an empty file passes for JSON Lines.
+    """The format of a file; an empty file counts as JSON Lines.
 
     Raises:
         DataError: there is no such file, or it has none of the known formats.
@@ -71,12 +71,12 @@ def format_of(path: Path) -> Format:
         "the format is not known",
         where=str(path),
         expected=_KNOWN,
-        do='make a line {"id": 1, "text": "…"} of each text, if it holds plain texts',
+        do='if it holds plain texts, write each as a line {"id": 1, "text": "…"}',
     )
 
 
 def named_format(name: str) -> Format | None:
-    """The format that a file has by its name, which may end with that of a compression; None without one."""
+    """The format that a file's name states, before the suffix of a compression; None if it states none."""
     name = name.lower()
     for suffix in SUFFIXES:
         name = name.removesuffix(suffix)
@@ -115,7 +115,7 @@ def _beginning(path: Path) -> bytes:
 
 
 def _check_kind(path: Path) -> None:
-    """Refuse what is no file, with the words for data; `open_file` refuses it, too."""
+    """Raise DataError for what is not a file; `open_file` would raise OSError."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise DataError("a folder", where=str(path), expected="a data file", do="give one of its files")
@@ -124,7 +124,7 @@ def _check_kind(path: Path) -> None:
             "is a pipe, and a data file is read more than once",
             where=str(path),
             expected="a data file",
-            do="save it to a file first; `twofold extract` reads JSON Lines from one pipe, given alone",
+            do="save it to a file first; `twofold extract` reads JSON Lines from a pipe as its only input",
         )
     if not stat.S_ISREG(mode) and real_path(path) != Path(os.devnull):
         raise DataError("is a device", where=str(path), expected="a data file")

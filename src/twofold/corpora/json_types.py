@@ -1,4 +1,4 @@
-"""What a value of JSON, or of numpy and pandas in its place, is; in words for messages."""
+"""Types of JSON values, and of numpy and pandas values in their place, in words for messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PANDAS_MISSING = ("NAType", "NaTType")
 
 
 def kind_of(value: object) -> str:
-    """What a value is, in JSON's words."""
+    """Describe a value in JSON's terms."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -25,12 +25,12 @@ def kind_of(value: object) -> str:
 
 
 def is_missing(value: object) -> bool:
-    """Whether it stands for no value: None, NaN, or pandas' NA and NaT."""
+    """Whether a value is missing: None, NaN, or pandas' NA or NaT."""
     if value is None or isinstance(value, str):
         return value is None
     return (isinstance(value, Real) and value != value) or type(value).__name__ in _PANDAS_MISSING
 
 
 def as_python(value: Any) -> Any:
-    """Numbers and arrays of numpy as Python has them (int, float, list); anything else as it is."""
+    """Numpy numbers and arrays as int, float or list; anything else unchanged."""
     return value.tolist() if hasattr(value, "tolist") else value

@@ -1,9 +1,9 @@
-"""Posts as JSON: one object a line, or one mapping from Python.
+"""Posts as JSON: one object per line, or one mapping from Python.
 
 ``id`` and one of ``text`` and ``tokens`` are required; ``image``, ``alt_text``, ``regions``, ``entities``
-and ``relations`` are optional, and other keys are ignored. Labels may also come as doccano and Prodigy
-export them (`annotation_tools`). Null, and NaN as pandas has it, stand for a key that is absent. Everything
-is checked here, so that nothing behind has to. It does not open pictures.
+and ``relations`` are optional, and other keys are ignored. Labels may also have the form that
+doccano and Prodigy export (`annotation_tools`). Null, and the NaN of pandas, count as an absent key.
+Everything is checked here, so that later code need not. It does not open pictures.
 """
 
 from __future__ import annotations
@@ -27,9 +27,17 @@ from twofold.corpora.annotation_tools import (
 )
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import TokenSpan, join
-from twofold.corpora.column_names import AS_THEY_ARE, ColumnNames
+from twofold.corpora.column_names import DEFAULT_COLUMNS, ColumnNames
 from twofold.corpora.json_types import as_python, is_missing, kind_of
-from twofold.corpora.lines import Line, check_characters, decode, read_lines, rejected, shown, too_long
+from twofold.corpora.lines import (
+    Line,
+    check_characters,
+    decode,
+    display_path,
+    read_lines,
+    rejected,
+    too_long,
+)
 from twofold.corpora.regions import parse_region
 from twofold.errors import InputError
 from twofold.posts import Entity, Post, Rejected, Relation
@@ -39,7 +47,7 @@ T = TypeVar("T")
 Record = Mapping[str, Any]
 
 EXPECTED = 'a JSON object such as {"id": 1, "text": "…", "image": "photo.jpg"}'
-"""What a post is as JSON, for messages."""
+"""A post as JSON, for messages."""
 
 _SPAN = '{"start": …, "end": …, "type": "…"}'
 _ITEMS = {
@@ -55,24 +63,24 @@ def read_jsonl(
     source: Path | BinaryIO,
     attachments: Attachments | None = None,
     name: str = "",
-    columns: ColumnNames = AS_THEY_ARE,
+    columns: ColumnNames = DEFAULT_COLUMNS,
     folder: Path | None = None,
 ) -> Iterator[Post | Rejected]:
-    """Posts of a JSON Lines file or stream, in order: one result a line, whatever is in the line.
+    """Posts of a JSON Lines file or stream, in order: one result per line, whatever the line contains.
 
     Args:
         source: a file, or a binary stream such as ``sys.stdin.buffer``.
         attachments: where pictures and alternative texts are; without it the path of a picture is
             relative to the file's folder (to the working folder for a stream).
-        name: how messages call the source; by default the file's path, or "<stdin>".
+        name: of the source, for messages; by default the file's path, or "<stdin>".
         columns: names of the keys that hold the fields of a post.
-        folder: what paths of pictures are relative to, where it is not the file's folder.
+        folder: folder that paths of pictures are relative to, if not the file's folder.
     """
     if not isinstance(source, Path):
         yield from _posts(source, name or "<stdin>", folder or Path(), attachments, columns)
         return
     with open_file(source) as stream:
-        yield from _posts(stream, name or shown(source), folder or source.parent, attachments, columns)
+        yield from _posts(stream, name or display_path(source), folder or source.parent, attachments, columns)
 
 
 def _posts(
@@ -87,10 +95,10 @@ def _posts(
 
 
 def parse_object(line: Line, origin: str) -> dict[str, Any]:
-    """The object of JSON that a line holds.
+    """The JSON object of a line.
 
     Raises:
-        InputError: it holds none.
+        InputError: the line does not hold one.
     """
     if not line.whole:
         raise too_long(origin)
@@ -103,18 +111,18 @@ def parse_object(line: Line, origin: str) -> dict[str, Any]:
 
 
 def parse_json(data: bytes, origin: str, expected: str, what: str = "the line") -> Any:
-    """Any value of JSON.
+    """Parse any JSON value.
 
     Args:
         data: JSON in UTF-8.
         origin: where it came from, for messages.
         expected: what should have come, for messages.
-        what: what it is called in messages.
+        what: name of the data in messages.
 
     Raises:
-        InputError: it is not JSON, or a key of an object comes twice.
+        InputError: it is not JSON, or a key of an object appears twice.
     """
-    text = decode(data, origin).removeprefix("\ufeff")  # of a file that was appended to another
+    text = decode(data, origin).removeprefix("\ufeff")  # byte order mark of a file that was appended
     try:
         return _DECODER.decode(text)
     except InputError as error:
@@ -123,35 +131,35 @@ def parse_json(data: bytes, origin: str, expected: str, what: str = "the line") 
         raise InputError(f"{what} is {not_json(error)}", where=origin, expected=expected) from error
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise repetition(pairs)
+        raise duplicate_key_error(pairs)
     return value
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_without_repetition)  # `json.loads` makes one for each line
+_DECODER = json.JSONDecoder(object_pairs_hook=_with_unique_keys)  # `json.loads` would create one per line
 
 
-def repetition(pairs: list[tuple[str, Any]]) -> InputError:
-    """The error for an object of JSON in which a key comes twice: one of its values would be lost."""
+def duplicate_key_error(pairs: list[tuple[str, Any]]) -> InputError:
+    """The error for a JSON object in which a key appears twice, since one of its values would be lost."""
     repeated = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-    return InputError(f"the key {repeated[:40]!r} comes twice", expected="each key once", do="remove one")
+    return InputError(f"the key {repeated[:40]!r} appears twice", expected="each key once", do="remove one")
 
 
 def parse_post(record: Record, origin: str = "", base_folder: Path | None = None) -> Post:
-    """One post from a mapping, as a line of JSON holds it.
+    """Parse one post from a mapping with the keys of a line of JSON Lines.
 
-    Beyond what JSON can hold, ``image`` may be a `Path` or the picture's bytes, and values of numpy and
-    pandas (whole numbers, arrays in place of lists, NaN in place of nothing) are read.
+    In addition to JSON values, ``image`` may be a `Path` or the picture's bytes, and values of numpy and
+    pandas are accepted (whole numbers, arrays for lists, NaN for a missing value).
 
     Args:
         record: the post.
         origin: where it came from, for messages.
-        base_folder: what the path of a picture is relative to; the working folder by default.
+        base_folder: folder that the path of a picture is relative to; the working folder by default.
 
     Raises:
-        InputError: a field is missing or is not what it should be.
+        InputError: a field is missing or invalid.
     """
     if not isinstance(record, Mapping):
         raise InputError(
@@ -163,19 +171,19 @@ def parse_post(record: Record, origin: str = "", base_folder: Path | None = None
 def parse_row(
     row: Record, origin: str, folder: Path, attachments: Attachments | None, columns: ColumnNames
 ) -> Post:
-    """One post from a row of a file.
+    """Parse one post from a row of a file.
 
     Args:
-        row: its values by the names of their columns or keys.
+        row: its values by the name of their column or key.
         origin: where it came from, for messages.
-        folder: what the path of a picture is relative to.
+        folder: folder that the path of a picture is relative to.
         attachments: where pictures and alternative texts are.
-        columns: which column is which field.
+        columns: which column holds which field of a post.
 
     Raises:
-        InputError: a field is missing or is not what it should be.
+        InputError: a field is missing or invalid.
     """
-    post = _parse(columns.record(row), origin, folder, attachments)
+    post = _parse(columns.record(row, origin), origin, folder, attachments)
     return replace(post, carried=columns.carry(row, origin)) if columns.carried else post
 
 
@@ -286,7 +294,7 @@ def _tokens(record: Record, origin: str) -> list[str] | None:
 
 
 def _align(tokens: list[str], text: str, origin: str) -> tuple[TokenSpan, ...]:
-    """Where each token lies in a text that has other white space between them than one space."""
+    """The (start, end) of each token in a text with other white space between tokens than one space."""
     token_spans: list[TokenSpan] = []
     position = 0
     for i, token in enumerate(tokens):
@@ -321,7 +329,7 @@ def _optional_string(record: Record, key: str, origin: str) -> str | None:
 
 
 def _image(value: object, origin: str) -> tuple[Path | bytes | None, str]:
-    """The picture, and the name it goes by (empty for bytes)."""
+    """The picture and its name (empty for bytes)."""
     if isinstance(value, Mapping) and value.get("bytes", "") is None:  # as `datasets` stores a path
         value = value.get("path")
     if value is None or (isinstance(value, str) and not value):
@@ -379,12 +387,12 @@ def _from_base64(value: str, origin: str) -> bytes:
             f"image is not base64: {error}",
             where=origin,
             expected="base64 of the picture file's bytes",
-            do="encode the file anew, or give its path",
+            do="encode the file again, or give its path",
         ) from error
 
 
 def _list(record: Record, key: str, origin: str, parse: Callable[[object], T]) -> tuple[T, ...] | None:
-    """Each item of a list by ``parse(item)``; None where the key is absent or null."""
+    """Apply ``parse`` to each item of a list; None if the key is absent or null."""
     items = as_python(_value(record, key))
     if items is None:
         return None
@@ -394,7 +402,7 @@ def _list(record: Record, key: str, origin: str, parse: Callable[[object], T]) -
     for i, item in enumerate(items):
         try:
             parsed.append(parse(item))
-        except InputError as error:  # say which post as well as which item
+        except InputError as error:  # name the post as well as the item
             raise InputError(
                 f"{key}[{i}] {error.what}", where=origin, expected=error.expected, do=error.do
             ) from error

@@ -1,10 +1,10 @@
-"""Labelled tasks as Label Studio exports them (format "JSON"), and as `twofold export` writes them.
+"""Labelled tasks in the export format "JSON" of Label Studio, which `twofold export` also writes.
 
 The text is ``data.text``, in a plain ``Text`` tag; ``data.id``, ``data.image`` and ``data.alt_text`` are read
-where they are there. Of several annotations the one marked as ground truth counts, else the last that was
-updated; a skipped one says nothing. Spans are ``labels`` with one label, relations ``relation`` with one.
-Label Studio counts code points, older versions UTF-16 units: the ``text`` of a span tells which. It does not
-read predictions, nor labels of other kinds.
+if present. Of several annotations the one marked as ground truth is read, else the last updated one; skipped
+ones are ignored. Spans are ``labels`` with one label, relations ``relation`` with one. Label Studio counts
+offsets in code points, older versions in UTF-16 units: the ``text`` of a span shows which. It does not read
+predictions, nor labels of other kinds.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from twofold.corpora.attachments import Attachments
-from twofold.corpora.column_names import AS_THEY_ARE
+from twofold.corpora.column_names import DEFAULT_COLUMNS
 from twofold.corpora.json_array import items_of
 from twofold.corpora.json_types import kind_of
 from twofold.corpora.jsonl import parse_row
-from twofold.corpora.lines import rejected, shown
+from twofold.corpora.lines import display_path, rejected
 from twofold.corpora.utf16 import from_utf16
 from twofold.errors import InputError
 from twofold.posts import Post, Rejected
 
 LOCAL_FILES = "/data/local-files/?d="
-"""Where Label Studio serves files of a folder that it was told of."""
+"""Address at which Label Studio serves the files of a local folder."""
 NO_PICTURE = (
     "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # 1 x 1, transparent
 )
-"""What stands in a task for a picture that a post does not have: a task needs one where others have one."""
+"""Placeholder for the picture of a post without one: every task needs a picture if any has one."""
 _EXPECTED = 'a task of Label Studio: {"data": {"text": "…"}, "annotations": […]}'
 _IMAGE = "an address or a path"
 
@@ -39,11 +39,11 @@ def read_label_studio(path: Path, attachments: Attachments) -> Iterator[Post | R
     """Posts of a file of tasks, in order.
 
     Args:
-        path: an array of tasks, as JSON in UTF-8; it is read piece by piece.
+        path: an array of tasks, as JSON in UTF-8; it is read incrementally.
         attachments: where pictures and alternative texts are.
     """
     for number, (task, raw) in enumerate(items_of(path, _EXPECTED), start=1):
-        origin = f"{shown(path)}:task {number}"
+        origin = f"{display_path(path)}:task {number}"
         try:
             if isinstance(task, InputError):
                 raise task
@@ -66,12 +66,12 @@ def _post(task: object, number: int, origin: str, folder: Path, attachments: Att
         record["image"], name = _picture(image, attachments)
     elif image is not None and not isinstance(image, str):
         raise InputError(f"data.image is {kind_of(image)}", expected=_IMAGE)
-    post = parse_row(record | _gold(task, text), origin, folder, attachments, AS_THEY_ARE)
+    post = parse_row(record | _gold(task, text), origin, folder, attachments, DEFAULT_COLUMNS)
     return dataclasses.replace(post, picture_name=name) if name and post.image is None else post
 
 
 def _picture(address: str, attachments: Attachments) -> tuple[str | None, str]:
-    """The picture as a line of JSON names it, and its name where it is not at hand."""
+    """The picture as in JSON Lines, or None and its name if its file is not given."""
     if address.startswith("data:"):
         return address, ""
     if address.startswith(LOCAL_FILES):
@@ -95,7 +95,7 @@ class _Span(NamedTuple):
 
 
 def _gold(task: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """Entities and relations of a task; nothing where nobody labelled it."""
+    """Entities and relations of a task; empty if it is unlabelled."""
     annotation = _chosen(task.get("annotations"))
     if annotation is None:
         return {}
@@ -110,11 +110,11 @@ def _gold(task: Mapping[str, Any], text: str) -> dict[str, Any]:
 
 
 def _chosen(annotations: object) -> Mapping[str, Any] | None:
-    """The annotation that counts."""
+    """The annotation to read; None if there is none."""
     if not isinstance(annotations, list):
         return None
     usable = [x for x in annotations if isinstance(x, Mapping) and not x.get("was_cancelled")]
-    return max(  # of equal ones the last
+    return max(  # of equals the last
         reversed(usable),
         key=lambda x: (bool(x.get("ground_truth")), str(x.get("updated_at") or "")),
         default=None,
@@ -133,12 +133,12 @@ def _span(item: Mapping[str, Any], text: str) -> _Span:
     start, end = (value.get(key) for key in ("start", "end"))
     if not all(isinstance(x, int) and not isinstance(x, bool) for x in (start, end)):
         raise InputError(f"a span runs from {start!r:.20} to {end!r:.20}", expected="whole numbers")
-    said = value.get("text")
-    if isinstance(said, str) and (end > len(text) or text[start:end] != said):
+    surface = value.get("text")
+    if isinstance(surface, str) and (end > len(text) or text[start:end] != surface):
         begin, stop = from_utf16(text, start), from_utf16(text, end)
-        if begin is None or stop is None or text[begin:stop] != said:
+        if begin is None or stop is None or text[begin:stop] != surface:
             raise InputError(
-                f"a span says {said!r:.60}, but the text from {start} to {end} is {text[start:end]!r:.60}",
+                f"a span says {surface!r:.60}, but the text from {start} to {end} is {text[start:end]!r:.60}",
                 expected="the same words, counted in code points or in UTF-16 units",
                 do="label the task again",
             )
@@ -149,10 +149,12 @@ def _span(item: Mapping[str, Any], text: str) -> _Span:
 
 
 def _relation(item: Mapping[str, Any], spans: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    ends = [spans.get(str(item.get(key))) for key in ("from_id", "to_id")]
-    if None in ends:
-        raise InputError("a relation leads to no span", expected="from_id and to_id of two spans of the text")
-    head, tail = reversed(ends) if item.get("direction") == "left" else ends
+    arguments = [spans.get(str(item.get(key))) for key in ("from_id", "to_id")]
+    if None in arguments:
+        raise InputError(
+            "a relation refers to an unknown span", expected="from_id and to_id of two spans of the text"
+        )
+    head, tail = reversed(arguments) if item.get("direction") == "left" else arguments
     return {"head": head, "tail": tail, "type": _label(item.get("labels"), "relation")}
 
 

@@ -1,4 +1,4 @@
-"""The limit on the length of a post: memory of a model grows with the longest post, some kilobytes a word."""
+"""Limit on the length of a post: a model's memory grows with the longest post, some kilobytes per word."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from twofold.errors import InputError
 from twofold.posts import MAX_CHARACTERS, Post, Rejected
 
 
-def check_length(post: Post, most: int | None = MAX_CHARACTERS) -> None:
+def check_length(post: Post, max_characters: int | None = MAX_CHARACTERS) -> None:
     """Check the length of a post.
 
     Args:
         post: the post.
-        most: largest number of characters; None for no limit.
+        max_characters: largest number of characters; None for no limit.
 
     Raises:
-        InputError: it has more.
+        InputError: the post has more.
     """
     count = characters(post)
-    if most is not None and count > most:
+    if max_characters is not None and count > max_characters:
         raise InputError(
             f"the post has {count:,} characters",
             where=post.origin,
-            expected=f"at most {most:,}",
+            expected=f"at most {max_characters:,}",
             do="split it; extract, evaluate and calibrate can raise the limit (--max-characters, in Python "
             "max_characters)",
         )
@@ -35,12 +35,12 @@ def characters(post: Post) -> int:
     return len(post.text) + len(post.alt_text or "") + sum(len(region.label) for region in post.regions or ())
 
 
-def limited(items: Iterable[Post | Rejected], most: int) -> Iterator[Post | Rejected]:
+def limited(items: Iterable[Post | Rejected], max_characters: int) -> Iterator[Post | Rejected]:
     """The same posts, with a rejected record in place of each that is too long; see `check_length`."""
     for item in items:
         try:
             if isinstance(item, Post):
-                check_length(item, most)
+                check_length(item, max_characters)
             yield item
         except InputError as error:
             yield rejected(

@@ -15,8 +15,8 @@ from twofold.errors import DataError, InputError
 from twofold.posts import Rejected
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Longest line or block that is read (a picture as base64 in a line fits well)."""
-_SHOWN = 1000
+"""Longest line or block that is read (enough for a picture as base64 in a line)."""
+_RAW_LENGTH = 1000
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -52,7 +52,7 @@ def read_lines(stream: BinaryIO, limit: int = MAX_BYTES) -> Iterator[Line]:
     """Lines of a binary stream; of one longer than ``limit`` bytes only the beginning is kept.
 
     Raises:
-        DataError: the stream cannot be read to its end (a broken disk, a file that is none).
+        DataError: the stream cannot be read to its end (a broken disk, a special file).
     """
     number = 0
     while data := _readline(stream, limit + 1):
@@ -60,7 +60,7 @@ def read_lines(stream: BinaryIO, limit: int = MAX_BYTES) -> Iterator[Line]:
         whole = len(data) <= limit or data.endswith(b"\n")
         if not whole:
             _skip_line(stream)
-            data = data[:_SHOWN]
+            data = data[:_RAW_LENGTH]
         if number == 1:
             data = data.removeprefix(_BOM)
         yield Line(number, data.removesuffix(b"\n").removesuffix(b"\r"), whole)
@@ -92,7 +92,7 @@ def unreadable(error: OSError, where: str) -> DataError:
 def read_blocks(
     lines: Iterable[Line], starts: Callable[[bytes], bool], limit: int = MAX_BYTES
 ) -> Iterator[Block]:
-    """Blocks of lines: a blank line ends one (a lone TAB counts as blank), ``starts`` begins one.
+    """Blocks of lines: a blank line ends one (a lone TAB counts as blank), a line that ``starts`` begins one.
 
     Args:
         lines: as `read_lines` gives them.
@@ -114,8 +114,8 @@ def read_blocks(
         yield Block(block[0].number, block, whole)
 
 
-def shown(path: Path) -> str:
-    """The path for messages and ids, where names that are not UTF-8 have escapes."""
+def display_path(path: Path) -> str:
+    """The path for messages and ids, with bytes that are not UTF-8 escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -137,7 +137,7 @@ def decode(data: bytes, where: str) -> str:
 
 
 def check_characters(text: str, key: str, origin: str) -> None:
-    """Raise InputError where text from JSON holds half of a surrogate pair, which no file can hold."""
+    """Raise InputError if text from JSON has half of a surrogate pair, which UTF-8 cannot encode."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -150,7 +150,7 @@ def check_characters(text: str, key: str, origin: str) -> None:
 
 
 def too_long(where: str, limit: int = MAX_BYTES) -> InputError:
-    """The error for a line or block that goes over the limit."""
+    """The error for a line or block over the limit."""
     size = f"{limit // 2**20} MB" if limit >= 2**20 else f"{limit} bytes"
     return InputError(
         f"longer than {size}",
@@ -161,6 +161,6 @@ def too_long(where: str, limit: int = MAX_BYTES) -> InputError:
 
 
 def rejected(error: InputError, raw: bytes) -> Rejected:
-    """The record that could not be read; its origin is said once, not again in the reason."""
+    """The record that could not be read; its reason does not repeat its origin."""
     reason = str(InputError(error.what, expected=error.expected, do=error.do))
     return Rejected(error.where, reason, raw.decode("utf-8", "backslashreplace"))

@@ -1,6 +1,6 @@
-"""Merges posts of the same text: files such as MNRE's hold one line for each relation of a post.
+"""Merge posts of the same text, since files such as MNRE's hold one line per relation of a post.
 
-This module does not know files.
+It does not read files.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""MNRE: one Python literal a line, an instance of a relation between two spans of a post.
+"""MNRE: one Python literal per line, an instance of a relation between two spans of a post.
 
 ``{'token': […], 'h': {'name': …, 'pos': [start, end]}, 't': {…}, 'img_id': '….jpg', 'relation': …}``
 with positions in tokens, end exclusive. The head may follow the tail, and the two may overlap. Lines
-of the same post are separate posts here, one relation each. It evaluates nothing: a line may hold
-strings, numbers, lists and dicts only, and is checked to do so before Python's parser sees it.
+of the same post are separate posts here, one relation each. It evaluates no code: a line may
+hold only strings, numbers, lists and dicts, which is checked before Python's parser sees it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import TokenSpan, join
-from twofold.corpora.lines import decode, read_lines, rejected, shown, too_long
+from twofold.corpora.lines import decode, display_path, read_lines, rejected, too_long
 from twofold.errors import InputError
 from twofold.posts import Entity, Post, Rejected, Relation
 from twofold.reading import open_file
 
 _MAX_LINE = 1 << 20
 _MAX_DEPTH = 5
-_STRING = re.compile(  # one that is not ended runs to the end: never failing, it never backtracks
+_STRING = re.compile(  # an unclosed one runs to the end: it never fails, so it never backtracks
     r"'(?:[^'\\]|\\(?:.|\Z))*(?:'|\Z)|\"(?:[^\"\\]|\\(?:.|\Z))*(?:\"|\Z)", re.DOTALL
 )
 _PLAIN = re.compile(r"[\s\d{}\[\](),:]*")
@@ -31,9 +31,9 @@ _EXPECTED = "{'token': […], 'h': {'name': …, 'pos': [start, end]}, 't': {…
 
 
 def read_mnre(path: Path, attachments: Attachments | None = None) -> Iterator[Post | Rejected]:
-    """Instances of an MNRE file, in order; a line that cannot be read comes out rejected.
+    """Instances of an MNRE file, in order; a line that cannot be read is yielded as `Rejected`.
 
-    The id is ``<img_id>#<line>``. Head and tail carry the types that the relation's name states
+    The id is ``<img_id>#<line>``. Head and tail have the types that the relation's name states
     ("/per/org/member_of"), and an empty type where the relation is ``None``.
 
     Args:
@@ -43,7 +43,7 @@ def read_mnre(path: Path, attachments: Attachments | None = None) -> Iterator[Po
     attachments = attachments or Attachments()
     with open_file(path) as stream:
         for line in read_lines(stream, _MAX_LINE):
-            origin = f"{shown(path)}:{line.number}"
+            origin = f"{display_path(path)}:{line.number}"
             try:
                 if not line.whole:
                     raise too_long(origin, _MAX_LINE)
@@ -59,7 +59,7 @@ def _literal(text: str, origin: str) -> dict[object, object]:
     if not _PLAIN.fullmatch(plain) or _depth(plain) > _MAX_DEPTH:
         raise InputError("the line is not a plain Python literal", where=origin, expected=_EXPECTED)
     try:
-        with warnings.catch_warnings():  # an unknown escape (\d) is only a warning, and no user's concern
+        with warnings.catch_warnings():  # an unknown escape (\d) is only a warning, which users need not see
             if "\\" in text:
                 warnings.simplefilter("ignore")
             parsed = ast.parse(text.strip(), mode="eval").body
@@ -71,7 +71,7 @@ def _literal(text: str, origin: str) -> dict[object, object]:
     if not isinstance(value, dict):
         raise InputError("the line is not a dict", where=origin, expected=_EXPECTED)
     if isinstance(parsed, ast.Dict) and len(value) < len(parsed.keys):
-        raise InputError("a key comes twice", where=origin, expected="each key once")
+        raise InputError("a key appears twice", where=origin, expected="each key once")
     return value
 
 
@@ -108,7 +108,7 @@ def _post(record: dict[object, object], number: int, origin: str, attachments: A
 def _tokens(record: dict[object, object], origin: str) -> list[str]:
     tokens = record.get("token")
     if not isinstance(tokens, list) or not tokens:
-        raise InputError("'token' is missing or no list", where=origin, expected="a list of strings")
+        raise InputError("'token' is missing or not a list", where=origin, expected="a list of strings")
     for i, token in enumerate(tokens):
         if not isinstance(token, str) or not token or _has_surrogate(token):
             raise InputError(
@@ -120,7 +120,7 @@ def _tokens(record: dict[object, object], origin: str) -> list[str]:
 def _string(record: dict[object, object], key: str, origin: str) -> str:
     value = record.get(key)
     if not isinstance(value, str) or not value or _has_surrogate(value) or "\0" in value:
-        raise InputError(f"{key!r} is missing or no text", where=origin, expected=f"{key!r}: a string")
+        raise InputError(f"{key!r} is missing or not text", where=origin, expected=f"{key!r}: a string")
     return value
 
 

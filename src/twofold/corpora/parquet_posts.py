@@ -1,4 +1,4 @@
-"""Posts of a Parquet file, read some rows at a time. The package pyarrow reads it (extra ``scale``)."""
+"""Posts of a Parquet file, read a few rows at a time with the package pyarrow (extra ``scale``)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from twofold.posts import Post, Rejected
 from twofold.reading import not_utf8
 
 _ROWS = 64
-"""Rows in memory at one time: with pictures in a column they may be large."""
-_SHOWN = 1000
+"""Rows in memory at a time; with pictures in a column they may be large."""
+_RAW_LENGTH = 1000
 
 
 def read_parquet(
     stream: BinaryIO, name: str, folder: Path, attachments: Attachments | None, columns: ColumnNames
 ) -> Iterator[Post | Rejected]:
-    """Posts in the order of the file; the picture of a post may be a column of paths or of bytes.
+    """Posts in the order of the file; pictures may be a column of paths or of bytes.
 
-    Arguments as of `read_csv`.
+    Arguments as in `read_csv`.
 
     Raises:
         DataError: a column is missing (at the first post), or the file is damaged.
@@ -33,29 +33,31 @@ def read_parquet(
     """
     parquet = extra_module("pyarrow.parquet", "scale", "Parquet files")
     schema = _guarded(lambda: parquet.ParquetFile(stream).schema, name)
-    repeated = [schema.column(i).path for i in range(len(schema.names)) if _is_text(schema.column(i))]
-    file = _guarded(lambda: parquet.ParquetFile(stream, buffer_size=1 << 20, read_dictionary=repeated), name)
+    text_columns = [schema.column(i).path for i in range(len(schema.names)) if _is_text(schema.column(i))]
+    file = _guarded(
+        lambda: parquet.ParquetFile(stream, buffer_size=1 << 20, read_dictionary=text_columns), name
+    )
     names = file.schema_arrow.names
     columns.check(names, name)
     batches = file.iter_batches(batch_size=_ROWS, columns=columns.used(names))
     number = 0
     while (batch := _guarded(lambda: next(batches, None), name)) is not None:
-        for place in range(batch.num_rows):
+        for index in range(batch.num_rows):
             number += 1
             origin, row = f"{name}:{number}", {}
             try:
-                row = _row(batch, place, origin)
+                row = _row(batch, index, origin)
                 yield parse_row(row, origin, folder, attachments, columns)
             except InputError as error:
-                raw = repr({k: v for k, v in row.items() if k != "image"})[:_SHOWN]
+                raw = repr({k: v for k, v in row.items() if k != "image"})[:_RAW_LENGTH]
                 yield rejected(error, raw.encode("utf-8", "backslashreplace"))
 
 
-def _row(batch: Any, place: int, origin: str) -> dict[str, Any]:
+def _row(batch: Any, index: int, origin: str) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name in batch.schema.names:
         try:
-            value = batch.column(name)[place]
+            value = batch.column(name)[index]
             if _size(value) > MAX_BYTES:
                 raise too_long(origin)
             row[name] = value.as_py()
@@ -69,14 +71,14 @@ def _row(batch: Any, place: int, origin: str) -> dict[str, Any]:
 
 
 def _size(value: Any) -> int:
-    """Bytes of a text; 0 of anything else. A text that rows share is short in the file, and may be long."""
+    """Bytes of a text; 0 for anything else. A long text may take few bytes in the file if rows share it."""
     value = value.value if hasattr(value, "dictionary") else value
     buffer = value.as_buffer() if hasattr(value, "as_buffer") else None
     return buffer.size if buffer is not None else 0
 
 
 def _is_text(column: Any) -> bool:
-    """Whether it is text or bytes: a value that thousands of rows share is then in memory once."""
+    """Whether it is text or bytes: read as a dictionary, a value that many rows share is in memory once."""
     return column.physical_type == "BYTE_ARRAY" and not column.max_repetition_level
 
 

@@ -1,4 +1,4 @@
-"""A data file as an iterable of posts that can be read again and again."""
+"""A data file as an iterable of posts that can be read repeatedly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twofold.posts import MAX_CHARACTERS, Post, Rejected
 
 @dataclass(frozen=True)
 class PostFile:
-    """Posts and rejected records of a data file, in its order; `read_posts` makes one.
+    """Posts and rejected records of a data file, in its order; `read_posts` creates one.
 
     Attributes:
         path: the data file.
@@ -69,24 +69,24 @@ def read_posts(
         path: JSON Lines, CSV or tar, compressed or not, Parquet, IMGID blocks, CoNLL columns or MNRE lines.
         images: folder of the pictures; None for that of the file.
         alt_text: table of alternative texts: columns image and caption, separated by tabs.
-        types: new names of entity types, "" to drop one. WNUT-17's own files are mapped to PER, LOC, ORG
-            and MISC without asking; ``{}`` keeps their six types.
+        types: new names of entity types, "" to drop one. By default, WNUT-17's own files are mapped to PER,
+            LOC, ORG and MISC; ``{}`` keeps their six types.
         allow_outside: whether pictures may lie outside ``images``; only for data that you trust.
         max_characters: longest post; a longer one is rejected. None for no limit.
 
     Returns:
-        Posts and rejected records, read as they are asked for, anew by each iteration. `Extractor.extract`
-        takes them with ``on_error="reject"``.
+        Posts and rejected records, read lazily; each iteration reads the file again. `Extractor.extract`
+        accepts them with ``on_error="reject"``.
 
     Raises:
-        DataError: file, folder or table is missing or not what it should be.
+        DataError: file, folder or table is missing or invalid.
     """
     folder, table = (Path(x) if x is not None else None for x in (images, alt_text))
     file = PostFile(Path(path), folder, table, types, allow_outside, max_characters)
-    iter(file)  # complains now of what cannot be opened; reads no post
+    iter(file)  # raises now if something cannot be opened; reads no post
     return file
 
 
 def name_of(path: Path) -> str:
-    """The name that a file has in logs and cards: "folder/file"."""
+    """Name of a file in logs and model cards: "folder/file"."""
     return f"{path.parent.name}/{path.name}" if path.parent.name else path.name

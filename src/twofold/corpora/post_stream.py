@@ -1,4 +1,4 @@
-"""Posts as users hand them over, parsed one by one and put into groups of bounded size.
+"""Posts as users pass them, parsed one by one and put into groups of bounded size.
 
 It does not know what is done with a group.
 """
@@ -20,7 +20,7 @@ T = TypeVar("T")
 Item = TypeVar("Item", Post, "Post | Rejected")
 PostLike = Post | Mapping[str, Any] | str
 """A post; a mapping as in a line of JSON; or just a text, whose id is then its number from 0."""
-Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+MapFunction = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 Posts = Iterable[PostLike | Rejected]
 """Posts, and records that a reader rejected."""
 
@@ -35,7 +35,7 @@ def grouped(
     """Parse posts and group them; see `groups`.
 
     Args:
-        posts: taken only as they are needed.
+        posts: consumed lazily.
         batch_size: windows of text in a batch.
         max_characters: longest post; None for no limit.
 
@@ -54,30 +54,32 @@ def with_rejected(
     batch_size: int,
     process: Callable[[Sequence[Post]], Iterable[T]],
     max_characters: int | None = MAX_CHARACTERS,
-    each: Each = map,
+    map_groups: MapFunction = map,
 ) -> Iterator[T | Rejected]:
-    """Results of posts in groups, with what could not become a post in its place.
+    """Results of posts in groups; an item that is not a post is yielded as `Rejected` in its place.
 
     Args:
-        posts: as of `grouped`; records that a reader rejected are passed on as they are.
-        batch_size: as of `grouped`.
-        process: gives one result a post, in order.
-        max_characters: as of `grouped`.
-        each: applies a function to the groups, as ``map`` does.
+        posts: as in `grouped`; records that a reader rejected are passed on as they are.
+        batch_size: as in `grouped`.
+        process: returns one result per post, in order.
+        max_characters: as in `grouped`.
+        map_groups: applies a function to the groups, as ``map`` does.
 
     Raises:
-        InputError, ConfigError: at once, as `grouped`; never for a single post.
+        InputError, ConfigError: at once, as in `grouped`; an invalid post is only rejected.
     """
     _check(posts, batch_size)
     items = parsed_posts(posts, max_characters)
-    return chain.from_iterable(each(lambda group: list(_in_place(group, process)), groups(items, batch_size)))
+    return chain.from_iterable(
+        map_groups(lambda group: list(_in_place(group, process)), groups(items, batch_size))
+    )
 
 
 def parsed_posts(posts: Posts, max_characters: int | None = MAX_CHARACTERS) -> Iterator[Post | Rejected]:
-    """Posts one by one; an item that is not a post comes out as `Rejected`.
+    """Posts one by one; an item that is not a post is yielded as `Rejected`.
 
     Args:
-        posts: taken only as they are needed; rejected records are passed on.
+        posts: consumed lazily; rejected records are passed on.
         max_characters: longest post; a longer one is rejected. None for no limit.
 
     Raises:
@@ -91,10 +93,10 @@ def groups(posts: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:
     """Groups of posts that are encoded together.
 
     The first group is one batch, so that the first results come soon; later ones are eight, so that
-    rows of like length are found. A group ends early where its texts are long.
+    rows of similar length are found. A group ends early if its texts are long.
 
     Args:
-        posts: taken only as they are needed.
+        posts: consumed lazily.
         batch_size: windows in a batch.
     """
     group: list[Item] = []
@@ -112,13 +114,13 @@ def groups(posts: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:
 def _check(posts: object, batch_size: int) -> None:
     if isinstance(posts, (str, bytes, Mapping, Post)):
         raise InputError(
-            f"a single {type(posts).__name__} came",
+            f"got a single {type(posts).__name__}",
             expected="an iterable of posts",
             do="put it into a list",
         )
     if hasattr(posts, "columns") and hasattr(posts, "to_dict"):  # iterating a DataFrame gives its columns
         raise InputError(
-            f"a {type(posts).__name__} came", expected="an iterable of posts", do='give df.to_dict("records")'
+            f"got a {type(posts).__name__}", expected="an iterable of posts", do='give df.to_dict("records")'
         )
     if batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size}", expected="a number above 0")

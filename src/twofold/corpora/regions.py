@@ -1,4 +1,4 @@
-"""Regions of a picture as JSON: read and checked, and written.
+"""Read, check and write regions of a picture as JSON.
 
 ``{"box": [x0, y0, x1, y1], "label": "dog", "score": 0.9, "kind": "object"}``, the box in fractions of the
 upright picture. It does not open pictures, so it cannot tell whether a box fits one.
@@ -18,17 +18,17 @@ KINDS: tuple[RegionKind, ...] = get_args(RegionKind)
 
 
 def parse_region(item: Mapping[str, Any]) -> Region:
-    """One region from a mapping.
+    """Parse one region from a mapping.
 
     Raises:
-        InputError: the box is none, or a value is not of its type; the message begins in the middle of
-            a sentence, for the caller to say which post and which region.
+        InputError: the box is invalid, or a value has the wrong type; the message is a sentence without a
+            subject, so that the caller can put the post and the region before it.
     """
     return Region(_box(item.get("box")), _label(item.get("label")), _score(item.get("score")), _kind(item))
 
 
 def region_record(region: Region) -> dict[str, Any]:
-    """A region as JSON holds it; `parse_region` reads it back."""
+    """A region as a JSON object; `parse_region` reads it back."""
     return {"box": list(region.box), "label": region.label, "score": region.score, "kind": region.kind}
 
 

@@ -1,7 +1,7 @@
 """Known releases of the public corpora, recognised by the MD5 of the file.
 
-MD5 names a file here and protects nothing: a copy changed on purpose is not its business. It reads no
-files of posts; of posts read elsewhere it takes a digest.
+MD5 identifies a file here; it does not protect against deliberate changes. It reads no posts, but computes a
+digest of posts read elsewhere.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Release:
     Attributes:
         md5: of the file as released.
         dataset: short name, as in picture and alt-text tables.
-        title: name as people write it.
+        title: name for people to read.
         split: train, valid or test.
         labels: which version of the labels it carries.
         posts: posts (relation instances for MNRE, sentences for WNUT-17).
         entities: spans by lenient counting; None for relation data.
-        tokens: None where the file was not at hand to count.
-        content: digest of texts and entities, see `ContentDigest`; None where the file was not at hand.
+        tokens: number of tokens; None if the file was not available.
+        content: digest of texts and entities, see `ContentDigest`; None if the file was not available.
     """
 
     md5: str
@@ -69,7 +69,7 @@ class ContentDigest:
     """Digest of the texts and entities of posts in their order, the same in every format that holds them.
 
     Attributes:
-        posts: posts so far. tokens: tokens in them, of those that come in tokens. entities: their entities.
+        posts: number of posts so far. tokens: tokens of those that are tokenized. entities: their entities.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class ContentDigest:
         self.posts = self.tokens = self.entities = 0
 
     def add(self, post: Post) -> None:
-        """Take the next post."""
+        """Add the next post."""
         spans = [(entity.start, entity.end, entity.type) for entity in post.entities or ()]
         self.posts += 1
         self.tokens += len(post.tokens or ())
@@ -193,7 +193,7 @@ def md5_of(path: Path) -> str:
 
 
 def release_of(path: Path) -> Release | None:
-    """The known release this file is, to the byte; None if it is not one."""
+    """The known release with exactly the bytes of this file; None if there is none."""
     return _BY_MD5.get(md5_of(path)) if path.stat().st_size <= _MAX_BYTES else None
 
 
@@ -203,16 +203,16 @@ def dataset_of(path: Path, release: Release | None) -> str:
 
 
 def same_content(content: str) -> Release | None:
-    """The release whose texts and entities these are, by their digest, in a file of other bytes."""
+    """The release with this digest of texts and entities, in a file of any bytes; None if there is none."""
     return next((release for release in RELEASES if release.content == content), None)
 
 
 def resembles(posts: int, tokens: int) -> Release | None:
-    """The Twitter release that a file of another hash has the size of: a changed copy of it, it seems.
+    """The Twitter release of the size of a file with another hash, which is probably a changed copy of it.
 
     Args:
         posts: posts in the file.
-        tokens: tokens in the file; of several releases with as many posts the nearest is taken.
+        tokens: tokens in the file; of several releases with as many posts, the nearest in tokens is taken.
     """
     near = [
         (abs((release.tokens or tokens) - tokens), release)
@@ -224,21 +224,21 @@ def resembles(posts: int, tokens: int) -> Release | None:
 
 
 def note_of(content: ContentDigest) -> str:
-    """What to say of the origin of posts in a file that is no known release; may be empty."""
+    """Note on the origin of posts in a file that is not a known release; may be empty."""
     same = same_content(str(content))
     if same is not None:
         return note_on_copy(same)
-    like = resembles(content.posts, content.tokens)
-    return note_on(like, content.entities) if like else ""
+    similar = resembles(content.posts, content.tokens)
+    return note_on(similar, content.entities) if similar else ""
 
 
 def note_on_copy(release: Release) -> str:
-    """What to say of a file that has the posts of a release in other bytes."""
+    """Note on a file that has the posts of a release but other bytes."""
     return f"the texts and entities of {release.title} {release.split}, {release.labels}, in another file"
 
 
 def note_on(release: Release, entities: int) -> str:
-    """What to say of a file that resembles a release and is not it."""
+    """Note on a file that resembles a release but is not one."""
     count = f"{entities} entities, the original has {release.entities}"
     note = f"as many posts as {release.title} {release.split}, but another hash ({count})"
     if release.dataset != "twitter2015":

@@ -1,8 +1,8 @@
 """Posts and their pictures inside a tar file, as WebDataset lays them out.
 
-Members that follow one another and have one name up to the first dot are a post: ``7.json`` (the fields of a
-post; an ``id`` may be missing, and is then the name), or ``7.txt`` (its text), and a picture such as
-``7.jpg``. Nothing is unpacked to disk, and no link is followed.
+Consecutive members with the same name up to the first dot form a post: ``7.json`` (the fields of a post; a
+missing ``id`` is replaced by the name), or ``7.txt`` (its text), and a picture such as ``7.jpg``. Nothing is
+unpacked to disk, and no link is followed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from twofold.errors import DataError, InputError
 from twofold.posts import Post, Rejected
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic")
-"""Ends of names of pictures."""
+"""Suffixes of pictures."""
 
 
 def read_tar(
     stream: BinaryIO, name: str, folder: Path, attachments: Attachments | None, columns: ColumnNames
 ) -> Iterator[Post | Rejected]:
-    """Posts in the order of the file. Arguments as of `read_csv`.
+    """Posts in the order of the file. Arguments as in `read_csv`.
 
     Raises:
         DataError: the file cannot be read to its end.
@@ -37,14 +37,16 @@ def read_tar(
     for number, (key, members) in enumerate(groups, start=1):
         origin = f"{name}:{number}"
         sample: dict[str, bytes | None] = {}
-        twice: list[str] = []
+        duplicates: list[str] = []
         for _, kind, data in members:
-            twice += [kind] * (kind in sample)
+            duplicates += [kind] * (kind in sample)
             sample.setdefault(kind, data)
         try:
-            if twice:
+            if duplicates:
                 raise InputError(
-                    f"{key}.{twice[0]} comes twice", where=origin, expected="names of its own for each post"
+                    f"{key}.{duplicates[0]} appears twice",
+                    where=origin,
+                    expected="different names for each post",
                 )
             row = _row(key, sample, origin)
             yield parse_row(row, origin, folder, attachments, columns)
@@ -53,12 +55,12 @@ def read_tar(
 
 
 def _members(stream: BinaryIO, name: str) -> Iterator[tuple[str, str, bytes | None]]:
-    """Name up to the first dot, the rest of it, and content (None: too long, or no file) of each member."""
+    """Name up to the first dot, the rest of it, and content of each member (None: too long or not a file)."""
     try:
-        plain = cast(BinaryIO, _Ending(stream))
+        plain = cast(BinaryIO, _FiniteStream(stream))
         with tarfile.open(fileobj=plain, mode="r|", errors="backslashreplace", **_STRICT) as tar:
             for member in tar:
-                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
+                tar.members.clear()  # type: ignore[attr-defined]  # otherwise it keeps all of them
                 path = PurePosixPath(member.name)
                 key, _, kind = path.name.partition(".")
                 if member.isdir() or not key:
@@ -75,17 +77,17 @@ def _members(stream: BinaryIO, name: str) -> Iterator[tuple[str, str, bytes | No
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose header is believed with care.
+    """A member whose header is checked.
 
-    `tarfile` ends without a word at a header that is damaged, and at the first block of zeros, behind which
-    another archive may follow.
+    `tarfile` silently stops at a damaged header, and at the first block of zeros, after which another archive
+    may follow.
     """
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
-        """See `tarfile`; what a header says of the next one is held in memory, and must be short."""
+        """See `tarfile`; an extended header is held in memory, so its size is limited."""
         member = super().frombuf(buf, encoding, errors)
-        if member.type in _ABOUT_THE_NEXT and not 0 <= member.size <= _LONGEST_HEADER:
+        if member.type in _EXTENDED_HEADER_TYPES and not 0 <= member.size <= _MAX_HEADER_BYTES:
             raise tarfile.ReadError("a header is too long")
         return member
 
@@ -101,7 +103,7 @@ class _Member(tarfile.TarInfo):
             if tarfile.offset and not getattr(tarfile, "ended", False):
                 raise ReadError("it ends too early") from None
             raise
-        except Exception as error:  # numbers that are none, texts that are none
+        except Exception as error:  # invalid numbers, invalid texts
             raise ReadError("a header is damaged") from error
         if member.size < 0:
             raise ReadError("a header is damaged")
@@ -109,27 +111,27 @@ class _Member(tarfile.TarInfo):
         return member
 
 
-class _Ending:
-    """A stream that is not asked for ever: `tarfile` skips a member of an impossible size block by block."""
+class _FiniteStream:
+    """A stream with limited reads at its end: `tarfile` skips a member of impossible size block by block."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._left = stream, 1000
+        self._stream, self._empty_reads_left = stream, 1000
 
     def read(self, size: int) -> bytes:
-        """Read on."""
+        """Read; raise EOFError after too many reads at the end."""
         data = self._stream.read(size)
-        self._left -= not data
-        if not self._left:
+        self._empty_reads_left -= not data
+        if not self._empty_reads_left:
             raise EOFError
         return data
 
 
 _STRICT: dict[str, Any] = {"tarinfo": _Member, "ignore_zeros": True}
-_ABOUT_THE_NEXT = (
+_EXTENDED_HEADER_TYPES = (
     tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )  # fmt: skip
-_LONGEST_HEADER = 1 << 20
+_MAX_HEADER_BYTES = 1 << 20
 
 
 def _row(key: str, sample: dict[str, bytes | None], origin: str) -> dict[str, Any]:
@@ -141,7 +143,7 @@ def _row(key: str, sample: dict[str, bytes | None], origin: str) -> dict[str, An
     if (raw := sample.get("json")) is not None:
         row = parse_json(raw, origin, "a JSON object", f"{key}.json")
         if not isinstance(row, dict):
-            raise InputError(f"{key}.json is no object", where=origin, expected="a JSON object")
+            raise InputError(f"{key}.json is not an object", where=origin, expected="a JSON object")
     row.setdefault("id", PurePosixPath(key).name)
     if (text := sample.get("txt")) is not None:
         row.setdefault("text", decode(text, origin))

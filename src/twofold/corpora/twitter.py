@@ -1,7 +1,7 @@
 """Twitter-2015 and Twitter-2017: ``IMGID:<id>``, then ``token<TAB>tag`` lines, then a blank line.
 
 Lines are split at TAB only: a token may be a no-break space, and zero-width or C1 characters belong
-to the post. ``OTHER`` of 2015 is named ``MISC`` as in 2017. It does not know which release it reads
+to the post. ``OTHER`` of 2015 is renamed to ``MISC``, as in 2017. It does not know which release it reads
 (see `releases`).
 """
 
@@ -13,7 +13,16 @@ from pathlib import Path
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.bio import Scheme, entities_of, is_tag, join, spans_of
 from twofold.corpora.columns import scheme_of
-from twofold.corpora.lines import Block, Line, decode, read_blocks, read_lines, rejected, shown, too_long
+from twofold.corpora.lines import (
+    Block,
+    Line,
+    decode,
+    display_path,
+    read_blocks,
+    read_lines,
+    rejected,
+    too_long,
+)
 from twofold.errors import InputError
 from twofold.posts import Post, Rejected, renamed
 from twofold.reading import open_file
@@ -23,7 +32,7 @@ _HEADER = b"IMGID:"
 
 
 def read_twitter(path: Path, attachments: Attachments | None = None) -> Iterator[Post | Rejected]:
-    """Posts of a Twitter-2015/2017 file, in order; a block that cannot be read comes out rejected.
+    """Posts of a Twitter-2015/2017 file, in order; a block that cannot be read is yielded as `Rejected`.
 
     Args:
         path: the file.
@@ -33,7 +42,7 @@ def read_twitter(path: Path, attachments: Attachments | None = None) -> Iterator
     scheme = scheme_of(path)
     with open_file(path) as stream:
         for block in read_blocks(read_lines(stream), is_header):
-            origin = f"{shown(path)}:{block.number}"
+            origin = f"{display_path(path)}:{block.number}"
             try:
                 yield _post(block, origin, scheme, attachments)
             except InputError as error:

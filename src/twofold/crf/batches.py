@@ -23,9 +23,9 @@ class TimeMajor(NamedTuple):
 
     Attributes:
         emissions: (W, B, K) float64.
-        order: (B,) number that each post had before.
-        lengths: (B,) words of each post, falling.
-        running: (W,) number of posts that have a word at this time.
+        order: (B,) index of each post before sorting.
+        lengths: (B,) words of each post, in descending order.
+        running: (W,) number of posts that have a word at this time step.
     """
 
     emissions: Floats
@@ -35,7 +35,7 @@ class TimeMajor(NamedTuple):
 
 
 def time_major(emissions: NDArray[np.floating], mask: Mask) -> TimeMajor:
-    """Sort a batch.
+    """Sort a batch by length, and put time first.
 
     Args:
         emissions: (B, W, K).
@@ -50,7 +50,7 @@ def time_major(emissions: NDArray[np.floating], mask: Mask) -> TimeMajor:
 
 
 def padded_batches(emissions: Sequence[NDArray[np.floating]]) -> Iterator[tuple[list[int], Floats, Mask]]:
-    """Batches of posts of similar length: their numbers, emissions (B, W, K) and mask (B, W).
+    """Batches of posts of similar length: their indices, emissions (B, W, K) and mask (B, W).
 
     Posts without words are left out.
 

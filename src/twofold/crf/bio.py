@@ -1,4 +1,4 @@
-"""BIO tags: the transitions they allow, and the spans that tag sequences stand for.
+"""BIO tags: the transitions they allow, and the spans that tag sequences represent.
 
 Shape letters: K tags, W words.
 """
@@ -39,8 +39,8 @@ class BioTags:
         labels: as given.
         transitions: (K, K) True where the column's tag may follow the row's.
         first: (K,) True where a tag may come first.
-        begin: number of ``B-X`` by type.
-        inside: number of ``I-X`` by type; −1 where there is none.
+        begin: index of ``B-X`` by type.
+        inside: index of ``I-X`` by type; −1 where there is none.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
@@ -57,7 +57,7 @@ class BioTags:
         return tuple(self.begin)
 
     def types_of_length(self, words: int) -> list[str]:
-        """Types that a span of so many words can have: without an ``I-X`` only spans of one word."""
+        """Types that a span of this many words can have; without an ``I-X`` only spans of one word."""
         return [kind for kind in self.types if words == 1 or self.inside[kind] >= 0]
 
     def spans_of(self, tags: NDArray[np.integer]) -> list[TagSpan]:
@@ -75,7 +75,7 @@ class BioTags:
         return spans
 
     def tags_of(self, span: TagSpan) -> Integers:
-        """Tag numbers of the words of a span."""
+        """Tag indices of the words of a span."""
         tags = np.full(span.end - span.start, self.inside[span.type])
         tags[0] = self.begin[span.type]
         return tags

@@ -1,8 +1,8 @@
-"""A trained CRF, ready to decode: the entities of posts, and the probability of each.
+"""A trained CRF: decodes the entities of posts, and computes the probability of each.
 
-Decoded are the spans of the best tag sequence (Viterbi), or under a `DecisionRule` the spans without overlap
-whose probabilities, each less a threshold, have the largest sum. With half the best F1 as the threshold these
-have the largest expected F1 (Lipton, Elkan & Narayanaswamy 2014, theorem 1).
+It decodes the spans of the best tag sequence (Viterbi) or, with a `DecisionRule`, the non-overlapping spans
+with the largest sum of probability − threshold. With half the best F1 as the threshold, these have the
+largest expected F1 (Lipton, Elkan & Narayanaswamy 2014, theorem 1).
 
 Shape letters: B posts, W words, K tags, S spans.
 """
@@ -28,7 +28,7 @@ class DecisionRule(NamedTuple):
     """F1-optimal decoding: which spans or relations to predict.
 
     Attributes:
-        threshold: taken from the probability of each, in (0, 1); what is predicted is more probable.
+        threshold: subtracted from each probability, in (0, 1); every prediction is more probable.
         temperature: of the probabilities, above 0.
     """
 
@@ -87,7 +87,7 @@ class ChainDecoder:
         return self._tags.spans_of(tags)
 
     def tags_of(self, span: TagSpan) -> Integers:
-        """Tag numbers of the words of a span."""
+        """Tag indices of the words of a span."""
         return self._tags.tags_of(span)
 
     # --- padded batches ------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class ChainDecoder:
             mask: (B, W) True where a word is real; real words come first.
 
         Returns:
-            (B, W) tag numbers, −1 where masked. Among equals the lower number wins.
+            (B, W) tag indices, −1 where masked. Ties go to the lower index.
         """
         return viterbi(self.parameters, emissions, mask)
 
@@ -135,7 +135,7 @@ class ChainDecoder:
         spans: Sequence[TagSpan],
         temperature: float = 1.0,
     ) -> Floats:
-        """Probability (S,) that exactly this span with exactly this type is there, in [0, 1].
+        """Probability (S,) that exactly this span with exactly this type is an entity, in [0, 1].
 
         Args:
             emissions: (B, W, K).
@@ -216,9 +216,9 @@ class ChainDecoder:
         spans: Sequence[Sequence[tuple[int, int]]],
         temperature: float = 1.0,
     ) -> list[Floats]:
-        """Probability of each type for given spans: that exactly this span with this type is there.
+        """Probability of each type for given spans: that exactly this span with this type is an entity.
 
-        The rest to 1 is the probability that no entity has these borders.
+        1 − their sum is the probability that no entity has these borders.
 
         Args:
             emissions: (W, K) of each post.
@@ -258,7 +258,7 @@ class ChainDecoder:
             spans: (start, end) in words, of each post.
 
         Returns:
-            A type for each span, "" where no type can have its length; among equals the first of `types`.
+            A type for each span, "" where no type can have its length; ties go to the first of `types`.
         """
         tables = self.type_probabilities(emissions, spans)
         return [
@@ -275,14 +275,14 @@ class ChainDecoder:
 
 
 def best_disjoint_spans(spans: Sequence[tuple[TagSpan, float]], threshold: float) -> list[TagSpan]:
-    """The spans without overlap whose probabilities, each less a threshold, have the largest sum.
+    """The non-overlapping spans with the largest sum of probability − threshold.
 
     Args:
         spans: with their probabilities.
         threshold: in (0, 1).
 
     Returns:
-        In order of their start. Among equal sums the one with fewer spans, ending earlier.
+        In order of their start. Among equal sums, the spans that are fewer and end earlier.
     """
     values, ends = [0.0], [0]  # of the best set up to each, and where its last span ends
     last: list[tuple[TagSpan, int] | None] = [None]  # that span, and the set before it

@@ -3,8 +3,8 @@
 Lafferty, McCallum & Pereira 2001, with scaled probabilities in float64. Under BIO no message can fall below
 exp(−2 (E + T)) of its largest entry, with E and T the ranges of emissions and transitions; both are therefore
 cut, at `EMISSION_CUT` and `TRANSITION_CUT` nats below the best, and nothing underflows at any length.
-Within these ranges results are exact. Beyond them they need not be: a tag cut far below a best one that BIO
-makes unreachable then weighs too much.
+Within these ranges results are exact. Beyond them they need not be: where BIO makes the best tag of a word
+unreachable, tags that were cut have too much weight.
 
 The results of a post are the same to the last bit whichever posts it shares a batch with: products are summed
 in the order of the tags, where BLAS sums in another order for another number of posts.
@@ -21,8 +21,8 @@ from twofold.crf.batches import Floats, Integers, Mask, time_major
 from twofold.crf.parameters import CrfParameters
 
 EMISSION_CUT, TRANSITION_CUT = 230.0, 120.0
-"""Potentials this many nats below the best of their word, or of all transitions, count as that far. Their
-sum is less than half of what a float64 spans."""
+"""Potentials are cut this many nats below the best of their word, or of all transitions. The sum of both is
+less than half of the range of a float64."""
 
 
 class ForwardBackward:
@@ -35,13 +35,13 @@ class ForwardBackward:
         temperature: all scores are divided by it.
 
     Attributes:
-        order: (B,) number that each post had before it was sorted.
+        order: (B,) index of each post before sorting.
         lengths: (B,) words of each post.
-        running: (W,) number of posts that have a word at this time.
+        running: (W,) number of posts that have a word at this time step.
         emissions: (W, B, K) exp of emissions, 1 at each word's best tag.
         transitions: (K, K) exp of transitions, 1 for the best.
         alpha: (W, B, K) forward messages, sum 1 each.
-        scale: (W, B) what each was divided by.
+        scale: (W, B) what each message was divided by.
         final: (B,) weight of all sequences at the last word, end scores included.
         log_partition: (B,) nats; 0 for a post without words.
     """
@@ -67,7 +67,7 @@ class ForwardBackward:
         shift = np.where(np.arange(len(best))[:, None] < self.lengths, best[:, :, 0], 0.0).sum(0)
         self.log_partition = np.zeros(len(self.order))
         self.log_partition[real] = (shift + np.log(self.scale).sum(0) + np.log(self.final))[real]
-        self.log_partition[real] += _left_out(parameters, temperature, self.lengths[real])
+        self.log_partition[real] += _subtracted(parameters, temperature, self.lengths[real])
 
     def _forward(self) -> tuple[Floats, Floats]:
         alpha, scale = np.zeros_like(self.emissions), np.ones(self.emissions.shape[:2])
@@ -81,8 +81,8 @@ class ForwardBackward:
     @property
     def beta(self) -> Floats:
         """Backward messages (W, B, K), such that alpha times beta is the probability of a tag."""
-        # No cached_property: up to Python 3.11 it has one lock for all, and a fork that copies it held waits
-        # for ever.
+        # Not a cached_property: up to Python 3.11 all share one lock, and a fork that copies it while it is
+        # held waits forever.
         if self._beta is None:
             self._beta = self._backward()
         return self._beta
@@ -105,12 +105,12 @@ def _product(rows: Floats, matrix: Floats) -> Floats:
 
 
 def _exp_cut(scores: Floats) -> Floats:
-    """Exp with the largest at 1, nothing allowed under exp(−TRANSITION_CUT), and 0 for −∞."""
+    """Exp with 1 for the largest, at least exp(−TRANSITION_CUT) for allowed ones, and 0 for −∞."""
     powers = np.exp(np.maximum(scores - scores.max(), -TRANSITION_CUT))
     return np.asarray(np.where(np.isneginf(scores), 0.0, powers))
 
 
-def _left_out(parameters: CrfParameters, temperature: float, lengths: Integers) -> Floats:
-    """What `_exp_cut` took from the score of a post with so many words, nats."""
+def _subtracted(parameters: CrfParameters, temperature: float, lengths: Integers) -> Floats:
+    """What `_exp_cut` subtracts from the score of a post with this many words, in nats."""
     once = (parameters.start.max() + parameters.end.max()) / temperature
     return np.asarray(once + (lengths - 1) * parameters.transitions.max() / temperature)

@@ -37,12 +37,12 @@ class _Ends(NamedTuple):
 def span_marginals(
     messages: ForwardBackward, tags: BioTags, posts: Sequence[int], spans: Sequence[TagSpan]
 ) -> Floats:
-    """Probability that exactly this span with exactly this type is there.
+    """Probability that exactly this span with exactly this type is an entity.
 
     Args:
         messages: of the posts.
         tags: of the CRF.
-        posts: post of each span, as numbered before sorting.
+        posts: post of each span, by its index before sorting.
         spans: S spans within the words of their posts, of known types.
 
     Returns:
@@ -76,7 +76,7 @@ def spans_above(
         threshold: in (0, 1).
 
     Returns:
-        For each post, as numbered before sorting, its spans in no particular order; they may overlap.
+        The spans of each post, by its index before sorting; in no particular order, and they may overlap.
     """
     alpha, beta, lengths = messages.alpha, messages.beta, messages.lengths
     begin = np.array(list(tags.begin.values()), np.int64)
@@ -95,16 +95,16 @@ def spans_above(
         time, r, tag = end[longer], row[longer], inner[kind[longer]]
         extended = weight[longer] * messages.transitions[last[longer], tag] * messages.emissions[time, r, tag]
         extended = extended / messages.scale[time, r]
-        keep = extended * beta[time, r, tag] > threshold  # no longer span is more probable
+        keep = extended * beta[time, r, tag] > threshold  # a longer span is at most as probable
         longer, weight, last = longer[keep], extended[keep], tag[keep]
         start, row, kind, end = start[longer], row[longer], kind[longer], end[longer] + 1
     return found
 
 
 def _weight_after(messages: ForwardBackward, spans: _Ends) -> Floats:
-    """Weight (S,) of everything that may follow a span which ends: all but its own ``I-X``."""
+    """Weight (S,) of everything that may follow the end of a span: all but its own ``I-X``."""
     row, end, last, inside = spans
-    weight = messages.beta[end - 1, row, last]  # right where the span ends the post
+    weight = messages.beta[end - 1, row, last]  # correct where the span ends the post
     running = np.array(messages.running)
     more = np.flatnonzero((end < len(running)) & (row < np.append(running, 0)[end]))
     time, r = end[more], row[more]

@@ -21,7 +21,7 @@ def viterbi(parameters: CrfParameters, emissions: NDArray[np.floating], mask: Ma
         mask: (B, W) True where a word is real; real words come first.
 
     Returns:
-        (B, W) tag numbers, −1 where masked. Among equals the lower number wins.
+        (B, W) tag indices, −1 where masked. Ties go to the lower index.
     """
     batch = time_major(emissions, mask)
     last, pointers = _forward(parameters, batch)
@@ -45,7 +45,7 @@ def _forward(parameters: CrfParameters, batch: TimeMajor) -> tuple[Integers, NDA
 
 
 def _backtrack(last: Integers, pointers: NDArray[np.int16], running: list[int]) -> Integers:
-    """Tags (W, B) from the pointers; −1 where a post is over."""
+    """Tags (W, B) from the pointers; −1 past the end of a post."""
     words, posts, _ = pointers.shape
     tags = np.full((words, posts), -1, np.int64)
     rows = np.arange(posts)

@@ -1,7 +1,7 @@
-"""The COCO detector that comes inside an ordinary package: SSD-MobileNet-v2, run by OpenCV.
+"""The COCO detector from a Python package: SSD-MobileNet-v2, run by OpenCV.
 
 80 classes of everyday objects, no names of people or places. The package's own code is not imported: only its
-files are read (a TensorFlow graph, which holds numbers and operations).
+files are read (a TensorFlow graph, which contains only numbers and operations).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ROW = (
     "scissors,teddy bear,hair drier,toothbrush"
 )
 NAMES = tuple(_ROW.split(","))
-"""Names of classes 1 … 90; "" where COCO gave none in the end."""
+"""Names of classes 1 … 90; "" for numbers that COCO does not use."""
 
 
 class CocoDetector:
@@ -54,9 +54,9 @@ class CocoDetector:
 
     def detect(self, pictures: Sequence[Image]) -> list[list[Region]]:
         """Regions of each picture."""
-        return [self._found(picture) for picture in pictures]
+        return [self._regions(picture) for picture in pictures]
 
-    def _found(self, picture: Image) -> list[Region]:
+    def _regions(self, picture: Image) -> list[Region]:
         square = picture.resize((_SIDE, _SIDE))
         self._net.setInput(np.asarray(square, np.float32).transpose(2, 0, 1)[None])  # (1, 3, 300, 300)
         rows = self._net.forward()[0, 0]  # (100, 7): picture, class, score, box

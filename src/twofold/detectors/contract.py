@@ -1,4 +1,4 @@
-"""What every detector is: pictures in, regions out."""
+"""The interface of detectors: pictures in, regions out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Detector(Protocol):
 
     Attributes:
         name: identifies everything that the result depends on; cached results of another name are not used.
-        kind: of its regions.
+        kind: kind of its regions.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Detector(Protocol):
 def region_of(
     box: Sequence[float], size: tuple[int, int], label: str, score: float, kind: RegionKind
 ) -> Region | None:
-    """A region from a box in pixels; None where nothing of the box lies in the picture.
+    """A region from a box in pixels; None if the box lies outside the picture.
 
     Args:
         box: left, top, right, bottom; may exceed the picture.

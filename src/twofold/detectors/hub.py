@@ -1,8 +1,8 @@
-"""Detectors from the hub: of known classes (DETR and similar models), or of any phrases (Grounding DINO,
+"""Detectors from the hub: of fixed classes (DETR and similar models), or of any phrases (Grounding DINO,
 OWL-ViT).
 
-They run in PyTorch, on a GPU where there is one. A phrase detector returns the region that matches a phrase
-best, whether or not the picture shows anything of the kind; MMIB uses the types of entities as phrases.
+They run in PyTorch, on a GPU if there is one. A phrase detector returns the region that matches a phrase
+best, whether or not the picture shows anything of the kind; MMIB uses the entity types as phrases.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from twofold.errors import ConfigError
 from twofold.posts import Region, RegionKind
 
 PHRASES = ("person", "location", "organization", "miscellaneous")
-"""Phrases to detect by default: the entity types in words, as MMIB's crops."""
+"""Phrases to detect by default: the entity types in words, as for MMIB's crops."""
 
-_NOTHING = ("", "N/A")
-"""Labels of classes that a model has a number for and no name."""
+_NO_NAME = ("", "N/A")
+"""Labels of class numbers without a name."""
 
 
 class ClassDetector:
-    """A detector of known classes.
+    """A detector of fixed classes.
 
     Args:
         name: of the model.
@@ -95,13 +95,13 @@ class PhraseDetector:
     @torch.inference_mode()
     def detect(self, pictures: Sequence[Image]) -> list[list[Region]]:
         """Regions of each picture."""
-        asked = [self.phrases] * len(pictures)
-        inputs = self._processor(images=list(pictures), text=asked, return_tensors="pt", padding=True)
+        phrases = [self.phrases] * len(pictures)
+        inputs = self._processor(images=list(pictures), text=phrases, return_tensors="pt", padding=True)
         options: dict[str, Any] = {} if self.threshold is None else {"threshold": self.threshold}
         found = self._processor.post_process_grounded_object_detection(
             self._model(**inputs.to(self._device)),
             target_sizes=_heights_and_widths(pictures),
-            text_labels=asked,
+            text_labels=phrases,
             **options,
         )
         labels = [[phrase_of(label, self.phrases) for label in result["text_labels"]] for result in found]
@@ -109,7 +109,7 @@ class PhraseDetector:
 
 
 def phrase_of(label: str, phrases: Sequence[str]) -> str:
-    """The phrase that was meant: some models return the words that match, not the phrase; "" for none."""
+    """The phrase that a label matches, since some models return only the words that match; "" for none."""
     words = _words(label)
     shared = {phrase: len(words & _words(phrase)) + (phrase == label) for phrase in phrases}
     best = max(phrases, key=shared.__getitem__)
@@ -131,7 +131,7 @@ def _regions(
     found = [
         region_of(box, picture.size, label, score, kind)
         for box, label, score in rows
-        if label not in _NOTHING
+        if label not in _NO_NAME
     ]
     return sorted((region for region in found if region), key=lambda region: -region.score)
 
@@ -139,7 +139,7 @@ def _regions(
 def load_hub_detector(
     name: str, phrases: Sequence[str], threshold: float | None, device: str, packaged: str
 ) -> Detector:
-    """Load a detector by what its configuration says it is.
+    """Load a detector of the type that its configuration names.
 
     Args:
         name: a local folder, or a model's name on the hub.
@@ -149,15 +149,15 @@ def load_hub_detector(
         packaged: what works without a hub, for messages.
 
     Raises:
-        ConfigError: it cannot be loaded, or is no detector.
+        ConfigError: it cannot be loaded, or is not a detector.
     """
-    place = _device(device)
+    torch_device = _device(device)
     with hub_errors(name, "--detector", packaged):
         config = AutoConfig.from_pretrained(name)
         if type(config) in AutoModelForZeroShotObjectDetection._model_mapping:
             model = AutoModelForZeroShotObjectDetection.from_pretrained(name, dtype=torch.float32)
             processor = AutoProcessor.from_pretrained(name, backend="pil")
-            return PhraseDetector(name, model, processor, phrases or PHRASES, threshold, place)
+            return PhraseDetector(name, model, processor, phrases or PHRASES, threshold, torch_device)
         if type(config) not in AutoModelForObjectDetection._model_mapping:
             raise ConfigError(
                 f"{name!r} is a {config.model_type} model",
@@ -166,7 +166,7 @@ def load_hub_detector(
             )
         model = AutoModelForObjectDetection.from_pretrained(name, dtype=torch.float32)
         return ClassDetector(
-            name, model, AutoImageProcessor.from_pretrained(name, backend="pil"), threshold, place
+            name, model, AutoImageProcessor.from_pretrained(name, backend="pil"), threshold, torch_device
         )
 
 

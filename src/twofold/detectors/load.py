@@ -1,4 +1,4 @@
-"""Detectors by name: packaged ones, or any of the hub. Each is imported only when it is asked for."""
+"""Detectors by name: packaged ones, or any from the hub. Each is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _ocr(threshold: float | None) -> Detector:
 
 
 PACKAGED: Mapping[str, Callable[[float | None], Detector]] = {"coco": _coco, "ocr": _ocr}
-"""Detectors whose weights come inside ordinary packages."""
+"""Detectors whose weights are installed as Python packages."""
 
 
 def load_detector(
@@ -32,9 +32,9 @@ def load_detector(
 
     Args:
         name: ``coco``, ``ocr``, a local folder, or a model's name on the hub.
-        phrases: what a phrase detector detects; others take none.
+        phrases: what a phrase detector detects; ignored by others.
         threshold: regions with a lower score are left out; None for the detector's own.
-        device: of a hub's detector: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        device: device of a detector from the hub: ``auto``, ``cpu``, ``cuda``, ``mps``.
 
     Raises:
         ConfigError: there is no such detector.

@@ -17,7 +17,7 @@ from twofold.posts import Region, RegionKind
 
 
 class OcrDetector:
-    """A reader of text in pictures.
+    """A detector of text in pictures.
 
     Args:
         threshold: lines with a lower score are left out; None for 0.5.
@@ -42,14 +42,14 @@ class OcrDetector:
         self.threshold = 0.5 if threshold is None else threshold
         self.name = f"rapidocr {self.threshold}"
         self._engine: Any = RapidOCR()
-        logging.getLogger("RapidOCR").setLevel(logging.ERROR)  # it sets its own when it is made
+        logging.getLogger("RapidOCR").setLevel(logging.ERROR)  # again, since its constructor sets another
 
     def detect(self, pictures: Sequence[Image]) -> list[list[Region]]:
         """Lines of text of each picture, in reading order."""
         return [self._read(picture) for picture in pictures]
 
     def _read(self, picture: Image) -> list[Region]:
-        result = self._engine(np.asarray(picture)[:, :, ::-1])  # blue first, as OpenCV has it
+        result = self._engine(np.asarray(picture)[:, :, ::-1])  # BGR, as in OpenCV
         if result.txts is None:
             return []
         found = zip(result.boxes, result.txts, result.scores, strict=True)
@@ -59,5 +59,5 @@ class OcrDetector:
     def _line(self, corners: Any, text: str, score: float, size: tuple[int, int]) -> Region | None:
         if score < self.threshold or not text.strip():
             return None
-        low, high = np.min(corners, 0), np.max(corners, 0)  # corners (4, 2) of a line that may lie askew
+        low, high = np.min(corners, 0), np.max(corners, 0)  # corners (4, 2) of a line that may be rotated
         return region_of([*map(float, low), *map(float, high)], size, text.strip(), float(score), self.kind)

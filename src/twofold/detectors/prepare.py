@@ -1,4 +1,4 @@
-"""From posts with pictures to the same posts with regions: resumable, each distinct picture processed once.
+"""Adds regions to posts with pictures: resumable, each distinct picture processed once.
 
 Regions are cached by the content of the picture in a file beside the result until the run ends, so that an
 interrupted run can be resumed. Detectors are used only through their interface.
@@ -29,18 +29,18 @@ from twofold.preprocessing.picture_files import content_hash
 Log = Callable[[str], None]
 
 LONGEST = 1333
-"""Pixels of the longer side at which pictures are looked at, as DETR was trained."""
-_AT_ONCE = 8
+"""Pixels of the longer side of the pictures that detectors get, as DETR was trained."""
+_BATCH_SIZE = 8
 
 
 @dataclass(slots=True)
 class DetectionResult:
-    """What was done.
+    """The result of `prepare`.
 
     Attributes:
         posts: posts written.
         pictures: distinct pictures processed, in this run or before.
-        regions: regions of all posts, those of before included.
+        regions: regions of all posts, including those they had before.
         unreadable: "post id: reason" of each picture that could not be read.
         rejected: records of the source that could not be read.
     """
@@ -53,7 +53,7 @@ class DetectionResult:
 
     @property
     def exit_code(self) -> int:
-        """0 all well, 1 something could not be read, 2 nothing was written."""
+        """0 success, 1 something could not be read, 2 nothing was written."""
         if not self.posts:
             return 2
         return int(bool(self.unreadable or self.rejected))
@@ -69,24 +69,24 @@ def prepare(
     fresh: bool = False,
     inputs: Sequence[Path] = (),
 ) -> DetectionResult:
-    """Write posts with the regions of their pictures; the file appears whole at the end.
+    """Write posts with the regions of their pictures; the file appears only when it is complete.
 
     Regions of the kinds of the detectors are replaced; those of other kinds are kept.
 
     Args:
         items: returns the posts; called twice.
-        detectors: to run on the pictures.
+        detectors: detectors to run on the pictures.
         target: the JSON Lines file.
-        log: called with a line of progress now and then.
-        most: regions of a picture and detector at most, the first ones.
+        log: called with a line of progress after each batch.
+        most: maximum number of regions per picture and detector, the first ones.
         fresh: ignore the cache of an interrupted run.
         inputs: files that the posts are read from; none of them may be the target.
 
     Raises:
-        DataError: a file cannot be written, another run writes it, or the work left there is of other
+        DataError: a file cannot be written, another run writes it, or the cache there is of other
             detectors.
     """
-    OutputFile(target, inputs).abandon()  # whether it can be written is known before the work
+    OutputFile(target, inputs).abandon()  # raises before the work if the file cannot be written
     with lock_place(target):
         return _prepared(items, detectors, target, log, most, fresh)
 
@@ -102,10 +102,10 @@ def _prepared(
     names = [f"{detector.name} {most}" for detector in detectors]
     cache = DetectionCache(target.with_name(f"{target.name}.regions"), names, fresh)
     result = DetectionResult()
-    keys = _look(items(), detectors, cache, most, log, result)
+    keys = _detect_all(items(), detectors, cache, most, log, result)
     kinds = {detector.kind for detector in detectors}
 
-    def found(numbered: tuple[int, Post]) -> Post:
+    def with_regions(numbered: tuple[int, Post]) -> Post:
         number, post = numbered
         regions = cache.regions(keys[number])
         if regions is None:
@@ -115,13 +115,13 @@ def _prepared(
         return dataclasses.replace(post, regions=(*kept, *regions))
 
     posts = (item for item in items() if isinstance(item, Post))
-    result.posts = convert(map(found, enumerate(posts)), target, "jsonl").written
+    result.posts = convert(map(with_regions, enumerate(posts)), target, "jsonl").written
     result.pictures = len(cache)
     cache.remove()
     return result
 
 
-def _look(
+def _detect_all(
     items: Iterable[Post | Rejected],
     detectors: Sequence[Detector],
     cache: DetectionCache,
@@ -129,37 +129,37 @@ def _look(
     log: Log,
     result: DetectionResult,
 ) -> list[str]:
-    """Look at every picture that was not looked at; the key of each post's picture, "" for none."""
+    """Process every picture that is not in the cache; return the key of each post's picture, "" for none."""
     keys: list[str] = []
     with ThreadPoolExecutor(2) as pool:
-        for group in _groups(items, result):
-            read = list(pool.map(lambda post: _read(post, cache), group))
-            fresh = {key: picture for key, picture, _ in read if picture is not None}
-            if fresh:
-                cache.add(_found(fresh, detectors, most))
-            for post, (key, _, trouble) in zip(group, read, strict=True):
-                keys.append("" if trouble else key)
-                result.unreadable += [f"{post.id}: {trouble}"] if trouble else []
+        for batch in _batches(items, result):
+            read = list(pool.map(lambda post: _read(post, cache), batch))
+            new = {key: picture for key, picture, _ in read if picture is not None}
+            if new:
+                cache.add(_detect(new, detectors, most))
+            for post, (key, _, problem) in zip(batch, read, strict=True):
+                keys.append("" if problem else key)
+                result.unreadable += [f"{post.id}: {problem}"] if problem else []
             log(f"{len(keys)} posts, {len(cache)} pictures processed")
     return keys
 
 
-def _groups(items: Iterable[Post | Rejected], result: DetectionResult) -> Iterator[list[Post]]:
-    group: list[Post] = []
+def _batches(items: Iterable[Post | Rejected], result: DetectionResult) -> Iterator[list[Post]]:
+    batch: list[Post] = []
     for item in items:
         if isinstance(item, Rejected):
             result.rejected.append(item)
             continue
-        group.append(item)
-        if len(group) == _AT_ONCE:
-            yield group
-            group = []
-    if group:
-        yield group
+        batch.append(item)
+        if len(batch) == _BATCH_SIZE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _read(post: Post, cache: DetectionCache) -> tuple[str, Image | None, str]:
-    """Key of the post's picture, the picture if it must be looked at, and what is wrong with it."""
+    """Key of the post's picture, the picture if it is not in the cache, and why it cannot be read, or ""."""
     if post.image is None:
         return "", None, ""
     try:
@@ -169,7 +169,7 @@ def _read(post: Post, cache: DetectionCache) -> tuple[str, Image | None, str]:
         return "", None, str(error)
 
 
-def _found(
+def _detect(
     pictures: Mapping[str, Image], detectors: Sequence[Detector], most: int
 ) -> dict[str, list[Region]]:
     found: dict[str, list[Region]] = {key: [] for key in pictures}
@@ -183,12 +183,12 @@ class DetectionCache:
     """Regions by content of picture, in a file that grows as they are found.
 
     Args:
-        path: the file; one that exists is continued, up to its last whole line.
-        names: of the detectors and options, with everything that the regions depend on.
+        path: the file; an existing one is continued after its last complete line.
+        names: names of the detectors and options, with everything that the regions depend on.
         fresh: start from scratch.
 
     Raises:
-        DataError: the file there is of other detectors.
+        DataError: the existing file is of other detectors.
     """
 
     def __init__(self, path: Path, names: Sequence[str], fresh: bool = False) -> None:
@@ -198,7 +198,7 @@ class DetectionCache:
         if fresh or not path.exists():
             self._start(head)
         else:
-            self._go_on(head)
+            self._resume(head)
 
     def __contains__(self, key: str) -> bool:
         return key in self._found
@@ -228,17 +228,17 @@ class DetectionCache:
         except OSError as error:
             raise DataError(f"cannot be written: {error.strerror}", where=str(self._path)) from error
 
-    def _go_on(self, head: Mapping[str, Any]) -> None:
-        whole = self._path.read_bytes().rpartition(b"\n")[0]  # what a kill left of a line is dropped
-        lines = whole.decode("utf-8").split("\n")
+    def _resume(self, head: Mapping[str, Any]) -> None:
+        complete = self._path.read_bytes().rpartition(b"\n")[0]  # without a line cut off by a kill
+        lines = complete.decode("utf-8").split("\n")
         if lines[0] != json.dumps(head):
             raise DataError(
-                "an unfinished run there looked with other detectors or options",
+                "an unfinished run there used other detectors or options",
                 where=str(self._path),
-                expected=f"work of {', '.join(head['detectors'])}",
-                do="use --fresh to begin anew",
+                expected=f"regions of {', '.join(head['detectors'])}",
+                do="use --fresh to start again",
             )
-        self._path.write_bytes(whole + b"\n")
+        self._path.write_bytes(complete + b"\n")
         for line in lines[1:]:
             record = json.loads(line)
             self._found[record["picture"]] = [parse_region(item) for item in record["regions"]]

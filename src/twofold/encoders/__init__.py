@@ -1,1 +1,1 @@
-"""Encoders: slots that turn word pieces or pixels into states. Needs the `train` extra."""
+"""Encoders: modules that turn word pieces or pixels into states. Needs the `train` extra."""

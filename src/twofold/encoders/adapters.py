@@ -2,7 +2,7 @@
 trained.
 
 LoRA (Hu et al., ICLR 2022): W x + (α/r) B A x with A (r, in), B (out, r), B = 0 at first, so that training
-begins at the pretrained encoder; here α = 2r, on every linear layer of the encoder. By the `peft` package.
+starts at the pretrained encoder; here α = 2r, on every linear layer of the encoder. Uses the `peft` package.
 At export the products are merged into the weights: a model folder has no adapters.
 """
 
@@ -16,7 +16,7 @@ from twofold.errors import ConfigError, MissingExtraError
 
 
 def no_adapters(encoder: TextEncoder, rank: int) -> None:
-    """Leave the encoder as it is: all of it is trained, or none (``encoder_lr`` 0)."""
+    """Leave the encoder unchanged: all of it is trained, or none (``encoder_lr`` 0)."""
 
 
 def add_lora(encoder: TextEncoder, rank: int) -> None:

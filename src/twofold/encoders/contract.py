@@ -1,4 +1,4 @@
-"""What every picture encoder is: a frozen backbone that gives regions, and says how it wants pictures.
+"""The interface of picture encoders: a frozen backbone that returns regions and defines their preparation.
 
 Shapes: B pictures, S side of the input in pixels, R regions, V width.
 """
@@ -11,7 +11,7 @@ from twofold.preprocessing.images import PictureSettings
 
 
 class ImageEncoder(nn.Module):
-    """A frozen backbone whose last feature map is read as regions.
+    """A frozen backbone whose last feature map is used as regions.
 
     It is never trained, its normalisation layers always use their stored statistics, and its features
     may therefore be computed once and cached.
@@ -20,7 +20,7 @@ class ImageEncoder(nn.Module):
         settings: how pictures must be prepared.
         regions: R.
         width: V.
-        fingerprint: names backbone and preparation; cached features are kept under it.
+        fingerprint: identifies backbone and preparation; the key of cached features.
     """
 
     settings: PictureSettings

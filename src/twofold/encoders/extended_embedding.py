@@ -16,7 +16,7 @@ class ExtendedEmbedding(nn.Module):
 
     Args:
         pretrained: the pretrained embedding.
-        known: pieces with numbers below this have their row there; it may have more rows than are used.
+        known: pieces with numbers below this have their row in it; it may have more rows than are used.
         added: number of new pieces, numbered from ``known`` on.
     """
 
@@ -24,7 +24,7 @@ class ExtendedEmbedding(nn.Module):
         super().__init__()
         self.pretrained, self.known = pretrained, known
         self.added = nn.Embedding(added, pretrained.embedding_dim)
-        with torch.no_grad():  # like other pieces: their mean and standard deviation
+        with torch.no_grad():  # with the mean and standard deviation of the pretrained rows
             rows = pretrained.weight[:known]
             self.added.weight.copy_(rows.mean(0) + rows.std(0) * torch.randn_like(self.added.weight))
 

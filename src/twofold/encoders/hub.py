@@ -1,5 +1,5 @@
-"""Loading from the hub or from a folder saved as the hub saves: one kind of error, no log output, no remote
-code.
+"""Loading from the hub or from a folder saved by ``save_pretrained``: one kind of error, no log output, no
+remote code.
 
 Code that a repository carries is never run (``trust_remote_code`` stays off).
 """
@@ -16,20 +16,20 @@ from transformers.utils import logging as transformers_logging
 
 from twofold.errors import ConfigError
 
-_LARGEST = 2**31
+_MAX_BYTES = 2**31
 
 
 @contextmanager
 def hub_errors(name: str, what: str, embedded: str) -> Iterator[None]:
-    """Turn what `transformers` raises inside into a message that says what to do.
+    """Turn errors of `transformers` inside the block into a message that says what to do.
 
     Args:
-        name: what was asked for.
+        name: the requested model.
         what: the key of the configuration that names it.
-        embedded: what works without a hub.
+        embedded: what works without a hub, for the message.
 
     Raises:
-        ConfigError: the name, a file or the network is at fault.
+        ConfigError: the model cannot be loaded, because of its name, a file or the network.
     """
     transformers_logging.set_verbosity_error()  # its load report names heads that are not used
     transformers_logging.disable_progress_bar()
@@ -41,7 +41,7 @@ def hub_errors(name: str, what: str, embedded: str) -> Iterator[None]:
             f"{name!r} cannot be loaded: {reason}",
             where=what,
             expected=f"{embedded} (embedded), a folder as save_pretrained writes it, or a name on the hub",
-            do="check the name and the network; a machine without one can load a folder",
+            do="check the name and the network; without a network, load a local folder",
         ) from error
 
 
@@ -52,11 +52,11 @@ def check_size(module: nn.Module, name: str, what: str) -> None:
         ConfigError: its graph would be larger than one ONNX file can be.
     """
     size = sum(p.numel() for p in module.parameters()) * 4
-    if size >= _LARGEST:
+    if size >= _MAX_BYTES:
         raise ConfigError(
             f"{name!r} has {size / 1e9:.1f} GB of weights in full precision",
             where=what,
-            expected="less than 2 GB, as much as one ONNX file can hold",
+            expected="less than 2 GB, the limit of one ONNX file",
             do="use a smaller encoder",
         )
 

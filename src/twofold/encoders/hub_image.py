@@ -2,8 +2,8 @@
 
 CLIP and SigLIP (their vision towers), ViT, DeiT, BEiT, DINOv2 and its register variants, Swin: regions are
 the patch tokens, without class and register tokens. ResNet, ConvNeXt and similar networks: regions are the
-positions of the last feature map. How pictures are prepared is read from the model's image processor, and
-done by our own code, in training as in use; no torchvision is needed.
+positions of the last feature map. The preparation of pictures is read from the model's image processor and
+done by our own code, in training and at inference; torchvision is not needed.
 
 Shapes: B pictures, S side of the input in pixels, N tokens, R regions, V width.
 """
@@ -25,22 +25,22 @@ from twofold.errors import ConfigError
 from twofold.preprocessing.images import PREPARATION, PictureSettings
 
 _FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
-_MOST_SPECIAL = 16
-"""Class, distillation and register tokens a transformer may put before its patches."""
+_MAX_SPECIAL_TOKENS = 16
+"""Maximum number of class, distillation and register tokens before the patches of a transformer."""
 _RESNET_CROPS_BELOW = 384
 
 
 class HubImageEncoder(ImageEncoder):
-    """A vision backbone of `transformers`, read as regions.
+    """A vision backbone of `transformers` whose states are used as regions.
 
     Args:
         backbone: module called as ``backbone(pixel_values=…)``, whose result has ``last_hidden_state``
             (B, N, V) or (B, V, h, w), or ``feature_maps``.
         settings: how pictures must be prepared.
-        patch: side of a patch in pixels; 0 for a network without.
+        patch: side of a patch in pixels; 0 for a network without patches.
 
     Raises:
-        ConfigError: what it gives cannot be read as regions.
+        ConfigError: its output cannot be used as regions.
     """
 
     def __init__(self, backbone: nn.Module, settings: PictureSettings, patch: int = 0) -> None:
@@ -51,9 +51,9 @@ class HubImageEncoder(ImageEncoder):
         self.requires_grad_(False).train(False)
         side = settings.crop
         with torch.no_grad():
-            found = self._states(torch.zeros(1, 3, side, side))
-        self.special = _special_tokens(found.shape[1], side // patch if patch else 0)
-        self.regions, self.width = found.shape[1] - self.special, found.shape[2]
+            states = self._states(torch.zeros(1, 3, side, side))
+        self.special = _special_tokens(states.shape[1], side // patch if patch else 0)
+        self.regions, self.width = states.shape[1] - self.special, states.shape[2]
         self.fingerprint = fingerprint(backbone.state_dict(), type(backbone).__name__, settings, PREPARATION)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -69,14 +69,14 @@ class HubImageEncoder(ImageEncoder):
 
 
 def _special_tokens(tokens: int, across: int) -> int:
-    """Tokens before the patches: known from the patches where their number fits, else from a square."""
+    """Number of tokens before the patches, from the number of patches if it fits, else from a square grid."""
     for patches in (across * across, math.isqrt(tokens) ** 2):
-        if patches and 0 <= tokens - patches <= _MOST_SPECIAL:
+        if patches and 0 <= tokens - patches <= _MAX_SPECIAL_TOKENS:
             return tokens - patches
     raise ConfigError(
-        f"the encoder gives {tokens} states a picture",
-        where="image",
-        expected="those of an even grid of patches, and class and register tokens before them",
+        f"the encoder returns {tokens} states per picture",
+        where="image_encoder",
+        expected="those of a square grid of patches, and class and register tokens before them",
         do="use another vision model",
     )
 
@@ -89,28 +89,28 @@ def load_hub_image_encoder(name: str, embedded: str) -> HubImageEncoder:
         embedded: what works without a hub, for messages.
 
     Raises:
-        ConfigError: it cannot be loaded, or is no picture encoder we can read.
+        ConfigError: it cannot be loaded, or is not a supported picture encoder.
     """
-    with hub_errors(name, "image", embedded):
+    with hub_errors(name, "image_encoder", embedded):
         config = AutoConfig.from_pretrained(name)
-        config = getattr(config, "vision_config", config)  # of two towers, the one that sees
+        config = getattr(config, "vision_config", config)  # of two towers, the vision tower
         settings = picture_settings(_processor(name), name)
         backbone = _backbone(name, config)
-        check_size(backbone, name, "image")
+        check_size(backbone, name, "image_encoder")
         patch = getattr(config, "patch_size", 0)
         return HubImageEncoder(backbone, settings, patch if isinstance(patch, int) else 0)
 
 
 def _backbone(name: str, config: Any) -> nn.Module:
     kind: Any = AutoModel
-    if type(config) not in AutoModel._model_mapping:  # AutoBackbone itself asks the hub even for folders
+    if type(config) not in AutoModel._model_mapping:  # AutoBackbone itself queries the hub even for folders
         kind = AutoBackbone._model_mapping.get(type(config), AutoModel)
     backbone: nn.Module = kind.from_pretrained(name, config=config, dtype=torch.float32)
     return backbone
 
 
 def _processor(name: str) -> Mapping[str, Any]:
-    """What the image processor is set to; its own file alone where its class wants torchvision."""
+    """Settings of the image processor; those of its file alone if its class needs torchvision."""
     try:
         settings: Mapping[str, Any] = AutoImageProcessor.from_pretrained(name, backend="pil").to_dict()
     except ImportError:
@@ -119,14 +119,14 @@ def _processor(name: str) -> Mapping[str, Any]:
 
 
 def picture_settings(processor: Mapping[str, Any], name: str = "") -> PictureSettings:
-    """How pictures are prepared, from what an image processor is set to.
+    """How pictures are prepared, from the settings of an image processor.
 
     Args:
-        processor: with the defaults of its class filled in.
-        name: for messages.
+        processor: its settings, with the defaults of its class filled in.
+        name: name of the model, for messages.
 
     Raises:
-        ConfigError: it wants what our preparation does not do.
+        ConfigError: it needs a preparation that is not supported.
     """
     resize, crop, fit = _sizes(processor, name)
     mean, std = _normalisation(processor)
@@ -134,7 +134,7 @@ def picture_settings(processor: Mapping[str, Any], name: str = "") -> PictureSet
     if number not in _FILTERS:
         raise ConfigError(
             f"the image processor of {name!r} resamples by filter {number}",
-            where="image",
+            where="image_encoder",
             expected=", ".join(f"{n} ({filter_})" for n, filter_ in _FILTERS.items()),
         )
     return PictureSettings(resize, crop, mean, std, fit=fit, resample=_FILTERS[number])
@@ -147,23 +147,25 @@ def _sizes(processor: Mapping[str, Any], name: str) -> tuple[int, int, str]:
     if not processor.get("do_resize", True) or not ({"shortest_edge", "height"} & set(size)):
         raise ConfigError(
             f"the image processor of {name!r} resizes to {processor.get('size')!r}",
-            where="image",
+            where="image_encoder",
             expected="do_resize, and a size with shortest_edge, or with height and width",
         )
     if "shortest_edge" in size:
         return _by_shortest_edge(size["shortest_edge"], cropped, processor.get("crop_pct"))
     if size["height"] != size.get("width"):
         raise ConfigError(
-            f"the image processor of {name!r} wants pictures of {size}", where="image", expected="a square"
+            f"the image processor of {name!r} needs pictures of {size}",
+            where="image_encoder",
+            expected="a square",
         )
     return size["height"], min(cropped or size["height"], size["height"]), "squeeze"
 
 
-def _by_shortest_edge(edge: int, cropped: int | None, part: float | None) -> tuple[int, int, str]:
-    if part is None:
+def _by_shortest_edge(edge: int, cropped: int | None, crop_pct: float | None) -> tuple[int, int, str]:
+    if crop_pct is None:
         return edge, min(cropped or edge, edge), "crop"
     # ConvNeXt's processor, ResNet's too: the centre of a larger picture, or a large one squeezed.
-    return (int(edge / part), edge, "crop") if edge < _RESNET_CROPS_BELOW else (edge, edge, "squeeze")
+    return (int(edge / crop_pct), edge, "crop") if edge < _RESNET_CROPS_BELOW else (edge, edge, "squeeze")
 
 
 def _sides(size: object) -> dict[str, int]:

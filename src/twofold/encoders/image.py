@@ -47,7 +47,7 @@ def load_image_encoder(name: str) -> ImageEncoder:
         name: ``efficientnet-lite0`` (embedded), a local folder, or a model's name on the hub.
 
     Raises:
-        ConfigError: it is neither, or it is no picture encoder we can read.
+        ConfigError: it cannot be loaded, or is not a supported picture encoder.
         MissingExtraError: a package with the embedded weights is not installed.
     """
     return _load_embedded() if name == EMBEDDED else load_hub_image_encoder(name, EMBEDDED)

@@ -2,9 +2,9 @@
 
 Shapes: B posts, T word pieces, D width.
 
-Any encoder that `transformers.AutoModel` loads and that has a fast tokenizer fits the slot: BERT, DistilBERT,
-ELECTRA, RoBERTa, DeBERTa, XLM-R and similar models. The embedded default, MiniLM-L6, comes
-inside an ordinary package, so that it needs no model hub.
+Any encoder that `transformers.AutoModel` loads and that has a fast tokenizer can be used: BERT, DistilBERT,
+ELECTRA, RoBERTa, DeBERTa, XLM-R and similar models. The embedded default, MiniLM-L6, is installed as a Python
+package and needs no model hub.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class TextEncoder(nn.Module):
             ``last_hidden_state``.
         tokenizer: the fast tokenizer it was trained with.
         width: D.
-        pad_id: piece that fills short rows.
-        max_pieces: longest input it takes.
-        mask_id: piece that replaces a masked one (the mask token).
+        pad_id: number of the padding piece.
+        max_pieces: maximum length of an input.
+        mask_id: number of the piece that replaces a masked one (the mask token).
 
     Attributes:
         token_masking: probability that a piece is replaced by the mask token in training.
@@ -72,7 +72,7 @@ class TextEncoder(nn.Module):
 
     @property
     def pretrained_embeddings(self) -> nn.Module:
-        """The same without the rows of added tokens, which are not pretrained."""
+        """The embedding without the rows of added tokens, which are not pretrained."""
         embedding = self.word_embeddings
         return embedding.pretrained if isinstance(embedding, ExtendedEmbedding) else embedding
 
@@ -110,24 +110,24 @@ def load_text_encoder(name: str) -> TextEncoder:
         name: ``minilm`` (embedded), a local folder, or a model's name on the hub.
 
     Raises:
-        ConfigError: it cannot be loaded, has no fast tokenizer, or is no encoder.
-        MissingExtraError: the package that carries the embedded weights is not installed.
+        ConfigError: it cannot be loaded, has no fast tokenizer, or is not an encoder.
+        MissingExtraError: the package with the embedded weights is not installed.
     """
     source = str(package_folder(*_PACKAGE) / "model") if name == EMBEDDED else name
-    with hub_errors(name, "text", EMBEDDED):
+    with hub_errors(name, "text_encoder", EMBEDDED):
         config = AutoConfig.from_pretrained(source)
         _check_is_encoder(config, name)
         wrapper, tokenizer = load_tokenizer(source)
         kind: Any = AutoModel._model_mapping[type(config)]
         backbone = AutoModel.from_pretrained(source, dtype=torch.float32, **_without_pooler(kind))
-    check_size(backbone, name, "text")
+    check_size(backbone, name, "text_encoder")
     pad_id = wrapper.pad_token_id or 0
     mask_id = pad_id if wrapper.mask_token_id is None else wrapper.mask_token_id
     return TextEncoder(backbone, tokenizer, config.hidden_size, pad_id, max_input_length(backbone), mask_id)
 
 
 def max_input_length(backbone: nn.Module) -> int:
-    """Largest number of pieces in an input, special ones included.
+    """Maximum number of pieces in an input, including special ones.
 
     RoBERTa and similar models number positions from one past the padding piece: of 514 positions they use
     512.
@@ -143,12 +143,12 @@ def _check_is_encoder(config: Any, name: str) -> None:
     if config.is_encoder_decoder or not hasattr(config, "hidden_size"):
         raise ConfigError(
             f"{name!r} is a {config.model_type} model",
-            where="text",
-            expected="an encoder of text such as BERT, RoBERTa, DeBERTa or XLM-R",
+            where="text_encoder",
+            expected="a text encoder such as BERT, RoBERTa, DeBERTa or XLM-R",
         )
 
 
 def _without_pooler(kind: type) -> dict[str, bool]:
-    """Many encoders have a pooling layer that a tagger does not use."""
+    """Options that leave out the pooling layer of an encoder, which a tagger does not use."""
     known = inspect.signature(kind).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in known else {}

@@ -1,9 +1,9 @@
-"""Fast tokenizers from the hub, changed to read words that are segmented beforehand.
+"""Fast tokenizers from the hub, adapted to words that are segmented beforehand.
 
 Words are segmented by our own rule (`twofold.preprocessing.segmentation`), the same for corpora and for raw
 posts. Byte-level BPE (RoBERTa, DeBERTa) and SentencePiece (XLM-R, DeBERTa-v3) recognise the beginning of a
-word by the space before it; a word on its own has none, and would be read as the middle of another. So every
-word is read as if a space came before it. The change is in the tokenizer itself, and so in
+word by the space before it; a word on its own has none and would be encoded as the middle of another. So
+every word is encoded as if a space preceded it. The change is in the tokenizer itself, and so in
 ``tokenizer.json``.
 """
 
@@ -19,25 +19,25 @@ from twofold.errors import ConfigError
 
 
 def load_tokenizer(name: str) -> tuple[Any, Tokenizer]:
-    """The tokenizer of a model as `transformers` wraps it, and the one inside, changed to read words.
+    """The tokenizer of a model as `transformers` wraps it, and the fast one inside, adapted to words.
 
     Raises:
-        ConfigError: there is none that the `tokenizers` library can run.
+        ConfigError: the model has no fast tokenizer.
     """
     wrapper = AutoTokenizer.from_pretrained(name)
     inside = getattr(wrapper, "backend_tokenizer", None)
     if not isinstance(inside, Tokenizer):
         raise ConfigError(
             f"{name!r} has no fast tokenizer ({type(wrapper).__name__} is written in Python)",
-            where="text",
-            expected="a model whose tokenizer can be saved as one tokenizer.json, as nearly all can",
-            do="use a model of the same kind that has one (for BERTweet, a RoBERTa trained on tweets)",
+            where="text_encoder",
+            expected="a model whose tokenizer can be saved as one tokenizer.json, as for nearly all models",
+            do="use a similar model that has one (for BERTweet, a RoBERTa trained on tweets)",
         )
     return wrapper, with_prefix_space(inside)
 
 
 def with_prefix_space(tokenizer: Tokenizer) -> Tokenizer:
-    """The same tokenizer, which reads every word as one that follows a space."""
+    """The same tokenizer, which encodes every word as one that follows a space."""
     raw = json.loads(tokenizer.to_str())
     spaced = _spaced(raw.get("pre_tokenizer"))
     if spaced == raw.get("pre_tokenizer"):

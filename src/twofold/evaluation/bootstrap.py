@@ -2,7 +2,7 @@
 
 The predictions of one post are not independent (one text, one picture), so posts are resampled with
 replacement and their predictions with them (cluster bootstrap, Davison & Hinkley 1997, §3.8). A statistic
-sees a resample as weights: how often each post came.
+gets a resample as weights: how often each post was drawn.
 
 This module does not know what is measured. `paired_bootstrap` compares two methods on the same posts.
 
@@ -30,8 +30,8 @@ class Interval(NamedTuple):
     """A metric with its bootstrap interval.
 
     Attributes:
-        value: on the posts themselves.
-        low: lower end. high: upper end. Both nan where there was too little to resample.
+        value: the metric on the posts themselves.
+        low: lower bound. high: upper bound. Both nan where there was too little to resample.
     """
 
     value: float
@@ -46,9 +46,9 @@ def bootstrap_metrics(
 
     Args:
         statistics: see `Statistics`.
-        posts: P, those without predictions included.
+        posts: P, including posts without predictions.
         resamples: R.
-        seed: of the resamples; equal seeds give equal resamples.
+        seed: seed of the resamples; equal seeds give equal resamples.
     """
     weights = (w for group in resample_weights(posts, resamples, seed) for w in group) if posts else ()
     rows = [statistics(w) for w in weights]

@@ -3,7 +3,7 @@
 They measure *predictions*: gold items that were missed have no confidence and are in none of these metrics,
 so a model that predicts only what it is sure of looks good here. Show the number of missed items beside them.
 
-Weights say how often a prediction counts; a weight of n gives what n copies would (`bootstrap` uses them).
+Weights say how often a prediction counts; a weight of n has the effect of n copies (`bootstrap` uses them).
 Every metric is nan where there are no predictions.
 
 This module does not know posts, spans or models.
@@ -36,7 +36,7 @@ class Bin(NamedTuple):
         predictions: number of predictions in the bin.
         right: number of right ones among them.
         confidence: their mean confidence; nan where there are none.
-        accuracy: part of them that is right; nan where there are none.
+        accuracy: fraction of them that is right; nan where there are none.
     """
 
     low: float
@@ -68,12 +68,12 @@ def calibration_error(
 def adaptive_calibration_error(
     confidences: Floats, right: Flags, *, weights: Weights = None, bins: int = BINS
 ) -> float:
-    """The same over bins of equal mass (Nguyen & O'Connor 2015), so that no bin rests on two predictions.
+    """The same over bins of equal mass (Nguyen & O'Connor 2015), so that no bin depends on a few predictions.
 
     Every bin holds exactly S / bins predictions: one on an edge is divided between both bins, and equal
     confidences share their errors evenly, so that their order does not matter. Arguments as above.
     """
-    mass, gaps = _cumulated(confidences, right, _weights(weights, confidences))
+    mass, gaps = _cumulative(confidences, right, _weights(weights, confidences))
     borders = np.linspace(0.0, mass[-1], bins + 1)
     return _ratio(np.abs(np.diff(np.interp(borders, mass, gaps))).sum(), mass[-1])
 
@@ -93,7 +93,7 @@ def brier_score(confidences: Floats, right: Flags, *, weights: Weights = None) -
 
 
 def negative_log_likelihood(confidences: Floats, right: Flags, *, weights: Weights = None) -> float:
-    """Mean over S predictions, nats; confidences (S,) are kept 1e-12 away from 0 and 1."""
+    """Mean over S predictions, in nats; probabilities below 1e-12 count as 1e-12."""
     probability = np.clip(np.where(right, confidences, 1 - confidences), _FLOOR, 1.0)
     return _mean(-np.log(probability), _weights(weights, confidences))
 
@@ -102,7 +102,7 @@ def calibration_error_if_calibrated(confidences: Floats, *, resamples: int = 200
     """Mean `calibration_error` of a perfectly calibrated model with these confidences.
 
     Labels are drawn with these confidences as their probabilities (consistency resampling, Bröcker & Smith
-    2007). A measured error no larger than this is consistent with perfect calibration on so few predictions.
+    2007). A measured error no larger than this is consistent with perfect calibration at this sample size.
     """
     if not len(confidences):
         return math.nan
@@ -136,9 +136,9 @@ def reliability(confidences: Floats, right: Flags, bins: int = BINS) -> tuple[Bi
         right: (S,) True where the prediction is right.
         bins: number of bins, of equal width.
     """
-    place = _places(confidences, bins)
-    count, correct = np.bincount(place, minlength=bins), np.bincount(place, right, minlength=bins)
-    total = np.bincount(place, confidences, minlength=bins)
+    index = _bin_indices(confidences, bins)
+    count, correct = np.bincount(index, minlength=bins), np.bincount(index, right, minlength=bins)
+    total = np.bincount(index, confidences, minlength=bins)
     rows = zip(count.tolist(), correct.tolist(), total.tolist(), strict=True)
     return tuple(
         Bin(i / bins, (i + 1) / bins, n, int(k), _ratio(s, n), _ratio(k, n))
@@ -146,25 +146,25 @@ def reliability(confidences: Floats, right: Flags, bins: int = BINS) -> tuple[Bi
     )
 
 
-def _places(confidences: Floats, bins: int) -> NDArray[np.int64]:
+def _bin_indices(confidences: Floats, bins: int) -> NDArray[np.int64]:
     return np.minimum((confidences * bins).astype(np.int64), bins - 1)
 
 
 def _gaps(confidences: Floats, right: Flags, weights: Floats, bins: int) -> tuple[Floats, Floats]:
-    """Of each bin of equal width: sum of confidence − right, and mass."""
-    place = _places(confidences, bins)
-    return _sums(place, weights * (confidences - right), bins), _sums(place, weights, bins)
+    """Sum of confidence − right, and mass, of each bin of equal width."""
+    index = _bin_indices(confidences, bins)
+    return _sums(index, weights * (confidences - right), bins), _sums(index, weights, bins)
 
 
-def _cumulated(confidences: Floats, right: Flags, weights: Floats) -> tuple[Floats, Floats]:
-    """Mass, and sum of confidence − right, up to and with each distinct confidence; both from 0."""
+def _cumulative(confidences: Floats, right: Flags, weights: Floats) -> tuple[Floats, Floats]:
+    """Cumulative mass, and sum of confidence − right, at each distinct confidence; both start at 0."""
     _, group = np.unique(confidences, return_inverse=True)
     mass, gaps = (_sums(group, x, 0) for x in (weights, weights * (confidences - right)))
     return np.append(0.0, np.cumsum(mass)), np.append(0.0, np.cumsum(gaps))
 
 
-def _sums(place: NDArray[np.int64], values: Floats, bins: int) -> Floats:
-    return np.bincount(place, values, minlength=bins).astype(np.float64)
+def _sums(index: NDArray[np.int64], values: Floats, bins: int) -> Floats:
+    return np.bincount(index, values, minlength=bins).astype(np.float64)
 
 
 def _weights(weights: Weights, like: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """Collects predictions and gold post by post as `Predictions`.
 
-Spans are matched as in the lenient score: gold is every gold span of the post, each once. For relations of
-given pairs, "None" is neither a prediction nor gold. Of a post only its number is kept.
+Spans are matched as in the lenient score: every gold span of the post counts once. For relations of gold
+pairs, "None" is neither a prediction nor gold. Of a post only its index is kept.
 
 Shape letters: S predictions, M modalities.
 """
@@ -47,7 +47,7 @@ class PredictionCollector:
         """Add the entities of one post.
 
         Args:
-            predicted: entities, each once. gold: gold entities.
+            predicted: predicted entities, without duplicates. gold: gold entities.
             uncalibrated: confidences before calibration, of all predicted entities or of none.
         """
         wanted = {(e.start, e.end, e.type) for e in gold}
@@ -62,7 +62,8 @@ class PredictionCollector:
     def add_pairs(self, predicted: Sequence[Relation], gold: Sequence[Relation]) -> None:
         """Add one post's gold pairs: the class predicted for each, and the gold class.
 
-        A relation predicted for a pair of another relation is the wrong one, for an unrelated pair spurious.
+        A relation predicted for a pair of another relation is ``wrong_relation``, for an unrelated pair
+        ``spurious``.
         """
         number = self._next()
         for found, wanted in zip(predicted, gold, strict=True):
@@ -84,7 +85,7 @@ class PredictionCollector:
         """Add the predicted relations of one post, and the annotated ones.
 
         Args:
-            predicted: relations. gold: annotated pairs, unrelated pairs as ``None``.
+            predicted: predicted relations. gold: annotated pairs, unrelated pairs as ``None``.
             complete: see `relation_error_type`.
             symmetric: relations that hold in both directions.
             uncalibrated: confidences before calibration, of all or of none.
@@ -108,7 +109,7 @@ class PredictionCollector:
         return number
 
     def predictions(self) -> Predictions:
-        """All that was collected so far."""
+        """All predictions collected so far."""
         items = [item for item, _, _ in self._predicted]
         modalities = sorted({name for item in items for name in item.sources})
         return Predictions(
@@ -126,8 +127,8 @@ class PredictionCollector:
 
 
 def _arguments(relation: Relation, symmetric: Collection[str]) -> tuple[tuple[tuple[int, int], ...], str]:
-    places = [(argument.start, argument.end) for argument in (relation.head, relation.tail)]
-    return tuple(sorted(places) if relation.type in symmetric else places), relation.type
+    boundaries = [(argument.start, argument.end) for argument in (relation.head, relation.tail)]
+    return tuple(sorted(boundaries) if relation.type in symmetric else boundaries), relation.type
 
 
 def _uncertainties(items: Sequence[Entity | Relation]) -> dict[str, Floats]:

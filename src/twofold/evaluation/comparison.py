@@ -1,8 +1,8 @@
-"""Predicted entities as they are compared with the gold: by other types, and over whole gold tokens.
+"""Prepares predicted entities for the comparison with the gold: renames types, widens spans to gold tokens.
 
-Published scorers count tokens, and a token has one tag. Where the gold comes in tokens, a predicted span that
-begins or ends inside a token is therefore widened to it, and of two spans that touch one token the first has
-it. Where gold spans begin or end inside tokens themselves, nothing is widened.
+Published scorers count tokens, and a token has one tag. Where the gold is tokenised, a predicted span that
+begins or ends inside a token is therefore widened to it. If two spans touch one token, it goes to the first.
+Where gold spans themselves begin or end inside tokens, nothing is widened.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from twofold.posts import Entity, Extraction, Post, renamed
 def comparable(
     post: Post, entities: Sequence[Entity], types: Mapping[str, str] | None = None
 ) -> list[Entity | None]:
-    """Each predicted entity as it is compared with the gold; None for one that is not.
+    """Each predicted entity as it is compared with the gold; None for one that is dropped.
 
     Args:
-        post: with its tokens and gold entities, whose types are mapped already.
-        entities: predicted, in order, not overlapping.
+        post: post with tokens and gold entities, whose types are mapped already.
+        entities: predicted entities, in order, not overlapping.
         types: new names of types, see `posts.with_types`.
     """
     named = [next(iter(renamed([entity], types or {})), None) for entity in entities]
@@ -37,7 +37,7 @@ def comparable_extraction(post: Post, extraction: Extraction, types: Mapping[str
     new = {(old.start, old.end): entity for old, entity in pairs}
     relations = []
     for relation in extraction.relations:
-        head, tail = (new.get((end.start, end.end), end) for end in (relation.head, relation.tail))
+        head, tail = (new.get((e.start, e.end), e) for e in (relation.head, relation.tail))
         if head is not None and tail is not None:
             relations.append(replace(relation, head=head, tail=tail))
     entities = tuple(entity for entity in new.values() if entity is not None)
@@ -58,7 +58,7 @@ def _widened(
     entities: Iterable[Entity | None], tokens: Sequence[tuple[int, int]], text: str
 ) -> Iterator[Entity | None]:
     starts, ends = [start for start, _ in tokens], [end for _, end in tokens]
-    free = 0  # the first token that no entity has
+    free = 0  # the first token not assigned to an entity
     for entity in entities:
         if entity is None:
             yield None

@@ -1,4 +1,4 @@
-"""Detection metrics of a score: does it separate errors from right predictions, or OOD posts from in-domain?
+"""Detection metrics of a score: how well it separates errors from right predictions, or OOD from in-domain.
 
 AUROC, AUPR (average precision) and FPR95, as scikit-learn defines them; equal scores share one threshold.
 Weights say how often an item counts. This module does not know what the score is.
@@ -19,17 +19,17 @@ Flags = NDArray[np.bool_]
 Weights = NDArray[np.floating] | NDArray[np.integer] | None
 
 TARGET_TPR = 0.95
-"""True-positive rate at which FPR95 is read."""
+"""True-positive rate of FPR95."""
 
 
 class DetectionMetrics(NamedTuple):
-    """How well positives (errors, OOD posts) get the larger scores.
+    """How well a score ranks positives (errors, OOD posts) above negatives.
 
     Attributes:
         auroc: probability that a positive scores above a negative, equal scores counting half; 0.5 is random.
         aupr: average precision for the positives; a random score has their base rate.
         fpr95: false-positive rate at a true-positive rate of 95 %.
-        positives: their number. negatives: their number. Where either is 0, the metrics are nan.
+        positives: number of positives. negatives: of negatives. Where either is 0, the metrics are nan.
     """
 
     auroc: float
@@ -40,10 +40,10 @@ class DetectionMetrics(NamedTuple):
 
 
 def detection_metrics(score: Floats, positive: Flags, weights: Weights = None) -> DetectionMetrics:
-    """Compute all of them.
+    """Compute all detection metrics.
 
     Args:
-        score: (N,) larger for what should be positive.
+        score: (N,) larger for items that should be positive.
         positive: (N,) True for the positives.
         weights: (N,) how often each counts; None for once.
     """

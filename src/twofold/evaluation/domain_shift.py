@@ -3,10 +3,10 @@
 Each measure of uncertainty is a score that should be larger for out-of-distribution (OOD) items, posts of
 another data set or entities never seen in training: AUROC, AUPR and FPR95 of `detection`, OOD items as the
 positives. Intervals resample posts with their predictions: the posts of two data sets separately, so that
-their sizes stay; the two versions of one post together.
+their sizes stay the same; the two versions of one post together.
 
-An item without a value (no entity in the post, no evidence in the model) is left out of that measure; the
-counts say how many are in it, since a model that finds nothing in OOD posts is not measured by its entities.
+An item without a value (no entity in the post, no evidence in the model) is left out of that measure. The
+counts say how many items remain: measures of entities ignore OOD posts in which the model finds none.
 This module does not know texts, models or files.
 
 Shape letters: N items, P in-domain posts, Q OOD posts, S predictions, R resamples.
@@ -40,8 +40,8 @@ class OODDetection:
     Attributes:
         auroc: probability that an OOD item has the larger value; 0.5 is random.
         aupr: average precision for OOD items; a random measure has ``base_rate``.
-        fpr95: part of the in-domain items flagged when 95 % of the OOD items are.
-        base_rate: part of the items that is OOD.
+        fpr95: fraction of the in-domain items flagged when 95 % of the OOD items are.
+        base_rate: fraction of the items that is OOD.
         in_domain: number of in-domain items that have a value. ood: number of OOD items that have one.
     """
 
@@ -61,8 +61,8 @@ class DataMetrics:
         items: number of posts, or of predictions.
         predicted: number of entities predicted.
         confidence: their mean confidence.
-        accuracy: part of them that is right; nan without labels, as are the next two.
-        f1: lenient.
+        accuracy: fraction of them that is right; nan without labels, as are the next two.
+        f1: lenient F1.
         ece: expected calibration error.
     """
 
@@ -101,7 +101,7 @@ def resample_separately(in_domain: int, ood: int, resamples: int, seed: int) -> 
 
 
 def resample_pairs(in_domain: int, ood: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """The same where the OOD posts are the in-domain posts in another version, in their order: P is Q."""
+    """The same where the OOD posts are versions of the in-domain posts, in the same order: P is Q."""
     assert in_domain == ood
     return (w for group in resample_weights(in_domain, resamples, seed) for w in np.hstack([group, group]))
 
@@ -117,11 +117,11 @@ def post_ood_detection(
     """How well each measure that both data sets have detects the OOD posts.
 
     Args:
-        in_domain: (P,) by measure, larger for less sure; nan for none.
+        in_domain: (P,) values by measure, larger for more uncertainty; nan for no value.
         ood: (Q,) likewise.
         resample: `resample_separately` or `resample_pairs`.
         resamples: R.
-        seed: of the resamples.
+        seed: seed of the resamples.
     """
     names = [name for name in in_domain if name in ood]
     scores = {name: np.concatenate([in_domain[name], ood[name]]) for name in names}
@@ -135,13 +135,13 @@ def post_ood_detection(
 def prediction_ood_detection(
     predictions: Predictions, ood: Flags, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, OODDetection]:
-    """How well every measure that the predictions have detects those that are OOD.
+    """How well each uncertainty measure of the predictions detects those that are OOD.
 
     Args:
-        predictions: S.
+        predictions: S predictions.
         ood: (S,) True for OOD predictions.
         resamples: R.
-        seed: of the resamples.
+        seed: seed of the resamples.
     """
     p = predictions
     resampled = resample_weights(p.posts, resamples, seed) if p.posts else ()
@@ -162,7 +162,7 @@ def data_metrics(predictions: Predictions, items: int, labelled: bool) -> DataMe
 def _detections(
     scores: Mapping[str, Floats], ood: Flags, weights: Iterable[Floats]
 ) -> dict[str, OODDetection]:
-    """Of scores (N,) by measure, with one row of weights (N,) a resample."""
+    """Detection by scores (N,) of each measure, with one row of weights (N,) per resample."""
     known = {name: np.isfinite(score) for name, score in scores.items()}
     resampled = {name: np.full((0, len(METRICS)), np.nan) for name in scores}
     rows = [

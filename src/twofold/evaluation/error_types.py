@@ -7,16 +7,17 @@ Every predicted span is exactly one of these, by the gold spans of its post:
 - ``wrong_boundary``: else, a gold span overlaps it, of whatever type;
 - ``spurious``: no gold span overlaps it.
 
-Every predicted relation is one of these, by the gold relations of its post, the types of its arguments aside:
+Every predicted relation is one of these, by the gold relations of its post, ignoring the types of arguments:
 
 - ``right``: a gold relation is the same, with the same head and the same tail;
 - ``wrong_relation``: else, a gold relation of another class has the same head and tail;
-- ``wrong_direction``: else, a gold relation has head and tail the other way round;
+- ``wrong_direction``: else, a gold relation has head and tail swapped;
 - ``wrong_arguments``: else, head and tail overlap the arguments of an annotated pair, one each;
 - ``spurious``: head and tail are known to be unrelated. For a pair that is not annotated this is known only
   where the post is annotated completely; else the relation has no error type and is not counted.
 
-A gold item that no prediction equals is missed: a wrong type, boundary or argument misses one, too.
+A gold item that no prediction equals is missed, also where a prediction only has a wrong type, boundary or
+argument.
 This module does not know confidences.
 """
 
@@ -33,7 +34,7 @@ WRONG_RELATION, WRONG_DIRECTION, WRONG_ARGUMENTS = "wrong_relation", "wrong_dire
 
 
 def span_error_type(predicted: Span, gold: Collection[Span]) -> str:
-    """Which of the four a predicted span is."""
+    """Error type of a predicted span, one of the four."""
     start, end, _ = predicted
     if predicted in gold:
         return RIGHT
@@ -45,7 +46,7 @@ def span_error_type(predicted: Span, gold: Collection[Span]) -> str:
 
 
 def relation_error_type(predicted: Triple, gold: Collection[Triple], *, complete: bool) -> str | None:
-    """Which of the five a predicted relation is; None where the annotation does not say.
+    """Error type of a predicted relation, one of the five; None where the annotation does not say.
 
     Args:
         predicted: the relation.

@@ -26,7 +26,7 @@ METHOD = (
     "paired bootstrap over posts; micro-F1 averaged over seeds on each resample; percentile interval; "
     "two-sided p, twice the smaller part of resamples on either side of 0"
 )
-_AT_ONCE = 500  # resamples drawn together, which bounds memory
+_AT_ONCE = 500  # resamples drawn together, to bound memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Difference:
     """Ours minus theirs, F1 in [0, 1].
 
     Attributes:
-        value: on the posts themselves.
-        low: lower end of the interval. high: upper end.
+        value: difference on the posts themselves.
+        low: lower bound of the interval. high: upper bound.
         p: two-sided p-value, in (0, 1]; never below 2 / (R + 1).
     """
 
@@ -53,8 +53,8 @@ def compare(
     Args:
         ours: (S, 3, N) of one method. theirs: (S', 3, N) of the other, posts in the same order.
         resamples: R.
-        seed: of the resamples; the same seed gives the same resamples for any pair of methods.
-        level: of the interval.
+        seed: seed of the resamples; the same seed gives the same resamples for any pair of methods.
+        level: level of the interval.
     """
     once = np.ones((1, ours.shape[2]))
     observed = _difference(ours, theirs, once)[0]
@@ -72,7 +72,7 @@ def summarise(observed: float, resampled: Floats, level: float = 0.95) -> Differ
 
 
 def resample_weights(posts: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each post stands in each resample, (≤ R, N) at a time; rows sum to N."""
+    """How often each post is drawn in each resample, (≤ R, N) at a time; rows sum to N."""
     random = np.random.default_rng(seed)
     for begin in range(0, resamples, _AT_ONCE):
         rows = min(_AT_ONCE, resamples - begin)
@@ -89,7 +89,7 @@ def mean_f1(counts: Counts, weights: Floats) -> Floats:
     """
     correct, predicted, gold = np.moveaxis(counts @ weights.T, 1, 0)  # (S, R) each
     total = predicted + gold
-    f1: Floats = (2 * correct / np.maximum(total, 1)).mean(0)  # nothing found, nothing there: 0
+    f1: Floats = (2 * correct / np.maximum(total, 1)).mean(0)  # 0 without predictions and gold
     return f1
 
 

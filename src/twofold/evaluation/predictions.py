@@ -1,6 +1,6 @@
 """Predictions with their gold as arrays: what all metrics of calibration and uncertainty are computed from.
 
-`collector` makes them of posts. This module does not know posts.
+`collector` builds them from posts. This module does not know posts.
 
 Shape letters: S predictions, G missed gold items, P posts.
 """
@@ -28,11 +28,11 @@ class Predictions:
         confidence: (S,) in [0, 1].
         error_type: (S,) ``right`` or an error type, see `error_types`.
         type: (S,) predicted type.
-        post: (S,) number of the post.
-        posts: P, posts without predictions included.
+        post: (S,) index of the post.
+        posts: P, including posts without predictions.
         missed_type: (G,) type of each missed gold item.
-        missed_post: (G,) number of its post.
-        uncertainty: (S,) by measure, larger for less sure; nan where there is none.
+        missed_post: (G,) index of its post.
+        uncertainty: (S,) by measure, larger for more uncertainty; nan where there is none.
         share: (S,) share of the evidence by modality; nan where the post does not have the modality.
         uncalibrated: (S,) confidence before calibration; None where it is not known for all.
     """

@@ -21,14 +21,14 @@ Types = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class RelationScores:
-    """Scores of some pairs.
+    """Scores of gold pairs.
 
     Attributes:
         overall: micro average over all relations but ``None``.
         relations: score by relation, of every one but ``None`` seen in gold or predictions, in
             alphabetical order.
-        right: pairs whose class is right, ``None`` included.
-        pairs: all pairs.
+        right: number of pairs whose class is right, including ``None``.
+        pairs: number of all pairs.
     """
 
     overall: SpanScore
@@ -38,7 +38,7 @@ class RelationScores:
 
     @property
     def accuracy(self) -> float:
-        """Part of all pairs whose class is right, in [0, 1]; 0 where there are none."""
+        """Fraction of all pairs whose class is right, in [0, 1]; 0 where there are none."""
         return self.right / self.pairs if self.pairs else 0.0
 
 
@@ -46,14 +46,14 @@ class RelationCounter:
     """Counts pairs one by one."""
 
     def __init__(self) -> None:
-        self._counts: Counter[tuple[str, str]] = Counter()  # (gold, predicted); as many as classes squared
+        self._counts: Counter[tuple[str, str]] = Counter()  # (gold, predicted); at most classes squared
 
     def add(self, gold: str, predicted: str) -> None:
         """Count one pair."""
         self._counts[gold, predicted] += 1
 
     def scores(self) -> RelationScores:
-        """Scores of what was counted so far."""
+        """Scores of the pairs counted so far."""
         correct, predicted, gold = Counter[str](), Counter[str](), Counter[str]()
         for (wanted, found), count in self._counts.items():
             gold[wanted] += count
@@ -69,7 +69,7 @@ class TypeMajorityBaseline:
     """Baseline: the most frequent relation between the types of head and tail in training.
 
     Args:
-        pairs: types and relation of the training pairs.
+        pairs: types and relation of each training pair.
         ignore_none: count related pairs only, so that ``None`` is predicted only for types never seen
             related. Otherwise the baseline may predict ``None`` throughout.
     """

@@ -1,8 +1,8 @@
 """Selective prediction: risk and F1 against coverage when the least confident predictions are rejected.
 
 Predictions are accepted by decreasing confidence. After k of S, coverage is k/S and the selective risk is the
-error rate among the k. Equal confidences have no order: where a metric needs one, it is the expectation over
-all orders, which spreads their errors evenly. A threshold accepts all equals or none.
+error rate among the k. Equal confidences have no order: a metric that needs one is the expectation over all
+orders, which spreads their errors evenly. A threshold accepts all of several equal confidences or none.
 
 - AURC, mean selective risk over k = 1 … S (Geifman & El-Yaniv 2017); excess-AURC, AURC minus that of the
   optimal order of the same predictions (Geifman, Uziel & El-Yaniv 2019).
@@ -10,7 +10,7 @@ all orders, which spreads their errors evenly. A threshold accepts all equals or
   2024): the probability that a random prediction is wrong and accepted, at a random threshold. It is
   (1 − AUROC)·p·(1−p) + p²/2 for error rate p.
 
-Risk knows predictions only; F1 counts missed gold items, too. Weights are whole numbers, as in
+Risk counts predictions only; F1 counts missed gold items, too. Weights are whole numbers, as in
 `calibration_error`. This module does not know posts, spans or models.
 
 Shape letters: S predictions, G distinct confidences.
@@ -29,7 +29,7 @@ Flags = NDArray[np.bool_]
 Weights = NDArray[np.floating] | NDArray[np.integer] | None
 
 COVERAGES = tuple(i / 20 for i in range(1, 21))
-"""Coverages at which a report reads the curve."""
+"""Coverages at which a report evaluates the curve."""
 
 
 class RiskCoverageCurve(NamedTuple):
@@ -55,10 +55,10 @@ class OperatingPoint(NamedTuple):
     """A point of the curve.
 
     Attributes:
-        coverage: part of the predictions that is accepted.
+        coverage: fraction of the predictions that is accepted.
         threshold: confidence of the last accepted prediction.
         risk: error rate of the accepted predictions.
-        recall: part of all gold items that is predicted and accepted.
+        recall: fraction of all gold items that is predicted and accepted.
         f1: harmonic mean of 1 − risk and recall.
     """
 
@@ -73,7 +73,7 @@ def risk_coverage_curve(confidences: Floats, right: Flags, weights: Weights = No
     """The curve that all metrics are computed from.
 
     Args:
-        confidences: (S,) any score, larger for surer.
+        confidences: (S,) any score, larger for more confident predictions.
         right: (S,) True where the prediction is right.
         weights: (S,) how often each counts, whole numbers; None for once.
     """
@@ -81,19 +81,19 @@ def risk_coverage_curve(confidences: Floats, right: Flags, weights: Weights = No
     values, group = np.unique(-confidences, return_inverse=True)
     mass = np.bincount(group, weight, minlength=len(values))
     errors = np.bincount(group, weight * ~right, minlength=len(values))
-    held = mass > 0
+    nonempty = mass > 0
     return RiskCoverageCurve(
-        np.append(math.inf, -values[held]),
-        np.append(0.0, np.cumsum(mass[held])),
-        np.append(0.0, np.cumsum(errors[held])),
+        np.append(math.inf, -values[nonempty]),
+        np.append(0.0, np.cumsum(mass[nonempty])),
+        np.append(0.0, np.cumsum(errors[nonempty])),
     )
 
 
 def aurc(curve: RiskCoverageCurve) -> float:
     """Area under the risk–coverage curve, in [0, 1]; smaller is better.
 
-    Within equals, risk after j of m is (E + e·j/m) / (N + j), with N accepted and E wrong before them and e
-    wrong among them; its sum over j is e + (E − N·e/m)·(H(N+m) − H(N)), H the harmonic numbers.
+    Within m equal confidences, the risk after j is (E + e·j/m) / (N + j), with N accepted and E wrong before
+    them and e wrong among them; its sum over j is e + (E − N·e/m)·(H(N+m) − H(N)), H the harmonic numbers.
     """
     if not curve.total:
         return math.nan
@@ -114,7 +114,7 @@ def optimal_aurc(predictions: float, errors: float) -> float:
 
 
 def excess_aurc(curve: RiskCoverageCurve) -> float:
-    """AURC above `optimal_aurc`, at least 0: what a better order of the predictions would save."""
+    """AURC above `optimal_aurc`, at least 0: what the best order of the predictions would save."""
     return aurc(curve) - optimal_aurc(curve.total, float(curve.errors[-1]))
 
 
@@ -149,7 +149,7 @@ def operating_point(curve: RiskCoverageCurve, gold: float, coverage: float) -> O
 
     Args:
         curve: of the predictions.
-        gold: number of gold items, missed ones included.
+        gold: number of gold items, including missed ones.
         coverage: in (0, 1].
     """
     accepted = coverage * curve.total

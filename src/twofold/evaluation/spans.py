@@ -1,6 +1,6 @@
 """Exact-span precision, recall and F1, overall and by type, lenient and strict.
 
-Lenient, as conlleval and seqeval's default: every run of tags of one type is an entity, also one that begins
+Lenient, as conlleval and seqeval's default: every run of tags of one type is an entity, even if it begins
 with ``I-``. Strict, as seqeval's strict IOB2: only runs that begin with ``B-`` are, in the gold and in the
 predictions. Twitter-2015 holds 374 runs on which the two differ, more than most published gains; report both.
 
@@ -33,12 +33,12 @@ class SpanScore:
 
     @property
     def precision(self) -> float:
-        """Part of the predicted spans that are right, in [0, 1]; 0 where none was predicted."""
+        """Fraction of the predicted spans that are right, in [0, 1]; 0 where none was predicted."""
         return self.correct / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """Part of the gold spans that were found, in [0, 1]; 0 where there are none."""
+        """Fraction of the gold spans that were found, in [0, 1]; 0 where there are none."""
         return self.correct / self.gold if self.gold else 0.0
 
     @property
@@ -50,7 +50,7 @@ class SpanScore:
 
 @dataclass(frozen=True, slots=True)
 class SpanScores:
-    """Scores of a data set under one way of counting.
+    """Scores of a data set under one matching rule.
 
     Attributes:
         overall: micro average, all types together.
@@ -62,7 +62,7 @@ class SpanScores:
 
 
 class SpanCounter:
-    """Counts posts one by one; its size does not grow with them."""
+    """Counts posts one by one; memory does not grow with their number."""
 
     def __init__(self) -> None:
         self._correct: Counter[str] = Counter()
@@ -70,14 +70,14 @@ class SpanCounter:
         self._gold: Counter[str] = Counter()
 
     def add(self, gold: Iterable[Span], predicted: Iterable[Span]) -> None:
-        """Count one post; a span named twice counts once."""
+        """Count one post; duplicate spans count once."""
         wanted, found = set(gold), set(predicted)
         self._gold.update(kind for _, _, kind in wanted)
         self._predicted.update(kind for _, _, kind in found)
         self._correct.update(kind for _, _, kind in wanted & found)
 
     def scores(self) -> SpanScores:
-        """Scores of what was counted so far."""
+        """Scores of the posts counted so far."""
         types = sorted({*self._gold, *self._predicted})
         by_type = {
             kind: SpanScore(self._correct[kind], self._predicted[kind], self._gold[kind]) for kind in types

@@ -1,13 +1,13 @@
-"""Triple scores of relation extraction end to end: (head, relation, tail) from the bare text, in four ways.
+"""Triple scores of end-to-end relation extraction: (head, relation, tail) from the text alone, in four ways.
 
 A triple is right if its relation and both arguments are, in the gold direction unless the relation is
 symmetric. *Strict* compares boundaries and types of the arguments; *boundaries* compares boundaries only
 (Taillé et al. 2020), since MNRE gives no types for unrelated pairs and a tagger may use other types.
 
-MNRE annotates some pairs of a post and says nothing of the others: a triple of a pair that is not annotated
+MNRE annotates some pairs of a post and leaves the others open: a triple of a pair that is not annotated
 may be right or wrong. Counted over all pairs it is wrong, which is too strict. Counted over *annotated* pairs
-only it is left out, which is too lenient: a pair with a wrong boundary is left out with it. Recall is the
-same either way. Pairs annotated as ``None`` count as annotated and are no triples.
+only it is left out, which is too lenient: pairs with a wrong boundary are left out, too. Recall is the same
+in both cases. Pairs annotated as ``None`` count as annotated, but are not triples.
 
 This module does not know files or models.
 """
@@ -36,7 +36,7 @@ def to_triple(relation: Relation) -> Triple:
 
 
 def with_reversed(gold: Iterable[Triple], symmetric: Collection[str]) -> list[Triple]:
-    """The triples, and those of symmetric relations in the other direction, too."""
+    """The triples, and those of symmetric relations with head and tail swapped, too."""
     gold = list(gold)
     return gold + [t._replace(head=t.tail, tail=t.head) for t in gold if t.relation in symmetric]
 
@@ -47,7 +47,7 @@ def entity_span(entity: Entity) -> Span:
 
 
 class TripleScores(NamedTuple):
-    """Scores in the four ways of counting, see the top of the file."""
+    """Scores in the four ways of counting, see the docstring of the module."""
 
     strict: SpanScore
     boundaries: SpanScore
@@ -56,7 +56,7 @@ class TripleScores(NamedTuple):
 
 
 class TripleCounter:
-    """Counts posts one by one; its size does not grow with them.
+    """Counts posts one by one; memory does not grow with their number.
 
     Args:
         symmetric: relations that hold in both directions.
@@ -76,7 +76,7 @@ class TripleCounter:
 
         Args:
             gold: all annotated pairs, unrelated pairs as ``None``.
-            predicted: triples, without ``None``. A triple given twice counts once.
+            predicted: predicted triples, without ``None``. Duplicates count once.
             entities: predicted entities.
         """
         gold, predicted = (list(map(self._canonical, triples)) for triples in (gold, predicted))
@@ -94,17 +94,17 @@ class TripleCounter:
         self._scores = TripleScores(*map(_sum, self._scores, parts))
 
     def _canonical(self, triple: Triple) -> Triple:
-        """A symmetric relation with the first argument as its head."""
+        """The triple; of a symmetric relation, with the first argument in the text as the head."""
         head, tail = sorted((triple.head, triple.tail))
         return triple._replace(head=head, tail=tail) if triple.relation in self._symmetric else triple
 
     def scores(self) -> TripleScores:
-        """Scores of what was counted so far."""
+        """Scores of the posts counted so far."""
         return self._scores
 
 
 def _pair(triple: Triple) -> frozenset[tuple[int, int]]:
-    """Boundaries of both arguments, in no order."""
+    """Boundaries of both arguments, unordered."""
     return frozenset({triple.head[:2], triple.tail[:2]})
 
 

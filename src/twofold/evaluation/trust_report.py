@@ -2,7 +2,7 @@
 
 Calibration, overall and by type; risk against coverage; how well each measure of uncertainty detects errors,
 by error type; the share of each modality. Intervals resample posts, not predictions. Missed gold items have
-no confidence; their number stands beside every metric of predictions.
+no confidence; their number is reported beside the metrics of predictions.
 
 This module does not know models or files.
 
@@ -57,8 +57,8 @@ class CalibrationMetrics:
     """Calibration of all predictions, or of one type.
 
     Attributes:
-        predictions: how many.
-        right: how many of them are right.
+        predictions: number of predictions.
+        right: number of right ones.
         missed: number of gold items that were missed.
         ece_if_calibrated: mean ``ece`` of perfectly calibrated predictions with these confidences.
         metrics: ``confidence`` (mean), ``accuracy``, ``ece``, ``adaptive_ece``, ``mce``, ``brier``, ``nll``.
@@ -76,7 +76,7 @@ class UncalibratedMetrics:
     """Calibration of the same predictions with the network's own confidences, at temperature 1.
 
     Attributes:
-        calibration: by type, and of ``all``.
+        calibration: metrics by type, and of ``all``.
         reliability: bins of the reliability diagram.
     """
 
@@ -123,13 +123,13 @@ class TrustReport:
     Attributes:
         posts: P. gold: number of gold items, found and missed.
         error_types: number of right predictions, and of each error type.
-        calibration: by type, and of ``all``.
+        calibration: metrics by type, and of ``all``.
         reliability: bins of the reliability diagram of all predictions.
         selective: see `SelectiveMetrics`.
         error_detection: by measure (``confidence``: 1 − confidence; then those of `Predictions.uncertainty`),
             how well it detects errors: ``all`` errors, and each error type alone.
         error_auroc: by measure, its AUROC for all errors with an interval.
-        modalities: by name.
+        modalities: metrics by modality.
         uncalibrated: calibration at temperature 1; None where those confidences are not known.
     """
 
@@ -146,12 +146,12 @@ class TrustReport:
 
 
 def trust_report(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = 0) -> TrustReport:
-    """Compute everything.
+    """Compute all metrics.
 
     Args:
         predictions: S predictions on P posts.
-        resamples: of the posts, for the intervals.
-        seed: of the resamples.
+        resamples: number of resamples of the posts, for the intervals.
+        seed: seed of the resamples.
     """
     p = predictions
     types = sorted({*p.type.tolist(), *p.missed_type.tolist()})
@@ -181,7 +181,7 @@ def _uncalibrated(
 
 
 def uncertainty_measures(predictions: Predictions) -> dict[str, Floats]:
-    """Measures that may detect errors, by name, (S,) each, larger for less sure."""
+    """Measures that may detect errors, by name, (S,) each, larger for more uncertainty."""
     return {"confidence": 1 - predictions.confidence, **predictions.uncertainty}
 
 
@@ -249,7 +249,7 @@ def _intervals(values: Mapping[str, float], resampled: Mapping[str, Floats]) -> 
 
 
 def to_json(value: Any, digits: int = 6) -> Any:
-    """A report as lists, dicts, numbers and texts for JSON; nan becomes None, so does infinity."""
+    """A report as lists, dicts, numbers and strings for JSON; nan and infinity become None."""
     if dataclasses.is_dataclass(value):
         return {
             field.name: to_json(getattr(value, field.name), digits) for field in dataclasses.fields(value)

@@ -1,4 +1,4 @@
-"""What a model predicted in each post, as counts: all that tables and resampling need, and no text.
+"""Counts of the predictions of a model in each post: all that tables and resampling need, without text.
 
 A *metric* (lenient or strict span F1, micro F1 or accuracy of relations) has labels (entity types or
 relations), and for each label there are the numbers of correct, predicted and gold items of every post. Posts
@@ -33,7 +33,7 @@ class Outcomes:
 
     Attributes:
         posts: N hashes of ids.
-        counts: by metric and label, lists of N: correct, predicted, gold.
+        counts: by metric and label, three lists of N counts: correct, predicted, gold.
     """
 
     posts: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ def count_posts(task: str, pipeline: InferencePipeline, posts: Sequence[Post]) -
 
     Args:
         task: ``entities`` or ``relations``.
-        pipeline: the model as anyone would load it.
+        pipeline: the loaded model.
         posts: with gold labels.
     """
     outcomes = Outcomes()
@@ -88,20 +88,20 @@ def _spans(post: Post, extraction: Extraction) -> CountsByMetric:
 def _by_label(
     gold: Iterable[tuple[int, int, str]], found: Iterable[tuple[int, int, str]]
 ) -> Mapping[str, Counts]:
-    wanted, predicted = set(gold), set(found)
-    labels = sorted({label for _, _, label in wanted | predicted})
+    annotated, predicted = set(gold), set(found)
+    labels = sorted({label for _, _, label in annotated | predicted})
     return {
         label: (
-            sum(span[2] == label for span in wanted & predicted),
+            sum(span[2] == label for span in annotated & predicted),
             sum(span[2] == label for span in predicted),
-            sum(span[2] == label for span in wanted),
+            sum(span[2] == label for span in annotated),
         )
         for label in labels
     }
 
 
 def _relations(pipeline: InferencePipeline, posts: Sequence[Post]) -> Iterator[tuple[str, CountsByMetric]]:
-    """A row a gold pair, by its post's name: ``micro`` without the class ``None``, ``accuracy`` with it."""
+    """A row per gold pair, named by its post: ``micro`` without the class ``None``, ``accuracy`` with it."""
     for post, found in zip(posts, pipeline.classify_gold_pairs(posts), strict=True):
         for gold, predicted in zip(post.relations or (), found.relations, strict=True):
             yield _INSTANCE.sub("", str(post.id)), _classes(gold.type, predicted.type)

@@ -128,7 +128,7 @@ def _made_with(summary: Plain) -> str:
     code = (
         ""
         if len(summary["code"]) < 2
-        else f" The runs were made by {len(summary['code'])} states of the code."
+        else f" The runs were made by {len(summary['code'])} versions of the code."
     )
     return (
         f"Differences: {bootstrap['method']}; {bootstrap['resamples']:,} resamples. "

@@ -1,9 +1,9 @@
 """The runs of a table: one method on one data set with one seed each.
 
-A run's name is made of everything that could change its scores, so that tables share runs, and a changed
-configuration or file makes another run. Settings at their defaults do not count in the name: a new
-setting leaves the names of old runs as they were. Settings count under the names they had first: one that is
-renamed makes no other runs. It trains nothing.
+A run's id depends on everything that could change its scores, so that tables share runs, and a changed
+configuration or file makes another run. Settings at their defaults do not enter the id: a new setting leaves
+the ids of old runs unchanged. Settings enter under their original names, so that renaming one does not make
+other runs. This module trains nothing.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from twofold.reading import read_bytes, real_path
 
 OPTION_TABLES = ("concat", "evidential", "multigranular", "bottleneck", "dirichlet", "relations")
 """Tables of ``[model]`` that only the fusion or the task of that name reads."""
-_NO_MATTER = ("model.name", "training.device", "training.threads")
-_FIRST_KEYS = {new: old for old, new in RENAMED_KEYS.items()}
+_IRRELEVANT = ("model.name", "training.device", "training.threads")
+_ORIGINAL_KEYS = {new: old for old, new in RENAMED_KEYS.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,9 +35,9 @@ class Run:
     """One method on one data set with one seed.
 
     Attributes:
-        id: of everything that could change the scores.
+        id: depends on everything that could change the scores.
         data: name of the data set. method: name of the method. seed: of the training.
-        config: of the training. report: file that is reported on.
+        config: of the training. report: file whose scores are reported.
         hashes: SHA-256 of what is read, by name.
     """
 
@@ -51,31 +51,31 @@ class Run:
 
     @property
     def name(self) -> str:
-        """``data/method/seed``, as people pick runs."""
+        """``data/method/seed``, by which users select runs."""
         return f"{self.data}/{self.method}/{self.seed}"
 
 
 def runs_of(table: Table, only: tuple[str, ...] = ()) -> list[Run]:
-    """All runs, seed by seed, so that the first comparison is there early.
+    """All runs, seed by seed, so that a first comparison is available early.
 
     Args:
         table: what is compared.
         only: patterns of `Run.name`, or of one of its three parts; all where empty.
 
     Raises:
-        ConfigError: overrides that do not fit the configuration; a pattern that fits no run.
+        ConfigError: overrides that do not fit the configuration; a pattern that matches no run.
         DataError: a data file is missing.
     """
     hashes = {name: _hashes(table.folder, item) for name, item in table.data.items()}
     runs = [run for seed in _seeds(table) for run in _of_seed(table, seed, hashes)]
     for pattern in only:
-        if not any(_fits(run, pattern) for run in runs):
+        if not any(_matches(run, pattern) for run in runs):
             raise ConfigError(
-                f"{pattern!r} fits no run",
+                f"{pattern!r} matches no run",
                 where="--only",
                 expected=", ".join(run.name for run in runs[:3]) + " …",
             )
-    return [run for run in runs if not only or any(_fits(run, pattern) for pattern in only)]
+    return [run for run in runs if not only or any(_matches(run, pattern) for pattern in only)]
 
 
 def _seeds(table: Table) -> list[int]:
@@ -93,15 +93,17 @@ def _run(table: Table, name: str, method: str, seed: int, hashes: Mapping[str, s
     item = table.data[name]
     config = configure(table, name, method, seed)
     hashes = {**hashes, **_hash_of_tagger(config)}
-    defaults = first_names(flat(Config()))
-    changed = {key: value for key, value in first_names(flat(config)).items() if value != defaults.get(key)}
-    whole = json.dumps([changed, sorted(hashes.items())], sort_keys=True)
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:10]
+    defaults = original_names(flat(Config()))
+    changed = {
+        key: value for key, value in original_names(flat(config)).items() if value != defaults.get(key)
+    }
+    content = json.dumps([changed, sorted(hashes.items())], sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:10]
     run_id = f"{name}-{config.model.fusion}-s{seed}-{digest}"
     return Run(run_id, name, method, seed, config, real_path(table.folder / item.report), hashes)
 
 
-def _fits(run: Run, pattern: str) -> bool:
+def _matches(run: Run, pattern: str) -> bool:
     parts = (run.name, run.data, run.method, f"{run.data}/{run.method}", str(run.seed))
     return any(fnmatch(part, pattern) for part in parts)
 
@@ -141,7 +143,7 @@ def flat(config: Config) -> dict[str, Any]:
             if isinstance(value, dict):
                 if key not in OPTION_TABLES or key in (config.model.fusion, config.model.task):
                     walk(name, value)
-            elif name not in _NO_MATTER:
+            elif name not in _IRRELEVANT:
                 found[name] = list(value) if isinstance(value, tuple) else value
 
     walk("model", asdict(config.model))
@@ -149,14 +151,14 @@ def flat(config: Config) -> dict[str, Any]:
     return found
 
 
-def first_names(settings: Settings) -> dict[str, Any]:
-    """Settings by dotted name, with every key and value as it was called first."""
-    return dict(_first_name(name, value) for name, value in settings.items())
+def original_names(settings: Settings) -> dict[str, Any]:
+    """Settings by dotted name, with the original name of every key and value."""
+    return dict(_original_name(name, value) for name, value in settings.items())
 
 
-def _first_name(name: str, value: Any) -> tuple[str, Any]:
+def _original_name(name: str, value: Any) -> tuple[str, Any]:
     values = {new: old for old, new in RENAMED_VALUES.get(name, {}).items()}
-    return _FIRST_KEYS.get(name, name), values.get(value, value) if isinstance(value, str) else value
+    return _ORIGINAL_KEYS.get(name, name), values.get(value, value) if isinstance(value, str) else value
 
 
 # --- data --------------------------------------------------------------------------------------------
@@ -177,7 +179,7 @@ def _hash(path: Path) -> str:
 
 
 def _hash_of_folder(path: Path) -> str:
-    """Of names and sizes of all files: a changed collection shows, at the cost of a listing."""
+    """SHA-256 of the names and sizes of all files, which shows changes without reading the files."""
     if not path.is_dir():
         raise _missing(path, NotADirectoryError(20, "no such folder"))
     files = sorted((str(f.relative_to(path)), f.stat().st_size) for f in path.rglob("*") if f.is_file())
@@ -185,7 +187,7 @@ def _hash_of_folder(path: Path) -> str:
 
 
 def _hash_of_tagger(config: Config) -> dict[str, str]:
-    """Of the manifest of the tagger that gives types to the arguments of relations, where one does."""
+    """SHA-256 of the manifest of the tagger that predicts argument types; {} without one."""
     name = config.model.relations.tagger
     if config.model.task != "relations" or not name:
         return {}
@@ -198,5 +200,5 @@ def _missing(path: Path, error: OSError) -> DataError:
         f"cannot be read: {error.strerror}",
         where=str(path),
         expected="a file or folder that the table names",
-        do="say with --data where the data are",
+        do="give the folder of the data with --data",
     )

@@ -1,8 +1,8 @@
 """Runs, each in its own process: finished runs are kept, and a failed run is reported and stops no other.
 
-A folder a run: ``job.json`` (what it is), ``result.json`` (what it found; there only once it is finished),
+Each run has a folder with ``job.json`` (its settings), ``result.json`` (only once it is finished),
 ``log.txt``, and ``error.txt`` where it failed. Processes end with the one that started them, and two
-commands on one folder never do the same run. It does not know how a run is done.
+commands on one folder never execute the same run. How a run is executed is up to the worker.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twofold.experiments.plan import Run, first_names, flat
+from twofold.experiments.plan import Run, flat, original_names
 from twofold.experiments.worker import BUSY, ERROR, RESULT
 
 Report = Callable[[str], None]
@@ -32,12 +32,12 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How runs are done.
+    """How runs are executed.
 
     Attributes:
-        jobs: processes at a time. threads: of each.
-        keep_models: leave model folders where they are.
-        worker: the command that does a run; the run's folder is its last argument.
+        jobs: number of processes at a time. threads: of each process.
+        keep_models: do not delete model folders.
+        worker: the command that executes a run; the run's folder is its last argument.
     """
 
     jobs: int = 1
@@ -61,13 +61,13 @@ class Runs:
         return self.folder / run.id
 
     def result(self, run: Run) -> Result | None:
-        """What a run found; None where it is not finished, or was done with other defaults."""
+        """The result of a run; None where it is not finished, or was executed with other defaults."""
         path = self.folder_of(run) / RESULT
         if not path.exists():
             return None
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         outcomes = found.get("outcomes", {})
-        if "ways" in outcomes:  # the name of counts in the last version
+        if "ways" in outcomes:  # name of ``counts`` in the previous version
             outcomes["counts"] = outcomes.pop("ways")
         return found if _same(found["settings"], run) else None
 
@@ -78,7 +78,7 @@ class Runs:
             Those that failed, or that another process is executing.
         """
         waiting = deque(run for run in _distinct(runs) if self.result(run) is None)
-        done = _Progress(len(waiting))
+        progress = _Progress(len(waiting))
         active: dict[Run, subprocess.Popen[bytes]] = {}
         failed: list[Run] = []
         try:
@@ -89,11 +89,11 @@ class Runs:
                     active[run] = self._start(run, options)
                 for run in [run for run, process in active.items() if process.poll() is not None]:
                     code = _close(active.pop(run))
-                    report(done.line(run, self._outcome(run, code)))
+                    report(progress.line(run, self._outcome(run, code)))
                     if self.result(run) is None:
                         failed.append(run)
                 time.sleep(0.1)
-        finally:  # interrupted: a process ends when its standard input does
+        finally:  # interrupted: a process ends when its standard input is closed
             for process in active.values():
                 process.terminate()
                 _close(process)
@@ -112,7 +112,7 @@ class Runs:
                 env=environment,
             )
         assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it ended at once; its exit code says how
+        with contextlib.suppress(BrokenPipeError):  # it ended at once; see its exit code
             process.stdin.write(json.dumps(_job(run, options)).encode() + b"\n")
             process.stdin.flush()
         return process
@@ -142,14 +142,14 @@ class _Progress:
 
 
 def _distinct(runs: Sequence[Run]) -> list[Run]:
-    """One run of each id: two methods of a table may come to the same configuration."""
+    """One run of each id: two methods of a table may have the same configuration."""
     return list({run.id: run for run in runs}.values())
 
 
 def _same(settings: Mapping[str, Any], run: Run) -> bool:
-    """Whether a run was done with the present settings; those it did not know are at their defaults."""
-    now = first_names(flat(run.config))
-    return all(now.get(name) == value for name, value in first_names(settings).items())
+    """Whether a run was executed with the current settings; settings newer than it are at their defaults."""
+    now = original_names(flat(run.config))
+    return all(now.get(name) == value for name, value in original_names(settings).items())
 
 
 def _job(run: Run, options: Options) -> dict[str, Any]:

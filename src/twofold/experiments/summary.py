@@ -1,7 +1,7 @@
 """From the results of runs to the values of a table.
 
 Means over seeds with their sample standard deviation, differences from the baseline by paired bootstrap
-over posts, costs as ratios. A resample takes all instances of a post or none.
+over posts, training times as ratios. A resample takes all instances of a post or none.
 
 Shapes: N posts, S runs.
 """
@@ -49,7 +49,7 @@ def summarise(table: Table, runs: Sequence[Run], results: Mapping[str, Result]) 
 
 
 def _all(tables: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Every value that occurs, by key: one each, if all runs were made alike."""
+    """Every value that occurs, by key: one each where all runs agree."""
     found: dict[str, list[Any]] = {}
     for item in tables:
         for key, value in item.items():
@@ -81,7 +81,7 @@ def _data_set(table: Table, name: str, done: Done) -> Plain:
 
 
 def _majority(result: Result) -> Plain:
-    """Scores of the typed-majority baselines, known on dev alone; none where dev is not reported on."""
+    """Scores of the typed-majority baselines, known on dev alone; {} where another file is reported."""
     report = result["data"]["report"]["sha256"]
     names = [x["name"] for x in result["data"]["dev"] if x["sha256"] == report]
     scored: Plain = result["dev"].get(names[0], {}) if names else {}
@@ -109,7 +109,7 @@ def _method(table: Table, name: str, done: Done, base: Done) -> Plain:
         "scores": {metric: _scores(results, metric) for metric in _metrics(results)},
         "against_baseline": _against(done, base) if name != table.baseline else None,
         "parameters": results[0]["parameters"],
-        "seconds": _relative(done, base),
+        "seconds": _relative_time(done, base),
         "chosen_epochs": [result["chosen_epoch"] for result in results],
         "epochs": [len(result["epochs"]) for result in results],
         "unreadable_pictures": results[0]["unreadable_pictures"],
@@ -120,7 +120,7 @@ def _method(table: Table, name: str, done: Done, base: Done) -> Plain:
 
 
 def _metrics(results: Sequence[Result]) -> list[str]:
-    """In the order of tables; files hold them in the order in which the posts first had them."""
+    """Metrics in the order of tables; results hold them in the order of their first occurrence."""
     return [metric for metric in METRICS if metric in results[0]["outcomes"]["counts"]]
 
 
@@ -193,14 +193,14 @@ def _stack(results: Sequence[Result], metric: str) -> Counts:
 # --- costs -------------------------------------------------------------------------------------------
 
 
-def _relative(done: Done, base: Done) -> Plain:
-    """Training time of an epoch over the baseline's with the same seed; the median over seeds."""
+def _relative_time(done: Done, base: Done) -> Plain:
+    """Training time of an epoch divided by the baseline's with the same seed; the median over seeds."""
     of_base = {run.seed: _seconds(result) for run, result in base}
     ratios = [_seconds(result) / of_base[run.seed] for run, result in done if run.seed in of_base]
     return {"relative": round(median(ratios), 2) if ratios else None}
 
 
 def _seconds(result: Result) -> float:
-    """Median time of an epoch: of the processor where that trained, for it does not wait for others."""
+    """Median time of an epoch: processor time for a training on the CPU, for it excludes waiting."""
     key = "processor_seconds" if result["machine"]["device"] == "cpu" else "seconds"
     return float(median(row.get(key, row["seconds"]) for row in result["epochs"]))

@@ -1,4 +1,4 @@
-"""What a table compares: methods, data sets and seeds, read from a TOML file. It reads no data."""
+"""What a table compares: methods, data sets and seeds, read from a TOML file. No data is read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DataSet:
         base: configuration file that its runs start from, instead of the table's.
         task: ``entities`` or ``relations``.
         train: files. dev: files that the epoch is chosen on.
-        report: the file that is reported on; it may be a dev file, and the table then says so.
+        report: the file whose scores are reported; it may be a dev file, and the table then says so.
         images: folder of pictures. alt_text: table of descriptions.
         pictures: ``real``, ``stand-in`` or ``none``. descriptions: what the alt texts are, in words.
         seeds: instead of the table's. methods: those that are run here; all where empty.
@@ -54,16 +54,16 @@ class Method:
     Attributes:
         title: as printed; the method's name where empty.
         model: overrides. training: overrides.
-        on: the same three by data set, for one where it differs from itself elsewhere.
+        on: the same three by data set, for data sets on which the method differs.
     """
 
     title: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
-    on: dict[str, Any] = field(default_factory=dict)  # of Method, once a table is read
+    on: dict[str, Any] = field(default_factory=dict)  # values are Method once a table is read
 
     def of(self, data: str) -> Method:
-        """As it is on one data set."""
+        """The method on one data set."""
         if data not in self.on:
             return self
         here: Method = self.on[data]
@@ -74,7 +74,7 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """The file, as it stands; see `Table`."""
+    """The content of the file; see `Table`."""
 
     title: str = ""
     note: str = ""
@@ -90,15 +90,15 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What is compared with what.
+    """Which methods are compared, and on which data sets.
 
     Attributes:
         name: of the file. title: as printed. note: a sentence under it.
         baseline: the method that the others are compared with; "" for none.
         folder: where data files are.
-        bases: the configuration that the runs of each data set start from; its own data do not matter.
+        bases: the configuration that the runs of each data set start from; its data files are ignored.
         overrides: ``model`` and ``training`` of all runs.
-        seeds: of all data sets that name none.
+        seeds: of data sets without seeds of their own.
         data: data sets by name. methods: methods by name.
     """
 
@@ -119,10 +119,10 @@ def read_table(path: Path, folder: Path | None = None) -> Table:
 
     Args:
         path: TOML, see docs/reproduce.md.
-        folder: where data files are, instead of the place that the file names.
+        folder: where data files are, instead of the folder that the file names.
 
     Raises:
-        ConfigError: a key, value, method or data set that is not known or lacks something.
+        ConfigError: a key, value, method or data set is unknown or incomplete.
     """
     raw = read_toml(_File, path)
     where = str(path)
@@ -131,9 +131,7 @@ def read_table(path: Path, folder: Path | None = None) -> Table:
     if not data or not methods:
         raise ConfigError("no data set or no method", where=where, expected="[data.NAME] and [methods.NAME]")
     if raw.baseline and raw.baseline not in methods:
-        raise ConfigError(
-            f"baseline {raw.baseline!r} came", where=where, expected='one of its methods, or ""'
-        )
+        raise ConfigError(f"baseline is {raw.baseline!r}", where=where, expected='one of its methods, or ""')
     for name, item in data.items():
         _check(item, methods, f"{where} [data.{name}]")
     named = {name: item.base or raw.base for name, item in data.items()}
@@ -153,7 +151,7 @@ def read_table(path: Path, folder: Path | None = None) -> Table:
 
 
 def _built(kind: type[T], raw: Settings, where: str) -> T:
-    """Build a part of a table; keys of its settings that were renamed are read under their old names."""
+    """Build a part of a table; old names of renamed keys are accepted."""
     return build(kind, with_current_names(raw, where) if isinstance(raw, Mapping) else raw, where)
 
 

@@ -1,11 +1,11 @@
-"""One run in a process of its own: train, evaluate through the one inference path, write what was found.
+"""One run in a process of its own: train, evaluate as at inference, write the result.
 
     python -m twofold.experiments.worker RUN
 
-RUN is a folder; the job comes as a line of JSON on standard input. The folder gets ``result.json``, written
-whole or not at all. Killed at any moment and started again, it goes on from the training's last
-checkpoint; what another job left there is removed. It ends when its standard input does, so that it
-never outlives whoever started it.
+RUN is a folder; the job is a line of JSON on standard input. ``result.json`` is written to the folder, whole
+or not at all. Killed at any moment and started again, a run resumes from the last checkpoint of its training;
+files of another job there are removed. The process ends when its standard input is closed, so that it never
+outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Plain = dict[str, Any]
 
 
 def main(arguments: list[str]) -> int:
-    """Do the run in the folder that is named; the exit code says how it went."""
+    """Execute the run in the given folder; returns the exit code."""
     from filelock import FileLock, Timeout
 
     folder = Path(arguments[0])
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with FileLock(folder / LOCK, timeout=0):
-            return _guarded(folder, job)
+            return _run_or_report(folder, job)
     except Timeout:
         return BUSY
 
@@ -55,8 +55,8 @@ def _end_with_parent() -> None:
     os._exit(FAILED)
 
 
-def _guarded(folder: Path, job: Plain) -> int:
-    """The run, with any failure written down: the others go on without it."""
+def _run_or_report(folder: Path, job: Plain) -> int:
+    """Execute the run; any failure is written to ``error.txt`` and does not stop other runs."""
     (folder / ERROR).unlink(missing_ok=True)
     try:
         prepare(folder, job)
@@ -70,7 +70,7 @@ def _guarded(folder: Path, job: Plain) -> int:
 
 
 def prepare(folder: Path, job: Plain) -> None:
-    """Keep what this very job left unfinished, and remove what another did."""
+    """Keep unfinished files of the same job, and remove those of another."""
     plain = json.dumps({key: value for key, value in job.items() if key != "keep_model"}, indent=1)
     path = folder / JOB
     if path.exists() and path.read_text(encoding="utf-8") != plain:
@@ -99,7 +99,7 @@ def _result(job: Mapping[str, Any], config: Config, model: Path) -> Plain:
     from twofold.training.picture_features import cache_folder
 
     report = read_corpora([job["report"]], config.data, config.model.task)[0]
-    extractor = _loaded(config, model, cache_folder())
+    extractor = _load_model(config, model, cache_folder())
     card = json.loads((model / "card.json").read_text(encoding="utf-8"))
     log = (model / "log.jsonl").read_text(encoding="utf-8").splitlines()
     return {
@@ -120,8 +120,8 @@ def _result(job: Mapping[str, Any], config: Config, model: Path) -> Plain:
     }
 
 
-def _loaded(config: Config, model: Path, cache: Path) -> Extractor:
-    """The model; a relation model with the tagger that predicts the types of its arguments."""
+def _load_model(config: Config, model: Path, cache: Path) -> Extractor:
+    """Load the model; a relation model with the tagger that predicts the types of its arguments."""
     threads = config.training.threads or None
     tagger = config.model.relations.tagger
     if config.model.task != "relations" or not tagger:

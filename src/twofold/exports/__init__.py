@@ -1,4 +1,4 @@
-"""Results in the formats of other tools: Label Studio, brat, spaCy; CoNLL is written by `corpora.convert`.
+"""Writes results in the formats of other tools: Label Studio, brat, spaCy. `corpora.convert` writes CoNLL.
 
-It runs no model.
+No model is run.
 """

@@ -1,4 +1,4 @@
-"""Posts with their annotations, as the exports take them: results of `twofold extract`, or gold labels."""
+"""Posts with annotations, the input of the exports: results of `twofold extract`, or gold labels."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Annotated(NamedTuple):
 
     Attributes:
         post: its entities and relations are those to export, predicted or gold.
-        record: the line of results that they come from; None for gold labels.
+        record: the line of results with them; None for gold labels.
     """
 
     post: Post
     record: dict[str, Any] | None = None
 
     def with_confidence(self, minimum: float) -> Annotated:
-        """The same without what is less confident; see `Extraction.with_confidence`."""
+        """The same without entities and relations of lower confidence; see `Extraction.with_confidence`."""
         post = self.post
         extraction = Extraction(
             post.id, post.text, post.entities or (), PictureReport("none"), "", relations=post.relations or ()
@@ -43,32 +43,32 @@ class Annotated(NamedTuple):
 
 
 def _without(record: dict[str, Any], minimum: float) -> dict[str, Any]:
-    """The line of results without what is less confident."""
+    """The line of results without entities and relations of lower confidence."""
     entities = record["entities"]
     kept = [i for i, entity in enumerate(entities) if _confidence(entity) >= minimum]
-    place = {old: new for new, old in enumerate(kept)}
+    index = {old: new for new, old in enumerate(kept)}
     relations = [
-        relation | {"head": place[relation["head"]], "tail": place[relation["tail"]]}
+        relation | {"head": index[relation["head"]], "tail": index[relation["tail"]]}
         for relation in record.get("relations") or ()
-        if _confidence(relation) >= minimum and {relation["head"], relation["tail"]} <= place.keys()
+        if _confidence(relation) >= minimum and {relation["head"], relation["tail"]} <= index.keys()
     ]
     return record | {"entities": [entities[i] for i in kept], "relations": relations}
 
 
 def _confidence(item: dict[str, Any]) -> float:
-    """Gold labels have none, and are kept."""
+    """The confidence of an item; 1 for gold labels, which have none and are kept."""
     confidence = item.get("confidence")
     return 1.0 if confidence is None else float(confidence)
 
 
 def are_results(path: Path) -> bool:
-    """Whether a file holds results of `twofold extract`: it is told by its first line."""
+    """Whether the first line of a file is a result of `twofold extract`."""
     try:
         with open_file(path) as stream:
             first = next(read_lines(stream), Line(1, b""))
         return parse_object(first, "").keys() >= _KEYS
     except (OSError, InputError):
-        return False  # whoever reads the file says what is wrong with it
+        return False  # the error is reported when the file is read
 
 
 def annotated_results(path: Path, posts: Iterable[Post | Rejected] | None) -> Iterator[Annotated]:

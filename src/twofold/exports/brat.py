@@ -1,7 +1,7 @@
-"""A folder for brat: a ``.txt`` and an ``.ann`` for each post, and the ``annotation.conf`` that they need.
+"""Writes a folder for brat: a ``.txt`` and an ``.ann`` for each post, and their ``annotation.conf``.
 
-Offsets are code points, as brat counts them. Confidences stand in notes. ``index.tsv`` says which file is
-which post. Names of types keep only letters, digits, "-" and "_", which is all that brat takes.
+Offsets count code points, as in brat. Confidences are in notes. ``index.tsv`` maps files to ids of posts.
+Names of types keep only letters, digits, "-" and "_", the only characters that brat allows.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ INDEX = "index.tsv"
 
 
 def write_brat(items: Iterable[Annotated | Rejected], target: Path) -> Conversion:
-    """Write the folder; it appears whole, or not at all where there is nothing to write.
+    """Write the folder; it appears whole, or not at all if there is nothing to write.
 
     Args:
         items: what to write; rejected records are counted.
         target: a new folder.
 
     Raises:
-        DataError: something is there already, or nothing can be written.
+        DataError: the folder already exists, or cannot be written.
     """
     if target.exists():
-        raise DataError("there is something already", where=str(target), expected="a new folder")
+        raise DataError("already exists", where=str(target), expected="a new folder")
     result = Conversion()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def write_brat(items: Iterable[Annotated | Rejected], target: Path) -> Conversio
         raise DataError(
             f"cannot be written: {error.strerror}",
             where=str(target),
-            expected="a place that may be written to",
+            expected="a folder inside a writable one",
         ) from error
     return result
 
@@ -76,8 +76,8 @@ def _write(items: Iterable[Annotated | Rejected], folder: Path, result: Conversi
             types |= dict.fromkeys(brat_name(entity.type) for entity in post.entities or ())
             relations |= dict.fromkeys(brat_name(relation.type) for relation in post.relations or ())
             _count_losses(post, result)
-    ends = "Arg1:<ENTITY>, Arg2:<ENTITY>"
-    config = ["[entities]", *types, "[relations]", *(f"{name}\t{ends}" for name in relations)]
+    arguments = "Arg1:<ENTITY>, Arg2:<ENTITY>"
+    config = ["[entities]", *types, "[relations]", *(f"{name}\t{arguments}" for name in relations)]
     config += ["[events]", "[attributes]", ""]
     (folder / CONFIG).write_text("\n".join(config), encoding="utf-8", newline="\n")
 
@@ -86,10 +86,10 @@ def _count_losses(post: Post, result: Conversion) -> None:
     if post.image is not None or post.picture_name:
         result.losses["pictures"] += 1
     if empty := sum(not _holds_words(entity) for entity in post.entities or ()):
-        result.losses["entities of line ends only"] += empty
+        result.losses["entities that consist of line ends only"] += empty
     names = [x.type for x in post.entities or ()] + [x.type for x in post.relations or ()]
     if altered := sum(brat_name(name) != name for name in names):
-        result.losses["names of types with other characters than letters, digits, - and _"] += altered
+        result.losses["names of types with characters other than letters, digits, - and _"] += altered
 
 
 def annotation_lines(post: Post) -> Iterator[str]:
@@ -99,8 +99,8 @@ def annotation_lines(post: Post) -> Iterator[str]:
     notes = 0
     for i, entity in enumerate(entities, start=1):
         number = f"T{i}"
-        places, words = _parts(entity)
-        yield f"{number}\t{brat_name(entity.type)} {places}\t{words}\n"
+        offsets, words = _parts(entity)
+        yield f"{number}\t{brat_name(entity.type)} {offsets}\t{words}\n"
         if entity.confidence is not None:
             notes += 1
             yield _note(notes, number, entity.confidence)
@@ -119,15 +119,15 @@ def _between_entities(post: Post, numbers: dict[tuple[int, int], str]) -> Iterat
 
 
 def _holds_words(entity: Entity) -> bool:
-    """Whether brat can hold it: a span of line ends only is nothing there."""
+    """Whether brat can represent the entity: a span of line ends only is empty there."""
     return not set(entity.text) <= set("\r\n")
 
 
 def _parts(entity: Entity) -> tuple[str, str]:
-    """Offsets and words; brat wants a span cut where the line ends."""
+    """Offsets and words of a span, which brat requires to be split at line ends."""
     parts = [(m.start() + entity.start, m.group()) for m in re.finditer(r"[^\n\r]+", entity.text)]
-    places = ";".join(f"{start} {start + len(words)}" for start, words in parts)
-    return places, " ".join(words for _, words in parts)
+    offsets = ";".join(f"{start} {start + len(words)}" for start, words in parts)
+    return offsets, " ".join(words for _, words in parts)
 
 
 def _note(number: int, of: str, confidence: float) -> str:
@@ -135,7 +135,7 @@ def _note(number: int, of: str, confidence: float) -> str:
 
 
 def brat_name(name: str) -> str:
-    """A type as brat can name it: ``per_org_member_of`` for ``/per/org/member_of``."""
+    """A type name that brat allows: ``per_org_member_of`` for ``/per/org/member_of``."""
     return re.sub(r"[^\w-]+", "_", name, flags=re.ASCII).strip("_") or "type"
 
 

@@ -1,9 +1,9 @@
-"""Tasks for Label Studio, and the labelling configuration whose names they use.
+"""Writes tasks for Label Studio, and the labelling configuration whose names they use.
 
-Results become ``predictions`` (pre-annotations that people correct), gold labels ``annotations``. Entities
-are ``labels`` of a plain ``Text``, whose offsets Label Studio takes as they are; relations lead from head to
-tail. The score of a task is the lowest confidence in it: sorted by it, the least certain come first.
-`corpora.label_studio` reads what people made of them. It opens pictures only where they are to be embedded.
+Results become ``predictions`` (pre-annotations to correct), gold labels ``annotations``. Entities are
+``labels`` of a plain ``Text``, for which Label Studio uses the given offsets; relations lead from head to
+tail. The score of a task is the lowest confidence in it, so that the least certain tasks can be sorted first.
+`corpora.label_studio` reads the annotated tasks. Pictures are opened only to embed them.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class LabelStudioOptions:
     """How tasks are written.
 
     Attributes:
-        folder: that pictures are named relative to.
-        address: what is put before the path of a picture.
-        embed: whether the pictures themselves are in the tasks instead.
-        utf16: whether offsets count UTF-16 units, as old versions of Label Studio do.
-        types: further entity types to choose from, besides those that occur.
+        folder: paths of pictures are relative to it.
+        address: prefix of the path of a picture.
+        embed: whether tasks contain the pictures themselves instead of paths.
+        utf16: whether offsets count UTF-16 code units, as in old versions of Label Studio.
+        types: more entity types to choose from, besides those that occur.
     """
 
     folder: Path = field(default_factory=Path)
@@ -51,8 +51,8 @@ class TaskWriter:
     """Writes tasks one by one, and their configuration at the end.
 
     Args:
-        tasks: takes the tasks, as JSON.
-        config: takes the labelling configuration, as XML.
+        tasks: output for the tasks, as JSON.
+        config: output for the labelling configuration, as XML.
         options: how to write them.
         result: counts what was written, and what was lost.
     """
@@ -99,12 +99,12 @@ class TaskWriter:
         ids = {_key(entity): f"e{i}" for i, entity in entities}
         results = [self._span(entity, f"e{i}", post.text) for i, entity in entities]
         for relation in post.relations or ():
-            ends = [_key(relation.head), _key(relation.tail)]
-            if ends[0] in ids and ends[1] in ids:
+            head, tail = _key(relation.head), _key(relation.tail)
+            if head in ids and tail in ids:
                 self._relations[relation.type] = None
-                results.append(_relation(relation, ids[ends[0]], ids[ends[1]]))
+                results.append(_relation(relation, ids[head], ids[tail]))
             else:
-                self._result.losses["relations between spans that are no entities"] += 1
+                self._result.losses["relations between spans that are not entities"] += 1
         return results
 
     def _span(self, entity: Entity, id_: str, text: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class TaskWriter:
         return span if entity.confidence is None else span | {"score": entity.confidence}
 
     def _picture(self, post: Post) -> str:
-        """Address of a picture, or the picture itself."""
+        """Address of a picture, or the picture itself as a data URL."""
         image, losses = post.image, self._result.losses
         if isinstance(image, RefusedPicture):
             losses["pictures outside the folder of the posts"] += 1
@@ -154,7 +154,7 @@ def _relation(relation: Relation, head: str, tail: str) -> dict[str, Any]:
 def labelling_config(
     types: Iterable[str], relations: Iterable[str], *, pictures: bool = False, alt_texts: bool = False
 ) -> str:
-    """The configuration, as XML, that the tasks need.
+    """The labelling configuration of the tasks, as XML.
 
     Args:
         types: entity types. relations: types of relations.
@@ -187,7 +187,7 @@ def write_label_studio(
 
     Args:
         items: what to write; rejected records are counted.
-        tasks: see `TaskWriter`, and so config and options.
+        tasks, config, options: see `TaskWriter`.
     """
     result = Conversion()
     writer = TaskWriter(tasks, config, options or LabelStudioOptions(), result)

@@ -1,8 +1,8 @@
-"""Docs of spaCy in a DocBin (``.spacy``), as ``spacy train`` and ``DocBin().from_disk`` read them.
+"""Writes spaCy Docs to a DocBin (``.spacy``), which ``spacy train`` and ``DocBin().from_disk`` read.
 
-Texts are cut into tokens by spaCy's rules of a language; an entity that begins or ends inside a token is
-widened to the whole of it. Results keep everything in ``doc._.twofold`` (see `twofold.spacy_component`), and
-every Doc has the id of its post in ``doc.user_data``.
+Texts are tokenized by spaCy's rules for a language; an entity that begins or ends inside a token is expanded
+to the whole token. Results keep everything in ``doc._.twofold`` (see `twofold.spacy_component`), and the id
+of the post is in ``doc.user_data``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from twofold.spacy_component import register, set_entities
 def write_spacy(
     items: Iterable[Annotated | Rejected], target: OutputFile, language: str = "en"
 ) -> Conversion:  # fmt: skip
-    """Write a DocBin; all Docs are in memory until its end.
+    """Write a DocBin; all Docs are in memory until it is written.
 
     Args:
         items: what to write; rejected records are counted.
-        target: takes the bytes.
-        language: code of the language whose tokens are used, such as "en" or "xx".
+        target: output for the DocBin.
+        language: code of the language whose tokenizer is used, such as "en" or "xx".
 
     Raises:
         MissingExtraError: spaCy is not installed.
@@ -39,7 +39,7 @@ def write_spacy(
         nlp = spacy.blank(language)
     except ImportError as error:
         raise ConfigError(
-            f"spaCy does not know the language {language!r}", expected="such as en or xx"
+            f"spaCy does not know the language {language!r}", expected="a code such as en or xx"
         ) from error
     docs, result = tokens.DocBin(store_user_data=True), Conversion()
     for item in items:
@@ -60,9 +60,9 @@ def _doc(nlp: Any, item: Annotated, result: Conversion) -> Any:
     kept = set_entities(doc)
     entities = post.entities or ()
     exact = {(entity.start, entity.end) for entity in entities}
-    widened = sum((span.start_char, span.end_char) not in exact for span in kept)
+    expanded = sum((span.start_char, span.end_char) not in exact for span in kept)
     for what, count in (
-        ("the exact ends of entities inside a token", widened),
+        ("exact boundaries of entities that begin or end inside a token", expanded),
         ("entities that overlap a more confident one", len(entities) - len(kept)),
         ("pictures", int(post.image is not None)),
     ):
@@ -72,13 +72,13 @@ def _doc(nlp: Any, item: Annotated, result: Conversion) -> Any:
 
 
 def _record(post: Post) -> dict[str, Any]:
-    """Gold labels in the form of results; a relation between others than the entities is left out."""
+    """Gold labels in the form of results; relations between spans that are not entities are left out."""
     entities = [{"start": e.start, "end": e.end, "text": e.text, "type": e.type} for e in post.entities or ()]
-    place = {(entity["start"], entity["end"]): i for i, entity in enumerate(entities)}
-    ends = [((r.head.start, r.head.end), (r.tail.start, r.tail.end), r.type) for r in post.relations or ()]
+    index = {(entity["start"], entity["end"]): i for i, entity in enumerate(entities)}
+    pairs = [((r.head.start, r.head.end), (r.tail.start, r.tail.end), r.type) for r in post.relations or ()]
     relations = [
-        {"head": place[head], "tail": place[tail], "type": type_}
-        for head, tail, type_ in ends
-        if head in place and tail in place
+        {"head": index[head], "tail": index[tail], "type": type_}
+        for head, tail, type_ in pairs
+        if head in index and tail in index
     ]
     return {"id": post.id, "text": post.text, "entities": entities, "relations": relations}

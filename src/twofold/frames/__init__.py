@@ -1,4 +1,5 @@
-"""Tables of posts in, columns of results out: Arrow record batches, and data frames of pandas and Polars.
+"""Extraction from tables of posts to columns of results: Arrow, pandas and Polars.
 
-Arrow is the interchange. Nothing here opens a file, and nothing is imported before a table comes.
+Tables are exchanged through Arrow. This package opens no file, and imports a library of tables only when it
+is given such a table.
 """

@@ -1,8 +1,8 @@
-"""Extractions as columns of Arrow: the published schema, and batches of it.
+"""Extractions as Arrow columns: the published schema, and record batches with it.
 
 The fields are those of a line of JSON (``schemas/extraction.schema.json``), with two differences that typed
-columns need: ``sources`` is a list with the name of each source in ``source``, and what is absent from a line
-is null. It does not read tables of posts.
+columns need: ``sources`` is a list with the name of each source in ``source``, and keys that a line lacks are
+null. This module does not read tables of posts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 RESULTS = ("entities", "relations", "picture", "model", "truncated", "error")
-"""Columns that come out beside ``id`` and ``text``."""
+"""Columns of results, besides ``id`` and ``text``."""
 
 
 def arrow() -> Any:
@@ -31,7 +31,7 @@ def arrow() -> Any:
 
 
 def extraction_schema(id_type: pyarrow.DataType | None = None) -> pyarrow.Schema:
-    """The Arrow schema of extractions, one row a post; Parquet and Spark keep it as it is.
+    """The Arrow schema of extractions, one row per post; Parquet and Spark can store it.
 
     Args:
         id_type: type of the ids; None for text.
@@ -40,33 +40,33 @@ def extraction_schema(id_type: pyarrow.DataType | None = None) -> pyarrow.Schema
         MissingExtraError: pyarrow is not installed.
     """
     pa = arrow()
-    text, number, place = pa.string(), pa.float64(), pa.int32()
+    text, number, index = pa.string(), pa.float64(), pa.int32()
     uncertainty = pa.struct({"aleatoric": number, "epistemic": number})
     source = pa.struct({"source": text, "share": number, "aleatoric": number, "epistemic": number})
-    judged = {
+    prediction = {
         "review": pa.bool_(),
         "candidates": pa.list_(text),
         "confidence": number,
         "uncertainty": uncertainty,
         "sources": pa.list_(source),
     }
-    entity = {"start": place, "end": place, "text": text, "type": text}
-    relation = {"head": place, "tail": place, "type": text}
+    entity = {"start": index, "end": index, "text": text, "type": text}
+    relation = {"head": index, "tail": index, "type": text}
     fields = {
         "id": id_type or text,
         "text": text,
-        "entities": pa.list_(pa.struct(entity | judged)),
-        "relations": pa.list_(pa.struct(relation | judged)),
+        "entities": pa.list_(pa.struct(entity | prediction)),
+        "relations": pa.list_(pa.struct(relation | prediction)),
         "picture": pa.struct({"status": text, "reason": text}),
         "model": text,
-        "truncated": pa.list_(pa.struct({"what": text, "read": place, "total": place})),
+        "truncated": pa.list_(pa.struct({"what": text, "read": index, "total": index})),
         "error": text,
     }
     return pa.schema(fields)
 
 
 def to_row(result: Extraction | Rejected) -> dict[str, Any]:
-    """A row of the schema but for its id, as plain data; of a rejected post only its ``error`` is there."""
+    """A row of the schema without its id, as plain data; a rejected post has only an ``error``."""
     if isinstance(result, Rejected):
         return dict.fromkeys(("text", *RESULTS)) | {"error": result.reason}
     record = {"truncated": None, "error": None} | to_record(result)
@@ -97,7 +97,7 @@ def result_batch(
     ids: pyarrow.Array,
     kept: Mapping[str, pyarrow.Array],
 ) -> pyarrow.RecordBatch:
-    """A batch of the schema, with further columns behind it."""
+    """A record batch with this schema, followed by the kept columns."""
     arrays = {"id": ids} | result_arrays(results, ("text", *RESULTS)) | dict(kept)
     batch: pyarrow.RecordBatch = arrow().RecordBatch.from_pydict(arrays)
     return batch

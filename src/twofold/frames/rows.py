@@ -1,8 +1,8 @@
-"""Rows of a table as posts, read from the columns that posts have.
+"""Reads the rows of a table as posts.
 
-``id``, ``text`` or ``tokens``, ``image`` (a path, bytes, or the ``{"bytes": …, "path": …}`` of Hugging
-Face), ``alt_text``, ``regions``, ``entities`` and ``relations``, as in a line of JSON. Without ids, rows are
-numbered from 0. It does not know what kind of table it is.
+The columns are ``id``, ``text`` or ``tokens``, ``image`` (a path, bytes, or ``{"bytes": …, "path": …}`` as in
+Hugging Face), ``alt_text``, ``regions``, ``entities`` and ``relations``, as in a line of JSON. Without ids,
+rows are numbered from 0. This module does not depend on the kind of table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twofold.corpora.column_names import AS_THEY_ARE, FIELDS, ColumnNames
+from twofold.corpora.column_names import DEFAULT_COLUMNS, FIELDS, ColumnNames
 from twofold.corpora.confinement import confined
 from twofold.corpora.jsonl import parse_post
 from twofold.corpora.lines import rejected
@@ -25,7 +25,7 @@ class Columns(NamedTuple):
     """A table by its columns.
 
     Attributes:
-        names: of all columns. values: values of the column of a name, as plain data. rows: their number.
+        names: of all columns. values: returns the values of a column, as plain data. rows: number of rows.
     """
 
     names: Collection[str]
@@ -38,13 +38,13 @@ class RowReader:
     """Turns rows into posts, over any number of tables.
 
     Attributes:
-        columns: which columns are which fields of a post.
-        images: folder of the pictures: their paths are relative to it, and none outside is opened; None for
-            the working folder.
+        columns: maps columns to fields of a post.
+        images: folder of the pictures: paths are relative to it, and pictures outside are not opened; by
+            default the working folder.
         allow_outside: whether pictures outside that folder are opened, too.
     """
 
-    columns: ColumnNames = AS_THEY_ARE
+    columns: ColumnNames = DEFAULT_COLUMNS
     images: Path = field(default_factory=Path)
     allow_outside: bool = False
 
@@ -55,7 +55,7 @@ class RowReader:
         """The rows in order.
 
         Raises:
-            InputError, ConfigError: there is no text, or a column that was named is not there.
+            InputError, ConfigError: there is no column of texts, or a named column does not exist.
         """
         items = self._items(table)
         return items if self.allow_outside else confined(items, self.images)
@@ -65,7 +65,7 @@ class RowReader:
         if found["text"] is None and found["tokens"] is None:
             raise InputError(
                 "the table has no column text",
-                expected=f"text or tokens among the columns; there are {', '.join(map(str, table.names))}",
+                expected=f"text or tokens among the columns, which are {', '.join(map(str, table.names))}",
                 do='name it: columns={"text": "…"}',
             )
         values = {name: table.values(column) for name, column in found.items() if column is not None}

@@ -1,7 +1,7 @@
-"""Data frames of pandas and Polars, and tables of Arrow: their columns, and the same with further columns.
+"""Reads columns of pandas and Polars data frames and Arrow tables, and adds columns to them.
 
-What a table is, is told by its class, so that none of these packages need be installed. It does not know what
-the columns hold.
+The kind of a table is recognised by the name of its class, so that none of these packages needs to be
+installed. This module does not know what the columns contain.
 """
 
 from __future__ import annotations
@@ -22,26 +22,27 @@ def columns_of(frame: Any) -> Columns:
     """The columns of a table.
 
     Raises:
-        InputError: it is none, or a column comes twice.
+        InputError: it is not a table, or two columns have the same name.
     """
     kind = _kind(frame)
     names = [str(name) for name in (frame.schema.names if kind == "arrow" else frame.columns)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"the column {twice[0]!r} comes twice", expected="each column once")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"several columns are named {repeated[0]!r}", expected="each name once")
     if kind == "arrow":
         return Columns(names, lambda name: list(frame.column(name).to_pylist()), frame.num_rows)
     return Columns(names, lambda name: list(frame[name].to_list()), len(frame))
 
 
 def as_table(frame: Any) -> Any:
-    """The table itself, or as an Arrow table what can become one (of DuckDB, for instance)."""
+    """The table itself; one of another library, such as DuckDB, is converted to an Arrow table."""
     if _known(frame) is None and hasattr(frame, "__arrow_c_stream__"):
         try:
             return arrow().table(frame)
         except ValueError as error:  # a single column, as a Series is
             raise InputError(
-                f"a {type(frame).__name__} came, which is no table", expected="a table with a column of texts"
+                f"got a {type(frame).__name__}, which is not a table",
+                expected="a table with a column of texts",
             ) from error
     return frame
 
@@ -49,16 +50,16 @@ def as_table(frame: Any) -> Any:
 def with_results(
     frame: Frame, results: Sequence[Extraction | Rejected], names: Sequence[str], prefix: str = ""
 ) -> Frame:
-    """The table with columns of the results behind its own, of the same kind and with the same rows.
+    """The table with columns of results appended; its kind and rows stay the same.
 
     Args:
-        frame: as of `columns_of`.
-        results: of its rows.
-        names: of the columns, of those of `twofold.frames.arrow.RESULTS`.
-        prefix: of their names in the table.
+        frame: as in `columns_of`.
+        results: one for each row.
+        names: columns to add, from `twofold.frames.arrow.RESULTS`.
+        prefix: is put before their names in the table.
 
     Raises:
-        MissingExtraError: pyarrow is not installed, for other tables than those of pandas.
+        MissingExtraError: pyarrow is not installed; pandas does not need it.
     """
     table: Any = frame
     kind = _kind(frame)
@@ -83,16 +84,16 @@ def with_results(
 
 
 def check_free(names: Sequence[str], columns: Columns, prefix: str) -> None:
-    """Complain where a column that is to be added is there already.
+    """Check that the table has no columns with the names of those to add.
 
     Raises:
-        ConfigError: it is.
+        ConfigError: it has one.
     """
     for name in names:
         if prefix + name in columns.names:
             raise ConfigError(
-                f"the table has a column {prefix + name!r} already",
-                expected="names that are free",
+                f"the table already has a column {prefix + name!r}",
+                expected="names that are not in use",
                 do='rename it, or give the new columns a prefix: prefix="found_"',
             )
 
@@ -101,8 +102,8 @@ def _kind(frame: object) -> str:
     kind = _known(frame)
     if kind is None:
         name = type(frame).__name__
-        lazy = "collect it first" if name == "LazyFrame" else "give posts that are no table to extract()"
-        raise InputError(f"a {name} came", expected=_EXPECTED, do=lazy)
+        remedy = "collect it first" if name == "LazyFrame" else "give posts in other forms to extract()"
+        raise InputError(f"got a {name}", expected=_EXPECTED, do=remedy)
     return kind
 
 

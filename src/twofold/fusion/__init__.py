@@ -1,1 +1,1 @@
-"""Fusions: one contract, one file a method. Needs the `train` extra."""
+"""Fusions: one interface, one file per method. Needs the `train` extra."""

@@ -1,8 +1,8 @@
 """Attention, a transformer layer, a gate between two states, and cross-attention to a modality.
 
 Vaswani et al. (2017), in the form of BERT's layers (Devlin et al., 2019): residual, then normalisation. The
-rule that masks scores is handed in, since original implementations mask in a way that fails where no key is
-real. It does not know what the states mean.
+rule that masks scores is passed in, since original implementations mask in a way that fails where no key is
+real. This module does not depend on what the states mean.
 
 Shapes: B posts, Q queries, N keys, D width, h heads; of `CrossAttention` W slots, N elements of a
 modality, V its width, H hidden size.
@@ -21,12 +21,12 @@ MASKED = -1e4
 """Score of a masked key; finite, so that a row without any real key gives no NaN."""
 
 MaskScores = Callable[[Tensor, Tensor], Tensor]
-"""From scores (B, h, Q, N) and what is visible, (B, 1 or Q, 1 or N), True where a query may attend to a key,
-to scores."""
+"""From scores (B, h, Q, N) and visibility (B, 1 or Q, 1 or N), True where a query may attend to a key, to
+scores."""
 
 
 def mask_by_value(scores: Tensor, visible: Tensor) -> Tensor:
-    """Replace masked scores (B, h, Q, N): states of masked keys never count.
+    """Replace masked scores (B, h, Q, N): states of masked keys have no influence.
 
     Where nothing is visible all keys have the same weight, and the caller must ignore the result.
     """
@@ -36,7 +36,7 @@ def mask_by_value(scores: Tensor, visible: Tensor) -> Tensor:
 def mask_by_addition(scores: Tensor, visible: Tensor) -> Tensor:
     """Add −10000 to masked scores (B, h, Q, N), as the first release of BERT does.
 
-    Where nothing is visible the constant cancels out in the softmax: keys weigh as if all were visible.
+    Where nothing is visible the constant cancels out in the softmax: weights are as if all were visible.
     """
     return scores + (~visible.unsqueeze(1)).to(scores.dtype) * MASKED
 
@@ -61,7 +61,7 @@ def attention_weights(query: Tensor, key: Tensor, visible: Tensor, mask_scores: 
 
 
 def heads_of_64(width: int) -> int:
-    """Number of heads of 64 numbers, as in BERT, or of more where 64 does not divide the width."""
+    """Number of heads of size 64, as in BERT, or larger where 64 does not divide the width."""
     return next(heads for heads in range(max(1, width // 64), 0, -1) if width % heads == 0)
 
 
@@ -71,7 +71,7 @@ class Attention(nn.Module):
     Args:
         width: D.
         heads: h, divides D.
-        dropout: of the weights.
+        dropout: dropout of the attention weights.
         mask_scores: the rule that masks.
     """
 
@@ -101,9 +101,9 @@ class TransformerLayer(nn.Module):
     Args:
         width: D.
         heads: h, divides D.
-        feed_forward_size: width between the two maps of the feed-forward part.
-        dropout: of what is added to the residual.
-        attention_dropout: of the attention weights.
+        feed_forward_size: hidden size of the feed-forward part.
+        dropout: dropout of what is added to the residual.
+        attention_dropout: dropout of the attention weights.
         mask_scores: the rule that masks.
     """
 
@@ -131,14 +131,14 @@ class TransformerLayer(nn.Module):
         return self.residual(queries, self.attention(queries, keys, mask.unsqueeze(1)))
 
     def residual(self, queries: Tensor, attended: Tensor) -> Tensor:
-        """The layer after its attention: queries and what they attended to, (B, Q, D), to (B, Q, D)."""
+        """The layer after its attention: queries and attention output, (B, Q, D) each, to (B, Q, D)."""
         queries = self.attention_norm(queries + self.drop(attended))
         out: Tensor = self.feed_forward_norm(queries + self.drop(self.feed_forward(queries)))
         return out
 
 
 class Gate(nn.Module):
-    """g·first + (1−g)·second with g = σ(W₁ first + W₂ second + b), a gate for each number.
+    """g·first + (1−g)·second with g = σ(W₁ first + W₂ second + b), elementwise.
 
     Args:
         width: D of both.
@@ -155,10 +155,10 @@ class Gate(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """What each word sees in a modality: multi-head attention, the values alone.
+    """Attention of each word to a modality: multi-head attention without a residual connection.
 
-    Without the residual sum of a transformer layer the word has no path on which it passes for evidence of
-    the picture; it only chooses where to look.
+    Without the residual connection of a transformer layer the word cannot pass for evidence of the picture;
+    it only determines the attention weights.
 
     Args:
         width: D of the words.
@@ -179,7 +179,7 @@ class CrossAttention(nn.Module):
         """Attend from words (B, W, D) to a modality (B, N, V).
 
         Returns:
-            (B, W, H), finite also where the modality is wholly masked.
+            (B, W, H), finite even where the modality is fully masked.
         """
         states = self.norm(modality.states)
         query, key, value = (
@@ -192,7 +192,7 @@ class CrossAttention(nn.Module):
 class GatedCrossAttention(CrossAttention):
     """Cross-attention, normalised and multiplied by the tanh of a projection of the word.
 
-    No gradient runs into words and modality: pictures must not change the text encoder. Arguments as
+    No gradient flows to words and modality: pictures must not change the text encoder. Arguments as in
     `CrossAttention`.
     """
 

@@ -1,4 +1,4 @@
-"""System C: variational information bottleneck, which limits what text and picture states may carry by noise.
+"""System C: variational information bottleneck, which uses noise to limit what text and picture states carry.
 
 After "Enhancing Multimodal Entity and Relation Extraction with Variational Information Bottleneck"
 (arXiv 2304.02328) and its original implementation (cuishiyao96/MMIB). Words and visual elements become
@@ -7,14 +7,14 @@ alignment, a lower bound on I(Zᵗ; Zᵛ). Pictures attend to the text, then the
 
     U = A(Zᵛ, Zᵗ, Zᵗ)    F = A(Zᵗ, U, U)    L = task + β₁·alignment + β₂·KLᵗ + β₃·KLᵛ
 
-The visual sequence holds the elements of all modalities besides the text. Here is the frame, `Bottleneck`,
-and the corrected parts; the parts of the original implementation are in `bottleneck_faithful`. Corrected:
-latents have a hidden size of their own; F is added to the word states through a layer that starts at zero, so
-that training starts at `text_only`; padding is masked; noise in training only; a picture is never a negative
-of itself. RECONSTRUCTED, since the paper has no absent picture: without a visual modality emissions are those
-of `text_only` with the same weights, and nothing is regularised.
+The visual sequence holds the elements of all modalities besides the text. This module has the architecture,
+`Bottleneck`, and the corrected parts; the parts of the original implementation are in `bottleneck_faithful`.
+Corrected: latents have a separate hidden size; F is added to the word states through a layer that starts at
+zero, so that training starts at `text_only`; padding is masked; noise in training only; a picture is never a
+negative of itself. RECONSTRUCTED, since the paper has no absent picture: without a visual modality emissions
+are those of `text_only` with the same weights, and nothing is regularised.
 
-The alignment and the reduction of the KL are handed to either form.
+The alignment and the reduction of the KL are passed to either form.
 
 Shapes: B posts, W words, D width, N visual elements, V width of a modality, H hidden size of the latents, S
 slots, P words in a slot, K outputs.
@@ -48,11 +48,11 @@ from twofold.fusion.variational import (
 
 @dataclass(frozen=True, slots=True)
 class Regularisers:
-    """What is added to the loss of the task.
+    """The terms added to the loss of the task.
 
     Attributes:
         alignment: estimator of I(Zᵗ; Zᵛ).
-        kl_reduction: of the KL to a scalar.
+        kl_reduction: reduction of the KL to a scalar.
         alignment_weight: β₁.
         text_kl_weight: β₂.
         picture_kl_weight: β₃.
@@ -67,7 +67,7 @@ class Regularisers:
 
 @dataclass(frozen=True)
 class Latents(LossInputs):
-    """What the regularisers need of a batch.
+    """Inputs of the regularisers, for a batch.
 
     Attributes:
         text_mean: (B, W, H) μᵗ.
@@ -96,7 +96,7 @@ class Latents(LossInputs):
 
 @dataclass(frozen=True)
 class BottleneckParts:
-    """What a `Bottleneck` is made of.
+    """The parts of a `Bottleneck`.
 
     Attributes:
         project_words: word states (B, W, D) to (B, W, H).
@@ -107,8 +107,8 @@ class BottleneckParts:
         picture_to_text: A of U, pictures attend to the text.
         text_to_picture: A of F, the text attends to U.
         readout: from F to the states that are scored.
-        summarise_picture: one vector of Zᵛ, for the alignment.
-        critic: scores of texts with pictures.
+        summarise_picture: Zᵛ to one vector, for the alignment.
+        critic: scores pairs of texts and pictures.
         score: states of slots to K outputs.
     """
 
@@ -130,8 +130,8 @@ class Bottleneck(Fusion):
 
     Args:
         modality_widths: V of each modality besides the text, by name.
-        parts: what it is made of.
-        regularisers: what is added to the loss.
+        parts: its parts.
+        regularisers: terms added to the loss.
     """
 
     def __init__(
@@ -196,7 +196,7 @@ def _has_any(modalities: Modalities, mask: Tensor) -> Tensor:
 
 
 def _no_elements(text: Tensor) -> tuple[Tensor, Tensor]:
-    """A visual sequence of one element that is masked: (B, 1, H) and (B, 1)."""
+    """A visual sequence of one masked element: (B, 1, H) and (B, 1)."""
     states = text.new_zeros(text.shape[0], 1, text.shape[2])
     return states, torch.zeros(states.shape[:2], dtype=torch.bool, device=text.device)
 
@@ -214,7 +214,7 @@ class EmbeddedElements(nn.Module):
 
     def __init__(self, modality_widths: Mapping[str, int], hidden_size: int) -> None:
         super().__init__()
-        # Norms without weights: the projection has them, and no gradient runs through V numbers.
+        # Norms without weights: the projection has them, and no gradient is computed at width V.
         self.norm = nn.ModuleDict(
             {n: nn.LayerNorm(v, elementwise_affine=False) for n, v in modality_widths.items()}
         )
@@ -260,7 +260,7 @@ def corrected(
     hidden_size: int,
     regularisers: Regularisers,
 ) -> Bottleneck:
-    """The corrected form, the default: D, K, V by name, P, H, and what is added to the loss."""
+    """The corrected form, the default, from D, K, V by name, P, H, and the terms added to the loss."""
 
     def attention() -> ResidualAttention:
         return ResidualAttention(hidden_size, real_keys)

@@ -2,20 +2,19 @@
 
 cuishiyao96/MMIB, commit 89be362. What is kept although it is wrong or has no effect:
 
-- Attention masks blank padded queries instead of padded keys, so that padding is attended to and the result
-  for a post depends on the longest post of its batch (`real_queries`).
-- Emissions come from F alone, in the place of the word states (`ReplacingReadout`); latents are as wide as
-  these.
+- Attention masks padded queries instead of padded keys, so that padding is attended to and the result for a
+  post depends on the longest post of its batch (`real_queries`).
+- Emissions come from F alone, instead of the word states (`ReplacingReadout`); latents are as wide as these.
 - One projection for all modalities of a width, no normalisation; masked elements are zeros that are attended
   to (`ProjectedElements`).
-- For relations noise is drawn in inference, too, so that results are random (`sample_always`).
+- For relations noise is also drawn at inference, so that results are random (`sample_always`).
 - The critic is additive and cannot distinguish pairs, so that the alignment has no effect
   (`ConcatenationCritic`); the picture's summary is the first element.
 - By configuration: negatives that may be the same picture (`variational.rolled_jsd`), and a KL averaged over
   padding and width (`variational.mean_reduction`).
 
-What differs from the original: the fusion sees words and no [CLS], whose place in the alignment the mean of
-the words' latents takes. RECONSTRUCTED: without a visual modality emissions are linear in Zᵗ.
+Different from the original: the fusion gets words and no [CLS], which the mean of the words' latents replaces
+in the alignment. RECONSTRUCTED: without a visual modality emissions are linear in Zᵗ.
 
 Shapes: as in `bottleneck`; here H = D.
 """
@@ -38,13 +37,13 @@ from twofold.fusion.variational import (
 
 
 def real_queries(queries: Tensor, keys: Tensor) -> Tensor:
-    """Only real queries attend, and to all keys, padding included: (B, Q, 1). A padded query gets the
-    mean."""
+    """Only real queries attend, and to all keys, including padding: (B, Q, 1). A padded query gets the mean
+    of all."""
     return queries.unsqueeze(2)
 
 
 def sample_always(mean: Tensor, log_variance: Tensor, training: bool) -> Tensor:
-    """Z = μ + ε·exp(ρ/2) in inference as well; an exported graph draws no noise in any case."""
+    """Z = μ + ε·exp(ρ/2) also at inference; an exported graph never draws noise."""
     return sample_in_training(mean, log_variance, not torch.onnx.is_in_onnx_export())
 
 
@@ -77,7 +76,7 @@ class ConcatenationCritic(nn.Module):
 
 class ProjectedElements(nn.Module):
     """One projection for all modalities of a width, no normalisation. Masked elements are zeros, like the
-    black pictures that stand in for missing crops, and are attended to like others.
+    black pictures that replace missing crops in the original, and are attended to like others.
 
     Args:
         modality_widths: V of each modality, by name.
@@ -100,7 +99,7 @@ class ProjectedElements(nn.Module):
 
 
 class ReplacingReadout(nn.Module):
-    """F in the place of the word states; Zᵗ for a post without a visual modality."""
+    """F instead of the word states; Zᵗ for a post without a visual modality."""
 
     def forward(self, words: Tensor, latents: Tensor, fused: Tensor, has_picture: Tensor) -> Tensor:
         """States (B, W, H) from words (B, W, D), Zᵗ and F (B, W, H), has_picture (B,)."""
@@ -115,8 +114,8 @@ def faithful(
     reparameterise: Reparameterise,
     regularisers: Regularisers,
 ) -> Bottleneck:
-    """The form of the original implementation: D, K, V by name, P, how Z is sampled, and what is added to the
-    loss."""
+    """The form of the original implementation, from D, K, V by name, P, how Z is sampled, and the terms added
+    to the loss."""
 
     def attention() -> ResidualAttention:
         return ResidualAttention(width, real_queries)

@@ -1,7 +1,7 @@
-"""The baseline of early multimodal toolkits: one vector a modality, repeated at every slot.
+"""The baseline of early multimodal toolkits: one vector per modality, repeated at every slot.
 
 Each modality is pooled to one vector, which is concatenated to the states of each slot; a linear layer scores
-both. The same vector stands at every word, so it cannot distinguish words, only shift all of them alike.
+both. The vector is the same at every word, so it cannot distinguish words: it shifts all scores alike.
 
 Shapes: B posts, W words, D width, N elements of a modality, V its width, H hidden size, S slots, P words in a
 slot, K outputs, M modalities.
@@ -18,12 +18,12 @@ from twofold.fusion.contract import Fusion, FusionOutput, Modalities, ModalitySt
 
 
 class PooledVector(nn.Module):
-    """One vector a modality: the mean of its real elements, normalised and projected.
+    """One vector per modality: the mean of its real elements, normalised and projected.
 
     Args:
         modality_width: V.
         hidden_size: H.
-        dropout: of the vector.
+        dropout: dropout of the vector.
     """
 
     def __init__(self, modality_width: int, hidden_size: int, dropout: float = 0.1) -> None:

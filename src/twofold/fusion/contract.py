@@ -1,8 +1,7 @@
-"""What every fusion takes and gives.
+"""The interface of fusions.
 
-A fusion reads the words of a post together with its other modalities and scores *slots*, the target
-positions. A tagger has one slot a word; a relation classifier has one slot, made of the words that mark head
-and tail.
+A fusion combines the words of a post with its other modalities and scores *slots*, the target positions. A
+tagger has one slot per word; a relation classifier has one slot, made of the words that mark head and tail.
 
 Shapes: B posts, W words, D width (model dimension) of the words, N elements of a modality (regions of a
 picture, word pieces of a text), V its width, S slots, P words in a slot (slot size), K outputs (tags or
@@ -23,7 +22,7 @@ class ModalityStates(NamedTuple):
 
     Attributes:
         states: (B, N, V), anything where masked.
-        mask: (B, N) True where an element is real; a post without the modality has no True at all.
+        mask: (B, N) True where an element is real; all False for a post without the modality.
     """
 
     states: Tensor
@@ -36,11 +35,11 @@ Modalities = Mapping[str, ModalityStates]
 
 @dataclass(frozen=True)
 class LossInputs:
-    """Base of what the auxiliary loss of a fusion needs from the forward pass; each fusion has its own."""
+    """Base of the inputs of a fusion's auxiliary loss from the forward pass; each fusion has its own."""
 
 
 class FusionOutput(NamedTuple):
-    """What a fusion gives.
+    """The output of a fusion.
 
     Attributes:
         emissions: (B, S, K) scores for the head.
@@ -48,7 +47,7 @@ class FusionOutput(NamedTuple):
         pooled: (B, 4, S, K) δ, γ, α, β after pooling; None without evidence.
         share: (B, M, S, K) share of each modality in the pooled δ, sums to 1 over M; None without evidence.
         present: (B, M) True where the modality took part; None without evidence.
-        loss_inputs: what `Fusion.loss` of the same fusion needs; None where it needs nothing.
+        loss_inputs: inputs of `Fusion.loss` of the same fusion; None if it needs none.
     """
 
     emissions: Tensor
@@ -78,8 +77,8 @@ class Fusion(nn.Module):
         Args:
             words: (B, W, D) text states of the words.
             mask: (B, W) True where a word is real.
-            modalities: further modalities by name; one that is not named counts as absent.
-            slots: (B, S, P) the words that make up each slot; None for one slot a word (S = W, P = 1).
+            modalities: further modalities by name; a missing one counts as absent.
+            slots: (B, S, P) the words that make up each slot; None for one slot per word (S = W, P = 1).
         """
         raise NotImplementedError
 
@@ -94,14 +93,14 @@ class Fusion(nn.Module):
         """Auxiliary loss of the method, a scalar; 0 for methods that have none.
 
         Args:
-            output: what `forward` gave.
+            output: output of `forward`.
             targets: (B, S) gold tags or classes, anything where masked.
             mask: (B, S) True where a slot is real.
         """
         return output.emissions.new_zeros(())
 
     def _warm_up(self, steps: int) -> float:
-        """Part of a weight that rises to 1 in so many training steps, counted in the buffer ``steps``."""
+        """Factor that rises to 1 over the given training steps, which the buffer ``steps`` counts."""
         done = self.get_buffer("steps")
         if self.training:
             done += 1
@@ -113,7 +112,7 @@ def gather_slots(states: Tensor, slots: Tensor | None) -> Tensor:
 
     Args:
         states: (B, W, D).
-        slots: (B, S, P), see `Fusion.forward`; None gives the states back.
+        slots: (B, S, P), see `Fusion.forward`; None returns the states.
 
     Returns:
         (B, S, P·D).

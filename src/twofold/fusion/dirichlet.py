@@ -4,7 +4,7 @@ evidence.
 A baseline for evidential fusion by Normal-Inverse-Gammas. Sensoy, Kaplan & Kandemir, "Evidential Deep
 Learning to Quantify Classification Uncertainty" (NeurIPS 2018): evidence e ≥ 0 for each output, α = e + 1, S
 = Σα; the loss is the expected cross-entropy under the Dirichlet (Eq. 4) plus an annealed KL that removes
-evidence for wrong outputs. Theirs is a classifier of one input; the rest is RECONSTRUCTED: evidence of
+evidence for wrong outputs. Their classifier has one input; the rest is RECONSTRUCTED: evidence of
 several modalities is summed (the product of their posteriors with the uniform prior counted once), and
 emissions of the CRF are s·log α + b, logits of the expected tag up to a constant.
 
@@ -25,7 +25,7 @@ from twofold.fusion.attention import GatedCrossAttention
 from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, Modalities, ModalityStates, gather_slots
 
 INITIAL_SCALE = 2.0
-"""Where the learned scale of emissions starts: with evidence 9 the scores are those of a confident CRF."""
+"""Initial value of the learned scale of emissions: with evidence 9, scores are those of a confident CRF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class DirichletSettings:
     """Settings of the fusion.
 
     Attributes:
-        hidden_size: H, of what a word sees in a modality.
-        loss_weight: weight of the whole loss beside that of the head.
+        hidden_size: H, size of the attention of a word to a modality.
+        loss_weight: weight of the whole loss, which is added to that of the head.
         kl_weight: weight of the KL, after its warm-up.
-        warmup_steps: training steps in which the weight of the KL rises from 0: before the outputs are
-            distinguished it would remove all evidence.
+        warmup_steps: training steps in which the weight of the KL rises from 0: before the model can
+            distinguish outputs, the KL would remove all evidence.
     """
 
     hidden_size: int = 64
@@ -48,7 +48,7 @@ class DirichletSettings:
 
 @dataclass(frozen=True)
 class Concentrations(LossInputs):
-    """What the loss needs.
+    """Inputs of the loss.
 
     Attributes:
         alpha: (B, W, K) α.
@@ -111,7 +111,7 @@ class Dirichlet(Fusion):
         return evidence
 
     def concentrations(self, output: FusionOutput) -> Tensor:
-        """α (B, W, K) of what `forward` gave."""
+        """α (B, W, K) of the output of `forward`."""
         assert isinstance(output.loss_inputs, Concentrations)
         return output.loss_inputs.alpha
 
@@ -126,7 +126,7 @@ class Dirichlet(Fusion):
 
 
 def _low_evidence_head(hidden_size: int, outputs: int) -> nn.Linear:
-    """Scores of a modality besides the text, which begins with evidence 0.05 for every output."""
+    """Scores of a modality besides the text, with an initial evidence of 0.05 for every output."""
     head = nn.Linear(hidden_size, outputs)
     nn.init.zeros_(head.weight)
     nn.init.constant_(head.bias, -3.0)
@@ -162,7 +162,7 @@ def entropy_of_mean(alpha: Tensor) -> Tensor:
 
 
 def mean_entropy(alpha: Tensor) -> Tensor:
-    """E[H(p)] = −Σ α/S (ψ(α+1) − ψ(S+1)): what remains when p is known (…), nats; aleatoric."""
+    """E[H(p)] = −Σ α/S (ψ(α+1) − ψ(S+1)): entropy that remains if p is known (…), nats; aleatoric."""
     total = alpha.sum(-1, keepdim=True)
     return -(alpha / total * (torch.digamma(alpha + 1) - torch.digamma(total + 1))).sum(-1)
 

@@ -1,20 +1,20 @@
 """System A, form ``revision``: one Normal-Inverse-Gamma (NIG) per modality and output, pooled into one.
 
 After "Integrating Large Pre-trained Models into Multimodal Named Entity Recognition with Evidential Fusion"
-(arXiv 2306.16991). The idea (one NIG a modality, fused; hierarchical uncertainty) is the paper's; the
+(arXiv 2306.16991). The idea (one NIG per modality, fused; hierarchical uncertainty) is the paper's; the
 architecture for tagging is RECONSTRUCTED, since it is not published where we could read it:
 
 - δ: the text predicts δ_text; every further modality revises it, δₘ = δ_text + Δₘ. Emissions are s·δ + b of
   the pooled δ.
-- γ: a linear map of the states (of the word, and of what the word sees in the modality). It is the only one
-  of the evidence parameters that is learned from what is seen.
+- γ: a linear map of the states (of the word, and of its attention to the modality). It is the only evidence
+  parameter that is learned from the states.
 - α and β: a 2×2 linear map of log p(1−p) and log H(p), with p the softmax of the modality's own scores
   (`VarianceHead`). They depend on the states only through the predicted probabilities.
 
 `evidential_direct` is the form without these departures; docs/systems/evidential.md lists each with its
 reason.
 
-For relations the states of the pair take the place of those of a word, and K are the relation classes.
+For relations the states of the pair replace those of a word, and the K outputs are the relation classes.
 
 Shapes: B posts, W slots (the words of a tagger, the one pair of a relation), P words in a slot, D width of a
 slot's states, N elements of a modality, V its width, H hidden size, K outputs, M modalities, C blank
@@ -34,19 +34,19 @@ from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, Modalities
 from twofold.fusion.nig import INITIAL_SCALE, NIG, Pooling, absent_nig, evidence_loss, from_scores, nigs_of
 
 BLANK_EVIDENCE_WEIGHT = 0.1
-"""Weight, in the loss, of the evidence that is claimed for a blank picture."""
+"""Weight, in the loss, of the evidence predicted for a blank picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class PicturePerturbation:
-    """Wrong pictures in training (ours; docs/confidence.md). The two probabilities are at most 1 together.
+    """Replaced pictures in training (ours; docs/confidence.md). The two probabilities sum to at most 1.
 
     Attributes:
-        blank: probability that a picture is replaced by a blank one. Every γ claimed for it adds to the loss:
-            nothing else teaches that no content is no evidence, and a blank picture could lower the
+        blank: probability that a picture is replaced by a blank one. Its γ adds to the loss: nothing else
+            teaches the model that no content is no evidence, and a blank picture could lower the
             uncertainty.
         mismatched: probability that a picture is replaced by that of another post of the batch, so that the
-            model does not memorise which picture came with which text. Its γ adds nothing to the loss: γ of
+            model does not memorise which picture belongs to which text. Its γ adds nothing to the loss: γ of
             the posts' own pictures would fall with it.
     """
 
@@ -64,15 +64,15 @@ class EvidentialSettings:
     """Settings of the fusion.
 
     Attributes:
-        hidden_size: H, of what a word sees in a modality.
+        hidden_size: H, size of the attention of a word to a modality.
         evidence_weight: λₑ, weight of the evidence loss.
         regulariser_weight: λ, weight of the penalty on evidence for wrong predictions.
         text_dropout: probability that the text's own evidence is left out in training where another modality
             is present.
         warmup_steps: training steps in which λₑ rises from 0. Before the text encoder has learned anything
-            the evidence loss would remove the text's weight, and nothing would give it back: along
+            the evidence loss would remove the text's weight, and nothing would restore it: along
             β(1+γ)/(γα) = constant the likelihood does not distinguish γ from β.
-        pictures: wrong pictures in training.
+        pictures: replaced pictures in training.
     """
 
     hidden_size: int = 64
@@ -85,7 +85,7 @@ class EvidentialSettings:
 
 @dataclass(frozen=True)
 class BlankPictures(LossInputs):
-    """What the loss needs where pictures may have been replaced.
+    """Inputs of the loss if pictures may have been replaced.
 
     Attributes:
         blank: (B, M) True where the modality comes from a blank picture.
@@ -98,12 +98,12 @@ class VarianceHead(nn.Module):
     """Scores of α and β from p(1−p) of each output and the entropy of all: a 2×2 linear map of their
     logarithms.
 
-    p(1−p) is the variance of a one-hot target that is right with probability p. Heads that see the states of
-    words learn the residuals on the training data, which the network has memorised: measured on unseen posts,
-    such values said nothing about errors (docs/log.md).
+    p(1−p) is the variance of a one-hot target that is right with probability p. Heads on the states of words
+    learn the residuals of the training data, which the network has memorised: on unseen posts, such values
+    did not predict errors (docs/log.md).
 
     Args:
-        name: of the modality; at the start each predicts a variance near 0.1 where all outputs are equally
+        name: name of the modality; each initially predicts a variance near 0.1 where all outputs are equally
             probable, whatever its γ.
     """
 
@@ -173,7 +173,7 @@ class Evidential(Fusion):
     ) -> FusionOutput:
         """Fuse; see `Fusion.forward`. Emissions are s·δ + b with a learned scale s.
 
-        No gradient of the cross-attention runs into words and states: pictures must not change the text
+        No gradient of the cross-attention flows to words and states: pictures must not change the text
         encoder.
         """
         words = gather_slots(words, slots)  # (B, W, P·D): each slot is treated as a word
@@ -200,7 +200,7 @@ class Evidential(Fusion):
             self.register_buffer(f"blank_{name}", blank, persistent=False)
 
     def _perturbed(self, modalities: Modalities) -> tuple[Modalities, BlankPictures | None]:
-        """The modalities with some pictures replaced in training; and, where any may be, which are blank."""
+        """The modalities with some pictures replaced in training; and, if any may be, which are blank."""
         known = {n: b for n in self.modalities[1:] if (b := getattr(self, f"blank_{n}", None)) is not None}
         visual = [
             name for name in known if name in modalities
@@ -210,7 +210,7 @@ class Evidential(Fusion):
         pictures = self.settings.pictures
         perturbed, blank = dict(modalities), {}
         mask = modalities[visual[0]].mask
-        draw = torch.rand(len(mask), device=mask.device)  # one for all modalities: they are of one picture
+        draw = torch.rand(len(mask), device=mask.device)  # shared by all modalities: they are of one picture
         other = torch.randperm(len(mask), device=mask.device) if pictures.mismatched else None
         for name in visual:
             perturbed[name], blank[name] = _with_blanks(modalities[name], known[name], draw < pictures.blank)
@@ -237,7 +237,7 @@ class Evidential(Fusion):
     ) -> Tensor:
         """NIGs (B, 4, W, K) of a modality, whose δ is that of the text plus a revision.
 
-        A modality without useful content revises nothing, and leaves the pooled δ where the text put it.
+        A modality without useful content revises nothing, and the pooled δ remains that of the text.
         """
         if modality is None:
             return absent_nig(words, self.outputs)
@@ -248,16 +248,16 @@ class Evidential(Fusion):
     def _evidence(self, name: str, delta: Tensor, context: Tensor) -> Tensor:
         """NIGs (B, 4, W, K): γ from the context (B, W, ·), α and β from δ (B, W, K).
 
-        The context of a further modality holds the word, too: how far a picture can be trusted depends on it,
-        and without it the modality would claim for difficult words the confidence that it has for easy ones.
+        The context of a further modality includes the word: how reliable a picture is depends on it, and
+        without it the modality would be as confident about difficult words as about easy ones.
         """
         gamma = self.gamma_heads[name](self.drop(context)).unsqueeze(3)
         variance = self.variance_heads[name](self.scale.detach() * delta.detach() + self.bias.detach())
         return torch.stack(from_scores(torch.cat([delta.unsqueeze(3), gamma, variance], 3)), 1)
 
     def loss(self, output: FusionOutput, targets: Tensor, mask: Tensor) -> Tensor:
-        """λₑ · mean over slots and outputs of Σ over {modalities, pooled} (NLL + λR), one-hot targets; and
-        the evidence claimed for blank pictures."""
+        """λₑ · mean over slots and outputs of Σ over {modalities, pooled} (NLL + λR), one-hot targets; plus
+        the evidence predicted for blank pictures."""
         single, pooled, present = nigs_of(output)
         # Only the text's γ is trained by the likelihood, which cannot distinguish it from β; that of other
         # modalities, and so their share, is trained by its effect on the pooled δ.
@@ -283,7 +283,7 @@ class Evidential(Fusion):
 
 
 def _with_blanks(modality: ModalityStates, blank: Tensor, rows: Tensor) -> tuple[ModalityStates, Tensor]:
-    """A modality, taken from a blank picture for some of the posts that have it.
+    """Replace a modality by that of a blank picture, for some of the posts that have it.
 
     Args:
         modality: states (B, N, V).
@@ -303,7 +303,7 @@ def _with_blanks(modality: ModalityStates, blank: Tensor, rows: Tensor) -> tuple
 def _with_mismatches(
     perturbed: ModalityStates, own: ModalityStates, other: Tensor, rows: Tensor
 ) -> ModalityStates:
-    """A modality, taken from another post for some of the posts that have it.
+    """Replace a modality by that of another post, for some of the posts that have it.
 
     Args:
         perturbed: states (B, N, V), some already replaced.

@@ -1,7 +1,7 @@
-"""System A, form ``direct``: one Normal-Inverse-Gamma (NIG) head a modality, on that modality's own states.
+"""System A, form ``direct``: one Normal-Inverse-Gamma (NIG) head per modality, on that modality's own states.
 
 After "Integrating Large Pre-trained Models into Multimodal Named Entity Recognition with Evidential Fusion"
-(arXiv 2306.16991). The architecture is RECONSTRUCTED, from nothing but what the works it builds on publish:
+(arXiv 2306.16991). The architecture is RECONSTRUCTED only from what the works it builds on publish:
 head and evidence loss of Amini et al., "Deep Evidential Regression" (NeurIPS 2020); summation, and the loss
 of each modality *and* of the pooled NIG, of Ma et al., MoNIG (NeurIPS 2021, Eq. 9). All four parameters are
 learned from states, α > 1 and β > 0 have no other floor, and no gradient is detached. γ and α stay below
@@ -38,7 +38,7 @@ class DirectSettings:
     """Settings of the fusion.
 
     Attributes:
-        hidden_size: H, of what a word sees in a modality.
+        hidden_size: H, size of the attention of a word to a modality.
         evidence_weight: λₑ, weight of the evidence loss.
         regulariser_weight: λ, weight of the penalty on evidence for wrong predictions; 0.01 in MoNIG.
     """
@@ -96,12 +96,12 @@ class EvidentialDirect(Fusion):
             given = modalities.get(name)
             stacks.append(self._modality_evidence(name, words, given))
             present.append(torch.zeros_like(present[0]) if given is None else given.mask.any(1))
-        evidence, there = torch.stack(stacks, 1), torch.stack(present, 1)  # (B, M, 4, W, K), (B, M)
+        evidence, presence = torch.stack(stacks, 1), torch.stack(present, 1)  # (B, M, 4, W, K), (B, M)
         pooled, share = self.pooling(
-            NIG(*evidence.unbind(2)), there[:, :, None, None].to(evidence.dtype), words
+            NIG(*evidence.unbind(2)), presence[:, :, None, None].to(evidence.dtype), words
         )
         emissions = self.scale * pooled.delta + self.bias
-        return FusionOutput(emissions, evidence, torch.stack(pooled, 1), share, there)
+        return FusionOutput(emissions, evidence, torch.stack(pooled, 1), share, presence)
 
     def _modality_evidence(self, name: str, words: Tensor, modality: ModalityStates | None) -> Tensor:
         """NIGs (B, 4, W, K) of a modality besides the text."""

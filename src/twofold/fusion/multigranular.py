@@ -5,19 +5,19 @@ Media" (arXiv 2210.14163), after the original implementation. With C(q, kv) a tr
 q attends to kv:
 
     S  = C(H′, H′) over the words H′, H with its semantic augmentation; S_aux a second such layer
-    P  = C(S, X)            for each modality X, after self-attention: what the words see in it
+    P  = C(S, X)            for each modality X, after self-attention: the words attend to it
     P′ = C(S, C(X′, S))     the words attend to the modality after it has attended to the text
     F  = gP + (1−g)P′ for the coarse modality, g = σ(W₁P + W₂P′ + b); gP′ + (1−g)P for fine ones
     M  = ReLU(W[F₁; …; Fₙ]), dropout 0.5;   Z = W[S; M];   emissions from Z
 
-Loss: half that of an auxiliary task on S_aux, entity spans without types. It is handed in; relations have
-    none.
-The paper has two modalities, regions (coarse) and objects (fine); any set is possible here.
+Loss: half that of an auxiliary task on S_aux, entity spans without types. It is passed in; relations have
+none. The paper has two modalities, regions (coarse) and objects (fine); any set is possible here.
 
-`Multigranular` is the frame; its parts are handed in. Those here are the corrected ones, the default; those
-of the original implementation are in `multigranular_faithful`. Corrected: masks hide what is masked; an
-absent modality contributes exactly nothing; states of modalities are normalised first; the layers work in a
-small hidden size, and what they add to H and S starts at zero, so that training starts at `text_only`.
+`Multigranular` is the architecture; its parts are passed in. Those here are the corrected ones, the default;
+those of the original implementation are in `multigranular_faithful`. Corrected: masked elements have no
+influence; an absent modality contributes exactly nothing; states of modalities are normalised first; the
+layers have a small hidden size, and what they add to H and S starts at zero, so that training starts at
+`text_only`.
 Without any modality Z = S: self-attention over the words and a linear map.
 
 Shapes: B posts, W words, D width, N elements of a modality, V its width, H hidden size, S slots, P words in a
@@ -36,20 +36,20 @@ from twofold.fusion.attention import Gate, TransformerLayer
 from twofold.fusion.contract import Fusion, FusionOutput, LossInputs, Modalities, ModalityStates, gather_slots
 
 AUGMENTATION = "neighbours"
-"""The modality with one state a word, which augments the text instead of being attended to."""
+"""The modality with one state per word, which augments the text instead of being attended to."""
 COARSE = frozenset({"picture", "whole"})
-"""Modalities of the coarse grain; in the gates of all others the two paths are swapped."""
+"""Coarse modalities; in the gates of all others the two paths are swapped."""
 HEADS = 4
 """Attention heads of the corrected layers."""
 
 
 @dataclass(frozen=True)
 class AuxiliaryTask:
-    """What trains S_aux.
+    """The task that trains S_aux.
 
     Attributes:
         module: S_aux (B, W, D), targets (B, W) and mask (B, W) to nats (B,).
-        weight: in the loss.
+        weight: weight in the loss.
     """
 
     module: nn.Module
@@ -58,7 +58,7 @@ class AuxiliaryTask:
 
 @dataclass(frozen=True)
 class AuxiliaryStates(LossInputs):
-    """What the auxiliary task needs.
+    """Inputs of the auxiliary task.
 
     Attributes:
         states: (B, W, D) S_aux.
@@ -69,7 +69,7 @@ class AuxiliaryStates(LossInputs):
 
 @dataclass(frozen=True)
 class MultigranularParts:
-    """What a `Multigranular` is made of.
+    """The parts of a `Multigranular`.
 
     Attributes:
         augment: words (B, W, D) and the augmentation (`ModalityStates` with N = W, or None) to words; None
@@ -78,7 +78,7 @@ class MultigranularParts:
         interactions: for each modality S, the mask of the words and the modality (or None) to F (B, W, H).
         merge: S, and F and presence (B,) of each modality, to Z (B, W, D).
         encode_auxiliary: as ``encode``, to S_aux.
-        auxiliary: the auxiliary task; None for a model without, which then has no S_aux either.
+        auxiliary: the auxiliary task; None for a model without one, which has no S_aux either.
     """
 
     augment: nn.Module | None
@@ -90,13 +90,13 @@ class MultigranularParts:
 
 
 class Multigranular(Fusion):
-    """The frame.
+    """The architecture.
 
     Args:
         width: D.
         outputs: K.
         slot_size: P.
-        parts: what it is made of.
+        parts: its parts.
     """
 
     def __init__(self, width: int, outputs: int, slot_size: int, parts: MultigranularParts) -> None:
@@ -202,7 +202,7 @@ class AddedNeighbours(nn.Module):
 
 
 class GatedNeighbours(nn.Module):
-    """gH + (1−g)A with A = W a, g = σ(W₁H + W₂A + b); b starts where g is 0.98, nearly H alone.
+    """gH + (1−g)A with A = W a, g = σ(W₁H + W₂A + b); b starts at a value where g is 0.98, nearly H alone.
 
     Args:
         width: D.
@@ -228,7 +228,7 @@ class GatedNeighbours(nn.Module):
 
 
 class WordSelfAttention(nn.Module):
-    """S = H + W C(H, H): self-attention over the words in a small hidden size; W starts at zero.
+    """S = H + W C(H, H): self-attention over the words with a small hidden size; W starts at zero.
 
     Args:
         width: D.
@@ -333,7 +333,7 @@ def _masked_states(modality: ModalityStates) -> Tensor:
 
 
 def _zeroed(linear: nn.Linear) -> nn.Linear:
-    """The same map with weights of zero: it gives 0 before training."""
+    """The same layer with zero weights: its output is 0 before training."""
     nn.init.zeros_(linear.weight)
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)

@@ -5,14 +5,14 @@ wrong or wasteful:
 
 - Masked keys get −10000 added to their scores, which cancels out in the softmax where all are masked. A post
   without an object then has five equal dummy rows, to which all words attend uniformly, and which are fused
-  like objects. (An unreadable picture is one fixed picture in the original; here it, too, is dummy rows.)
-- A word without neighbours adds the bias of the map all the same.
+  like objects. (An unreadable picture is one fixed picture in the original; here it is also dummy rows.)
+- For a word without neighbours the bias of the map is still added.
 - Every layer has the full width of the encoder; nothing starts at zero; states are not normalised.
 - With a single modality M is F itself, as in the ablations of the original: no map, no ReLU, no dropout.
 
-What differs from the original, as the rest of this package does: labels of objects are encoded by the text
-encoder, not by a table of 85 classes; layers see words, not word pieces; a word without a vector has the
-vector 0, not a random one; the CRFs forbid transitions that break BIO.
+Different from the original, like the rest of this package: labels of objects are encoded by the text encoder,
+not by a table of 85 classes; layers get words, not word pieces; a word without a vector has the vector 0, not
+a random one; the CRFs forbid transitions that violate BIO.
 
 Without any modality Z = W[S; M] with M of the dummy rows: the text-only limit.
 
@@ -35,7 +35,7 @@ DUMMY_ROWS = 5
 
 
 def bert_layer(width: int) -> TransformerLayer:
-    """A layer as BERT's: heads of 64, a feed-forward part of 4 D, masks by addition."""
+    """A layer as in BERT: heads of size 64, a feed-forward part of 4 D, masks by addition."""
     return TransformerLayer(width, heads_of_64(width), 4 * width, mask_scores=mask_by_addition)
 
 
@@ -76,7 +76,7 @@ class OriginalAddedNeighbours(nn.Module):
 
 
 class OriginalGatedNeighbours(nn.Module):
-    """gH + (1−g)A with A = W a, g = σ(W₁H + W₂A + b), then dropout 0.1; switched off in the original.
+    """gH + (1−g)A with A = W a, g = σ(W₁H + W₂A + b), then dropout 0.1; disabled in the original.
 
     Args:
         width: D.

@@ -4,8 +4,8 @@
 
 After Amini et al., "Deep Evidential Regression" (NeurIPS 2020) for the parameters and the loss, Ma et al.,
 MoNIG (NeurIPS 2021, Eq. 9) for the summation and the loss of all NIGs; the other three pooling rules are
-derived here. The four parameters come from any scores (`from_scores`); where the scores come from is the
-business of the two forms: `evidential_direct` learns all four from the states, `evidential` only γ.
+derived here. The four parameters come from any scores (`from_scores`); the two forms differ in the scores:
+`evidential_direct` learns all four from the states, `evidential` only γ.
 
 Shapes: B posts, M modalities, W slots, D width of their states, K outputs, … any. A stack of NIGs is one
 tensor with the four parameters on an axis of their own.
@@ -25,22 +25,22 @@ from twofold.fusion.contract import FusionOutput
 EVIDENCE_CAP = 20.0
 """γ and α stay below this: one-hot targets are deterministic, so nothing else bounds them."""
 ALPHA_FLOOR = 2.0
-"""α stays above this, where theory asks for 1: towards 1 the variance β/(α−1) grows without bound while the
-density hardly changes, so that heavy tails would be taken for noise."""
+"""α stays above this; theory requires 1. Towards 1 the variance β/(α−1) grows without bound while the density
+hardly changes, so that heavy tails would be taken for noise."""
 BETA_FLOOR = 0.05
-"""β stays above this: the loss has no floor when the scale may shrink to nothing."""
+"""β stays above this: the loss has no lower bound if the scale may shrink to zero."""
 SMALLEST = 1e-6
-"""What is added to the bounds of theory (α > 1, β > 0), so that single precision does not reach them."""
+"""Added to the theoretical bounds (α > 1, β > 0), so that single precision does not reach them."""
 
 INITIAL_SCALE = 4.5
-"""Where the learned scale of emissions starts. A tagger trained by its CRF alone scores the right tag of an
-easy word at about 4.5; with this scale that is δ = 1, the target."""
+"""Initial value of the learned scale of emissions. A tagger trained by its CRF alone scores the right tag of
+an easy word at about 4.5; with this scale that is δ = 1, the target."""
 INITIAL_TEXT_LOGIT = 1.0
-"""Logit by which the text leads the other modalities before training."""
+"""Logit by which the weight of the text exceeds that of other modalities before training."""
 
 
 def absent_nig(words: Tensor, outputs: int) -> Tensor:
-    """NIGs (B, 4, W, K) of a modality that is not given, for words (B, W, ·): masked, but finite."""
+    """NIGs (B, 4, W, K) of an absent modality, for words (B, W, ·): masked, but finite."""
     return words.new_full((words.shape[0], 4, words.shape[1], outputs), 2.0)
 
 
@@ -83,8 +83,8 @@ def from_scores(scores: Tensor, alpha_floor: float = ALPHA_FLOOR, beta_floor: fl
 
     Args:
         scores: (…, 4).
-        alpha_floor: of α; theory asks for 1.
-        beta_floor: of β; theory asks for 0.
+        alpha_floor: lower bound of α; theory requires 1.
+        beta_floor: lower bound of β; theory requires 0.
 
     Returns:
         Four tensors (…): δ = o₁, γ = softplus(o₂), α = floor + softplus(o₃), β = floor + softplus(o₄).
@@ -100,7 +100,7 @@ def from_scores(scores: Tensor, alpha_floor: float = ALPHA_FLOOR, beta_floor: fl
 
 
 def _capped(value: Tensor, cap: float) -> Tensor:
-    """A smooth upper bound that leaves small values nearly as they are and keeps a gradient."""
+    """A smooth upper bound that hardly changes small values and keeps a gradient."""
     return cap * torch.tanh(value / cap)
 
 
@@ -123,7 +123,7 @@ def regulariser(nig: NIG, target: Tensor) -> Tensor:
 
 
 def nigs_of(output: FusionOutput) -> tuple[NIG, NIG, Tensor]:
-    """NIGs of each modality (B, M, W, K), the pooled ones (B, W, K), and who took part (B, M)."""
+    """NIGs of each modality (B, M, W, K), the pooled ones (B, W, K), and which took part (B, M)."""
     assert output.evidence is not None
     assert output.pooled is not None
     assert output.present is not None
@@ -160,9 +160,9 @@ class Pooling(nn.Module):
     An absent modality is left out of every sum, counts included.
 
     Args:
-        detached: whether how confident the pooled NIG is gives no gradient to what the modalities say nor to
-            the weights of the pooling. Else a model would make its modalities agree, or move the weights to
-            the most confident one, in order to be more confident on the training data.
+        detached: whether no gradient flows from the confidence of the pooled NIG to the predictions of the
+            modalities and to the pooling weights. Otherwise a model would make its modalities agree, or move
+            the weights to the most confident one, to be more confident on the training data.
     """
 
     def __init__(self, detached: bool = True) -> None:
@@ -189,9 +189,9 @@ class Pooling(nn.Module):
         share = gammas / gamma.unsqueeze(1)
         delta = (share * nig.delta).sum(1)
         disagreement = 0.5 * (gammas * (nig.delta - delta.unsqueeze(1)) ** 2).sum(1)
-        return gamma, delta, share, self._measured(disagreement)
+        return gamma, delta, share, self._maybe_detached(disagreement)
 
-    def _measured(self, value: Tensor) -> Tensor:
+    def _maybe_detached(self, value: Tensor) -> Tensor:
         """The value, without its gradient where the pooling is detached."""
         return value.detach() if self.detached else value
 
@@ -238,7 +238,7 @@ class Discounted(PriorCorrected):
 
     def discount(self, nig: NIG, present: Tensor) -> Tensor:
         """cₘ (B, M, W, K)."""
-        gamma = self._measured(nig.gamma)
+        gamma = self._maybe_detached(nig.gamma)
         noise_share = present * gamma / (1 + gamma)
         return noise_share / noise_share.amax(1, keepdim=True)
 
@@ -267,6 +267,6 @@ class LogLinear(Pooling):
         scores = self.weight_scores(words).transpose(1, 2).unsqueeze(3)  # (B, M, W, 1)
         weight = torch.softmax(scores.masked_fill(present == 0, -1e4), 1) * present
         gamma, delta, share, disagreement = self._weighted(nig, weight)
-        fixed = self._measured(weight)
+        fixed = self._maybe_detached(weight)
         alpha, beta = (fixed * nig.alpha).sum(1), (fixed * nig.beta).sum(1) + disagreement
         return NIG(delta, gamma, alpha, beta), share

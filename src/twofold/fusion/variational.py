@@ -1,8 +1,8 @@
 """Mathematics of the information bottleneck: residual attention, Gaussian latents, their KL, and alignment.
 
-Nothing here knows posts, tags or how the parts make up a method. Functions and classes of one signature can
-be exchanged for each other; those that follow the original implementation (cuishiyao96/MMIB) say so and say
-what is wrong with them.
+This module knows nothing of posts, tags or how the parts make up a method. Functions and classes with the
+same signature are interchangeable; those that follow the original implementation (cuishiyao96/MMIB) say so,
+and describe their faults.
 
 Shapes: B posts, Q queries, N keys or elements, H hidden size of the latents, h heads, C scores of a pair.
 """
@@ -21,7 +21,7 @@ from twofold.fusion.contract import ModalityStates
 # --- attention ---------------------------------------------------------------------------------------
 
 Visibility = Callable[[Tensor, Tensor], Tensor]
-"""From True where queries (B, Q) and keys (B, N) are real to (B, 1 or Q, 1 or N), True where a query may
+"""From masks of real queries (B, Q) and real keys (B, N) to (B, 1 or Q, 1 or N), True where a query may
 attend to a key."""
 
 
@@ -36,7 +36,7 @@ class ResidualAttention(nn.Module):
     Args:
         hidden_size: H.
         visibility: which queries may attend to which keys.
-        dropout: of attention weights.
+        dropout: dropout of the attention weights.
     """
 
     def __init__(self, hidden_size: int, visibility: Visibility, dropout: float = 0.1) -> None:
@@ -64,20 +64,20 @@ class ResidualAttention(nn.Module):
 # --- latents -----------------------------------------------------------------------------------------
 
 Reparameterise = Callable[[Tensor, Tensor, bool], Tensor]
-"""From mean μ and log-variance ρ (B, N, H), and whether this is training, to a sample Z (B, N, H)."""
+"""From mean μ, log-variance ρ (B, N, H) and whether the model is training to a sample Z (B, N, H)."""
 
 
 def sample_in_training(mean: Tensor, log_variance: Tensor, training: bool) -> Tensor:
-    """Z = μ + ε·exp(ρ/2) with ε ~ N(0, 1) in training, Z = μ in inference."""
+    """Z = μ + ε·exp(ρ/2) with ε ~ N(0, 1) in training, Z = μ at inference."""
     return mean + torch.randn_like(mean) * torch.exp(log_variance / 2) if training else mean
 
 
 class GaussianEncoder(nn.Module):
-    """Mean μ and log-variance ρ of a Gaussian for each element, each from a self-attention of its own.
+    """Mean μ and log-variance ρ of a Gaussian for each element, from two separate self-attentions.
 
     Args:
-        mean: gives μ.
-        log_variance: gives ρ.
+        mean: computes μ.
+        log_variance: computes ρ.
     """
 
     def __init__(self, mean: ResidualAttention, log_variance: ResidualAttention) -> None:
@@ -90,19 +90,19 @@ class GaussianEncoder(nn.Module):
 
 
 def with_initial_log_variance(head: ResidualAttention, start: float = -4.0) -> ResidualAttention:
-    """Let ρ begin near ``start``: after a fresh layer norm the noise would be as large as the signal."""
+    """Initialise ρ near ``start``: with a default layer norm the noise would be as large as the signal."""
     nn.init.constant_(head.out_norm.weight, 0.1)
     nn.init.constant_(head.out_norm.bias, start)
     return head
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(μ, e^ρ) ‖ N(0, 1)) of each number, in nats: ½(μ² + e^ρ − 1 − ρ). An upper bound on I(Z; X)."""
+    """KL(N(μ, e^ρ) ‖ N(0, 1)), elementwise, in nats: ½(μ² + e^ρ − 1 − ρ). An upper bound on I(Z; X)."""
     return 0.5 * (mean**2 + torch.exp(log_variance) - 1 - log_variance)
 
 
 Reduction = Callable[[Tensor, Tensor], Tensor]
-"""From the KL (B, N, H) and True where elements (B, N) are real to a scalar."""
+"""From the KL (B, N, H) and the mask of real elements (B, N) to a scalar."""
 
 
 def sum_mean_reduction(kl: Tensor, mask: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def mean_reduction(kl: Tensor, mask: Tensor) -> Tensor:
 # --- alignment ---------------------------------------------------------------------------------------
 
 Summary = Callable[[Tensor, Tensor], Tensor]
-"""From latents (B, N, H) and their mask (B, N) to one vector a post (B, H)."""
+"""From latents (B, N, H) and their mask (B, N) to one vector per post (B, H)."""
 
 
 def mean_element(latents: Tensor, mask: Tensor) -> Tensor:
@@ -150,8 +150,8 @@ class BilinearCritic(nn.Module):
 def negative_pairs(modalities: Iterable[ModalityStates]) -> Tensor:
     """(B, B) True where the pictures of post j are a negative for the text of post i.
 
-    Both posts must have a picture, and no modality of both may be equal: the same picture under two texts is
-    no negative. Equal means that the mean element differs by less than a thousandth.
+    Both posts must have a picture, and no modality may be equal in both: the same picture under two texts is
+    not a negative. Equal means that the mean element differs by less than a thousandth.
     """
     present, same = [], []
     for modality in modalities:
@@ -166,8 +166,8 @@ def negative_pairs(modalities: Iterable[ModalityStates]) -> Tensor:
 
 
 Alignment = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From scores (B texts, B pictures, C), negatives (B, B) as in `negative_pairs`, and True for posts (B,) that
-have a picture, to a scalar that falls as a bound on I(Zᵗ; Zᵛ) rises."""
+"""From scores (B texts, B pictures, C), negatives (B, B) as in `negative_pairs`, and the mask (B,) of posts
+with a picture to a scalar that falls as a bound on I(Zᵗ; Zᵛ) rises."""
 
 
 def jsd(scores: Tensor, negatives: Tensor, has_picture: Tensor) -> Tensor:
@@ -180,7 +180,7 @@ def jsd(scores: Tensor, negatives: Tensor, has_picture: Tensor) -> Tensor:
 
 
 def rolled_jsd(scores: Tensor, negatives: Tensor, has_picture: Tensor) -> Tensor:
-    """As in the original implementation: against the batch rolled by one, even where the picture is the
+    """As in the original implementation: against the batch rolled by one, even if the picture is the
     same."""
     posts = torch.arange(len(has_picture), device=scores.device)
     rolled = posts.roll(1)

@@ -1,9 +1,8 @@
-"""Losses over classes, and how they treat imbalanced ones.
+"""Losses over classes, with three treatments of imbalanced ones.
 
-Three ways: plain cross-entropy; rarer classes have a larger weight; or the logarithms of the class
-frequencies are added to the scores in training only, so that the scores need not represent them (logit
-adjustment, Menon et al., "Long-tail learning via logit adjustment", 2021, eq. 10). Class k has nₖ training
-examples.
+Plain cross-entropy; a larger weight for rarer classes; or the logarithms of the class frequencies are added
+to the scores in training only, so that the scores need not represent them (logit adjustment, Menon et al.,
+"Long-tail learning via logit adjustment", 2021, eq. 10). Class k has nₖ training examples.
 
 Shapes: B posts, S slots, K classes.
 """
@@ -18,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 
 class ClassLoss(nn.Module):
-    """Cross-entropy with equal weights; base of the other ways."""
+    """Cross-entropy with equal weights; base of the other losses."""
 
     def forward(self, emissions: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy (B, S) of emissions (B, S, K) and targets (B, S), nats."""

@@ -1,4 +1,4 @@
-"""A class for each slot, on its own: softmax and cross-entropy, for relations.
+"""Independent classification of each slot: softmax and cross-entropy, for relations.
 
 Shapes: B posts, S slots, K classes.
 """

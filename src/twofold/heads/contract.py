@@ -1,4 +1,4 @@
-"""What every head takes and gives: emissions of slots in, a loss or a decision out.
+"""The interface of heads: emissions of slots in, a loss or a decision out.
 
 Shapes: B posts, S slots, K outputs.
 """
@@ -28,7 +28,7 @@ class Head(nn.Module):
             mask: (B, S) True where a slot is real; real slots come first.
 
         Returns:
-            (B,) nats a post; 0 for a post without slots.
+            (B,) nats per post; 0 for a post without slots.
         """
         raise NotImplementedError
 

@@ -22,7 +22,7 @@ def allowed_transitions(labels: Sequence[str]) -> tuple[Tensor, Tensor]:
     """The transitions of BIO: ``I-X`` only after ``B-X`` or ``I-X``.
 
     Returns:
-        transitions (K, K) True where tag i may be followed by tag j; starts (K,) True where a tag may open.
+        transitions (K, K) True where tag j may follow tag i; starts (K,) True where a tag may come first.
     """
     transitions = [[not b.startswith("I-") or (a[2:] == b[2:] and a != "O") for b in labels] for a in labels]
     return torch.tensor(transitions), torch.tensor([not tag.startswith("I-") for tag in labels])
@@ -65,7 +65,7 @@ class CRF(Head):
             mask: (B, W) True where a word is real; real words come first.
 
         Returns:
-            (B,) nats a post; 0 for a post without words.
+            (B,) nats per post; 0 for a post without words.
         """
         emissions = emissions.float()
         return (self._partition(emissions, mask) - self._score(emissions, targets, mask)) * mask.any(1)
@@ -78,11 +78,11 @@ class CRF(Head):
 
         Args:
             emissions: (B, W, K).
-            allowed: (B, W, K) True where a tag is possible; some valid sequence must be.
+            allowed: (B, W, K) True where a tag is possible; some valid sequence must be possible.
             mask: (B, W) True where a word is real; real words come first.
 
         Returns:
-            (B,) nats a post; 0 for a post without words.
+            (B,) nats per post; 0 for a post without words.
         """
         emissions = emissions.float()
         possible = emissions.masked_fill(~allowed, FORBIDDEN)
@@ -100,7 +100,7 @@ class CRF(Head):
             mask: (B, W) True where a word is real; real words come first.
 
         Returns:
-            (B,) nats a post; 0 for a post without words.
+            (B,) nats per post; 0 for a post without words.
         """
         logs = self.log_marginals(emissions, mask)
         return -(marginals * logs).sum(2).masked_fill(~mask, 0.0).sum(1)
@@ -133,7 +133,7 @@ class CRF(Head):
         return torch.logsumexp(self._forward_messages(emissions, mask)[-1] + self.end, 1)
 
     def _forward_messages(self, emissions: Tensor, mask: Tensor) -> list[Tensor]:
-        """Log weight (B, K) of all beginnings up to each word, by its tag; where masked, up to the last."""
+        """Log weight (B, K) of all prefixes up to each word, by its tag; if masked, up to the last word."""
         transitions, start, _ = self.potentials()
         alpha = [start + emissions[:, 0]]
         for t in range(1, emissions.shape[1]):
@@ -150,7 +150,7 @@ class CRF(Head):
             mask: (B, W) True where a word is real.
 
         Returns:
-            A list of tag numbers a post, as long as the post has words.
+            One list of tag numbers per post, one number for each of its words.
         """
         transitions, start, end = self.potentials()
         score = start + emissions[:, 0].float()

@@ -1,4 +1,4 @@
-"""The decision on a prediction: how confident the model is, and what follows from that.
+"""The decision on a prediction: its confidence, whether a person should review it, and its candidates.
 
 It does not know how confidences are computed.
 """

@@ -1,6 +1,6 @@
-"""What computes the graphs: the processor, or a GPU through the CUDA provider of ONNX Runtime.
+"""The device that runs the graphs: the CPU, or a GPU through the CUDA provider of ONNX Runtime.
 
-Where ONNX Runtime cannot use the GPU, it takes the processor without an error; here that is one. It does not
+Where ONNX Runtime cannot use the GPU, it silently falls back to the CPU; here that is an error. It does not
 know what graphs compute.
 """
 
@@ -21,10 +21,10 @@ DEVICES: tuple[Device, ...] = get_args(Device)
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _SETTINGS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-"""Products in float32, as scores were calibrated; and kernels that are not chosen by their speed in this run,
-so that a run that goes on gives what an undisturbed one gives."""
+"""Products in float32, as in calibration; and kernels that are chosen without timing them, so that a resumed
+run gives the results of an uninterrupted one."""
 _INSTALL = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
-_WITHOUT_KERNEL = b"MatMulInteger"
+_PRODUCT_IN_8_BITS = b"MatMulInteger"
 
 
 def check_device(name: str) -> Device:
@@ -45,15 +45,15 @@ def open_session(path: Path, options: SessionOptions, device: Device) -> Inferen
     Raises:
         MissingExtraError: this build of ONNX Runtime has no provider for the device.
         ConfigError: the device cannot be used.
-        Exception: what ONNX Runtime raises where a graph cannot be opened on a processor.
+        Exception: what ONNX Runtime raises where a graph cannot be opened on the CPU.
     """
     import onnxruntime  # imported late: it takes longer than everything else at start-up
 
     if device == "cpu":
         return onnxruntime.InferenceSession(str(path), options, providers=[_CPU])
     _check_build(onnxruntime)
-    if hasattr(onnxruntime, "preload_dlls"):  # since 1.21; libraries that pip installed are on no search path
-        with redirect_stdout(sys.stderr):  # it prints what it misses, and results may go to standard output
+    if hasattr(onnxruntime, "preload_dlls"):  # since 1.21; libraries from pip are not on any search path
+        with redirect_stdout(sys.stderr):  # it prints missing libraries; stdout may hold results
             onnxruntime.preload_dlls()
     options.use_deterministic_compute = True
     providers = [(_CUDA, _SETTINGS), _CPU]
@@ -62,7 +62,7 @@ def open_session(path: Path, options: SessionOptions, device: Device) -> Inferen
     except Exception as error:  # it has an exception class for each kind of error, with no common base
         raise _unusable(onnxruntime, path, f"cannot open the graph on a GPU: {str(error)[:300]}") from error
     if session.get_providers()[0] != _CUDA:
-        raise _unusable(onnxruntime, path, "cannot use a GPU, and took the processor")
+        raise _unusable(onnxruntime, path, "cannot use a GPU, and fell back to the CPU")
     return session
 
 
@@ -72,8 +72,8 @@ def _check_build(onnxruntime: Any) -> None:
         raise MissingExtraError(
             f"this ONNX Runtime {onnxruntime.__version__} has no {_CUDA}, only {', '.join(found)}",
             where="device cuda",
-            expected="its build for GPUs of NVIDIA, which takes the place of the package onnxruntime",
-            do=f"pip uninstall onnxruntime, then {_INSTALL}; or take the device cpu",
+            expected="its build for NVIDIA GPUs, which replaces the package onnxruntime",
+            do=f"pip uninstall onnxruntime, then {_INSTALL}; or use the device cpu",
         )
 
 
@@ -82,14 +82,14 @@ def _unusable(onnxruntime: Any, path: Path, what: str) -> ConfigError:
     return ConfigError(
         f"device cuda: ONNX Runtime {onnxruntime.__version__} {what}",
         where=str(path),
-        expected=f"a GPU of NVIDIA with its driver, and the libraries of {cuda} and cuDNN",
-        do=f"install them ({_INSTALL}), or take the device cpu",
+        expected=f"an NVIDIA GPU with its driver, and the libraries of {cuda} and cuDNN",
+        do=f"install them ({_INSTALL}), or use the device cpu",
     )
 
 
-def runs_on_processor(path: Path) -> bool:
-    """Whether products of a graph are in 8 bits: ONNX Runtime has no kernel for them on a GPU.
+def has_8_bit_products(path: Path) -> bool:
+    """Whether a graph has 8-bit matrix products, for which ONNX Runtime has no GPU kernel.
 
-    They are computed on the processor then, with copies to it and back.
+    These products then run on the CPU, with copies to it and back.
     """
-    return _WITHOUT_KERNEL in path.read_bytes()  # names of operators stand in the file as they are
+    return _PRODUCT_IN_8_BITS in path.read_bytes()  # the file has names of operators as plain text

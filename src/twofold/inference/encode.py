@@ -1,4 +1,4 @@
-"""Posts to emissions and evidence for every word: extraction, evaluation and calibration all encode here.
+"""Encodes posts to emissions and evidence for every word, in extraction, evaluation and calibration.
 
 A long post is encoded in windows, whose cores are joined. Decoding is done elsewhere.
 
@@ -17,7 +17,7 @@ from twofold.inference.devices import Device
 from twofold.inference.modality_states import ModalityStates
 from twofold.inference.network import Network, NetworkInput
 from twofold.inference.onnx_sessions import FusionOutput
-from twofold.inference.rules import under_rules
+from twofold.inference.rules import apply_rules
 from twofold.model_folder.config import FolderConfig
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post
@@ -61,7 +61,7 @@ class PostEncoder:
         folder: a checked model folder.
         threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
-        device: what computes.
+        device: device to run on.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class PostEncoder:
         """Encode posts together.
 
         Args:
-            posts: some hundreds at a time; the states of all of them are in memory at once.
+            posts: a few hundred at a time; the states of all of them are in memory at once.
             batch_size: windows in a batch, at most.
-            modalities: states of the posts' other modalities, where they are encoded already.
+            modalities: states of the posts' other modalities, if they are already encoded.
         """
         words = [segment_post(post) for post in posts]
         modalities = modalities or self.network.encode_modalities(posts, batch_size)
@@ -116,8 +116,8 @@ class PostEncoder:
         joined = FusionOutput(*(_concatenated([output[i] for output in outputs]) for i in fields))  # type: ignore[arg-type]
         if self.config.conventions.size:
             labels, convention = self.config.labels, self.network.convention
-            ruled = under_rules(joined.emissions, post.text, words, labels, convention)
-            joined = joined._replace(emissions=ruled)
+            constrained = apply_rules(joined.emissions, post.text, words, labels, convention)
+            joined = joined._replace(emissions=constrained)
         return EncodedPost(post, words, picture, present, *joined)
 
 

@@ -1,7 +1,7 @@
 """The entities that relations are extracted between: predicted by a tagger, or provided with the posts.
 
-Both also type the arguments of a post's gold relations, without using the types that these relations carry:
-in some corpora the name of the relation gives the types away.
+Both also give types to the arguments of a post's gold relations. They never use the types that these
+relations carry: in some corpora those come from the relation's name, and would leak the label.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from twofold.preprocessing.entity_markers import word_span
 from twofold.preprocessing.segmentation import segment_post
 
 _PICTURE_NOT_NEEDED = PictureReport("none", "not needed: the post has no candidate pair of entities")
-_NO_ENTITIES = "this model finds no entities of its own, and the post gives none"
+_NO_ENTITIES = "this model predicts no entities, and the post provides none"
 
 
 class EntityBatch(NamedTuple):
@@ -30,9 +30,9 @@ class EntityBatch(NamedTuple):
         posts: the posts with their entities.
         pictures: of each post, whether its picture was read.
         modalities: states of the posts' modalities; None where nothing was encoded.
-        warnings: warnings for the user on each post.
+        warnings: for the user, on each post.
         encoded_posts: output of the tagging network for each post; None without a tagger.
-        truncated: what of each post the tagger read in part; None without a tagger.
+        truncated: inputs of each post that the tagger truncated; None without a tagger.
     """
 
     posts: list[PostEntities]
@@ -47,7 +47,7 @@ class EntityProvider(Protocol):
     """Provides the entities of posts.
 
     Attributes:
-        types_are_predicted: whether `gold_pairs` gives predicted types, which must not rule out relations.
+        types_are_predicted: whether the types of `gold_pairs` are predicted, and must not rule out relations.
     """
 
     types_are_predicted: bool

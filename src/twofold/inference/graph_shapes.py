@@ -1,7 +1,7 @@
 """Input and output shapes of a model folder's graphs, checked when a graph is opened.
 
-They follow from the folder's configuration, so that an exchanged graph or an edited configuration is an error
-that names both shapes. Nothing is run here.
+The expected shapes follow from the folder's configuration, so that a swapped graph or an edited configuration
+is an error that names both shapes. No graph is run here.
 """
 
 from __future__ import annotations
@@ -65,22 +65,24 @@ def check_graph(session: Any, expected: GraphShapes, path: Path) -> None:
         path: file of the graph, for the message.
 
     Raises:
-        ModelError: inputs or output differ from them.
+        ModelError: inputs or output differ from the expected shapes.
     """
     found = {item.name: item.shape for item in session.get_inputs()}
     if found.keys() != expected.inputs.keys():
-        _disagree(path, f"the inputs of the graph are {_names(found)}", _names(expected.inputs))
+        _raise_mismatch(path, f"the inputs of the graph are {_names(found)}", _names(expected.inputs))
     for name, shape in expected.inputs.items():
         if not _fits(found[name], shape):
-            _disagree(
-                path, f"the input {name} of the graph has the shape {_shown(found[name])}", _shown(shape)
+            _raise_mismatch(
+                path,
+                f"the input {name} of the graph has the shape {_formatted(found[name])}",
+                _formatted(shape),
             )
     output = session.get_outputs()[0]
     if not _fits(output.shape, expected.output):
-        _disagree(
+        _raise_mismatch(
             path,
-            f"the output {output.name} of the graph has the shape {_shown(output.shape)}",
-            _shown(expected.output),
+            f"the output {output.name} of the graph has the shape {_formatted(output.shape)}",
+            _formatted(expected.output),
         )
 
 
@@ -96,9 +98,9 @@ def _names(names: Mapping[str, Any]) -> str:
     return ", ".join(sorted(names))
 
 
-def _shown(shape: Sequence[Any]) -> str:
+def _formatted(shape: Sequence[Any]) -> str:
     return "(" + ", ".join("…" if size is None else str(size) for size in shape) + ")"
 
 
-def _disagree(path: Path, what: str, expected: str) -> None:
-    raise ModelError(what[:300], where=str(path), expected=f"{expected} by config.json", do=RENEW)
+def _raise_mismatch(path: Path, what: str, expected: str) -> None:
+    raise ModelError(what[:300], where=str(path), expected=f"{expected}, as in config.json", do=RENEW)

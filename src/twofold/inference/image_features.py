@@ -33,7 +33,7 @@ class EncodedPicture(NamedTuple):
     """The picture of one post, encoded.
 
     Attributes:
-        report: whether it was read, and why not.
+        report: whether it was read, and why where it was not.
         regions: (R, V) float16, the precision of the cache, so that a cache changes no result; None
             unless the picture was read.
         key: hash of the picture's content; "" unless it was read.

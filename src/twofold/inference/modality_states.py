@@ -1,7 +1,7 @@
-"""The modalities of posts besides their words, as states: regions and crops of pictures, texts about them.
+"""States of the posts' modalities besides their words: regions and crops of pictures, texts about them.
 
-Each modality is encoded once for all posts of a batch, equal contents only once. A modality that a post does
-not have is None; a picture that cannot be read is reported, never replaced. It does not know fusions.
+Each modality is encoded once for all posts of a batch, and equal contents only once. A modality that a post
+does not have is None; a picture that cannot be read is reported, never replaced. It does not know fusions.
 
 Shape letters: T word pieces, D width of text states, N elements of a modality, V its width.
 """
@@ -28,7 +28,7 @@ from twofold.preprocessing.word_pieces import WindowTokenizer, pad
 Floats = NDArray[np.float32]
 
 _PIECES_PER_ROW = 64
-"""A batch of n rows holds at most n times as many pieces, padding included; a single row may be longer."""
+"""A batch of at most n rows has at most n times this many pieces, padding included; one row may be longer."""
 _EQUAL_PIECES_PER_ROW = 16
 """The same for rows of equal length: their states then stay in the cache of a core."""
 _PICTURE_NOT_USED = EncodedPicture(PictureReport("none", "this model does not use pictures"))
@@ -52,7 +52,7 @@ class ModalityStates(NamedTuple):
     words: WordStates | None = None
 
     def subset(self, posts: Sequence[int], modalities: Collection[str]) -> ModalityStates:
-        """Some modalities of some of the posts."""
+        """The states of some posts in some modalities."""
         states = {name: [rows[i] for i in posts] for name, rows in self.states.items() if name in modalities}
         return ModalityStates([self.pictures[i] for i in posts], states, self.words)
 
@@ -97,7 +97,7 @@ class ModalityEncoder:
         """Encode the modalities of posts, in order.
 
         Args:
-            posts: some hundreds at a time.
+            posts: a few hundred at a time.
             batch_size: texts in a batch, at most.
             encoded: modalities of these posts that a model with the same encoder encoded already
                 (see network.py).
@@ -112,7 +112,7 @@ class ModalityEncoder:
         return ModalityStates(reports, {name: states[name] for name in self._config.modalities[1:]}, words)
 
     def width(self, modality: str) -> int:
-        """V of a modality."""
+        """Width V of a modality."""
         picture = self._config.picture
         return picture.hidden_size if modality in VISUAL and picture else self._config.text.hidden_size
 
@@ -178,10 +178,10 @@ def batches(lengths: Sequence[int], size: int, equal: bool = False) -> Iterator[
         size: rows in a batch, at most.
         equal: whether only rows of equal length may share a batch.
     """
-    most = size * (_EQUAL_PIECES_PER_ROW if equal else _PIECES_PER_ROW)
+    max_pieces = size * (_EQUAL_PIECES_PER_ROW if equal else _PIECES_PER_ROW)
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        full = len(batch) == size or lengths[i] * (len(batch) + 1) > most
+        full = len(batch) == size or lengths[i] * (len(batch) + 1) > max_pieces
         if batch and (full or (equal and lengths[i] != lengths[batch[0]])):
             yield batch
             batch = []
@@ -191,7 +191,7 @@ def batches(lengths: Sequence[int], size: int, equal: bool = False) -> Iterator[
 
 
 def stack(rows: Sequence[NDArray[Any] | None], width: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """States (B, N, V) and mask (B, N) of a modality; rows without it are masked whole."""
+    """States (B, N, V) and mask (B, N) of a modality; rows without it are fully masked."""
     longest = max((len(row) for row in rows if row is not None), default=1)
     states = np.zeros((len(rows), longest, width), np.float32)
     mask = np.zeros((len(rows), longest), bool)

@@ -1,8 +1,8 @@
 """The graphs of a model folder: from windows of posts to the outputs of the network.
 
 Windows of similar length share a batch, bounded in rows and in word pieces; a text that occurs twice in a
-batch is encoded once. A second network can share what is the same in the first, byte for byte: graphs (opened
-once), the tokenizer, and states of modalities. It does not know what the outputs mean.
+batch is encoded once. A second network can share whatever is identical byte for byte: graphs
+(opened once), the tokenizer, and states of modalities. It does not know what the outputs mean.
 
 The graph ``fusion.onnx`` names its inputs ``words``, ``shapes`` (case features), ``convention``,
 ``slots`` (positions of targets) and, for each further modality, its name.
@@ -41,17 +41,17 @@ _ENCODED_BY = (
 """What encodes a modality: one of the graphs, or a table of words."""
 
 _LANES = 16
-"""Numbers of 32 bits that a processor computes at once, at most."""
+"""Maximum number of 32-bit values that a CPU computes at once (SIMD)."""
 _PAIRS = 4
-"""Pairs of levitated markers are padded to a multiple of these: functions that ONNX Runtime's builds compute
-without a kernel of their own, such as the logarithm of the evidence of pairs, take four numbers at once."""
+"""Pairs of levitated markers are padded to a multiple of this: functions for which ONNX Runtime has no kernel
+of its own, such as the logarithm of the evidence of pairs, are computed for four values at once."""
 
 
 class NetworkInput(NamedTuple):
     """A window to run the network on.
 
     Attributes:
-        post: number of its post, among those whose modalities were encoded together.
+        post: index of its post, among those whose modalities were encoded together.
         window: its words.
         slots: positions in the window of each of its targets; None where each word is a target.
     """
@@ -69,12 +69,12 @@ class Network:
         threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
         shared: a network to share encoders with, where they are the same.
-        device: what computes.
+        device: device to run on.
 
     Attributes:
         keeps_words: whether the states of words are kept with those of the modalities, for a network that
             shares the text encoder.
-        convention: annotation convention of the posts it is run on; of no effect on a model without any.
+        convention: annotation convention of the posts; has no effect on a model without conventions.
 
     Raises:
         ModelError: the model uses modalities that this version does not know.
@@ -96,8 +96,8 @@ class Network:
         self._exact = folder.config.text.equal_lengths
         self.workers: Workers = shared.workers if shared else Workers(threads if self._exact else 1)
         shapes = expected_shapes(folder.config)
-        inside, unfused = (1, ("text", "fusion")) if self._exact else (threads, ())
-        self.sessions: Sessions = Sessions(folder.path, inside, unfused, sessions, shapes, device)
+        graph_threads, unfused = (1, ("text", "fusion")) if self._exact else (threads, ())
+        self.sessions: Sessions = Sessions(folder.path, graph_threads, unfused, sessions, shapes, device)
         self.tokenizer: WindowTokenizer = (
             shared.tokenizer if shared and "text" in encoders else _tokenizer(folder)
         )
@@ -106,12 +106,12 @@ class Network:
             self.sessions, folder.config, self.tokenizer, cache, self._neighbours, self.workers
         )
         self.convention = folder.config.conventions.default
-        further = folder.config.modalities[1:]
+        others = folder.config.modalities[1:]
         self._shares_text, self.keeps_words = "text" in encoders, False
-        self._shared_modalities = [name for name in further if _ENCODED_BY.get(name) in encoders]
+        self._shared_modalities = [name for name in others if _ENCODED_BY.get(name) in encoders]
 
     def open(self) -> None:
-        """Open the graph that every post needs, so that what is wrong with the device is said now.
+        """Open the graph that every post needs, so that errors of the device are raised now.
 
         Raises:
             MissingExtraError, ConfigError: the device cannot be used.
@@ -125,7 +125,7 @@ class Network:
         """States of the posts' modalities besides their words.
 
         Args:
-            posts: some hundreds at a time.
+            posts: a few hundred at a time.
             batch_size: texts in a batch, at most.
             encoded: modalities that a network with the same encoder encoded already.
         """
@@ -133,14 +133,14 @@ class Network:
         return found._replace(words={}) if self.keeps_words and found.words is None else found
 
     def reusable(self, encoded: ModalityStates) -> ModalityStates:
-        """Those of the shared network's modalities that this network would encode in the same way."""
+        """The modalities of the shared network that this network would encode in the same way."""
         same = encoded.subset(range(len(encoded.pictures)), self._shared_modalities)
         return same if self._shares_text else same._replace(words=None)
 
     def run(
         self, inputs: Sequence[NetworkInput], modalities: ModalityStates, batch_size: int
     ) -> Iterator[tuple[int, FusionOutput]]:
-        """The number of each input with its output, without the batch axis; in any order.
+        """The index of each input with its output, without the batch axis; in any order.
 
         The arrays are views of a batch: copy what is kept.
         """
@@ -155,7 +155,7 @@ class Network:
 
         for numbers, states in zip(encoded, self.workers.map(encode, encoded), strict=True):
             words |= zip(numbers, states, strict=True)
-        fused = self._alike(inputs, modalities, batch_size) if self._exact else encoded
+        fused = self._batches_of_one_shape(inputs, modalities, batch_size) if self._exact else encoded
 
         def fuse(numbers: Sequence[int]) -> FusionOutput:
             own = [inputs[i] for i in numbers]
@@ -166,42 +166,42 @@ class Network:
             for row, number in enumerate(numbers):
                 yield number, self._checked(_row(output, row), inputs[number])
 
-    def _alike(
+    def _batches_of_one_shape(
         self, inputs: Sequence[NetworkInput], modalities: ModalityStates, batch_size: int
     ) -> list[list[int]]:
-        """Numbers of inputs in batches of one `_fused_shape` each."""
-        alike: dict[tuple[int, ...], list[int]] = {}
+        """Indices of inputs, in batches of inputs of the same `_fused_shape`."""
+        of_shape: dict[tuple[int, ...], list[int]] = {}
         for i, item in enumerate(inputs):
-            alike.setdefault(self._fused_shape(item, modalities), []).append(i)
-        return [row[i : i + batch_size] for row in alike.values() for i in range(0, len(row), batch_size)]
+            of_shape.setdefault(self._fused_shape(item, modalities), []).append(i)
+        return [row[i : i + batch_size] for row in of_shape.values() for i in range(0, len(row), batch_size)]
 
     def _fused_shape(self, item: NetworkInput, modalities: ModalityStates) -> tuple[int, ...]:
-        """Words, slots and elements of each modality, 0 for none, as they are padded.
+        """Padded numbers of words, slots and elements of each modality; 0 for none.
 
-        Functions such as the logarithm are computed for some numbers of a tensor at once, and have other last
-        bits for those that remain at its end; products sum in another order at a single element. So that no
-        result depends on its place in a batch, sizes are multiples of `_LANES`, those of pairs of `_PAIRS`.
+        Functions such as the logarithm are computed for several values of a tensor at once, and differ in the
+        last bits for the values left over at its end; products sum in another order for a single element. To
+        make results independent of the place in a batch, sizes are multiples of `_LANES`, for pairs `_PAIRS`.
         """
-        words = _multiple(len(item.window.first))
+        words = _rounded_up(len(item.window.first))
 
         def size(name: str) -> int:
             states = modalities.states[name][item.post]
             if name == MODALITY:
                 return words
-            return 0 if states is None else len(states) if name == "picture" else _multiple(len(states))
+            return 0 if states is None else len(states) if name == "picture" else _rounded_up(len(states))
 
         return words, self._slots(item), *map(size, modalities.states)
 
     def _slots(self, item: NetworkInput) -> int:
-        """Slots of an input as they are padded, pairs of levitated markers; 0 where nothing is padded."""
+        """Padded number of slots (pairs of levitated markers) of an input; 0 where slots are not padded."""
         relation = self.folder.config.relation
-        if item.slots is None or (relation and relation.markers):  # a text of its own for its one pair
+        if item.slots is None or (relation and relation.markers):  # a text of its own for each pair
             return 0
-        return _multiple(len(item.slots), _PAIRS)
+        return _rounded_up(len(item.slots), _PAIRS)
 
-    def _checked(self, output: FusionOutput, given: NetworkInput) -> FusionOutput:
-        """The output, if its scores are finite: decoding NaN would find no entity, without a word."""
-        count = len(given.window.first if given.slots is None else given.slots)
+    def _checked(self, output: FusionOutput, item: NetworkInput) -> FusionOutput:
+        """The output, if its scores are finite: decoding NaN would silently find no entity."""
+        count = len(item.window.first if item.slots is None else item.slots)
         if not np.isfinite(output.emissions[:count]).all():
             raise ModelError(
                 "the scores of the graph are NaN or infinite",
@@ -217,7 +217,7 @@ class Network:
         modalities: ModalityStates,
         shape: tuple[int, ...],
     ) -> FusionOutput:
-        """Output of a batch, padded to its `_fused_shape`; to its longest input where that is ()."""
+        """Output of a batch, padded to its `_fused_shape`; to its longest input where ``shape`` is ()."""
         windows = [item.window for item in inputs]
         features, mask = pad([window.case_features for window in windows], 0)
         tensors: dict[str, NDArray[Any]] = {
@@ -240,7 +240,7 @@ class Network:
             tensors["slots"] = _padded(slots)
         axes = [("words", "shapes", "word_mask"), ("slots",), *((n, f"{n}_mask") for n in modalities.states)]
         sizes = {name: size for names, size in zip(axes, shape, strict=bool(shape)) for name in names}
-        return self.sessions.fuse({name: _widened(x, sizes.get(name, 0)) for name, x in tensors.items()})
+        return self.sessions.fuse({name: _padded_to(x, sizes.get(name, 0)) for name, x in tensors.items()})
 
     def _word_states(self, windows: Sequence[Window], known: WordStates | None) -> list[Floats]:
         """State of each word's first piece, (W, D) for each window.
@@ -266,7 +266,7 @@ def same_graphs(one: ModelFolder, other: ModelFolder) -> frozenset[str]:
 
 
 def same_encoders(one: ModelFolder, other: ModelFolder) -> frozenset[str]:
-    """The same graphs whose inputs are prepared in the same way too, so that they give the same states."""
+    """The encoders with the same graphs and the same preparation of inputs, which give the same states."""
     same_input = {
         "text": one.config.text == other.config.text and _same_file(one, other, "tokenizer.json"),
         "picture": one.config.picture == other.config.picture,
@@ -295,7 +295,7 @@ def _tokenizer(folder: ModelFolder) -> WindowTokenizer:
         tokenizer = WindowTokenizer(path, text.window_pieces, text.context_words, text.pad_token_id)
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # the library's own errors have no common base; it panics, too
+    except BaseException as error:  # the library's errors have no common base, and it may panic
         raise ModelError(
             f"the tokenizer cannot be used: {str(error)[:200]}", where=str(path), do=RENEW
         ) from error
@@ -333,17 +333,17 @@ def _padded(slots: Sequence[Sequence[tuple[int, ...]]]) -> NDArray[np.int64]:
     return padded
 
 
-def _multiple(size: int, of: int = _LANES) -> int:
-    """The multiple that holds so many."""
+def _rounded_up(size: int, of: int = _LANES) -> int:
+    """The size rounded up to a multiple."""
     return -(-size // of) * of
 
 
-def _widened(tensor: NDArray[Any], size: int) -> NDArray[Any]:
-    """With axis 1 filled up with zeros to this size; as it is where it is that long."""
-    more = size - tensor.shape[1]
-    if more <= 0:
+def _padded_to(tensor: NDArray[Any], size: int) -> NDArray[Any]:
+    """The tensor with axis 1 padded with zeros to this size; unchanged where it is that long."""
+    missing = size - tensor.shape[1]
+    if missing <= 0:
         return tensor
-    return np.concatenate([tensor, np.zeros((len(tensor), more, *tensor.shape[2:]), tensor.dtype)], 1)
+    return np.concatenate([tensor, np.zeros((len(tensor), missing, *tensor.shape[2:]), tensor.dtype)], 1)
 
 
 def _row(output: FusionOutput, row: int) -> FusionOutput:

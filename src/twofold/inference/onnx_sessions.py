@@ -52,11 +52,11 @@ class Sessions:
     Args:
         folder: a checked model folder.
         threads: threads inside a graph; None for as many as there are cores.
-        unfused: names of graphs in which no operators are fused: what ONNX Runtime puts in the place of layer
-            norms and biases with activations is slower than these. On a GPU all are fused.
+        unfused: names of graphs without operator fusion: ONNX Runtime's fused layer norms and biases with
+            activations are slower than the separate operators. On a GPU all graphs are fused.
         shared: sessions of another folder, by the name of a graph that is the same there.
         expected: shapes of each graph by name, checked when it is first used; None for no check.
-        device: what computes.
+        device: device to run on.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Sessions:
         self._lock = threading.Lock()
         _ALL.add(self)
 
-    def leave_to_parent(self) -> None:
-        """Forget what a fork copied: the threads of a graph, and who held the lock, stayed in the parent.
+    def reset_after_fork(self) -> None:
+        """Drop the sessions and the lock that a fork copied: their threads and holder stayed in the parent.
 
-        Graphs are opened again when they are used. The copies are never freed: ONNX Runtime would wait for
-        their threads for ever.
+        Graphs are opened again when they are next used. The copies are never freed: ONNX Runtime would wait
+        for their threads forever.
         """
         for session in self._open.values():
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
@@ -94,7 +94,7 @@ class Sessions:
         """Open a graph before its first use.
 
         Raises:
-            ModelError: it cannot be opened, or is another than the configuration says.
+            ModelError: it cannot be opened, or does not match the configuration.
             MissingExtraError, ConfigError: the device cannot be used.
         """
         self._session(name)
@@ -113,8 +113,8 @@ class Sessions:
         Args:
             inputs: ``words`` (B, W, D), case features ``shapes`` (B, W), ``word_mask`` (B, W) bool, for
                 each modality besides the text its states (B, N, V) and ``<modality>_mask`` (B, N) bool, and
-                for relation models positions of the targets ``slots`` (B, S, P); without, each word is a
-                target.
+                for relation models positions of the targets ``slots`` (B, S, P); without them, each word is
+                a target.
         """
         return FusionOutput(*self._run("fusion", inputs))
 
@@ -154,13 +154,13 @@ class Sessions:
 _ALL: WeakSet[Sessions] = WeakSet()
 
 
-def _leave_all_to_parent() -> None:
+def _reset_all_after_fork() -> None:
     for sessions in _ALL:
-        sessions.leave_to_parent()
+        sessions.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_all_to_parent)
+    os.register_at_fork(after_in_child=_reset_all_after_fork)
 
 
 def _open_graph(path: Path, threads: int | None, unfused: bool, device: Device) -> InferenceSession:

@@ -1,8 +1,8 @@
-"""Pairs of words of a post to relations between them: all use of relation models goes through here.
+"""Classifies pairs of arguments in a post: all use of relation models goes through here.
 
-All pairs of a window are read in one pass (levitated markers), or each as a text of its own with head and
-tail marked; windows of similar length share a batch. The modalities of a post are encoded once for all its
-pairs, and not at all where it has no pair. It does not know where pairs come from.
+All pairs of a window are read in one pass (levitated markers), or each pair is a text of its own with head
+and tail marked; windows of similar length share a batch. The modalities of a post are encoded once for all
+its pairs, and not at all where it has no pair. It does not know where pairs come from.
 
 Shape letters: S pairs, K relations, M modalities.
 """
@@ -28,7 +28,7 @@ from twofold.inference.type_constraints import TypeConstraints
 from twofold.model_folder.config import NO_RELATION
 from twofold.model_folder.folder import ModelFolder
 from twofold.posts import PictureReport, Post, Truncation
-from twofold.preprocessing.entity_markers import Argument, Pair, pair_reader, whole_pairs
+from twofold.preprocessing.entity_markers import Argument, Pair, count_pairs_with_whole_post, pair_reader
 from twofold.preprocessing.feature_cache import FeatureCache
 from twofold.preprocessing.segmentation import Span, segment_post
 
@@ -40,7 +40,7 @@ class EncodedPair:
     """A pair with the output of the relation network.
 
     Attributes:
-        head: words of the head, and its type as far as it is known. tail: of the tail.
+        head: words of the head, and its type where known. tail: likewise.
         picture: whether the post's picture was read.
         present: True for each of the M modalities that the post has.
         emissions: (K,).
@@ -83,14 +83,14 @@ class RelationClassifier:
         threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
         shared: the tagger's network, to share encoders with where they are the same.
-        device: what computes.
+        device: device to run on.
 
     Attributes:
         folder: the folder.
         labels: the K relations, "None" among them.
         constraints: the types of head and tail that each relation allows.
         network: the network.
-        decision_rule: when a relation is predicted; None for the most probable class.
+        decision_rule: decides when a relation is predicted; None for the most probable class.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class RelationClassifier:
             shared.keeps_words = True
 
     def with_decision_rule(self, decision_rule: DecisionRule | None) -> RelationClassifier:
-        """The same classifier with another rule; the graphs are shared."""
+        """The same classifier with another decision rule; the graphs are shared."""
         other = copy.copy(self)
         other.decision_rule = decision_rule
         return other
@@ -133,7 +133,7 @@ class RelationClassifier:
         """Encode pairs of some posts together.
 
         Args:
-            posts: some hundreds at a time.
+            posts: a few hundred at a time.
             pairs: of each post, in words of `segment_post`; a post without pairs is not encoded.
             batch_size: windows in a batch, at most.
             modalities: states of the posts' modalities that need not be encoded again (`Network.reusable`).
@@ -172,36 +172,36 @@ class RelationClassifier:
     def truncations(
         self, post: Post, words: Sequence[Span], pairs: Sequence[Pair]
     ) -> Iterator[Truncation]:  # fmt: skip
-        """What of a post with these words and pairs is read in part."""
-        whole = whole_pairs(self._pairs, post.text, words, pairs) if pairs else 0
-        if whole < len(pairs):
-            yield Truncation("pair_context", whole, len(pairs))
+        """The inputs of a post with these words and pairs that are truncated."""
+        complete = count_pairs_with_whole_post(self._pairs, post.text, words, pairs) if pairs else 0
+        if complete < len(pairs):
+            yield Truncation("pair_context", complete, len(pairs))
         if pairs:
             yield from truncations(post, (), self.network)
 
     def predict_unconstrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
-        """The relation of each pair, whatever the types of its arguments.
+        """Predict the relation of each pair, whatever the types of its arguments.
 
-        For predicted types: a wrong type must not rule out the right relation. The probability is
-        nevertheless among the alternatives that type constraints leave, as in extraction: here those that
+        For predicted types: a wrong type must not rule out the right relation. The probability is still
+        normalised over the alternatives that type constraints leave, as in extraction: here those that
         share argument types with the predicted relation.
         """
         if not encoded_pairs:
             return []
         emissions = _emissions(encoded_pairs)
         alternatives = self.constraints.alternatives
-        of_best = [alternatives(i) for i in self._best_relations(emissions).tolist()]
+        allowed = [alternatives(i) for i in self._best_relations(emissions).tolist()]
         return [
             one if one.class_index != self._none else none
             for one, none in zip(
-                self._predictions(emissions, np.stack(of_best)),
+                self._predictions(emissions, np.stack(allowed)),
                 self._predictions(emissions, alternatives(self._none)),
                 strict=True,
             )
         ]
 
     def predict_constrained(self, encoded_pairs: Sequence[EncodedPair]) -> list[ClassPrediction]:
-        """For each pair one of the relations possible between its types, or "None"."""
+        """Predict for each pair one of the relations possible between its types, or "None"."""
         if not encoded_pairs:
             return []
         allowed = [self.constraints.allowed(pair.head.type, pair.tail.type) for pair in encoded_pairs]
@@ -210,7 +210,7 @@ class RelationClassifier:
     def _predictions(
         self, emissions: NDArray[np.float64], allowed: NDArray[np.bool_]
     ) -> list[ClassPrediction]:
-        """Of scores (S, K), and the relations (S, K) or (K,) that are not ruled out."""
+        """Predictions from scores (S, K) and the relations (S, K) or (K,) that are not ruled out."""
         rows = np.arange(len(emissions))
         scores = np.where(allowed, emissions, -np.inf)
         relations = self._best_relations(scores)
@@ -246,7 +246,7 @@ def _emissions(encoded_pairs: Sequence[EncodedPair]) -> NDArray[np.float64]:
 
 
 def _targets(output: FusionOutput, count: int) -> list[FusionOutput]:
-    """Output of each of the first targets of a window."""
+    """Output of each of the first ``count`` targets of a window."""
     # A copy, so that the whole batch can be freed.
     own = [None if x is None else x[..., :count, :].copy() for x in output]
     return [FusionOutput(*(None if x is None else x[..., i, :] for x in own)) for i in range(count)]  # type: ignore[arg-type]

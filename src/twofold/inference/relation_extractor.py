@@ -1,9 +1,10 @@
-"""The entities of posts to the relations between them.
+"""Extracts the relations between the entities of posts.
 
-Of two entities whose types allow a relation, each direction that the types allow is classified. A relation is
-predicted where it is more probable than "None" in a direction; where that holds in both, the more probable
-one is. The network's uncalibrated probabilities decide, so that calibration changes confidences only, never
-which relations are predicted.
+For two entities whose types allow a relation, each direction that the types allow is classified. A relation
+is predicted in a direction where it is more probable than "None", or, with a decision rule
+(``calibrate --decide f1``), where its probability is above a threshold; of both directions the more probable
+one is kept. The network's uncalibrated probabilities decide, so that the temperature changes confidences
+only, never which relations are predicted.
 
 It does not know where the entities come from.
 
@@ -54,10 +55,10 @@ class PostEntities(NamedTuple):
 
 
 class RelationDecider(Protocol):
-    """Computes confidences of relations, and what follows from them."""
+    """Computes the confidences of relations, and the decisions based on them."""
 
     def decide(self, scores: NDArray[np.float64], predicted: Sequence[int]) -> list[Decision]:
-        """A decision on each pair.
+        """The decision on each pair.
 
         Args:
             scores: (S, K) of all relations; −∞ for those ruled out by type constraints.
@@ -86,7 +87,7 @@ class PredictedRelation(NamedTuple):
 
     Attributes:
         relation: as it is returned to the user.
-        prediction: of the classifier; None where an argument holds no word.
+        prediction: the classifier's; None where an argument contains no word.
     """
 
     relation: Relation
@@ -99,7 +100,7 @@ class PostRelations(NamedTuple):
     Attributes:
         predictions: in order of their heads, then of their tails.
         picture: whether the picture was read; None where no pair needed it.
-        truncated: what of the post was read in part.
+        truncated: inputs of the post that were truncated.
     """
 
     predictions: tuple[PredictedRelation, ...]
@@ -117,7 +118,7 @@ class RelationExtractor:
 
     Args:
         classifier: the relation classifier.
-        pair_limit: pairs of a post that are classified, at most; the nearest ones.
+        pair_limit: maximum number of pairs of a post that are classified; the nearest are taken.
         decider: decides on predicted relations; None for the temperature of the classifier's folder alone.
     """
 
@@ -132,11 +133,11 @@ class RelationExtractor:
         self._decider = decider or TemperatureScaledSoftmax(classifier.folder.temperature)
 
     def with_decider(self, decider: RelationDecider) -> RelationExtractor:
-        """The same extractor with other decisions; the graphs are shared."""
+        """The same extractor with another decider; the graphs are shared."""
         return RelationExtractor(self.classifier, self._pair_limit, decider)
 
     def with_decision_rule(self, decision_rule: DecisionRule | None) -> RelationExtractor:
-        """The same extractor with another rule of its classifier; the graphs are shared."""
+        """The same extractor with another decision rule of its classifier; the graphs are shared."""
         return RelationExtractor(
             self.classifier.with_decision_rule(decision_rule), self._pair_limit, self._decider
         )
@@ -144,10 +145,10 @@ class RelationExtractor:
     def extract(
         self, posts: Sequence[PostEntities], batch_size: int, modalities: ModalityStates | None = None
     ) -> list[PostRelations]:
-        """Relations of some posts.
+        """Extract the relations of some posts.
 
         Args:
-            posts: some hundreds at a time.
+            posts: a few hundred at a time.
             batch_size: windows in a batch, at most.
             modalities: states of the posts' modalities that need not be encoded again (`Network.reusable`).
         """
@@ -168,8 +169,8 @@ class RelationExtractor:
     ) -> Iterator[Truncation]:
         if len(pairs) < candidates.total:
             yield Truncation("pairs", len(pairs), candidates.total)
-        in_words = [_pair(post.words, pair) for pair in pairs]
-        usable = [pair for pair in in_words if pair is not None]
+        pairs_in_words = [_in_words(post.words, pair) for pair in pairs]
+        usable = [pair for pair in pairs_in_words if pair is not None]
         yield from self.classifier.truncations(post.post, post.words, usable)
 
     def extract_pairs(
@@ -179,9 +180,9 @@ class RelationExtractor:
         batch_size: int,
         modalities: ModalityStates | None = None,
     ) -> list[PostRelations]:
-        """As `extract`, but between given pairs only, in either direction.
+        """Like `extract`, but only for the given pairs, in either direction.
 
-        A pair given twice, or in both orders, counts once. Arguments as in `extract`.
+        A pair given twice, or in both directions, counts once. Arguments as in `extract`.
         """
         directed = [[pair for both in _distinct(row) for pair in self._directions(*both)] for row in pairs]
         predict = self.classifier.predict_constrained
@@ -198,9 +199,9 @@ class RelationExtractor:
     ) -> list[PostRelations]:
         """The most probable class of each given (head, tail), "None" included, in the order given.
 
-        A pair of which one argument holds no word is "None" without a confidence. Arguments as in `extract`,
-        and ``constrained``: False where the types of the arguments are predicted, so that they must not rule
-        out a relation.
+        A pair with an argument that contains no word is "None", without a confidence. Arguments as in
+        `extract`, and ``constrained``: False where the types of the arguments are predicted, so that they
+        must not rule out a relation.
         """
         classifier = self.classifier
         predict = classifier.predict_constrained if constrained else classifier.predict_unconstrained
@@ -218,7 +219,7 @@ class RelationExtractor:
 
         Args:
             posts: as in `extract`.
-            relations: of each post; each argument holds a word, types are those that the constraints allow.
+            relations: of each post; each argument contains a word, and the constraints allow its types.
             batch_size: as in `extract`. modalities: likewise.
         """
         pairs = [[(relation.head, relation.tail) for relation in row] for row in relations]
@@ -252,24 +253,26 @@ class RelationExtractor:
         modalities: ModalityStates | None,
         predict: Callable[[Sequence[EncodedPair]], list[ClassPrediction]],
     ) -> list[list[_ClassifiedPair]]:
-        in_words = [[_pair(post.words, pair) for pair in row] for post, row in zip(posts, pairs, strict=True)]
-        usable = [[pair for pair in row if pair is not None] for row in in_words]
+        pairs_in_words = [
+            [_in_words(post.words, pair) for pair in row] for post, row in zip(posts, pairs, strict=True)
+        ]
+        usable = [[pair for pair in row if pair is not None] for row in pairs_in_words]
         words = [post.words for post in posts]
         encoded = self.classifier.encode([post.post for post in posts], usable, batch_size, modalities, words)
         flat = [pair for row in encoded for pair in row]
         outputs = iter(zip(flat, predict(flat), strict=True))
         return [
             [
-                _ClassifiedPair(pair, *next(outputs)) if held else _ClassifiedPair(pair)
-                for pair, held in zip(row, pairs_in_words, strict=True)
+                _ClassifiedPair(pair, *next(outputs)) if in_words else _ClassifiedPair(pair)
+                for pair, in_words in zip(row, word_pairs, strict=True)
             ]
-            for row, pairs_in_words in zip(pairs, in_words, strict=True)
+            for row, word_pairs in zip(pairs, pairs_in_words, strict=True)
         ]
 
     def _relations(
         self, classified: Sequence[Sequence[_ClassifiedPair]], kept: Sequence[Sequence[_ClassifiedPair]]
     ) -> list[PostRelations]:
-        """Of the pairs of each post, those that are kept as relations."""
+        """The relations of each post: of its classified pairs, those that are kept."""
         predicted = iter(self._predictions([pair for row in kept for pair in row]))
         return [
             PostRelations(tuple(next(predicted) for _ in row), _picture(pairs))
@@ -277,14 +280,14 @@ class RelationExtractor:
         ]
 
     def _predictions(self, pairs: Sequence[_ClassifiedPair]) -> list[PredictedRelation]:
-        read = [
+        outputs = [
             (p.encoded, p.prediction) for p in pairs if p.encoded is not None and p.prediction is not None
         ]
-        decisions = self._decide([prediction for _, prediction in read])
+        decisions = self._decide([prediction for _, prediction in outputs])
         modalities = self.classifier.folder.config.modalities
-        evidence = prediction_evidence(modalities, [_evidence(*item) for item in read])
-        rest = iter(zip(decisions, evidence, strict=True))
-        return [_predicted(p, rest) for p in pairs]
+        evidence = prediction_evidence(modalities, [_evidence(*item) for item in outputs])
+        results = iter(zip(decisions, evidence, strict=True))
+        return [_predicted(p, results) for p in pairs]
 
     def _decide(self, predictions: Sequence[ClassPrediction]) -> list[Decision]:
         if not predictions:
@@ -321,11 +324,11 @@ def _evidence(encoded: EncodedPair, prediction: ClassPrediction) -> PositionEvid
 
 
 def _predicted(
-    pair: _ClassifiedPair, rest: Iterator[tuple[Decision, PredictionEvidence]]
+    pair: _ClassifiedPair, results: Iterator[tuple[Decision, PredictionEvidence]]
 ) -> PredictedRelation:  # fmt: skip
     if pair.prediction is None:
         return PredictedRelation(Relation(*pair.arguments, NO_RELATION), None)
-    decision, evidence = next(rest)
+    decision, evidence = next(results)
     relation = Relation(
         *pair.arguments,
         pair.prediction.label,
@@ -343,7 +346,7 @@ def _distinct(pairs: Sequence[EntityPair]) -> list[EntityPair]:
 
 
 def _best(pairs: Sequence[_ClassifiedPair]) -> list[_ClassifiedPair]:
-    """Of each two entities the direction with the more probable relation, if any is predicted."""
+    """For each two entities, the direction with the more probable relation, if any is predicted."""
     best: dict[frozenset[int], _ClassifiedPair] = {}
     for pair in pairs:
         key = frozenset(id(entity) for entity in pair.arguments)
@@ -353,15 +356,15 @@ def _best(pairs: Sequence[_ClassifiedPair]) -> list[_ClassifiedPair]:
 
 
 def _sorted(post: PostEntities, found: PostRelations) -> PostRelations:
-    number = {id(entity): i for i, entity in enumerate(post.entities)}
+    index = {id(entity): i for i, entity in enumerate(post.entities)}
 
-    def numbers(item: PredictedRelation) -> tuple[int, int]:
-        return number[id(item.relation.head)], number[id(item.relation.tail)]
+    def head_and_tail(item: PredictedRelation) -> tuple[int, int]:
+        return index[id(item.relation.head)], index[id(item.relation.tail)]
 
-    return found._replace(predictions=tuple(sorted(found.predictions, key=numbers)))
+    return found._replace(predictions=tuple(sorted(found.predictions, key=head_and_tail)))
 
 
-def _pair(words: Sequence[Span], pair: EntityPair) -> Pair | None:
+def _in_words(words: Sequence[Span], pair: EntityPair) -> Pair | None:
     head, tail = (word_span(words, entity.start, entity.end) for entity in pair)
     if head is None or tail is None:
         return None

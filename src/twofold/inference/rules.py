@@ -1,7 +1,7 @@
-"""The rules of an annotation convention, kept to the letter: where they forbid an entity to begin.
+"""The rules of an annotation convention as hard constraints: where they forbid an entity to begin.
 
-The network learns what a convention means, but no more surely than anything else. A mention is a ``@`` with a
-word right behind it; after a space it may be "at". A hashtag is a ``#`` with the word behind it.
+The network learns the convention too, but without any guarantee. A mention is a ``@`` directly followed by a
+word; a ``@`` before a space may mean "at". A hashtag is a ``#`` and the word after it.
 
 Shape letters: W words, K tags.
 """
@@ -19,10 +19,10 @@ from twofold.preprocessing.segmentation import Span, surface
 FORBIDDEN = -1e4
 """Emission of a tag that a rule forbids, far below any other."""
 _MARKS = frozenset("@#/")
-"""Without one of these no word is a mark: other networks write ``u/name`` and ``r/place``."""
+"""A text without any of these has no mark; "/" is for ``u/name`` and ``r/place`` of other networks."""
 
 
-def under_rules(
+def apply_rules(
     emissions: NDArray[np.float32],
     text: str,
     words: Sequence[Span],
@@ -33,17 +33,17 @@ def under_rules(
 
     A copy, or the emissions themselves where an entity may begin anywhere.
     """
-    places = list(no_beginnings(text, words, convention))
-    if not places:
+    starts = list(forbidden_starts(text, words, convention))
+    if not starts:
         return emissions
-    begins = [tag for tag, label in enumerate(labels) if label.startswith("B-")]
-    ruled = emissions.copy()
-    ruled[np.ix_(places, begins)] = FORBIDDEN
-    return ruled
+    begin_tags = [tag for tag, label in enumerate(labels) if label.startswith("B-")]
+    constrained = emissions.copy()
+    constrained[np.ix_(starts, begin_tags)] = FORBIDDEN
+    return constrained
 
 
-def no_beginnings(text: str, words: Sequence[Span], convention: Convention) -> Iterator[int]:
-    """Numbers of the words with which no entity may begin."""
+def forbidden_starts(text: str, words: Sequence[Span], convention: Convention) -> Iterator[int]:
+    """Indices of the words at which no entity may begin."""
     if not _MARKS.intersection(text):
         return
     for i, (start, end) in enumerate(words[:-1]):

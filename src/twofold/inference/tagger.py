@@ -1,4 +1,4 @@
-"""Encoded posts to entities with confidence and evidence.
+"""Extracts entities with confidence and evidence from encoded posts.
 
 Shape letters: W words, K tags, M modalities, n words of a span.
 """
@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 
 
 class EntityDecider(Protocol):
-    """Computes confidences of entities, and what follows from them."""
+    """Computes the confidences of entities, and the decisions based on them."""
 
     def decide(
         self,
@@ -37,7 +37,7 @@ class EntityDecider(Protocol):
         emissions: Sequence[NDArray[np.floating]],
         spans: Sequence[Sequence[TagSpan]],
     ) -> list[list[Decision]]:
-        """A decision on each span of each post, from emissions (W, K) of each post."""
+        """The decision on each span of each post, from emissions (W, K) of each post."""
 
 
 class TemperatureScaledCrf:
@@ -69,7 +69,7 @@ class Tagger:
         threads: threads that run batches; None for as many as there are cores.
         cache: keeps picture features between runs; None for no cache.
         decider: decides on predicted entities; None for the folder's temperature alone.
-        device: what computes.
+        device: device to run on.
 
     Attributes:
         folder: the folder.
@@ -95,13 +95,13 @@ class Tagger:
         self._decider = decider or TemperatureScaledCrf(folder.temperature)
 
     def with_decision_rule(self, decision_rule: DecisionRule | None) -> Tagger:
-        """The same tagger, telling other spans."""
+        """The same tagger with another decision rule; the graphs are shared."""
         other = copy.copy(self)
         other.decoder = self.decoder.with_decision_rule(decision_rule)
         return other
 
     def with_decider(self, decider: EntityDecider, convention: Convention) -> Tagger:
-        """The same tagger with other decisions and another convention of the posts; the graphs are shared."""
+        """The same tagger with another decider and another convention of the posts; the graphs are shared."""
         other = copy.copy(self)
         other._decider = decider
         other.encoder = copy.copy(self.encoder)
@@ -126,7 +126,7 @@ class Tagger:
 
         Args:
             encoded_posts: some posts.
-            entities: of each post; spans that hold a word, types that the model knows. Other fields of
+            entities: of each post; spans that contain a word, types that the model knows. Other fields of
                 the entities are not used.
         """
         spans = [
@@ -141,11 +141,13 @@ class Tagger:
         decisions = self._decider.decide(
             self.decoder, [encoded.emissions for encoded in encoded_posts], spans
         )
-        places = [(encoded, span) for encoded, row in zip(encoded_posts, spans, strict=True) for span in row]
+        post_spans = [
+            (encoded, span) for encoded, row in zip(encoded_posts, spans, strict=True) for span in row
+        ]
         evidence = prediction_evidence(
-            self.folder.config.modalities, [self._evidence(*place) for place in places]
+            self.folder.config.modalities, [self._evidence(*post_span) for post_span in post_spans]
         )
-        found = iter(zip(places, evidence, strict=True))
+        found = iter(zip(post_spans, evidence, strict=True))
         return [tuple(_entity(*next(found), decision) for decision in row) for row in decisions]
 
     def _evidence(self, encoded: EncodedPost, span: TagSpan) -> PositionEvidence:
@@ -158,8 +160,10 @@ class Tagger:
         return PositionEvidence(encoded.present, of_words(encoded.evidence), of_words(encoded.fused), share)
 
 
-def _entity(place: tuple[EncodedPost, TagSpan], evidence: PredictionEvidence, decision: Decision) -> Entity:
-    encoded, span = place
+def _entity(
+    post_span: tuple[EncodedPost, TagSpan], evidence: PredictionEvidence, decision: Decision
+) -> Entity:
+    encoded, span = post_span
     start, end = encoded.words[span.start][0], encoded.words[span.end - 1][1]
     return Entity(
         start,
@@ -176,5 +180,5 @@ def _entity(place: tuple[EncodedPost, TagSpan], evidence: PredictionEvidence, de
 def _tag_span(encoded: EncodedPost, entity: Entity) -> TagSpan:
     words = word_span(encoded.words, entity.start, entity.end)
     if words is None:
-        raise ValueError(f"{entity.start} to {entity.end} holds no word")
+        raise ValueError(f"{entity.start} to {entity.end} contains no word")
     return TagSpan(*words, entity.type)

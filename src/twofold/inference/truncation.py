@@ -1,4 +1,4 @@
-"""What of a post a network reads in part, so that nothing is cut in silence.
+"""Which inputs of a post a network truncates, so that nothing is cut silently.
 
 It counts word pieces again, which is cheap: only texts long enough to be cut are tokenized.
 """
@@ -14,11 +14,11 @@ from twofold.preprocessing.segmentation import Span
 
 
 def truncations(post: Post, words: Sequence[Span], network: Network) -> Iterator[Truncation]:
-    """What of a post and its words a network reads in part.
+    """The inputs of a post that a network truncates.
 
     Args:
         post: the post.
-        words: its words as the network has them; none to look at the texts about its picture only.
+        words: its words as the network segments them; empty to check only the texts about its picture.
         network: the network.
     """
     tokenizer = network.tokenizer
@@ -35,7 +35,7 @@ def truncations(post: Post, words: Sequence[Span], network: Network) -> Iterator
 
 
 def merged(found: Iterable[Truncation]) -> tuple[Truncation, ...]:
-    """Of each kind the one of which less was read: two models may read one post."""
+    """For each kind of truncation, the one that read less: two models may read the same post."""
     least: dict[str, Truncation] = {}
     for item in found:
         if item.what not in least or item.read < least[item.what].read:

@@ -1,6 +1,7 @@
 """Type constraints: which relations are possible between which types of entities, as seen in training.
 
-An unknown type ("") is compatible with whatever any type is compatible with. It does not know networks.
+An unknown type ("") is compatible with everything that any type is compatible with. It does not know
+networks.
 
 Shape letters: K relations.
 """
@@ -21,19 +22,19 @@ from twofold.model_folder.config import NO_RELATION
 from twofold.posts import Entity
 
 PAIR_LIMIT = 64
-"""Pairs of a post that are classified, at most: a post of many thousand entities would take for ever."""
+"""Maximum number of pairs of a post that are classified: thousands of entities would take forever."""
 
 Types = tuple[str, str]
 """Types of head and tail."""
 Name = tuple[str, str]
-"""Words of a mention, whatever their case, and its type: equal for mentions of one name."""
+"""Case-folded words of a mention, and its type: equal for mentions of the same name."""
 
 
 class CandidatePairs(NamedTuple):
     """Pairs of entities between which a relation is possible.
 
     Attributes:
-        pairs: numbers (i, j) of two entities, i before j in the text; sorted.
+        pairs: indices (i, j) of two entities, i before j in the text; sorted.
         total: number of such pairs, those beyond the limit included.
     """
 
@@ -55,6 +56,8 @@ class TypeConstraints:
         self._allowed: dict[Types, NDArray[np.bool_]] = {}
         for types in frozenset[Types]().union(*self._seen):
             self._allowed[types] = self._none | [types in seen for seen in self._seen]
+        for mask in (self._none, *self._allowed.values()):
+            mask.setflags(write=False)  # callers get these arrays themselves
         self._related = {types for types, allowed in self._allowed.items() if (allowed & ~self._none).any()}
 
     def allowed(self, head: str, tail: str) -> NDArray[np.bool_]:
@@ -85,11 +88,11 @@ class TypeConstraints:
     def candidate_pairs(self, entities: Sequence[Entity], limit: int = PAIR_LIMIT) -> CandidatePairs:
         """Pairs between whose types a relation is possible, in either direction.
 
-        Two mentions of one name are no pair: nothing is related to itself.
+        Two mentions of the same name are not a pair: nothing is related to itself.
 
         Args:
             entities: of one post, in order of their start.
-            limit: pairs, at most; those whose starts are nearest to each other are taken.
+            limit: maximum number of pairs; those whose starts are nearest to each other are taken.
         """
         compatible = self._compatible_types({entity.type for entity in entities})
         counts = Counter(entity.type for entity in entities)
@@ -112,32 +115,32 @@ def _nearest_first(
 ) -> Iterator[tuple[int, int]]:
     """Pairs (i, j) of compatible types and different names, i before j, in order of the distance of their
     starts."""
-    numbers_of: dict[str, list[int]] = {}
+    indices_of: dict[str, list[int]] = {}
     for i, entity in enumerate(entities):
-        numbers_of.setdefault(entity.type, []).append(i)
-    other_name = {type_: _next_other([names[i] for i in row]) for type_, row in numbers_of.items()}
+        indices_of.setdefault(entity.type, []).append(i)
+    next_different = {type_: _next_different([names[i] for i in row]) for type_, row in indices_of.items()}
     starts = [entity.start for entity in entities]
     heap: list[tuple[int, int, int, str, int]] = []
 
     def push(i: int, type_: str, at: int) -> None:
-        row = numbers_of[type_]
+        row = indices_of[type_]
         if at < len(row) and names[row[at]] == names[i]:
-            at = other_name[type_][at]
+            at = next_different[type_][at]
         if at < len(row):
             j = row[at]
             heapq.heappush(heap, (starts[j] - starts[i], i, j, type_, at))
 
     for i, entity in enumerate(entities):
         for type_ in compatible[entity.type]:
-            push(i, type_, bisect_right(numbers_of[type_], i))
+            push(i, type_, bisect_right(indices_of[type_], i))
     while heap:
         _, i, j, type_, at = heapq.heappop(heap)
         yield i, j
         push(i, type_, at + 1)
 
 
-def _next_other(names: Sequence[Name]) -> list[int]:
-    """For each name the number of the next one that is another, or how many there are."""
+def _next_different(names: Sequence[Name]) -> list[int]:
+    """For each name, the index of the next different name; the number of names where there is none."""
     following = [len(names)] * len(names)
     for i in range(len(names) - 2, -1, -1):
         following[i] = following[i + 1] if names[i] == names[i + 1] else i + 1

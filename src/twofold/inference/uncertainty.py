@@ -1,4 +1,4 @@
-"""Normal-Inverse-Gamma parameters to the uncertainty of a prediction and the evidence of each modality.
+"""Uncertainty of a prediction and evidence of each modality, from Normal-Inverse-Gamma parameters.
 
 The variance is summed over all outputs, as for a regression on a one-hot vector: the variance of the
 predicted output alone would fall again where that output is less likely than not.
@@ -58,11 +58,11 @@ def prediction_evidence(
     starts = np.cumsum(lengths) - lengths
 
     def means(values: NDArray[np.floating]) -> list[Any]:
-        """Of positions (…, N) of all predictions, as lists with the predictions first."""
+        """Means over the positions of each prediction, from (…, N) of all; the predictions come first."""
         return list(np.moveaxis(np.add.reduceat(values, starts, -1) / lengths, -1, 0).tolist())
 
     aleatoric, epistemic = map(means, _at_positions(np.concatenate(evidence, -2)))
-    whole = zip(*map(means, _at_positions(np.concatenate(fused, -2))), strict=True)
+    after_fusion = zip(*map(means, _at_positions(np.concatenate(fused, -2))), strict=True)
     share = means(np.concatenate(shares, -1))
     return [
         (
@@ -73,7 +73,7 @@ def prediction_evidence(
                 if item.present[m]
             },
         )
-        for i, (item, values) in enumerate(zip(predictions, whole, strict=True))
+        for i, (item, values) in enumerate(zip(predictions, after_fusion, strict=True))
     ]
 
 

@@ -1,6 +1,7 @@
 """Threads that run batches: each batch on one thread, several at a time, results in order.
 
-A batch on one thread needs no waiting inside its graph, and gives the same result for any number of threads.
+A batch on one thread needs no synchronisation inside its graph, and its result is the same for any number of
+threads.
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ class Workers:
     """A bounded number of threads.
 
     Args:
-        count: threads; None for as many as there are cores. With one, everything runs in the caller's.
+        count: threads; None for as many as there are cores. With one, everything runs in the caller's
+            thread.
     """
 
     def __init__(self, count: int | None = None) -> None:
         self.count = count or os.cpu_count() or 1
-        self._process = 0  # that the threads belong to: a fork has none of them
+        self._process = 0  # id of the process that has the threads: a fork does not have them
 
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 2
     ) -> Iterator[Result]:
-        """Results in the order of the items; an error in taking an item comes after the results before it.
+        """Results in the order of the items; an error of ``items`` is raised after the results before it.
 
         Args:
             function: called in any thread.
-            items: taken in the caller's thread, at most ``ahead`` for each thread ahead of the results.
+            items: consumed in the caller's thread, at most ``ahead`` for each thread ahead of the results.
             ahead: items for each thread.
         """
         if self.count == 1:

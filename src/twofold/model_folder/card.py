@@ -76,7 +76,7 @@ def to_markdown(card: Card) -> str:
 
 
 def with_calibration(page: str, card: Card) -> str:
-    """The same page with the calibration section of the card; all other text stays, notes of people too."""
+    """The same page with the calibration section of the card; all other text stays, manual notes too."""
     section = f"## {HEADING}\n\n{calibration_section(card, TASK_TEXTS[card['task']].predicted)}\n\n"
     first = _SECTION.search(page)
     rest = _SECTION.sub("", page[first.start() :]) if first else ""
@@ -129,8 +129,8 @@ def _training(card: Card, texts: TaskText) -> list[str]:
 
 
 def _arithmetic(card: Card) -> str:
-    """What the card says on the arithmetic of the graphs; nothing on cards that do not know."""
-    said = [
+    """The arithmetic of the graphs; empty for cards that do not contain it."""
+    arithmetic = [
         f"arithmetic of the {name} {card[key]}"
         for name, key in (
             ("text encoder", "arithmetic"),
@@ -139,10 +139,10 @@ def _arithmetic(card: Card) -> str:
         )
         if key in card
     ]
-    if not said:
+    if not arithmetic:
         return ""
-    lost = f"F1 on dev {card['f1_change']:+.2f}" if "f1_change" in card else "as trained"
-    return f", {', '.join(said)} ({lost})"
+    change = f"F1 on dev {card['f1_change']:+.2f}" if "f1_change" in card else "as trained"
+    return f", {', '.join(arithmetic)} ({change})"
 
 
 def _data_table(card: Card) -> str:

@@ -26,7 +26,7 @@ _SELECTIVE = {
 
 
 def calibration_section(card: Card, predicted: str) -> str:
-    """The section's text, without its heading.
+    """Text of the section, without its heading.
 
     Args:
         card: with ``calibration``.
@@ -143,7 +143,7 @@ def _relation_rule(rule: Card, fit: Card | None) -> str:
 
 
 def _end_to_end(whole: Card) -> str:
-    """Of relations, whose other metrics are all on gold pairs."""
+    """For relations, whose other metrics are all on gold pairs."""
     metrics, errors = whole["metrics"], whole["errors"]
     text = (
         "All other metrics here are on gold pairs. Between the entities that the tagger predicts in the same "
@@ -248,7 +248,7 @@ def _selective(by_data_set: Card) -> str:
     return table(["data", *_SELECTIVE.values()], rows)
 
 
-# --- numbers; None stands for what could not be measured -----------------------------------------------
+# --- numbers; None means that it could not be measured --------------------------------------------------
 
 
 def _value(metric: Any) -> str:

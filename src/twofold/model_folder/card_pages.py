@@ -1,4 +1,4 @@
-"""The cards of a model folder, read from ``card.json``; written as Markdown in `page`.
+"""The cards of a model folder, read from ``card.json``; written as Markdown in `pages`.
 
 It does not know how anything on them was measured.
 """
@@ -19,10 +19,10 @@ FILE = "card.json"
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The card of a model folder, that of the relation model it may hold under ``relations``.
+    """The card of a model folder, with that of its relation model, if any, under ``relations``.
 
     Raises:
-        ModelError: it is no whole model folder, has no card, or it cannot be read.
+        ModelError: the folder is not a complete model folder or has no card, or the card cannot be read.
     """
     folder = open_folder(path)
     inner = folder.relations
@@ -30,13 +30,13 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def pages(card: Card, where: str) -> Iterator[str]:
-    """The card as pages of Markdown: the model's, then that of the relation model it may hold.
+    """The card as pages of Markdown: the model's, then that of its relation model, if any.
 
     Args:
-        card: from `read_card`. where: it came from, for messages.
+        card: from `read_card`. where: its origin, for messages.
 
     Raises:
-        ModelError: the card does not hold what it should.
+        ModelError: a value of the card is missing or of the wrong type.
     """
     for part in (card, card.get("relations")):
         if part is not None:
@@ -51,7 +51,7 @@ def _page(card: Card, where: str) -> str:
             "the model card cannot be read: a value is missing or of the wrong type",
             where=where,
             expected=f"a {FILE} as `twofold train` writes it",
-            do="take the folder from where it was made",
+            do="get the model folder again",
         ) from error
 
 
@@ -62,7 +62,7 @@ def _own(folder: ModelFolder) -> dict[str, Any]:
             "the model folder has no model card",
             where=str(path),
             expected="a folder that `twofold train` wrote",
-            do="twofold calibrate MODEL DATA -o OUT writes a card with the figures of trust",
+            do="twofold calibrate MODEL DATA -o OUT writes a card with calibration metrics",
         )
     config = folder.config
     return {"name": config.name, "task": config.task} | read_json(path)

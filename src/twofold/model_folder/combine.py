@@ -1,4 +1,4 @@
-"""A tagger and a relation model joined in one folder, without what both hold twice.
+"""Combines a tagger and a relation model in one folder; files that both have are stored once.
 
 It does not open graphs.
 """
@@ -11,30 +11,30 @@ from pathlib import Path
 from typing import Any
 
 from twofold.errors import ModelError
-from twofold.model_folder.folder import RELATIONS, ModelFolder, open_folder, publish, seal
-from twofold.model_folder.place import part_of, reserved
+from twofold.model_folder.folder import RELATIONS, ModelFolder, open_folder, publish, write_manifest
+from twofold.model_folder.place import reserved, staging_folder
 from twofold.preprocessing import semantic_augmentation as neighbours
 from twofold.reading import real_path
 
 _SHARED = ("text.onnx", "picture.onnx", "tokenizer.json", *neighbours.FILES)
-"""Files that may lie once for both."""
+"""Files that are stored once where both have the same."""
 
 
 def combine(tagger: Path, relations: Path, out: Path) -> ModelFolder:
     """Write a folder of both models; it appears whole or not at all.
 
     Args:
-        tagger: folder of a tagger; a relation model that it may hold is left behind.
+        tagger: folder of a tagger; a relation model in it is not copied.
         relations: folder of a relation model.
-        out: the folder to make; may be the tagger's own, or that of an older model, which it replaces.
+        out: the folder to write; may be the tagger's own, or that of an older model, which it replaces.
 
     Raises:
-        ModelError: a folder is not what it should be, or ``out`` is taken by something else.
+        ModelError: a folder is not a model for its task, or ``out`` is taken by something else.
     """
     first, second = _opened(tagger, "entities"), _opened(relations, "relations")
     if real_path(out) == real_path(relations):
         raise ModelError(
-            "the relation model would be replaced by the whole", where=str(out), do="choose another folder"
+            "the output would replace the relation model", where=str(out), do="choose another folder"
         )
     with reserved(out) as place:
         write_combined(first, second, place)
@@ -42,10 +42,10 @@ def combine(tagger: Path, relations: Path, out: Path) -> ModelFolder:
 
 
 def write_combined(tagger: ModelFolder, relations: ModelFolder, place: Path) -> None:
-    """As `combine`, in a place that is reserved already."""
-    with part_of(place) as part:
-        _write(tagger, relations, part)
-        publish(part, place)
+    """Like `combine`, but ``place`` is already reserved."""
+    with staging_folder(place) as staging:
+        _write(tagger, relations, staging)
+        publish(staging, place)
 
 
 def _opened(path: Path, task: str) -> ModelFolder:
@@ -57,15 +57,15 @@ def _opened(path: Path, task: str) -> ModelFolder:
     return folder
 
 
-def _write(tagger: ModelFolder, relations: ModelFolder, part: Path) -> None:
-    inner = part / RELATIONS
+def _write(tagger: ModelFolder, relations: ModelFolder, staging: Path) -> None:
+    inner = staging / RELATIONS
     inner.mkdir(parents=True)
     shared = [name for name in _SHARED if name in tagger.hashes and _same(tagger, relations, name)]
-    _copy(tagger, part, [name for name in tagger.hashes if Path(name).name == name])
+    _copy(tagger, staging, [name for name in tagger.hashes if Path(name).name == name])
     _copy(relations, inner, [name for name in relations.hashes if name not in shared])
     _change(inner / "config.json", shared_files=shared)
-    seal(inner)
-    seal(part)
+    write_manifest(inner)
+    write_manifest(staging)
 
 
 def _same(one: ModelFolder, other: ModelFolder, name: str) -> bool:

@@ -98,8 +98,8 @@ class FolderConfig:
         picture: see `PictureInput`; None for a model that does not use pictures.
         twofold_version: version that wrote it.
         relation: see `RelationInput`; None for a tagger.
-        shared_files: files that are in the folder above, a tagger's.
-        conventions: annotation conventions that it knows.
+        shared_files: files that are in the parent folder, a tagger's.
+        conventions: annotation conventions that the model knows.
     """
 
     name: str
@@ -174,7 +174,7 @@ def parse_config(raw: Mapping[str, Any], where: str) -> FolderConfig:
             "conventions is missing: the model was written before they were an input",
             where=where,
             expected="conventions, null for none",
-            do="train it anew",
+            do="train the model again",
         )
     text = get(raw, "text", dict, where)
     window, context, pad, width = (get(text, key, int, where) for key in _TEXT_NUMBERS)
@@ -209,7 +209,7 @@ def _name(raw: Mapping[str, Any], where: str) -> str:
 
 
 def _check_tags(labels: Sequence[str], where: str) -> None:
-    """Decoding a tag that is none would lose entities without a word."""
+    """Check the tags: decoding an invalid one would silently lose entities."""
     types = {label[2:] for label in labels[1:]}
     tags = {f"{prefix}-{kind}" for kind in types for prefix in "BI"}
     named = all(kind.isprintable() and kind.strip() for kind in types)

@@ -1,14 +1,14 @@
-"""Model folders: checked when read, sealed when written, published whole.
+"""Model folders: checked when read, completed by a manifest, published as a whole.
 
 A folder holds ``config.json``, ``tokenizer.json``, the graphs ``text.onnx``, ``fusion.onnx`` and (for
-models that look at pictures) ``picture.onnx``, ``calibration.json``, for taggers ``decoder.safetensors``,
+models that use pictures) ``picture.onnx``, ``calibration.json``, for taggers ``decoder.safetensors``,
 and ``manifest.json`` with size and SHA-256 of every file. The manifest is written last: a folder without
-one was never finished. The hashes find damage and mix-ups; they are no signature, since whoever can
-change a file can change the manifest too.
+one was never finished. The hashes detect damage and mix-ups; they are not a signature, since anyone who
+can change a file can change the manifest too.
 
 A tagger's folder may hold a relation model in ``relations/``, a folder of the same kind. Files that the two
-have in common lie in the tagger's folder only; the relation model's configuration names them as
-``shared_files`` and its manifest holds their hashes all the same. The tagger's manifest lists that manifest.
+have in common are in the tagger's folder only; the relation model's configuration names them as
+``shared_files``, and its manifest has their hashes, too. The tagger's manifest lists that manifest.
 
 It does not know what the graphs compute.
 """
@@ -40,13 +40,13 @@ from twofold.reading import open_file
 FORMAT = 3
 """The only format this version reads and writes; 1 and 2 named their keys differently."""
 RELATIONS = "relations"
-"""Where a tagger's folder holds a relation model."""
+"""Subfolder of a tagger's folder for a relation model."""
 _REQUIRED = ("config.json", "tokenizer.json", "text.onnx", "fusion.onnx", "calibration.json")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A folder whose files are all there and unaltered.
+    """A model folder whose files are complete and unaltered.
 
     Attributes:
         path: where it is.
@@ -71,7 +71,7 @@ class ModelFolder:
         return _sha256(self.path / MANIFEST)
 
     def file(self, name: str) -> Path:
-        """Where a file lies: a shared one in the folder above."""
+        """Path of a file; a shared one is in the parent folder."""
         return (self.path.parent if name in self.config.shared_files else self.path) / name
 
     def decoder(self) -> ChainDecoder:
@@ -104,7 +104,7 @@ class ModelFolder:
 
 
 def open_folder(path: Path) -> ModelFolder:
-    """Read and check a model folder, with the relation model that it may hold.
+    """Read and check a model folder, with its relation model, if any.
 
     Raises:
         ModelError: it is missing, half-written, from a newer version, or was altered.
@@ -120,25 +120,25 @@ def open_folder(path: Path) -> ModelFolder:
     relations = _open(path / RELATIONS, model.hashes)
     if (model.config.task, relations.config.task) != ("entities", "relations"):
         raise ModelError(
-            f"a model for {relations.config.task} lies in one for {model.config.task}",
+            f"a model for {relations.config.task} is inside one for {model.config.task}",
             where=str(relations.path),
             expected="a relation model in a tagger's folder",
-            do="join two models with `twofold combine`",
+            do="combine two models with `twofold combine`",
         )
     return dataclasses.replace(model, relations=relations)
 
 
-def _open(path: Path, above: Mapping[str, str]) -> ModelFolder:
-    """One folder; ``above`` are the hashes of the folder it lies in, from which it may share files."""
+def _open(path: Path, parent_hashes: Mapping[str, str]) -> ModelFolder:
+    """Open one folder; ``parent_hashes`` are the hashes of its parent folder, whose files it may share."""
     if not (path / MANIFEST).is_file():
         raise ModelError(
-            f"the model folder has no {MANIFEST}: it is not a model folder, or its writing was cut off",
+            f"the model folder has no {MANIFEST}: it is not a model folder, or writing it was interrupted",
             where=str(path),
             expected="a folder that `twofold train` finished",
             do=RENEW,
         )
     _check_format(path)
-    hashes = _check_files(path, above)
+    hashes = _check_files(path, parent_hashes)
     config = parse_config(read_json(path / "config.json"), str(path / "config.json"))
     check_limits(config, str(path / "config.json"))
     missing = [name for name in (*_needed(config), *config.shared_files) if name not in hashes]
@@ -176,7 +176,7 @@ def _check_format(path: Path) -> None:
     try:
         raw = read_json(path / "config.json")
     except ModelError:
-        return  # the check of the manifest says whether it is missing or altered
+        return  # the check against the manifest tells whether it is missing or altered
     number = raw.get("format")
     if number == FORMAT:
         return
@@ -192,8 +192,8 @@ def _check_format(path: Path) -> None:
     )
 
 
-def _check_files(path: Path, above: Mapping[str, str]) -> dict[str, str]:
-    """SHA-256 by name of the files of the manifest, all of them there and unaltered."""
+def _check_files(path: Path, parent_hashes: Mapping[str, str]) -> dict[str, str]:
+    """SHA-256 by name of the files of the manifest, after a check that all are present and unaltered."""
     where = str(path / MANIFEST)
     shared = _shared(path)
     hashes: dict[str, str] = {}
@@ -202,25 +202,25 @@ def _check_files(path: Path, above: Mapping[str, str]) -> dict[str, str]:
         if Path(name).name != name and name != f"{RELATIONS}/{MANIFEST}":
             raise ModelError(f"names a file outside the folder: {name!r}", where=where, do=RENEW)
         if name in shared:
-            _check_shared(path, name, expected, above)
+            _check_shared(path, name, expected, parent_hashes)
         else:
             _check_file(path, name, expected, entry.get("bytes"))
         hashes[name] = expected
     return hashes
 
 
-def _check_shared(path: Path, name: str, expected: str, above: Mapping[str, str]) -> None:
-    if name not in above:
+def _check_shared(path: Path, name: str, expected: str, parent_hashes: Mapping[str, str]) -> None:
+    if name not in parent_hashes:
         raise ModelError(
-            f"this part of a model shares {name} with the folder above",
+            f"this relation model shares {name} with its parent folder",
             where=str(path),
             do=f"use {path.parent}",
         )
-    if above[name] != expected:
+    if parent_hashes[name] != expected:
         raise ModelError(
-            f"the relation model was joined with a tagger that had another {name}",
+            f"the relation model was combined with a tagger that had another {name}",
             where=str(path),
-            do="join the two again with `twofold combine`",
+            do="combine the two again with `twofold combine`",
         )
 
 
@@ -230,50 +230,50 @@ def _check_file(path: Path, name: str, expected: str, size: object) -> None:
         raise ModelError(f"the model folder lacks {name}", where=str(path), do=RENEW)
     if file.stat().st_size != size or _sha256(file) != expected:
         raise ModelError(
-            "the file was altered after the model was written, or damaged on its way",
+            "the file was altered after the model was written, or damaged in transfer",
             where=str(file),
             expected=f"SHA-256 {expected[:12]}… as in {MANIFEST}",
-            do=f"{RENEW}; after a change on purpose, twofold.model_folder.folder.seal(folder) makes it valid",
+            do=f"{RENEW}; after an intended change, call twofold.model_folder.folder.write_manifest(folder)",
         )
 
 
 def _shared(path: Path) -> list[str]:
-    """Files that lie in the folder above; looked at before it is known that the file is unaltered."""
+    """Names of files in the parent folder, from a configuration that is not yet known to be unaltered."""
     try:
         names = read_json(path / "config.json").get("shared_files", [])
     except ModelError:
-        return []  # the manifest will tell
+        return []  # reported by the check against the manifest
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def seal(folder: Path) -> None:
+def write_manifest(folder: Path) -> None:
     """Write ``manifest.json`` for the files in a folder; the last step of writing a model.
 
-    Shared files are listed as if they lay here, and of a relation model within its manifest: seal that
-    first.
+    Shared files are listed as if they were in this folder, and of a relation model inside only its manifest:
+    write that one first.
 
     Raises:
-        ModelError: a shared file is not there, or a file cannot be read.
+        ModelError: a shared file is missing, or a file cannot be read.
     """
     files = {file.name: file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST}
     names = _shared(folder)
     if outside := [name for name in names if Path(name).name != name]:
         raise ModelError(
-            f"config.json shares a file outside of the folder: {outside[0]!r}",
+            f"config.json shares a file outside the parent folder: {outside[0]!r}",
             where=str(folder),
             expected=f"names of files of {folder.parent}",
-            do="mend shared_files in config.json",
+            do="correct shared_files in config.json",
         )
     shared = {name: folder.parent / name for name in names}
     if missing := [name for name, file in shared.items() if not file.is_file()]:
         raise ModelError(
-            f"config.json names the shared files {', '.join(missing)}, which the folder above lacks",
+            f"config.json names the shared files {', '.join(missing)}, which the parent folder lacks",
             where=str(folder),
             expected=f"files of {folder.parent}",
-            do="mend shared_files in config.json",
+            do="correct shared_files in config.json",
         )
     files |= shared
     inner = folder / RELATIONS / MANIFEST
@@ -285,14 +285,14 @@ def seal(folder: Path) -> None:
 
 
 def publish(temporary: Path, final: Path) -> None:
-    """Put a finished folder in its place by renaming; readers see the old one or the new one, whole.
+    """Move a finished folder into place by renaming; readers see the old folder or the new one, complete.
 
     Args:
-        temporary: a sealed folder beside ``final``, on the same file system.
-        final: where it shall be; an older model there is removed.
+        temporary: a folder with a manifest beside ``final``, on the same file system.
+        final: its new path; an older model there is removed.
 
     Raises:
-        ModelError: something that is not a model is in the place; it is left alone.
+        ModelError: something that is not a model is there; it is left alone.
     """
     if not final.exists():
         temporary.rename(final)

@@ -1,4 +1,4 @@
-"""Tables of Markdown whose columns also stand under each other in plain text."""
+"""Markdown tables whose columns are also aligned in plain text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table; columns of numbers are set to the right.
+    """A table; columns of numbers are right-aligned.
 
     Args:
         head: names of the columns. rows: of as many cells each.

@@ -1,7 +1,7 @@
-"""Output place of a model folder: checked, and reserved against other runs, before the work.
+"""The output path of a model folder: checked, and locked against other runs, before the work.
 
-A folder that holds something else than a model is never replaced. Of a symbolic link, the folder it leads
-to is replaced. It does not know what a model folder holds.
+A folder that holds something other than a model is never replaced. If the path is a symbolic link, its target
+is replaced. It does not know what a model folder holds.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _REFUSED = {
     errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM,
     errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
 }  # fmt: skip
-"""What a disk says of a file that cannot be written."""
+"""Errors of a file system that cannot write a file."""
 
 
 @contextmanager
 def reserved(out: Path) -> Iterator[Path]:
-    """Keep a place while the block runs.
+    """Reserve an output path while the block runs.
 
     Args:
-        out: where the folder shall be; the folders above it are made.
+        out: path of the folder to write; its parent folders are created.
 
     Yields:
-        The place, links resolved.
+        The path, links resolved.
 
     Raises:
         ModelError: something that is not a model is there.
-        DataError: another run writes it, or nothing can be written there; also whatever the disk refuses
-            while the block runs.
+        DataError: another run writes there, or nothing can be written there; also if the file system
+            refuses to write while the block runs.
     """
     place = Path(os.path.realpath(out))
     check_place(place)
@@ -53,38 +53,38 @@ def reserved(out: Path) -> Iterator[Path]:
 
 
 def check_place(place: Path, finished: Path | None = None) -> None:
-    """Complain where something that is not a model folder is there.
+    """Check that a path is free, empty or a model folder.
 
     Args:
-        place: where a model folder shall be.
-        finished: the folder that was to go there, where it is made already.
+        place: path of a model folder to write.
+        finished: the finished folder that was to be moved there, if any; for the message.
 
     Raises:
-        ModelError: there is.
+        ModelError: something that is not a model folder is there.
     """
     if not place.exists() or (place.is_dir() and ((place / MANIFEST).is_file() or not any(place.iterdir()))):
         return
-    made = f"; the finished model is in {finished}" if finished else ""
+    hint = f"; the finished model is in {finished}" if finished else ""
     raise ModelError(
         "the place is taken by something that is not a model folder",
         where=str(place),
-        do=f"choose another folder{made}",
+        do=f"choose another folder{hint}",
     )
 
 
 @contextmanager
-def part_of(place: Path) -> Iterator[Path]:
-    """Name of a folder beside a reserved place, on the same file system; it is gone after the block."""
-    part = place.with_name(f".{place.name[:100]}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+def staging_folder(place: Path) -> Iterator[Path]:
+    """Path of a temporary folder beside a reserved path, on the same file system; removed after the block."""
+    staging = place.with_name(f".{place.name[:100]}.part")
+    shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
     try:
-        yield part
+        yield staging
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _cannot_write(error: OSError, out: Path) -> DataError:
-    reason, file = _first(error)
+    reason, file = _reason_and_file(error)
     return DataError(
         f"cannot be written: {reason}",
         where=str(file or out),
@@ -92,8 +92,8 @@ def _cannot_write(error: OSError, out: Path) -> DataError:
     )
 
 
-def _first(error: OSError) -> tuple[str, str | None]:
-    """Reason and file of an error; of those of many copies, of the first."""
+def _reason_and_file(error: OSError) -> tuple[str, str | None]:
+    """Reason and file of an error; the first of several when a tree is copied."""
     if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
         _, file, reason = error.args[0][0]
         return str(reason), str(file)

@@ -1,1 +1,1 @@
-"""Models: encoder, fusion and head combined, and the one table of names. Needs the `train` extra."""
+"""Models: encoder, fusion and head combined, and the table of method names. Needs the `train` extra."""

@@ -1,4 +1,4 @@
-"""From names to objects: the one place where a method is chosen by its name."""
+"""From names to objects: the only place where a method is chosen by its name."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class EvidentialForm(NamedTuple):
 
     Attributes:
         make: builds it with a pooling.
-        pooling: its pooling, where none is chosen.
-        detached: whether its pooling is, see `Pooling`.
+        pooling: its default pooling.
+        detached: whether its pooling is detached, see `Pooling`.
     """
 
     make: Callable[[FusionSpec, Pooling], Fusion]
@@ -120,7 +120,7 @@ def _multigranular(spec: FusionSpec) -> Fusion:
         raise ConfigError(
             f"hidden_size is {options.hidden_size}",
             where="[model.multigranular]",
-            expected=f"a multiple of {multigranular.HEADS}, its heads",
+            expected=f"a multiple of {multigranular.HEADS}, the number of attention heads",
         )
     widths = dict(spec.modality_widths)
     neighbour_width = widths.pop(multigranular.AUGMENTATION, 0)
@@ -249,13 +249,13 @@ ADAPTERS: dict[str, Callable[[TextEncoder, int], None]] = {"none": no_adapters, 
 
 
 def choose(table: Mapping[str, T], name: str, what: str) -> T:
-    """Look a name up.
+    """Look up a name.
 
     Raises:
         ConfigError: the name is not in the table.
     """
     if name not in table:
-        raise ConfigError(f"{name!r} came", where=what, expected="one of " + ", ".join(table))
+        raise ConfigError(f"got {name!r}", where=what, expected="one of " + ", ".join(table))
     return table[name]
 
 
@@ -286,7 +286,7 @@ def build_model(
         labels: BIO tags, or relation classes.
         text: text encoder.
         image: picture encoder, where a modality needs it.
-        counts: number of training examples of each label, for heads that use it; () for equal numbers.
+        counts: number of training examples of each label, for heads that need it; () for equal numbers.
         neighbours: V of the words' augmentation, where ``neighbours`` is among the modalities.
         conventions: F features of a convention; 0 for a model without conventions.
     """

@@ -1,8 +1,8 @@
 """A tagger and a relation classifier over one text encoder, trained together.
 
-Each batch is of one of the two: one with slots is of pairs. Entities and relations share all of the encoder;
-word states, fusion and head are each one's own. The tagger learns from a batch of pairs, too, that their
-arguments are entities, where the batch says so.
+Each batch is for one of the two: a batch with slots holds pairs. Entities and relations share the whole
+encoder; each has its own word states, fusion and head. From a batch of pairs with ``allowed`` tags, the
+tagger also learns that their arguments are entities.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from twofold.models.multimodal import WORDS, Batch, MultimodalModel
 
 
 class JointModel(MultimodalModel):
-    """A tagger that holds a relation classifier.
+    """A tagger that contains a relation classifier.
 
     Args:
         tagger: its parts become those of this model.
-        relations: with the same text encoder.
+        relations: relation classifier with the same text encoder.
 
     Attributes:
         relations: the relation classifier. The encoder is registered once, as the tagger's.
@@ -32,8 +32,8 @@ class JointModel(MultimodalModel):
         self.relations = relations
 
     def parts(self, batch: Batch) -> Sequence[tuple[MultimodalModel, Batch]]:
-        """See `MultimodalModel.parts`: the tagger alone learns from posts with tags, both learn from pairs,
-        over one run of the encoder."""
+        """See `MultimodalModel.parts`: the tagger alone learns from posts with tags; both learn from pairs,
+        with one pass of the encoder."""
         if batch.slots is None:
             return [(self, batch)]
         if batch.allowed is None:

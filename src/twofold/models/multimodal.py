@@ -1,6 +1,6 @@
-"""A model: text encoder, word states, fusion, head. What varies is handed in.
+"""A model: text encoder, word states, fusion and head, which are passed in.
 
-With a CRF and one slot a word it is a tagger; with a softmax over classes and one slot a marked pair, a
+With a CRF and one slot per word it is a tagger; with a softmax over classes and one slot per marked pair, a
 relation classifier.
 
 Shapes: B posts, T word pieces, W words, D width, S slots, P words in a slot, N elements of a modality, V its
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
         word_mask: (B, W) True where a word is real.
         targets: (B, S) gold tags or classes.
         target_mask: (B, S) True where a slot is real.
-        slots: (B, S, P) words in each slot; None for one slot a word.
+        slots: (B, S, P) words in each slot; None for one slot per word.
         texts: modalities that the text encoder encodes, by name: pieces (B, A) and their mask (B, A), all 0
             for a post without the modality.
         states: modalities that are encoded beforehand, by name; and, as `WORDS`, the words themselves where
@@ -87,7 +87,7 @@ class MultimodalModel(nn.Module):
         text: text encoder.
         fusion: fusion of the text and further modalities.
         head: CRF or softmax classifier; its labels are the model's.
-        words: states of words from those of the encoder, a module of `word_states`.
+        words: computes states of words from those of the encoder, a module of `word_states`.
         modality_dropout: probability that a modality of a post is left out in training, so that every subset
             of the modalities is learned.
     """
@@ -110,7 +110,7 @@ class MultimodalModel(nn.Module):
             )
 
     def parts(self, batch: Batch) -> Sequence[tuple[MultimodalModel, Batch]]:
-        """The models that learn from a batch, and what each gets; their losses are added."""
+        """The models to train on a batch, each with its part of the batch; their losses are added."""
         return [(self, batch)]
 
     def word_states(self, batch: Batch) -> Tensor:
@@ -139,21 +139,21 @@ class MultimodalModel(nn.Module):
     def _modalities(self, batch: Batch) -> dict[str, ModalityStates]:
         """Modalities of a batch, some left out in training, before texts are encoded."""
         wanted = self.fusion.modalities
-        texts = {n: (ids, self._some(mask)) for n, (ids, mask) in batch.texts.items() if n in wanted}
+        texts = {n: (ids, self._dropped(mask)) for n, (ids, mask) in batch.texts.items() if n in wanted}
         states = {
-            n: ModalityStates(x.states, self._some(x.mask)) for n, x in batch.states.items() if n in wanted
+            n: ModalityStates(x.states, self._dropped(x.mask)) for n, x in batch.states.items() if n in wanted
         }
         return {name: self._encoded(*text) for name, text in texts.items()} | states
 
-    def _some(self, mask: Tensor) -> Tensor:
-        """The mask (B, ·), in training with some posts all False."""
+    def _dropped(self, mask: Tensor) -> Tensor:
+        """The mask (B, ·) after modality dropout: in training, False throughout for some posts."""
         if not self.training:
             return mask
         return mask * (torch.rand(mask.shape[0], 1, device=mask.device) >= self.modality_dropout)
 
     @torch.no_grad()
     def _encoded(self, ids: Tensor, mask: Tensor) -> ModalityStates:
-        """States (B, A, D) of a modality that is text, encoded for the posts that have it."""
+        """States (B, A, D) of a text modality, encoded only for posts with this modality."""
         rows = mask.any(1)
         states = ids.new_zeros((*ids.shape, self.text.width), dtype=torch.float32)
         if rows.any():  # no gradient and no dropout: fusions get the states of inference
@@ -167,8 +167,8 @@ class MultimodalModel(nn.Module):
         """Mean loss of the head over posts plus the auxiliary loss of the fusion, a scalar.
 
         Where a tag is unknown (`Batch.allowed`), the fusion learns the most probable of the tags that the
-        gold annotation leaves open. Of a teacher's marginals the head learns all, the fusion the most
-        probable tags.
+        gold annotation leaves open. From a teacher's marginals the head learns the whole distribution, the
+        fusion the most probable tags.
         """
         if batch.marginals is not None:
             assert isinstance(self.head, CRF)

@@ -1,12 +1,12 @@
-"""States of pairs of words of a post, all pairs in one pass: two levitated markers a pair above the states of
-words.
+"""States of entity pairs of a post, all pairs in one pass: two levitated markers per pair, above the word
+states.
 
 Zhong & Chen, "A Frustratingly Easy Approach for Entity and Relation Extraction" (PURE, NAACL 2021, section
 3.3), and Ye et al., "Packed Levitated Marker for Entity and Relation Extraction" (PL-Marker, ACL 2022): a
-marker of an argument takes no place in the text. It attends to the words and to the other marker of its pair,
-and no word and no other pair attends to it, so that the state of a pair is the same whichever other pairs are
-read with it. There the markers run through the encoder; here they run through layers of their own above it,
-so that entities and relations share one run of the encoder. In all layers but the last the words attend to
+marker of an argument is not inserted into the text. It attends to the words and to the other marker of its
+pair, and no word and no other pair attends to it, so that the state of a pair does not depend on the other
+pairs. In these papers the markers pass through the encoder; here they pass through separate layers above it,
+so that entities and relations share one pass of the encoder. In all layers but the last the words attend to
 each other, too.
 
 Shapes: B posts, W words, D width, S pairs, h heads.
@@ -28,7 +28,7 @@ ENDS = 4
 
 
 class PairLayer(TransformerLayer):
-    """A transformer layer from which markers read words, and each marker the two of its own pair."""
+    """A transformer layer in which each marker attends to the words and to the two markers of its pair."""
 
     def read(self, markers: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Markers (B, S, 2, D) after a layer over words (B, W, D), of which mask (B, W) are real."""
@@ -53,12 +53,12 @@ class PairLayer(TransformerLayer):
 
 
 class PairStates(nn.Module):
-    """Two states a pair, of its head and of its tail.
+    """Two states per pair, of its head and of its tail.
 
     Args:
         width: D.
-        layers: of the markers, at least 1.
-        dropout: of weights and of what is added to a residual.
+        layers: number of layers, at least 1.
+        dropout: dropout of attention weights and of what is added to a residual.
     """
 
     def __init__(self, width: int, layers: int = 2, dropout: float = 0.1) -> None:
@@ -73,7 +73,7 @@ class PairStates(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, words: Tensor, mask: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """Read pairs.
+        """Encode pairs.
 
         Args:
             words: (B, W, D).
@@ -92,7 +92,7 @@ class PairStates(nn.Module):
         return words, markers
 
     def _markers(self, words: Tensor, slots: Tensor) -> Tensor:
-        """First states (B, S, 2, D): of the first word of an argument, with its last word and its role."""
+        """Initial states (B, S, 2, D): the first word of an argument, with its last word and its role."""
         index = slots.flatten(1).unsqueeze(2).expand(-1, -1, words.shape[2])
         ends = words.gather(1, index).reshape(slots.shape[0], slots.shape[1], 2, 2, words.shape[2])
         markers: Tensor = self.norm(ends[..., 0, :] + self.ends(ends.flatten(3)) + self.roles)
@@ -100,11 +100,11 @@ class PairStates(nn.Module):
 
 
 class PairFusion(Fusion):
-    """A fusion of the states of pairs: the markers stand behind the words, where no word attends to them.
+    """A fusion of the states of pairs: markers are appended to the words, and no word attends to them.
 
     Args:
-        pairs: reads the pairs.
-        fusion: of any method, with slots of 2 words.
+        pairs: encodes the pairs.
+        fusion: fusion of any method, with slots of 2 words.
     """
 
     def __init__(self, pairs: PairStates, fusion: Fusion) -> None:
@@ -123,20 +123,20 @@ class PairFusion(Fusion):
         assert slots is not None
         words, markers = self.pairs(words, mask, slots)
         flat = markers.flatten(1, 2)  # (B, 2S, D)
-        if ALIGNED in modalities:  # a state for each word, and none for a marker
+        if ALIGNED in modalities:  # it has a state for each word, and none for markers
             aligned = modalities[ALIGNED]
-            more = flat.new_zeros(*flat.shape[:2], aligned.states.shape[2])
+            padding = flat.new_zeros(*flat.shape[:2], aligned.states.shape[2])
             modalities = {
                 **modalities,
                 ALIGNED: ModalityStates(
-                    torch.cat([aligned.states, more], 1),
+                    torch.cat([aligned.states, padding], 1),
                     torch.cat([aligned.mask, mask.new_zeros(flat.shape[:2])], 1),
                 ),
             }
-        places = words.shape[1] + torch.arange(flat.shape[1], device=words.device)
-        places = places.reshape(1, slots.shape[1], 2).expand(words.shape[0], -1, -1)  # (B, S, 2)
-        both = torch.cat([mask, mask.new_zeros(flat.shape[:2])], 1)
-        output: FusionOutput = self.fusion(torch.cat([words, flat], 1), both, modalities, places)
+        positions = words.shape[1] + torch.arange(flat.shape[1], device=words.device)
+        positions = positions.reshape(1, slots.shape[1], 2).expand(words.shape[0], -1, -1)  # (B, S, 2)
+        extended_mask = torch.cat([mask, mask.new_zeros(flat.shape[:2])], 1)
+        output: FusionOutput = self.fusion(torch.cat([words, flat], 1), extended_mask, modalities, positions)
         return output
 
     def set_blank_pictures(self, states: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Parts of models from other installed packages, named by their entry points."""
+"""Parts of models from other installed packages, found by entry point."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ T = TypeVar("T")
 
 
 def find_part(own: Mapping[str, Callable[..., T]], name: str, group: str, what: str) -> Callable[..., T]:
-    """Look up a part of a model; a package that is not named is not imported.
+    """Look up a part of a model; only the package that provides it is imported.
 
     Args:
-        own: the parts of Twofold by name. They come first.
-        name: in the configuration.
-        group: entry points of other packages, such as ``twofold.fusions``.
+        own: the parts of Twofold by name, which take precedence.
+        name: name in the configuration.
+        group: group of entry points of other packages, such as ``twofold.fusions``.
         what: key of the configuration.
 
     Raises:
-        ConfigError: nobody has a part of that name, several packages have, or it cannot be imported.
+        ConfigError: no package has a part of that name, several have, or it cannot be imported.
     """
     if name in own:
         return own[name]
@@ -29,7 +29,7 @@ def find_part(own: Mapping[str, Callable[..., T]], name: str, group: str, what: 
     found = [point for point in others if point.name == name]
     if not found:
         known = [*own, *sorted({point.name for point in others})]
-        raise ConfigError(f"{name!r} came", where=what, expected="one of " + ", ".join(known))
+        raise ConfigError(f"got {name!r}", where=what, expected="one of " + ", ".join(known))
     if len(found) > 1:
         packages = ", ".join(sorted(_package(point) for point in found))
         raise ConfigError(
@@ -45,7 +45,7 @@ def _load(point: EntryPoint, what: str) -> Callable[..., T]:
         raise ConfigError(
             f"{point.name!r} of the package {_package(point)} cannot be imported: {error!r}",
             where=what,
-            expected=f"{point.value} to be there",
+            expected=f"{point.value} to exist",
         ) from error
     return part
 

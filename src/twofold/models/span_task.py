@@ -42,7 +42,7 @@ class SpanTask(nn.Module):
             mask: (B, W) True where a word is real.
 
         Returns:
-            (B,) nats a post.
+            (B,) nats per post.
         """
         spans = self.get_buffer("without_type")[targets.masked_fill(~mask, 0)]
         nats: Tensor = self.crf(self.score(states), spans, mask)

@@ -13,7 +13,7 @@ from twofold.preprocessing.segmentation import CASE_FEATURE_COUNT
 
 
 class PlainWords(nn.Module):
-    """The states of the encoder, as they are."""
+    """The states of the encoder, unchanged."""
 
     def forward(
         self, states: Tensor, case_features: Tensor, mask: Tensor, convention: Tensor | None = None
@@ -35,9 +35,9 @@ class CaseFeatures(nn.Module):
         hidden_size: size of the embedding of case features.
         kernel_size: words that the convolution over case features spans.
         dropout: of the encoder's states and of the result.
-        rank: of the map of a feature of a convention.
+        rank: rank of the map of each feature of a convention.
         corpus_dropout: probability that the corpus of a post is left out of its convention in training, so
-            that the model learns to do without.
+            that the model also works without it.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class CaseFeatures(nn.Module):
         both = torch.cat([self.drop(states), case], 2)
         added = self.combine(both)
         if convention is not None:
-            convention = self._without_some_corpora(convention)
-            held = convention.repeat_interleave(self.rank, 1).unsqueeze(1)  # (B, 1, F·rank)
-            added = added + self.up(self.down(both) * held) + self.shift(convention).unsqueeze(1)
+            convention = self._drop_corpora(convention)
+            active = convention.repeat_interleave(self.rank, 1).unsqueeze(1)  # (B, 1, F·rank)
+            added = added + self.up(self.down(both) * active) + self.shift(convention).unsqueeze(1)
         joined: Tensor = self.drop(self.norm(states + nn.functional.gelu(added)))
         return joined
 
-    def _without_some_corpora(self, convention: Tensor) -> Tensor:
+    def _drop_corpora(self, convention: Tensor) -> Tensor:
         if not self.training:
             return convention
         kept = torch.rand(convention.shape[0], 1, device=convention.device) >= self.corpus_dropout

@@ -1,1 +1,1 @@
-"""From posts to extractions: one inference path, and the Python interface over it."""
+"""From posts to extractions: one inference path, and the Python interface to it."""

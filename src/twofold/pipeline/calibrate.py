@@ -33,7 +33,7 @@ from twofold.posts import Post, Rejected
 
 FITTING = "fitting"
 FITTING_POSTS = 400
-"""Posts on which conventions are compared, at most."""
+"""Maximum number of posts on which conventions are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +43,17 @@ class CalibrationOptions:
     Attributes:
         method: ``temperature`` for one temperature, ``types`` for one for each type, or ``isotonic`` for one
             followed by isotonic regression.
-        decode: decoding of entities: ``viterbi`` or ``f1``; None for the present one of the model.
+        decode: decoding of entities: ``viterbi`` or ``f1``; None for the model's own.
         decide: which relations are predicted: ``most-probable``, or ``f1`` for those above a threshold that
-            F1 chooses; None for the present rule of the model.
+            maximises F1; None for the model's own rule.
         score: nonconformity score of the prediction sets, ``lac`` or ``raps``.
         seed: of the random split of the posts.
         convention: annotation convention of the posts: ``fitting`` for the one that fits each data set best,
             or ``model`` for that of the loaded model. The calibrated copy has it as its default, where it is
-            the same for all data sets. Of no effect on a model without conventions.
+            the same for all data sets. Has no effect on a model without conventions.
 
     Raises:
-        ConfigError: a name is none of these.
+        ConfigError: a value is not one of these.
     """
 
     method: str = "temperature"
@@ -96,7 +96,7 @@ def calibrate(
         name: name of the copy; None for the name of the folder.
         options: how to calibrate; None for the defaults.
         batch_size: windows of text in a batch.
-        rejected: takes each record that could not become a post.
+        rejected: called with each record that is not a valid post.
         listener: receives progress.
 
     Returns:
@@ -104,7 +104,7 @@ def calibrate(
 
     Raises:
         DataError: a data set holds no labelled post, or too little is predicted on it.
-        ModelError: something that is not a model is in the place, or ``model`` is none.
+        ModelError: ``out`` holds something that is not a model, or ``model`` is not a model.
     """
     listener, out = listener or SilentListener(), Path(out)
     with reserved(out) as place:
@@ -144,33 +144,33 @@ def fitting_convention(pipeline: InferencePipeline, posts: Sequence[Post], batch
     """The convention under which predictions agree best with labelled posts, by F1 of exact spans.
 
     Args:
-        pipeline: of a model with conventions; its own is as before afterwards.
+        pipeline: of a model with conventions; its own convention is restored at the end.
         posts: with gold entities, at least one; at most `FITTING_POSTS` of them, evenly spread, are used.
         batch_size: windows of text in a batch.
 
     Returns:
-        The present one where none is better: of equals, the first of it, the corpora and the plain rules.
+        The pipeline's own where none is better; ties go to the own, then the corpora, then the plain rules.
     """
-    before, best, best_score = pipeline.convention, pipeline.convention, -1.0
-    some = posts[:: -(-len(posts) // FITTING_POSTS)]
+    own, best, best_score = pipeline.convention, pipeline.convention, -1.0
+    sample = posts[:: -(-len(posts) // FITTING_POSTS)]
     encoder = pipeline.tagger.encoder
     # Pictures and texts are encoded once: a convention comes in after the encoders.
-    modalities = encoder.network.encode_modalities(some, batch_size)._replace(words={})
-    gold = [{(e.start, e.end, e.type) for e in post.entities or ()} for post in some]
-    for convention in dict.fromkeys((before, *candidates(pipeline.folder.config.conventions))):
+    modalities = encoder.network.encode_modalities(sample, batch_size)._replace(words={})
+    gold = [{(e.start, e.end, e.type) for e in post.entities or ()} for post in sample]
+    for convention in dict.fromkeys((own, *candidates(pipeline.folder.config.conventions))):
         pipeline.convention = convention
-        rows = pipeline.decode(encoder.encode(some, batch_size, modalities))
+        rows = pipeline.decode(encoder.encode(sample, batch_size, modalities))
         found = [{(e.start, e.end, e.type) for e in row.entities} for row in rows]
         hits = sum(len(one & other) for one, other in zip(gold, found, strict=True))
         score = 2 * hits / max(1, sum(map(len, gold)) + sum(map(len, found)))
         if score > best_score:
             best, best_score = convention, score
-    pipeline.convention = before
+    pipeline.convention = own
     return best
 
 
 def predicted_fields(pipeline: InferencePipeline) -> list[str]:
-    """What a model predicts, as the fields of a post are named."""
+    """Names of the fields of a post that a model predicts."""
     known = {"entities": pipeline.types, "relations": pipeline.relations}
     return [field for field, names in known.items() if names]
 
@@ -179,18 +179,18 @@ def _labelled(
     pipeline: InferencePipeline, sets: Mapping[str, Posts], rejected: Callable[[Rejected], None]
 ) -> Iterator[tuple[str, list[Post]]]:
     """Name of each data set, and its posts with gold labels of something that the model predicts."""
-    wanted = predicted_fields(pipeline)
+    fields = predicted_fields(pipeline)
     for name, posts in sets.items():
         found = []
         for item in parsed_posts(posts, pipeline.max_characters):
             if isinstance(item, Rejected):
                 rejected(item)
-            elif any(getattr(item, field) is not None for field in wanted):
+            elif any(getattr(item, field) is not None for field in fields):
                 found.append(item)
         if not found:
             where = path_of(posts) or name
             raise DataError(
-                "no labelled post", where=where, expected=f"posts with gold {' or '.join(wanted)}"
+                "no labelled post", where=where, expected=f"posts with gold {' or '.join(fields)}"
             )
         yield name, found
 
@@ -210,7 +210,7 @@ class _Calibration:
         self._batch_size, self._listener = batch_size, listener
 
     def fits(self, sets: Mapping[str, Sequence[Post]]) -> Iterator[tuple[str, CalibrationFit]]:
-        """Field and calibration of each that can be fitted."""
+        """Field and calibration of each field that can be fitted."""
         fields = predicted_fields(self._pipeline)
         tagged = _with_gold("entities", sets)
         related = _with_gold(
@@ -238,7 +238,7 @@ class _Calibration:
         )
 
     def _relations(self, sets: Mapping[str, Sequence[Post]]) -> CalibrationFit:
-        """Relations of gold pairs, predicted without saying which argument is the head."""
+        """Relations of gold pairs, predicted without knowing which argument is the head."""
         pipeline, options = self._pipeline, self._options
         rule_fit = self._relation_rule(sets) if options.decide == "f1" else None
         if options.decide is not None:

@@ -1,10 +1,10 @@
-"""Which regions of the picture each predicted entity and relation looked at, by occlusion.
+"""Which regions of the picture each predicted entity and relation depends on, by occlusion.
 
-An exported graph gives no weights of its attention, so regions are taken away, a window of them at a time,
-and the change of the confidence is what the window contributed (Zeiler & Fergus 2014). Nothing replaces what
-is taken away: the fusion masks absent regions, as it masks absent pictures. It works for every model whose
-picture is a square grid of regions. The text is encoded once. Relations keep their entities: what a region
-contributed to finding these is said of the entities.
+An exported graph does not output attention weights, so regions are removed, one window of them at a time, and
+the change of the confidence is the contribution of the window (Zeiler & Fergus 2014). Removed regions are not
+replaced: the fusion masks them, as it masks absent pictures. This works for every model whose picture is a
+square grid of regions. The text is encoded once. Relations keep their entities: the contribution of a region
+to finding an entity is part of the entity's explanation.
 
 Shape letters: S predictions, G side of the grid of regions.
 """
@@ -28,17 +28,17 @@ Floats = NDArray[np.float64]
 PICTURE = "picture"
 METHOD = "occlusion"
 REACH = 1
-"""Regions beside the middle of a window, on each side: one region alone is seen by its neighbours, too."""
+"""Regions on each side of the centre of a window: its neighbours also encode what a single region shows."""
 _CLIP = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Occlusion:
-    """What some predictions took from the picture.
+    """Contribution of the picture to some predictions.
 
     Attributes:
         regions: (S, G, G) change of the log-odds of each prediction's confidence by each window around a
-            region: above 0 the window speaks for the prediction, below 0 against it.
+            region: above 0 the window supports the prediction, below 0 it opposes it.
         without_picture: (S,) confidence of these predictions without the picture.
     """
 
@@ -48,14 +48,14 @@ class Occlusion:
 
 @dataclass(frozen=True, slots=True)
 class PictureExplanation:
-    """What each entity and each relation of a post took from the picture.
+    """Contribution of the picture to each entity and each relation of a post.
 
     Attributes:
         entities: predicted. relations: predicted between them.
-        picture: what became of the picture.
-        of_entities: what the entities took from it. None without a picture, without entities, or for a model
-            that does not read regions.
-        of_relations: the same of the relations.
+        picture: whether the picture was read.
+        of_entities: its contribution to the entities. None without a picture, without entities, or for a
+            model that does not use regions.
+        of_relations: the same for the relations.
     """
 
     entities: tuple[Entity, ...]
@@ -125,12 +125,12 @@ def _occluded(
     confidence: Sequence[float | None],
     confidences: Callable[[ModalityStates], Sequence[Sequence[float | None]]],
 ) -> Occlusion | None:
-    """What S predictions took from the picture.
+    """Contribution of the picture to S predictions.
 
     Args:
         states: of one post.
         confidence: of each prediction with the whole picture.
-        confidences: gives those with each of some pictures.
+        confidences: computes those with each of several pictures.
     """
     grid = states.states.get(PICTURE, [None])[0]
     side = math.isqrt(len(grid)) if grid is not None else 0
@@ -149,14 +149,14 @@ def _keeping_words(states: ModalityStates) -> ModalityStates:
 
 
 def windows(side: int, reach: int = REACH) -> list[NDArray[np.intp]]:
-    """For each region of a grid, row by row, the numbers of the regions around it.
+    """For each region of a grid, row by row, the indices of the regions around it.
 
     Args:
-        side: G. reach: regions on each side of the middle; at the edge a window is smaller.
+        side: G. reach: regions on each side of the centre; at the edge a window is smaller.
     """
-    places = np.arange(side)
-    near = np.abs(places[:, None] - places) <= reach  # (G, G)
-    return [np.flatnonzero(near[row][:, None] & near[column]) for row in places for column in places]
+    positions = np.arange(side)
+    near = np.abs(positions[:, None] - positions) <= reach  # (G, G)
+    return [np.flatnonzero(near[row][:, None] & near[column]) for row in positions for column in positions]
 
 
 def seen_area(width: int, height: int, settings: PictureSettings) -> tuple[float, float, float, float]:
@@ -164,7 +164,7 @@ def seen_area(width: int, height: int, settings: PictureSettings) -> tuple[float
 
     Args:
         width: of the picture, in any unit. height: likewise.
-        settings: how the encoder's input is cut out of it.
+        settings: how the encoder's input is cropped from it.
     """
     part = settings.crop / settings.resize
     if settings.fit == "squeeze":

@@ -72,7 +72,7 @@ def load(
             Where it cannot be guaranteed for relations, all of them are marked.
         max_relation_error: highest error rate among the relations kept, where it is not ``max_error``.
         coverage: rate at which the set of types given with each entity and relation (its ``candidates``)
-            shall cover the true one; None for no sets.
+            must cover the true one; None for no sets.
         max_characters: longest post, in characters of text, alternative text and labels of regions; a longer
             one is an error, or is rejected (memory grows with the longest post). None for no limit.
         convention: name of a corpus of the model's training, whose annotation convention is followed; None
@@ -81,12 +81,12 @@ def load(
             rule of the convention.
         hashtags: whether a hashtag that names something is an entity, ``none``, ``name`` (without its "#")
             or ``mark`` (with it); None likewise.
-        device: what computes, ``cpu`` or ``cuda`` (a GPU, with the package onnxruntime-gpu). Whether it can
-            be used is known when the first post is read. Scores on a GPU have other last digits.
+        device: ``cpu`` or ``cuda`` (a GPU, with the package onnxruntime-gpu). Whether it can be used is known
+            when the first post is read. Scores on a GPU differ in their last digits.
 
     Raises:
         ModelError: a folder is missing, incomplete, from a newer or older version, was altered, is for
-            another task, or is not calibrated for what is asked.
+            another task, or is not calibrated for these options.
         ConfigError: threads or max_characters is not a number above 0, or the error rate cannot be
             guaranteed, or the model does not know the convention, or there is no such device.
     """
@@ -101,7 +101,7 @@ def load(
             where=str(default_folder()),
             do="install the released package, or give a model folder (`twofold train` writes one)",
         )
-    folder, cache = _absolute(folder), _absolute(cache)  # graphs are opened later, and elsewhere
+    folder, cache = _absolute(folder), _absolute(cache)  # graphs are opened after this
     model = open_folder(folder or default_folder())
     relation_folder = model.relations if relation_model is None else None
     if relation_model:
@@ -118,17 +118,16 @@ def load(
     }
     chosen = model.config.conventions.choose(convention, mentions, hashtags)
     pipeline = InferencePipeline(model, relation_folder, **options, convention=chosen)
-    if multiprocessing.parent_process() is None:  # else it is told there
-        _tell_slow_graphs(pipeline)
+    if multiprocessing.parent_process() is None:  # child processes leave it to the parent
+        _warn_of_slow_graphs(pipeline)
     return Extractor(pipeline, {"folder": folder, "relation_model": relation_model} | options)
 
 
-def _tell_slow_graphs(pipeline: InferencePipeline) -> None:
-    if paths := list(map(str, pipeline.graphs_on_processor())):
+def _warn_of_slow_graphs(pipeline: InferencePipeline) -> None:
+    if paths := list(map(str, pipeline.graphs_partly_on_cpu())):
         _LOG.warning(
-            "%s: multiplied in 8 bits, for which ONNX Runtime has no kernel on a GPU: these products run on "
-            'the processor, with copies to it and back; for a GPU train a model with weights = "float32" or '
-            '"8bit_weights"',
+            "%s: 8-bit matrix products, for which ONNX Runtime has no GPU kernel: they run on the CPU, with "
+            'copies to it and back; for a GPU, train a model with weights = "float32" or "8bit_weights"',
             ", ".join(paths),
         )
 
@@ -147,20 +146,20 @@ def combine(tagger: Path | str | None, relation_model: Path | str, out: Path | s
         out: the folder to write.
 
     Raises:
-        ModelError: a folder is not what it should be, or ``out`` holds something else than a model.
+        ModelError: a folder is not a model of its task, or ``out`` holds something other than a model.
     """
     tagger_folder = Path(tagger) if tagger is not None else default_folder()
     return combine_folders(tagger_folder, Path(relation_model), Path(out))
 
 
 class Extractor:
-    """A loaded model; `load` makes one.
+    """A loaded model; `load` creates one.
 
     It can be sent to other processes and machines: it is pickled as the folder and the options it was loaded
     with, and the model is loaded again on arrival, from the same folder (the model that ships with the
     package: from the package there). A fork of the process opens the graphs again, too; since ONNX Runtime
-    waits for threads at exit that a fork does not have, such a process must end by ``os._exit``, as those of
-    ``multiprocessing`` do.
+    waits for threads at exit that a fork does not have, such a process must end with ``os._exit``, as those
+    of ``multiprocessing`` do.
 
     Attributes:
         pipeline: encodings, decoding and gold pairs, for research; not a stable interface.
@@ -178,12 +177,12 @@ class Extractor:
 
     @property
     def name(self) -> str:
-        """Name of the model; of both models where they do not come in one folder."""
+        """Name of the model; names of both models where they are in separate folders."""
         return self.pipeline.name
 
     @property
     def device(self) -> str:
-        """What computes: ``cpu`` or ``cuda``."""
+        """Device that the model runs on: ``cpu`` or ``cuda``."""
         return self.pipeline.device
 
     @property
@@ -232,7 +231,7 @@ class Extractor:
             posts: any iterable, consumed lazily.
             batch_size: windows of text in a batch.
             on_error: what to do with an item that is not a post: "raise" an InputError, or "reject" it, which
-                yields a `Rejected` with the reason in its place and goes on. With "reject", items that a
+                yields a `Rejected` with the reason in its place and continues. With "reject", items that a
                 reader rejected are passed on, too.
 
         Raises:
@@ -256,20 +255,20 @@ class Extractor:
     ) -> Iterator[pyarrow.RecordBatch]:
         """Extract from Arrow record batches: one row out for each row in, in the same batches.
 
-        What comes out has the columns of `extraction_schema` with the type of the ids that came in, then
-        those of ``keep``. Since a row that is no post must not end a long run, it comes out with the reason
-        in the column ``error``, which is null in all other rows.
+        The output has the columns of `extraction_schema`, with the type of the ids of the input, then those
+        of ``keep``. A row that is not a post does not end a long run: it is output with the reason in the
+        column ``error``, which is null in all other rows.
 
         Args:
             batches: any iterable of record batches or tables with the columns of posts: ``id`` (without it,
                 rows are numbered from 0), ``text`` or ``tokens``, ``image`` (a path, bytes, or a struct of
                 both), ``alt_text``, ``regions``; others are not read.
-            columns: the column of a post's field where it has another name: ``{"text": "full_text"}``.
+            columns: column of each field whose column has another name: ``{"text": "full_text"}``.
             keep: further columns to carry along.
             images: folder of the pictures; paths are relative to it. None for the working folder.
             allow_outside: whether pictures outside that folder are opened, too; only for data you trust.
             batch_size: windows of text in a batch of the model.
-            on_error: "raise" for an InputError where a row is no post.
+            on_error: "raise" for an InputError where a row is not a post.
 
         Raises:
             MissingExtraError: pyarrow is not installed (the extra ``scale``).
@@ -291,23 +290,23 @@ class Extractor:
         batch_size: int = 32,
         on_error: Literal["raise", "reject"] = "raise",
     ) -> Frame:
-        """Extract from a data frame: the same frame with the columns of the results behind its own.
+        """Extract from a data frame: the same frame with the columns of the results after its own.
 
         These are ``entities``, ``relations``, ``picture``, ``model`` and ``truncated``, see
         `extraction_schema`: lists and structs in Arrow and Polars, lists and dicts in pandas.
 
         Args:
-            frame: a DataFrame of pandas or Polars or an Arrow table, with columns as of `map_batches`; of
-                other tables that can be read as Arrow, an Arrow table comes out.
-            columns: as of `map_batches`, and so are images, allow_outside and batch_size.
+            frame: a DataFrame of pandas or Polars or an Arrow table, with columns as in `map_batches`; for
+                other tables that can be read as Arrow, the result is an Arrow table.
+            columns: as in `map_batches`, and so are images, allow_outside and batch_size.
             prefix: put before the names of the new columns.
-            on_error: "raise" an InputError where a row is no post, or "reject" it: then there is a column
-                ``error`` with the reason, and null in the others.
+            on_error: "raise" an InputError where a row is not a post, or "reject" it: then there is a column
+                ``error`` with the reason, which is null in the other rows.
 
         Raises:
-            InputError: no table came, or it lacks a column of posts, or a row is no post.
+            InputError: ``frame`` is not a table, or lacks a column of posts, or a row is not a post.
             ConfigError: a new column has the name of an old one, or ``columns`` names none.
-            MissingExtraError: pyarrow is not installed (the extra ``scale``); pandas does without.
+            MissingExtraError: pyarrow is not installed (the extra ``scale``); pandas does not need it.
         """
         strict = check_on_error(on_error)
         reader = RowReader(ColumnNames(columns or {}), Path(images or ""), allow_outside)
@@ -323,12 +322,12 @@ class Extractor:
             batch_size,
             lambda group: pipeline.extract_group(group, batch_size),
             pipeline.max_characters,
-            pipeline.each,
+            pipeline.map_groups,
         )
 
 
 def _identity(pipeline: InferencePipeline) -> str:
-    """Names the files of a model: equal where all of them are."""
+    """Hash of the files of a model: equal where all files are."""
     folders = [pipeline.folder, *([pipeline.relation_folder] if pipeline.relations else [])]
     hashes = [sorted(folder.hashes.items()) for folder in folders]
     return hashlib.sha256(repr(hashes).encode()).hexdigest()
@@ -337,10 +336,10 @@ def _identity(pipeline: InferencePipeline) -> str:
 def _load_again(
     arguments: Mapping[str, Any], convention: Convention | None, name: str, identity: str
 ) -> Extractor:
-    """The extractor that was pickled.
+    """Load a pickled extractor.
 
     Raises:
-        ModelError: what `load` raises here, or the folder holds another model than there.
+        ModelError: as in `load`, or the folder holds another model than where it was pickled.
     """
     extractor = load(**arguments)
     if _identity(extractor.pipeline) != identity:

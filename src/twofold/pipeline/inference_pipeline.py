@@ -1,4 +1,4 @@
-"""One model, or a tagger and a relation model, from posts to extractions: the one inference path.
+"""Runs a model, or a tagger and a relation model, from posts to extractions: the only inference path.
 
 Posts are processed in groups of bounded size; results come in the order of the posts. It does not know files
 of posts, nor training.
@@ -23,7 +23,7 @@ from twofold.conventions import Convention
 from twofold.corpora.post_stream import PostLike, grouped
 from twofold.crf import ChainDecoder, DecisionRule
 from twofold.errors import ModelError
-from twofold.inference.devices import Device, runs_on_processor
+from twofold.inference.devices import Device, has_8_bit_products
 from twofold.inference.encode import EncodedPost
 from twofold.inference.entities import (
     EntityBatch,
@@ -49,22 +49,22 @@ Result = TypeVar("Result")
 
 
 class InferencePipeline:
-    """A loaded model with all that evaluation, calibration and training need of it.
+    """A loaded model with everything that evaluation, calibration and training need.
 
     Args:
         folder: a checked model folder.
         relation_folder: a checked folder of a relation model; None to extract no relations.
         threads: threads that run batches; None for as many as there are cores.
         cache: folder that keeps features of pictures between runs; None for no cache.
-        max_error: see `twofold.load`, and so for the others.
+        max_error: see `twofold.load`, also for the options not listed here.
         convention: annotation convention of the posts; None for the default of the model.
 
     Attributes:
         folder: the model folder.
-        device: what computes.
-        max_characters: longest post that it takes; None for no limit.
+        device: device that the model runs on.
+        max_characters: maximum length of a post; None for no limit.
         entity_risk: the control of the entities' error rate; None where no ``max_error`` was given.
-        relation_risk: the same of relations.
+        relation_risk: the same for relations.
     """
 
     def __init__(
@@ -102,9 +102,9 @@ class InferencePipeline:
             shared = self._tagger.network if self._tagger else None
             picture_cache = _feature_cache(relation_folder, cache)
             classifier = RelationClassifier(relation_folder, threads, picture_cache, shared, device)
-            decides = self._relation_decider(relation_folder, max_error, max_relation_error, coverage)
-            self.relation_risk = decides.risk
-            self._relations = RelationExtractor(classifier, decider=decides)
+            related_decider = self._relation_decider(relation_folder, max_error, max_relation_error, coverage)
+            self.relation_risk = related_decider.risk
+            self._relations = RelationExtractor(classifier, decider=related_decider)
         elif max_relation_error is not None:
             self._relation_extractor()
 
@@ -129,10 +129,12 @@ class InferencePipeline:
         convention: Convention | None = None,
         relations: bool = True,
     ) -> InferencePipeline:
-        """The same model with other options, all of them: graphs and caches are shared, nothing is loaded.
+        """The same model with other options: graphs and caches are shared, nothing is loaded.
+
+        Options that are not given have their defaults.
 
         Args:
-            max_error: see `twofold.load`, and so for the others.
+            max_error: see `twofold.load`, also for the options not listed here.
             convention: annotation convention of the posts; None for the default of the model.
             relations: False to extract none.
 
@@ -150,15 +152,15 @@ class InferencePipeline:
             other._relations = self._relations if relations else None
         if other._relations is not None:
             folder = other._relations.classifier.folder
-            decides = self._relation_decider(folder, max_error, max_relation_error, coverage)
-            other.relation_risk = decides.risk
-            other._relations = other._relations.with_decider(decides)
+            related_decider = self._relation_decider(folder, max_error, max_relation_error, coverage)
+            other.relation_risk = related_decider.risk
+            other._relations = other._relations.with_decider(related_decider)
         elif max_relation_error is not None:
             other._relation_extractor()
         return other
 
     def open(self) -> None:
-        """Open graphs that every post needs, so that what is wrong with the device is said before.
+        """Open the graphs that every post needs, so that errors of the device are raised before the work.
 
         Raises:
             MissingExtraError, ConfigError: the device cannot be used.
@@ -167,15 +169,15 @@ class InferencePipeline:
         for network in self._networks():
             network.open()
 
-    def graphs_on_processor(self) -> list[Path]:
-        """Graphs that a GPU computes in part only: the other part stays on the processor."""
+    def graphs_partly_on_cpu(self) -> list[Path]:
+        """Graphs that run on a GPU only in part: the rest runs on the CPU."""
         graphs: dict[str, Path] = {}
         for network in self._networks() if self.device != "cpu" else []:
             folder = network.folder
             graphs |= {
                 sha256: folder.file(name) for name, sha256 in folder.hashes.items() if name.endswith(".onnx")
             }
-        return [path for path in graphs.values() if runs_on_processor(path)]
+        return [path for path in graphs.values() if has_8_bit_products(path)]
 
     def _networks(self) -> list[Network]:
         tagger = [self._tagger.network] if self._tagger else []
@@ -183,7 +185,7 @@ class InferencePipeline:
 
     @property
     def name(self) -> str:
-        """Name of the model; of both models where they do not come in one folder."""
+        """Name of the model; names of both models where they are in separate folders."""
         relation_folder = self._relations.classifier.folder if self._relations else self.folder
         if relation_folder.path in (self.folder.path, self.folder.relations and self.folder.relations.path):
             return self.folder.config.name
@@ -191,7 +193,7 @@ class InferencePipeline:
 
     @property
     def convention(self) -> Convention:
-        """Annotation convention of the posts; of no effect on a model without any."""
+        """Annotation convention of the posts; has no effect on a model without conventions."""
         return self.tagger.network.convention
 
     @convention.setter
@@ -200,7 +202,7 @@ class InferencePipeline:
 
     @property
     def relation_rule(self) -> DecisionRule | None:
-        """When a relation is predicted; None for the most probable class. A tagger alone has none
+        """Decides when a relation is predicted; None for the most probable class. A tagger alone has none
         (ModelError)."""
         return self._relation_extractor().classifier.decision_rule
 
@@ -235,12 +237,12 @@ class InferencePipeline:
 
     @property
     def relation_extractor(self) -> RelationExtractor | None:
-        """What extracts the relations; None for a tagger alone."""
+        """The relation extractor; None for a tagger alone."""
         return self._relations
 
     @property
     def symmetric(self) -> frozenset[str]:
-        """The symmetric relations among these."""
+        """The symmetric relations among `relations`."""
         relation = self._relations.classifier.folder.config.relation if self._relations else None
         return relation.symmetric if relation else frozenset()
 
@@ -252,7 +254,9 @@ class InferencePipeline:
     def extract(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[Extraction]:
         """Entities and relations of posts; see `Extractor.extract`."""
         groups = self._groups(posts, batch_size)
-        return chain.from_iterable(self.each(lambda group: self.extract_group(group, batch_size), groups))
+        return chain.from_iterable(
+            self.map_groups(lambda group: self.extract_group(group, batch_size), groups)
+        )
 
     def extract_group(self, posts: Sequence[Post], batch_size: int) -> list[Extraction]:
         """Extractions of some posts that are held in memory together, in order."""
@@ -261,16 +265,16 @@ class InferencePipeline:
     def extract_with_encodings(
         self, posts: Iterable[PostLike], *, batch_size: int = 32
     ) -> Iterator[tuple[Extraction, EncodedPost | None]]:
-        """As `extract`, with the tagger's encoding of each post; None for a relation model alone."""
+        """Like `extract`, with the tagger's encoding of each post; None for a relation model alone."""
         groups = self._groups(posts, batch_size)
-        return chain.from_iterable(self.each(lambda group: self._extract(group, batch_size), groups))
+        return chain.from_iterable(self.map_groups(lambda group: self._extract(group, batch_size), groups))
 
     def extract_relations(
         self, posts: Iterable[PostLike], *, batch_size: int = 32
     ) -> Iterator[PostRelations]:
         """The relations of `extract` with the class predictions they rest on.
 
-        Arguments and errors as of `extract`, and
+        Arguments and errors as in `extract`, and
 
         Raises:
             ModelError: the model has no relation model.
@@ -281,15 +285,15 @@ class InferencePipeline:
             batch = self._entities.entities(group, batch_size)
             return extractor.extract(batch.posts, batch_size, self._reusable(batch))
 
-        return chain.from_iterable(self.each(extract, groups))
+        return chain.from_iterable(self.map_groups(extract, groups))
 
     def extract_gold_pairs(
         self, posts: Iterable[PostLike], *, batch_size: int = 32
     ) -> Iterator[PostRelations]:
         """Relations that would be extracted between the arguments of the posts' gold relations.
 
-        As `extract_relations`, with these arguments as the entities and no other pairs. The gold direction is
-        not used: as in extraction both directions are classified. Pairs predicted as "None" are left out.
+        Like `extract_relations`, with these arguments as the entities and no other pairs. The gold direction
+        is not used: as in extraction both directions are classified. Pairs predicted as "None" are left out.
         """
         extractor, groups = self._relation_extractor(), self._groups(posts, batch_size)
 
@@ -297,7 +301,7 @@ class InferencePipeline:
             batch, pairs = self._entities.gold_pairs(group, batch_size)
             return extractor.extract_pairs(batch.posts, pairs, batch_size, self._reusable(batch))
 
-        return chain.from_iterable(self.each(extract, groups))
+        return chain.from_iterable(self.map_groups(extract, groups))
 
     def classify_gold_pairs(
         self, posts: Iterable[PostLike], *, batch_size: int = 32
@@ -305,7 +309,7 @@ class InferencePipeline:
         """The predicted class, "None" included, of the (head, tail) of each gold relation of the posts.
 
         The gold label is not used, nor are the types of its arguments: these have the types that the tagger
-        predicts for their words, or without a tagger those of gold entities. Arguments and errors as of
+        predicts for their words, or without a tagger those of gold entities. Arguments and errors as in
         `extract_relations`.
 
         Returns:
@@ -319,15 +323,15 @@ class InferencePipeline:
             modalities = self._reusable(batch)
             return extractor.classify_pairs(batch.posts, pairs, batch_size, modalities, constrained)
 
-        return chain.from_iterable(self.each(classify, groups))
+        return chain.from_iterable(self.map_groups(classify, groups))
 
     def encode(self, posts: Iterable[PostLike], *, batch_size: int = 32) -> Iterator[EncodedPost]:
         """The tagger's encoding of each post; `decode` turns encoded posts into extractions.
 
-        Arguments and errors as of `extract`.
+        Arguments and errors as in `extract`.
         """
         encode, groups = self.tagger.encoder.encode, self._groups(posts, batch_size)
-        return chain.from_iterable(self.each(lambda group: encode(group, batch_size), groups))
+        return chain.from_iterable(self.map_groups(lambda group: encode(group, batch_size), groups))
 
     def decode(self, encoded_posts: Sequence[EncodedPost]) -> list[Extraction]:
         """Extractions from encoded posts, in order, without relations."""
@@ -373,12 +377,12 @@ class InferencePipeline:
         encoded_posts: Sequence[EncodedPost | None] = batch.encoded_posts or [None] * len(posts)
         return list(zip(extractions, encoded_posts, strict=True))
 
-    def each(
+    def map_groups(
         self, function: Callable[[list[Item]], Result], groups: Iterable[list[Item]]
     ) -> Iterator[Result]:
         """Apply a function to groups, in order; above one thread the next is prepared while one is encoded.
 
-        The result of the first comes before the second is taken, so that it comes soon.
+        The first result is returned before the second group is consumed, so that it comes early.
         """
         remaining = iter(groups)
         yield from map(function, islice(remaining, 1))

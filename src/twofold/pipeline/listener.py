@@ -11,14 +11,14 @@ class Listener(Protocol):
     """Receives progress; `twofold.console.progress` prints it."""
 
     def log(self, message: str) -> None:
-        """Take a message for a person."""
+        """Receive a message for a person."""
 
     def step(self, post: Post) -> None:
         """Count one post as done."""
 
 
 class SilentListener:
-    """Says nothing."""
+    """Ignores everything."""
 
     def log(self, message: str) -> None:
         """Ignore the message."""

@@ -23,7 +23,7 @@ _FRAMES = "give table.to_batches(), or the table to extract_frame()"
 
 
 def raising(results: Results) -> Results:
-    """The same results, with an InputError at the first row that is no post."""
+    """The same results, with an InputError at the first row that is not a post."""
     for result in results:
         if isinstance(result, Rejected):
             raise InputError(result.reason, where=result.origin)
@@ -31,7 +31,7 @@ def raising(results: Results) -> Results:
 
 
 def check_on_error(on_error: str) -> bool:
-    """Whether a row that is no post is an error.
+    """Whether a row that is not a post is an error.
 
     Raises:
         ConfigError: ``on_error`` is neither of the two.
@@ -55,9 +55,7 @@ def batches_of_results(
         rows = 0
         for batch in batches:
             if not hasattr(batch, "num_rows"):
-                raise InputError(
-                    f"a {type(batch).__name__} came", expected="record batches of Arrow", do=_FRAMES
-                )
+                raise InputError(f"got a {type(batch).__name__}", expected="Arrow record batches", do=_FRAMES)
             taken.append((batch, rows))
             rows += batch.num_rows
             yield from reader.posts(columns_of(batch))
@@ -101,7 +99,7 @@ def _batch(
 
 
 def _array(batch: pyarrow.RecordBatch | pyarrow.Table, name: str) -> pyarrow.Array:
-    """A column in one piece, also of a table."""
+    """A column as one array, also that of a table."""
     column = batch.column(name)
     return column.combine_chunks() if hasattr(column, "combine_chunks") else column
 
@@ -109,7 +107,7 @@ def _array(batch: pyarrow.RecordBatch | pyarrow.Table, name: str) -> pyarrow.Arr
 def frame_with_results(
     extract: Extract, frame: Frame, reader: RowReader, strict: bool, prefix: str
 ) -> Frame:  # fmt: skip
-    """The frame with columns of results; see `Extractor.extract_frame`."""
+    """The frame with the columns of the results; see `Extractor.extract_frame`."""
     table: Any = as_table(frame)
     columns = columns_of(table)
     names = RESULTS[:-1] if strict else RESULTS

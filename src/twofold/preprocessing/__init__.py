@@ -1,1 +1,1 @@
-"""What a network reads of posts: words, word pieces, entity markers, pictures, crops, word neighbours."""
+"""Posts as inputs of a network: words, word pieces, entity markers, pictures, crops, word neighbours."""

@@ -1,4 +1,4 @@
-"""Crops of pictures as vectors: cropped, encoded like pictures, mean-pooled; equal crops once.
+"""Vectors of crops of pictures: cropped, encoded like pictures, mean-pooled; equal crops only once.
 
 Training passes in its picture encoder, inference the exported graph; the rest is shared. A picture that
 cannot be read has no crops. It does not know posts.
@@ -110,12 +110,12 @@ class CropEncoder:
         except PictureError:
             return None  # reported where the whole picture is read
 
-    def _pooled(self, cut: Sequence[tuple[str, Pixels]]) -> dict[str, Crops]:
-        regions = self._encode(np.concatenate([pixels for _, pixels in cut]))  # (ΣC, R, V)
+    def _pooled(self, readable_crops: Sequence[tuple[str, Pixels]]) -> dict[str, Crops]:
+        regions = self._encode(np.concatenate([pixels for _, pixels in readable_crops]))  # (ΣC, R, V)
         half = np.clip(regions, -65504, 65504).astype(np.float16)
         vectors = np.stack([pooled(crop) for crop in half])
-        ends = np.cumsum([len(pixels) for _, pixels in cut])[:-1]
-        crops = {key: part for (key, _), part in zip(cut, np.split(vectors, ends), strict=True)}
+        ends = np.cumsum([len(pixels) for _, pixels in readable_crops])[:-1]
+        crops = {key: part for (key, _), part in zip(readable_crops, np.split(vectors, ends), strict=True)}
         if self._cache is not None:
             for key, part in crops.items():
                 self._cache.put(key, part)

@@ -1,9 +1,9 @@
-"""Entity markers: a pair of arguments to the word pieces of one window, with head and tail marked.
+"""Entity markers: tokenizes a pair of arguments in one window, with head and tail marked.
 
-Markers are further words of the window and never truncated. Words are kept by their distance to an argument,
-so that a post too long for one window keeps the arguments and the words around them, and loses those between
-and at both ends. The head may follow the tail, and the two may overlap, contain one another, or be the same
-words.
+Markers are additional words of the window and are never truncated. Words are kept by their distance to an
+argument, so that a post too long for one window keeps the arguments and the words around them, and loses
+those between and at both ends. The head may follow the tail, and the two may overlap, contain one another, or
+be the same words.
 
 Three styles. Typed (default): punctuation and the type as a plain word, "@ * person * Ada @" and
 "# ^ location ^ Paris #" (typed entity marker (punct), Zhou & Chen, "An Improved Baseline for
@@ -54,8 +54,8 @@ class PairWindow(NamedTuple):
 
     Attributes:
         window: its words.
-        pairs: numbers of the pairs, among those of the post.
-        slots: positions (in ``window.first``) of the words that stand for each of these pairs.
+        pairs: indices of the pairs, among those of the post.
+        slots: positions (in ``window.first``) of the words that represent each of these pairs.
     """
 
     window: Window
@@ -64,18 +64,18 @@ class PairWindow(NamedTuple):
 
 
 class PairReader(Protocol):
-    """From pairs of a post to windows.
+    """Builds the windows in which pairs of a post are encoded.
 
     Attributes:
         tokenizer: of the text encoder.
-        further: markers among the words of a window.
+        marker_count: number of markers among the words of a window.
     """
 
     tokenizer: WindowTokenizer
-    further: int
+    marker_count: int
 
     def pair_windows(self, text: str, words: Sequence[Span], pairs: Sequence[Pair]) -> list[PairWindow]:
-        """Windows that hold each pair once.
+        """Windows that contain each pair once.
 
         Args:
             text: of the post.
@@ -88,9 +88,9 @@ class MarkedPair(NamedTuple):
     """A pair as input of the encoder.
 
     Attributes:
-        window: words and markers in order; of the words from ``start`` to ``end`` some may be left out.
+        window: words and markers in order; some of the words from ``start`` to ``end`` may be left out.
         marker_positions: positions (in ``window.first``) of the opening markers of head and tail.
-        words: number of the word at each position of the window, −1 for a marker.
+        words: index of the word at each position of the window, −1 for a marker.
     """
 
     window: Window
@@ -117,7 +117,7 @@ class Markers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TypedMarkers:
-    """Punctuation, and the type as a word between further punctuation; without a type punctuation alone.
+    """Punctuation, and the type as a word between further punctuation; without a type, punctuation alone.
 
     Attributes:
         type_names: word for each type; a type without one is its own name in lower case.
@@ -212,7 +212,7 @@ class PlainMarkers:
 
 
 def read_markers(raw: object, where: str) -> Markers | None:
-    """Markers from a model folder's config.json; None where they take no place in the text (levitated).
+    """Markers from a model folder's config.json; None for levitated markers, which are not in the text.
 
     Raises:
         ModelError: their style is unknown to this version, or they are incomplete.
@@ -240,37 +240,37 @@ def read_markers(raw: object, where: str) -> Markers | None:
 
 
 class LevitatedMarkers:
-    """Pairs in the windows of the post itself, without markers: a pair is the ends of its two arguments.
+    """Pairs in the windows of the post itself, without markers: a pair is the border words of both arguments.
 
     Args:
         tokenizer: of the text encoder.
     """
 
-    further = 0
+    marker_count = 0
 
     def __init__(self, tokenizer: WindowTokenizer) -> None:
         self.tokenizer = tokenizer
 
     def pair_windows(self, text: str, words: Sequence[Span], pairs: Sequence[Pair]) -> list[PairWindow]:
-        """The windows of a post that hold pairs, each pair in the first one that holds both arguments.
+        """The windows of a post that contain pairs, each pair in the first one that contains both arguments.
 
-        A slot is first and last word of the head, then of the tail. Arguments too far from each other for any
-        window of the post have one of their own, with the words around them.
+        A slot is the first and last word of the head, then of the tail. Arguments too far from each other for
+        any window of the post get one of their own, with the words around them.
         """
         windows = [PairWindow(window, [], []) for window in self.tokenizer.windows(text, words)]
-        apart: list[PairWindow] = []
+        own_windows: list[PairWindow] = []
         for number, (head, tail) in enumerate(pairs):
             start, end = min(head.start, tail.start), max(head.end, tail.end)
-            holding = (w for w in windows if w.window.start <= start and end <= w.window.end)
-            place = next(holding, None)
-            if place is None:
-                apart.append(self._apart(text, words, number, head, tail))
+            containing = (w for w in windows if w.window.start <= start and end <= w.window.end)
+            found = next(containing, None)
+            if found is None:
+                own_windows.append(self._own_window(text, words, number, head, tail))
                 continue
-            place.pairs.append(number)
-            place.slots.append(tuple(word - place.window.start for word in _ends(head, tail)))
-        return [*(window for window in windows if window.pairs), *apart]
+            found.pairs.append(number)
+            found.slots.append(tuple(word - found.window.start for word in _border_words(head, tail)))
+        return [*(window for window in windows if window.pairs), *own_windows]
 
-    def _apart(
+    def _own_window(
         self, text: str, words: Sequence[Span], number: int, head: Argument, tail: Argument
     ) -> PairWindow:
         pieces = self.tokenizer.word_pieces(text, words)
@@ -282,28 +282,30 @@ class LevitatedMarkers:
         window = Window(
             ids, first, [features[w] for w in kept], start, end, start, end, tuple(forms[w] for w in kept)
         )
-        return PairWindow(window, [number], [tuple(kept.index(word) for word in _ends(head, tail))])
+        return PairWindow(window, [number], [tuple(kept.index(word) for word in _border_words(head, tail))])
 
 
-def _ends(head: Argument, tail: Argument) -> tuple[int, int, int, int]:
+def _border_words(head: Argument, tail: Argument) -> tuple[int, int, int, int]:
     return head.start, head.end - 1, tail.start, tail.end - 1
 
 
-def whole_pairs(reader: PairReader, text: str, words: Sequence[Span], pairs: Sequence[Pair]) -> int:
-    """How many pairs are read in a window that holds all words of their post."""
+def count_pairs_with_whole_post(
+    reader: PairReader, text: str, words: Sequence[Span], pairs: Sequence[Pair]
+) -> int:
+    """Number of pairs that are encoded in a window with all words of their post."""
     if 2 * len(text.encode("utf-8", "surrogatepass")) <= reader.tokenizer.budget:
         return len(pairs)
     windows = reader.pair_windows(text, words, pairs)
-    return sum(len(w.pairs) for w in windows if len(w.window.first) - reader.further >= len(words))
+    return sum(len(w.pairs) for w in windows if len(w.window.first) - reader.marker_count >= len(words))
 
 
 def pair_reader(tokenizer: WindowTokenizer, markers: Markers | None) -> PairReader:
-    """Reads pairs with markers in the text, or, without, with levitated ones."""
+    """The reader of pairs with these markers in the text; with levitated ones for None."""
     return LevitatedMarkers(tokenizer) if markers is None else PairTokenizer(tokenizer, markers)
 
 
 def word_span(words: Sequence[Span], start: int, end: int) -> tuple[int, int] | None:
-    """First word and end of the words that a span of the text touches; None where it touches none.
+    """First word and end of the words that a span of the text overlaps; None where it overlaps none.
 
     Args:
         words: (start, end) of each word, in order.
@@ -319,7 +321,7 @@ class _Item(NamedTuple):
 
     Attributes:
         key: sorts items: position (in words of the post), kind, nesting, side.
-        word: number of the word, −1 for a marker.
+        word: index of the word, −1 for a marker.
         ids: its word pieces.
     """
 
@@ -336,7 +338,7 @@ class PairTokenizer:
         markers: around head and tail.
     """
 
-    further = 4
+    marker_count = 4
 
     def __init__(self, tokenizer: WindowTokenizer, markers: Markers) -> None:
         self.tokenizer, self.markers = tokenizer, markers
@@ -394,8 +396,8 @@ class PairTokenizer:
     def _items(self, argument: Argument, side: int) -> tuple[_Item, _Item]:
         """Opening and closing marker; side is 0 for the head, 1 for the tail.
 
-        The first to open is the last to close; of two that open (or close) together the longer is the outer
-        one, and of two over the same words the head.
+        The first to open is the last to close; of two that open (or close) at the same word, the longer is
+        the outer one, and of two over the same words, the head.
         """
         start, end = argument.start, argument.end
         opening, closing = (self.markers.tail if side else self.markers.head)(argument.type)

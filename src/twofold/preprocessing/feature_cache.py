@@ -1,4 +1,4 @@
-"""Features of pictures on disk, found by the content of the picture.
+"""A cache of picture features on disk; the key is the content of the picture.
 
 It does not know how features are computed.
 """
@@ -26,12 +26,12 @@ class FeatureCache:
     renamed. A file that cannot be read, or whose features are not finite, counts as absent and is deleted.
 
     Args:
-        folder: holds the files; made where it is absent.
+        folder: holds the files; created if absent.
         fingerprint: everything the features depend on besides the picture (weights, sizes,
-            normalisation); another fingerprint never finds the same files.
+            normalisation); files of another fingerprint are never found.
 
     Raises:
-        DataError: where the folder cannot be made.
+        DataError: where the folder cannot be created.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:

@@ -55,7 +55,7 @@ class PictureSettings:
 
 
 PREPARATION = 2
-"""Goes up where the same picture gives other pixels than before: features cached from those are not used."""
+"""Goes up when a picture gives other pixels than before, so that features cached before are not used."""
 FITS = ("crop", "squeeze")
 """Names for `PictureSettings.fit`."""
 RESAMPLING = {
@@ -76,7 +76,7 @@ def read_picture(image: Source, settings: PictureSettings) -> tuple[NDArray[np.f
         Pixels, float32 (3, S, S), and a warning for the user, empty for none.
 
     Raises:
-        PictureError: with what is wrong with it.
+        PictureError: it cannot be read; the message gives the reason.
     """
     side = settings.crop
     with decoded_picture(image, settings.resize, settings.max_pixels) as picture:
@@ -102,12 +102,12 @@ def read_crops(
         Pixels, float32 (C, 3, S, S).
 
     Raises:
-        PictureError: with what is wrong with it.
+        PictureError: it cannot be read; the message gives the reason.
     """
     smallest = min(min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes)
-    enough = min(math.ceil(settings.crop / smallest), settings.max_pixels)
+    min_side = min(math.ceil(settings.crop / smallest), settings.max_pixels)
     size, how = (settings.crop, settings.crop), RESAMPLING[settings.resample]
-    with decoded_picture(image, enough, settings.max_pixels) as picture:
+    with decoded_picture(image, min_side, settings.max_pixels) as picture:
         upright = _upright(picture.pixels, picture.orientation)
         width, height = upright.size
         parts = [
@@ -126,7 +126,7 @@ def read_thumbnail(image: Source, longest: int, max_pixels: int = 64_000_000) ->
         max_pixels: as in `PictureSettings`.
 
     Raises:
-        PictureError: with what is wrong with it.
+        PictureError: it cannot be read; the message gives the reason.
     """
     with decoded_picture(image, longest, max_pixels) as picture:
         width, height = picture.pixels.size

@@ -1,7 +1,7 @@
 """Modalities of a post, and what each is made of: crops, labels of objects, text in the picture, alt text.
 
-Training and inference share it. Detected regions are in ``Post.regions``; a post without any has crops too,
-those of an even grid, which need no detector. It opens no pictures.
+Training and inference share it. Detected regions are in ``Post.regions``; a post without any has the crops of
+an even grid, which needs no detector. It opens no pictures.
 
 Shape letters: R regions, V their width.
 """
@@ -65,7 +65,7 @@ def crop_boxes(post: Post, max_crops: int) -> tuple[Box, ...]:
 
 
 def grid_boxes(count: int) -> tuple[Box, ...]:
-    """An even grid of at most so many boxes that cover the picture: 4 give its quarters."""
+    """An even grid of at most ``count`` boxes that cover the picture: 4 give its quarters."""
     rows = math.isqrt(count)
     columns = count // max(rows, 1)
     return tuple(

@@ -1,10 +1,10 @@
-"""Pictures decoded to 8 bits per channel, with care.
+"""Decodes untrusted pictures to 8 bits per channel.
 
 The format must be on a short list, the size is checked in the header before a pixel is decoded, and any error
-is one `PictureError` that says what is wrong. Decoding is Pillow's.
+is a `PictureError` that gives the reason. Pillow decodes.
 
-It does not know colour profiles (values are taken as sRGB), it decodes the first frame of an animation and
-the first page of a document only, and CMYK is converted without ink profiles.
+It ignores colour profiles (values are taken as sRGB), decodes only the first frame of an animation and the
+first page of a document, and converts CMYK without ink profiles.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _AVIF = ("AVIF",) if importlib.util.find_spec("PIL.AvifImagePlugin") else ()  # 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", *_AVIF)
 """The only decoders that are used, besides that of HEIC where its package is installed."""
 _STRIPE = 1 << 20
-"""Pixels scaled together, where values of more than 8 bits are scaled to 8."""
+"""Pixels scaled at once, where values of more than 8 bits are scaled to 8."""
 _PIXEL_BUDGET = PixelBudget(64_000_000)
 _ORIENTATION = 0x0112  # EXIF tag
 
@@ -54,8 +54,8 @@ class DecodedPicture:
 
 
 @contextlib.contextmanager
-def decoded_picture(image: Source, enough: int, max_pixels: int) -> Iterator[DecodedPicture]:
-    """The picture at a shorter side of at least ``enough`` (JPEG decodes to a half, quarter or eighth).
+def decoded_picture(image: Source, min_side: int, max_pixels: int) -> Iterator[DecodedPicture]:
+    """The decoded picture; a JPEG is reduced to a half, quarter or eighth, but not below ``min_side``.
 
     While the block runs, its pixels count against the pixel budget.
 
@@ -66,8 +66,8 @@ def decoded_picture(image: Source, enough: int, max_pixels: int) -> Iterator[Dec
     with picture_stream(image) as stream, PILLOW_WARNINGS_OFF:
         try:
             with (
-                _opened(stream, enough, max_pixels) as picture,
-                _PIXEL_BUDGET.room_for(math.prod(picture.size)),
+                _opened(stream, min_side, max_pixels) as picture,
+                _PIXEL_BUDGET.reserve(math.prod(picture.size)),
             ):
                 yield _loaded(picture)
         except UnidentifiedImageError as error:
@@ -82,7 +82,7 @@ def decoded_picture(image: Source, enough: int, max_pixels: int) -> Iterator[Dec
 
 
 def check_pixels(image: Source, max_pixels: int) -> None:
-    """Check the size of a picture by its header; what else may be wrong with it shows when it is decoded.
+    """Check the size of a picture by its header; other errors show when it is decoded.
 
     Raises:
         PictureError: it has more pixels.
@@ -99,11 +99,11 @@ def check_pixels(image: Source, max_pixels: int) -> None:
 
 
 class _TooLargeError(Exception):
-    """The header says more pixels than are allowed."""
+    """The header gives more pixels than are allowed."""
 
 
-def _opened(stream: BinaryIO, enough: int, max_pixels: int) -> Image.Image:
-    """The picture with its header read and not a pixel decoded."""
+def _opened(stream: BinaryIO, min_side: int, max_pixels: int) -> Image.Image:
+    """The picture with its header read and no pixel decoded."""
     heic = kind_of(stream.read(HEAD_BYTES)) == HEIC and _register_heic()
     stream.seek(0)
     picture = Image.open(stream, formats=("HEIF",) if heic else FORMATS)
@@ -111,7 +111,7 @@ def _opened(stream: BinaryIO, enough: int, max_pixels: int) -> Image.Image:
     if width * height > max_pixels:
         picture.close()
         raise _TooLargeError(f"{width} x {height}")
-    picture.draft(None, (enough, enough))
+    picture.draft(None, (min_side, min_side))
     return picture
 
 
@@ -185,7 +185,7 @@ def _to_8_bit(picture: Image.Image, warnings_: list[str]) -> Image.Image:
 
 
 def _grey_to_8_bit(picture: Image.Image, warnings_: list[str]) -> Image.Image:
-    """Scaled to 8 bits stripe by stripe, since a copy as float is four to eight times the result."""
+    """Scaled to 8 bits stripe by stripe, since a float copy takes four to eight times the memory."""
     low, high = 0.0, 65535.0
     if not picture.mode.startswith("I;16"):
         low, high = _range(picture)
@@ -203,7 +203,7 @@ def _grey_to_8_bit(picture: Image.Image, warnings_: list[str]) -> Image.Image:
 
 
 def _stripes(picture: Image.Image) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Rows of a picture of one channel, some at a time, each with the number of its first."""
+    """Stripes of rows of a picture of one channel, each with the index of its first row."""
     width, height = picture.size
     step = max(1, _STRIPE // width)
     for top in range(0, height, step):

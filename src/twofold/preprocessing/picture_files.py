@@ -1,6 +1,6 @@
-"""Files of pictures, opened with care: any error is a `PictureError` that says what is wrong.
+"""Opens files of pictures safely: any error is a `PictureError` that gives the reason.
 
-Pictures come from strangers: folders, devices, pipes and huge files are refused. It does not decode.
+Pictures are untrusted input: folders, devices, pipes and huge files are refused. It does not decode.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from twofold.reading import open_file
 EXPECTED = "a JPEG, PNG, GIF, WebP, AVIF, BMP or TIFF picture"
 """What a picture should be, for messages."""
 MAX_BYTES = 1 << 29
-"""A larger file is refused unread."""
+"""A larger file is refused before it is read."""
 
 
 def content_hash(image: Source) -> str:
@@ -38,7 +38,7 @@ def content_hash(image: Source) -> str:
 
 
 def file_bytes(image: Source) -> bytes:
-    """The file as it is.
+    """The bytes of the file.
 
     Raises:
         PictureError: where it cannot be read.
@@ -80,7 +80,7 @@ def _open_file(path: Path) -> BinaryIO:
     size = os.fstat(stream.fileno()).st_size
     if size > MAX_BYTES:
         stream.close()
-        raise ValueError(f"it has {size:,} bytes, and more than {MAX_BYTES:,} are not read")
+        raise ValueError(f"it has {size:,} bytes, more than the limit of {MAX_BYTES:,}")
     return stream
 
 

@@ -1,12 +1,12 @@
-"""The kind of a file that is not a picture we read, by its first bytes.
+"""The type of a file that is not a supported picture, from its first bytes.
 
-Messages name the kind and never quote the file, whose content may be private.
+Messages name the type and never quote the file, whose content may be private.
 """
 
 from __future__ import annotations
 
 HEAD_BYTES = 32
-"""Bytes of the beginning that are needed."""
+"""Number of first bytes that `kind_of` needs."""
 
 _HEIC = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _AVIF = {b"avif", b"avis"}
@@ -25,7 +25,7 @@ HEIC, AVIF = "a HEIC picture", "an AVIF picture"
 
 
 def kind_of(head: bytes) -> str:
-    """The kind of a file, with its article; "" where it is not known.
+    """The type of a file, with its article; "" where it is not known.
 
     Args:
         head: the first `HEAD_BYTES` bytes.

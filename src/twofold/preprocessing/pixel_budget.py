@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class PixelBudget:
-    """A semaphore over pixels: threads wait, in the order they came, until their picture fits.
+    """A semaphore over pixels: threads wait, one at a time, until their picture fits.
 
     Args:
         pixels: in total; a larger picture is decoded alone.
@@ -32,8 +32,8 @@ class PixelBudget:
         self._freed = threading.Condition()
 
     @contextmanager
-    def room_for(self, pixels: int) -> Iterator[None]:
-        """Hold so many pixels while the block runs."""
+    def reserve(self, pixels: int) -> Iterator[None]:
+        """Reserve this many pixels while the block runs."""
         pixels = min(pixels, self.pixels)
         with (
             self._queue,

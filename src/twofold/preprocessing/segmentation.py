@@ -1,8 +1,8 @@
 """One segmentation into words, for tokenized corpora and for raw posts alike.
 
 A word is a URL, a maximal run of letters, digits and underscores, or one punctuation mark or symbol. Handles
-of other networks are one word behind a mark, too: ``@name.bsky.social`` and ``@name@server.org`` behind their
-``@``, and ``u/name`` and ``r/place`` behind ``u/`` and ``r/``, which are read as ``@`` and ``#``. Because no
+of other networks are a mark and one word, too: ``@name.bsky.social`` and ``@name@server.org`` after their
+``@``, and ``u/name`` and ``r/place`` after ``u/`` and ``r/``, which are read as ``@`` and ``#``. Because no
 word depends on white space beside a mark, a corpus whose tokens were split ("# Paris", "I ' m") and
 the post as it was typed ("#Paris", "I'm") give the same words: training and inference see the same words.
 
@@ -69,8 +69,8 @@ def segment(text: str) -> list[Span]:
     Args:
         text: of a post.
 
-    Control, zero-width and bidirectional characters belong to no word of their own: inside a run of
-    letters they stay with it, elsewhere they are skipped.
+    Control, zero-width and bidirectional characters are never words: inside a run of letters they are
+    part of it, elsewhere they are skipped.
 
     Returns:
         Spans in order, never empty, never overlapping.
@@ -128,7 +128,7 @@ def segment_post(post: Post) -> list[Span]:
 def surface(text: str) -> str:
     """The surface form that the text encoder reads: the same for all URLs, without invisible characters.
 
-    Of a handle it is the name without the server, and the ``@`` or ``#`` that the mark stands for.
+    That of a handle is the name without the server; that of its mark is the ``@`` or ``#`` it is read as.
     """
     if len(text) > 3:
         if _URL.match(text):

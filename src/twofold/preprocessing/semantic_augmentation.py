@@ -1,11 +1,11 @@
 """Semantic augmentation: for each word, the weighted mean of its nearest neighbours, stored with a model.
 
 System B, after the original implementation: a_w = Σ softmax(s)_j e_j over the four words j nearest to w by
-cosine s, the word itself left out, e_j their vectors as they are. (It uses gensim's `most_similar`, which
-leaves the word out; a word without a vector gets a random one there, here none.) The vocabulary is that of
+cosine s, without the word itself, e_j their vectors, not normalised. (It uses gensim's `most_similar`, which
+excludes the word; a word without a vector gets a random one there, none here.) The vocabulary is that of
 the word vectors, never that of a corpus.
 
-A model folder stores the means of all words as rows of 8 bits with a scale each. It does not know fusions.
+A model folder stores the means of all words as 8-bit rows with one scale each. It does not know fusions.
 
 Shape letters: N words of the vocabulary, V width, B windows, W words of a window.
 """
@@ -29,7 +29,7 @@ from twofold.preprocessing.word_vectors import Vectors
 Floats = NDArray[np.float32]
 
 MODALITY = "neighbours"
-"""Name of the modality: one element a word."""
+"""Name of the modality: one element per word."""
 FILES = ("neighbours.safetensors", "neighbours.txt")
 COUNT = 4
 _MAX_SIMILARITIES = 1 << 23  # in memory at once
@@ -40,10 +40,10 @@ def nearest(states: Floats, count: int = COUNT) -> tuple[NDArray[np.int64], Floa
 
     Args:
         states: (N, V).
-        count: of neighbours; fewer where there are fewer other words.
+        count: number of neighbours; fewer where there are fewer other words.
 
     Returns:
-        Their numbers (N, count) and cosines (N, count), the nearest first.
+        Their indices (N, count) and cosines (N, count), the nearest first.
     """
     count = min(count, len(states) - 1)
     unit = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-12)
@@ -141,7 +141,7 @@ class Neighbours:
         """Read both `FILES`.
 
         Raises:
-            ModelError: they are missing, damaged, or do not fit each other.
+            ModelError: they are missing or damaged, or do not match.
         """
         try:
             arrays = load_file(states)

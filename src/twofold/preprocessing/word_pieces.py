@@ -1,7 +1,7 @@
-"""From words to the word pieces a text encoder reads, in windows where a post is long.
+"""Splits words into the word pieces of a text encoder, in windows where a post is long.
 
-Training and inference both come through here. A window is a stretch of words with some context on
-either side; only the emissions of its core are kept, so the windows of a post tile it exactly.
+Training and inference share it. A window is a stretch of words with some context on either side; only the
+emissions of its core are kept, so the cores of a post's windows tile it exactly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from twofold.preprocessing.segmentation import Span, case_features, surface
 MAX_WORD_PIECES = 16
 """Pieces of one word beyond these are dropped: a tagger reads the first piece of a word."""
 _CACHED_TEXTS, _CACHED_LENGTH = 1024, 1000
-"""Texts whose windows are kept, and the longest one in characters: hostile input must not fill the memory."""
+"""Number of texts whose windows are cached, and their maximum length; hostile input must not fill memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class WindowTokenizer:
         self._cached = lru_cache(_CACHED_TEXTS)(self._windows)
 
     def _unknown_id(self, fallback: int) -> int:
-        """Piece for a word without pieces: an invisible one, or one that the tokenizer drops."""
+        """Piece for a word without pieces, such as an invisible one or one that the tokenizer drops."""
         names = (getattr(self.tokenizer.model, "unk_token", None), "<unk>", "[UNK]")
         numbers = (self.tokenizer.token_to_id(name) for name in names if name)
         return next((number for number in numbers if number is not None), fallback)
@@ -100,7 +100,7 @@ class WindowTokenizer:
         return [row or [self._unknown] for row in pieces]
 
     def may_cut(self, text: str) -> bool:
-        """False where a text is surely read whole: a piece has a byte at least, or begins a word."""
+        """False where a text surely fits into a window: each piece has at least a byte, or begins a word."""
         words = [_bytes(word) for word in text.split()]
         return sum(words) + 2 * len(words) > self.budget
 
@@ -130,7 +130,7 @@ class WindowTokenizer:
         return windows
 
     def _window_words(self, ends: NDArray[np.int64], core_start: int) -> tuple[int, int, int]:
-        """First word and end of a window, and the end of its core, by the start of its core."""
+        """First word and end of a window, and the end of its core, given the start of its core."""
         count, quarter = len(ends) - 1, self.budget // 4
         start = max(
             0, core_start - self.context_words, int(np.searchsorted(ends, ends[core_start] - quarter))

@@ -47,14 +47,14 @@ class Vectors(NamedTuple):
 
 
 def read_vectors(path: Path, limit: int = 0) -> Vectors:
-    """Read the first words of a file. Of a word that occurs twice, the first vector counts.
+    """Read the first words of a file. Of a word that occurs twice, the first vector is used.
 
     Args:
         path: the file; its content shows the format.
         limit: number of words to read, at most; 0 for all.
 
     Raises:
-        DataError: it cannot be read, is cut off, or is not of a known format; with line or word number.
+        DataError: it cannot be read, is truncated, or is not of a known format; with line or word number.
     """
     found: dict[str, Floats] = {}
     try:
@@ -68,7 +68,7 @@ def read_vectors(path: Path, limit: int = 0) -> Vectors:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot be read: {error}", where=str(path), expected=_EXPECTED) from error
     if not found:
-        raise DataError("no word in it", where=str(path), expected=_EXPECTED)
+        raise DataError("it contains no words", where=str(path), expected=_EXPECTED)
     return Vectors(list(found), np.stack(list(found.values())))
 
 
@@ -115,10 +115,10 @@ def _counted(entries: Iterator[Entry], count: int, where: str) -> Iterator[Entry
         yield entry
     if number < count:
         raise DataError(
-            f"it ends after {number} of the {count} words that its first line says",
+            f"it ends after {number} of the {count} words that its first line declares",
             where=where,
             expected="the whole file",
-            do="get it again: it was cut off on its way",
+            do="download it again: it is truncated",
         )
 
 
@@ -147,7 +147,7 @@ def _text(lines: Iterator[bytes], width: int, where: str, first: int) -> Iterato
 
 
 def _numbers(fields: list[bytes]) -> Floats | None:
-    """The finite numbers in the fields; None where a field is not one, or there is none."""
+    """The finite numbers in the fields; None where a field is not a finite number, or there are no fields."""
     try:
         values = np.array(fields, dtype=np.bytes_).astype(np.float32)
     except ValueError:
@@ -162,7 +162,7 @@ def _binary(stream: io.BufferedReader, count: int, width: int, where: str) -> It
         while end < 0 or len(data) < end + 1 + size:
             more = stream.read(_BLOCK)
             if not more or (end < 0 and len(data) - at > _LINE):
-                return  # the file is cut off, and `_counted` says so
+                return  # the file is truncated; `_counted` raises the error
             data, at = data[at:] + more, 0
             end = data.find(b" ")
         vector = np.frombuffer(data, "<f4", width, end + 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The report: one HTML file that shows each post's picture beside what was found in its text."""
+"""The report: one HTML file that shows each post's picture beside its entities and relations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calibration as blocks of the trust report: reliability diagram, metrics by type. It does not know HTML."""
+"""Calibration as blocks of the trust report: reliability diagram, metrics by type. Independent of HTML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twofold.report.plots import Plot, Tick, round_steps
 from twofold.report.sections import FIFTHS, Block, Table
 
 FEW = 10
-"""A bar of the diagram with fewer predictions is only outlined."""
+"""Bars of the diagram with fewer predictions are only outlined."""
 
 
 def reliability_block(report: TrustReport) -> Block:
@@ -26,8 +26,8 @@ def reliability_block(report: TrustReport) -> Block:
     return Block(
         "Does the confidence match the accuracy?",
         "calibration: reliability diagram",
-        "Predictions in bins of confidence. Where a bar ends below the broken line, the model is "
-        "overconfident. Beside it, the number of predictions in each bin.",
+        "Predictions in bins of confidence. Where a bar ends below the dashed line, the model is "
+        "overconfident. The second plot shows the number of predictions in each bin.",
         (_diagram(report), _histogram(bins)),
         tuple(legend),
         (_bin_table(report),),
@@ -84,7 +84,7 @@ _METRICS = {"adaptive_ece": "adaptive ECE", "mce": "MCE", "brier": "Brier", "nll
 
 
 def types_block(report: TrustReport) -> Block:
-    """Metrics by type, with what was missed."""
+    """Metrics by type, with the missed annotations."""
     before = ("ECE before",) if report.uncalibrated is not None else ()
     columns = (
         "type", "predicted", "right", "missed", "confidence, %", "right, %", *before, "ECE", "ECE by chance",
@@ -99,8 +99,8 @@ def types_block(report: TrustReport) -> Block:
         "calibration error by type",
         "ECE is the mean distance between confidence and accuracy over 15 bins; ECE by chance is that of a "
         "perfectly calibrated model on as many predictions. Brackets hold 95 % intervals. ECE does not count "
-        "what was missed. Unfold for adaptive ECE (15 bins of equal size), MCE (the worst bin), Brier score "
-        "and NLL.",
+        "missed annotations. Unfold for adaptive ECE (15 bins of equal size), MCE (the worst bin), Brier "
+        "score and NLL.",
         tables=(
             Table("Calibration by type, per cent", columns, types),
             Table(
@@ -134,10 +134,10 @@ def _type_row(report: TrustReport, name: str) -> tuple[str, ...]:
 
 
 def _metric_cells(report: TrustReport, name: str, metric: str) -> tuple[str, ...]:
-    """A metric before calibration, where that is known, and now with its interval."""
+    """A metric before calibration, where known, and after calibration with its interval."""
     now = report.calibration[name].metrics[metric]
-    ends = f" [{_cell(metric, now.low)}–{_cell(metric, now.high)}]" if math.isfinite(now.low) else ""
-    calibrated = _cell(metric, now.value) + ends
+    interval = f" [{_cell(metric, now.low)}–{_cell(metric, now.high)}]" if math.isfinite(now.low) else ""
+    calibrated = _cell(metric, now.value) + interval
     if report.uncalibrated is None:
         return (calibrated,)
     return _cell(metric, report.uncalibrated.calibration[name].metrics[metric].value), calibrated

@@ -1,4 +1,4 @@
-"""Detection of out-of-distribution data as a section of the trust report. It does not know HTML."""
+"""Detection of out-of-distribution data as a section of the trust report. Independent of HTML."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def domain_shift_section(shifts: Sequence[DomainShift]) -> Section:
 
 
 def _statement(shift: DomainShift) -> Statement:
-    """By the confidence, chosen beforehand; the best of many measures would be optimistic."""
+    """The AUROC of the confidence, chosen beforehand: the best of many measures would be optimistic."""
     auroc = shift.detection["entity_confidence_mean" if shift.items == "posts" else "confidence"].auroc
     known = {name: m.auroc.value for name, m in shift.detection.items() if math.isfinite(m.auroc.value)}
     if not known:
@@ -34,8 +34,8 @@ def _statement(shift: DomainShift) -> Statement:
         f"{whole_percent(auroc.value)} %",
         f"of {shift.name} ranked below in-domain {'posts' if item == 'post' else 'entities'}",
         "AUROC of OOD detection",
-        f"Of an out-of-distribution and an in-domain {item}, drawn at random, the former has the lower "
-        f"confidence so often; 50 % is chance. The best of {len(known)} measures, chosen on these same data: "
+        f"The probability that a random out-of-distribution {item} has a lower confidence than a random "
+        f"in-domain one; 50 % is chance. The best of {len(known)} measures, chosen on these same data: "
         f"{measure_label(best)}, {decimal_percent(known[best])} %.",
     )
 
@@ -85,7 +85,7 @@ def _data_cells(metrics: DataMetrics, items: str) -> tuple[str, ...]:
 def _plot(shift: DomainShift) -> Plot:
     aurocs = [m.auroc for m in shift.detection.values()]
     names = [measure_label(name) for name in shift.detection]
-    values = [end for auroc in aurocs for end in (auroc.value, auroc.low)]
+    values = [value for auroc in aurocs for value in (auroc.value, auroc.low)]
     plot = auroc_plot(f"AUROC of each measure for out-of-distribution data: {shift.name}", names, values)
     for row, auroc in enumerate(aurocs):
         plot.whisker(auroc.low, auroc.high, row, "whisker")
@@ -94,7 +94,7 @@ def _plot(shift: DomainShift) -> Plot:
 
 
 def measure_label(name: str) -> str:
-    """``entities: mean 1 − confidence`` for ``entity_confidence_mean``; of other names, `MEASURES`."""
+    """``entities: mean 1 − confidence`` for ``entity_confidence_mean``; other names by `MEASURES`."""
     of, _, rest = name.partition("_")
     measure, _, statistic = rest.partition("_")
     if of not in _PLURALS or not statistic:

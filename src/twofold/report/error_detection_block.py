@@ -1,4 +1,4 @@
-"""Error detection as a block of the trust report: which measure of uncertainty finds the errors."""
+"""Error detection as a block of the trust report: how well each uncertainty measure finds the errors."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def error_detection_block(report: TrustReport) -> Block:
     return Block(
         "Which measure finds the errors?",
         "error detection: AUROC, AUPR, FPR95",
-        "AUROC: how often a wrong prediction gets a larger value than a right one; 50 is chance. AUPR: mean "
-        "precision when the largest values are checked first. FPR95: how many right predictions are checked "
-        "as well until 95 % of the wrong ones are found.",
+        "AUROC: how often a wrong prediction has a larger value than a right one; 50 is chance. AUPR: mean "
+        "precision when the largest values are checked first. FPR95: the share of right predictions that are "
+        "checked as well until 95 % of the wrong ones are found.",
         (_plot(report, kinds),),
         tuple(legend),
         (Table("Detection of errors, per cent", columns, rows),),
@@ -55,11 +55,11 @@ def _label(kind: str) -> str:
 
 
 def _plot(report: TrustReport, kinds: Sequence[str]) -> Plot:
-    """A row for each measure, in it a lane for all errors and one for each type."""
+    """A row for each measure, with a lane for all errors and one for each type."""
     detection = report.error_detection
     intervals = report.error_auroc
     values = [detection[name][kind].auroc for name in detection for kind in kinds]
-    values += [end for auroc in intervals.values() for end in (auroc.value, auroc.low)]
+    values += [value for auroc in intervals.values() for value in (auroc.value, auroc.low)]
     lanes = 1 + len(kinds)
     names = [MEASURES.get(name, name) for name in detection]
     plot = auroc_plot("AUROC of each measure for wrong predictions", names, values, lanes)

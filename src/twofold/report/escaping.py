@@ -1,10 +1,10 @@
-"""HTML of text from outside: escaped, and with every character that would act unseen written out by name.
+"""HTML of untrusted text: escaped, with invisible characters that affect the page replaced by their names.
 
-Control characters would break the page (NUL), bidirectional overrides would turn the words around them,
+Control characters would break the page (NUL), bidirectional overrides would reorder the words around them,
 and a lone surrogate cannot be written to a file at all: each is shown by its name instead. Thousands of
 combining marks on one letter, or of empty lines, would cover the page: a few are shown, the rest counted.
-Characters that ordinary writing needs (joiners, marks and isolates of right-to-left text) stay as they
-are: the page isolates every text, so that they end where it ends.
+Characters that ordinary writing needs (joiners, marks and isolates of right-to-left text) are kept: the page
+isolates every text, so that their effect ends with the text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from markupsafe import Markup, escape
 
 MARK_LIMIT = 8
-"""Combining marks in a row that are shown; no script puts as many on one letter."""
+"""Combining marks in a row that are shown; no script puts so many on one letter."""
 LINE_LIMIT = 3
 """Line breaks in a row that are shown."""
 _SHORT_NAMES = {"\u202a": "LRE", "\u202b": "RLE", "\u202c": "PDF", "\u202d": "LRO", "\u202e": "RLO"}
@@ -28,7 +28,7 @@ _JOINERS = "\u200c\u200d"
 
 
 def safe_html(text: object) -> Markup:
-    """HTML of a text that lets no character act on the page and says what it leaves out."""
+    """HTML of a text in which no character affects the page, with a note for each omission."""
     return Markup("").join(_parts(str(text)))
 
 
@@ -46,7 +46,7 @@ def _limit_marks(text: str) -> Iterator[Markup]:
     if text.isascii():
         yield escape(text)
         return
-    start = run = 0  # of the text not yet given; marks in a row before the current character
+    start = run = 0  # start of the text not yet yielded; marks in a row before the current character
     for i, character in enumerate(text):
         if not _is_mark(character):
             if run > MARK_LIMIT:
@@ -68,7 +68,7 @@ def _is_mark(character: str) -> bool:
 
 
 def _shortened(text: str, run: int) -> Iterator[Markup]:
-    """A text that ends with so many marks, all but the first few of them counted."""
+    """A text that ends with ``run`` marks: the first few are kept, the others counted."""
     hidden = run - MARK_LIMIT
     yield escape(text[:-hidden])
     yield _note(f"{hidden:,} combining marks, not shown", f"+{hidden:,} marks")
@@ -103,6 +103,6 @@ def text_direction(text: str) -> str:
 
 
 def shorten(text: object, limit: int) -> str:
-    """The beginning of a text, with an ellipsis where something was left out."""
+    """The beginning of a text, with an ellipsis if it was cut."""
     text = str(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,4 +1,4 @@
-// Sorts and filters the posts on the page; without it everything can still be read.
+// Sorts and filters the posts on the page, which is readable without it.
 "use strict";
 (() => {
   const form = document.querySelector("form.controls");
@@ -12,7 +12,7 @@
     words: node.textContent.toLocaleLowerCase(),
   }));
 
-  // A post that lacks the value comes last, whichever way the rest is sorted.
+  // A post without the value comes last in either order.
   const value = (post, key) => {
     const text = post.node.dataset[key];
     return text === "" ? null : Number(text);

@@ -1,6 +1,6 @@
-"""The report of `extract`: one HTML file that needs no network, no other file, and no script to be read.
+"""The report of `extract`: one HTML file, readable without network, other files or its script.
 
-What the page does not know: whether an entity is right. It shows the confidence and where it comes from,
+The page does not know whether an entity is right. It shows the confidence and the shares of the modalities,
 puts the posts of lowest confidence first, and leaves the decision to the reader.
 """
 
@@ -21,9 +21,9 @@ from twofold.report.uncertainty_levels import uncertainty_levels
 from twofold.version import __version__
 
 POST_LIMIT = 500
-"""Posts a report shows; a browser must still open it."""
+"""Posts a report shows at most, so that a browser can open it."""
 REJECTED_LIMIT = 200
-"""Rejected lines a report shows."""
+"""Rejected lines a report shows at most."""
 _TYPE_COLOURS = {"PER": 0, "LOC": 1, "ORG": 2, "MISC": 3}
 _TYPE_PALETTE = 8
 _MODALITY_COLOURS = {"text": 0, "picture": 1, "alt_text": 2}
@@ -45,13 +45,13 @@ def write_report(
     are shown, which the page says. The file appears whole or not at all.
 
     Args:
-        extractions: each post with what was extracted from it; consumed as a stream.
-        path: file to write, whose folder is made where it is absent, or an output opened for it.
+        extractions: each post with its extraction; consumed as a stream.
+        path: file to write, whose folder is created if it is missing, or an output opened for it.
         model: name of the model, for the heading.
         symmetric: types of relations that hold in both directions; they are shown without an arrow.
-        rejected: input records that could not become posts. Looked at after the last extraction, so a
-            list that is still filling while the stream is read is welcome.
-        limit: posts to show, at most.
+        rejected: input records that could not become posts. Read after the last extraction, so the list
+            may still grow while the stream is consumed.
+        limit: maximum number of posts to show.
 
     Raises:
         DataError: where the file cannot be written.

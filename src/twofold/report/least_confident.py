@@ -13,9 +13,9 @@ from twofold.report.summary import Summary
 class LeastConfidentPosts:
     """At most ``limit`` posts, lowest confidence first.
 
-    Posts with entities come before posts without, and of those the ones whose picture could not be read
-    come first; equal ones keep the order of the stream. Pictures are read as posts enter the list, so
-    that no picture needs to be kept.
+    Posts with a confidence come before posts without, and among the latter those with an unreadable picture
+    come first; ties keep the order of the stream. Pictures are read as posts enter the list, so that no
+    picture needs to be kept.
 
     Args:
         limit: posts to keep.
@@ -23,10 +23,10 @@ class LeastConfidentPosts:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._heap: list[tuple[tuple[float, int], PostView]] = []  # the most confident on top
+        self._heap: list[tuple[tuple[float, int], PostView]] = []  # the most confident post first
 
     def collect(self, extractions: Iterable[tuple[Post, Extraction]], summary: Summary) -> None:
-        """Read a stream to its end: count every post, keep the least confident ones."""
+        """Consume a stream: count every post, keep the least confident ones."""
         for number, (post, extraction) in enumerate(extractions, start=1):
             summary.add(extraction)
             priority = (-_sort_key(extraction), -number)
@@ -36,12 +36,12 @@ class LeastConfidentPosts:
                 heapq.heapreplace(self._heap, (priority, view_post(number, post, extraction)))
 
     def posts(self) -> list[PostView]:
-        """Those kept, least confident first."""
+        """The kept posts, least confident first."""
         return [post for _, post in sorted(self._heap, key=lambda item: item[0], reverse=True)]
 
 
 def _sort_key(extraction: Extraction) -> float:
-    """The lowest confidence of the post; above 1 where it has none, a broken picture before the rest."""
+    """The lowest confidence of the post; without one, 2 for an unreadable picture and 3 for the others."""
     confidence = lowest_confidence(extraction)
     if confidence is not None:
         return confidence

@@ -1,4 +1,4 @@
-"""How pages write numbers: whole per cent, per cent with a decimal, and figures without a unit."""
+"""Numbers as text for the reports: whole per cent, per cent with a decimal, numbers without a unit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def whole_percent(share: float) -> str:
-    """Whole per cent of a share in [0, 1]; never 100 or 0 for what is only close to it."""
+    """Whole per cent of a share in [0, 1]; 100 and 0 only for exactly that."""
     if not math.isfinite(share):
         return "–"
     whole = f"{100 * share:.0f}"

@@ -1,7 +1,7 @@
 """Plots as plain coordinates: what a template needs to draw lines, bars and marks with axes.
 
-Everything is computed here and nothing in the template. Colours are classes of the style sheet. It does not
-know what is drawn.
+Everything is computed here and nothing in the template. Colours are classes of the style sheet. The module
+does not depend on what is drawn.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 WIDTH = 380.0
-"""Of every plot, in its own units: about a phone's pixels."""
+"""Width of every plot, in its own units: about the pixels of a phone."""
 HEIGHT = 270.0
-"""Of every plot that has no rows."""
+"""Height of every plot without rows."""
 MARK_SIZE = 11.0
 """Width and height of the largest mark with its outline."""
 _LETTER_WIDTH = 6.3
 _LANE_HEIGHT = 13.0
-_LANES = 0.8  # part of a row that its lanes take
+_LANES = 0.8  # share of the height of a row that its lanes use
 
 
 class Tick(NamedTuple):
@@ -61,7 +61,7 @@ class Plot:
 
     Attributes:
         label: what it shows, for screen readers.
-        height: of the whole, in the units of `WIDTH`.
+        height: of the whole plot, in the units of `WIDTH`.
         left: edge of the plotting area. right, top, bottom: likewise.
         x_title: of the horizontal axis. y_title: of the vertical one, written above it.
         x_range: values at the left and the right edge. y_range: at the bottom and the top.
@@ -86,7 +86,7 @@ class Plot:
 
     @property
     def width(self) -> float:
-        """Of the whole plot."""
+        """Width of the whole plot."""
         return WIDTH
 
     @property
@@ -95,11 +95,11 @@ class Plot:
         return self.height - 40.0
 
     def at_x(self, value: float) -> float:
-        """Where a value is drawn, kept within the plotting area."""
+        """Coordinate of a value, clipped to the plotting area."""
         return _between(value, self.x_range, self.left, self.right)
 
     def at_y(self, value: float) -> float:
-        """Where a value is drawn, kept within the plotting area."""
+        """Coordinate of a value, clipped to the plotting area."""
         return _between(value, self.y_range, self.bottom, self.top)
 
     @property
@@ -110,17 +110,17 @@ class Plot:
         return [self.at_y(row + 0.5) for row in range(len(self.y) - 1)]
 
     def tick(self, x: Iterable[float] = (), y: Iterable[float] = ()) -> None:
-        """Label values in [0, 1] in per cent."""
+        """Add ticks at values in [0, 1], labelled in per cent."""
         self.x += [Tick(self.at_x(value), f"{100 * value:g}") for value in x]
         self.y += [Tick(self.at_y(value), f"{100 * value:g}") for value in y]
 
     def bar(self, low: float, high: float, value: float, kind: str) -> None:
-        """From the bottom to a value, between two values of the horizontal axis, a little apart."""
+        """Add a bar from the bottom to a value, between two values of the horizontal axis, with a gap."""
         x, y = self.at_x(low) + 1, self.at_y(value)
         self.bars.append(Bar(_r(x), _r(y), _r(self.at_x(high) - 1 - x), _r(self.bottom - y), kind))
 
     def line(self, points: Iterable[tuple[float, float]], kind: str) -> None:
-        """Through some points; one that is not finite breaks it."""
+        """Add a line through some points; a point that is not finite interrupts it."""
         path, pen = [], "M"
         for x, y in points:
             if math.isfinite(x) and math.isfinite(y):
@@ -131,14 +131,14 @@ class Plot:
         self.lines.append(Line("".join(path), kind))
 
     def mark(self, x: float, y: float, shape: str, kind: str) -> None:
-        """One of `SHAPES`; none where a value is not finite.
+        """Add one of `SHAPES`, unless a value is not finite.
 
-        Where it would cover another mark, it stands above or below that, with a line to its own point.
+        Where it would cover another mark, it is drawn above or below that mark, with a line to its point.
         """
         if not (math.isfinite(x) and math.isfinite(y)):
             return
         at_x, at_y = self.at_x(x), self.at_y(y)
-        free = next((height for height in _outwards(at_y) if self._is_free(at_x, height)), at_y)
+        free = next((height for height in _heights_around(at_y) if self._is_free(at_x, height)), at_y)
         if free != at_y:
             self.lines.append(Line(f"M{_r(at_x)} {_r(at_y)}L{_r(at_x)} {_r(free)}", "leader"))
         path = SHAPES[shape].format(x=_r(at_x), y=_r(free))
@@ -151,7 +151,7 @@ class Plot:
         )
 
     def whisker(self, low: float, high: float, y: float, kind: str) -> None:
-        """From one value to another at one height."""
+        """Add a horizontal line from one value to another."""
         if math.isfinite(low) and math.isfinite(high):
             self.line([(low, y), (high, y)], kind)
 
@@ -200,8 +200,8 @@ def auroc_plot(label: str, rows: Sequence[str], values: Iterable[float], lanes: 
     """A row plot of AUROCs: its axis begins at 0.5, or lower where a value needs it.
 
     Args:
-        label: what it shows. rows: names of the measures. lanes: as of `row_plot`.
-        values: everything that will be drawn; those that are not finite are left out.
+        label: what it shows. rows: names of the measures. lanes: as in `row_plot`.
+        values: all values that will be drawn; those that are not finite are ignored.
     """
     lowest = min([0.5, *(value for value in values if math.isfinite(value))])
     first = math.floor(lowest * 10 + 1e-9)
@@ -221,16 +221,16 @@ def round_steps(top: float, most: int = 4) -> list[float]:
     return [i * step for i in range(math.ceil(top / step - 1e-9) + 1)]
 
 
-def _outwards(start: float) -> Iterator[float]:
-    """A height and those above and below it, nearest first, a mark apart."""
+def _heights_around(start: float) -> Iterator[float]:
+    """A height and those above and below it, nearest first, in steps of a mark."""
     yield start
     for i in range(1, 50):
         yield start - i * MARK_SIZE
         yield start + i * MARK_SIZE
 
 
-def _between(value: float, ends: tuple[float, float], first: float, last: float) -> float:
-    low, high = ends
+def _between(value: float, limits: tuple[float, float], first: float, last: float) -> float:
+    low, high = limits
     part = min(max((value - low) / (high - low), 0.0), 1.0)
     return first + part * (last - first)
 

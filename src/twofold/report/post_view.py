@@ -1,7 +1,7 @@
-"""What the report shows of one post, as plain values: the template calculates nothing.
+"""The content of the report for one post, as plain values: the template calculates nothing.
 
-Offsets are code points, as everywhere. Spans that overlap or leave the text (extractions may come from
-anywhere) stay in the table and are left out of the highlighting.
+Offsets are code points, as everywhere. Spans that overlap or lie outside the text (extractions may come from
+anywhere) stay in the table, but are not highlighted.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ ENTITY_LIMIT = 200
 RELATION_LIMIT = 100
 """Relations of a post that are shown."""
 THUMBNAIL_PIXELS = 512
-"""Pixels of a thumbnail's longer side, at most."""
+"""Maximum pixels of a thumbnail's longer side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of the text; ``entity`` where it is one, else None."""
+    """A part of the text; ``entity`` is None where it is not an entity."""
 
     text: str
     entity: Entity | None = None
@@ -56,19 +56,19 @@ class PostView:
 
     Attributes:
         number: position in the stream, from 1.
-        id: the post's own, as text.
-        direction: of the text, ``ltr`` or ``rtl``. Left to the browser (dir="auto") it would depend on
-            how the text is cut into elements.
-        segments: the shown text, in order, cut where entities begin and end.
+        id: of the post, as text.
+        direction: of the text, ``ltr`` or ``rtl``. With dir="auto", a browser would choose it by the elements
+            into which the text is split.
+        segments: the shown text, in order, split where entities begin and end.
         hidden_text: code points that are not shown.
-        entities: those shown, in order of their start.
-        hidden_entities: how many are not.
-        relations: those shown.
-        hidden_relations: how many are not.
+        entities: shown entities, in order of their start.
+        hidden_entities: number of entities that are not shown.
+        relations: shown relations.
+        hidden_relations: number of relations that are not shown.
         picture_status: ``read``, ``none``, ``unreadable``.
         picture_note: why the picture is unreadable, or a note on how it was read.
-        thumbnail: None where there is nothing to show.
-        thumbnail_error: why a picture that the model did read cannot be shown.
+        thumbnail: None where no picture can be shown.
+        thumbnail_error: why a picture that the model used cannot be shown.
         alt_text: None where the post has none.
         warnings: of the extraction.
         confidence: the lowest of the post's entities and relations; None where none has one.
@@ -135,9 +135,9 @@ def lowest_confidence(extraction: Extraction) -> float | None:
 
 
 def _picture_share(items: Iterable[Entity | Relation]) -> float | None:
-    """The highest share of evidence that came from the picture itself in any of them."""
+    """The highest share of evidence from the picture itself over all items."""
     shares = [[e.share for modality, e in item.sources.items() if modality in VISUAL] for item in items]
-    return max((sum(seen) for seen in shares if seen), default=None)
+    return max((sum(visual) for visual in shares if visual), default=None)
 
 
 def split_text(text: str, entities: Sequence[Entity], limit: int = TEXT_LIMIT) -> tuple[list[Segment], int]:
@@ -149,7 +149,7 @@ def split_text(text: str, entities: Sequence[Entity], limit: int = TEXT_LIMIT) -
         limit: code points to show; an entity that begins within them is shown whole.
 
     Returns:
-        The segments, which joined give the beginning of the text, and how many code points are left out.
+        The segments, which make up the beginning of the text, and the number of code points left out.
     """
     segments: list[Segment] = []
     position = 0

@@ -1,4 +1,4 @@
-"""What the trust report is made of: sections of statements, plots and tables. It knows no metrics."""
+"""Parts of the trust report: sections of statements, plots and tables. It does not depend on metrics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Table:
     """Metrics in rows; the first cell of a row names it.
 
     Attributes:
-        caption: what it holds. columns: their names. rows: cells. folded: shown on demand.
+        caption: what it shows. columns: their names. rows: cells. folded: shown on demand.
     """
 
     caption: str
@@ -33,7 +33,7 @@ class Block:
     """One question with the plots and tables that answer it.
 
     Attributes:
-        title: the question. term: what the field calls it; may be empty.
+        title: the question. term: the technical term; may be empty.
         explanation: how to read the plots and tables.
         plots: side by side, of one height.
         legend: class of a colour or shape, and what it stands for.
@@ -50,10 +50,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Everything on one kind of prediction, or on out-of-distribution data.
+    """All results on one kind of prediction, or on out-of-distribution data.
 
     Attributes:
-        anchor: its place in the page. title: its heading.
+        anchor: its ID in the page. title: its heading.
         statements: the key metrics in words. blocks: questions, plots and tables.
     """
 
@@ -66,5 +66,5 @@ class Section:
 def with_interval(metric: Interval) -> str:
     """A metric in per cent, with its interval in brackets where it has one."""
     low, high = decimal_percent(metric.low), decimal_percent(metric.high)
-    ends = f" [{low}–{high}]" if math.isfinite(metric.low) else ""
-    return decimal_percent(metric.value) + ends
+    interval = f" [{low}–{high}]" if math.isfinite(metric.low) else ""
+    return decimal_percent(metric.value) + interval

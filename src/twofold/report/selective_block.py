@@ -1,4 +1,4 @@
-"""Selective prediction as a block of the trust report: what remains above a threshold of confidence."""
+"""Selective prediction as a block of the trust report: metrics above each confidence threshold."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _METRICS = {
 
 
 def selective_block(report: TrustReport) -> Block:
-    """Risk and F1 by coverage, with the points that users ask for."""
+    """Risk and F1 by coverage, with common operating points."""
     selective, best = report.selective, report.selective.best_f1
     rows = [(_METRICS.get(name, name), with_interval(m)) for name, m in selective.metrics.items()]
     rows.append(("best F1 over all thresholds", decimal_percent(best.f1)))
     rows.append(("kept at the best F1", decimal_percent(best.coverage)))
-    rows.append(("threshold of confidence at the best F1", decimal_percent(best.threshold)))
+    rows.append(("confidence threshold at the best F1", decimal_percent(best.threshold)))
     return Block(
-        "What remains when uncertain predictions are set aside?",
+        "How good are the predictions when uncertain ones are set aside?",
         "selective prediction: risk and F1 by coverage",
         "From right to left, more of the least confident predictions are set aside. The error rate should "
-        "fall. F1, which also counts what is missed, mostly falls too: set predictions aside where an error "
-        "costs more than a miss.",
+        "fall. F1, which also counts missed annotations, mostly falls too: set predictions aside where an "
+        "error costs more than a miss.",
         (_risk_plot(report), _f1_plot(report)),
         tuple((point.shape, point.label) for point in _labelled_points(report)),
         (
@@ -112,5 +112,5 @@ def _curve_table(report: TrustReport) -> Table:
         tuple(decimal_percent(x) for x in (p.coverage, p.threshold, p.risk, p.recall, p.f1))
         for p in report.selective.curve
     ]
-    columns = ("kept, %", "threshold of confidence, %", "wrong, %", "recall, %", "F1, %")
+    columns = ("kept, %", "confidence threshold, %", "wrong, %", "recall, %", "F1, %")
     return Table("Points of the curves", columns, tuple(rows), folded=True)

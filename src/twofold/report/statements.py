@@ -1,6 +1,6 @@
-"""The key metrics of a trust report in plain words, each with the field's term beside it.
+"""The key metrics of a trust report in plain words, each with its technical term.
 
-It does not know the page.
+The module does not depend on the page.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from twofold.evaluation.trust_report import ALL, TrustReport
 from twofold.report.number_format import decimal_percent, whole_percent
 
 MEASURES = {"confidence": "1 − confidence", "total": "aleatoric + epistemic"}
-"""Labels of uncertainty measures where the name itself does not say it."""
+"""Labels of uncertainty measures whose name is not clear enough."""
 ERROR_TYPES = {
     error_types.WRONG_TYPE: "wrong type",
     error_types.WRONG_RELATION: "another relation",
@@ -27,10 +27,10 @@ ERROR_TYPES = {
 
 
 class Statement(NamedTuple):
-    """A metric that stands large on the page, with the sentences that explain it.
+    """A metric in large type on the page, with the sentences that explain it.
 
     Attributes:
-        value: the number. label: what it is, in plain words. term: what the field calls it.
+        value: the number. label: its meaning in plain words. term: its technical term.
         explanation: a few sentences.
     """
 
@@ -45,7 +45,7 @@ def statements(report: TrustReport, what: str) -> Iterator[Statement]:
 
     Args:
         report: all metrics.
-        what: was predicted, in the plural.
+        what: the kind of prediction, in the plural.
     """
     whole = report.calibration[ALL]
     if not whole.predictions:
@@ -95,9 +95,9 @@ def _calibration_error(report: TrustReport) -> Statement:
     if ece.low <= whole.ece_if_calibrated:
         result = f"{chance}: no miscalibration is shown."
     else:
-        way = "overconfident" if confidence.value > accuracy.value else "underconfident"
+        bias = "overconfident" if confidence.value > accuracy.value else "underconfident"
         result = (
-            f"{chance}. The model is {way}: its mean confidence is {decimal_percent(confidence.value)} %, "
+            f"{chance}. The model is {bias}: its mean confidence is {decimal_percent(confidence.value)} %, "
             f"its accuracy {decimal_percent(accuracy.value)} %."
         )
     return Statement(
@@ -143,8 +143,8 @@ def _error_detection(report: TrustReport) -> Iterator[Statement]:
         f"{whole_percent(auroc.value)} %",
         "of errors ranked below a right prediction",
         "AUROC of error detection",
-        "Of a wrong and a right prediction, drawn at random, the wrong one has the lower confidence so "
-        f"often; 50 % is chance.{warning}",
+        "The probability that a random wrong prediction has a lower confidence than a random right one; "
+        f"50 % is chance.{warning}",
     )
 
 

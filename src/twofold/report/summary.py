@@ -1,6 +1,6 @@
 """Counts over a stream of extractions: entities, relations, pictures, confidence and modality shares.
 
-Constant memory however many posts pass; it keeps numbers, never posts.
+Memory does not grow with the number of posts: it keeps numbers, never posts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from twofold.posts import Entity, Extraction, Relation
 
 BINS = 10
-"""Columns of the histogram of confidence, equal steps of [0, 1]."""
+"""Bins of the histogram of confidence, of equal width on [0, 1]."""
 
 
 class Summary:
@@ -22,9 +22,9 @@ class Summary:
         relations: relations extracted.
         entity_types: entities by type, in order of first appearance.
         relation_types: relations by type, in order of first appearance.
-        relation_labels: each type of relation for a person to read.
+        relation_labels: each type of relation in readable form.
         pictures: posts by picture status: ``read``, ``none``, ``unreadable``.
-        confidence_histogram: entities by confidence, `BINS` equal steps.
+        confidence_histogram: entities by confidence, in `BINS` bins.
         low_confidence_entities: entities with a confidence below one half.
         low_confidence_relations: relations likewise.
     """

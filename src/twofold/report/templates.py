@@ -1,4 +1,4 @@
-"""What both pages share: the template environment and the files of this package."""
+"""Shared by both reports: the template environment and the files of this package."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def load_template(name: str) -> jinja2.Template:
 
 
 def read_asset(name: str) -> Markup:
-    """A file of this package, which goes into the page as it is."""
+    """A file of this package, inserted into the page unchanged."""
     return Markup(resources.files("twofold.report").joinpath(name).read_text(encoding="utf-8"))

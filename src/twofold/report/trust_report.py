@@ -1,6 +1,6 @@
 """The trust report of `evaluate`: one HTML file with plots from our own template, no script and no network.
 
-What the page does not know: posts, and what an error costs.
+The page shows no posts, and does not consider the costs of errors.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def write_trust_report(
     """Write one self-contained HTML file; it appears whole or not at all.
 
     Args:
-        reports: by what was predicted, in the plural.
-        path: file to write, in a folder that exists, or an output opened for it.
+        reports: by kind of prediction, in the plural.
+        path: file to write, whose folder is created where it is missing, or an output opened for it.
         model: name of the model. data: name of the labelled posts.
         shifts: out-of-distribution data that the model was compared on.
 
     Raises:
-        DataError: the folder is missing, or the file cannot be written.
+        DataError: the file cannot be written.
     """
     sections = [trust_section(what, report) for what, report in reports.items()]
     if shifts:

@@ -1,4 +1,4 @@
-"""The trust report on one kind of prediction as a section of the page. It does not know HTML."""
+"""The trust report on one kind of prediction as a section of the page. Independent of HTML."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from twofold.report.statements import statements
 
 
 def trust_section(what: str, report: TrustReport) -> Section:
-    """Everything on a report.
+    """The section on one kind of prediction.
 
     Args:
-        what: was predicted, in the plural.
+        what: the kind of prediction, in the plural.
         report: all metrics.
     """
     blocks = [types_block(report)]
@@ -47,7 +47,7 @@ def _modalities_block(report: TrustReport) -> Block:
     return Block(
         "Which modality does the evidence come from?",
         "modality shares",
-        "Mean share of each modality, over posts that have it. A larger share in wrong than in right "
+        "Mean share of each modality, over the posts that have it. A larger share in wrong than in right "
         "predictions may point to a misleading modality.",
         (plot,) if len(rows) > 1 else (),
         (("mark", "right predictions"), ("square", "wrong predictions")),

@@ -1,6 +1,6 @@
 """Words for uncertainties, which have no unit: low, medium or high among the values on one page.
 
-Entities and relations come from two models, whose values do not compare: each kind is ranked among its own.
+Entities and relations come from two models, whose values are not comparable: each kind is ranked separately.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from twofold.posts import Entity, Relation
 
 
 class Levels(NamedTuple):
-    """Two thresholds that cut values into thirds.
+    """Two thresholds that split values into thirds.
 
     Attributes:
         low: values below it are low. high: values above it are high; all others are medium.

@@ -1,6 +1,6 @@
 """The review queue: people's decisions on predictions, kept in an embedded database, as training data.
 
-It knows results as JSON and posts; it knows no model and no HTTP.
+It works on results as JSON and on posts; it depends neither on a model nor on HTTP.
 """
 
 from __future__ import annotations

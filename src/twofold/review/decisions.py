@@ -1,7 +1,7 @@
-"""What people decide on the predictions of one post, and what follows from all their decisions.
+"""Decisions of a reviewer on the predictions of one post, and the review that results from them.
 
-A review is the fold of its decisions in order: the last one on a prediction counts. It is pure: it knows no
-database, no clock and no other reviewer.
+A review is the fold of its decisions in order: the last one on a prediction counts. The module is pure: it
+uses no database, no clock and no other reviewer.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ CORRECT: Answer = "correct"
 REJECT: Answer = "reject"
 ANSWERS = (ACCEPT, CORRECT, REJECT)
 _STATUS: dict[str, Status] = {"finish": "finished", "skip": "skipped", "reopen": "open"}
-MADE = ("entity", "relation", "add", *_STATUS)
+ABOUT = ("entity", "relation", "add", *_STATUS)
 """What a decision can be about; ``add`` is an entity that the model missed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The predictions for one post, as they stand in the results.
+    """The predictions for one post, as in the results.
 
     Attributes:
-        id: the post's own. text: its text.
+        id: of the post. text: of the post.
         entities: predicted, with their confidence. relations: between these.
     """
 
@@ -43,7 +43,7 @@ class Confidences(NamedTuple):
     """Confidences of the predictions of one post; None where a prediction has none.
 
     Attributes:
-        number: of the post. entities: in their order. relations: in theirs.
+        number: of the post. entities: in order. relations: in order.
     """
 
     number: int
@@ -56,11 +56,11 @@ class Decision:
     """One decision of one reviewer on one post.
 
     Attributes:
-        about: one of `MADE`.
+        about: one of `ABOUT`.
         item: number of the entity or relation; entities that were added are numbered after the predicted.
         answer: of an entity or relation.
-        start: of the span, where it is added or corrected. end: likewise.
-        type: of the entity or relation, where it is added or corrected.
+        start: of an added or corrected span. end: likewise.
+        type: of an added or corrected entity or relation.
     """
 
     about: str
@@ -75,17 +75,17 @@ class Decision:
         """A decision from JSON.
 
         Raises:
-            InputError: it is none.
+            InputError: the value is not a decision.
         """
         if not isinstance(value, dict):
-            raise InputError("the decision is no object", expected='{"about": "entity", "item": 0, …}')
+            raise InputError("the decision is not an object", expected='{"about": "entity", "item": 0, …}')
         unknown = sorted(map(str, set(value) - set(Decision.__slots__)))
         if unknown:
             raise InputError(
                 f"the decision has the key {unknown[0]!r}", expected=", ".join(Decision.__slots__)
             )
-        if value.get("about") not in MADE:
-            raise InputError(f"about is {value.get('about')!r:.40}", expected=" or ".join(MADE))
+        if value.get("about") not in ABOUT:
+            raise InputError(f"about is {value.get('about')!r:.40}", expected=" or ".join(ABOUT))
         answer = value.get("answer")
         if (value["about"] in ("entity", "relation")) != (answer is not None):
             raise InputError("an answer belongs to an entity or a relation", expected="one for each of these")
@@ -98,7 +98,7 @@ class Decision:
         return Decision(value["about"], answer=answer, type=type_, **numbers)
 
     def record(self) -> dict[str, Any]:
-        """The decision as JSON, without what is absent."""
+        """The decision as JSON, without absent parts."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -108,9 +108,9 @@ class EntityReview:
     """An entity under review.
 
     Attributes:
-        entity: as it is now: predicted, corrected or added.
-        answer: None while nobody has decided; an added entity counts as accepted.
-        predicted: as the model predicted it; None for one that was added.
+        entity: its current state: predicted, corrected or added.
+        answer: None while undecided; an added entity counts as accepted.
+        predicted: as the model predicted it; None for an added entity.
     """
 
     entity: Entity
@@ -120,12 +120,12 @@ class EntityReview:
 
 @dataclass(frozen=True, slots=True)
 class RelationReview:
-    """A relation under review: the numbers of its arguments among the entities, its type as it is now.
+    """A relation under review: its arguments as numbers of entities, and its current type.
 
     Attributes:
-        head: number of the head. tail: of the tail.
+        head: number of the head entity. tail: of the tail entity.
         type: predicted or corrected. confidence: of the prediction.
-        answer: None while nobody has decided.
+        answer: None while undecided.
     """
 
     head: int
@@ -137,13 +137,13 @@ class RelationReview:
 
 @dataclass(frozen=True, slots=True)
 class PostReview:
-    """What one reviewer has decided on one post.
+    """The review of one post by one reviewer.
 
     Attributes:
         proposal: the predictions.
-        entities: the predicted ones in their order, then those that were added.
-        relations: the predicted ones in their order.
-        status: ``finished`` where nothing is left to decide and nothing was missed.
+        entities: the predicted ones in order, then the added ones.
+        relations: the predicted ones in order.
+        status: ``finished`` where everything is decided and nothing is missing.
     """
 
     proposal: Proposal
@@ -153,7 +153,7 @@ class PostReview:
 
     @staticmethod
     def of(proposal: Proposal, decisions: Iterable[Decision] = ()) -> PostReview:
-        """The review that follows from decisions, in order."""
+        """The review that results from decisions, in order."""
         review = PostReview(
             proposal,
             tuple(EntityReview(entity, None, entity) for entity in proposal.entities),
@@ -167,26 +167,26 @@ class PostReview:
     def undecided(self) -> list[Decision]:
         """For each prediction without an answer, the decision that would accept it.
 
-        A relation goes with its arguments: one of a rejected entity needs no decision of its own.
+        A relation is rejected with either of its arguments, and then needs no decision of its own.
         """
         return [
             *(Decision("entity", i, ACCEPT) for i, item in enumerate(self.entities) if item.answer is None),
             *(
                 Decision("relation", i, ACCEPT)
                 for i, item in enumerate(self.relations)
-                if item.answer is None and self._stands(item)
+                if item.answer is None and self._arguments_kept(item)
             ),
         ]
 
     @property
     def final_entities(self) -> tuple[Entity, ...]:
-        """The entities that are right by this review, in order of their start, without confidences."""
+        """The accepted, corrected and added entities, in order of their start, without confidences."""
         kept = [item.entity for item in self.entities if item.answer in (ACCEPT, CORRECT)]
         return tuple(sorted(map(_bare, kept), key=lambda entity: (entity.start, entity.end)))
 
     @property
     def final_relations(self) -> tuple[Relation, ...]:
-        """The relations that are right, and as "None" those that were rejected between entities that are."""
+        """The accepted and corrected relations between final entities; rejected ones have the type "None"."""
         return tuple(
             Relation(
                 _bare(self.entities[item.head].entity),
@@ -194,14 +194,14 @@ class PostReview:
                 "None" if item.answer == REJECT else item.type,
             )
             for item in self.relations
-            if item.answer is not None and self._stands(item, decided=True)
+            if item.answer is not None and self._arguments_kept(item, decided=True)
         )
 
     def with_decision(self, decision: Decision) -> PostReview:
         """The review after one more decision.
 
         Raises:
-            InputError: it names no item of this post, or a span that is none.
+            InputError: the decision names an item that this post does not have, or an invalid span.
         """
         if decision.about in _STATUS:
             return replace(self, status=_STATUS[decision.about])
@@ -214,12 +214,12 @@ class PostReview:
         item = self.entities[number]
         entity = self._span(decision, item) if decision.answer == CORRECT else item.entity
         if decision.answer == ACCEPT and item.predicted is not None:
-            entity = item.predicted  # to accept is to say that the model was right
+            entity = item.predicted  # accepting means that the model was right
         changed = EntityReview(entity, decision.answer, item.predicted)
         return replace(self, entities=(*self.entities[:number], changed, *self.entities[number + 1 :]))
 
     def overlapped_by(self, decision: Decision) -> list[Decision]:
-        """For each entity that an added, corrected or accepted one would overlap, its rejection."""
+        """A rejection of each entity that an added, corrected or accepted one would overlap."""
         if decision.about not in ("add", "entity") or decision.answer == REJECT:
             return []
         after = self.with_decision(decision)
@@ -235,12 +235,12 @@ class PostReview:
     def _with_relation(self, decision: Decision) -> PostReview:
         number = self._item(decision, len(self.relations))
         if decision.answer == CORRECT and not decision.type:
-            raise InputError("the corrected relation has no type", expected="a type of relations")
+            raise InputError("the corrected relation has no type", expected="a type of relation")
         type_ = decision.type if decision.answer == CORRECT else self.proposal.relations[number].type
         changed = replace(self.relations[number], answer=decision.answer, type=type_ or "")
         return replace(self, relations=(*self.relations[:number], changed, *self.relations[number + 1 :]))
 
-    def _stands(self, item: RelationReview, decided: bool = False) -> bool:
+    def _arguments_kept(self, item: RelationReview, decided: bool = False) -> bool:
         answers = [self.entities[number].answer for number in (item.head, item.tail)]
         return all(v in (ACCEPT, CORRECT) or (v is None and not decided) for v in answers)
 
@@ -264,7 +264,7 @@ class PostReview:
             raise InputError(
                 f"the span runs from {start} to {end}",
                 where=f"post {self.proposal.id}",
-                expected=f"0 ≤ start < end ≤ {len(text)} with a word between",
+                expected=f"0 ≤ start < end ≤ {len(text)}, and not only spaces between",
             )
         if not type_:
             raise InputError("the entity has no type", expected='a type such as "PER"')
@@ -279,13 +279,13 @@ def _relation_reviews(proposal: Proposal) -> Iterator[RelationReview]:
 
 
 def same_result(reviews: Sequence[PostReview]) -> bool:
-    """Whether finished reviews of one post end with the same entities and relations."""
+    """Whether finished reviews of one post have the same final entities and relations."""
     results = {(spans(review), _triples(review)) for review in reviews}
     return len(results) <= 1
 
 
 def spans(review: PostReview) -> frozenset[tuple[int, int, str]]:
-    """Start, end and type of each entity that is right."""
+    """Start, end and type of each final entity."""
     return frozenset((e.start, e.end, e.type) for e in review.final_entities)
 
 

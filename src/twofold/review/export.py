@@ -1,7 +1,7 @@
 """Finished reviews as labelled posts, which `twofold train`, `calibrate` and `data check` read.
 
-A post counts where a reviewer finished it: then its entities are all of them. Where reviewers of one post
-differ it is left out, or the last to finish it decides.
+Only posts that a reviewer finished are exported: their entities are complete. A post whose reviewers differ
+is left out, or takes the result of the reviewer who finished it last.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from twofold.review.store import ReviewStore
 
 @dataclass(slots=True)
 class Export:
-    """What became of an export.
+    """Counts of an export.
 
     Attributes:
         written: posts. entities: in them. relations: in them, without "None".
         disagreed: posts whose reviewers differ. unfinished: posts that nobody has finished.
         outside: posts written whose picture lies outside the folder of the file, so that readers refuse it
-            unless told ``--allow-outside``.
+            without ``--allow-outside``.
     """
 
     written: int = 0
@@ -40,11 +40,11 @@ class Export:
 
 
 def labelled_posts(store: ReviewStore, *, last_decides: bool = False) -> Iterator[tuple[Post, bool]]:
-    """Each post that somebody finished, and whether its reviewers agree.
+    """Each post that a reviewer finished, and whether its reviewers agree.
 
     Args:
         store: the review.
-        last_decides: whether, of reviewers who differ, the last to finish decides.
+        last_decides: whether the last reviewer to finish decides where reviewers differ.
     """
     for number, of_post in sorted(store.reviews().items()):
         finished = {name: review for name, review in of_post.items() if review.status == "finished"}
@@ -57,7 +57,7 @@ def labelled_posts(store: ReviewStore, *, last_decides: bool = False) -> Iterato
 
 def _labelled(store: ReviewStore, number: int, review: PostReview) -> Post:
     stored = store.post(number)
-    # Pairs that the model did not relate were not looked at: a post without relations says nothing on them.
+    # Pairs that the model did not relate were not reviewed: no relations means unknown, not none.
     relations = review.final_relations or None
     return Post(
         id=stored.proposal.id,
@@ -76,16 +76,16 @@ def export(
     last_decides: bool = False,
     inputs: tuple[Input, ...] = (),
 ) -> Export:
-    """Write the finished posts as JSON Lines; the file appears whole, or not at all where there is none.
+    """Write the finished posts as JSON Lines; the file appears whole, or not at all if there are no posts.
 
     Args:
         store: the review.
         target: the file, or an output opened for it.
-        last_decides: as of `labelled_posts`.
-        inputs: files that may not be the target.
+        last_decides: as in `labelled_posts`.
+        inputs: files that must not be the target.
 
     Raises:
-        DataError: it cannot be written, or there is nothing to write.
+        DataError: the file cannot be written, or there is nothing to write.
     """
     result = Export()
     path = target if isinstance(target, Path) else target.path

@@ -1,4 +1,4 @@
-"""Reads results of `twofold extract` back, with the posts that they were extracted from, for review."""
+"""Reads results of `twofold extract` for review, with the posts that they were extracted from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from twofold.corpora.json_types import kind_of
 from twofold.corpora.jsonl import parse_object, parse_post
-from twofold.corpora.lines import read_lines, shown
+from twofold.corpora.lines import display_path, read_lines
 from twofold.errors import DataError, InputError
 from twofold.posts import Entity, Post, Rejected, Relation
 from twofold.reading import open_file
@@ -22,7 +22,7 @@ class Result(NamedTuple):
     """A line of the results.
 
     Attributes:
-        record: the line as it stands. proposal: the predictions in it.
+        record: the line as JSON. proposal: the predictions in it.
         post: the post it was extracted from; None where posts were not given.
     """
 
@@ -36,13 +36,13 @@ def read_results(path: Path, posts: Iterable[Post | Rejected] | None = None) -> 
 
     Args:
         path: JSON Lines as `twofold extract` writes them.
-        posts: those that the results came from, in their order; rejected ones have no result.
+        posts: the posts of the results, in the same order; rejected ones have no result.
 
     Raises:
-        DataError: the file cannot be read, a line is no result, or a post is not that of its result.
+        DataError: the file cannot be read, a line is not a result, or a post and its result differ.
     """
     for number, (record, post) in enumerate(_paired(path, posts), start=1):
-        where = f"{shown(path)}:{number}"
+        where = f"{display_path(path)}:{number}"
         try:
             proposal = parse_proposal(record)
         except InputError as error:
@@ -66,7 +66,7 @@ def _paired(
     for record, post in zip_longest(_records(path), accepted):
         if record is None or post is None:
             raise DataError(
-                "the results and the posts are not equally many", where=shown(path), expected=_ITS_POSTS
+                "the numbers of results and posts differ", where=display_path(path), expected=_ITS_POSTS
             )
         yield record, post
 
@@ -83,7 +83,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
     with stream:
         for line in read_lines(stream):
             try:
-                yield parse_object(line, f"{shown(path)}:{line.number}")
+                yield parse_object(line, f"{display_path(path)}:{line.number}")
             except InputError as error:
                 raise DataError(
                     error.what, where=error.where, expected="a line that `twofold extract` wrote", do=error.do
@@ -94,7 +94,7 @@ def parse_proposal(record: dict[str, Any]) -> Proposal:
     """The predictions of one line of results.
 
     Raises:
-        InputError: it is none.
+        InputError: the line is not a result.
     """
     kept = {name: record.get(name) for name in ("text", "entities")}
     post = parse_post(kept | ({"id": record["id"]} if "id" in record else {}))
@@ -117,15 +117,15 @@ def parse_proposal(record: dict[str, Any]) -> Proposal:
 
 
 def _relation(item: Any, place: dict[int, Entity]) -> Relation:
-    ends = [item.get(key) if isinstance(item, dict) else None for key in ("head", "tail")]
+    arguments = [item.get(key) if isinstance(item, dict) else None for key in ("head", "tail")]
     type_ = item.get("type") if isinstance(item, dict) else None
-    if not all(isinstance(end, int) and end in place for end in ends) or not isinstance(type_, str):
+    if not all(type(i) is int and i in place for i in arguments) or not isinstance(type_, str):
         raise InputError(
             f"the relation is {item!r:.80}",
             expected='{"head": …, "tail": …, "type": "…"} with positions in the entities',
             do="give results that `twofold extract` wrote",
         )
-    head, tail = (place[int(end)] for end in ends if end is not None)
+    head, tail = (place[int(i)] for i in arguments if i is not None)
     return Relation(head, tail, type_, _confidence(item))
 
 

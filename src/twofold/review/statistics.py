@@ -1,10 +1,11 @@
-"""What the decisions say so far: error rate, error at each threshold, what was missed, agreement.
+"""Statistics of the decisions so far: error rate, error at each threshold, missed entities, agreement.
 
-Posts come most uncertain first, so the error rate among what was reviewed is that of hard cases; it is not
-that of all. The estimate at a threshold takes this into account: what was reviewed counts as decided, and for
-the rest the model's probabilities are corrected by one shift on the logit scale, the posterior mode under a
-standard normal prior given the decisions. Which items are decided depends on the confidence alone, so the
-shift is estimated without bias as long as it is the same at every confidence. It knows arrays and reviews.
+The most uncertain posts come first, so the error rate among reviewed predictions is that of hard cases, not
+that of all. The estimate at a threshold takes this into account: reviewed predictions count as decided, and
+for the rest the model's probabilities are corrected by one shift on the logit scale, the posterior mode under
+a standard normal prior given the decisions. Which predictions are decided depends on the confidence alone, so
+the estimate of the shift is unbiased as long as the shift is the same at every confidence. The module works
+on arrays and reviews only.
 
 Shape letters: S predictions, J thresholds.
 """
@@ -24,7 +25,7 @@ from twofold.review.decisions import ACCEPT, CORRECT, REJECT, Confidences, PostR
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95
-"""Of every interval."""
+"""Level of every interval."""
 THRESHOLDS = tuple(i / 20 for i in range(20))
 _CLIP = 1e-6
 _STEPS = 50
@@ -35,7 +36,7 @@ class Items(NamedTuple):
 
     Attributes:
         confidence: (S,).
-        wrong: (S,) 0 for right, 1 for wrong, between where reviewers differ; NaN where not reviewed.
+        wrong: (S,) 0 for right, 1 for wrong, a fraction where reviewers differ; NaN if not reviewed.
     """
 
     confidence: Floats
@@ -46,7 +47,7 @@ class Rate(NamedTuple):
     """A rate with a 95 % interval.
 
     Attributes:
-        value: in [0, 1]; NaN of nothing. low: of the interval. high: likewise.
+        value: in [0, 1]; NaN without predictions. low: of the interval. high: likewise.
     """
 
     value: float
@@ -55,12 +56,12 @@ class Rate(NamedTuple):
 
 
 class ThresholdEstimate(NamedTuple):
-    """What would be accepted at a threshold, and how much of it is wrong.
+    """The predictions that would be accepted at a threshold, and their error rate.
 
     Attributes:
         threshold: lowest confidence that is accepted.
         accepted: predictions. reviewed: of these. wrong: of those reviewed.
-        claimed: error rate that the confidences claim. error: estimated error rate, with its interval.
+        claimed: error rate by the confidences. error: estimated error rate, with its interval.
     """
 
     threshold: float
@@ -72,7 +73,7 @@ class ThresholdEstimate(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """Of posts that several reviewers finished.
+    """Agreement on posts that several reviewers finished.
 
     Attributes:
         posts: with two reviewers or more. same: of these, with the same entities from all.
@@ -86,14 +87,14 @@ class Agreement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """All figures of a review.
+    """All statistics of a review.
 
     Attributes:
         entities: estimates of the entities at each threshold. relations: likewise.
         entity_error: among the entities reviewed. relation_error: likewise.
         answers: how many entities were accepted, corrected, rejected.
         missed: entities that were added, on the ``finished`` posts.
-        finished: posts that somebody finished.
+        finished: posts that at least one reviewer finished.
         agreement: of the reviewers.
     """
 
@@ -108,7 +109,7 @@ class Statistics:
 
 
 def statistics(posts: Iterable[Confidences], reviews: Mapping[int, Mapping[str, PostReview]]) -> Statistics:
-    """All figures.
+    """All statistics of a review.
 
     Args:
         posts: confidences of all posts of the queue.
@@ -148,10 +149,10 @@ def _mean_wrong(answers: Sequence[str | None]) -> float:
 
 
 def rate(wrong: float, count: float) -> Rate:
-    """An error rate with its Clopper–Pearson interval; unknown, and so from 0 to 1, of nothing.
+    """An error rate with its Clopper–Pearson interval; (NaN, 0, 1) without predictions.
 
     Args:
-        wrong: of them, perhaps a fraction where reviewers differ. count: of predictions.
+        wrong: number wrong, a fraction where reviewers differ. count: number of predictions.
     """
     if not count:
         return Rate(float("nan"), 0.0, 1.0)
@@ -168,13 +169,13 @@ def _rate_of(items: Items) -> Rate:
 def threshold_estimates(
     items: Items, thresholds: Sequence[float] = THRESHOLDS
 ) -> Iterable[ThresholdEstimate]:
-    """The estimate at each threshold; see the top of the file."""
+    """The estimate at each threshold; see the module's docstring."""
     known = ~np.isnan(items.wrong)
     p = np.clip(items.confidence, _CLIP, 1 - _CLIP)
     logit = np.log(p) - np.log1p(-p)
     shift, variance = logit_shift(logit[known], items.wrong[known])
     wrong = 1 / (1 + np.exp(logit + shift))
-    spread = wrong * (1 - wrong)
+    variances = wrong * (1 - wrong)
     for threshold in thresholds:
         above = items.confidence >= threshold
         accepted, reviewed = int(above.sum()), int((above & known).sum())
@@ -183,7 +184,7 @@ def threshold_estimates(
             yield ThresholdEstimate(threshold, 0, 0, 0.0, float("nan"), rate(0, 0))
             continue
         expected = seen + float(wrong[rest].sum())
-        deviation = float(np.sqrt(spread[rest].sum() + spread[rest].sum() ** 2 * variance))
+        deviation = float(np.sqrt(variances[rest].sum() + variances[rest].sum() ** 2 * variance))
         low, high = (expected + sign * 1.96 * deviation for sign in (-1, 1))
         least, most = seen / accepted, (seen + float(rest.sum())) / accepted
         estimate = Rate(expected / accepted, max(low / accepted, least, 0.0), min(high / accepted, most, 1.0))
@@ -192,16 +193,16 @@ def threshold_estimates(
 
 
 def logit_shift(logit: Floats, wrong: Floats) -> tuple[float, float]:
-    """How much better than they claim the confidences are, on the logit scale.
+    """The shift that calibrates the confidences on the logit scale; above 0 they are too low.
 
     Args:
-        logit: (S,) of the confidences. wrong: (S,) as of `Items`, none NaN.
+        logit: (S,) of the confidences. wrong: (S,) as in `Items`, without NaN.
 
     Returns:
-        Mode and variance (by the curvature there) of the posterior under a standard normal prior.
+        Mode of the posterior under a standard normal prior, and its variance by the curvature at the mode.
     """
     shift, right = 0.0, 1 - wrong
-    for _ in range(_STEPS):  # concave: Newton's steps, cut to 1, arrive
+    for _ in range(_STEPS):  # concave, so Newton's steps, limited to 1, converge
         p = 1 / (1 + np.exp(-(logit + shift)))
         gradient, curvature = float((right - p).sum()) - shift, float((p * (1 - p)).sum()) + 1
         step = float(np.clip(gradient / curvature, -1, 1))

@@ -1,8 +1,8 @@
-"""Decisions of reviewers in an SQLite database (WAL): each is on disk before it is answered.
+"""Decisions of reviewers in an SQLite database (WAL): each is on disk before its request is answered.
 
-Decisions are only ever added; undoing marks them. What a reviewer decided is under their own name, so that
-nobody overwrites another, and a post that one looks at is leased to them for some minutes, so that two do not
-do the same work. It does not know HTTP.
+Decisions are only ever added; undoing marks them. They are stored by reviewer, so that nobody overwrites
+those of another, and a post that a reviewer has open is leased to them for some minutes, so that two do not
+do the same work. The module does not depend on HTTP.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from twofold.review.results import Result, parse_proposal
 Order = Literal["uncertain", "random"]
 FORMAT = 1
 LEASE = 600.0
-"""Seconds that a post is kept for the reviewer who looks at it."""
+"""Seconds that a post is reserved for the reviewer who has it open."""
 _WAIT = 30.0
 """Seconds to wait for another process that writes."""
 _SCHEMA = """
@@ -70,7 +70,7 @@ class StoredPost(NamedTuple):
 
     Attributes:
         number: in the results, from 0. proposal: the predictions.
-        record: the line of the results. picture: the path of its picture, or its bytes, if known.
+        record: the line of the results. picture: path or bytes of its picture, if known.
         alt_text: if known.
     """
 
@@ -83,7 +83,7 @@ class StoredPost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a reviewer is.
+    """Progress of the review and of one reviewer.
 
     Attributes:
         posts: in the queue. finished: by enough reviewers. mine: finished by this reviewer.
@@ -104,7 +104,7 @@ class ReviewStore:
         clock: seconds since the epoch.
 
     Raises:
-        DataError: there is no review of this version.
+        DataError: the file is missing, or is not a review of this version.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
@@ -112,7 +112,7 @@ class ReviewStore:
         self._lock = threading.RLock()
         self._confidences: list[Confidences] | None = None
         if not path.is_file():
-            raise DataError("there is no review", where=str(path), do="begin one: twofold review RESULTS")
+            raise DataError("there is no review", where=str(path), do="start one with twofold review RESULTS")
         try:
             self._connection = _connect(path)
             format_ = self._meta("format")
@@ -123,7 +123,7 @@ class ReviewStore:
                 f"the review has format {format_}",
                 where=str(path),
                 expected=f"format {FORMAT}",
-                do="use the version of Twofold that began it",
+                do="use the version of Twofold that created it",
             )
 
     @staticmethod
@@ -137,20 +137,20 @@ class ReviewStore:
         order: Order = "uncertain",
         clock: Callable[[], float] = time.time,
     ) -> ReviewStore:
-        """Begin a review; the database appears whole or not at all.
+        """Create a review; the database appears whole or not at all.
 
         Args:
-            path: where no file is yet.
-            results: what is to be reviewed.
-            source: names and dates the results, to know them again; see `source`.
+            path: of a file that does not exist yet.
+            results: to be reviewed.
+            source: identifies the results; see `source_of`.
             types: entity types to choose from besides those in the results.
-            overlap: share of the posts, in [0, 1], that two reviewers shall see, to measure agreement.
-            order: ``uncertain`` for the most uncertain first, which finds most errors; ``random``, so that
-                what is reviewed stands for all, and a model can be calibrated on it.
+            overlap: share of the posts, in [0, 1], that two reviewers see, to measure agreement.
+            order: ``uncertain`` for the most uncertain first, which finds most errors; ``random`` for a
+                random sample of all posts, on which a model can be calibrated.
             clock: seconds since the epoch.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: the database cannot be written.
         """
         part = path.with_name(f"{path.name}.part")
         try:
@@ -175,11 +175,11 @@ class ReviewStore:
         with self._lock:
             self._connection.close()
 
-    # --- what there is ---------------------------------------------------------------------------------
+    # --- reading ---------------------------------------------------------------------------------------
 
     @property
     def source(self) -> str:
-        """Which results these are."""
+        """Identifies the results; see `source_of`."""
         return str(self._meta("source"))
 
     @property
@@ -198,14 +198,14 @@ class ReviewStore:
         return int(self._one("SELECT COUNT(*) FROM post"))
 
     def reviewers(self) -> list[str]:
-        """Who has decided something, in order of their names."""
+        """Names of the reviewers who have decided something, sorted."""
         return [name for (name,) in self._rows("SELECT DISTINCT reviewer FROM review ORDER BY reviewer")]
 
     def post(self, number: int) -> StoredPost:
         """A post of the queue.
 
         Raises:
-            InputError: there is none of this number.
+            InputError: there is no post of this number.
         """
         rows = self._rows(
             "SELECT record, picture, picture_bytes, alt_text FROM post WHERE number = ?", number
@@ -218,7 +218,7 @@ class ReviewStore:
         return StoredPost(number, parse_proposal(value), value, image, alt_text)
 
     def confidences(self) -> list[Confidences]:
-        """Confidences of all posts of the queue; read once, since results do not change."""
+        """Confidences of all posts of the queue; cached, since results do not change."""
         with self._lock:
             if self._confidences is None:
                 try:
@@ -235,7 +235,7 @@ class ReviewStore:
             return self._confidences
 
     def review(self, number: int, reviewer: str) -> PostReview:
-        """What a reviewer has decided on a post."""
+        """The review of a post by a reviewer."""
         return PostReview.of(self.post(number).proposal, self._decisions(number, reviewer))
 
     def reviews(self) -> dict[int, dict[str, PostReview]]:
@@ -244,8 +244,8 @@ class ReviewStore:
             rows = self._rows(
                 "SELECT post, reviewer, decision FROM decision WHERE NOT undone ORDER BY post, id"
             )
-            touched = "SELECT number, record FROM post WHERE number IN (SELECT DISTINCT post FROM decision)"
-            proposals = {number: parse_proposal(self._parsed(r)) for number, r in self._rows(touched)}
+            reviewed = "SELECT number, record FROM post WHERE number IN (SELECT DISTINCT post FROM decision)"
+            proposals = {number: parse_proposal(self._parsed(r)) for number, r in self._rows(reviewed)}
         decisions: dict[int, dict[str, list[Decision]]] = defaultdict(lambda: defaultdict(list))
         for number, reviewer, decision in rows:
             decisions[number][reviewer].append(Decision.parse(self._parsed(decision)))
@@ -255,7 +255,7 @@ class ReviewStore:
         }
 
     def last_finished(self, number: int, reviewers: Iterable[str]) -> str:
-        """Which of these reviewers was the last to decide on a post."""
+        """The last of these reviewers to decide on a post."""
         rows = self._rows(
             "SELECT reviewer FROM decision WHERE post = ? AND NOT undone ORDER BY id DESC", number
         )
@@ -263,7 +263,7 @@ class ReviewStore:
         return next(str(name) for (name,) in rows if name in wanted)
 
     def progress(self, reviewer: str) -> Progress:
-        """How far the review is, and this reviewer."""
+        """Progress of the review and of this reviewer."""
         finished = (
             "SELECT COUNT(*) FROM (SELECT post, COUNT(*) AS reviews FROM review WHERE status = 'finished' "
             "GROUP BY post) JOIN post ON post = number WHERE reviews >= reviewers"
@@ -277,17 +277,17 @@ class ReviewStore:
                 int(self._one(mine, reviewer, "skipped")),
             )
 
-    # --- what changes it -------------------------------------------------------------------------------
+    # --- writing ---------------------------------------------------------------------------------------
 
     def next(self, reviewer: str, after: Sequence[int] = ()) -> int | None:
-        """The post that a reviewer should see next: the most uncertain one; it is kept for them.
+        """The next post for a reviewer: the most uncertain one, which is leased to them.
 
         Args:
             reviewer: name.
-            after: posts to pass over.
+            after: posts to leave out.
 
         Returns:
-            Its number; None where nothing is left for this reviewer.
+            Number of the post; None where no post is left for this reviewer.
         """
         _check_reviewer(reviewer)
         now = self._clock()
@@ -300,10 +300,10 @@ class ReviewStore:
             return int(found[0])
 
     def decide(self, number: int, reviewer: str, decisions: Sequence[Decision]) -> PostReview:
-        """Add what was decided at once, and give what follows from it; on disk when this returns.
+        """Add decisions as one action, and return the resulting review; on disk when this returns.
 
-        Entities that an added or corrected one overlaps are rejected with it. To finish a post is to accept
-        what is not decided yet.
+        Entities that an added or corrected one overlaps are rejected as well. Finishing a post accepts the
+        predictions that are still undecided.
 
         Raises:
             InputError: there is no such post, or a decision does not fit it; nothing is written.
@@ -330,7 +330,7 @@ class ReviewStore:
         return review
 
     def undo(self, reviewer: str) -> int | None:
-        """Take back the last thing that a reviewer did; gives the number of its post, None for nothing."""
+        """Undo the last action of a reviewer; returns the number of its post, None if there is none."""
         _check_reviewer(reviewer)
         with self._transaction(write=True):
             last = (
@@ -345,7 +345,7 @@ class ReviewStore:
             self._lease(number, reviewer, self._clock())
         return int(number)
 
-    # --- inside ----------------------------------------------------------------------------------------
+    # --- helpers ---------------------------------------------------------------------------------------
 
     def _write(self, number: int, reviewer: str, decisions: Sequence[Decision], now: float) -> None:
         action = int(self._one("SELECT COALESCE(MAX(action), 0) + 1 FROM decision"))
@@ -361,7 +361,7 @@ class ReviewStore:
         )
 
     def _lease(self, number: int, reviewer: str, now: float) -> None:
-        """A reviewer looks at one post at a time."""
+        """Lease a post to a reviewer, who has one post at a time."""
         self._connection.execute("DELETE FROM lease WHERE reviewer = ? OR until <= ?", (reviewer, now))
         self._connection.execute(
             "INSERT INTO lease (post, reviewer, until) VALUES (?, ?, ?)", (number, reviewer, now + LEASE)
@@ -383,10 +383,10 @@ class ReviewStore:
         return self._parsed(self._one("SELECT value FROM meta WHERE key = ?", key))
 
     def _parsed(self, text: Any) -> Any:
-        """A value of JSON in the database.
+        """A JSON value in the database.
 
         Raises:
-            DataError: it is none.
+            DataError: the text is not JSON.
         """
         try:
             return json.loads(str(text))
@@ -406,7 +406,7 @@ class ReviewStore:
 
     @contextmanager
     def _transaction(self, write: bool = False) -> Iterator[None]:
-        """All of what is inside or nothing of it; another process that writes is waited for."""
+        """Apply the whole block or nothing; waits for another process that writes."""
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -421,7 +421,7 @@ class ReviewStore:
 
 
 def source_of(path: Path) -> str:
-    """Names results: their file's name, size, and a checksum of it."""
+    """Identifies results: name, size and checksum of their file."""
     checksum, size = 0, 0
     try:
         with open_file(path) as stream:
@@ -439,7 +439,7 @@ def source_of(path: Path) -> str:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")  # a decision outlives a power failure, too
+    connection.execute("PRAGMA synchronous=FULL")  # a decision also survives a power failure
     return connection
 
 
@@ -465,8 +465,8 @@ def _fill(
             "INSERT INTO post VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 number,
-                _uncertainty(result.proposal) if order == "uncertain" else _drawn(f"order {number}"),
-                2 if _drawn(str(number)) < overlap else 1,
+                _uncertainty(result.proposal) if order == "uncertain" else _pseudo_random(f"order {number}"),
+                2 if _pseudo_random(str(number)) < overlap else 1,
                 json.dumps(result.record, ensure_ascii=False),
                 *_picture(result.post),
                 result.post.alt_text if result.post else None,
@@ -490,8 +490,8 @@ def _uncertainty(proposal: Proposal) -> float:
     return max((1 - item.confidence if item.confidence is not None else 1.0 for item in items), default=-1.0)
 
 
-def _drawn(name: str) -> float:
-    """A number in [0, 1) that looks random and is always the same for a name."""
+def _pseudo_random(name: str) -> float:
+    """A pseudo-random number in [0, 1) that depends only on the name."""
     return crc32(name.encode()) / 2**32
 
 
@@ -507,9 +507,9 @@ def _check_reviewer(name: str) -> None:
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    told = str(error)[:100] if isinstance(error, sqlite3.Error) else f"what it holds is {not_json(error)}"
+    reason = str(error)[:100] if isinstance(error, sqlite3.Error) else f"its content is {not_json(error)}"
     return DataError(
-        f"the review cannot be used: {told}",
+        f"the review cannot be used: {reason}",
         where=str(path),
-        expected="a database that `twofold review` made",
+        expected="a database that `twofold review` created",
     )

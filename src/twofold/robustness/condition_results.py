@@ -2,10 +2,10 @@
 
 Uncertainty is measured on two sets of items. ``predicted``: what the model predicts under the condition, as a
 user sees it, which may differ from the predictions with the original picture. ``same_items``: the same items
-under every condition; entities predicted with the original picture, scored again, and every gold pair of
-relations. The picture's share and the uncertainty of its own distribution are those of the same items.
+under every condition; for entities, those predicted with the original picture, scored again; for relations,
+every gold pair. The picture's share and the uncertainty of its own distribution are those of the same items.
 
-It does not know models or pictures. Shape letters: N posts.
+This module does not know models or pictures. Shape letters: N posts.
 """
 
 from __future__ import annotations
@@ -38,15 +38,16 @@ class ConditionResults:
     """N posts under one condition.
 
     Attributes:
-        status: (N,) what became of the picture.
+        status: (N,) status of the picture.
         counts: (3, N) correct, predicted, gold; every gold span counts.
         strict: (3, N) likewise with well-formed gold only; None for relations.
-        overlap: (3, N) predictions with the original picture and here, with the original only, here only.
-        predicted: (N,) by measure, mean over what is predicted in a post; nan where nothing is.
+        overlap: (3, N) number of predictions under both the original picture and the condition, under the
+            original picture only, under the condition only.
+        predicted: (N,) by measure, mean over the predictions of a post; nan where there are none.
         same_items: (N,) by measure, mean over the same items.
-        share: (N,) share of the picture in the score; 0 where it took no part, nan where there are no items
+        share: (N,) share of the picture in the score; 0 where it was not used, nan where there are no items
             or the model has no evidence.
-        picture: (N,) by uncertainty, that of the picture's own distribution; nan where it took no part.
+        picture: (N,) by uncertainty, that of the picture's own distribution; nan where it was not used.
     """
 
     status: NDArray[np.str_]
@@ -73,14 +74,14 @@ class ConditionCollector:
         same_items: Sequence[Item],
         status: PictureStatus,
     ) -> None:
-        """Take in one post.
+        """Add one post.
 
         Args:
             gold: gold items, and whether each is well formed.
-            original: predicted with the original picture.
-            predicted: predicted under the condition.
+            original: items predicted with the original picture.
+            predicted: items predicted under the condition.
             same_items: the same items, with their confidence and uncertainty under the condition.
-            status: what became of the picture.
+            status: status of the picture.
         """
         here, before = set(predicted), set(original)
         strict = {key for key, well_formed in gold.items() if well_formed}
@@ -93,12 +94,12 @@ class ConditionCollector:
                 _means(list(predicted.values())),
                 _means(same_items),
                 _mean([_share(item) for item in same_items if item.sources]),
-                _pictured(same_items),
+                _picture_uncertainty(same_items),
             )
         )
 
     def results(self, strict: bool = True) -> ConditionResults:
-        """Everything collected so far; ``strict`` whether to count well-formed gold apart."""
+        """Everything collected so far; ``strict``: whether to count well-formed gold separately, too."""
         rows = self._rows
         return ConditionResults(
             np.array([row.status for row in rows], np.str_),
@@ -135,8 +136,8 @@ def _by_name(names: Sequence[str], rows: Sequence[tuple[float, ...]]) -> dict[st
 
 def _means(items: Sequence[Item]) -> tuple[float, ...]:
     """Mean of each of `MEASURES`; nan where no item has it."""
-    sure = _mean([item.confidence for item in items if item.confidence is not None])
-    return sure, *_uncertainty_means([item.uncertainty for item in items if item.uncertainty is not None])
+    mean = _mean([item.confidence for item in items if item.confidence is not None])
+    return mean, *_uncertainty_means([item.uncertainty for item in items if item.uncertainty is not None])
 
 
 def _uncertainty_means(parts: Sequence[Uncertainty | SourceEvidence]) -> tuple[float, float, float]:
@@ -144,7 +145,7 @@ def _uncertainty_means(parts: Sequence[Uncertainty | SourceEvidence]) -> tuple[f
     return aleatoric, epistemic, aleatoric + epistemic
 
 
-def _pictured(items: Sequence[Item]) -> tuple[float, ...]:
+def _picture_uncertainty(items: Sequence[Item]) -> tuple[float, ...]:
     return _uncertainty_means(
         [item.sources[name] for item in items for name in PICTURE_MODALITIES if name in item.sources]
     )

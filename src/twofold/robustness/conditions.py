@@ -1,8 +1,8 @@
 """Conditions of a post's picture: the original, a mismatched, blank, perturbed, missing or corrupt one.
 
-Text and, unless hidden, alt text stay. Regions (`Post.regions`) go with the picture: a mismatched picture
-brings those of its own post, a perturbed one keeps its regions, blank, corrupt and missing ones have none. A
-seed and the posts determine everything. It does not know models.
+The text stays the same, and so does the alt text unless it is hidden. Regions (`Post.regions`) belong to the
+picture: a mismatched picture brings those of its own post, a perturbed one keeps its regions, blank, corrupt
+and missing ones have none. Results depend only on the posts and a seed. This module does not know models.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from twofold.robustness.perturbations import PERTURBATIONS, perturb, readable, t
 
 
 class SampledPost(NamedTuple):
-    """A post with a picture that can be read.
+    """A post with a readable picture.
 
     Attributes:
         post: the post.
-        other: the post whose picture it gets where pictures are mismatched; never the same picture.
+        other: the post whose picture replaces its own under ``mismatched``; never the same picture.
     """
 
     post: Post
@@ -40,13 +40,13 @@ class SampledPost(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Posts to evaluate, and why others are left out.
+    """Posts to evaluate, and numbers of those left out.
 
     Attributes:
         posts: in the order of the data.
-        without_picture: posts that have no picture.
-        unreadable: posts whose own picture cannot be read.
-        not_in_sample: posts that were not drawn into the sample.
+        without_picture: number of posts without a picture.
+        unreadable: number of posts whose picture cannot be read.
+        not_in_sample: number of posts that were not drawn into the sample.
     """
 
     posts: list[SampledPost]
@@ -59,55 +59,55 @@ def sample_posts(posts: Sequence[Post], seed: int = 0, sample: int | None = None
     """Choose posts, and the mismatched picture of each.
 
     Args:
-        posts: any.
-        seed: of both choices.
-        sample: posts to choose at most, drawn from those whose pictures can be read; None for all.
+        posts: any posts.
+        seed: seed of both choices.
+        sample: maximum number of posts, drawn from those with readable pictures; None for all.
 
     Raises:
         DataError: there are no two different pictures.
     """
     pictured = [post for post in posts if post.image is not None]
-    seen = [(post, key) for post in pictured if (key := _key(post)) is not None]
-    chosen = seen
-    if sample is not None and sample < len(seen):
-        numbers = sorted(Random(f"sample {seed}").sample(range(len(seen)), sample))
-        chosen = [seen[i] for i in numbers]
+    keyed = [(post, key) for post in pictured if (key := _key(post)) is not None]
+    chosen = keyed
+    if sample is not None and sample < len(keyed):
+        indices = sorted(Random(f"sample {seed}").sample(range(len(keyed)), sample))
+        chosen = [keyed[i] for i in indices]
     others = derangement([key for _, key in chosen], seed)
     sampled = [SampledPost(post, chosen[other][0]) for (post, _), other in zip(chosen, others, strict=True)]
-    left = len(posts) - len(pictured), len(pictured) - len(seen), len(seen) - len(chosen)
-    return Sample(sampled, *left)
+    left_out = len(posts) - len(pictured), len(pictured) - len(keyed), len(keyed) - len(chosen)
+    return Sample(sampled, *left_out)
 
 
 def derangement(keys: Sequence[str], seed: int = 0) -> list[int]:
-    """For each item the number of another whose key is a different one; each is taken once where that can be.
+    """For each item, the index of another one with a different key; each is used once where possible.
 
     Raises:
         DataError: there are no two different keys.
     """
     random = Random(f"exchange {seed}")
-    numbers = list(range(len(keys)))
-    random.shuffle(numbers)
+    indices = list(range(len(keys)))
+    random.shuffle(indices)
     groups: dict[str, list[int]] = {}
-    for i in numbers:
+    for i in indices:
         groups.setdefault(keys[i], []).append(i)
     if len(groups) < 2:
         raise DataError(
-            f"{len(keys)} posts with a picture that can be read, {len(groups)} of them different",
-            expected="two different pictures at least, to mismatch them",
+            f"{len(keys)} posts with a readable picture, {len(groups)} different pictures among them",
+            expected="at least two different pictures, to mismatch them",
             do="give the folder of the pictures with --images",
         )
-    line = [i for group in groups.values() for i in group]
+    order = [i for group in groups.values() for i in group]
     largest = max(groups.values(), key=len)
-    if 2 * len(largest) > len(line):  # too many of one kind for one-to-one swaps
-        rest = [i for i in line if keys[i] != keys[largest[0]]]
+    if 2 * len(largest) > len(order):  # too many equal pictures to use each once
+        rest = [i for i in order if keys[i] != keys[largest[0]]]
         return [(rest if key == keys[largest[0]] else largest)[i % len(rest)] for i, key in enumerate(keys)]
-    # Equal ones lie together, so that as many places on as the longest run, there is always another.
-    to = dict(zip(line, line[len(largest) :] + line[: len(largest)], strict=True))
-    return [to[i] for i in range(len(keys))]
+    # Equal keys are adjacent, so a shift by the length of the longest run always leads to a different key.
+    shifted = dict(zip(order, order[len(largest) :] + order[: len(largest)], strict=True))
+    return [shifted[i] for i in range(len(keys))]
 
 
 def conditions(posts: Sequence[Post]) -> tuple[str, ...]:
-    """Names of the conditions for these posts, ``original`` first; ``text_only`` where one has alt text."""
+    """Names of the conditions for these posts, ``original`` first; ``text_only`` if one has alt text."""
     described = any(post.alt_text for post in posts)
     return (
         ORIGINAL,
@@ -124,7 +124,7 @@ def under_condition(sampled: SampledPost, condition: str) -> Post:
     """A post under a condition.
 
     Raises:
-        PictureError: its picture could be read before and can no longer.
+        PictureError: its picture was readable before and no longer is.
     """
     post = sampled.post
     if condition in PERTURBATIONS and post.image is not None:

@@ -1,7 +1,7 @@
 """Predicts posts under every condition of their pictures, and collects the predictions.
 
-All conditions of a post are predicted together, so that its text is encoded once, on the path that every use
-of the model takes. It does not know metrics.
+All conditions of a post are predicted together, so that its text is encoded once, by the same pipeline as in
+use. This module does not know metrics.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ConditionPredictions(NamedTuple):
 
 
 def equal_predictions(one: ConditionPredictions, other: ConditionPredictions) -> bool:
-    """Whether the same is predicted and every number is the same but for `ROUNDING`."""
+    """Whether two predictions are the same, with all numbers equal up to `ROUNDING`."""
     if one.predicted.keys() != other.predicted.keys() or len(one.same_items) != len(other.same_items):
         return False
     pairs = [
@@ -75,7 +75,7 @@ def _numbers(item: Item) -> list[float]:
 
 
 ROUNDING = 1e-5
-"""What the position in a batch may change: sums of float32 are taken in another order."""
+"""Tolerance for the position in a batch, which changes the order of float32 sums."""
 Predictor = Callable[[Sequence[Sequence[Post]], int], list[list[ConditionPredictions]]]
 """Predicts posts, each under all conditions (the original picture first), given a batch size."""
 
@@ -93,23 +93,24 @@ def evaluate_conditions(
         pipeline: the model.
         posts: posts with gold entities, gold relations, or both.
         batch_size: posts whose conditions are predicted together.
-        step: is called with the number of posts done.
+        step: called with the number of posts done.
         types: new names of types of predicted entities, see `posts.with_types`.
 
     Returns:
-        ``entities`` and ``relations``, as far as the model finds them and there are posts with gold ones.
+        Results of ``entities`` and ``relations``, each if the model predicts them and posts have gold ones.
     """
     names = conditions([item.post for item in posts])
     tasks = {
-        "entities": _Task(names, _entities_of(pipeline, types or {}), _gold_entities, strict=True),
-        "relations": _Task(names, _relations_of(pipeline), _gold_relations, strict=False),
+        "entities": _Task(names, _entity_predictor(pipeline, types or {}), _gold_entities, strict=True),
+        "relations": _Task(names, _relation_predictor(pipeline), _gold_relations, strict=False),
     }
-    wanted = {"entities": bool(pipeline.types), "relations": bool(pipeline.relations)}
+    supported = {"entities": bool(pipeline.types), "relations": bool(pipeline.relations)}
     for begin in range(0, len(posts), batch_size):
         group = posts[begin : begin + batch_size]
         batch = [[under_condition(item, name) for name in names] for item in group]
         for name, task in tasks.items():
-            task.add([row for row in batch if wanted[name] and getattr(row[0], name) is not None], batch_size)
+            labelled = [row for row in batch if supported[name] and getattr(row[0], name) is not None]
+            task.add(labelled, batch_size)
         step(begin + len(group))
     return {name: task.results() for name, task in tasks.items() if task.posts}
 
@@ -146,13 +147,13 @@ class _Task:
         return TaskResults(conditions, np.array(self._same, bool))
 
 
-def _entities_of(pipeline: InferencePipeline, types: Mapping[str, str]) -> Predictor:
+def _entity_predictor(pipeline: InferencePipeline, types: Mapping[str, str]) -> Predictor:
     def predict(batch: Sequence[Sequence[Post]], batch_size: int) -> list[list[ConditionPredictions]]:
-        width = len(batch[0])
+        per_post = len(batch[0])
         posts = [post for row in batch for post in row]
-        encoded = list(pipeline.encode(posts, batch_size=batch_size * width))
+        encoded = list(pipeline.encode(posts, batch_size=batch_size * per_post))
         predicted = [extraction.entities for extraction in pipeline.decode(encoded)]
-        original = [predicted[i - i % width] for i in range(len(posts))]
+        original = [predicted[i - i % per_post] for i in range(len(posts))]
         same_items = pipeline.score_entities(encoded, original)
         predictions = [
             ConditionPredictions(
@@ -162,24 +163,24 @@ def _entities_of(pipeline: InferencePipeline, types: Mapping[str, str]) -> Predi
             )
             for here, same, item in zip(predicted, same_items, encoded, strict=True)
         ]
-        return [predictions[i : i + width] for i in range(0, len(predictions), width)]
+        return [predictions[i : i + per_post] for i in range(0, len(predictions), per_post)]
 
     return predict
 
 
-def _relations_of(pipeline: InferencePipeline) -> Predictor:
+def _relation_predictor(pipeline: InferencePipeline) -> Predictor:
     def predict(batch: Sequence[Sequence[Post]], batch_size: int) -> list[list[ConditionPredictions]]:
-        width = len(batch[0])
+        per_post = len(batch[0])
         posts = [post for row in batch for post in row]
         predictions = []
-        for row in pipeline.classify_gold_pairs(posts, batch_size=batch_size * width):
+        for row in pipeline.classify_gold_pairs(posts, batch_size=batch_size * per_post):
             found: dict[Hashable, Item] = {
                 (i, pair.type): pair for i, pair in enumerate(row.relations) if pair.type != NONE
             }
             predictions.append(
                 ConditionPredictions(found, row.relations, row.picture.status if row.picture else "none")
             )
-        return [predictions[i : i + width] for i in range(0, len(predictions), width)]
+        return [predictions[i : i + per_post] for i in range(0, len(predictions), per_post)]
 
     return predict
 

@@ -1,8 +1,8 @@
 """Perturbed pictures: noise, blur, an occluded part; and truncated files, which cannot be read.
 
-The same picture under the same key is always perturbed alike. Strengths follow the severest step of
-ImageNet-C (Hendrycks & Dietterich 2019) for noise and blur; their effect does not depend on
-the size of the picture. It does not know posts.
+The same picture with the same key is always perturbed in the same way. Noise and blur have the highest
+severity of ImageNet-C (Hendrycks & Dietterich 2019); their effect does not depend on the size of the picture.
+This module does not know posts.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from twofold.preprocessing.picture_files import file_bytes
 Random = np.random.Generator
 
 LONGEST = 512
-"""Pixels of the longer side of a perturbed picture, at most."""
+"""Maximum length of the longer side of a perturbed picture, in pixels."""
 NOISE = 0.38
-"""Standard deviation of what is added to each channel, which goes from 0 to 1."""
+"""Standard deviation of the noise added to each channel, which goes from 0 to 1."""
 BLUR = 6 / 224
 """Standard deviation of the blur, as a fraction of the shorter side."""
 OCCLUDED_AREA = 0.5
@@ -39,27 +39,27 @@ def perturb(how: str, image: Source, key: str) -> bytes:
     Args:
         how: a name in `PERTURBATIONS`.
         image: a file, or the file's bytes.
-        key: of the post; what is drawn at random depends on it and on ``how``.
+        key: key of the post; the random part depends only on it and on ``how``.
 
     Raises:
         PictureError: the picture cannot be read.
     """
     seed = hashlib.sha256(f"{how} {key}".encode("utf-8", "surrogatepass")).digest()
     random = np.random.default_rng(list(seed))
-    return _written(PERTURBATIONS[how](read_thumbnail(image, LONGEST), random))
+    return _to_bytes(PERTURBATIONS[how](read_thumbnail(image, LONGEST), random))
 
 
 def truncated(image: Source) -> bytes:
-    """The first half of the file, as a broken download leaves it: nothing that can be read."""
+    """The first half of the file, as after an interrupted download: it cannot be read as a picture."""
     data = file_bytes(image)
     rest = data[: len(data) // 2]
-    while readable(rest):  # more than half of the file was something behind the picture
+    while readable(rest):  # other data follows the picture in the file
         rest = rest[: len(rest) // 2]
     return rest
 
 
 def readable(image: Source) -> bool:
-    """Whether there is a picture to be seen."""
+    """Whether the picture can be read."""
     try:
         read_thumbnail(image, _SMALL)
     except PictureError:
@@ -78,7 +78,7 @@ def _blurred(picture: Image.Image, random: Random) -> Image.Image:
 
 
 def _occluded(picture: Image.Image, random: Random) -> Image.Image:
-    """A grey patch of the picture's shape, anywhere inside."""
+    """Cover a random part with a grey patch that has the proportions of the picture."""
     size = [max(1, round(side * OCCLUDED_AREA**0.5)) for side in picture.size]
     corner = [int(random.integers(0, side - part + 1)) for side, part in zip(picture.size, size, strict=True)]
     covered = picture.copy()
@@ -94,7 +94,7 @@ PERTURBATIONS: dict[str, Callable[[Image.Image, Random], Image.Image]] = {
 """Ways to perturb a picture, by name."""
 
 
-def _written(picture: Image.Image) -> bytes:
+def _to_bytes(picture: Image.Image) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "BMP")  # no time is spent on making it small
+    picture.save(out, "BMP")  # uncompressed, which is fast
     return out.getvalue()

@@ -14,14 +14,14 @@ class DataFacts:
     """What was evaluated.
 
     Attributes:
-        path: the file; None where posts came without one.
-        md5: of its bytes.
-        release: which published release it is, and whose labels.
-        note: that it resembles a release without being it, and what that means.
-        posts: labelled posts.
-        rejected: records that could not become posts.
-        unlabelled: posts without labels of what the model predicts, left out.
-        types: new names of entity types, of gold and predictions; "" for one that was dropped.
+        path: the file; None where the posts are not from a file.
+        md5: MD5 of its bytes.
+        release: the published release that it is, and the source of its labels.
+        note: whether it resembles a release without being it, and what that means.
+        posts: number of labelled posts.
+        rejected: number of records that are not valid posts.
+        unlabelled: number of posts without labels of what the model predicts, left out.
+        types: new names of entity types, of gold and predictions; "" for a dropped type.
     """
 
     path: str | None
@@ -43,11 +43,11 @@ def data_facts(
     unlabelled: int,
     types: Mapping[str, str],
 ) -> DataFacts:
-    """Facts on a `PostFile`, or on other posts.
+    """Facts about a `PostFile`, or about other posts.
 
     Args:
         source: where the posts came from.
-        content: of the labelled posts, as they were read.
+        content: digest of the labelled posts, as they were read.
         posts, rejected, unlabelled, types: see `DataFacts`.
     """
     if not isinstance(source, PostFile):

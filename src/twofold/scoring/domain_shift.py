@@ -1,6 +1,6 @@
-"""Does a model notice out-of-domain posts? Its uncertainty on the evaluated posts and on others, compared.
+"""Does a model detect out-of-domain posts? Compares its uncertainty on the evaluated posts and on others.
 
-Posts are encoded once more than for the scores: uncertainties of words are not part of an extraction.
+Posts are encoded again after scoring, since uncertainties of words are not part of an extraction.
 """
 
 from __future__ import annotations
@@ -46,13 +46,14 @@ class ShiftOptions:
     """What the evaluated posts are compared with.
 
     Attributes:
-        other_domain: data sets from elsewhere, labelled or not; see `twofold.read_posts`.
+        other_domain: data sets of other domains, labelled or not; see `twofold.read_posts`.
         shifts: names in `SHIFTS`.
-        training_data: labelled posts of the training, for the shift ``new-entities``.
+        training_data: labelled training posts, for the shift ``new-entities``.
         typo_rate: fraction of the longer words that get a typo, in (0, 1].
 
     Raises:
-        ConfigError: a name or a rate is not valid, or ``new-entities`` comes without training data.
+        ConfigError: a name or a rate is not valid, or ``new-entities`` and training data are not given
+            together.
     """
 
     other_domain: Sequence[Posts] = ()
@@ -81,8 +82,8 @@ class ShiftResult:
 
     Attributes:
         shift: the metrics.
-        facts: file and hash, rate, and the like.
-        rejected: records that could not be read.
+        facts: file, hash, typo rate and so on.
+        rejected: number of records that are not valid posts.
     """
 
     shift: DomainShift
@@ -101,7 +102,7 @@ class DomainShiftEvaluation:
     Args:
         pipeline: the model.
         batch_size: windows of text in a batch.
-        rejected: takes each record that could not become a post, those of the evaluated data aside.
+        rejected: called with each record that is not a valid post, except those of the evaluated data.
         listener: receives progress.
         types: new names of types of gold and predictions, see `posts.with_types`.
     """
@@ -119,55 +120,55 @@ class DomainShiftEvaluation:
         self._rejected, self._listener = rejected, listener
 
     def run(self, data: Posts, options: ShiftOptions) -> Iterator[ShiftResult]:
-        """Every comparison of ``options`` with the posts of ``data``.
+        """Run every comparison of ``options`` with the posts of ``data``.
 
         Raises:
-            ConfigError: the model finds no entities.
+            ConfigError: the model predicts no entities.
             DataError: a file holds no post.
         """
         if not options:
             return
         if not self._pipeline.types:
-            raise ConfigError("domain shift is measured on entities", expected="a model that finds them")
-        own = self._predict(self._labelled(data))
+            raise ConfigError("domain shift is measured on entities", expected="a model that predicts them")
+        in_domain = self._predict(self._labelled(data))
         for other in options.other_domain:
-            yield self._other_domain(other, own)
+            yield self._other_domain(other, in_domain)
         for name in dict.fromkeys(options.shifts):
-            yield _MADE[name](self, data, options, own)
+            yield _SHIFT_METHODS[name](self, data, options, in_domain)
 
-    def _other_domain(self, data: Posts, own: _Predicted) -> ShiftResult:
-        reader = _Reader(data, self._rejected)
-        other, facts = self._predict(reader), _facts(data)
+    def _other_domain(self, data: Posts, in_domain: _Predicted) -> ShiftResult:
+        valid = _ValidPosts(data, self._rejected)
+        other, facts = self._predict(valid), _facts(data)
         if not other.posts:
             raise DataError("no post", where=path_of(data), expected="posts in a known format")
-        measures = post_ood_detection(own.uncertainty, other.uncertainty)
-        shift = DomainShift(facts["name"], "posts", own.metrics(), other.metrics(), measures)
-        return ShiftResult(shift, facts, reader.rejected)
+        measures = post_ood_detection(in_domain.uncertainty, other.uncertainty)
+        shift = DomainShift(facts["name"], "posts", in_domain.metrics(), other.metrics(), measures)
+        return ShiftResult(shift, facts, valid.rejected)
 
-    def _typos(self, data: Posts, options: ShiftOptions, own: _Predicted) -> ShiftResult:
+    def _typos(self, data: Posts, options: ShiftOptions, in_domain: _Predicted) -> ShiftResult:
         other = self._predict(with_typos(post, options.typo_rate) for post in self._labelled(data))
-        measures = post_ood_detection(own.uncertainty, other.uncertainty, resample=resample_pairs)
+        measures = post_ood_detection(in_domain.uncertainty, other.uncertainty, resample=resample_pairs)
         name = f"typos in {100 * options.typo_rate:g} % of the longer words"
-        shift = DomainShift(name, "posts", own.metrics(), other.metrics(), measures)
+        shift = DomainShift(name, "posts", in_domain.metrics(), other.metrics(), measures)
         return ShiftResult(shift, {"rate": options.typo_rate, "seed": 0})
 
-    def _new_entities(self, data: Posts, options: ShiftOptions, own: _Predicted) -> ShiftResult:
+    def _new_entities(self, data: Posts, options: ShiftOptions, in_domain: _Predicted) -> ShiftResult:
         names = {name for part in options.training_data for name in self._names(part)}
-        new = np.array([name not in names for name in own.names], bool)
+        new = np.array([name not in names for name in in_domain.names], bool)
         facts = [_facts(part) for part in options.training_data]
-        p = own.predictions
+        p = in_domain.predictions
         title = f"entities not named in {', '.join(fact['name'] for fact in facts)}"
-        sides = _part(p, ~new), _part(p, new)
+        sides = _subset_metrics(p, ~new), _subset_metrics(p, new)
         shift = DomainShift(title, "entities", *sides, prediction_ood_detection(p, new))
         return ShiftResult(shift, {"seen": facts, "surfaces": len(names)})
 
     def _labelled(self, data: Posts) -> Iterator[Post]:
-        """Posts with gold entities of the evaluated data, whose rejected records were named before."""
-        return (post for post in _Reader(data, _ignore) if post.entities is not None)
+        """Evaluated posts with gold entities; rejected records were reported before."""
+        return (post for post in _ValidPosts(data, _ignore) if post.entities is not None)
 
     def _names(self, data: Posts) -> set[str]:
         """Names of the gold entities of a data set, see `_name`."""
-        posts = [post for post in _Reader(data, self._rejected) if post.entities is not None]
+        posts = [post for post in _ValidPosts(data, self._rejected) if post.entities is not None]
         if not posts:
             raise DataError("no labelled post", where=path_of(data), expected="posts with gold entities")
         return {_name(entity.text) for post in posts for entity in post.entities or ()}
@@ -175,11 +176,11 @@ class DomainShiftEvaluation:
     def _predict(self, posts: Iterable[Post]) -> _Predicted:
         pipeline = self._pipeline
         collector, rows, labels, names = PredictionCollector(), [], [], []
-        for reading in pipeline.encode(posts, batch_size=self._batch_size):
-            (extraction,) = pipeline.decode([reading])
-            post = with_types(reading.post, self._types)
+        for encoded in pipeline.encode(posts, batch_size=self._batch_size):
+            (extraction,) = pipeline.decode([encoded])
+            post = with_types(encoded.post, self._types)
             found, gold = comparable_extraction(post, extraction, self._types).entities, post.entities
-            rows.append(post_uncertainty(pipeline.decoder, pipeline.folder.temperature, reading, found))
+            rows.append(post_uncertainty(pipeline.decoder, pipeline.folder.temperature, encoded, found))
             collector.add_entities(found, gold or ())
             names += [_name(entity.text) for entity in found]
             labels.append(gold is not None)
@@ -189,7 +190,7 @@ class DomainShiftEvaluation:
         return _Predicted(len(rows), all(labels), known, collector.predictions(), names)
 
 
-_MADE: dict[str, Callable[[DomainShiftEvaluation, Posts, ShiftOptions, _Predicted], ShiftResult]] = {
+_SHIFT_METHODS: dict[str, Callable[[DomainShiftEvaluation, Posts, ShiftOptions, _Predicted], ShiftResult]] = {
     "typos": DomainShiftEvaluation._typos,
     "new-entities": DomainShiftEvaluation._new_entities,
 }
@@ -197,7 +198,7 @@ _MADE: dict[str, Callable[[DomainShiftEvaluation, Posts, ShiftOptions, _Predicte
 
 @dataclass(frozen=True, slots=True)
 class _Predicted:
-    """What the model predicts for some posts; ``names`` are those of its entities, see `_name`."""
+    """Predictions for some posts; ``names`` are those of the predicted entities, see `_name`."""
 
     posts: int
     labelled: bool
@@ -209,8 +210,8 @@ class _Predicted:
         return data_metrics(self.predictions, self.posts, self.labelled)
 
 
-class _Reader:
-    """The posts among some records; counts the others."""
+class _ValidPosts:
+    """Iterates over the valid posts of a data set; counts and reports the other records."""
 
     def __init__(self, items: Posts, rejected: Callable[[Rejected], None]) -> None:
         self._items, self._rejected = items, rejected
@@ -225,8 +226,8 @@ class _Reader:
                 self._rejected(item)
 
 
-def _part(p: Predictions, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> DataMetrics:
-    """Of some predictions; what was missed has no part in it, so there is no F1."""
+def _subset_metrics(p: Predictions, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> DataMetrics:
+    """Metrics of some predictions; without the missed gold entities, so F1 is nan."""
     nothing = np.zeros(0, np.int64)
     columns = (p.confidence[chosen], p.error_type[chosen], p.type[chosen], p.post[chosen])
     part = Predictions(*columns, p.posts, nothing.astype(str), nothing, {}, {})
@@ -239,7 +240,7 @@ def _ignore(item: Rejected) -> None:
 
 
 def _name(text: str) -> str:
-    """A name without regard to case and the width of spaces."""
+    """A name with case and white space normalised."""
     return " ".join(text.split()).casefold()
 
 

@@ -59,8 +59,8 @@ class EntityScorer:
         """Count one post with gold entities.
 
         Args:
-            post: with its gold entities.
-            extraction: what was predicted, comparable with the gold.
+            post: post with gold entities.
+            extraction: its predictions, comparable with the gold.
             uncalibrated: confidences of the predicted entities before calibration, of all posts or of none.
         """
         self._posts += 1
@@ -68,7 +68,7 @@ class EntityScorer:
         self._predictions.add_entities(extraction.entities, post.entities or (), uncalibrated)
 
     def scores(self) -> EntityScores | None:
-        """Of the posts added; None where there were none."""
+        """Scores of the posts added; None where there were none."""
         if not self._posts:
             return None
         found = self._predictions.predictions()

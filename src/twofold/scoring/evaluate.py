@@ -1,4 +1,4 @@
-"""Evaluates a model on labelled posts: predicts each post, and scores what it has gold labels of."""
+"""Evaluates a model on labelled posts: predicts each post, and scores predictions that have gold labels."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from twofold.scoring.relation_trust import RelationTrustScorer
 from twofold.scoring.report import EvaluatedModel, EvaluationReport
 from twofold.scoring.robustness import RobustnessOptions, evaluate_robustness
 
-_NAMED = 10
-"""Unreadable pictures named to the listener; the rest are counted."""
+_MAX_LOGGED = 10
+"""Number of unreadable pictures that are logged one by one; the rest are counted."""
 
 
 def evaluate(
@@ -47,24 +47,24 @@ def evaluate(
 ) -> EvaluationReport:
     """Predict labelled posts and score the predictions.
 
-    The model gets text, picture and alt text only; gold labels stay on the post. Posts of one text are one
-    post for a model that knows relations. Where posts come in tokens, a predicted span that begins or ends
-    inside a token counts as that whole token, as in published scores.
+    The model gets text, picture and alt text only; gold labels stay on the post. For a model that predicts
+    relations, posts with the same text are merged. Where posts are tokenised, a predicted span that begins or
+    ends inside a token counts as that whole token, as in published scores.
 
     Args:
         model: the model, its folder, or None for the model that ships with the package.
-        posts: labelled posts, such as `twofold.read_posts` gives; those without labels of what the model
+        posts: labelled posts, such as `twofold.read_posts` returns; those without labels of what the model
             predicts are only counted.
         batch_size: windows of text in a batch.
         trust: whether to measure calibration, selective prediction and error detection, too.
-        robustness: to predict the posts with other pictures, too: how.
-        shifts: to compare the uncertainty on these posts with that on others, too: which.
+        robustness: options for predicting the posts with other pictures, too; None to leave that out.
+        shifts: options for comparing uncertainty with that on other posts, too; None to leave that out.
         types: new names of entity types, of the gold and of the predictions; "" drops a type.
-        rejected: takes each record that could not become a post.
+        rejected: called with each record that is not a valid post.
         listener: receives progress and messages.
 
     Raises:
-        DataError: no post is labelled; or what ``robustness`` and ``shifts`` need is missing.
+        DataError: no post is labelled; or data that ``robustness`` or ``shifts`` needs is missing.
         ModelError: ``model`` is not a model folder.
     """
     pipeline = (model if isinstance(model, Extractor) else load(model)).pipeline
@@ -87,7 +87,7 @@ class _Evaluation:
         listener: Listener,
     ) -> None:
         self._pipeline, self._types, self._batch_size, self._trust = pipeline, types, batch_size, trust
-        self._take_rejected, self._listener = rejected, listener
+        self._on_rejected, self._listener = rejected, listener
         self._entities = EntityScorer()
         self._relations = RelationScorer(bool(pipeline.types), pipeline.symmetric)
         self._relation_trust = RelationTrustScorer(pipeline, batch_size)
@@ -102,15 +102,15 @@ class _Evaluation:
         robustness: RobustnessOptions | None,
         shifts: ShiftOptions,
     ) -> EvaluationReport:
-        """Predict, score, and what else is asked for."""
+        """Predict, score, and run the other requested evaluations."""
         begin = time.monotonic()
         self._predict(source, keep=robustness is not None)
         pipeline, listener = self._pipeline, self._listener
         entities, relations = self._entities.scores(), self._relations.scores()
         self._check(source, entities)
-        stability = None
+        robustness_result = None
         if robustness is not None:
-            stability = evaluate_robustness(
+            robustness_result = evaluate_robustness(
                 pipeline,
                 self._kept,
                 robustness,
@@ -122,10 +122,10 @@ class _Evaluation:
             pipeline,
             types=self._types,
             batch_size=self._batch_size,
-            rejected=self._take_rejected,
+            rejected=self._on_rejected,
             listener=listener,
         )
-        found = tuple(comparison.run(source, shifts))
+        shift_results = tuple(comparison.run(source, shifts))
         trust = self._trust_reports() if self._trust else {}
         return EvaluationReport(
             model=EvaluatedModel(pipeline.name, pipeline.folder.path, pipeline.folder.manifest_sha256),
@@ -143,8 +143,8 @@ class _Evaluation:
             seconds=time.monotonic() - begin,
             trust=trust,
             not_annotated=self._relation_trust.not_annotated,
-            domain_shift=found,
-            robustness=stability,
+            domain_shift=shift_results,
+            robustness=robustness_result,
         )
 
     def _predict(self, source: Posts, keep: bool) -> None:
@@ -163,7 +163,7 @@ class _Evaluation:
         for item in parsed_posts(source, self._pipeline.max_characters):
             if isinstance(item, Rejected):
                 self._rejected += 1
-                self._take_rejected(item)
+                self._on_rejected(item)
             elif any(getattr(item, field) is not None for field in fields):
                 self._content.add(item)
                 self._gold_types.update(entity.type for entity in item.entities or ())
@@ -185,11 +185,11 @@ class _Evaluation:
                 self._relation_trust.add(post, extraction)
 
     def _report_picture(self, post: Post, extraction: Extraction) -> None:
-        if extraction.picture.status == "unreadable" and self._pictures["unreadable"] <= _NAMED:
+        if extraction.picture.status == "unreadable" and self._pictures["unreadable"] <= _MAX_LOGGED:
             self._listener.log(f"{post.origin}: picture unreadable: {extraction.picture.reason}")
 
     def _check(self, source: object, entities: EntityScores | None) -> None:
-        """Complain where there was nothing to score; say which types the model cannot know."""
+        """Raise an error where there was nothing to score; log types that the model does not know."""
         if not self._posts:
             raise DataError(
                 "no labelled post",
@@ -197,14 +197,14 @@ class _Evaluation:
                 expected=f"posts with gold {' or '.join(predicted_fields(self._pipeline))}",
                 do="see `twofold data check`",
             )
-        if (more := self._pictures["unreadable"] - _NAMED) > 0:
+        if (more := self._pictures["unreadable"] - _MAX_LOGGED) > 0:
             self._listener.log(f"{more:,} more pictures unreadable; `twofold data check` names them")
         if self._unlabelled:
             self._listener.log(f"{self._unlabelled:,} posts carry no labels and were not counted")
         model_types = self._pipeline.types
         absent = [name for name in self._types if name not in self._gold_types and name not in model_types]
         if absent:
-            self._listener.log(f"of the types to map, neither posts nor model have {', '.join(absent)}")
+            self._listener.log(f"types to map that neither the posts nor the model have: {', '.join(absent)}")
         known = {self._types.get(name, name) for name in model_types}
         unknown = [name for name in (entities.lenient.types if entities else ()) if name not in known]
         if unknown:

@@ -12,16 +12,16 @@ from twofold.posts import Extraction, Post, Relation
 if TYPE_CHECKING:
     from twofold.pipeline.inference_pipeline import InferencePipeline
 
-_GROUP = 256  # posts that are predicted before the next ones are taken
+_GROUP = 256  # posts predicted at a time
 
 
 class PostPredictions(NamedTuple):
     """A labelled post and what the model predicts for it.
 
     Attributes:
-        post: with its gold labels.
+        post: post with gold labels.
         extraction: predicted without them.
-        uncalibrated: confidence of each entity before calibration; empty unless asked for.
+        uncalibrated: confidence of each entity before calibration; empty unless requested.
         gold_pairs: predicted relation of each gold pair of the post; empty for a model without relations.
     """
 
@@ -34,21 +34,21 @@ class PostPredictions(NamedTuple):
 def predict_posts(
     pipeline: InferencePipeline, posts: Iterable[Post], batch_size: int, uncalibrated: bool
 ) -> Iterator[PostPredictions]:
-    """Predict for one post after the other.
+    """Predict posts one after the other.
 
     Args:
         pipeline: the model.
-        posts: taken as they are needed.
+        posts: posts, read lazily.
         batch_size: windows of text in a batch.
-        uncalibrated: whether to give confidences before calibration, too.
+        uncalibrated: whether to return confidences before calibration, too.
     """
     stream = iter(posts)
     while group := list(islice(stream, _GROUP)):
-        traced = list(pipeline.extract_with_encodings(group, batch_size=batch_size))
-        found = [extraction for extraction, _ in traced]
+        extracted = list(pipeline.extract_with_encodings(group, batch_size=batch_size))
+        found = [extraction for extraction, _ in extracted]
         raw: list[list[float]] = [[] for _ in group]
         if uncalibrated and pipeline.types:
-            encoded = [item for _, item in traced if item is not None]
+            encoded = [item for _, item in extracted if item is not None]
             raw = uncalibrated_confidences(pipeline.decoder, encoded, [item.entities for item in found])
         pairs: Iterable[tuple[Relation, ...]] = [() for _ in group]
         if pipeline.relations:

@@ -1,7 +1,7 @@
 """Scores of relations: of gold pairs, and end to end.
 
-Gold pairs: head and tail are the gold's, and the model predicts their relation (as MNRE is scored). End to
-end: the model has the bare post, and whole triples count; symmetric relations count in either direction.
+Gold pairs: head and tail are given, and the model predicts their relation (as MNRE is scored). End to end:
+the model gets the post alone, and whole triples are scored; symmetric relations count in either direction.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class RelationEvaluation:
         posts: posts with gold relations.
         gold_pairs: scores of the relations of gold pairs.
         end_to_end: scores of whole triples; None for a model that predicts no entities.
-        both_arguments_found: gold triples both of whose arguments were predicted as entities.
+        both_arguments_found: number of gold triples whose two arguments were both predicted as entities.
         calibration_error: expected calibration error on gold pairs, in [0, 1]; None where no relation was
             predicted.
     """
@@ -51,8 +51,8 @@ class RelationEvaluation:
         }
         record: dict[str, Any] = {"posts": self.posts, "gold_pairs": pairs}
         if self.end_to_end is not None:
-            ways = self.end_to_end._asdict().items()
-            record["end_to_end"] = {way: score_record(score) for way, score in ways}
+            rules = self.end_to_end._asdict().items()
+            record["end_to_end"] = {rule: score_record(score) for rule, score in rules}
             record["end_to_end"]["gold_with_both_arguments_found"] = self.both_arguments_found
         return record
 
@@ -61,15 +61,15 @@ class RelationEvaluation:
         yield "gold pairs", "all", self.gold_pairs.overall
         yield from (("gold pairs", name, score) for name, score in self.gold_pairs.relations.items())
         if self.end_to_end is not None:
-            ways = self.end_to_end._asdict().items()
-            yield from ((f"end to end, {way}", "all", score) for way, score in ways)
+            rules = self.end_to_end._asdict().items()
+            yield from ((f"end to end, {rule}", "all", score) for rule, score in rules)
 
 
 class RelationScorer:
     """Counts relations post by post.
 
     Args:
-        end_to_end: whether the model finds entities too, so that triples are its own.
+        end_to_end: whether the model predicts entities, too, so that whole triples are scored.
         symmetric: relations that hold in both directions.
     """
 
@@ -83,8 +83,8 @@ class RelationScorer:
         """Count one post with gold relations.
 
         Args:
-            post: with its gold relations.
-            extraction: what was predicted for the bare post.
+            post: post with gold relations.
+            extraction: predictions for the post without its labels.
             gold_pairs: predicted relation of each gold pair, in the order of the gold.
         """
         self._posts += 1
@@ -97,15 +97,15 @@ class RelationScorer:
             self._triples.add(map(to_triple, gold), map(to_triple, extraction.relations), entities)
 
     def scores(self) -> RelationEvaluation | None:
-        """Of the posts added; None where there were none."""
+        """Scores of the posts added; None where there were none."""
         if not self._posts:
             return None
         found = self._predictions.predictions()
         error = calibration_error(found.confidence, found.right) if len(found.right) else None
         triples = self._triples.scores() if self._triples is not None else None
-        reached = self._triples.both_arguments_found if self._triples is not None else 0
-        return RelationEvaluation(self._posts, self._pairs.scores(), triples, reached, error)
+        both_found = self._triples.both_arguments_found if self._triples is not None else 0
+        return RelationEvaluation(self._posts, self._pairs.scores(), triples, both_found, error)
 
     def trust(self) -> dict[str, TrustReport]:
-        """Of the relations predicted for gold pairs, under ``relations``; empty without posts."""
+        """Report on the relations predicted for gold pairs, under ``relations``; empty without posts."""
         return {"relations": trust_report(self._predictions.predictions())} if self._posts else {}

@@ -1,9 +1,9 @@
-"""Trust reports of relations: between gold arguments as in use, and end to end.
+"""Trust reports of relations: between gold arguments, and end to end.
 
-Between gold arguments, with nobody saying which is the head, relations are predicted as in use: this is what
-`twofold calibrate` fits. End to end the model has the bare post. A relation predicted for a pair that was not
-annotated cannot be scored, unless the post carries gold entities, too: then pairs that it says nothing of are
-taken to be in no relation.
+Between gold arguments, relations are predicted as in use, without knowing which argument is the head: these
+are what `twofold calibrate` fits. End to end, the model gets the post alone. A relation predicted for a pair
+that was not annotated cannot be scored, unless the post has gold entities, too: then pairs that are not
+annotated are taken to be unrelated.
 """
 
 from __future__ import annotations
@@ -17,52 +17,52 @@ from twofold.posts import Extraction, Post
 if TYPE_CHECKING:
     from twofold.pipeline.inference_pipeline import InferencePipeline
 
-_GROUP = 256  # posts that wait to be predicted together
+_GROUP = 256  # posts predicted together
 
 
 class RelationTrustScorer:
     """Collects predictions on posts with gold relations.
 
     Args:
-        pipeline: the model, one that knows relations.
+        pipeline: a model that predicts relations.
         batch_size: windows of text in a batch.
 
     Attributes:
-        not_annotated: relations end to end that are left out, since nothing was annotated of their pair.
+        not_annotated: number of end-to-end relations left out, since their pair is not annotated.
     """
 
     def __init__(self, pipeline: InferencePipeline, batch_size: int) -> None:
         self._pipeline, self._batch_size = pipeline, batch_size
-        self._waiting: list[Post] = []
+        self._pending: list[Post] = []
         self._between_gold = PredictionCollector()
         self._end_to_end = PredictionCollector() if pipeline.types else None
         self._posts = self.not_annotated = 0
 
     def add(self, post: Post, extraction: Extraction) -> None:
-        """Take in one post with gold relations, and what was predicted for it."""
+        """Add one post with gold relations, and its predictions."""
         self._posts += 1
         if self._end_to_end is not None:
             gold, complete = post.relations or (), post.entities is not None
             self.not_annotated += self._end_to_end.add_triples(
                 extraction.relations, gold, complete=complete, symmetric=self._pipeline.symmetric
             )
-        self._waiting.append(post)
-        if len(self._waiting) == _GROUP:
+        self._pending.append(post)
+        if len(self._pending) == _GROUP:
             self._predict()
 
     def reports(self) -> dict[str, TrustReport]:
-        """When every post was added: ``relations_gold_arguments`` and ``relations_end_to_end``; empty without
-        posts."""
+        """The reports ``relations_gold_arguments`` and ``relations_end_to_end`` of the posts added; empty
+        without posts."""
         if not self._posts:
             return {}
         self._predict()
-        made = {"relations_gold_arguments": trust_report(self._between_gold.predictions())}
+        reports = {"relations_gold_arguments": trust_report(self._between_gold.predictions())}
         if self._end_to_end is not None:
-            made["relations_end_to_end"] = trust_report(self._end_to_end.predictions())
-        return made
+            reports["relations_end_to_end"] = trust_report(self._end_to_end.predictions())
+        return reports
 
     def _predict(self) -> None:
-        posts, self._waiting = self._waiting, []
+        posts, self._pending = self._pending, []
         found = self._pipeline.extract_gold_pairs(posts, batch_size=self._batch_size)
         for post, related in zip(posts, found, strict=True):
             before = [

@@ -1,4 +1,4 @@
-"""What an evaluation returns: plain frozen data, that commands print and write."""
+"""The result of an evaluation: plain frozen data that commands print and write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRUST_TITLES = {
     "relations_gold_arguments": "relations between gold arguments",
     END_TO_END: "relations end to end",
 }
-"""What a trust report is of, in words, by its key."""
+"""Title of each trust report by its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class EvaluatedModel:
     """The model that was evaluated.
 
     Attributes:
-        name: of the model.
-        folder: where it lies.
-        manifest_sha256: of the manifest, which names the hash of every file.
+        name: name of the model.
+        folder: its folder.
+        manifest_sha256: hash of the manifest, which lists the hash of every file.
     """
 
     name: str
@@ -49,19 +49,19 @@ class EvaluationReport:
     """Scores of a model on labelled posts.
 
     Attributes:
-        model: which model.
-        data: which posts.
-        pictures: posts by what became of their picture: ``read``, ``none``, ``unreadable``.
+        model: the evaluated model.
+        data: the evaluated posts.
+        pictures: number of posts by the status of the picture: ``read``, ``none``, ``unreadable``.
         entities: scores of entities; None where no post has gold entities or the model predicts none.
         relations: scores of relations; None likewise.
-        seconds: how long it took, the model's loading aside.
-        trust: where asked for, calibration, selective prediction and error detection of ``entities``, of
+        seconds: duration, without loading the model.
+        trust: if requested, calibration, selective prediction and error detection of ``entities``, of
             ``relations`` (of gold pairs in the gold order), of ``relations_gold_arguments`` (order unknown,
             as `calibrate` fits them) and of ``relations_end_to_end``.
-        not_annotated: relations end to end that their trust report leaves out, since nothing was annotated of
-            their pair.
-        domain_shift: where asked for, uncertainty on these posts and on others, compared.
-        robustness: where asked for, the same posts with other pictures.
+        not_annotated: number of end-to-end relations that their trust report leaves out, since their pair is
+            not annotated.
+        domain_shift: if requested, comparisons of the uncertainty on these posts with that on others.
+        robustness: if requested, results on the same posts with other pictures.
     """
 
     model: EvaluatedModel
@@ -90,7 +90,7 @@ class EvaluationReport:
         }
 
     def to_frame(self) -> pandas.DataFrame:
-        """Precision, recall, F1 and counts as a table of pandas.
+        """Precision, recall, F1 and counts as a pandas data frame.
 
         Returns:
             A row for each ``task`` (entities, relations), ``matching`` (lenient, strict, gold pairs, …)

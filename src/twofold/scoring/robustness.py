@@ -18,7 +18,7 @@ from twofold.robustness.report import RobustnessReport, robustness_report
 if TYPE_CHECKING:
     from twofold.pipeline.inference_pipeline import InferencePipeline
 
-_EVERY_S = 15.0
+_LOG_INTERVAL_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class RobustnessOptions:
     """How robustness is evaluated.
 
     Attributes:
-        sample: posts at most, drawn at random from those with a readable picture; None for all.
-        seed: of what is drawn.
-        hide_alt_text: whether posts lose their alt text, so that the picture stands alone.
+        sample: maximum number of posts, drawn at random from those with a readable picture; None for all.
+        seed: seed of the sample, of the mismatched pictures and of the bootstrap.
+        hide_alt_text: whether to remove the alt text, so that only the picture supports the text.
 
     Raises:
         ConfigError: a sample of fewer than two posts.
@@ -45,12 +45,12 @@ class RobustnessOptions:
 
 @dataclass(frozen=True, slots=True)
 class RobustnessResult:
-    """Reports of entities and relations, and of which posts.
+    """Reports on entities and relations, with the sample and the options they are based on.
 
     Attributes:
-        sample: the posts, and why others were left out.
-        options: how it was done.
-        reports: by what was predicted, ``entities`` and ``relations``.
+        sample: the posts, and numbers of those left out.
+        options: the options of the evaluation.
+        reports: by task, ``entities`` and ``relations``.
     """
 
     sample: Sample
@@ -82,8 +82,8 @@ def evaluate_robustness(
 
     Args:
         pipeline: the model.
-        posts: with gold labels.
-        options: which of them, and how.
+        posts: posts with gold labels.
+        options: see `RobustnessOptions`.
         types: new names of types of the predictions; those of the gold are mapped already.
         batch_size: posts whose conditions are predicted together.
         listener: receives progress.
@@ -106,7 +106,7 @@ def evaluate_robustness(
 
 
 class _Steps:
-    """Says every now and then how many posts are done."""
+    """Logs at intervals how many posts are done."""
 
     def __init__(self, total: int, listener: Listener) -> None:
         self._total, self._listener = total, listener
@@ -114,7 +114,7 @@ class _Steps:
 
     def __call__(self, done: int) -> None:
         now = time.monotonic()
-        if now - self._last >= _EVERY_S:
+        if now - self._last >= _LOG_INTERVAL_S:
             self._last = now
             left = (now - self._begin) * (self._total - done) / done
             self._listener.log(f"robustness: {done:,} of {self._total:,} posts, about {left:.0f} s left")

@@ -1,7 +1,7 @@
-"""Which addresses of the internet a service may connect to on behalf of a stranger: public ones only.
+"""Internet addresses that a service may connect to on behalf of a client: public ones only.
 
 The networks are those of IANA's registries of special-purpose addresses (RFC 6890 and later). They are listed
-here, since what Python calls global has changed from version to version.
+here because Python's definition of global addresses differs between versions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _REFUSED_4 = tuple(
     )
 )
 _PUBLIC_6 = IPv6Network("2000::/3")
-"""All that is given out; what lies outside is loopback, local, mapped, multicast or reserved."""
+"""All allocated unicast addresses; the others are loopback, local, mapped, multicast or reserved."""
 _REFUSED_6 = tuple(
     map(
         IPv6Network,
@@ -56,8 +56,8 @@ def is_public(address: str) -> bool:
     """Whether a service may connect to an address.
 
     Args:
-        address: IPv4 or IPv6, as a resolver gives it; an IPv4 address in an IPv6 address of NAT64, or mapped,
-            counts as itself.
+        address: IPv4 or IPv6, as a resolver returns it; an IPv4 address within an IPv6 address (NAT64 or
+            mapped) is checked as IPv4.
     """
     try:
         return _is_public(ip_address(address))

@@ -1,4 +1,4 @@
-"""From posts of a request to its answer: the queue, the deadline, and a client who may leave."""
+"""Answers a request: queues its posts, keeps its deadline, stops when the client disconnects."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Deadline:
     """When the answer to a request is due.
 
     Attributes:
-        seconds: from its arrival.
-        at: on the monotonic clock.
+        seconds: from the arrival of the request to the deadline.
+        at: the deadline on the monotonic clock.
     """
 
     seconds: float
@@ -37,19 +37,19 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
-        """So many seconds from now."""
+        """A deadline in this many seconds."""
         return cls(seconds, time.monotonic() + seconds)
 
     @property
     def left(self) -> float:
-        """Seconds until then, at least 0."""
+        """Seconds until the deadline, at least 0."""
         return max(0.0, self.at - time.monotonic())
 
-    async def hold(self, awaitable: Awaitable[T]) -> T:
-        """What it gives, in time; else it is cancelled.
+    async def wait_for(self, awaitable: Awaitable[T]) -> T:
+        """Await a result; cancel it at the deadline.
 
         Raises:
-            ApiError: it was too late.
+            ApiError: the deadline has passed.
         """
         try:
             return await asyncio.wait_for(awaitable, self.left)
@@ -58,7 +58,7 @@ class Deadline:
 
 
 class _Pending(NamedTuple):
-    """A post in the queue, or behind it."""
+    """A queued post: its ID and the future of its result."""
 
     id: str | int
     future: asyncio.Future[Extraction]
@@ -70,10 +70,10 @@ class Answers:
     Args:
         batcher: runs the posts.
         model: under the options of the request.
-        items: posts, and what could not become one.
+        items: posts, and problems in the place of invalid ones.
         deadline: of the request.
-        metrics: count what is sent.
-        min_confidence: entities and relations below are left out; None to leave none out.
+        metrics: count the answers sent.
+        min_confidence: leave out entities and relations below it; None to keep all.
 
     Raises:
         ApiError: the posts do not fit into the queue, or cannot be done by the deadline.
@@ -91,7 +91,7 @@ class Answers:
         self._deadline, self._metrics, self._minimum = deadline, metrics, min_confidence
         posts = [item for item in items if isinstance(item, Post)]
         if (wait := batcher.seconds_until(len(posts))) > deadline.left:
-            raise busy(f"posts wait about {wait:.0f} seconds, longer than the request may", wait)
+            raise busy(f"posts wait about {wait:.0f} seconds, past the deadline of the request", wait)
         try:
             futures = iter(batcher.submit(model, posts))
         except QueueFullError as error:
@@ -101,27 +101,27 @@ class Answers:
         ]
 
     def cancel(self) -> None:
-        """Forget the posts that have not run."""
+        """Cancel the posts that have not run."""
         for item in self._items:
             if isinstance(item, _Pending):
                 item.future.cancel()
 
     async def one(self) -> str:
-        """The only result.
+        """The result of the only post.
 
         Raises:
-            ApiError: there is none.
+            ApiError: the post has no result.
         """
         (item,) = self._items
         if isinstance(item, Problem):
             raise item.error
-        return self._line(await self._deadline.hold(item.future))
+        return self._line(await self._deadline.wait_for(item.future))
 
     async def all(self) -> str:
         """All results as one object of JSON; a post without a result has an error in its place."""
         futures = [item.future for item in self._items if isinstance(item, _Pending)]
         if futures:
-            await self._deadline.hold(asyncio.wait(futures))
+            await self._deadline.wait_for(asyncio.wait(futures))
         lines = [await self._line_of(item) for item in self._items]
         return f'{{"results": [{", ".join(lines)}]}}'
 
@@ -134,7 +134,7 @@ class Answers:
         if isinstance(item, Problem):
             return self._problem(item)
         try:
-            return self._line(await self._deadline.hold(item.future))
+            return self._line(await self._deadline.wait_for(item.future))
         except ApiError as error:
             return self._problem(Problem(item.id, error))
         except Exception:  # the batcher has logged it
@@ -152,24 +152,24 @@ class Answers:
         return json.dumps(record | {"error": problem.error.record()}, ensure_ascii=False)
 
 
-async def unless_gone(request: Request, awaitable: Awaitable[T]) -> T:
-    """What it gives; cancelled where the client leaves before. The body must have been read.
+async def unless_disconnected(request: Request, awaitable: Awaitable[T]) -> T:
+    """Await a result; cancel it if the client disconnects. The body must have been read.
 
     Raises:
-        ClientDisconnect: the client left.
+        ClientDisconnect: the client has disconnected.
     """
     work = asyncio.ensure_future(awaitable)
-    gone = asyncio.ensure_future(_gone(request))
+    disconnected = asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, disconnected}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             raise ClientDisconnect
         return work.result()
     finally:
-        for task in (work, gone):
+        for task in (work, disconnected):
             task.cancel()
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

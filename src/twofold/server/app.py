@@ -1,4 +1,4 @@
-"""The service: paths, and what is behind them. `create_app` joins the parts."""
+"""The HTTP service: its paths and their handlers. `create_app` builds the application."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.posts import Extraction, Image, Post, RefusedPicture
 from twofold.preprocessing.picture_decoding import check_pixels
 from twofold.server import openapi
-from twofold.server.answers import Answers, Deadline, PostBatcher, unless_gone
+from twofold.server.answers import Answers, Deadline, PostBatcher, unless_disconnected
 from twofold.server.batcher import Batcher
 from twofold.server.bodies import read_body
 from twofold.server.budget import ByteBudget, Held
@@ -44,22 +44,22 @@ from twofold.version import __version__
 
 _LOG = logging.getLogger("twofold.server")
 _SMALL = 16 << 10
-"""Bytes of a body that are read at once: to hand it to a thread and back takes longer."""
-_EXAMINED = 8
-"""Posts that wait to be explained."""
+"""Bodies of up to this many bytes are parsed in the event loop: handing them to a thread takes longer."""
+_WAITING_EXPLANATIONS = 8
+"""Requests for an explanation that may wait."""
 _PATHS = ("/v1/extract", "/v1/explain", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json", "/")
 
 
 class Service:
-    """What lives as long as the service: the model, the queue, counters.
+    """State of the running service: the model, the queue, counters.
 
     Args:
         extractor: the loaded model.
-        options: it was loaded with.
+        options: the options it was loaded with.
         settings: how the service runs.
 
     Attributes:
-        ending: whether the service is about to end, and takes no more requests.
+        ending: whether the service is shutting down, and takes no more requests.
     """
 
     def __init__(self, extractor: Extractor, options: Options, settings: Settings) -> None:
@@ -79,7 +79,7 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def running(self, _: FastAPI) -> AsyncIterator[None]:
-        """Takes posts while the block runs; what it took is done at the end."""
+        """Take posts while the block runs; finish those taken at its end."""
         settings = self.settings
         self.batcher = Batcher(
             self._run,
@@ -92,7 +92,7 @@ class Service:
             runners=settings.runners,
         )
         self.fetcher = PictureFetcher(settings.limits.picture)
-        self._examining = anyio.CapacityLimiter(1)
+        self._explaining = anyio.CapacityLimiter(1)
         self.batcher.start()
         self.ready = True
         yield
@@ -117,47 +117,47 @@ class Service:
             stack.callback(answers.cancel)
             if payload.lines or (not payload.single and _accepts_lines(request)):
                 return _Lines(answers.stream(), stack.pop_all().close)
-            text = await unless_gone(request, answers.one() if payload.single else answers.all())
+            text = await unless_disconnected(request, answers.one() if payload.single else answers.all())
             return Response(text, media_type="application/json")
 
-    async def examine(
+    async def explain(
         self, request: Request, query: ExtractQuery, work: Callable[[InferencePipeline, Post], object]
     ) -> Response:
-        """What ``work`` gives for the one post of a request, as JSON: explanations, which take many passes.
+        """The answer to a request for an explanation of one post, which takes many forward passes.
 
-        A few requests wait, one after the other is done.
+        ``work`` computes it. One request runs at a time, and a few may wait.
         """
         deadline = self._deadline(query)
         model = await self._model(query)
-        if self._examining.statistics().tasks_waiting >= _EXAMINED:
+        if self._explaining.statistics().tasks_waiting >= _WAITING_EXPLANATIONS:
             raise busy("other posts are being explained", 5)
         with self.budget.hold() as held:
             payload = await self._payload(request, held)
             if not payload.single:
-                raise ApiError(422, "one_post", "several posts came", expected="one post")
+                raise ApiError(422, "one_post", "the request has several posts", expected="one post")
             (item,) = await self._fetched(request, payload.items, deadline, held)
             if isinstance(item, Problem):
                 raise item.error
-            done = deadline.hold(self._alone(work, model, item))
+            done = deadline.wait_for(self._run_alone(work, model, item))
             try:
-                return JSONResponse(await unless_gone(request, done))
+                return JSONResponse(await unless_disconnected(request, done))
             except TwofoldError as error:  # such as a model that finds no entities
                 raise ApiError(422, "bad_post", error.what, expected=error.expected) from error
 
-    async def _alone(
+    async def _run_alone(
         self, work: Callable[[InferencePipeline, Post], object], model: InferencePipeline, post: Post
     ) -> object:
-        """What ``work`` gives; the next begins when its thread has ended, though nobody may wait for it."""
+        """Run ``work``; the next run begins when its thread ends, even if the client has disconnected."""
         borrower = object()
-        await self._examining.acquire_on_behalf_of(borrower)
+        await self._explaining.acquire_on_behalf_of(borrower)
         done = asyncio.ensure_future(anyio.to_thread.run_sync(work, model, post))
-        done.add_done_callback(lambda _: self._examining.release_on_behalf_of(borrower))
+        done.add_done_callback(lambda _: self._explaining.release_on_behalf_of(borrower))
         return await asyncio.shield(done)
 
     def _deadline(self, query: ExtractQuery) -> Deadline:
         limit = self.settings.limits.seconds
         if self.ending:
-            raise ApiError(503, "ending", "the service is about to end", retry_after=5)
+            raise ApiError(503, "ending", "the service is shutting down", retry_after=5)
         return Deadline.after(min(query.timeout or limit, limit))
 
     async def _model(self, query: ExtractQuery) -> InferencePipeline:
@@ -165,19 +165,19 @@ class Service:
             raise ApiError(
                 422,
                 "bad_option",
-                "relations are asked for, and this service extracts none",
-                where="the address",
+                "the request asks for relations, and this service extracts none",
+                where="the query string",
                 expected="neither relations=true nor max_relation_error",
-                do="start the service without --no-relations, with a model that knows relations",
+                do="start the service without --no-relations, with a model that extracts relations",
             )
         options = query.options(self.variants.default)
-        if (made := self.variants.made(options)) is not None:
-            return made
+        if (cached := self.variants.cached(options)) is not None:
+            return cached
         try:
             return await anyio.to_thread.run_sync(self.variants.get, options)
-        except TwofoldError as error:  # where it is would name a folder of this machine
+        except TwofoldError as error:  # without error.where, which would name a folder of this machine
             raise ApiError(
-                422, "bad_option", error.what, where="the address", expected=error.expected, do=error.do
+                422, "bad_option", error.what, where="the query string", expected=error.expected, do=error.do
             ) from error
 
     async def _payload(self, request: Request, held: Held) -> Payload:
@@ -190,12 +190,12 @@ class Service:
     async def _fetched(
         self, request: Request, items: Sequence[Item], deadline: Deadline, held: Held
     ) -> list[Post | Problem]:
-        """Posts with the pictures that were at web addresses; one that cannot be had is unreadable."""
+        """Posts with pictures from web addresses; a picture that cannot be fetched is unreadable."""
         found: list[Post | Problem] = [item.post if isinstance(item, ToFetch) else item for item in items]
         wanted = [(i, item) for i, item in enumerate(items) if isinstance(item, ToFetch)]
         if wanted:
             pictures = asyncio.gather(*(self._fetch(item.url, held) for _, item in wanted))
-            images = await deadline.hold(unless_gone(request, pictures))
+            images = await deadline.wait_for(unless_disconnected(request, pictures))
             for (i, item), image in zip(wanted, images, strict=True):
                 found[i] = dataclasses.replace(item.post, image=image)
         return found
@@ -241,7 +241,7 @@ class Service:
 
 
 class _Lines(StreamingResponse):
-    """Lines as they come; what the request held is given back at the end, however it ends."""
+    """A stream of lines; ``finish`` releases what the request holds, however the stream ends."""
 
     def __init__(self, lines: AsyncIterator[bytes], finish: Callable[[], None]) -> None:
         super().__init__(lines, media_type=NDJSON)
@@ -265,7 +265,7 @@ def create_app(extractor: Extractor, settings: Settings, options: Options | None
     Args:
         extractor: the loaded model.
         settings: how the service runs.
-        options: that the model was loaded with; None for none.
+        options: the options the model was loaded with; None for none.
 
     Returns:
         The application; its `Service` is ``app.state.service``.
@@ -299,7 +299,7 @@ def _add_paths(app: FastAPI, service: Service) -> None:
         openapi_extra={"requestBody": openapi.REQUEST},
     )
     async def extract(request: Request, query: Annotated[ExtractQuery, Query()]) -> Response:
-        """Results are those of `twofold extract`, with the same options."""
+        """Results are those of `twofold extract` with the same options."""
         return await service.extract(request, query)
 
     @app.get("/v1/models", summary="The model, its types and relations, and the limits of the service")
@@ -310,7 +310,7 @@ def _add_paths(app: FastAPI, service: Service) -> None:
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz", summary="Whether requests are taken")
+    @app.get("/readyz", summary="Whether the service takes requests")
     async def ready() -> dict[str, str]:
         if not service.ready or service.ending:
             raise ApiError(503, "not_ready", "the service takes no requests", retry_after=5)
@@ -334,7 +334,7 @@ def _add_paths(app: FastAPI, service: Service) -> None:
 
 
 def _add_page(app: FastAPI, service: Service) -> None:
-    """The page, and what only it asks for: these answers may change with it."""
+    """Add the demo page, and paths that only it requests: their answers may change with the page."""
 
     @app.get("/v1/page", include_in_schema=False)
     async def setup() -> dict[str, Any]:
@@ -342,7 +342,7 @@ def _add_page(app: FastAPI, service: Service) -> None:
 
     @app.post("/v1/explain", include_in_schema=False)
     async def explain(request: Request, query: Annotated[ExtractQuery, Query()]) -> Response:
-        return await service.examine(request, query, explanation_record)
+        return await service.explain(request, query, explanation_record)
 
     add_files(app, "index.html")
 
@@ -364,7 +364,7 @@ def _add_errors(app: FastAPI, service: Service) -> None:
             what, expected = f"there is no option {name[:40]!r}", ", ".join(ExtractQuery.model_fields)
         else:
             what, expected = f"{name} is {str(first.get('input'))[:40]!r}", first["msg"]
-        return answer(ApiError(422, "bad_option", what, where="the address", expected=expected))
+        return answer(ApiError(422, "bad_option", what, where="the query string", expected=expected))
 
     @app.exception_handler(HTTPException)
     async def no_such_path(_: Request, error: HTTPException) -> Response:

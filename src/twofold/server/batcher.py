@@ -1,9 +1,9 @@
-"""Posts of all requests in one queue, taken from it in batches.
+"""One queue for the posts of all requests, which run in batches.
 
-A post waits for others at most a few milliseconds, and only while a thread is free to run it; just after a
-batch somewhat longer, since clients that have their answer send the next request. The queue is bounded, and
-what does not fit is refused at once. Posts with other options never share a batch. What nobody waits for any
-more is not run. It knows neither HTTP nor models.
+While a thread is free, a post waits at most a few milliseconds for others to share its batch; just after a
+batch it waits somewhat longer, since clients that have their answer send the next request. The queue is
+bounded, and posts that do not fit are refused at once. Posts with different options never share a batch.
+Cancelled posts are not run. The module depends neither on HTTP nor on models.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ Result = TypeVar("Result")
 
 _LOG = logging.getLogger("twofold.server")
 _SMOOTHING = 0.2
-"""Weight of the last batch in the seconds a post takes."""
+"""Weight of the last batch in the moving average of seconds per post."""
 _PATIENCE = 0.05
-"""After a batch the next one waits for so large a part of its seconds.
+"""After a batch, the next one waits for this fraction of the seconds that it took.
 
-Without it, 64 clients that each wait for their answer fall into a small group and a large one, whose batches
-take turns; small batches cost more processor time a post.
+Without it, 64 clients that each wait for their answer split into a small group and a large one, whose batches
+alternate; small batches take more processor time per post.
 """
 
 
 class QueueFullError(Exception):
-    """The queue is full; ``wait`` seconds until about so many items will have left it."""
+    """The queue is full; after about ``wait`` seconds the items would fit."""
 
     def __init__(self, wait: float) -> None:
         super().__init__("the queue is full")
@@ -42,15 +42,15 @@ class QueueFullError(Exception):
 
 
 class BatchListener(Protocol):
-    """Hears of batches, for metrics."""
+    """Is notified of batches, for metrics."""
 
     def ran(self, size: int, waited: Sequence[float], seconds: float) -> None:
-        """A batch of ``size`` items ran for ``seconds``; each had waited so long before."""
+        """A batch of ``size`` items ran for ``seconds``; ``waited`` has the seconds each had waited."""
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[Item, Result]):
-    """One item in the queue; ``item`` is dropped when nobody waits for its result any more."""
+    """One item in the queue; ``item`` is None once it is cancelled or its batch runs."""
 
     item: Item | None
     size: int
@@ -59,17 +59,17 @@ class _Waiting(Generic[Item, Result]):
 
 
 class Batcher(Generic[Key, Item, Result]):
-    """A queue that runs in batches; to be used in one event loop.
+    """A queue whose items run in batches; for use in one event loop.
 
     Args:
-        run: gives a result for each of some items with the same key, in any thread.
-        size_of: size of an item, which bounds a batch.
-        listener: hears of each batch.
-        batch: items of a batch, at most.
-        batch_total: sum of sizes above which a batch takes no further item.
+        run: returns a result for each of several items with the same key; called in any thread.
+        size_of: returns the size of an item, for ``batch_total``.
+        listener: is notified of each batch.
+        batch: maximum number of items in a batch.
+        batch_total: sum of sizes at which a batch takes no further item.
         wait: seconds that an item waits for others, where a thread is free and no batch has just ended.
-        queue: items that wait, at most.
-        runners: batches that run at one time.
+        queue: maximum number of items that wait.
+        runners: batches that run at the same time.
     """
 
     def __init__(
@@ -96,16 +96,16 @@ class Batcher(Generic[Key, Item, Result]):
         self._patient_until = 0.0
         self._dispatcher: asyncio.Task[None] | None = None
         self.waiting = 0
-        """Items in the queue that somebody waits for."""
+        """Items in the queue that are not cancelled."""
         self.running = 0
-        """Items in batches that run."""
+        """Items in running batches."""
 
     def start(self) -> None:
         """Begin to take items from the queue."""
         self._dispatcher = asyncio.get_running_loop().create_task(self._dispatch())
 
     async def close(self) -> None:
-        """Run what is in the queue, and end."""
+        """Run what is in the queue, then stop."""
         while self.waiting or self._running:
             await asyncio.sleep(0.01)
         if self._dispatcher is not None:
@@ -114,14 +114,14 @@ class Batcher(Generic[Key, Item, Result]):
         self._pool.shutdown()
 
     def seconds_until(self, more: int = 0) -> float:
-        """Seconds after which so many items, put into the queue now, would have run; 0 where unknown."""
+        """Estimated seconds until ``more`` items, put into the queue now, have run; 0 where unknown."""
         return (self.waiting + self.running + more) * self._seconds_each / self._runners
 
     def submit(self, key: Key, items: Sequence[Item]) -> list[asyncio.Future[Result]]:
-        """Put items into the queue, all or none; a future whose result nobody needs should be cancelled.
+        """Put items into the queue, all or none; cancel a future whose result is no longer needed.
 
         Raises:
-            QueueFullError: they do not all fit.
+            QueueFullError: the items do not all fit.
         """
         over = self.waiting + len(items) - self._limit
         if over > 0:
@@ -131,15 +131,15 @@ class Batcher(Generic[Key, Item, Result]):
         futures = []
         for item in items:
             waiting = _Waiting[Item, Result](item, self._size_of(item), loop.create_future(), now)
-            waiting.future.add_done_callback(partial(self._leave, waiting))
+            waiting.future.add_done_callback(partial(self._drop_cancelled, waiting))
             queue.append(waiting)
             futures.append(waiting.future)
         self.waiting += len(items)
         self._arrived.set()
         return futures
 
-    def _leave(self, waiting: _Waiting[Item, Result], _: asyncio.Future[Result]) -> None:
-        """Forget an item that was cancelled in the queue."""
+    def _drop_cancelled(self, waiting: _Waiting[Item, Result], _: asyncio.Future[Result]) -> None:
+        """Drop an item that was cancelled in the queue."""
         if waiting.item is not None:
             waiting.item = None
             self.waiting -= 1
@@ -238,7 +238,7 @@ class Batcher(Generic[Key, Item, Result]):
         self._listener.ran(len(batch), [begin - waiting.since for waiting in batch], seconds)
 
     async def _results(self, key: Key, items: Sequence[Item]) -> Sequence[Result | Exception]:
-        """Results of a batch; where it fails, each item runs alone, so that one does not spoil the others."""
+        """Results of a batch; if it fails, each item runs alone, so that one failure affects no other."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._pool, self._run, key, items)

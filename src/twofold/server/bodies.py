@@ -1,4 +1,4 @@
-"""Bodies of requests, read with a limit on bytes, of one and of all, and on time."""
+"""Reads bodies of requests, with limits on time and on the bytes of one body and of all bodies."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ async def read_body(request: Request, limits: Limits, held: Held) -> bytes:
     Args:
         request: not read yet.
         limits: on its bytes and the time it takes.
-        held: what is read is held here.
+        held: counts the bytes read.
 
     Raises:
-        ApiError: it is too large, too slow, or encoded; or others hold too much.
-        ClientDisconnect: the client left.
+        ApiError: the body is too large, too slow or compressed; or other requests hold too many bytes.
+        ClientDisconnect: the client has disconnected.
     """
     if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
         raise ApiError(
@@ -69,5 +69,5 @@ def _check(count: int, limits: Limits) -> None:
             "body_too_large",
             f"the body has more than {limits.body:,} bytes",
             expected=f"at most {limits.body:,}",
-            do="send less at one time",
+            do="send less in one request",
         )

@@ -1,4 +1,4 @@
-"""A bound on the bytes of bodies held at one time: memory must not grow with the number of clients."""
+"""A limit on the bytes of bodies held at one time: memory must not grow with the number of clients."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ class ByteBudget:
         self.total, self.held = total, 0
 
     def hold(self) -> Held:
-        """A share of the budget, of no bytes at first."""
+        """A share of the budget, empty at first."""
         return Held(self)
 
 
 class Held:
-    """What one request holds of a budget; leaving the ``with`` block gives it back."""
+    """The bytes of a budget that one request holds; leaving the ``with`` block releases them."""
 
     def __init__(self, budget: ByteBudget) -> None:
         self._budget, self._bytes = budget, 0
 
     def grow_to(self, count: int) -> None:
-        """Hold so many bytes in all.
+        """Hold ``count`` bytes in total.
 
         Raises:
-            ApiError: others hold too many.
+            ApiError: other requests hold too many.
         """
         more = count - self._bytes
         if more <= 0:
             return
         if self._budget.held + more > self._budget.total:
-            raise busy("the service holds as many bytes of requests as it may", 1)
+            raise busy("the requests in memory have reached the limit of bytes", 1)
         self._budget.held += more
         self._bytes = count
 
     def add(self, count: int) -> None:
-        """Hold so many bytes more; errors as of `grow_to`."""
+        """Hold ``count`` more bytes; raises as `grow_to`."""
         self.grow_to(self._bytes + count)
 
     def __enter__(self) -> Held:

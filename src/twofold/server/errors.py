@@ -1,4 +1,4 @@
-"""Errors as the service answers them: a status, a code for programs, and a message for people."""
+"""Error responses of the service: a status, a code for programs, and a message for people."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from twofold.errors import TwofoldError
 
 
 class ApiError(Exception):
-    """An answer that is no result.
+    """An error response.
 
     Args:
-        status: of HTTP.
-        code: a word that stays the same, for programs.
-        what: what came, as of `TwofoldError`, and so for the next three.
-        retry_after: seconds after which it is worth trying again; None where the same would fail again.
+        status: HTTP status.
+        code: a word for programs, which does not change.
+        what: what came; this and the next three are as in `TwofoldError`.
+        retry_after: seconds after which to try again; None where the same request would fail again.
     """
 
     def __init__(
@@ -36,15 +36,15 @@ class ApiError(Exception):
 
     @classmethod
     def of(cls, error: TwofoldError, status: int, code: str) -> ApiError:
-        """The answer to an error in what came."""
+        """The response to an error in the input."""
         return cls(status, code, error.what, where=error.where, expected=error.expected, do=error.do)
 
     def record(self) -> dict[str, Any]:
-        """As JSON has it, without parts that are empty."""
+        """The error as JSON, without empty parts."""
         return {"code": self.code} | {name: part for name, part in self.parts.items() if part}
 
     def headers(self) -> dict[str, str]:
-        """Headers that belong to the answer."""
+        """Headers of the response."""
         headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else {}
         if self.retry_after is not None:
             headers["Retry-After"] = str(min(60, max(1, math.ceil(self.retry_after))))
@@ -52,14 +52,14 @@ class ApiError(Exception):
 
 
 def busy(what: str, retry_after: float) -> ApiError:
-    """The answer where too much is asked at one time."""
+    """The response to too many requests at one time."""
     return ApiError(
         429, "busy", what, do="try again after the seconds of the Retry-After header", retry_after=retry_after
     )
 
 
 def too_late(seconds: float) -> ApiError:
-    """The answer where the result did not come in time."""
+    """The response where the result did not come in time."""
     return ApiError(
         504,
         "deadline",
@@ -70,5 +70,5 @@ def too_late(seconds: float) -> ApiError:
 
 
 def internal() -> ApiError:
-    """The answer to a defect of ours; the log has its traceback."""
+    """The response to an internal error; the log has its traceback."""
     return ApiError(500, "internal", "the service failed on this post", do="see the log of the service")

@@ -1,6 +1,6 @@
 """What the page at ``/`` needs besides extractions: the model's setup, and explanations of a picture.
 
-It does not know HTTP.
+The module does not depend on HTTP.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SIZE = 512
 
 
 def setup_record(extractor: Extractor) -> dict[str, Any]:
-    """What the page must know of the model before the first post."""
+    """What the page must know about the model before the first post."""
     pipeline = extractor.pipeline
     return {
         "model": extractor.name,
@@ -41,7 +41,7 @@ def setup_record(extractor: Extractor) -> dict[str, Any]:
 
 
 def thresholds(pipeline: InferencePipeline) -> list[dict[str, float]]:
-    """For each of `ERRORS` that the tagger's calibration guarantees, the threshold of confidence."""
+    """For each of `ERRORS` that the tagger's calibration guarantees, the confidence threshold."""
     file = pipeline.folder.path / FILE
     curve = read_calibration(file).risk_curve if file.is_file() else None
     risks = [control_risk(curve, error) for error in ERRORS] if curve is not None else []
@@ -53,7 +53,7 @@ def thresholds(pipeline: InferencePipeline) -> list[dict[str, float]]:
 
 
 def explanation_record(pipeline: InferencePipeline, post: Post, batch_size: int = 32) -> dict[str, Any]:
-    """Which regions of the picture each entity and each relation of a post looked at.
+    """The effect of each region of the picture on each entity and each relation of a post.
 
     Args:
         pipeline: of a tagger, with a relation model or without.
@@ -64,7 +64,7 @@ def explanation_record(pipeline: InferencePipeline, post: Post, batch_size: int 
         ``method``; ``area`` of the upright picture that the regions cover, as fractions (left, top, right,
         bottom), None without regions, and ``relation_area`` likewise; for each entity its span, type and
         confidence, the confidence ``without_picture``, and ``regions``, the change of the log-odds row by
-        row; the same for each relation with the numbers of its ``head`` and ``tail`` among the entities.
+        row; the same for each relation, with ``head`` and ``tail`` as indices of entities.
     """
     found = explain(pipeline, post, batch_size)
     number = {id(entity): i for i, entity in enumerate(found.entities)}
@@ -92,7 +92,7 @@ def explanation_record(pipeline: InferencePipeline, post: Post, batch_size: int 
 def _explained(
     records: Sequence[dict[str, Any]], predictions: Sequence[Entity | Relation], occlusion: Occlusion | None
 ) -> list[dict[str, Any]]:
-    """Records of predictions with their confidence, and with what they took from the picture."""
+    """Records of predictions with their confidence and the effect of the picture."""
     explained = []
     for number, (record, prediction) in enumerate(zip(records, predictions, strict=True)):
         record = record | {"confidence": round(prediction.confidence or 0.0, DIGITS)}
@@ -108,6 +108,6 @@ def _area(settings: PictureSettings, post: Post) -> list[float] | None:
         return None
     try:
         size = read_thumbnail(post.image, _SIZE).size
-    except PictureError:  # it was read a moment ago, and is gone
+    except PictureError:  # it was readable a moment ago
         return None
     return [round(part, DIGITS) for part in seen_area(*size, settings)]

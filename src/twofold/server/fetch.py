@@ -1,9 +1,9 @@
-"""Pictures from web addresses that strangers name, fetched so that nothing but a public server is ever asked.
+"""Fetches pictures from web addresses that clients send, from public servers only.
 
-A host name is resolved once; each of its addresses must be public, and the connection goes to one of those
-very addresses, with the name in the Host header and for TLS. So a name that resolves to another address the
+A host name is resolved once; each of its addresses must be public, and the connection goes to one of these
+addresses, with the name in the Host header and for TLS. So a name that resolves to another address the
 second time (DNS rebinding) gains nothing. Each redirect is checked in the same way. Bytes, time, redirects
-and connections are bounded. No proxy and no environment variable is heeded, nothing is decompressed, no
+and connections are limited. Proxies and environment variables are ignored, nothing is decompressed, no
 cookie or credential is sent.
 """
 
@@ -33,7 +33,7 @@ _EXPECTED = "a picture at a public http or https address"
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A checked address: where to connect, and what to ask for."""
+    """A checked web address: where to connect, and what to request."""
 
     host: str
     header: str
@@ -46,11 +46,11 @@ class PictureFetcher:
     """Fetches pictures.
 
     Args:
-        most: bytes of a picture.
-        seconds: for a picture, redirects included.
-        redirects: of a picture, at most.
-        connections: pictures fetched at one time.
-        resolve: gives the addresses of a host; None to ask the system.
+        most: maximum bytes of a picture.
+        seconds: time limit for a picture, redirects included.
+        redirects: maximum redirects for a picture.
+        connections: pictures fetched at the same time.
+        resolve: returns the addresses of a host; None for the resolver of the system.
         connect: opens a connection to an address and port, with TLS for a host name where one is given.
     """
 
@@ -71,7 +71,7 @@ class PictureFetcher:
         """The bytes at a web address.
 
         Raises:
-            PictureError: it must not be asked, or it did not give them.
+            PictureError: the address is not allowed, or the server did not send the bytes.
         """
         async with self._free:
             try:
@@ -83,7 +83,7 @@ class PictureFetcher:
         for _ in range(self._redirects + 1):
             target = _target(url)
             address = await self._address(target)
-            found = await self._ask(target, address)
+            found = await self._request(target, address)
             if isinstance(found, bytes):
                 return found
             url = urljoin(url, found)
@@ -95,11 +95,11 @@ class PictureFetcher:
         except (OSError, UnicodeError) as error:
             raise _refused("its host is not known") from error
         if not addresses or not all(map(is_public, addresses)):
-            raise _refused("its host has an address that is not public, so it was not asked")
+            raise _refused("its host has an address that is not public, so it was not contacted")
         return addresses[0]
 
-    async def _ask(self, target: _Target, address: str) -> bytes | str:
-        """The bytes, or the address that it redirects to."""
+    async def _request(self, target: _Target, address: str) -> bytes | str:
+        """The bytes, or the address of a redirect."""
         try:
             reader, writer = await self._connect(address, target.port, target.host if target.tls else None)
         except (OSError, ssl.SSLError) as error:
@@ -107,20 +107,20 @@ class PictureFetcher:
         try:
             return await _Exchange(reader, writer, self._most).get(target)
         except (OSError, ssl.SSLError, h11.RemoteProtocolError) as error:
-            raise _refused("its server broke off, or does not speak HTTP") from error
+            raise _refused("its server closed the connection, or does not speak HTTP") from error
         finally:
             writer.transport.abort()
 
 
 class _Exchange:
-    """One request and its answer on a connection."""
+    """One request and its response on a connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int) -> None:
         self._reader, self._writer, self._most = reader, writer, most
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
 
     async def get(self, target: _Target) -> bytes | str:
-        """The body, or the place that it redirects to."""
+        """The body, or the address of a redirect."""
         headers = [
             ("Host", target.header),
             ("User-Agent", f"twofold/{__version__}"),
@@ -136,14 +136,15 @@ class _Exchange:
         while isinstance(response, h11.InformationalResponse):
             response = await self._next()
         assert isinstance(response, h11.Response)
-        named = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
-        if response.status_code in _REDIRECTS and "location" in named:
-            return named["location"]
+        received = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
+        if response.status_code in _REDIRECTS and "location" in received:
+            return received["location"]
         if response.status_code != 200:
             raise _refused(f"its server answered {response.status_code}")
-        if named.get("content-encoding", "identity") != "identity":
+        if received.get("content-encoding", "identity") != "identity":
             raise _refused("its server sent it compressed")
-        if named.get("content-length", "0").isdigit() and int(named.get("content-length", "0")) > self._most:
+        length = received.get("content-length", "0")
+        if length.isdigit() and int(length) > self._most:
             raise self._too_large()
         return await self._body()
 
@@ -160,7 +161,7 @@ class _Exchange:
         while (event := self._connection.next_event()) is h11.NEED_DATA:
             self._connection.receive_data(await self._reader.read(1 << 16))
         if isinstance(event, (h11.ConnectionClosed, type)):  # `type`: h11.PAUSED
-            raise _refused("its server broke off")
+            raise _refused("its server closed the connection")
         return event
 
     def _too_large(self) -> PictureError:
@@ -171,10 +172,10 @@ def _target(url: str) -> _Target:
     """The parts of a web address.
 
     Raises:
-        PictureError: it is none that may be asked.
+        PictureError: the address is not allowed.
     """
     if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or set(url) & set(' \\"<>^`{|}'):
-        raise _refused("its web address has characters that none may have, or is too long")
+        raise _refused("its web address has characters that are not allowed, or is too long")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -185,9 +186,9 @@ def _target(url: str) -> _Target:
         raise _refused(f"its web address has the scheme {parts.scheme[:20]!r}")
     default = _PORTS[parts.scheme]
     if not host or "@" in parts.netloc or "%" in host:
-        raise _refused("its web address has no host, or more than a host")
+        raise _refused("its web address has no host, or more than a host name")
     if port not in (None, default):
-        raise _refused(f"its web address has the port {port}, and only {default} is asked")
+        raise _refused(f"its web address has the port {port}, and only {default} is allowed")
     path = parts.path or "/"
     query = f"?{parts.query}" if parts.query else ""
     header = f"[{host}]" if ":" in host else host

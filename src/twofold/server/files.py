@@ -14,7 +14,7 @@ PAGE = Path(__file__).parent / "page"
 SHARED_SHEETS = ("page.css", "marks.css")
 """Style sheets of the reports, which the pages use as they are."""
 _FRESH = {"Cache-Control": "no-cache"}
-"""A browser asks whether a file has changed: a new version of Twofold has other files at the same address."""
+"""Browsers must check for changes: a new version of Twofold has other files at the same address."""
 
 
 class _Files(StaticFiles):
@@ -25,10 +25,10 @@ class _Files(StaticFiles):
 
 
 def add_files(app: Starlette, index: str) -> None:
-    """Serve a page at ``/`` and what it needs under ``/page/``; add paths below ``/page/`` before.
+    """Serve a page at ``/`` and its files under ``/page/``; add other paths below ``/page/`` before.
 
     Args:
-        app: to serve it. index: name of the page's file.
+        app: serves the page. index: name of the page's file.
     """
 
     async def page(_: Request) -> Response:

@@ -1,4 +1,4 @@
-"""What every request passes before it is looked at: host, origin, key; and headers of every answer.
+"""Checks of every request (host, origin, API key), and headers of every response.
 
 A service on this machine can be reached by any page that the user opens in a browser: a request from another
 origin, or to a host name that is not ours (DNS rebinding), is refused.
@@ -20,7 +20,7 @@ from twofold.server.errors import ApiError
 from twofold.server.metrics import Metrics
 
 OPEN = ("/healthz", "/readyz", "/openapi.json")
-"""Paths that need no key: they say nothing of any post."""
+"""Paths that need no key: they reveal nothing about any post."""
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -36,14 +36,14 @@ _HEADERS = {
 
 
 class Guard:
-    """Middleware of the service.
+    """Middleware that checks requests and adds headers to responses.
 
     Args:
-        app: what is behind it.
+        app: the application behind it.
         hosts: names that the Host header may have; none for any.
         keys: API keys; none for no key.
-        public: further paths that need no key; one that ends with a slash stands for all below it, but "/"
-            for itself alone.
+        public: further paths that need no key; one that ends with a slash includes all below it, except
+            "/", which is only itself.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Guard:
         self._public = tuple(public)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass on."""
+        """Refuse the request, or pass it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -87,7 +87,7 @@ class Guard:
                 403,
                 "origin",
                 f"the request comes from a page of {origin[:80]!r}",
-                expected="a page of our own",
+                expected="a page of this service",
             )
         if self._keys and path not in OPEN and not self._is_public(path) and not self._has_key(headers):
             return ApiError(
@@ -113,29 +113,29 @@ class Measure:
     """Middleware that counts requests and times them.
 
     Args:
-        app: what is behind it.
-        metrics: where.
-        paths: paths that are counted by name; all others are one.
+        app: the application behind it.
+        metrics: counters to update.
+        paths: paths that are counted by name; all others count as one.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str]) -> None:
         self._app, self._metrics, self._paths = app, metrics, frozenset(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on."""
+        """Pass the request on, and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         begin, status = time.monotonic(), "gone"
 
-        async def noted(message: Message) -> None:
+        async def with_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
             await send(message)
 
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, with_status)
         finally:
             path = scope["path"] if scope["path"] in self._paths else "other"
             method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD") else "other"
@@ -144,7 +144,7 @@ class Measure:
 
 
 def response_of(error: ApiError) -> Response:
-    """An error as an answer."""
+    """An error as a response."""
     return JSONResponse({"error": error.record()}, error.status, error.headers())
 
 

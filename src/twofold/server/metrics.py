@@ -1,4 +1,4 @@
-"""Metrics of a service for Prometheus: numbers only, nothing of any post."""
+"""Metrics of a service for Prometheus: numbers only, no content of posts."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Metrics:
 
     Args:
         model: name of the model.
-        queue: gives the number of posts that wait.
-        running: gives the number of posts in batches that run.
-        held: gives the bytes of bodies that are held.
+        queue: returns the number of posts that wait.
+        running: returns the number of posts in running batches.
+        held: returns the bytes of bodies in memory.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Metrics:
         )
         self.request_seconds = Histogram(
             "twofold_request_seconds",
-            "From the head of a request to the end of its answer",
+            "Seconds from the head of a request to the end of its response",
             ["path"],
             buckets=_SECONDS,
             registry=registry,
@@ -56,7 +56,7 @@ class Metrics:
         self.relations = Counter("twofold_relations", "Relations found", registry=registry)
         self.review = Counter("twofold_review", "Entities and relations marked for review", registry=registry)
         self.batch_posts = Histogram(
-            "twofold_batch_posts", "Posts a batch", buckets=_SIZES, registry=registry
+            "twofold_batch_posts", "Posts per batch", buckets=_SIZES, registry=registry
         )
         self.batch_seconds = Histogram(
             "twofold_batch_seconds", "Seconds a batch ran", buckets=_SECONDS, registry=registry
@@ -66,7 +66,7 @@ class Metrics:
         )
         for name, text, value in (
             ("twofold_queue_posts", "Posts that wait", queue),
-            ("twofold_running_posts", "Posts in batches that run", running),
+            ("twofold_running_posts", "Posts in running batches", running),
             ("twofold_held_bytes", "Bytes of requests in memory", held),
         ):
             Gauge(name, text, registry=registry).set_function(value)
@@ -90,5 +90,5 @@ class Metrics:
         self.review.inc(marked.count(True))
 
     def text(self) -> bytes:
-        """All of them in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)

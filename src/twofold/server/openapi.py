@@ -36,7 +36,7 @@ _REFUSED = {
     "id": 18,
     "error": {
         "code": "picture_path",
-        "message": "image is 'photo.jpg', which is no picture",
+        "message": "image is 'photo.jpg', which is not a picture",
         "where": "posts[1]",
         "expected": "base64, or the name of a part of the form",
         "do": "send the bytes of the picture",
@@ -69,14 +69,14 @@ COMPONENTS: Schema = {
                     "code": {"type": "string", "description": "For programs; stays the same."},
                     "message": {"type": "string", "description": "What came."},
                     "where": {"type": "string", "description": "Where it is."},
-                    "expected": {"type": "string", "description": "What would have been right."},
+                    "expected": {"type": "string", "description": "What was expected."},
                     "do": {"type": "string", "description": "What to do about it."},
                 },
             }
         },
     },
     "Refused": {
-        "description": "In the place of a post that could not be read.",
+        "description": "Takes the place of a post that could not be read.",
         "allOf": [{"$ref": "#/components/schemas/Error"}],
         "properties": {"id": {"type": ["string", "integer"]}},
     },
@@ -85,8 +85,8 @@ COMPONENTS: Schema = {
         "required": ["posts"],
         "properties": {
             "posts": {
-                "description": "Each a Post. An item that is none has an error in its place in the results, "
-                "and stops no other.",
+                "description": "Each a Post. An invalid item has an error in its place in the results, "
+                "and does not affect the others.",
                 "type": "array",
                 "items": {},
             }
@@ -138,7 +138,7 @@ REQUEST: Schema = {
             },
         },
         NDJSON: {
-            "schema": {"type": "string", "description": "A post a line."},
+            "schema": {"type": "string", "description": "One post per line."},
             "examples": {
                 "two posts": {
                     "value": "\n".join(json.dumps(post) for post in (_POST, {"id": 18, "text": "Paris"}))
@@ -160,17 +160,17 @@ def _answer(text: str, **headers: str) -> Schema:
 _AGAIN = "Seconds after which to try again."
 REFUSALS: dict[int | str, Schema] = {
     401: _answer("No valid API key."),
-    403: _answer("From a page of another origin."),
-    421: _answer("To a host name that is not ours."),
-    429: _answer("Too much is asked at one time.", Retry_After=_AGAIN),
-    500: _answer("A defect of the service."),
-    503: _answer("The service is about to end.", Retry_After=_AGAIN),
+    403: _answer("The request comes from a page of another origin."),
+    421: _answer("The Host header names another host."),
+    429: _answer("Too many requests at one time.", Retry_After=_AGAIN),
+    500: _answer("An internal error."),
+    503: _answer("The service is shutting down.", Retry_After=_AGAIN),
 }
-"""Answers that any path may give."""
+"""Responses of every path."""
 RESPONSES: dict[int | str, Schema] = {
     200: {
         "description": "An extraction for one post, results for several; a line for each post where the body "
-        "was JSON Lines, or JSON Lines are accepted.",
+        "was JSON Lines, or the request accepts JSON Lines.",
         "content": {
             JSON: {
                 "schema": {
@@ -190,11 +190,11 @@ RESPONSES: dict[int | str, Schema] = {
     400: _answer("The body is not JSON, or not a form."),
     408: _answer("The body did not arrive in time."),
     413: _answer("Larger than a limit allows: body, picture, text or number of posts."),
-    415: _answer("A content type that is not read."),
-    422: _answer("The body is no post, or an option is not valid for this model."),
+    415: _answer("The content type is not supported."),
+    422: _answer("The body is not a post, or an option is not valid for this model."),
     504: _answer("No result in time.", Retry_After=_AGAIN),
 }
-"""Answers of the extraction."""
+"""Responses of the extraction."""
 
 
 def schemas() -> Schema:

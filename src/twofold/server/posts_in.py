@@ -1,6 +1,6 @@
-"""Bodies of requests to posts: JSON, JSON Lines, or a form with pictures as parts.
+"""Parses bodies of requests into posts: JSON, JSON Lines, or a form with pictures as parts.
 
-A post that is none becomes a `Problem` in its place. No path is ever opened: the picture of a post is base64,
+An invalid post becomes a `Problem` in its place. No path is ever opened: the picture of a post is base64,
 a part of the form, or (where the service allows it) a web address, which is fetched elsewhere.
 """
 
@@ -30,7 +30,7 @@ from twofold.server.settings import Limits
 
 JSON, NDJSON, FORM = "application/json", "application/x-ndjson", "multipart/form-data"
 LINES = (NDJSON, "application/jsonl", "application/x-jsonlines", "application/json-lines")
-"""Names that JSON Lines go by."""
+"""Content types of JSON Lines."""
 _POST = '{"id": 1, "text": "…", "image": {"base64": "…"}}'
 _BODY = f'a post such as {_POST}, or {{"posts": [post, …]}}'
 _PICTURE = 'base64 as data:image/jpeg;base64,… or {"base64": "…"}, or the name of a part of the form'
@@ -39,11 +39,11 @@ _FIELDS = ("id", "text", "alt_text", "image")
 
 
 class Problem(NamedTuple):
-    """What could not become a post.
+    """An invalid post.
 
     Attributes:
-        id: the post's own, where it has one; else None.
-        error: why not.
+        id: of the post, where it has one; else None.
+        error: what is wrong.
     """
 
     id: str | int | None
@@ -67,7 +67,7 @@ class Payload:
     Attributes:
         items: one for each post, in order.
         single: whether it is one post, whose answer is not in a list.
-        lines: whether it is JSON Lines, and so the answer.
+        lines: whether it is JSON Lines; then the answer is, too.
     """
 
     items: list[Item]
@@ -80,12 +80,12 @@ def read_payload(headers: Mapping[str, str], body: bytes, limits: Limits, fetch:
 
     Args:
         headers: of the request, names in lower case.
-        body: all of it.
-        limits: what is accepted.
+        body: the whole body.
+        limits: of the service.
         fetch: whether pictures may be at web addresses.
 
     Raises:
-        ApiError: the body is not what its content type says, or holds too many posts.
+        ApiError: the body does not match its content type, or holds too many posts.
     """
     content_type = media_type(headers)
     reader = _Reader(limits, fetch)
@@ -115,9 +115,9 @@ def _payload(value: object, reader: _Reader) -> Payload:
             raise ApiError(
                 422,
                 "unknown_key",
-                f"beside posts there is {extra[0][:40]!r}",
+                f"there is the key {extra[0][:40]!r} beside posts",
                 expected='{"posts": [post, …]} and no other key',
-                do="options are parameters of the address, such as ?min_confidence=0.5",
+                do="pass options as query parameters, such as ?min_confidence=0.5",
             )
         posts = value["posts"]
         if not isinstance(posts, list):
@@ -136,7 +136,7 @@ def _json(body: bytes, where: str) -> object:
 
 
 def _lines(body: bytes, limits: Limits) -> list[object]:
-    """A record a line, or the error that is in its place."""
+    """A record for each line, or an error in its place."""
     records: list[object] = []
     for line in read_lines(io.BytesIO(body), limits.body):
         _check_count(len(records) + 1, limits)
@@ -163,11 +163,11 @@ def _check_count(count: int, limits: Limits) -> None:
 
 
 class _Reader:
-    """Records to items.
+    """Turns records into items.
 
     Args:
-        limits: what is accepted.
-        fetch: whether web addresses are.
+        limits: of the service.
+        fetch: whether pictures may be at web addresses.
         parts: pictures that came as parts of the form, by name.
     """
 
@@ -189,7 +189,7 @@ class _Reader:
         except ApiError as error:
             return Problem(_id_of(record), error)
         except InputError as error:
-            return Problem(_id_of(record), ApiError.of(_in_our_words(error, where), 422, "bad_post"))
+            return Problem(_id_of(record), ApiError.of(_error_of_service(error, where), 422, "bad_post"))
 
     def _item(self, record: object, where: str) -> Item:
         if not isinstance(record, dict):
@@ -200,7 +200,7 @@ class _Reader:
         return ToFetch(post, url) if url else post
 
     def _picture(self, value: object, where: str) -> tuple[object, str]:
-        """The picture as `parse_post` takes it and the web address of one to be fetched; no path passes."""
+        """The picture as `parse_post` takes it, and the web address of one to fetch; paths are refused."""
         if isinstance(value, Mapping):
             self._check_base64(value.get("base64"), where)
             return {"base64": value.get("base64")}, ""
@@ -216,7 +216,7 @@ class _Reader:
         raise ApiError(
             422,
             "picture_path",
-            f"image is {value[:80]!r}, which is no picture",
+            f"image is {value[:80]!r}, which is not a picture",
             where=where,
             expected=_PICTURE,
             do=f"{_SEND}; the service opens no files",
@@ -268,12 +268,12 @@ def _large_picture(count: int, limits: Limits, where: str) -> ApiError:
         f"the picture has about {count:,} bytes",
         where=where,
         expected=f"at most {limits.picture:,}",
-        do="make it smaller: no model looks at more than some hundred pixels a side",
+        do="make it smaller: models use at most a few hundred pixels a side",
     )
 
 
-def _in_our_words(error: InputError, where: str) -> InputError:
-    """The reader's error; where it is about the picture, without its advice on files."""
+def _error_of_service(error: InputError, where: str) -> InputError:
+    """An error of the parser; where it is about the picture, with advice for requests, not for files."""
     if not error.what.startswith("image"):
         return error
     return InputError(error.what, where=where, expected=_PICTURE, do=_SEND)
@@ -294,13 +294,13 @@ def _id_of(record: object) -> str | int | None:
 
 
 class _InMemory(MultiPartParser):
-    """Parts never reach a disk: the body is bounded, and the file system may be read-only."""
+    """Keeps parts in memory: the size of the body is limited, and the file system may be read-only."""
 
     spool_max_size = 1 << 62
     ended = False
 
     def on_end(self) -> None:
-        """The last boundary came."""
+        """Note that the last boundary came."""
         self.ended = True
 
     def close(self) -> None:
@@ -314,7 +314,7 @@ def _form(headers: Mapping[str, str], body: bytes, reader: _Reader) -> Payload:
     known = reader.with_parts(parts)
     if "posts" in fields:
         if extra := sorted(fields.keys() - {"posts"}):
-            raise _bad_form(f"beside posts there is the field {extra[0][:40]!r}")
+            raise _bad_form(f"there is the field {extra[0][:40]!r} beside posts")
         value = _json(fields["posts"].encode("utf-8", "surrogatepass"), "the field posts")
         return _payload({"posts": value} if isinstance(value, list) else value, known)
     if unknown := sorted(fields.keys() - set(_FIELDS)):
@@ -330,7 +330,7 @@ def _form(headers: Mapping[str, str], body: bytes, reader: _Reader) -> Payload:
 def _parse_form(
     headers: Mapping[str, str], body: bytes, reader: _Reader
 ) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Fields by name, and files by their own name, or by that of their field where they have none."""
+    """Fields by their name, and files by their file name, or by the name of their field without one."""
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
@@ -345,15 +345,15 @@ def _parse_form(
     )
     with contextlib.closing(parser):
         try:
-            form = asyncio.run(parser.parse())  # in a thread of its own; in memory it waits for nothing
+            form = asyncio.run(parser.parse())  # this thread has no event loop, and nothing is awaited
         except MultiPartException as error:
             raise _bad_form(f"the form cannot be read: {error.message}", 400) from error
         if not parser.ended:
             raise _bad_form("the form ends before its last boundary", 400)
-        return _sorted(form)
+        return _fields_and_files(form)
 
 
-def _sorted(form: FormData) -> tuple[dict[str, str], dict[str, bytes]]:
+def _fields_and_files(form: FormData) -> tuple[dict[str, str], dict[str, bytes]]:
     fields: dict[str, str] = {}
     parts: dict[str, bytes] = {}
     for name, value in form.multi_items():
@@ -363,7 +363,7 @@ def _sorted(form: FormData) -> tuple[dict[str, str], dict[str, bytes]]:
                 raise _bad_form(f"two parts have the file name {key[:40]!r}")
             parts[key] = value.file.read()
         elif name in fields:
-            raise _bad_form(f"the field {name[:40]!r} comes twice")
+            raise _bad_form(f"the field {name[:40]!r} appears twice")
         else:
             fields[name] = value
     return fields, parts

@@ -1,4 +1,4 @@
-"""Options of a request, as parameters of its address: those of ``twofold extract``, and a time limit."""
+"""Options of a request as query parameters: those of ``twofold extract``, and a time limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 
 class ExtractQuery(BaseModel):
-    """Options; what is not given is as the service was started."""
+    """Options of a request; an absent one is as the service was started."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,7 +25,7 @@ class ExtractQuery(BaseModel):
         "this fraction is wrong.",
     )  # fmt: skip
     max_relation_error: Fraction | None = Field(
-        None, description="The same for relations, where it is another fraction."
+        None, description="The same for relations, if it is another fraction."
     )
     coverage: Annotated[float, Field(ge=COVERAGES[0], le=COVERAGES[-1], allow_inf_nan=False)] | None = Field(
         None, description="List possible types that cover the true one at this rate."
@@ -39,11 +39,11 @@ class ExtractQuery(BaseModel):
     )
     relations: bool | None = Field(None, description="False to extract entities only.")
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        None, description="Seconds until the result must be there; the service has a limit of its own."
+        None, description="Seconds until the result must be there; the service has its own limit as well."
     )
 
     def options(self, default: Options) -> Options:
-        """Options of the model; those of the service where none are given here."""
+        """Options of the model; absent ones are those of the service."""
         return Options(
             max_error=_or(self.max_error, default.max_error),
             max_relation_error=_or(self.max_relation_error, default.max_relation_error),

@@ -1,7 +1,7 @@
-"""The review queue over HTTP: the review page, posts of the queue, decisions, figures so far.
+"""The review queue over HTTP: the review page, posts of the queue, decisions, statistics.
 
-A picture is sent as a small JPEG made from it, never as the file itself, and is found by the number of its
-post: no path of a request is ever opened.
+A picture is sent as a small JPEG, never as the file itself, and is found by the number of its post: no path
+of a request is ever opened.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from twofold.server.guard import Guard, response_of
 from twofold.server.settings import Limits, Settings
 
 BODY = 1 << 18
-"""Bytes of a request, at most."""
+"""Maximum bytes of a request."""
 DECISIONS = 1000
-"""Decisions of a request, at most."""
+"""Maximum number of decisions in a request."""
 _PIXELS = 1024
 
 
 class ReviewService:
-    """Answers of the review.
+    """HTTP handlers of the review.
 
     Args:
-        store: the decisions.
+        store: the review.
 
     Attributes:
-        ending: whether the service is about to end.
+        ending: whether the service is shutting down.
     """
 
     def __init__(self, store: ReviewStore) -> None:
@@ -72,7 +72,7 @@ class ReviewService:
         body = await _body(request)
         after = body.get("after", [])
         if not isinstance(after, list) or not all(type(number) is int for number in after[:DECISIONS]):
-            raise ApiError(422, "bad_request", "after is no list of numbers", expected="numbers of posts")
+            raise ApiError(422, "bad_request", "after is not a list of numbers", expected="numbers of posts")
 
         def answer() -> dict[str, Any]:
             reviewer = _reviewer(body)
@@ -86,7 +86,7 @@ class ReviewService:
         records = body.get("decisions")
         if not isinstance(records, list) or not 1 <= len(records) <= DECISIONS:
             raise ApiError(
-                422, "bad_request", "decisions is no list of them", expected=f"1 to {DECISIONS} decisions"
+                422, "bad_request", "decisions is not a list of them", expected=f"1 to {DECISIONS} decisions"
             )
 
         def answer() -> dict[str, Any]:
@@ -97,7 +97,7 @@ class ReviewService:
         return JSONResponse(await run_in_threadpool(answer))
 
     async def undo(self, request: Request) -> Response:
-        """Take back the last thing that a reviewer did."""
+        """Undo the last action of a reviewer."""
         body = await _body(request)
 
         def answer() -> dict[str, Any]:
@@ -106,8 +106,8 @@ class ReviewService:
 
         return JSONResponse(await run_in_threadpool(answer))
 
-    async def figures(self, _: Request) -> Response:
-        """What the decisions say so far."""
+    async def read_statistics(self, _: Request) -> Response:
+        """Statistics of the decisions so far."""
 
         def answer() -> dict[str, Any]:
             return statistics_record(statistics(self.store.confidences(), self.store.reviews()))
@@ -115,7 +115,7 @@ class ReviewService:
         return JSONResponse(await run_in_threadpool(answer))
 
     async def picture(self, request: Request) -> Response:
-        """The picture of a post, made small."""
+        """A thumbnail of the picture of a post."""
         number = request.path_params["number"]
 
         def answer() -> bytes:
@@ -146,7 +146,7 @@ def create_review_app(store: ReviewStore, settings: Settings) -> Starlette:
     """The review as an ASGI application.
 
     Args:
-        store: the decisions.
+        store: the review.
         settings: host names and keys.
 
     Returns:
@@ -159,7 +159,7 @@ def create_review_app(store: ReviewStore, settings: Settings) -> Starlette:
             Route("/v1/review", service.setup),
             Route("/v1/review/next", service.next, methods=["POST"]),
             Route("/v1/review/undo", service.undo, methods=["POST"]),
-            Route("/v1/review/statistics", service.figures),
+            Route("/v1/review/statistics", service.read_statistics),
             Route(post, service.decide, methods=["POST"]),
             Route(f"{post}/picture", service.picture),
         ],
@@ -176,7 +176,7 @@ def create_review_app(store: ReviewStore, settings: Settings) -> Starlette:
 
 
 def post_record(stored: StoredPost, review: PostReview) -> dict[str, Any]:
-    """A post with what a reviewer has decided on it, as the page needs it."""
+    """A post with a reviewer's decisions on it, as the page needs it."""
     entities = stored.record.get("entities") or []
     proposal, picture = stored.proposal, stored.record.get("picture") or {}
     unreadable = picture.get("status") == "unreadable"
@@ -203,20 +203,20 @@ def post_record(stored: StoredPost, review: PostReview) -> dict[str, Any]:
     }
 
 
-def statistics_record(figures: Statistics) -> dict[str, Any]:
-    """Figures as JSON, null for a rate of nothing."""
+def statistics_record(found: Statistics) -> dict[str, Any]:
+    """Statistics as JSON, null for an undefined rate."""
     return {
-        "entities": [_estimate(row) for row in figures.entities],
-        "relations": [_estimate(row) for row in figures.relations],
-        "entity_error": _rate(figures.entity_error),
-        "relation_error": _rate(figures.relation_error),
-        "answers": figures.answers,
-        "missed": figures.missed,
-        "finished": figures.finished,
+        "entities": [_estimate(row) for row in found.entities],
+        "relations": [_estimate(row) for row in found.relations],
+        "entity_error": _rate(found.entity_error),
+        "relation_error": _rate(found.relation_error),
+        "answers": found.answers,
+        "missed": found.missed,
+        "finished": found.finished,
         "agreement": {
-            "posts": figures.agreement.posts,
-            "same": figures.agreement.same,
-            "f1": _number(figures.agreement.f1),
+            "posts": found.agreement.posts,
+            "same": found.agreement.same,
+            "f1": _number(found.agreement.f1),
         },
     }
 
@@ -254,14 +254,14 @@ async def _body(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "bad_json", "the body is not JSON") from error
     if not isinstance(value, dict):
-        raise ApiError(422, "bad_request", "the body is no object", expected='{"reviewer": "…", …}')
+        raise ApiError(422, "bad_request", "the body is not an object", expected='{"reviewer": "…", …}')
     return value
 
 
 def _reviewer(body: Mapping[str, Any]) -> str:
     name = body.get("reviewer")
     if not isinstance(name, str):
-        raise ApiError(422, "reviewer", "there is no reviewer", expected="the name of who decides")
+        raise ApiError(422, "reviewer", "there is no reviewer", expected="the name of the reviewer")
     return name.strip()
 
 

@@ -1,4 +1,4 @@
-"""Runs the service: the socket, signals, and connections that hang."""
+"""Runs the service: the socket, signals, and hanging connections."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SWEEP = 2
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """A listening socket.
 
     Raises:
         ConfigError: host or port cannot be used.
     """
-    if not 0 <= port < 1 << 16:  # the system would take another, and not say so
+    if not 0 <= port < 1 << 16:  # the system would silently use another
         raise ConfigError(f"--port is {port}", expected="a number from 0 to 65535")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -45,7 +45,7 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host name or address."""
+    """Whether a host name or address can be reached from this machine only."""
     import ipaddress
 
     try:
@@ -56,11 +56,11 @@ def is_loopback(host: str) -> bool:
 
 
 def serve(app: Starlette, listening: socket.socket, limits: Limits) -> None:
-    """Answer requests until SIGTERM or SIGINT comes; what was taken is finished before it returns.
+    """Answer requests until SIGTERM or SIGINT comes; finish those already taken, then return.
 
     Args:
         app: with a service as ``app.state.service``, whose ``ending`` is set when a signal comes.
-        listening: a socket that listens.
+        listening: a listening socket.
         limits: of the service.
     """
     server = _Server(app, limits)
@@ -69,7 +69,7 @@ def serve(app: Starlette, listening: socket.socket, limits: Limits) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that closes connections that hang, and says that it ends."""
+    """A server that closes hanging connections, and sets ``ending`` of the service on a signal."""
 
     def __init__(self, app: Starlette, limits: Limits) -> None:
         self._service = app.state.service
@@ -96,16 +96,16 @@ class _Server(uvicorn.Server):
         )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal came."""
+        """Shut down after a signal."""
         self._service.ending = True
         super().handle_exit(sig, frame)
 
 
 class _Hanging:
-    """Finds connections that wait for the other side for too long; uvicorn has no limit on these.
+    """Closes connections that wait too long for the client; uvicorn has no limit on these.
 
-    Such are: a head of a request that does not come to its end, a body that goes on after its answer, and an
-    answer that nobody takes.
+    They are: a head of a request that does not end, a body that goes on after its answer, and an answer that
+    the client does not read.
 
     Args:
         seconds: that a connection may hang.
@@ -116,7 +116,7 @@ class _Hanging:
         self._since: WeakKeyDictionary[Any, tuple[object, float]] = WeakKeyDictionary()
 
     def close(self, connections: Any) -> None:
-        """Close those among these that have hung for too long."""
+        """Close the connections that have hung for too long."""
         now = time.monotonic()
         for connection in list(connections):
             state = _hanging_state(connection)
@@ -128,7 +128,7 @@ class _Hanging:
 
 
 def _hanging_state(connection: Any) -> object:
-    """Something that stays the same while the connection hangs; None where it does not."""
+    """A value that stays the same while the connection hangs; None if it does not hang."""
     transport, protocol = connection.transport, connection.conn
     if waiting := transport.get_write_buffer_size():
         return "writing", waiting
@@ -141,11 +141,11 @@ def _hanging_state(connection: Any) -> object:
 
 @contextmanager
 def _quiet_end(server: _Server) -> Iterator[None]:
-    """SIGTERM and Ctrl-C are orders to end well: exit code 0. uvicorn raises the signal anew at its end.
+    """Exit with code 0 on SIGTERM and Ctrl-C, although uvicorn raises the signal again when it ends.
 
-    A signal that comes before uvicorn listens for it is not lost.
+    A signal that comes before uvicorn handles signals is not lost.
     """
-    if threading.current_thread() is not threading.main_thread():  # there are no signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield
         return
     before = {name: signal.signal(name, server.handle_exit) for name in (signal.SIGTERM, signal.SIGINT)}

@@ -9,11 +9,11 @@ MB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what one request, and all requests together, may cost.
+    """Limits on what one request, and all requests together, may use.
 
     Attributes:
         body: bytes of a request's body.
-        held: bytes of all bodies that are held at one time; memory grows with it.
+        held: bytes of all bodies in memory at one time; memory grows with it.
         picture: bytes of a picture's file.
         pixels: width times height of a picture, by its header.
         posts: posts of a request.
@@ -21,7 +21,7 @@ class Limits:
         queue: posts that wait for the model, of all requests together.
         seconds: for a request from its arrival to its result; a request may ask for less.
         body_seconds: for a body to arrive.
-        head_seconds: for the head of a request to arrive, and for a reader to take what was written.
+        head_seconds: for the head of a request to arrive, and for a client to read what was written.
     """
 
     body: int = 32 * MB
@@ -41,15 +41,15 @@ class Settings:
     """How a service runs.
 
     Attributes:
-        limits: what it accepts.
+        limits: limits on requests.
         batch_size: texts encoded together.
-        batch_posts: posts taken from the queue together, at most.
-        batch_wait: seconds that a post waits for others to fill a batch, at most.
-        runners: batches that run at one time.
-        keys: API keys, any of which opens the service; none for a service open to all who reach it.
+        batch_posts: maximum number of posts taken from the queue together.
+        batch_wait: maximum seconds that a post waits for others to fill a batch.
+        runners: batches that run at the same time.
+        keys: accepted API keys; none for a service that needs no key.
         hosts: names that the Host header of a request may have, without port; none for any.
         fetch_pictures: whether pictures are fetched from web addresses in posts.
-        min_confidence: for requests that name none; None to leave nothing out.
+        min_confidence: for requests that set none; None to leave nothing out.
     """
 
     limits: Limits = field(default_factory=Limits)

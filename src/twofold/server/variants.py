@@ -1,6 +1,6 @@
 """The loaded model under the options of requests: graphs are shared, a few variants are kept.
 
-It does not know HTTP.
+The module does not depend on HTTP.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ class Options:
 
 
 class Variants:
-    """Pipelines by options, made when they are first asked for.
+    """Pipelines by options, each made at its first use.
 
     Args:
         extractor: the loaded model, under the options of the service.
-        default: these options.
+        default: the options of the service.
     """
 
     def __init__(self, extractor: Extractor, default: Options) -> None:
         self.default = default
         self._base = extractor.pipeline
-        self._made: dict[Options, InferencePipeline] = {}
+        self._cached: dict[Options, InferencePipeline] = {}
         self._lock = threading.Lock()
 
-    def made(self, options: Options) -> InferencePipeline | None:
-        """The model under these options, where it needs not be made."""
-        return self._base if options == self.default else self._made.get(options)
+    def cached(self, options: Options) -> InferencePipeline | None:
+        """The model under these options if it exists already, else None."""
+        return self._base if options == self.default else self._cached.get(options)
 
     def get(self, options: Options) -> InferencePipeline:
-        """The model under these options, in any thread; it may read files.
+        """The model under these options, made if needed; for any thread, may read files.
 
         Raises:
             ConfigError, ModelError: as `twofold.load`.
@@ -54,11 +54,11 @@ class Variants:
         if options == self.default:
             return self._base
         with self._lock:
-            found = self._made.get(options)
+            found = self._cached.get(options)
             if found is None:
-                found = self._made[options] = self._make(options)
-                if len(self._made) > _KEPT:
-                    del self._made[next(iter(self._made))]
+                found = self._cached[options] = self._make(options)
+                if len(self._cached) > _KEPT:
+                    del self._cached[next(iter(self._cached))]
             return found
 
     def _make(self, options: Options) -> InferencePipeline:

@@ -1,4 +1,4 @@
-"""Opens a model's graphs before the first request, which would else wait for them."""
+"""Opens a model's graphs before the first request, which would otherwise wait for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TEXT = "Anna Berg of Acme met Tom Lee in Berlin"
 
 
 def warm_up(extractor: Extractor) -> None:
-    """Read a post with a picture and alternative text."""
+    """Run the model on a post with a picture and alternative text."""
     picture = io.BytesIO()
     Image.new("RGB", (256, 256), "grey").save(picture, "PNG")
     post = {"id": 0, "text": _TEXT, "image": picture.getvalue(), "alt_text": "a square"}

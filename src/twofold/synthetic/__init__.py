@@ -1,1 +1,1 @@
-"""Synthetic data: a set in which the picture decides, drawings for it, and posts with typos."""
+"""Synthetic data: a controlled set in which the picture decides, its drawings, and posts with typos."""

@@ -1,7 +1,7 @@
 """A synthetic set whose texts are ambiguous, written to disk: a test of whether a model uses its pictures.
 
 An ambiguous pair is two posts of one text whose pictures give its entity (or its pair of entities) different
-types. A model that reads the text alone predicts the same for both, so it is right for half at most. The text
+types. A model that reads the text alone predicts the same for both, so it is right for at most half. The text
 of an unambiguous post gives the type away. Training, dev and test share neither names nor pictures.
 
 Files: ``train.jsonl`` and ``dev.jsonl`` of ambiguous pairs and unambiguous posts, every twentieth with a
@@ -10,8 +10,8 @@ mismatched picture. Of ambiguous test pairs: ``matched.jsonl`` (each with its pi
 unambiguous test posts: ``unambiguous.jsonl`` and ``unambiguous_mismatched.jsonl``.
 
 How mismatched pictures change a model's uncertainty shows on unambiguous posts alone: ambiguous pairs with
-their pictures swapped are the same inputs again. A model can learn it only where some training pictures are
-mismatched.
+their pictures swapped are the same inputs again. A model can learn to notice a mismatch only if some
+training pictures are mismatched.
 
 It does not know models.
 """
@@ -31,7 +31,7 @@ from twofold.synthetic.drawings import DRAWINGS
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """What the posts of a task are made of.
+    """Templates of the posts of a task.
 
     Attributes:
         drawings: name of the drawing that shows each of the two types.
@@ -49,7 +49,7 @@ class Templates:
 
 
 MISMATCHED_EVERY = 20
-"""One training post in so many has a mismatched picture."""
+"""One in this many training posts has a mismatched picture."""
 TASKS = {
     "entities": Templates(
         drawings={"PER": "portrait", "LOC": "landscape"},
@@ -83,7 +83,7 @@ TASKS = {
         relation=True,
     ),
 }  # fmt: skip
-"""By task."""
+"""Templates by task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +96,20 @@ class _Post:
 
 
 def write_controlled(folder: Path, task: str, *, train: int = 150, test: int = 40, seed: int = 1) -> None:
-    """Write the set.
+    """Write the controlled set.
 
     Args:
-        folder: made where it is missing.
+        folder: created if it is missing.
         task: ``entities`` or ``relations``.
-        train: ambiguous pairs to train on, with as many unambiguous posts; a fifth of both more for dev.
-        test: ambiguous pairs, and unambiguous posts, to test on.
+        train: ambiguous pairs for training, with as many unambiguous posts; a fifth of both more for dev.
+        test: ambiguous pairs, and unambiguous posts, for test.
         seed: of names, drawings and which pictures are mismatched.
 
     Raises:
         ConfigError: the task is not known.
     """
     if task not in TASKS:
-        raise ConfigError(f"{task!r} came", where="task", expected="one of " + ", ".join(TASKS))
+        raise ConfigError(f"got {task!r}", where="task", expected="one of " + ", ".join(TASKS))
     templates = TASKS[task]
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     writer = _Writer(folder, templates, Random(f"{task} {seed}"))
@@ -167,7 +167,7 @@ class _Writer:
         return text, tuple(spans)
 
     def draw(self, key: str, drawing: str) -> str:
-        """Draw a picture and give its path in the folder."""
+        """Draw a picture and return its path in the folder."""
         name = f"pictures/{key}.png"
         DRAWINGS[drawing](Random(self.random.getrandbits(64))).save(self.folder / name, compress_level=1)
         return name

@@ -1,7 +1,7 @@
 """Synthetic pictures: a portrait, a landscape, two people with a heart, two players with a ball, one colour.
 
-Colours, positions, sizes and light change from picture to picture, so that what a model learned on some must
-hold for others. It does not know posts.
+Colours, positions, sizes and light change from picture to picture, so that a model must generalise to new
+ones. It does not know posts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WALL = (0.04, 0.10, 0.16, 0.92)
 
 
 def draw_portrait(random: Random) -> Image.Image:
-    """One figure, from the chest up, before a wall."""
+    """One figure, from the chest up, in front of a wall."""
     image, draw = _new_canvas(_wall_colour(random))
     if random.random() < 0.5:  # a frame on the wall
         x, y = random.choice((8, 92)), random.randint(6, 30)
@@ -56,7 +56,7 @@ def draw_landscape(random: Random) -> Image.Image:
 
 
 def draw_two_people(random: Random) -> Image.Image:
-    """Two figures close together before a wall, and a heart."""
+    """Two figures close together in front of a wall, and a heart."""
     image, draw = _new_canvas(_wall_colour(random))
     middle, y = SIDE // 2 + random.randint(-8, 8), random.randint(54, 62)
     for side in (-1, 1):
@@ -66,7 +66,7 @@ def draw_two_people(random: Random) -> Image.Image:
 
 
 def draw_two_players(random: Random) -> Image.Image:
-    """Two small figures in one shirt on a pitch, and a ball."""
+    """Two small figures in matching shirts on a pitch, and a ball."""
     image, draw = _new_canvas(random.choice(_SKY))
     pitch = random.randint(30, 44)
     draw.rectangle((0, pitch, SIDE, SIDE), fill=random.choice(_GROUND[:2]))
@@ -94,7 +94,7 @@ DRAWINGS: dict[str, Callable[[Random], Image.Image]] = {
     "two players": draw_two_players,
     "blank": draw_blank,
 }
-"""By name, each from a random generator to a picture of `SIDE` × `SIDE` pixels."""
+"""Drawing functions by name; each takes a random generator and returns a `SIDE` × `SIDE` picture."""
 
 
 def _new_canvas(colour: Colour) -> tuple[Image.Image, Draw]:
@@ -161,7 +161,7 @@ def _mix(one: Colour, other: Colour, part: float) -> Colour:
 
 
 def _add_light_and_noise(image: Image.Image, random: Random) -> Image.Image:
-    """Light and grain of a camera; half of the pictures are mirrored."""
+    """Add a camera's light and noise; mirror half of the pictures."""
     noise = np.random.default_rng(random.getrandbits(32)).normal(0, 8, (SIDE, SIDE, 3))
     pixels = np.asarray(image, np.float64) * random.uniform(0.75, 1.15) + noise
     lit = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

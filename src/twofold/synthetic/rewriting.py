@@ -17,9 +17,9 @@ def with_words(post: Post, words: Sequence[Span], new: Sequence[str]) -> Post:
     """The post with W words replaced by others.
 
     Args:
-        post: any; relations are left out of the new one.
+        post: any post; its relations are dropped.
         words: (start, end) of each word to replace, in order, not overlapping.
-        new: what stands in their places.
+        new: their replacements.
     """
     new_offset = _OffsetMap(words, new)
     text = _text_of(post.text, words, new)
@@ -31,7 +31,7 @@ def with_words(post: Post, words: Sequence[Span], new: Sequence[str]) -> Post:
 
 
 class _OffsetMap:
-    """Offsets of the old text in the new one; inside a word that became shorter, not past its end.
+    """Maps offsets of the old text to the new one; inside a shortened word, at most to its end.
 
     Args:
         words: W words of the old text, (start, end) each.
@@ -46,7 +46,7 @@ class _OffsetMap:
             self._shift_before.append(self._shift_before[-1] + length - (end - start))
 
     def __call__(self, offset: int) -> int:
-        number = bisect_right(self._starts, offset) - 1  # the word that begins last up to here
+        number = bisect_right(self._starts, offset) - 1  # the last word that begins at or before it
         if number < 0:
             return offset
         start, end = self._words[number]

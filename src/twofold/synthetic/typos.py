@@ -1,10 +1,10 @@
 """Synthetic typos: the same post with one typo in some of its words.
 
-A typo transposes two neighbouring letters, deletes one, repeats one, or replaces one by a key beside it
-(QWERTY). The first letter stays, as it mostly does in real typos, and so do words of fewer than `MIN_LENGTH`
-characters, URLs, and words without a letter from a to z. The seed and the post's text alone decide which
-words get which typo, whatever other posts the file has. Gold spans move with their words; regions and
-pictures stay.
+A typo transposes two neighbouring letters, deletes one, repeats one, or replaces one by a neighbouring
+key (QWERTY). The first letter is kept, as it mostly is in real typos, and so are words of fewer than
+`MIN_LENGTH` characters, URLs, and words without a letter from a to z. The typos depend only on the seed and
+the post's text, not on other posts of the file. Gold spans move with their words; regions and pictures are
+kept.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from twofold.synthetic.rewriting import with_words
 
 MIN_LENGTH = 4
 RATE = 0.2
-"""Default share of the words that get a typo, of those that can."""
+"""Default share of words with a typo, of those that can have one."""
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEIGHBOURING_KEYS = {
     key: row[max(0, i - 1) : i] + row[i + 1 : i + 2] for row in _ROWS for i, key in enumerate(row)
@@ -32,7 +32,7 @@ def with_typos(post: Post, rate: float = RATE, seed: int = 0) -> Post:
     """The post with typos.
 
     Args:
-        post: any; relations are left out of the new one.
+        post: any post; its relations are dropped.
         rate: probability of a typo in each word that can have one, in [0, 1].
         seed: another seed gives other typos.
     """

@@ -1,9 +1,9 @@
 """Plausible user names and links in place of masks.
 
 Corpora are shared with users and links masked, as "@USER12" and "URL7" (Tweebank-NER), "@user" and "http"
-(TweetEval) or "@USER" and "HTTPURL" (BERTweet); posts of users have no such words. A mask with a number
-stands for the same user or link in all posts. Only the seed, the mask and, for masks without a number, the
-text of the post decide what takes its place.
+(TweetEval) or "@USER" and "HTTPURL" (BERTweet); posts of users contain no such words. A mask with a number
+stands for the same user or link in all posts. The replacement depends only on the seed, the mask and, for
+masks without a number, the text of the post.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def unmasked(post: Post, seed: int = 0) -> Post:
     """The post with a user name or a t.co link in place of each mask.
 
     Args:
-        post: any; where there is a mask, relations are left out of the new one.
+        post: any post; its relations are dropped if it has a mask.
         seed: another seed gives other names.
     """
     masks = list(_MASK.finditer(post.text))

@@ -38,8 +38,8 @@ def given_order(posts: Sequence[Post], symmetric: Collection[str]) -> list[Post]
 def both_orders(posts: Sequence[Post], symmetric: Collection[str]) -> list[Post]:
     """Each pair also with head and tail swapped; see `ArgumentOrder`.
 
-    Swapped, a symmetric relation keeps its type and every other becomes ``None``. A pair that the post gives
-    in both orders is unchanged.
+    When swapped, a symmetric relation keeps its type and any other becomes ``None``. A pair that the post
+    gives in both orders is unchanged.
     """
     return [_both(post, symmetric) for post in posts]
 

@@ -1,4 +1,4 @@
-"""In which arithmetic the graphs of a model folder compute: 8 bits where that costs next to no F1 on dev."""
+"""Choose the arithmetic of a model folder's graphs: 8-bit where that costs next to no F1 on dev."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from twofold.training.quantise import quantise_graph
 from twofold.training.quantise_pictures import Pixels, is_convolutional, quantise_pictures
 from twofold.training.task import Metrics
 
-MOST_F1_LOST = 0.2
-"""Points of F1 on dev that arithmetic in 8 bits may cost; with more, only the weights are kept in 8 bits."""
-_ON_THE_CARD = {"text": "arithmetic", "picture": "picture_arithmetic", "fusion": "fusion_arithmetic"}
+MAX_F1_LOSS = 0.2
+"""Loss of F1 on dev, in points, below which 8-bit arithmetic is kept; else only the weights have 8 bits."""
+_CARD_KEYS = {"text": "arithmetic", "picture": "picture_arithmetic", "fusion": "fusion_arithmetic"}
 
 
 def choose_arithmetic(
@@ -23,63 +23,67 @@ def choose_arithmetic(
     measure: Callable[[], Metrics],
     log: Log,
     pictures: Sequence[Pixels] = (),
-    taken: Collection[str] = (),
+    shared: Collection[str] = (),
 ) -> tuple[dict[str, Any], Metrics, Metrics]:
-    """Make the graphs of a folder as small and fast as wanted.
+    """Quantise the graphs of a folder as configured.
 
-    Tried in turn, until one costs less than `MOST_F1_LOST`: text, pictures and fusion in 8 bits, text and
-    pictures, the text alone, none. A picture encoder that is not all convolutions stays as it is.
+    8-bit arithmetic is tried for text, pictures and fusion, then for text and pictures, then for the text
+    alone, then for none, until it costs less than `MAX_F1_LOSS`. A picture encoder with matrix products keeps
+    float32 arithmetic.
 
     Args:
         folder: with graphs in full precision.
-        weights: as in the configuration.
-        measure: gives metrics of the folder.
-        log: gets a line for each that is tried.
-        pictures: pixels on which ranges of the picture encoder are measured.
-        taken: names of graphs that are another model's, and stay as they are.
+        weights: ``weights`` of the configuration.
+        measure: computes the metrics of the folder.
+        log: called with a line for each trial.
+        pictures: pixels on which the activation ranges of the picture encoder are measured.
+        shared: names of graphs that belong to another model and are left unchanged.
 
     Returns:
-        What the card says on their arithmetic; their metrics; and those of full precision.
+        The entries of the model card on arithmetic; the metrics of the written graphs; the metrics of full
+        precision.
     """
     full_precision = measure()
     if weights == "float32":
         return {"arithmetic": "float32"}, full_precision, full_precision
-    whole = _set_aside(folder, taken)
-    can = [
-        name for name, graph in whole.items() if name != "picture" or (pictures and is_convolutional(graph))
+    originals = _copy_graphs(folder, shared)
+    quantisable = [
+        name
+        for name, graph in originals.items()
+        if name != "picture" or (pictures and is_convolutional(graph))
     ]
     written: dict[str, bool] = {}
-    for eight in [can[:n] for n in range(len(can), -1, -1)] if weights == "8bit" else [[]]:
-        changed = [name for name in whole if written.get(name) != (name in eight)]
+    for chosen in [quantisable[:n] for n in range(len(quantisable), -1, -1)] if weights == "8bit" else [[]]:
+        changed = [name for name in originals if written.get(name) != (name in chosen)]
         for name in changed:
-            graph, written[name] = whole[name], name in eight
-            if name == "picture" and name in eight:
+            graph, written[name] = originals[name], name in chosen
+            if name == "picture" and name in chosen:
                 quantise_pictures(graph, folder / "picture.onnx", pictures)
             else:
-                quantise_graph(graph, folder / f"{name}.onnx", name in eight)
+                quantise_graph(graph, folder / f"{name}.onnx", name in chosen)
         measured = measure()
         change = round(mean_f1(measured["dev"]) - mean_f1(full_precision["dev"]), 2)
-        which = f"8 bits for {' and '.join(eight)}" if eight else "float32"
+        which = f"8 bits for {' and '.join(chosen)}" if chosen else "float32"
         log(f"weights in 8 bits, arithmetic {which}: F1 on dev {change:+.2f} against full precision")
-        if change > -MOST_F1_LOST:
+        if change > -MAX_F1_LOSS:
             break
-    for graph in whole.values():
+    for graph in originals.values():
         graph.unlink()
-    card = {_ON_THE_CARD[name]: "8bit" if name in eight else "float32" for name in whole}
+    card = {_CARD_KEYS[name]: "8bit" if name in chosen else "float32" for name in originals}
     return card | {"f1_change": change}, measured, full_precision
 
 
-def _set_aside(folder: Path, taken: Collection[str]) -> dict[str, Path]:
-    """Copies of the graphs, by name."""
+def _copy_graphs(folder: Path, shared: Collection[str]) -> dict[str, Path]:
+    """Copy the graphs in full precision; returns the copies by name."""
     copies: dict[str, Path] = {}
-    for name in _ON_THE_CARD:
+    for name in _CARD_KEYS:
         graph = folder / f"{name}.onnx"
-        if name not in taken and graph.exists():
+        if name not in shared and graph.exists():
             copies[name] = Path(shutil.copyfile(graph, folder / f"{name}.float32"))
     return copies
 
 
 def mean_f1(dev: Mapping[str, Any]) -> float:
-    """F1 of all types together in per cent, the mean over dev files, each by its first way of counting."""
-    found = [next(iter(counted.values()))["all"]["f1"] for counted in dev.values()]
+    """F1 of all types together in per cent, averaged over dev files, each with its first metric."""
+    found = [next(iter(metrics.values()))["all"]["f1"] for metrics in dev.values()]
     return float(sum(found) / len(found))

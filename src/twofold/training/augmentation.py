@@ -1,7 +1,7 @@
-"""Training posts as they could have been written, too: in another case, with typos, with or without a link.
+"""Data augmentation of training posts: another case, typos, a link added or removed, and the like.
 
-Each epoch draws anew, from seed, epoch and the number of the post alone, so that a resumed training sees the
-same posts. Gold spans move with their words.
+Each epoch draws new changes, from seed, epoch and number of the post alone, so that a resumed training sees
+the same posts. Gold spans move with their words.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BETWEEN = (" ", " ", ", ", " and ")
 
 
 def augmented(posts: Sequence[Post], config: AugmentationConfig, seed: int, epoch: int) -> list[Post]:
-    """The posts of an epoch.
+    """The posts of an epoch, with random changes.
 
     Args:
         posts: of training, with gold entities.
@@ -60,7 +60,7 @@ def _changed(post: Post, change: Callable[[str, Span], str]) -> Post:
 
 
 def _toggle_link(post: Post, random: Random) -> Post:
-    """Without its links; with one at the end where it had none."""
+    """The post without its links, or with one at its end where it has none."""
     if any(surface(post.text[a:b]) == "http" for a, b in segment_post(post)):
         return _changed(post, lambda word, _: "" if surface(word) == "http" else word)
     link = f"http://t.co/{''.join(random.choices(_ALPHABET, k=10))}"
@@ -70,8 +70,8 @@ def _toggle_link(post: Post, random: Random) -> Post:
 
 
 def _repeated(post: Post, random: Random) -> Post:
-    """With an entity said two to four times, one behind the other; unchanged where there is none, or it ends
-    inside a token."""
+    """The post with one entity mentioned two to four times in a row; unchanged where it has no entity, or the
+    entity begins or ends inside a token."""
     if not post.entities:
         return post
     entity = random.choice(post.entities)
@@ -105,7 +105,7 @@ def _repeated(post: Post, random: Random) -> Post:
 
 
 def _without_punctuation(post: Post, random: Random) -> Post:
-    """Without marks, but for ``#`` and ``@``; those between letters become a space, an apostrophe nothing."""
+    """The post without punctuation but ``#``, ``@``, ``_``; apostrophes are removed, others become spaces."""
 
     def change(word: str, span: Span) -> str:
         if len(word) > 1 or word.isalnum() or word in "#@_":
@@ -116,7 +116,7 @@ def _without_punctuation(post: Post, random: Random) -> Post:
 
 
 def _elongated(post: Post, random: Random) -> Post:
-    """With the last vowel of a word or two repeated, outside the entities."""
+    """The post with the last vowel of one or two words repeated, outside the entities."""
     words = [post.text[a:b] for a, b in segment_post(post)]
     plain = {word for word in words if word.islower() and word.isalpha() and set(word) & set("aeiou")}
     for entity in post.entities or ():

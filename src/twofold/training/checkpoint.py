@@ -25,39 +25,39 @@ State = dict[str, Any]
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Whatever keeps a file from being written in the block, as an error that names it.
+    """Turn errors of writing a file, within the block, into an error that names the file.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: the file cannot be written.
     """
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap those of the disk
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap errors of the disk
         raise DataError(
             f"cannot be written: {getattr(error, 'strerror', None) or str(error)[:200]}",
             where=str(path),
-            expected="a disk with room for it",
-            do="free some space and run the same command again: it goes on from the last finished epoch",
+            expected="enough free disk space",
+            do="free some space and run the same command again: it resumes after the last finished epoch",
         ) from error
 
 
-def begin_with(
+def load_initial_weights(
     model: nn.Module, path: Path, log: Callable[[str], object], part: str = ""
 ) -> dict[str, Tensor]:
-    """Take over the weights of an earlier training, those of the same name and shape.
+    """Load the weights of an earlier training that match in name and shape.
 
     Args:
         model: changed in place.
-        path: a ``weights.safetensors``, as a training leaves it beside its model folder.
-        log: called with a line on how many were taken.
-        part: beginning of the names of a part of another model; where there are such names, they are taken,
-            without it.
+        path: a ``weights.safetensors``, which a training leaves beside its model folder.
+        log: called with a line on how many were loaded.
+        part: prefix of the names of one part of a larger model; where the file has names with it, only those
+            are loaded, without the prefix.
 
     Returns:
-        Those that were taken.
+        The loaded weights by name.
 
     Raises:
-        DataError: it cannot be read, or no weight fits.
+        DataError: the file cannot be read, or no weight matches.
     """
     try:
         found = load_file(path)
@@ -68,21 +68,21 @@ def begin_with(
     if part and any(name.startswith(part) for name in found):
         found = {name.removeprefix(part): x for name, x in found.items() if name.startswith(part)}
     own = model.state_dict()
-    fitting = {name: x for name, x in found.items() if name in own and own[name].shape == x.shape}
-    if not fitting:
+    matching = {name: x for name, x in found.items() if name in own and own[name].shape == x.shape}
+    if not matching:
         raise DataError(
-            f"none of its {len(found)} weights has name and shape of one of this model's {len(own)}",
+            f"none of its {len(found)} weights matches one of this model's {len(own)} in name and shape",
             where=str(path),
             expected="weights of a training with the same encoder",
         )
-    model.load_state_dict(fitting, strict=False)
-    log(f"began with {len(fitting)} of {len(own)} weights of {path.name}")
-    return fitting
+    model.load_state_dict(matching, strict=False)
+    log(f"initialised {len(matching)} of {len(own)} weights from {path.name}")
+    return matching
 
 
 @torch.no_grad()
 def average_with(model: nn.Module, weights: Mapping[str, Tensor], share: float) -> None:
-    """Move a model's weights towards others of the same names by a share, 0 to 1, of the difference."""
+    """Move a model's weights towards others of the same names, by a share (0 to 1) of the difference."""
     own = model.state_dict()
     for name, other in weights.items():
         if other.is_floating_point():
@@ -94,7 +94,7 @@ class Checkpoint:
 
     Args:
         path: the file.
-        identity: of the training; a checkpoint of another training is refused.
+        identity: identifies the training; a checkpoint of another training is refused.
     """
 
     def __init__(self, path: Path, identity: str) -> None:
@@ -108,7 +108,7 @@ class Checkpoint:
         schedule: LRScheduler,
         progress: State,
     ) -> None:
-        """Write; ``progress`` is plain data that `load` gives back."""
+        """Write the file; ``progress`` is plain data that `load` returns."""
         state = {
             "identity": self.identity,
             "model": model.state_dict(),
@@ -134,7 +134,7 @@ class Checkpoint:
             The progress that was saved; None where there is no checkpoint.
 
         Raises:
-            DataError: the checkpoint is of another training, or damaged.
+            DataError: the checkpoint belongs to another training, or is damaged.
         """
         if not self.path.exists():
             return None
@@ -142,13 +142,15 @@ class Checkpoint:
             state: State = torch.load(self.path, weights_only=True, map_location="cpu")
         except Exception as error:  # torch names no narrower type for a damaged file
             raise DataError(
-                f"the checkpoint cannot be read: {error}", where=str(self.path), do="delete it to start anew"
+                f"the checkpoint cannot be read: {error}",
+                where=str(self.path),
+                do="delete it to start from scratch",
             ) from error
         if state["identity"] != self.identity:
             raise DataError(
-                "the checkpoint is of a training with another configuration or other data",
+                "the checkpoint belongs to a training with another configuration or other data",
                 where=str(self.path),
-                do="use --fresh to start anew, or another output folder",
+                do="use --fresh to start from scratch, or another output folder",
             )
         model.load_state_dict(state["model"])
         average.steps = state["average"]["steps"]

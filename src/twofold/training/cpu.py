@@ -1,7 +1,7 @@
 """Optimisations of training on a CPU that do not change what is learned: cheaper dropout, eager attention.
 
 PyTorch draws a dropout mask on a CPU number by number; here one draw gives eight bytes, and a probability is
-a whole number of 256ths (0.1 becomes 26/256). For the short texts of posts eager attention is faster than
+a multiple of 1/256 (0.1 becomes 26/256). For the short texts of posts eager attention is faster than
 fused kernels, which are made for long texts. On a GPU neither is used.
 
 Measured on the embedded encoder, 16 posts a step: docs/log.md. It works for any model.
@@ -23,7 +23,7 @@ class ByteDropout(nn.Dropout):
     """Dropout with a mask of random bytes.
 
     Args:
-        p: probability of zero, rounded to 256ths.
+        p: dropout probability, rounded to a multiple of 1/256.
     """
 
     def __init__(self, p: float) -> None:
@@ -35,14 +35,14 @@ class ByteDropout(nn.Dropout):
         if not self.training or not self.cut:
             return input
         count = input.numel()
-        eights = torch.empty(-(-count // 8), dtype=torch.int64).random_(_LOWEST, None)
-        kept = eights.view(torch.uint8)[:count].view(input.shape) >= self.cut
+        draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(_LOWEST, None)
+        kept = draws.view(torch.uint8)[:count].view(input.shape) >= self.cut
         return input * kept.to(input.dtype).mul_(256 / (256 - self.cut))
 
 
 @contextmanager
 def cpu_optimised(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Train inside; afterwards the model has its own modules again."""
+    """Optimise a model for training within the block; afterwards it has its own modules again."""
     if device.type != "cpu":
         yield
         return
@@ -64,7 +64,7 @@ def cpu_optimised(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def eager_attention(model: nn.Module) -> Iterator[None]:
-    """Inside, attention is plain products and a softmax: in a traced graph, without checks for NaN."""
+    """Use eager attention within the block: products and a softmax, in a traced graph without NaN checks."""
     encoders = [module for module in model.modules() if isinstance(module, PreTrainedModel)]
     attention = [encoder.config._attn_implementation for encoder in encoders]
     for encoder in encoders:

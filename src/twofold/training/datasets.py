@@ -1,4 +1,4 @@
-"""The posts of the files of a training, and what could not be read of them."""
+"""Read the files of a training: their posts, and the records that cannot be read."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Corpus:
         rejected: records that could not be read.
         sha256: of the file's bytes.
         release: which known release it is; "" for none.
-        convention: name of the rules that it is annotated by; "" for a file of which nothing is known.
-        unannotated: types of the training that it does not annotate: whether a word outside its entities is
-            part of one of such a type is not known.
-        partial: whether only some of its entities are annotated: nothing is known of other words.
+        convention: name of its annotation convention; "" where it is unknown.
+        unannotated: types of the training that it does not annotate: a word outside its entities may belong
+            to an entity of such a type.
+        partial: whether only some of its entities are annotated; the labels of other words are unknown.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Corpus:
 
     @property
     def identity(self) -> tuple[str, str, str, list[str], bool]:
-        """What of it changes the weights of a model that is trained on it."""
+        """Everything in it that changes the weights of a model trained on it."""
         digest = ContentDigest()
         for post in self.posts:
             digest.add(post)
@@ -57,10 +57,11 @@ class Corpus:
 def read_training_data(
     data: DataConfig, gold: str, log: Callable[[str], object]
 ) -> tuple[list[Corpus], list[Corpus]]:
-    """Training and dev files.
+    """Read training and dev files.
 
-    Posts to train on are left out where their text, whatever its case, links, mentions and marks (see
-    `corpora.overlap`), is in a held-out file, or in a dev file of another convention.
+    Training posts are left out where their text, regardless of case, links, mentions and punctuation (see
+    `corpora.overlap`), is in a held-out file, or in a dev file of another convention. A training file with
+    partial annotation is compared with all dev files.
 
     Args:
         data: the files.
@@ -68,7 +69,8 @@ def read_training_data(
         log: called with lines on what was read and what was left out.
 
     Raises:
-        DataError: as `read_corpora`; or a corpus has entities of a type that it is said not to annotate.
+        DataError: as `read_corpora`; a corpus has entities of a type that is not among its
+            ``annotated_types``; or no post of a training file is left.
     """
     train, dev = (read_corpora(files, data, gold) for files in (data.all_train, data.all_dev))
     types = {entity.type for corpus in train for post in corpus.posts for entity in post.entities or ()}
@@ -87,13 +89,13 @@ def read_training_data(
         )
         kept = [post for post in corpus.posts if text_digest(post.text) not in held_out | others]
         if left_out := len(corpus.posts) - len(kept):
-            log(f"  {left_out} left out, whose texts are in held-out files or another corpus' dev files")
+            log(f"  {left_out} left out: their texts are in held-out files or in dev files of another corpus")
         if not kept:
             raise DataError(
                 "all its texts are in held-out files or in dev files of another corpus",
                 where=file,
-                expected="posts to train on that are not those to evaluate on",
-                do="take it out of train, or the other files out of dev and held_out",
+                expected="training posts that are not evaluation posts",
+                do="remove it from train, or the other files from dev and held_out",
             )
         if data.corpus_of(file).unmask:
             kept = [unmasked(post) for post in kept]
@@ -104,7 +106,7 @@ def read_training_data(
 
 
 def read_unlabelled(data: DataConfig, log: Callable[[str], object]) -> list[Post]:
-    """Posts of ``data.unlabelled``, with plausible users and links for masks, without labels and pictures.
+    """Posts of ``data.unlabelled`` without labels and pictures; masks become plausible users and links.
 
     Posts whose text is in a dev or held-out file are left out.
 
@@ -124,7 +126,7 @@ def read_unlabelled(data: DataConfig, log: Callable[[str], object]) -> list[Post
         posts += [unmasked(Post(post.id, post.text)) for post in kept]
     if data.unlabelled and not posts:
         raise DataError(
-            "no post in it, or only those of dev and held-out files",
+            "no post in it, or only posts of dev and held-out files",
             where=", ".join(data.unlabelled),
             expected="unlabelled posts",
         )
@@ -138,7 +140,7 @@ def _log_read(part: str, corpus: Corpus, log: Callable[[str], object]) -> None:
 
 
 def _digests(records: Iterable[Post | Rejected]) -> set[Digest | None]:
-    """Digests of the texts; never that of a text of which nothing is left."""
+    """Digests of the texts, without those of texts that normalisation empties."""
     return {text_digest(record.text) for record in records if isinstance(record, Post)} - {None}
 
 
@@ -156,11 +158,11 @@ def _with_unannotated(corpus: Corpus, file: str, data: DataConfig, types: Set[st
 
 
 def read_corpora(files: Sequence[str], data: DataConfig, gold: str = "entities") -> list[Corpus]:
-    """Read labelled files, each by the rules of the corpus that names it.
+    """Read labelled files, each with the settings of the corpus that names it.
 
     Args:
         files: paths.
-        data: where pictures and alternative texts are, and the rules of corpora.
+        data: where pictures and alternative texts are, and the settings of corpora.
         gold: field of `Post` with the gold labels.
 
     Raises:
@@ -191,7 +193,7 @@ def _read(file: str, data: DataConfig, gold: str) -> Corpus:
             "no labelled post in it",
             where=file,
             expected=f"posts with {gold}",
-            do="see what `twofold data check` says of it",
+            do="check it with `twofold data check`",
         )
     release = release_of(path)
     named = f"{release.title} {release.split}, {release.labels}" if release else ""

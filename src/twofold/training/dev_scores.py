@@ -1,7 +1,7 @@
 """Dev scores during training, by which the best epoch is chosen.
 
-Reported scores come from the exported model at inference. These agree with them but for long posts, whose
-windows are decoded separately here, and for the precision of training.
+Reported scores come from the exported model at inference. These agree with them except for long posts,
+whose windows are decoded separately here, and for the numerical precision of training.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What trained taggers predict on unlabelled posts, as examples to learn from.
+"""Knowledge distillation: training examples from what trained taggers predict on unlabelled posts.
 
-The mean of the tag marginals of several teachers (an ensemble; Hinton et al. 2015, "Distilling the Knowledge
-in a Neural Network") stands in the place of gold tags. A post is read by the teachers and by the student
-under the same annotation convention, one of those that the student learns, drawn by the post's text.
+The target is the mean of the tag marginals of several teachers (an ensemble; Hinton et al. 2015, "Distilling
+the Knowledge in a Neural Network") instead of gold tags. Teachers and student encode a post under the same
+annotation convention, one of those that the student learns, chosen by a hash of the text.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from twofold.training.tagger_encoder import tagger_folder
 
 Marginals = NDArray[np.float16]
 """Probabilities (W, K) of tags."""
-_GROUP = 2048
+_GROUP = 2048  # posts at a time
 
 
 def check_distillation(config: Config) -> None:
-    """Complain where only one of ``unlabelled`` and ``teachers`` is given, or the task is another.
+    """Check that ``unlabelled`` and ``teachers`` are given together, and for a tagger.
 
     Raises:
-        ConfigError: it is so.
+        ConfigError: they are not.
     """
     posts, teachers = len(config.data.unlabelled), len(config.data.teachers)
     if bool(posts) != bool(teachers) or (posts and config.model.task != "entities"):
@@ -48,40 +48,40 @@ def distilled_examples(
     posts: Sequence[Post],
     teachers: Sequence[ModelFolder],
     conventions: Conventions,
-    pieces: WindowTokenizer,
+    tokenizer: WindowTokenizer,
     labels: Sequence[str],
     log: Callable[[str], object],
 ) -> list[Example]:
-    """Examples of unlabelled posts with what the teachers predict.
+    """Examples of unlabelled posts with the predictions of the teachers as targets.
 
     Args:
         posts: their pictures, alternative texts and labels are not used.
         teachers: folders of taggers, see `open_teachers`.
         conventions: those that the student learns.
-        pieces: of the student.
+        tokenizer: of the student.
         labels: the K tags of the student.
         log: called with lines of progress.
     """
     texts = [Post(post.id, post.text) for post in posts]
-    rules = list(conventions.named.values()) or [conventions.default]
-    drawn = [_drawn(post, len(rules)) for post in texts]
+    learned = list(conventions.named.values()) or [conventions.default]
+    chosen = [_choose(post, len(learned)) for post in texts]
     pipelines = [InferencePipeline(folder) for folder in teachers]
     found: dict[int, Marginals] = {}
-    for number, rule in enumerate(rules):
-        own = [i for i, choice in enumerate(drawn) if choice == number]
-        found |= zip(own, _mean([texts[i] for i in own], pipelines, rule, labels), strict=True)
-        log(f"unlabelled posts: {len(own)} read by {len(teachers)} teachers, {rule}")
+    for number, convention in enumerate(learned):
+        own = [i for i, choice in enumerate(chosen) if choice == number]
+        found |= zip(own, _mean([texts[i] for i in own], pipelines, convention, labels), strict=True)
+        log(f"unlabelled posts: {len(own)} labelled by {len(teachers)} teachers, {convention}")
     return [
         example._replace(
             marginals=found[example.post][example.window.start : example.window.end],
-            convention=conventions.vector(rules[drawn[example.post]]),
+            convention=conventions.vector(learned[chosen[example.post]]),
         )
-        for example in make_examples(texts, [{}] * len(texts), pieces, labels)
+        for example in make_examples(texts, [{}] * len(texts), tokenizer, labels)
     ]
 
 
 def open_teachers(names: Sequence[str], labels: Sequence[str], conventions: Conventions) -> list[ModelFolder]:
-    """The model folders, checked.
+    """Open and check the model folders of the teachers.
 
     Args:
         names: see `tagger_folder`.
@@ -110,23 +110,27 @@ def open_teachers(names: Sequence[str], labels: Sequence[str], conventions: Conv
     return opened
 
 
-def _drawn(post: Post, count: int) -> int:
+def _choose(post: Post, count: int) -> int:
+    """Number of a convention, 0 to count − 1, from a hash of the post's text."""
     return int.from_bytes(sha256(post.text.encode("utf-8", "surrogatepass")).digest()[:4], "big") % count
 
 
 def _mean(
-    posts: Sequence[Post], teachers: Sequence[InferencePipeline], rule: Convention, labels: Sequence[str]
+    posts: Sequence[Post],
+    teachers: Sequence[InferencePipeline],
+    convention: Convention,
+    labels: Sequence[str],
 ) -> Iterator[Marginals]:
     """Mean of the teachers' marginals for each post."""
-    of_each = [_marginals(teacher, posts, rule, labels) for teacher in teachers]
-    for row in zip(*of_each, strict=True):
+    by_teacher = [_marginals(teacher, posts, convention, labels) for teacher in teachers]
+    for row in zip(*by_teacher, strict=True):
         yield np.mean(row, axis=0).astype(np.float16)
 
 
 def _marginals(
-    pipeline: InferencePipeline, posts: Sequence[Post], rule: Convention, labels: Sequence[str]
+    pipeline: InferencePipeline, posts: Sequence[Post], convention: Convention, labels: Sequence[str]
 ) -> Iterator[NDArray[np.float64]]:
-    pipeline.convention = rule
+    pipeline.convention = convention
     order = [pipeline.decoder.labels.index(label) for label in labels]
     for begin in range(0, len(posts), _GROUP):
         emissions = [post.emissions for post in pipeline.encode(posts[begin : begin + _GROUP])]

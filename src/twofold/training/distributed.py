@@ -1,13 +1,14 @@
-"""A training that several processes share, each with the whole model and a part of every batch.
+"""Data-parallel training in several processes, each with the whole model and a part of every batch.
 
-``torchrun`` or ``accelerate launch`` starts the processes, perhaps on several machines; they meet through
-torch.distributed, by gloo on CPUs and NCCL on GPUs, and `DistributedDataParallel` adds their gradients. The
-batch of a step is that of a training in one process, and each part counts by its posts. So the gradient is
-the same but for rounding, and for the losses of a fusion that are means over words or that compare posts of a
-batch. After a step all processes hold the same weights, moments and averages. The first one alone scores,
-tells and writes, and its checkpoint does not know how many processes there were. All read the same files.
+``torchrun`` or ``accelerate launch`` starts the processes, on one or several machines. They communicate
+through torch.distributed (gloo on CPUs, NCCL on GPUs), and `DistributedDataParallel` averages their
+gradients. The batch of a step is the same as in a training with one process, and each part is weighted by its
+number of posts. So the gradient is the same except for rounding, and for losses of a fusion that are means
+over words or that compare posts of a batch. After a step all processes hold the same weights, optimiser
+moments and averages. Only the first process evaluates, logs and writes, and its checkpoint does not depend on
+the number of processes. All read the same files.
 
-One process needs none of this: every method of `Processes` then gives back what it was given.
+With one process the methods of `Processes` communicate nothing and return their input.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ from torch.nn.parallel import DistributedDataParallel
 from twofold.errors import TrainingError
 
 T = TypeVar("T")
-_PATIENCE = timedelta(days=1)
-"""So long the others wait for the first process, which scores and publishes. Where one dies, the launcher
-ends them all at once."""
+_TIMEOUT = timedelta(days=1)
+"""How long the others wait for the first process, which evaluates and publishes. When a process dies, the
+launcher ends all of them at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The processes of a training, as one of them sees them.
+    """The processes of a training, seen from one of them.
 
     Attributes:
-        rank: number of this one, from 0.
-        count: of all.
+        rank: number of this process, from 0.
+        count: number of processes.
     """
 
     rank: int = 0
@@ -46,20 +47,22 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that scores, tells and writes."""
+        """Whether this is the process that evaluates, logs and writes."""
         return self.rank == 0
 
     def share(self, batch: Sequence[T]) -> tuple[Sequence[T], float]:
-        """This process's part of a batch, at least one example, and its weight: the mean over the processes
-        of weight times mean loss of the part is the mean loss of the batch."""
+        """This process's part of a batch, at least one example, and its weight.
+
+        The mean loss of the batch is the mean over processes of weight · mean loss of the part.
+        """
         own = batch[self.rank :: self.count]
         return own or batch[:1], self.count * len(own) / len(batch)
 
     def replicated(self, loss: nn.Module) -> nn.Module:
-        """A module whose gradients, after ``backward`` in all processes, are their mean in each."""
+        """A module whose gradients, after ``backward``, are averaged over the processes."""
         if self.count == 1:
             return loss
-        # A modality that no post of a part has leaves its weights without a gradient there.
+        # Weights of a modality that no post of a part has get no gradient there.
         return DistributedDataParallel(loss, find_unused_parameters=True)
 
     def mean(self, value: float) -> float:
@@ -71,7 +74,7 @@ class Processes:
         return float(total) / self.count
 
     def of_first(self, make: Callable[[], T]) -> T:
-        """What the first process makes, in all of them."""
+        """What ``make`` returns in the first process, sent to all of them."""
         if self.count == 1:
             return make()
         made = [make() if self.first else None]
@@ -79,12 +82,12 @@ class Processes:
         return made[0]  # type: ignore[return-value]
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have called this."""
         self.mean(0.0)
 
     @contextmanager
     def first_before_others(self) -> Iterator[None]:
-        """The others enter when the first process has left: what it fetched and cached is there for them."""
+        """Run the block in the first process, then in the others, which find what the first has cached."""
         if not self.first:
             self.wait()
         yield
@@ -92,7 +95,7 @@ class Processes:
             self.wait()
 
     def seed(self, *numbers: int) -> None:
-        """Random numbers of PyTorch that differ between processes, and are the same in every run."""
+        """Seed PyTorch differently in each of several processes, and identically in every run."""
         if self.count > 1:
             words = np.random.SeedSequence((*numbers, self.rank)).generate_state(1, np.uint64)
             torch.manual_seed(int(words[0]) >> 1)
@@ -102,7 +105,7 @@ ALONE = Processes()
 
 
 def rank_and_count() -> tuple[int, int]:
-    """Of this process as the launcher says; 0 and 1 without one."""
+    """Rank of this process and number of processes, set by the launcher; 0 and 1 without a launcher."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return 0, 1
     return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -110,7 +113,7 @@ def rank_and_count() -> tuple[int, int]:
 
 @contextmanager
 def joined() -> Iterator[Processes]:
-    """Meet the other processes of a training, where a launcher started this one as one of several.
+    """Join the other processes of a training, where a launcher started several.
 
     Raises:
         TrainingError: another process ended before the training did.
@@ -118,12 +121,12 @@ def joined() -> Iterator[Processes]:
     if not distributed.is_available() or rank_and_count()[1] == 1:
         yield ALONE
         return
-    ours = not distributed.is_initialized()
-    if ours:
+    initialised_here = not distributed.is_initialized()
+    if initialised_here:
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        distributed.init_process_group(backend, timeout=_PATIENCE)
+        distributed.init_process_group(backend, timeout=_TIMEOUT)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     except RuntimeError as error:
@@ -132,8 +135,8 @@ def joined() -> Iterator[Processes]:
         raise TrainingError(
             "another process of this training ended",
             where=f"process {distributed.get_rank()}",
-            expected="all of them until the training ends",
-            do="see what it said; the same command goes on from the last finished epoch",
+            expected="all processes to run until the training ends",
+            do="see its error message; the same command resumes after the last finished epoch",
         ) from error
-    if ours:
+    if initialised_here:
         distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""The task of entities in a training: BIO tags of words under a CRF."""
+"""The entity task of a training: BIO tags of words with a CRF."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ class EntityTask:
         return []
 
     def prepare_encoder(self, text: TextEncoder) -> None:
-        """See `Task`; nothing is needed."""
+        """See `Task`; nothing to do."""
 
     def examples(
         self,
         posts: Sequence[Post],
         rows: Sequence[Mapping[str, int]],
-        pieces: WindowTokenizer,
+        tokenizer: WindowTokenizer,
         labels: Sequence[str],
     ) -> list[Example]:
         """See `Task`."""
-        return make_examples(posts, rows, pieces, labels)
+        return make_examples(posts, rows, tokenizer, labels)
 
     def training_instances(self, posts: Sequence[Post]) -> list[Post]:
         """See `Task`; the posts themselves."""
@@ -102,7 +102,7 @@ class EntityTask:
         for name, posts in dev.items():
             pipeline.convention = conventions[name]
             encoded[name] = list(pipeline.encode(posts))
-        fitted = _fitted(pipeline, encoded)
+        fitted = _fit_calibration(pipeline, encoded)
         write_calibration(folder, fitted)
         scores = {name: score_posts(pipeline, group) for name, group in encoded.items()}
         return {"dev": scores, **card_record(fitted)}
@@ -113,16 +113,18 @@ class EntityTask:
             yield f"dev {name}: lenient F1 {score['lenient']['all']['f1']:.2f}"
 
 
-def _fitted(pipeline: InferencePipeline, encoded: Mapping[str, Sequence[EncodedPost]]) -> CalibrationFit:
+def _fit_calibration(
+    pipeline: InferencePipeline, encoded: Mapping[str, Sequence[EncodedPost]]
+) -> CalibrationFit:
     """Full calibration; or a temperature only, where dev is too small to be split."""
     try:
         return fit_entities(pipeline.tagger, encoded)
     except DataError as error:
         every = [post for group in encoded.values() for post in group]
-        return temperature_only(_fit(pipeline, every), encoded, error.what)
+        return temperature_only(_fit_temperature(pipeline, every), encoded, error.what)
 
 
-def _fit(pipeline: InferencePipeline, encoded: Sequence[EncodedPost]) -> TemperatureFit | None:
+def _fit_temperature(pipeline: InferencePipeline, encoded: Sequence[EncodedPost]) -> TemperatureFit | None:
     emissions = [post.emissions for post in encoded]
     if not any(pipeline.decoder.decode(emissions)):
         return None

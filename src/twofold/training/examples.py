@@ -28,18 +28,18 @@ class Example(NamedTuple):
 
     Attributes:
         post: number of the post.
-        window: its pieces.
+        window: its word pieces.
         targets: gold tag of each word of the window, or gold class of each slot.
-        slots: words in each slot; None for one slot a word.
-        texts: pieces of each modality that the text encoder encodes; one that the post lacks is not named.
-        rows: row in its table of each modality with precomputed features; likewise.
-        aligned: for modalities with one state a word, the row of each word of the window, −1 for none.
+        slots: words in each slot; None for one slot per word.
+        texts: word pieces of each modality that the text encoder encodes; a missing one has no entry.
+        rows: row in the feature table of each modality with precomputed features; likewise.
+        aligned: for modalities with one state per word, the row of each word of the window, −1 for none.
         convention: features of the annotation convention; () for a model without conventions.
-        allowed: for each word of the window, the tags that the annotation leaves open, as bits (1 << tag); ()
+        allowed: for each word of the window, the tags that the annotation allows, as bits (1 << tag); ()
             where all words are annotated.
-        marginals: probabilities (W, K) of tags that a teacher gives; None for an annotated post.
+        marginals: tag probabilities (W, K) from teachers; None for an annotated post.
         arguments: for an example of pairs, first and last word in the window and type of each argument, ""
-            for an unknown one.
+            for an unknown type.
     """
 
     post: int
@@ -73,7 +73,7 @@ class Features:
 
     Attributes:
         tables: of each modality that the picture encoder encodes, by name.
-        rows: for each post, its row in each of these tables; a modality that it lacks is not named.
+        rows: for each post, its row in each of these tables; a modality that it lacks has no entry.
         unreadable: "post id: reason" of each picture that could not be read.
     """
 
@@ -89,8 +89,8 @@ def labels_of(posts: Sequence[Post]) -> list[str]:
 
 
 def allowed_without_types(targets: Sequence[int], labels: Sequence[str], types: Collection[str]) -> list[int]:
-    """The tags left open (see `Example`) where a corpus does not annotate some types: the gold one, and for
-    ``O`` those of these types, too; [] for no types."""
+    """The allowed tags (see `Example`) where a corpus does not annotate some types: the gold tag, and for
+    ``O`` also the tags of these types; [] for no types."""
     unknown = sum(1 << tag for tag, label in enumerate(labels) if label[2:] in types)
     return [1 << tag | (unknown if tag == 0 else 0) for tag in targets] if types else []
 
@@ -98,10 +98,10 @@ def allowed_without_types(targets: Sequence[int], labels: Sequence[str], types: 
 def allowed_by_entities(
     count: int, entities: Sequence[tuple[int, int, str]], labels: Sequence[str]
 ) -> list[int]:
-    """The tags left open (see `Example`) where only some entities are annotated.
+    """The allowed tags (see `Example`) where only some entities are annotated.
 
-    The words of an entity have its tags, those of any type where its own is unknown; the word behind it does
-    not continue it; nothing is known of other words. Of entities that overlap, the first counts, those of a
+    The words of an entity have its tags, or those of any type where its own is unknown. The word after it
+    does not continue it. Other words may have any tag. Of overlapping entities the first counts, those of a
     known type before the others.
 
     Args:
@@ -123,7 +123,7 @@ def allowed_by_entities(
 
 
 def entities_in(post: Post, window: Window) -> list[tuple[int, int, str]]:
-    """First and last word in the window and type of each gold entity that lies in it as a whole."""
+    """First and last word in the window and type of each gold entity that lies completely in it."""
     words = segment_post(post)
     spans = ((word_span(words, entity.start, entity.end), entity.type) for entity in post.entities or ())
     return [
@@ -134,7 +134,7 @@ def entities_in(post: Post, window: Window) -> list[tuple[int, int, str]]:
 
 
 def _tags(labels: Sequence[str], prefix: str, kind: str) -> int:
-    """Bits of the tags of a type, "" for any."""
+    """Bits of the tags with a prefix and a type, "" for any type."""
     return sum(1 << i for i, tag in enumerate(labels) if tag[0] == prefix and kind in ("", tag[2:]))
 
 
@@ -151,31 +151,34 @@ def tag_words(words: Sequence[Span], entities: Sequence[Entity], labels: Sequenc
     return tags
 
 
-def text_modalities(post: Post, pieces: WindowTokenizer) -> dict[str, list[int]]:
-    """WindowTokenizer of each modality of a post that the text encoder encodes."""
+def text_modalities(post: Post, tokenizer: WindowTokenizer) -> dict[str, list[int]]:
+    """Word pieces of each modality of a post that the text encoder encodes."""
     found = {name: read(post) for name, read in TEXTS.items()}
-    return {name: pieces.encode_text(text) for name, text in found.items() if text}
+    return {name: tokenizer.encode_text(text) for name, text in found.items() if text}
 
 
 def make_examples(
-    posts: Sequence[Post], rows: Sequence[Mapping[str, int]], pieces: WindowTokenizer, labels: Sequence[str]
+    posts: Sequence[Post],
+    rows: Sequence[Mapping[str, int]],
+    tokenizer: WindowTokenizer,
+    labels: Sequence[str],
 ) -> list[Example]:
     """Examples of all posts; a post without a word gives none. ``rows`` are those of `Features`."""
     examples = []
     for number, post in enumerate(posts):
         words = segment_post(post)
         tags = tag_words(words, post.entities or (), labels)
-        texts = text_modalities(post, pieces)
-        for window in pieces.windows(post.text, words):
+        texts = text_modalities(post, tokenizer)
+        for window in tokenizer.windows(post.text, words):
             tagged = tags[window.start : window.end]
             examples.append(Example(number, window, tagged, texts=texts, rows=rows[number]))
     return examples
 
 
 def batches(examples: Sequence[Example], size: int, seed: int, epoch: int) -> Iterator[list[Example]]:
-    """Batches of like length in random order, the same for the same seed and epoch.
+    """Batches of examples of similar length in random order, the same for the same seed and epoch.
 
-    Examples with slots of their own, examples with one slot a word and examples with a teacher's marginals do
+    Examples with explicit slots, examples with one slot per word and examples with marginals of teachers do
     not share a batch.
     """
     random = np.random.default_rng((seed, epoch))
@@ -183,10 +186,10 @@ def batches(examples: Sequence[Example], size: int, seed: int, epoch: int) -> It
     pool = size * 40
     groups: list[list[int]] = []
     for begin in range(0, len(order), pool):
-        near = sorted(order[begin : begin + pool], key=lambda i: len(examples[i].window.ids))
+        by_length = sorted(order[begin : begin + pool], key=lambda i: len(examples[i].window.ids))
         for kind in range(3):
-            alike = [i for i in near if _kind(examples[i]) == kind]
-            groups += [alike[i : i + size] for i in range(0, len(alike), size)]
+            same_kind = [i for i in by_length if _kind(examples[i]) == kind]
+            groups += [same_kind[i : i + size] for i in range(0, len(same_kind), size)]
     for group in random.permutation(len(groups)):
         yield [examples[i] for i in groups[group]]
 
@@ -199,9 +202,9 @@ def collate(examples: Sequence[Example], tables: Mapping[str, FeatureTable], pad
     """Tensors of a batch; see `Batch`.
 
     Args:
-        examples: posts of the batch.
+        examples: those of the batch.
         tables: features of each modality that is encoded beforehand, by name.
-        pad_id: piece that fills short rows.
+        pad_id: id of the padding piece.
     """
     ids, mask = _padded([e.window.ids for e in examples], pad_id)
     first, words = _padded([e.window.first for e in examples], 0)

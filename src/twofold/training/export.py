@@ -1,7 +1,7 @@
 """From a trained model to the graphs of a model folder, in full precision or 8-bit.
 
-Three graphs: text (also read for alt texts), picture, fusion. With separate encoders posts without a picture
-need no picture encoder, and features can be cached.
+Three graphs: text (used for alt texts, too), picture, fusion. As the encoders are separate, posts without a
+picture need no picture encoder, and features can be cached.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ Axes = dict[int, object]
 
 
 class _FusionGraph(nn.Module):
-    """The part after the encoders with flat inputs and outputs.
+    """The part of a model after the encoders, with flat inputs and outputs.
 
     Inputs: words (B, W, D), shapes (B, W), word_mask (B, W), the convention (B, F) of models that have one,
-    the slots (B, 1, P) where P is above 1, then (B, N, V) and (B, N) a modality.
+    the slots (B, S, P) where P is above 1, then states (B, N, V) and mask (B, N) of each modality.
 
     Args:
         model: a tagger or a relation classifier.
-        convention: whether there is a convention.
-        slots: whether there are slots.
+        convention: whether a convention is an input.
+        slots: whether slots are an input.
     """
 
     def __init__(self, model: MultimodalModel, convention: bool, slots: bool) -> None:
@@ -45,7 +45,7 @@ class _FusionGraph(nn.Module):
         self.names = list(model.fusion.modalities[1:])
 
     def forward(self, words: Tensor, shapes: Tensor, word_mask: Tensor, *flat: Tensor) -> tuple[Tensor, ...]:
-        """Give emissions (B, S, K); and evidence, fused and share where the fusion has them."""
+        """Return emissions (B, S, K); and evidence, fused and share where the fusion has them."""
         rest = list(flat)
         convention = rest.pop(0) if self.convention else None
         slots = rest.pop(0) if self.slots else None
@@ -81,8 +81,8 @@ def export_fusion(
     Args:
         model: a tagger or a relation classifier.
         widths: V of each modality besides the text.
-        path: where to.
-        slot_size: P, words in a slot; of levitated markers those that name a pair.
+        path: of the graph.
+        slot_size: P, words in a slot; with levitated markers the words that name a pair.
         conventions: F features of a convention; 0 for a model without conventions.
     """
     posts, words = Dim("posts"), Dim("words")

@@ -1,6 +1,6 @@
 """Checks for NaN and infinite values in training.
 
-They only read: a training without such values is the same with them.
+They change nothing: a training without such values gives the same model with and without them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from torch import Tensor
 from twofold.errors import TrainingError
 from twofold.models.multimodal import Batch, MultimodalModel
 
-_DO = (
-    "lower the learning rates (--head-lr, --encoder-lr, --crf-lr), and see `twofold data check` for the data"
-)
+_DO = "lower the learning rates (--head-lr, --encoder-lr, --crf-lr), and check the data: `twofold data check`"
 
 
 def not_finite(what: str, where: str) -> TrainingError:
-    """The error to raise."""
+    """The error for a value that is not finite."""
     return TrainingError(what, where=where, expected="finite numbers", do=_DO)
 
 

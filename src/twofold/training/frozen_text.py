@@ -39,7 +39,7 @@ def with_precomputed_text(
     """The same training data with the encoder's states of every text instead of its pieces.
 
     Args:
-        data: examples whose words and texts are pieces.
+        data: examples whose words and texts are word pieces.
         encoder: frozen; moved to the device.
         modalities: those of the model; texts of others are left out.
         device: where the encoder runs.
@@ -49,10 +49,10 @@ def with_precomputed_text(
     examples = [example for group in groups for example in group]
     texts = {name for example in examples for name in example.texts if name in modalities}
     rows = dict.fromkeys(row for example in examples for row in _rows(example, texts))
-    table, begin_of = _encoded(list(rows), encoder.to(device), device, log)
+    table, offset_of = _encoded(list(rows), encoder.to(device), device, log)
 
     def with_rows(group: Iterable[Example]) -> list[Example]:
-        return [_with_rows(example, texts, begin_of) for example in group]
+        return [_with_rows(example, texts, offset_of) for example in group]
 
     return dataclasses.replace(
         data,
@@ -69,14 +69,14 @@ def _rows(example: Example, texts: Iterable[str]) -> list[Pieces]:
     ]
 
 
-def _with_rows(example: Example, texts: Iterable[str], begin_of: Mapping[Pieces, int]) -> Example:
+def _with_rows(example: Example, texts: Iterable[str], offset_of: Mapping[Pieces, int]) -> Example:
     """The example with the row in the table of each word's first piece, and of each piece of its texts."""
-    begin = begin_of[tuple(example.window.ids)]
+    begin = offset_of[tuple(example.window.ids)]
     aligned = {WORDS: [begin + first for first in example.window.first]}
     for name in texts:
         if name in example.texts:
             pieces = tuple(example.texts[name])
-            aligned[name] = list(range(begin_of[pieces], begin_of[pieces] + len(pieces)))
+            aligned[name] = list(range(offset_of[pieces], offset_of[pieces] + len(pieces)))
     return example._replace(texts={}, aligned={**example.aligned, **aligned})
 
 
@@ -84,18 +84,18 @@ def _with_rows(example: Example, texts: Iterable[str], begin_of: Mapping[Pieces,
 def _encoded(
     rows: Sequence[Pieces], encoder: TextEncoder, device: torch.device, log: Callable[[str], None]
 ) -> tuple[FeatureTable, dict[Pieces, int]]:
-    """States (ΣT, 1, D) of all pieces, and where those of each row begin."""
-    ends = np.cumsum([0, *map(len, rows)])
-    states: Half = np.zeros((int(ends[-1]), 1, encoder.width), np.float16)
+    """States (ΣT, 1, D) of all pieces, and the offset of the first piece of each row."""
+    offsets = np.cumsum([0, *map(len, rows)])
+    states: Half = np.zeros((int(offsets[-1]), 1, encoder.width), np.float16)
     was_training, done = encoder.training, 0
     encoder.eval()
     for batch in batches([len(row) for row in rows], _BATCH_SIZE):
         ids, mask = (torch.from_numpy(x).to(device) for x in pad([rows[i] for i in batch], encoder.pad_id))
-        read = encoder(ids, mask).float().clamp(-65504, 65504).half().cpu().numpy()  # (B, T, D)
-        for i, row in zip(batch, read, strict=True):
-            states[ends[i] : ends[i + 1], 0] = row[: len(rows[i])]
+        encoded = encoder(ids, mask).float().clamp(-65504, 65504).half().cpu().numpy()  # (B, T, D)
+        for i, row in zip(batch, encoded, strict=True):
+            states[offsets[i] : offsets[i + 1], 0] = row[: len(rows[i])]
         done += len(batch)
         log(f"texts encoded: {done} of {len(rows)}")
     encoder.train(was_training)
     table = FeatureTable(states, np.ones(len(states), np.int64))
-    return table, dict(zip(rows, ends[:-1].tolist(), strict=True))
+    return table, dict(zip(rows, offsets[:-1].tolist(), strict=True))

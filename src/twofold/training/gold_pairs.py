@@ -1,8 +1,8 @@
-"""Gold pairs of posts: their places in words, and the types that a tagger gives their arguments.
+"""Gold pairs of posts: their word spans, and argument types that a tagger predicts.
 
-Training comes through here. A data set may state types of arguments for some pairs only (MNRE names them in
-the relation, and a pair in none has none): then they would give the answer away, so that they are taken from
-a tagger for all, as in use.
+A data set may give argument types for some pairs only: MNRE names them in the relation, so that a pair in no
+relation has none. Such types would give the answer away. In training a tagger therefore predicts the types of
+all pairs, as at inference.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def gold_pairs(post: Post, words: Sequence[Span]) -> Iterator[Pair | None]:
 
 
 def with_types(posts: Iterable[Post], provider: EntityProvider, batch_size: int = 32) -> Iterator[Post]:
-    """The posts with arguments of the types that ``provider`` predicts, whatever types they had."""
+    """The posts with the argument types that ``provider`` predicts, instead of their own."""
     stream = iter(posts)
     while group := list(islice(stream, _GROUP)):
-        _, ends = provider.gold_pairs(group, batch_size)
-        for post, pairs in zip(group, ends, strict=True):
+        _, arguments = provider.gold_pairs(group, batch_size)
+        for post, pairs in zip(group, arguments, strict=True):
             relations = [
                 dataclasses.replace(relation, head=head, tail=tail)
                 for relation, (head, tail) in zip(post.relations or (), pairs, strict=True)

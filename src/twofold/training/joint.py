@@ -1,8 +1,7 @@
 """A tagger and a relation model trained together and published in one folder.
 
-Their examples are learned in alternation (batches of both in random order) by one optimiser, the epoch is
-chosen by the mean of all dev scores, and the relation model is calibrated behind the published tagger, whose
-text graph is its own.
+One optimiser learns from batches of both in random order. The epoch is chosen by the mean of all dev scores.
+The relation model is calibrated with the published tagger, whose text graph it shares.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from twofold.training.loop import TrainingData
 
 
 def relation_settings(config: Config) -> Config:
-    """Settings of the relation model of a joint training; how it is trained is the tagger's, but for the
-    weights that it begins with.
+    """Settings of the relation model of a joint training; its training settings are the tagger's, except for
+    the initial weights.
 
     Raises:
         ConfigError: one of the two is for another task, or the markers of the relation model are in the text.
@@ -48,8 +47,8 @@ def relation_settings(config: Config) -> Config:
     return dataclasses.replace(other, model=model, training=training)
 
 
-def behind_tagger(config: Config, tagger: Path) -> Config:
-    """Settings of the relation model behind the tagger that was trained with it."""
+def with_tagger(config: Config, tagger: Path) -> Config:
+    """Settings of the relation model with the tagger that was trained with it."""
     relations = dataclasses.replace(config.model.relations, tagger=str(tagger))
     return dataclasses.replace(config, model=dataclasses.replace(config.model, relations=relations))
 
@@ -57,13 +56,13 @@ def behind_tagger(config: Config, tagger: Path) -> Config:
 def joint_data(
     entities: TrainingData, relations: TrainingData, labels: Sequence[str], convention: Sequence[float]
 ) -> TrainingData:
-    """Examples of both; those of relations have slots, and tell the tagger of their arguments.
+    """Examples of both tasks; those of relations have slots, and the tagger learns from their arguments.
 
     Args:
         entities: data of the tagger.
         relations: data of the relation model.
         labels: the tags.
-        convention: features of the one by which the tagger learns arguments.
+        convention: features of the convention with which the tagger learns arguments.
     """
     pairs = [
         example._replace(

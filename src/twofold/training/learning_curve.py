@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 
 def write_log(rows: Sequence[Row], path: Path) -> None:
-    """One JSON line an epoch."""
+    """Write one line of JSON per epoch."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8", newline="\n")
 
 
@@ -19,8 +19,8 @@ def draw_curve(rows: Sequence[Row], path: Path) -> None:
     """Loss and dev F1 over epochs, as PNG.
 
     Args:
-        rows: a mapping an epoch with ``epoch``, ``loss`` and ``dev`` (F1 in per cent by file).
-        path: where to.
+        rows: one mapping per epoch with ``epoch``, ``loss`` and ``dev`` (F1 in per cent by file).
+        path: of the picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -36,6 +36,6 @@ def draw_curve(rows: Sequence[Row], path: Path) -> None:
     right = left.twinx()
     for name in rows[0]["dev"] if rows else ():
         right.plot(epochs, [row["dev"][name] for row in rows], marker="o", label=f"dev F1, {name}")
-    right.set_ylabel("dev span F1, per cent (lenient)")
+    right.set_ylabel("dev F1, per cent")
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     figure.savefig(path, dpi=120)

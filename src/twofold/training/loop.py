@@ -1,7 +1,7 @@
 """The training loop: epochs of steps, dev scores after each epoch, the best weights kept.
 
-The loss is the model's. Killed at any moment, a training resumes after the last finished epoch and ends with
-the same weights (same machine, same number of threads).
+The model computes the loss. Killed at any moment, a training resumes after the last finished epoch and ends
+with the same weights (same machine, same number of threads).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class TrainingData:
         tables: features of each modality that is encoded beforehand, by name.
         score: metric, in per cent, of a model on examples.
         pair_tables: as ``tables``, for examples of a second task, with slots; None for one task.
-        augmented: the training examples of an epoch by its number; None where they are ``train`` in each.
+        augmented: gives the training examples of an epoch by its number; None where all use ``train``.
     """
 
     train: Sequence[Example]
@@ -64,10 +64,10 @@ class TrainingData:
 
 
 def choose_device(config: TrainingConfig) -> torch.device:
-    """The device asked for; ``auto`` takes a GPU where there is one.
+    """The configured device; ``auto`` takes a GPU where there is one.
 
     Raises:
-        ConfigError: it is not there.
+        ConfigError: the device is not available.
     """
     if config.device != "auto":
         try:
@@ -86,7 +86,7 @@ def choose_device(config: TrainingConfig) -> torch.device:
 
 
 def mixed_precision(config: TrainingConfig, device: torch.device) -> bool:
-    """Whether the text encoder runs in bf16; ``auto`` does where the hardware has it."""
+    """Whether the text encoder runs in bf16; ``auto`` does where the hardware supports it."""
     if config.precision != "auto":
         return config.precision == "bfloat16"
     if device.type == "cuda":
@@ -95,14 +95,14 @@ def mixed_precision(config: TrainingConfig, device: torch.device) -> bool:
 
 
 class _Loss(nn.Module):
-    """The loss of a model on a batch, a scalar: the sum of those of its parts."""
+    """The loss of a model on a batch, a scalar: the sum over its parts."""
 
-    def __init__(self, model: MultimodalModel, mixed: Callable[[], torch.autocast]) -> None:
+    def __init__(self, model: MultimodalModel, autocast: Callable[[], torch.autocast]) -> None:
         super().__init__()
-        self.model, self.mixed = model, mixed
+        self.model, self.autocast = model, autocast
 
     def forward(self, batch: Batch) -> Tensor:
-        with self.mixed():
+        with self.autocast():
             parts = [(part, part(own), own) for part, own in self.model.parts(batch)]
         return torch.stack([part.loss(output, own) for part, output, own in parts]).sum()
 
@@ -115,9 +115,9 @@ class Trainer:
         data: examples and features.
         config: how it is trained.
         folder: for log, curve, checkpoint and best weights.
-        identity: says which training a checkpoint belongs to.
+        identity: identifies the training that a checkpoint belongs to.
         log: called with a line of progress now and then.
-        processes: that share the training; each makes a trainer with the same arguments.
+        processes: those that share the training; each makes a trainer with the same arguments.
     """
 
     def __init__(
@@ -141,35 +141,35 @@ class Trainer:
         self.checkpoint = Checkpoint(folder / "checkpoint.pt", identity)
         self.best = folder / "weights.safetensors"
         self.rows: list[Row] = []
-        self._loss = processes.replicated(_Loss(model, self._mixed))
+        self._loss = processes.replicated(_Loss(model, self._autocast))
 
     def run(self) -> list[Row]:
         """Train to the end and leave the model with its best weights.
 
         Returns:
-            A row an epoch: epoch, loss, dev F1 by file, score, seconds on the clock and of all processors.
+            One row per epoch: epoch, loss, dev F1 by file, score, wall-clock seconds and processor seconds.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         progress = self.checkpoint.load(self.model, self.average, self.optimiser, self.schedule)
         if progress:
             self.rows = progress["rows"]
             self.log(f"resuming after epoch {len(self.rows)}")
-        self._check_begin()
+        self._check_epoch()
         with cpu_optimised(self.model, self.device):
             while len(self.rows) < self.config.epochs and not self._should_stop():
                 self._epoch(len(self.rows))
-        self.processes.wait()  # until the first one has written the best weights
+        self.processes.wait()  # until the first process has written the best weights
         self._load_best()
         self.model.eval()
         return self.rows
 
-    def _check_begin(self) -> None:
-        """Complain where the first process goes on from another epoch than this one."""
+    def _check_epoch(self) -> None:
+        """Raise an error where the first process resumes after another epoch than this one."""
         begin = self.processes.of_first(lambda: len(self.rows))
         if begin != len(self.rows):
             raise DataError(
                 f"process {self.processes.rank} of the training finds a checkpoint after epoch "
-                f"{len(self.rows)}, the first one after epoch {begin}",
+                f"{len(self.rows)}, the first process after epoch {begin}",
                 where=str(self.folder),
                 expected="a folder that all processes share",
             )
@@ -207,7 +207,7 @@ class Trainer:
         self.log(f"epoch {epoch + 1}/{self.config.epochs}  loss {loss:.3f}  dev F1 {scores}  {seconds} s")
 
     def _save_weights(self, where: str) -> None:
-        """Keep the weights as the best ones."""
+        """Save the weights as the best ones."""
         weights = self._weights()
         if broken := first_broken(weights):
             raise not_finite(f"the weights {broken} hold NaN or infinite values", where)
@@ -222,14 +222,14 @@ class Trainer:
     def _score(self) -> dict[str, float]:
         """Dev scores, in the precision of training."""
         data = self.data
-        with self._mixed():
+        with self._autocast():
             return {name: data.score(self.model, x, data.tables_for(x)) for name, x in data.dev.items()}
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return {name: x.detach().cpu().contiguous() for name, x in self.model.state_dict().items()}
 
     def _train(self, epoch: int) -> float:
-        """One pass over the training examples; the mean loss."""
+        """One pass over the training examples; returns the mean loss."""
         self.model.train()
         self.processes.seed(self.config.seed, epoch)
         total, begin = 0.0, time.perf_counter()
@@ -245,10 +245,10 @@ class Trainer:
         return self.processes.mean(total / len(groups))
 
     def step(self, batch: Batch, where: str = "", weight: float = 1.0) -> float:
-        """One optimiser step on a batch; its loss, weighted.
+        """One optimiser step on a batch; returns its weighted loss.
 
         Args:
-            batch: training examples, of this process.
+            batch: training examples of this process.
             where: epoch and step, for messages.
             weight: of this batch's loss in the mean over the processes.
 
@@ -266,6 +266,6 @@ class Trainer:
         self.average.update(self.model)
         return float(loss.detach())
 
-    def _mixed(self) -> torch.autocast:
+    def _autocast(self) -> torch.autocast:
         mixed = mixed_precision(self.config, self.device)
         return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)

@@ -12,20 +12,20 @@ from twofold.calibration.fit import CalibrationFit
 from twofold.calibration.temperature import TemperatureFit
 from twofold.calibration.write import write_json
 from twofold.evaluation.spans import SpanScore
-from twofold.model_folder.folder import ModelFolder, open_folder, seal
+from twofold.model_folder.folder import ModelFolder, open_folder, write_manifest
 
 
 def open_uncalibrated(folder: Path) -> ModelFolder:
-    """Seal and open a folder with a temperature of 1."""
+    """Write a temperature of 1 and the manifest into a folder, and open it."""
     write_json(folder / "calibration.json", {"temperature": 1.0})
-    seal(folder)
+    write_manifest(folder)
     return open_folder(folder)
 
 
 def write_calibration(folder: Path, fit: CalibrationFit) -> None:
-    """Write what was fitted, how and on which files; the folder is sealed again."""
+    """Write a calibration, how and on which files it was fitted; and the manifest again."""
     writing.write_calibration(folder, fit)
-    seal(folder)
+    write_manifest(folder)
 
 
 def temperature_only(fit: TemperatureFit | None, files: Iterable[str], why: str) -> CalibrationFit:
@@ -33,7 +33,7 @@ def temperature_only(fit: TemperatureFit | None, files: Iterable[str], why: str)
 
     Args:
         fit: None where the model predicts nothing to fit it on; the temperature is 1 then.
-        files: it was fitted on.
+        files: those that it was fitted on.
         why: reason why there are no thresholds and no prediction sets.
     """
     description = {"method": "temperature", "fitted_on": list(files), "note": why}

@@ -34,12 +34,12 @@ def _part(name: str) -> str:
     if name.startswith("text."):
         return "text"
     scale = name.removeprefix("fusion.").removeprefix("fusion.") in ("scale", "bias")
-    own = name.startswith("head.") or ".crf." in name or scale
-    return "crf" if own else "head"
+    crf = name.startswith("head.") or ".crf." in name or scale
+    return "crf" if crf else "head"
 
 
 def make_schedule(optimiser: AdamW, steps: int, warmup: float) -> LambdaLR:
-    """Linear rise over ``warmup`` of all steps, then linear fall to 0."""
+    """Linear warm-up over the share ``warmup`` of all steps, then linear decay to 0."""
     rise = max(1, int(steps * warmup))
 
     def factor(step: int) -> float:
@@ -70,7 +70,7 @@ class Average:
 
     @torch.no_grad()
     def swap(self, model: nn.Module) -> None:
-        """Exchange the model's weights with the averaged ones; a second call undoes the first."""
+        """Swap the model's weights with the averaged ones; a second call undoes the first."""
         for name, parameter in model.named_parameters():
             if name in self.weights:
                 kept: Tensor = self.weights[name].clone()

@@ -43,7 +43,7 @@ def cache_folder() -> Path:
 
 
 class PictureFeatureExtractor:
-    """A frozen picture encoder over the pictures of a training.
+    """Computes features of the pictures of a training with a frozen picture encoder.
 
     Args:
         encoder: moved to the device.
@@ -74,7 +74,7 @@ class PictureFeatureExtractor:
         distinct: dict[Key, Image] = {}
         unreadable: list[str] = []
         keys = [_key(post, distinct, unreadable) for post in posts]
-        broken = self._encode_missing(distinct)  # in any case: it finds the pictures that cannot be read
+        broken = self._encode_missing(distinct)  # always: it finds the pictures that cannot be read
         unreadable += [
             f"{post.id}: {broken[key]}" for post, key in zip(posts, keys, strict=True) if key in broken
         ]
@@ -89,7 +89,7 @@ class PictureFeatureExtractor:
         return Features(tables, list(rows), unreadable)
 
     def blank_features(self, modalities: Sequence[str]) -> dict[str, Tensor]:
-        """Features (C, N, V) of C pictures of one colour each, by modality."""
+        """Features (C, N, V) of C blank pictures, each of one colour, by modality."""
         posts = [Post(f"blank {colour}", "", image=blank(colour)) for colour in BLANK_COLOURS]
         tables = self.features(posts, modalities).tables
         return {name: torch.from_numpy(table.states.astype(np.float32)) for name, table in tables.items()}
@@ -111,28 +111,28 @@ class PictureFeatureExtractor:
     def _cached(self, key: Key) -> Half:
         regions = self.cache.get(key)
         if regions is None:
-            raise DataError("features of a picture went away while they were read", where=key, do="try again")
+            raise DataError("the cached features of a picture disappeared", where=key, do="try again")
         return regions
 
     def _crops(self, posts: Sequence[Post], keys: Sequence[Key | None]) -> tuple[FeatureTable, list[int]]:
-        jobs = [
+        requests = [
             CropRequest(key, post.image, crop_boxes(post, self.max_crops)) if key and post.image else None
             for post, key in zip(posts, keys, strict=True)
         ]
         crops: dict[str, Half] = {}
         encoder = CropEncoder(self._encoded, self.encoder.settings, self.encoder.width, self.cache)
-        distinct = list({job.key: job for job in jobs if job}.values())
+        distinct = list({request.key: request for request in requests if request}.values())
         for begin in range(0, len(distinct), _BATCH_SIZE):
             part = distinct[begin : begin + _BATCH_SIZE]
-            for job, vectors in zip(part, encoder.encode(part), strict=True):
-                crops |= {job.key: vectors} if vectors is not None else {}
+            for request, vectors in zip(part, encoder.encode(part), strict=True):
+                crops |= {request.key: vectors} if vectors is not None else {}
             self.log(f"pictures encoded: crops of {begin + len(part)} of {len(distinct)}")
         number = {key: i for i, key in enumerate(crops)}
-        rows = [number.get(job.key, -1) if job else -1 for job in jobs]
+        rows = [number.get(request.key, -1) if request else -1 for request in requests]
         return _table(list(crops.values()), self.encoder.width), rows
 
     def _encode_missing(self, distinct: Mapping[Key, Image]) -> dict[Key, str]:
-        """Encode every picture that is not in the cache; reasons why some cannot be read."""
+        """Encode every picture that is not in the cache; returns why some cannot be read."""
         missing = [key for key in distinct if self.cache.get(key) is None]
         broken: dict[Key, str] = {}
         with ThreadPoolExecutor(2) as pool:
@@ -155,7 +155,7 @@ class PictureFeatureExtractor:
                 self.cache.put(key, regions)
 
     def _pixels(self, image: Image) -> NDArray[np.float32] | str:
-        """Pixels (3, S, S), or why there are none."""
+        """Pixels (3, S, S), or the reason why the picture cannot be read."""
         try:
             return read_picture(image, self.encoder.settings)[0]
         except PictureError as error:

@@ -20,7 +20,7 @@ from twofold.conventions import Conventions
 from twofold.corpora.post_file import name_of
 from twofold.encoders.image import ImageEncoder
 from twofold.model_folder.card import write_card
-from twofold.model_folder.folder import FORMAT, open_folder, publish, seal
+from twofold.model_folder.folder import FORMAT, open_folder, publish, write_manifest
 from twofold.models.build import TASKS, modality_widths
 from twofold.models.multimodal import MultimodalModel
 from twofold.preprocessing.modalities import VISUAL
@@ -67,7 +67,7 @@ class TrainedModel:
         image: picture encoder, where there is one.
         neighbours: nearest neighbours of words, where the model uses them.
         task: what was learned.
-        conventions: annotation conventions that it knows.
+        conventions: annotation conventions that it has learned.
     """
 
     model: MultimodalModel
@@ -80,46 +80,46 @@ class TrainedModel:
 def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work: Path, log: Log) -> None:
     """Write the model folder ``out``; ``work`` holds log and curve, and temporary files."""
     model, image, neighbours, task = trained.model, trained.image, trained.neighbours, trained.task
-    part = work / "folder"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    folder = work / "folder"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     train = [post for corpus in record.train for post in corpus.posts]
     dev = {corpus.name: corpus.posts for corpus in record.dev}
     image = image if any(name in VISUAL for name in model.fusion.modalities) else None
     widths = modality_widths(model.text, image) | ({MODALITY: neighbours.width} if neighbours else {})
     others = [widths[name] for name in model.fusion.modalities[1:]]
     conventions = trained.conventions
-    taken: list[str] = []
+    shared: list[str] = []
     if isinstance(model.text, TaggerEncoder):
-        taken = _take_graphs(model.text, image, record.config, part)
+        shared = _copy_shared_graphs(model.text, image, record.config, folder)
     else:
-        export_text(model.text, part / "text.onnx")
+        export_text(model.text, folder / "text.onnx")
     slot_size = TASKS[record.config.model.task][0]
-    export_fusion(model, others, part / "fusion.onnx", slot_size, conventions.size)
-    if image is not None and "picture" not in taken:
-        export_image(image, part / "picture.onnx")
+    export_fusion(model, others, folder / "fusion.onnx", slot_size, conventions.size)
+    if image is not None and "picture" not in shared:
+        export_image(image, folder / "picture.onnx")
     if neighbours is not None:
-        neighbours.save(part)
-    model.text.tokenizer.save(str(part / "tokenizer.json"))
-    task.write_head(model.head, part)
+        neighbours.save(folder)
+    model.text.tokenizer.save(str(folder / "tokenizer.json"))
+    task.write_head(model.head, folder)
     described = _folder_config(trained, record.config, image) | task.describe(train)
-    write_json(part / "config.json", described)
+    write_json(folder / "config.json", described)
     log("exported; calibrating and scoring on dev")
-    of_dev = {corpus.name: conventions.of_corpus(corpus.convention) for corpus in record.dev}
+    dev_conventions = {corpus.name: conventions.of_corpus(corpus.convention) for corpus in record.dev}
     weights = record.config.model.weights
-    wanted = weights == "8bit" and "picture" not in taken
-    pictures = sample_pixels(train, image.settings) if image is not None and wanted else []
-    measure = partial(task.measure, part, dev, train, of_dev)
-    arithmetic, measured, full_precision = choose_arithmetic(part, weights, measure, log, pictures, taken)
+    quantise_picture = weights == "8bit" and "picture" not in shared
+    pictures = sample_pixels(train, image.settings) if image is not None and quantise_picture else []
+    measure = partial(task.measure, folder, dev, train, dev_conventions)
+    arithmetic, measured, full_precision = choose_arithmetic(folder, weights, measure, log, pictures, shared)
     for name in ("log.jsonl", "curve.png"):
-        shutil.copyfile(work / name, part / name)
-    (part / "training.toml").write_text(to_toml(_without_paths(record)), encoding="utf-8", newline="\n")
-    for file in part.iterdir():
+        shutil.copyfile(work / name, folder / name)
+    (folder / "training.toml").write_text(to_toml(_without_paths(record)), encoding="utf-8", newline="\n")
+    for file in folder.iterdir():
         file.chmod(0o644)  # safetensors makes its files private
-    write_card(part, _card(record, conventions, measured, full_precision) | arithmetic)
-    seal(part)
-    open_folder(part)
-    publish(part, out)
+    write_card(folder, _card(record, conventions, measured, full_precision) | arithmetic)
+    write_manifest(folder)
+    open_folder(folder)
+    publish(folder, out)
     (work / "checkpoint.pt").unlink(missing_ok=True)
     for line in task.headlines(measured["dev"]):
         log(line)
@@ -128,21 +128,23 @@ def publish_model(trained: TrainedModel, record: TrainingRecord, out: Path, work
         log(f"calibration: a temperature only, no thresholds and no prediction sets: {note}")
 
 
-def _take_graphs(text: TaggerEncoder, image: ImageEncoder | None, config: Config, part: Path) -> list[str]:
+def _copy_shared_graphs(
+    text: TaggerEncoder, image: ImageEncoder | None, config: Config, folder: Path
+) -> list[str]:
     """Copy the graphs of the tagger on whose states a model was trained, so that one run serves both.
 
     Returns:
         Their names: ``text``, and ``picture`` where ``image`` is the tagger's picture encoder, too.
     """
-    tagger, taken = text.folder, ["text"]
+    tagger, shared = text.folder, ["text"]
     settings, recorded = tagger.config.picture, tagger.path / "training.toml"
     same = image is not None and settings is not None and settings.settings == image.settings
     if same and recorded.is_file():
         name = read_config(recorded).model.image_encoder
-        taken += ["picture"] * (name == _encoder_name(config.model.image_encoder))
-    for graph in taken:
-        shutil.copyfile(tagger.file(f"{graph}.onnx"), part / f"{graph}.onnx")
-    return taken
+        shared += ["picture"] * (name == _encoder_name(config.model.image_encoder))
+    for graph in shared:
+        shutil.copyfile(tagger.file(f"{graph}.onnx"), folder / f"{graph}.onnx")
+    return shared
 
 
 def _folder_config(trained: TrainedModel, config: Config, image: ImageEncoder | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Smaller graphs: weights in 8 bits; and the text encoder's arithmetic in 8 bits as well, where wanted.
+"""Quantise graphs: weights in 8 bits, and arithmetic in 8 bits as well on request.
 
-Matrices keep 8-bit weights in blocks with a scale each, look-up tables an 8-bit row with a scale each,
-convolutions half precision: ONNX Runtime widens matrices and kernels once, when it opens the graph.
+Matrices are stored in 8-bit blocks with a scale each, look-up tables in 8-bit rows with a scale each,
+convolution kernels in half precision. ONNX Runtime widens matrices and kernels once, when it opens the graph.
 With 8-bit arithmetic the products of a graph are those of `rowwise`. In either form the result for a post
 does not depend on the other posts of its batch.
 """
@@ -18,9 +18,9 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from twofold.training.rowwise import as_products, replace_nodes, rowwise_products
 
 BLOCK = 32
-"""Weights that share a scale; fewer are more exact and a little larger."""
+"""Number of weights that share a scale; smaller blocks are more exact and take a little more space."""
 _LARGE = 50_000
-"""Tensors with fewer numbers are left as they are."""
+"""Tensors with fewer elements are left unchanged."""
 
 
 def quantise_graph(source: Path, target: Path, arithmetic: bool = False) -> None:
@@ -36,27 +36,27 @@ def quantise_graph(source: Path, target: Path, arithmetic: bool = False) -> None
     as_products(model)
     if arithmetic:
         rowwise_products(model, _LARGE)
-    _narrow_matrices(model)
+    _quantise_matrices(model)
     _quantise_tables(model)
     _halve_convolutions(model)
     onnx.save(model, target)
 
 
 def _transpose_once(model: ModelProto) -> None:
-    """Matrices that several products share come from the exporter with a Transpose before each product."""
+    """Transpose shared matrices once; the exporter writes a Transpose before each of their products."""
     matrices = {name: x for name, x in _initialisers(model).items() if len(x.dims) == 2}
-    turned, kept = dict[str, str](), list[NodeProto]()
+    transposed, kept = dict[str, str](), list[NodeProto]()
     for node in model.graph.node:
         if node.op_type == "Transpose" and node.input[0] in matrices:
-            turned[node.output[0]] = f"{node.input[0]}_transposed"
+            transposed[node.output[0]] = f"{node.input[0]}_transposed"
         else:
             kept.append(node)
     for node in kept:
         for i, name in enumerate(node.input):
-            node.input[i] = turned.get(name, name)
+            node.input[i] = transposed.get(name, name)
     used = {name for node in kept for name in node.input}
     for name, matrix in matrices.items():
-        if f"{name}_transposed" in turned.values():
+        if f"{name}_transposed" in transposed.values():
             array = np.ascontiguousarray(numpy_helper.to_array(matrix).T)
             model.graph.initializer.append(numpy_helper.from_array(array, f"{name}_transposed"))
             if name not in used:
@@ -64,8 +64,8 @@ def _transpose_once(model: ModelProto) -> None:
     replace_nodes(model, kept)
 
 
-def _narrow_matrices(model: ModelProto) -> None:
-    """Matrices (K, N) of products as blocks (K / `BLOCK`, `BLOCK`, N) with scales (K / `BLOCK`, 1, N)."""
+def _quantise_matrices(model: ModelProto) -> None:
+    """Store matrices (K, N) as blocks (K / `BLOCK`, `BLOCK`, N) with scales (K / `BLOCK`, 1, N)."""
     large = _initialisers(model)
     used = {node.input[1] for node in model.graph.node if node.op_type == "MatMul"}
     widened: list[NodeProto] = []
@@ -80,8 +80,8 @@ def _narrow_matrices(model: ModelProto) -> None:
 def _widening_nodes(model: ModelProto, name: str, matrix: NDArray[np.float32]) -> list[NodeProto]:
     blocks = matrix.reshape(-1, BLOCK, matrix.shape[1])
     scales = np.maximum(np.abs(blocks).max(1, keepdims=True), 1e-12) / 127
-    eight = np.rint(blocks / scales).astype(np.int8)
-    parts = {"blocks": eight, "scales": scales.astype(np.float32), "shape": np.array(matrix.shape)}
+    quantised = np.rint(blocks / scales).astype(np.int8)
+    parts = {"blocks": quantised, "scales": scales.astype(np.float32), "shape": np.array(matrix.shape)}
     model.graph.initializer.extend(numpy_helper.from_array(v, f"{name}_{k}") for k, v in parts.items())
     return [
         helper.make_node("Cast", [f"{name}_blocks"], [f"{name}_float"], to=TensorProto.FLOAT),
@@ -123,7 +123,7 @@ def _table_nodes(model: ModelProto, node: NodeProto, table: NDArray[np.float32])
 
 
 def _halve_convolutions(model: ModelProto) -> None:
-    """Kernels on disk in half precision; ONNX Runtime widens them once, when it opens the graph."""
+    """Store kernels in half precision; ONNX Runtime widens them once, when it opens the graph."""
     kernels = {k: v for k, v in _initialisers(model).items() if len(v.dims) == 4}
     used = {name for node in model.graph.node if node.op_type == "Conv" for name in node.input}
     casts = []

@@ -1,11 +1,11 @@
 """8-bit arithmetic for a picture encoder of convolutions: ranges of its activations are measured on pictures.
 
 Static quantisation (Jacob et al., 2018) by ONNX Runtime: kernels in 8 bits with a scale each, activations in
-8 bits with a scale and a zero point each tensor, fixed beforehand. So a picture has the same regions in any
-company. Kernels use 7 of their 8 bits, since processors without 8-bit dot products add two neighbouring
-products in 16 bits, and saturate. The first convolutions stay as they are: they are cheap, and all that
-follows carries their error. With `_FIRST` = 0, 2, 4, 6, 12 the regions of the embedded encoder have a mean
-cosine of 0.91, 0.95, 0.96, 0.98, 0.98 with those of full precision.
+8 bits with a scale and a zero point each tensor, fixed beforehand. So the regions of a picture do not
+depend on the rest of its batch. Kernels use 7 of their 8 bits, since processors without 8-bit dot products
+add two neighbouring products in 16 bits, and saturate. The first convolutions stay in full precision: they
+are cheap, and their error propagates to all later layers. With `_UNQUANTISED` = 0, 2, 4, 6, 12 the regions of
+the embedded encoder have a mean cosine of 0.91, 0.95, 0.96, 0.98, 0.98 with those of full precision.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from twofold.training.export import strip_exporter_metadata
 Pixels = NDArray[np.float32]
 
 PICTURES = 64
-"""Pictures on which ranges are measured, at most."""
+"""Largest number of pictures on which activation ranges are measured."""
 _PRODUCTS = ("MatMul", "Gemm")
-_FIRST = 6
+_UNQUANTISED = 6
 """Convolutions at the beginning that stay in full precision."""
 
 
 def is_convolutional(graph: Path) -> bool:
-    """Whether all products with weights in a graph are convolutions: those that this quantises."""
+    """Whether convolutions, which this module quantises, are the only products with weights in a graph."""
     model = onnx.load(graph)
     kinds = {node.op_type for node in model.graph.node}
     return "Conv" in kinds and kinds.isdisjoint(_PRODUCTS)
 
 
 def sample_pixels(posts: Sequence[Post], settings: PictureSettings) -> list[Pixels]:
-    """Pixels (3, S, S) of at most `PICTURES` pictures, evenly spaced over the posts, but unreadable ones."""
+    """Pixels (3, S, S) of at most `PICTURES` readable pictures, evenly spaced over the posts."""
     images = [post.image for post in posts if post.image is not None]
     chosen = np.unique(np.linspace(0, len(images) - 1, min(PICTURES, len(images))).round().astype(int))
     found: list[Pixels] = []
@@ -63,7 +63,7 @@ def quantise_pictures(source: Path, target: Path, pictures: Sequence[Pixels]) ->
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class PictureReader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
             self.left = iter(pictures)
 
@@ -71,12 +71,12 @@ def quantise_pictures(source: Path, target: Path, pictures: Sequence[Pixels]) ->
             pixels = next(self.left, None)
             return None if pixels is None else {"pixels": pixels[None]}
 
-    first = [node.name for node in onnx.load(source).graph.node if node.op_type == "Conv"][:_FIRST]
+    first = [node.name for node in onnx.load(source).graph.node if node.op_type == "Conv"][:_UNQUANTISED]
     with _without_advice():
         quantize_static(
             str(source),
             str(target),
-            Reader(),
+            PictureReader(),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -89,7 +89,7 @@ def quantise_pictures(source: Path, target: Path, pictures: Sequence[Pixels]) ->
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """ONNX Runtime's tool recommends steps of its own to the root logger."""
+    """Silence the advice that ONNX Runtime's quantiser writes to the root logger."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -21,7 +21,7 @@ _BATCH = 32
 def predict_gold_pairs(
     classifier: RelationClassifier, posts: Sequence[Post], typed: bool
 ) -> RelationPredictions:
-    """Predicted relations between the arguments of gold pairs; lines of one post become one post.
+    """Predicted relations between the arguments of gold pairs; the records of one post are merged.
 
     Args:
         classifier: the model.

@@ -1,9 +1,8 @@
-"""The task of relations in a training: a class for each marked pair of a post.
+"""The relation task of a training: a class for each marked pair of a post.
 
-With levitated markers an example is a window of a post with all of its pairs, otherwise a text of its own
-for each pair with head and tail marked (`twofold.preprocessing.entity_markers`). The types of arguments come
-from a tagger, in training as in use: MNRE gives types only to pairs that stand in a relation, in the
-relation's very name.
+With levitated markers an example is a window of a post with all of its pairs, otherwise one text for each
+pair, with head and tail marked (`twofold.preprocessing.entity_markers`). The types of arguments come from a
+tagger, in training as at inference: MNRE gives types only to pairs in a relation, in the relation's name.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ MARKERS: Mapping[str, Markers | None] = {
     "untyped": UntypedMarkers(),
     "plain": PlainMarkers(),
 }
-"""Marker tokens around head and tail, by name; None for levitated markers, which are no tokens."""
+"""Marker tokens around head and tail, by name; None for levitated markers, which are not tokens."""
 Floats = NDArray[np.float64]
 
 
@@ -101,8 +100,8 @@ class RelationTask:
             )
 
     def prepare_posts(self, posts: Sequence[Post]) -> list[Post]:
-        """The posts with argument types predicted by the tagger, without a tagger with those of the data; for
-        levitated markers all pairs of a text together."""
+        """The posts with argument types predicted by the tagger, or those of the data without a tagger; for
+        levitated markers the posts of one text are merged."""
         if self.markers is None:
             posts = list(merge_posts_of_one_text(posts))
         for relation in _relations(posts):
@@ -126,7 +125,7 @@ class RelationTask:
         if not seen:
             raise DataError(
                 f"all pairs of the training files are {NO_RELATION!r}, or there are none",
-                expected="pairs in relations, and pairs in none",
+                expected="pairs in relations, and pairs in no relation",
             )
         return [NO_RELATION, *sorted(seen)]
 
@@ -144,11 +143,11 @@ class RelationTask:
         self,
         posts: Sequence[Post],
         rows: Sequence[Mapping[str, int]],
-        pieces: WindowTokenizer,
+        tokenizer: WindowTokenizer,
         labels: Sequence[str],
     ) -> list[Example]:
         """Examples of all relations; see `pair_examples`."""
-        return pair_examples(posts, rows, pair_reader(pieces, self.markers), labels)
+        return pair_examples(posts, rows, pair_reader(tokenizer, self.markers), labels)
 
     def training_instances(self, posts: Sequence[Post]) -> list[Post]:
         """The posts with the pairs to learn from; see `twofold.training.argument_order`."""
@@ -181,16 +180,18 @@ class RelationTask:
         """See `Task`; a relation model has no conventions."""
         classifier = RelationClassifier(open_uncalibrated(folder))
         scored = {name: _pair_scores(classifier, posts) for name, posts in dev.items()}
-        fitted = self._fitted(classifier, dev)
+        fitted = self._fit_calibration(classifier, dev)
         write_calibration(folder, fitted)
         baselines = _baselines(train)
         found = {name: _score(part, classifier.labels, baselines) for name, part in scored.items()}
         for name, posts in dev.items():
             both = _pair_scores(classifier, both_orders(posts, self.options.symmetric))
-            found[name] = {**found[name], "model, pairs both ways": _model(both, classifier.labels)}
+            found[name] = {**found[name], "model, pairs both ways": _model_metrics(both, classifier.labels)}
         return {"dev": found, **card_record(fitted)}
 
-    def _fitted(self, classifier: RelationClassifier, dev: Mapping[str, Sequence[Post]]) -> CalibrationFit:
+    def _fit_calibration(
+        self, classifier: RelationClassifier, dev: Mapping[str, Sequence[Post]]
+    ) -> CalibrationFit:
         """Full calibration, on relations extracted as at inference; or a temperature only, where dev is too
         small."""
         groups = {
@@ -200,9 +201,9 @@ class RelationTask:
         try:
             return fit_relations(classifier.labels, groups, symmetric=self.options.symmetric)
         except DataError as error:
-            return temperature_only(self._fit(classifier, dev), dev, error.what)
+            return temperature_only(self._fit_temperature(classifier, dev), dev, error.what)
 
-    def _fit(
+    def _fit_temperature(
         self, classifier: RelationClassifier, dev: Mapping[str, Sequence[Post]]
     ) -> TemperatureFit | None:
         parts = [_pair_scores(classifier, self.training_instances(posts)) for posts in dev.values()]
@@ -216,11 +217,11 @@ class RelationTask:
 
     def headlines(self, dev: Metrics) -> Iterator[str]:
         """See `Task`."""
-        for name, ways in dev.items():
-            score, floor = ways["model"]["all"], ways["typed majority of relations"]["all"]
+        for name, metrics in dev.items():
+            score, baseline = metrics["model"]["all"], metrics["typed majority of relations"]["all"]
             yield (
                 f"dev {name}: F1 without None {score['f1']:.2f}, accuracy {score['accuracy']:.2f} "
-                f"(majority by types: {floor['f1']:.2f}, {floor['accuracy']:.2f})"
+                f"(majority by types: {baseline['f1']:.2f}, {baseline['accuracy']:.2f})"
             )
 
 
@@ -233,34 +234,34 @@ def argument_types(posts: Sequence[Post]) -> dict[str, list[list[str]]]:
 
 
 def pair_examples(
-    posts: Sequence[Post], rows: Sequence[Mapping[str, int]], pieces: PairReader, labels: Sequence[str]
+    posts: Sequence[Post], rows: Sequence[Mapping[str, int]], reader: PairReader, labels: Sequence[str]
 ) -> list[Example]:
     """Examples of all relations; one whose arguments hold no word gives none.
 
-    The target of a class that the labels do not know (a dev file may hold one) is −1: never right.
+    A class that is not among the labels (possible in a dev file) has the target −1, which is never predicted.
     """
-    number = {label: i for i, label in enumerate(labels)}
+    class_of = {label: i for i, label in enumerate(labels)}
     examples = []
-    for place, post in enumerate(posts):
+    for number, post in enumerate(posts):
         words = segment_post(post)
-        texts = text_modalities(post, pieces.tokenizer)
+        texts = text_modalities(post, reader.tokenizer)
         relations = zip(post.relations or (), gold_pairs(post, words), strict=True)
-        usable = [(number.get(relation.type, -1), pair) for relation, pair in relations if pair]
-        for window, pairs, slots in pieces.pair_windows(post.text, words, [pair for _, pair in usable]):
+        usable = [(class_of.get(relation.type, -1), pair) for relation, pair in relations if pair]
+        for window, pairs, slots in reader.pair_windows(post.text, words, [pair for _, pair in usable]):
             targets = [usable[i][0] for i in pairs]
-            example = Example(place, window, targets, slots, texts, rows[place])
-            placed = [(usable[i][1], slot) for i, slot in zip(pairs, slots, strict=True)]
-            examples.append(example._replace(arguments=_arguments(post.text, words, placed)))
+            example = Example(number, window, targets, slots, texts, rows[number])
+            with_slots = [(usable[i][1], slot) for i, slot in zip(pairs, slots, strict=True)]
+            examples.append(example._replace(arguments=_arguments(post.text, words, with_slots)))
     return examples
 
 
 def _arguments(
-    text: str, words: Sequence[Span], placed: Sequence[tuple[Pair, tuple[int, ...]]]
+    text: str, words: Sequence[Span], pairs: Sequence[tuple[Pair, tuple[int, ...]]]
 ) -> list[tuple[int, int, str]]:
-    """Arguments of pairs as `Example` has them, none where markers stand in the text, and none `has_mark`."""
+    """Arguments of pairs as in `Example`, without those that `has_mark`; [] for markers in the text."""
     return [
         (first, last, argument.type)
-        for pair, slot in placed
+        for pair, slot in pairs
         if len(slot) == ENDS
         for argument, (first, last) in zip(pair, (slot[:2], slot[2:]), strict=True)
         if not has_mark(text[words[argument.start][0] : words[argument.end - 1][1]])
@@ -322,12 +323,12 @@ def _score(
         name: _metrics(scored.gold, [baseline.predict(types) for types in scored.types])
         for name, baseline in baselines.items()
     }
-    return {"model": _model(scored, labels)} | {
+    return {"model": _model_metrics(scored, labels)} | {
         name: {"all": rows["all"]} for name, rows in of_baselines.items()
     }
 
 
-def _model(scored: _PairScores, labels: Sequence[str]) -> dict[str, dict[str, float]]:
+def _model_metrics(scored: _PairScores, labels: Sequence[str]) -> dict[str, dict[str, float]]:
     return _metrics(scored.gold, [labels[i] for i in scored.scores.argmax(1)])
 
 

@@ -5,12 +5,12 @@ A product X·W with constant weights W (K, N) becomes, for each row x of X,
     s = max|x| / 127,  q = round(x / s) + 128 as uint8,  x·W ≈ s · c ⊙ ((q - 128)·Q)
 
 with Q (K, N) int8 and c (N,) one scale for each column of W: LLM.int8() (Dettmers et al., 2022, Eq. 5,
-vector-wise quantisation) without its outlier columns. The sums are of whole numbers, so that they are exact,
-and no row depends on another: a text has the same states in any company. Only standard ONNX operators are
-used.
+vector-wise quantisation) without its outlier columns. The sums are sums of integers and therefore exact,
+and no row depends on another: the states of a text do not depend on the rest of its batch. Only standard ONNX
+operators are used.
 
 Processors without 8-bit dot products add two neighbouring products in 16 bits, and saturate. The column's
-scale is therefore chosen so that no such sum can leave 16 bits; it costs a fraction of a bit, and all
+scale is therefore chosen so that no such sum can exceed 16 bits; this costs a fraction of a bit, and all
 processors give the same sums.
 
 Shape letters: M rows, K inputs, N outputs of a product.
@@ -27,19 +27,19 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 Floats = NDArray[np.float32]
 
-_LEAST = {"Gelu": 0.17, "Relu": 0.0}
-"""Activations that are never below the negative of this, whose largest magnitude needs no Abs."""
+_MINIMUM = {"Gelu": 0.17, "Relu": 0.0}
+"""Activations that are never below the negative of this number; their largest magnitude needs no Abs."""
 _ZERO_POINT = 128
-_PAIR = 32767 // 255
+_MAX_PAIR_SUM = 32767 // 255
 """The largest sum of two neighbouring weights of one sign: 255 times it fits into 16 bits."""
 
 
 def rowwise_products(model: ModelProto, smallest: int) -> None:
-    """Replace, in place, products with constant weights by 8-bit ones; those of one input become one.
+    """Replace products with constant weights by 8-bit ones, in place; those of one input become one product.
 
     Args:
         model: a graph in full precision.
-        smallest: products with fewer weights stay as they are.
+        smallest: products with fewer weights are left unchanged.
     """
     _Rewriter(model, smallest).run()
 
@@ -50,7 +50,7 @@ def column_scales(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
     even, odd = padded[0::2], padded[1::2]
     pairs = [np.maximum(sign * even, 0) + np.maximum(sign * odd, 0) for sign in (1, -1)]
     # Rounding adds up to ½ to each of the two.
-    largest = np.maximum(np.abs(weights).max(0) / 127, np.maximum(*pairs).max(0) / (_PAIR - 1))
+    largest = np.maximum(np.abs(weights).max(0) / 127, np.maximum(*pairs).max(0) / (_MAX_PAIR_SUM - 1))
     scales = np.maximum(largest, 1e-12).astype(np.float32)
     return np.rint(weights / scales).astype(np.int8), scales
 
@@ -93,7 +93,7 @@ class _Rewriter:
         return int(np.prod(weights.dims)) >= self._smallest
 
     def _bias(self, product: NodeProto) -> NodeProto | None:
-        """The node that adds a constant (N,) to a product and is its only use."""
+        """The node that adds a constant (N,) to a product and is its only user."""
         users = self._users.get(product.output[0], [])
         width = [self._tensors[product.input[1]].dims[1]]
         if len(users) != 1 or users[0].op_type != "Add":
@@ -106,7 +106,7 @@ class _Rewriter:
         weights = [numpy_helper.to_array(self._tensors[node.input[1]]) for node in group]
         widths = [x.shape[1] for x in weights]
         biases = [self._constant_of(add, width) for add, width in zip(adds, widths, strict=True)]
-        name = "+".join(node.input[1] for node in group)  # several inputs may be multiplied with the same
+        name = "+".join(node.input[1] for node in group)  # several inputs may use the same weights
         flat = self._product(source, name, np.concatenate(weights, 1), np.concatenate(biases), any(adds))
         parts = [flat]
         if len(group) > 1:
@@ -120,13 +120,13 @@ class _Rewriter:
             self._add("Reshape", [part, shape], (add or node).output[0])
 
     def _product(self, source: str, name: str, weights: Floats, bias: Floats, biased: bool) -> str:
-        """The product of a source with weights of that name as (M, N), its bias added."""
+        """The product (M, N) of a source and the weights of that name, with its bias added."""
         rows, scales = self._quantised(source, len(weights))
-        eight, columns = column_scales(weights)
+        quantised, columns = column_scales(weights)
         zero = self._constant(np.array(_ZERO_POINT, np.uint8), "zero_point")
-        constant = [self._constant(eight, f"{name}_Q"), zero]
-        whole = self._add("MatMulInteger", [rows, *constant], f"{source}_sums")
-        scaled = self._add("DequantizeLinear", [whole, scales], f"{source}_scaled", axis=0)
+        constant = [self._constant(quantised, f"{name}_Q"), zero]
+        sums = self._add("MatMulInteger", [rows, *constant], f"{source}_sums")
+        scaled = self._add("DequantizeLinear", [sums, scales], f"{source}_scaled", axis=0)
         out = self._add("Mul", [scaled, self._constant(columns, f"{name}_c")], f"{source}_product")
         return (
             self._add("Add", [out, self._constant(bias, f"{source}_b")], f"{source}_out") if biased else out
@@ -137,7 +137,7 @@ class _Rewriter:
         shape = self._constant(np.array([-1, width]), f"flat_{width}")
         flat = self._add("Reshape", [source, shape], f"{source}_flat")
         axis = self._constant(np.array([1]), "last_axis")
-        least = _LEAST.get(self._made_by.get(source, ""))
+        least = _MINIMUM.get(self._made_by.get(source, ""))
         positive = flat if least is not None else self._add("Abs", [flat], f"{source}_abs")
         largest = self._add("ReduceMax", [positive, axis], f"{source}_max", keepdims=0)
         floor = self._constant(np.array(least or 1e-12, np.float32), f"floor_{least or 0}")
@@ -168,7 +168,7 @@ class _Rewriter:
 
 
 def replace_nodes(model: ModelProto, nodes: Sequence[NodeProto]) -> None:
-    """Give a graph other nodes, and leave out constants and shapes that none of them uses."""
+    """Replace the nodes of a graph, and remove constants and shapes that none of them uses."""
     kept = list(nodes)
     del model.graph.node[:]
     model.graph.node.extend(kept)
@@ -196,8 +196,8 @@ def as_products(model: ModelProto) -> None:
         if options.get("transB", 0):
             weights = f"{weights}_T"
             if weights not in {x.name for x in model.graph.initializer}:
-                turned = numpy_helper.to_array(constants[node.input[1]]).T.copy()
-                model.graph.initializer.append(numpy_helper.from_array(turned, weights))
+                transposed = numpy_helper.to_array(constants[node.input[1]]).T.copy()
+                model.graph.initializer.append(numpy_helper.from_array(transposed, weights))
         if len(node.input) > 2:
             product = f"{node.output[0]}_product"
         nodes.append(helper.make_node("MatMul", [node.input[0], weights], [product]))

@@ -38,7 +38,7 @@ from twofold.preprocessing.semantic_augmentation import Neighbours
 from twofold.preprocessing.word_pieces import WindowTokenizer
 from twofold.reading import read_bytes
 from twofold.training.augmentation import augmented
-from twofold.training.checkpoint import average_with, begin_with
+from twofold.training.checkpoint import average_with, load_initial_weights
 from twofold.training.datasets import Corpus, read_training_data, read_unlabelled
 from twofold.training.distillation import check_distillation, distilled_examples, open_teachers
 from twofold.training.distributed import Processes, joined
@@ -51,7 +51,7 @@ from twofold.training.examples import (
     entities_in,
 )
 from twofold.training.frozen_text import with_precomputed_text
-from twofold.training.joint import behind_tagger, joint_data, relation_settings
+from twofold.training.joint import joint_data, relation_settings, with_tagger
 from twofold.training.learning_curve import Row
 from twofold.training.loop import Log, Trainer, TrainingData, choose_device
 from twofold.training.picture_features import PictureFeatureExtractor, cache_folder, no_features
@@ -68,7 +68,7 @@ TASKS: Mapping[str, Callable[[Config, Log], Task]] = {"entities": EntityTask, "r
 
 
 def train(config: Config, out: Path, log: Log, *, fresh: bool = False) -> Path:
-    """Train and publish; together with others, where this process is one of several of a launcher.
+    """Train and publish, together with other processes where a launcher started several.
 
     Args:
         config: see `twofold.config`.
@@ -84,20 +84,20 @@ def train(config: Config, out: Path, log: Log, *, fresh: bool = False) -> Path:
         TrainingError: a loss, gradient, feature or weight is NaN or infinite, or another process ended.
         DataError: a file cannot be read, a checkpoint there belongs to another training, or another
             training has the same ``out``.
-        ModelError: something that is not a model is in the place.
+        ModelError: ``out`` holds something that is not a model.
         MissingExtraError: a package with embedded weights is not installed.
     """
     check_limits(config)
     with joined() as processes:
         if not processes.first:
-            log = _untold
+            log = _no_log
         with reserved(out) if processes.first else nullcontext(Path(os.path.realpath(out))) as place:
             _train(config, place, log, fresh, processes)
             processes.wait()  # until the folder is there
     return out
 
 
-def _untold(line: str) -> None:
+def _no_log(line: str) -> None:
     """The log of a process that is not the first."""
 
 
@@ -111,12 +111,12 @@ def _train(config: Config, out: Path, log: Log, fresh: bool, processes: Processe
     if config.model.joint:
         _train_joint(config, setup, out, work, log, processes)
         return
-    first = _begin(setup.model, config, log)
+    initial = _load_initial_weights(setup.model, config, log)
     identity = _identity(config, setup)
     rows = Trainer(setup.model, setup.data, config.training, work, identity, log, processes).run()
     if not processes.first:
         return
-    average_with(setup.model, first, config.training.initial_weights_share)
+    average_with(setup.model, initial, config.training.initial_weights_share)
     _publish(config, setup, rows, out, work, log)
 
 
@@ -126,36 +126,36 @@ def _train_joint(
     settings = relation_settings(config)
     with processes.first_before_others():
         pairs = set_up_training(settings, log, tagger.model.text)
-    first = _begin(tagger.model, config, log)
-    _begin(pairs.model, settings, log)
+    initial = _load_initial_weights(tagger.model, config, log)
+    _load_initial_weights(pairs.model, settings, log)
     model = JointModel(tagger.model, pairs.model)
-    both = [_identity(own, x) for own, x in ((config, tagger), (settings, pairs))]
+    identities = [_identity(own, x) for own, x in ((config, tagger), (settings, pairs))]
     conventions = tagger.conventions
     data = joint_data(
         tagger.data, pairs.data, tagger.model.head.labels, conventions.vector(conventions.default)
     )
-    rows = Trainer(model, data, config.training, work, " ".join(both), log, processes).run()
+    rows = Trainer(model, data, config.training, work, " ".join(identities), log, processes).run()
     if not processes.first:
         return
-    average_with(model, first, config.training.initial_weights_share)
+    average_with(model, initial, config.training.initial_weights_share)
     _publish(config, dataclasses.replace(tagger, model=model), rows, work / "tagger", work, log)
     folder = open_folder(work / "tagger")
-    own = behind_tagger(settings, folder.path)
-    task = RelationTask(own, log)
+    settings = with_tagger(settings, folder.path)
+    task = RelationTask(settings, log)
     train_sets, dev_sets = (
         [dataclasses.replace(corpus, posts=task.prepare_posts(corpus.posts)) for corpus in corpora]
         for corpora in (pairs.train_sets, pairs.dev_sets)
     )
     model.relations.__dict__["text"] = TaggerEncoder(folder)
     pairs = dataclasses.replace(pairs, task=task, train_sets=train_sets, dev_sets=dev_sets)
-    _publish(own, pairs, rows, work / "relations", work, log)
+    _publish(settings, pairs, rows, work / "relations", work, log)
     write_combined(folder, open_folder(work / "relations"), out)
 
 
-def _begin(model: MultimodalModel, config: Config, log: Log) -> dict[str, Tensor]:
+def _load_initial_weights(model: MultimodalModel, config: Config, log: Log) -> dict[str, Tensor]:
     path = config.training.initial_weights
     part = "relations." if config.model.task == "relations" else ""  # of a joint model
-    return begin_with(model, Path(path), log, part) if path else {}
+    return load_initial_weights(model, Path(path), log, part) if path else {}
 
 
 def _publish(
@@ -176,8 +176,8 @@ class TrainingSetup:
 
     Attributes:
         task: what is learned.
-        train_sets: posts to train on, as the task prepares them.
-        dev_sets: likewise, to evaluate on.
+        train_sets: training posts, prepared by the task.
+        dev_sets: dev posts, likewise.
         model: untrained.
         image: picture encoder, where the model uses pictures.
         neighbours: nearest neighbours of words, where the model uses them.
@@ -200,7 +200,7 @@ class TrainingSetup:
 def set_up_training(config: Config, log: Log, text: TextEncoder | None = None) -> TrainingSetup:
     """Read the data, build the model, compute features.
 
-    Arguments and errors as of `train`, and ``text``: an encoder to share; None to load that of the
+    Arguments and errors are those of `train`, and ``text``: an encoder to share; None to load that of the
     configuration.
     """
     check_limits(config)
@@ -263,7 +263,7 @@ def _parameters(model: MultimodalModel, image: ImageEncoder | None) -> dict[str,
 
 
 def seed_everything(seed: int, threads: int) -> None:
-    """Set the seeds of all generators, and the number of CPU threads (0 leaves it)."""
+    """Set the seeds of all generators, and the number of CPU threads (0 keeps it)."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -300,16 +300,16 @@ def _training_data(
     log: Log,
 ) -> TrainingData:
     window = min(config.model.window_pieces, model.text.max_pieces)
-    pieces = WindowTokenizer(model.text.tokenizer, window, config.model.context_words, model.text.pad_id)
-    done = 0
+    tokenizer = WindowTokenizer(model.text.tokenizer, window, config.model.context_words, model.text.pad_id)
+    next_row = 0
 
     labels = model.head.labels
 
-    def prepared(corpus: Corpus, posts: Sequence[Post]) -> Callable[[Sequence[Post]], list[Example]]:
-        """From posts of a corpus to examples; the rows of their features are the next ones."""
-        nonlocal done
-        rows = features.rows[done : done + len(posts)]
-        done += len(posts)
+    def example_maker(corpus: Corpus, posts: Sequence[Post]) -> Callable[[Sequence[Post]], list[Example]]:
+        """A function from posts of a corpus to examples; their features are the next rows."""
+        nonlocal next_row
+        rows = features.rows[next_row : next_row + len(posts)]
+        next_row += len(posts)
         convention = conventions.vector(conventions.of_corpus(corpus.convention))
 
         def allowed(example: Example, post: Post) -> list[int]:
@@ -319,19 +319,19 @@ def _training_data(
 
         return lambda posts: [
             example._replace(convention=convention, allowed=allowed(example, posts[example.post]))
-            for example in task.examples(posts, rows, pieces, labels)
+            for example in task.examples(posts, rows, tokenizer, labels)
         ]
 
     instances = [task.training_instances(corpus.posts) for corpus in train_sets]
-    makers = [prepared(corpus, posts) for corpus, posts in zip(train_sets, instances, strict=True)]
-    dev = {corpus.name: prepared(corpus, corpus.posts)(corpus.posts) for corpus in dev_sets}
+    makers = [example_maker(corpus, posts) for corpus, posts in zip(train_sets, instances, strict=True)]
+    dev = {corpus.name: example_maker(corpus, corpus.posts)(corpus.posts) for corpus in dev_sets}
     tables = {name: table for name, table in features.tables.items() if name in model.fusion.modalities}
     options, seed = config.training.augmentation, config.training.seed
     distilled: list[Example] = []
     if teachers:
         unlabelled = read_unlabelled(config.data, log)
-        distilled = distilled_examples(unlabelled, teachers, conventions, pieces, labels, log)
-    changes = options != AugmentationConfig() and config.model.task == "entities"
+        distilled = distilled_examples(unlabelled, teachers, conventions, tokenizer, labels, log)
+    augments = options != AugmentationConfig() and config.model.task == "entities"
 
     def examples(epoch: int | None) -> list[Example]:
         rows = (
@@ -340,14 +340,14 @@ def _training_data(
         )
         return [*chain.from_iterable(rows), *distilled]
 
-    return TrainingData(examples(None), dev, tables, task.score, augmented=examples if changes else None)
+    return TrainingData(examples(None), dev, tables, task.score, augmented=examples if augments else None)
 
 
 def conventions_of(data: DataConfig, words: WordsConfig) -> Conventions:
     """The conventions of the corpora of a training; none where its data names no corpora.
 
     Raises:
-        ConfigError: the default is of no corpus of the data.
+        ConfigError: the default names no corpus of the data.
     """
     named = {c.name: Convention(c.mentions, c.hashtags, c.name) for c in data.corpora if c.name}
     rules = Conventions(named, Convention(words.mentions, words.hashtags))

@@ -1,6 +1,6 @@
-"""Semantic augmentation in training: word vectors from a file or from the text encoder, rows of every word.
+"""Semantic augmentation in training: word vectors from a file or the text encoder, neighbours of every word.
 
-The vocabulary is that of the vectors; no corpus is used, least of all dev or test.
+The vocabulary is that of the vectors; no corpus is used, neither dev nor test.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def load_neighbours(config: ModelConfig, text: TextEncoder, log: Callable[[str],
         return None
     name = config.multigranular.augmentation
     vectors = _vectors(config.multigranular, text)
-    log(f"augmentation: {len(vectors.words)} words from {name}; looking for their neighbours")
+    log(f"augmentation: {len(vectors.words)} words from {name}; finding their nearest neighbours")
     return Neighbours.of(vectors, name)
 
 
@@ -68,25 +68,25 @@ def encoder_vectors(text: TextEncoder, limit: int = 0) -> Vectors:
 
 
 def whole_words(tokenizer: Tokenizer) -> dict[str, int]:
-    """Words that the tokenizer gives one piece, with that piece, in the order of the vocabulary.
+    """Words that the tokenizer encodes as one piece, with its id, in the order of the vocabulary.
 
-    A piece counts where its spelling, cut again, gives that piece back. That holds for any kind of
-    tokenizer: "##ing", "Ġthe" and "▁the" are spelt by its own decoder, and a piece that only goes on a
-    word does not come back. Special pieces are no words.
+    A piece counts where its decoded text is encoded as that piece again. This works for any kind of
+    tokenizer: its own decoder spells "##ing", "Ġthe" and "▁the", and a piece that only continues a word does
+    not come back. Special pieces are not words.
     """
-    tokenizer = Tokenizer.from_str(tokenizer.to_str())  # a copy, whose limits may be lifted
+    tokenizer = Tokenizer.from_str(tokenizer.to_str())  # a copy, to switch truncation and padding off
     tokenizer.no_truncation()
     tokenizer.no_padding()
     special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     numbers = [i for i in sorted(tokenizer.get_vocab().values()) if i not in special]
-    spelt = [tokenizer.decode([i]).strip() for i in numbers]
-    cut = tokenizer.encode(spelt, is_pretokenized=True, add_special_tokens=False)
-    pieces: list[list[int]] = [[] for _ in spelt]
-    for piece, word in zip(cut.ids, cut.word_ids, strict=True):
+    decoded = [tokenizer.decode([i]).strip() for i in numbers]
+    encoded = tokenizer.encode(decoded, is_pretokenized=True, add_special_tokens=False)
+    pieces: list[list[int]] = [[] for _ in decoded]
+    for piece, word in zip(encoded.ids, encoded.word_ids, strict=True):
         if word is not None:
             pieces[word].append(piece)
-    back = zip(spelt, numbers, pieces, strict=True)
-    return {word: number for word, number, row in back if word and row == [number]}
+    candidates = zip(decoded, numbers, pieces, strict=True)
+    return {word: number for word, number, row in candidates if word and row == [number]}
 
 
 def with_neighbours(data: TrainingData, neighbours: Neighbours | None) -> TrainingData:

@@ -1,4 +1,4 @@
-"""The way into training: checks that the train extra is there before anything of it is imported."""
+"""Entry point of training: checks that the train extra is installed before it imports any of it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def train(
     """Train a model and write its folder; an interrupted training continues.
 
     Args:
-        config: settings, or a TOML file of them.
+        config: settings, or a TOML file with them.
         out: model folder to write.
-        fresh: start again even where a training was interrupted.
-        log: takes lines of progress; None prints them on stderr.
+        fresh: start from scratch even where a training was interrupted.
+        log: called with lines of progress; None prints them to stderr.
 
     Returns:
         The model folder; `load` opens it.
@@ -35,8 +35,8 @@ def train(
     Raises:
         MissingExtraError: the train extra, or a package with weights of an encoder, is not installed.
         ConfigError: no training or dev file, or an unknown name or value.
-        DataError: a file cannot be read, or another training is unfinished or running in this place.
-        ModelError: something that is not a model is in the place.
+        DataError: a file cannot be read, or another training is unfinished or running in ``out``.
+        ModelError: ``out`` holds something that is not a model.
     """
     require_train_extra()
     from twofold.training.run import train as run
@@ -46,7 +46,7 @@ def train(
 
 
 def require_train_extra() -> None:
-    """Complain where the packages of the train extra are not installed.
+    """Check that the packages of the train extra are installed.
 
     Raises:
         MissingExtraError: a package is missing.

@@ -1,7 +1,7 @@
 """The exported text encoder of a tagger as the frozen encoder of a relation model.
 
-What is trained on its states reads in training what it reads in use, 8-bit weights included, and the folder
-of the relation model holds the same file, so that one run of it serves entities and relations.
+A model trained on its states gets the same states as at inference, 8-bit weights included. The folder of the
+relation model holds the same file, so that one run of it serves entities and relations.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class _Graph(nn.Module):
         return SimpleNamespace(last_hidden_state=torch.from_numpy(states).to(input_ids.device))
 
     def get_input_embeddings(self) -> nn.Module:
-        """There are none outside the graph."""
+        """Raise an error: there are none outside the graph."""
         raise ConfigError(
-            f"the text encoder {TAGGERS_ENCODER!r} has no table of word pieces",
+            f"the text encoder {TAGGERS_ENCODER!r} has no embedding table",
             where="[model.multigranular] augmentation",
             expected="a file of word vectors, or none",
         )

@@ -23,7 +23,7 @@ DevConventions = Mapping[str, Convention]
 
 
 class Task(Protocol):
-    """A task, made from the options of a training.
+    """A task, made from the configuration of a training.
 
     Attributes:
         gold: field of `Post` with the gold labels.
@@ -49,7 +49,7 @@ class Task(Protocol):
         self,
         posts: Sequence[Post],
         rows: Sequence[Mapping[str, int]],
-        pieces: WindowTokenizer,
+        tokenizer: WindowTokenizer,
         labels: Sequence[str],
     ) -> list[Example]:
         """Examples of posts; ``rows`` are those of `Features`."""
@@ -70,7 +70,7 @@ class Task(Protocol):
         train: Sequence[Post],
         conventions: DevConventions,
     ) -> Metrics:
-        """Calibrate a written folder on all dev posts, then score each dev file; leaves the folder sealed.
+        """Calibrate a written folder on all dev posts, then score each dev file; the manifest is written.
 
         Args:
             folder: a model folder.

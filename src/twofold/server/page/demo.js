@@ -1,4 +1,4 @@
-// The demo page: a post goes in, and what is read in it is shown beside the picture.
+// The demo page: shows the entities and relations extracted from a post beside its picture.
 
 import {
   bar, call, confidenceOf, copy, el, onApiKey, percent, placeInWords, plural, relationName, shares, showGraph, showHeat,
@@ -6,16 +6,16 @@ import {
 } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
-const PAUSE = 500; // milliseconds after the last key before a post is read
+const PAUSE = 500; // milliseconds from the last key to the extraction
 const state = {
   setup: null, image: null, sources: { picture: true, alt_text: true },
   whole: null, // the result with all sources
   record: null, // the result with the sources that are switched on
-  explanation: null, // what entities and relations took from the picture
+  explanation: null, // the effect of picture regions on entities and relations
   unexplained: "", // why there is no explanation
   selected: 0, // number of an entity
-  relation: null, // number of a relation, where one is selected instead
-  least: 0.5, run: 0, waiting: null, request: null,
+  relation: null, // number of a relation that is selected instead
+  threshold: 0.5, run: 0, waiting: null, request: null,
 };
 
 // --- the post -----------------------------------------------------------------------------------------
@@ -68,15 +68,15 @@ async function takeExample(example, button) {
   }
   try {
     const file = await fileAt(example.picture);
-    if (button.hasAttribute("aria-pressed")) takeFile(file); // else another one was chosen meanwhile
+    if (button.hasAttribute("aria-pressed")) takeFile(file); // else another example was chosen meanwhile
   } catch (error) {
     setImage(null);
-    $("result").hidden = true; // it is that of another post
+    $("result").hidden = true; // it shows another post
     say(error.message, true);
   }
 }
 
-/** No example is shown as chosen any more. */
+/** Show no example as chosen. */
 function forgetExample() {
   for (const button of document.querySelectorAll("#examples button")) button.removeAttribute("aria-pressed");
 }
@@ -94,14 +94,14 @@ function grow() {
   area.style.height = `${area.scrollHeight + 2}px`;
 }
 
-// --- reading ------------------------------------------------------------------------------------------
+// --- extraction ---------------------------------------------------------------------------------------
 
 function schedule(pause = PAUSE) {
   clearTimeout(state.waiting);
-  state.waiting = setTimeout(read, pause);
+  state.waiting = setTimeout(extract, pause);
 }
 
-async function read() {
+async function extract() {
   clearTimeout(state.waiting);
   state.request?.abort();
   const run = ++state.run;
@@ -114,12 +114,12 @@ async function read() {
   }
   state.request = new AbortController();
   const { signal } = state.request;
-  say("Reading …");
+  say("Extracting …");
   $("reading").setAttribute("aria-busy", "true");
   try {
-    const everything = JSON.stringify(post({ all: true })) === JSON.stringify(post());
+    const allSources = JSON.stringify(post({ all: true })) === JSON.stringify(post());
     const record = await call("/v1/extract", { body: post(), signal });
-    const whole = everything ? record : await call("/v1/extract", { body: post({ all: true }), signal });
+    const whole = allSources ? record : await call("/v1/extract", { body: post({ all: true }), signal });
     if (run !== state.run) return;
     Object.assign(state, { record, whole, explanation: null, unexplained: "" });
     state.selected = Math.min(state.selected, Math.max(0, record.entities.length - 1));
@@ -147,7 +147,7 @@ async function explain(run, signal) {
     state.explanation = explanation;
     showSelected();
   } catch (error) {
-    if (error.name === "AbortError" || error.status === 429) throw error; // asked again
+    if (error.name === "AbortError" || error.status === 429) throw error; // extract() handles it
     if (run !== state.run) return;
     state.unexplained = error.message;
     showCaption();
@@ -161,7 +161,7 @@ function say(text, alarm = false) {
   $("status").classList.toggle("alarm", alarm);
 }
 
-// --- what was found -----------------------------------------------------------------------------------
+// --- results ------------------------------------------------------------------------------------------
 
 function show() {
   const { record } = state;
@@ -183,14 +183,14 @@ function show() {
 }
 
 function showSwitches() {
-  const place = $("switches");
+  const container = $("switches");
   const focused = document.activeElement?.id;
-  const legend = place.querySelector("legend");
-  place.replaceChildren(legend, chip("text", true, true, "always read: entities are words of the text"));
+  const legend = container.querySelector("legend");
+  container.replaceChildren(legend, chip("text", true, true, "always used: entities are words of the text"));
   const has = present();
   for (const name of ["picture", "alt_text"]) {
     if (state.setup && !state.setup.sources.includes(name)) continue;
-    place.append(chip(name, has[name] && state.sources[name], !has[name], has[name] ? "" : "not in this post"));
+    container.append(chip(name, has[name] && state.sources[name], !has[name], has[name] ? "" : "not in this post"));
   }
   if (focused?.startsWith("use-")) $(focused)?.focus();
 }
@@ -207,8 +207,8 @@ function chip(name, on, fixed, title) {
     input, el("span", {}, el("i", { class: `key ${sourceClass(name)}`, "aria-hidden": "true" }), sourceName(name)));
 }
 
-const accepted = (item) => (item.confidence ?? 1) >= state.least;
-const stands = (relation) => [relation, ...[relation.head, relation.tail].map((i) => state.record.entities[i])].every(accepted);
+const accepted = (item) => (item.confidence ?? 1) >= state.threshold;
+const relationAccepted = (relation) => [relation, ...[relation.head, relation.tail].map((i) => state.record.entities[i])].every(accepted);
 
 function showMarks() {
   const { record } = state;
@@ -230,7 +230,7 @@ function onMarkKey(event, index) {
   $("marked").querySelectorAll("mark")[state.selected]?.focus();
 }
 
-/** Whether an entity is selected, or an argument of the relation that is. */
+/** Whether an entity is selected, or is an argument of the selected relation. */
 function isSelected(index) {
   const relation = state.record.relations[state.relation];
   return relation ? [relation.head, relation.tail].includes(index) : index === state.selected;
@@ -279,8 +279,8 @@ function details(item) {
   }
   if (item.uncertainty) {
     const { entities, relations } = state.record;
-    const beside = entities.includes(item) ? entities : relations;
-    const most = Math.max(...beside.flatMap(({ uncertainty: u }) => (u ? [u.aleatoric, u.epistemic] : [])), 1e-9);
+    const ofKind = entities.includes(item) ? entities : relations;
+    const most = Math.max(...ofKind.flatMap(({ uncertainty: u }) => (u ? [u.aleatoric, u.epistemic] : [])), 1e-9);
     const line = (name, meaning, value) => el("div", { class: "measure" },
       el("span", {}, name, el("small", {}, meaning)), bar(value / most), el("span", { class: "number" }, value.toFixed(2)));
     parts.push(el("div", {}, el("h4", {}, "Uncertainty, in the units of the scores"),
@@ -290,12 +290,12 @@ function details(item) {
   return el("div", { class: "details" }, ...parts);
 }
 
-// What a source that is switched off would have changed.
+// What a source that is switched off would change.
 const same = (one, other) => one.start === other.start && one.end === other.end;
 const switchedOff = () => state.record !== state.whole;
-const missingSources = () => Object.entries(present()).filter(([name, there]) => there && !state.sources[name])
+const missingSources = () => Object.entries(present()).filter(([name, inPost]) => inPost && !state.sources[name])
   .map(([name]) => `the ${sourceName(name)}`).join(" and ");
-/** What was found with all sources, and is not found any more. */
+/** Predictions that need a source that is switched off. */
 const without = (items, found) => (switchedOff() ? items.filter((item) => !found(item)) : []);
 const lostRow = (item, ...name) => el("li", { class: "lost" }, el("span", { class: "name" }, ...name),
   el("span", { class: "note" }, `only with ${missingSources()}: ${percent(item.confidence)} %`));
@@ -305,7 +305,7 @@ const entityIn = (found, entity) => found.entities.find((other) => same(entity, 
 
 /** The relation of the same type between the same words. */
 const relationIn = (found, relation, entities) => found.relations.find((other) => other.type === relation.type
-  && ["head", "tail"].every((end) => same(entities[relation[end]], found.entities[other[end]])));
+  && ["head", "tail"].every((role) => same(entities[relation[role]], found.entities[other[role]])));
 
 function change(item, before) {
   if (!switchedOff()) return null;
@@ -325,7 +325,7 @@ function showRelations() {
   $("relations").hidden = relations.length + lost.length === 0;
   const symmetric = state.setup?.symmetric ?? [];
   showGraph($("graph"), entities, relations, {
-    symmetric, faded: (relation) => !stands(relation), selected: state.relation, choose: selectRelation,
+    symmetric, faded: (relation) => !relationAccepted(relation), selected: state.relation, choose: selectRelation,
   });
   $("relation-list").replaceChildren(...relations.map((relation, index) => relationRow(relation, index)), ...lost);
   if (focused !== undefined) document.querySelector(`[data-relation="${focused}"]`)?.focus();
@@ -338,7 +338,7 @@ function relationRow(relation, index) {
   },
   el("span", { class: "name", title: relation.type }, ...relationInWords(relation, state.record.entities),
     change(relation, relationIn(state.whole, relation, state.record.entities))),
-  stands(relation) ? null : el("span", { class: "review" }, "to review"),
+  relationAccepted(relation) ? null : el("span", { class: "review" }, "to review"),
   confidenceOf(relation.confidence, bar(relation.confidence ?? 0)));
   return el("li", { class: `row ${open ? "open" : ""}` }, head, open ? details(relation) : null);
 }
@@ -351,21 +351,21 @@ function relationInWords({ head, tail, type }, entities) {
   return [argument(from), " ", el("span", { class: "relation" }, relationName(type)), arrow, argument(to)];
 }
 
-// --- what goes to review ------------------------------------------------------------------------------
+// --- threshold ----------------------------------------------------------------------------------------
 
 function showThreshold() {
   const { entities, relations } = state.record;
-  $("least").value = String(Math.round(100 * state.least));
-  $("least").setAttribute("aria-valuetext", `${Math.round(100 * state.least)} per cent`);
-  $("least-value").textContent = `${Math.round(100 * state.least)} %`;
+  $("least").value = String(Math.round(100 * state.threshold));
+  $("least").setAttribute("aria-valuetext", `${Math.round(100 * state.threshold)} per cent`);
+  $("least-value").textContent = `${Math.round(100 * state.threshold)} %`;
   const review = entities.filter((entity) => !accepted(entity)).length;
-  const pairs = relations.filter((relation) => !stands(relation)).length;
+  const pairs = relations.filter((relation) => !relationAccepted(relation)).length;
   const kept = [plural(entities.length - review, "entity", "entities")];
   if (relations.length) kept.push(plural(relations.length - pairs, "relation", "relations"));
   const total = review + pairs;
   $("kept").textContent = total === 0 ? "Everything is accepted" : `${kept.join(" and ")} accepted, ${total} to review`;
   for (const button of document.querySelectorAll("#guarantees button")) {
-    button.setAttribute("aria-pressed", String(Math.round(100 * Number(button.dataset.threshold)) === Math.round(100 * state.least)));
+    button.setAttribute("aria-pressed", String(Math.round(100 * Number(button.dataset.threshold)) === Math.round(100 * state.threshold)));
   }
 }
 
@@ -376,12 +376,12 @@ function showGuarantees() {
     ...known.map(({ error, threshold, coverage }) => el("button", {
       type: "button", "data-threshold": threshold,
       title: `The model's calibration guarantees it from ${percent(threshold)} %; ${percent(coverage)} % of the entities are kept`,
-      onclick: () => setLeast(threshold),
+      onclick: () => setThreshold(threshold),
     }, `${percent(error)} % wrong`)));
 }
 
-function setLeast(value) {
-  state.least = value;
+function setThreshold(value) {
+  state.threshold = value;
   if (!state.record) return;
   showThreshold();
   $("marked").querySelectorAll("mark").forEach((mark, i) => {
@@ -410,7 +410,7 @@ function showSelected() {
   showCaption();
 }
 
-/** What the selected entity or relation took from the picture. */
+/** The explanation of the selected entity or relation. */
 function explained() {
   const { record, explanation } = state;
   if (!record || !explanation) return null;
@@ -423,21 +423,21 @@ function explained() {
 }
 
 function showCaption() {
-  const place = $("seen-caption");
+  const container = $("seen-caption");
   const { record } = state;
   if (!state.image) return;
   if (!state.sources.picture) {
-    place.replaceChildren("Switched off: the picture was not read.");
+    container.replaceChildren("Switched off: the picture was not used.");
     return;
   }
   if (record.picture.status === "unreadable") {
-    place.replaceChildren(el("strong", {}, "The picture could not be read. "), record.picture.reason, " Only the text was used.");
+    container.replaceChildren(el("strong", {}, "The picture could not be read. "), record.picture.reason, " Only the text was used.");
     return;
   }
   const found = explained();
   if (!found?.regions) {
-    const waiting = record.entities.length ? "Looking for what each entity and relation took from the picture …" : "";
-    place.replaceChildren(state.unexplained ? `What the model looked at is not known. ${state.unexplained}` : waiting);
+    const waiting = record.entities.length ? "Computing the effect of each region of the picture …" : "";
+    container.replaceChildren(state.unexplained ? `The effect of the picture is not known. ${state.unexplained}` : waiting);
     return;
   }
   const relation = record.relations[state.relation];
@@ -448,18 +448,18 @@ function showCaption() {
   const p = Math.min(Math.max(found.confidence, 1e-6), 1 - 1e-6);
   const left = 1 / (1 + Math.exp(-(odds(p) - strongest)));
   const effect = Math.round(100 * p) === Math.round(100 * left)
-    ? "its part changes the confidence by less than a point"
+    ? "masking it changes the confidence by less than a point"
     : `without it the confidence would be ${percent(left)}\u00a0%`;
-  place.replaceChildren(
-    el("span", { class: "heat-title" }, "What ", ...name, " looked at: "),
-    `most of all the ${words}, which speaks ${strongest < 0 ? "against" : "for"} it; ${effect}. Without the whole picture: ${percent(found.without_picture)}\u00a0% instead of ${percent(found.confidence)}\u00a0%.`,
+  container.replaceChildren(
+    el("span", { class: "heat-title" }, "Regions that affect ", ...name, ": "),
+    `most of all the ${words}, which ${strongest < 0 ? "opposes" : "supports"} it; ${effect}. Without the whole picture: ${percent(found.without_picture)}\u00a0% instead of ${percent(found.confidence)}\u00a0%.`,
     el("span", { class: "heat-key" },
-      el("span", {}, el("i", { class: "swatch for", "aria-hidden": "true" }), "speaks for it"),
-      el("span", {}, el("i", { class: "swatch against", "aria-hidden": "true" }), "against it"),
-      el("span", {}, "by occlusion: regions are taken away in turn")));
+      el("span", {}, el("i", { class: "swatch for", "aria-hidden": "true" }), "supports it"),
+      el("span", {}, el("i", { class: "swatch against", "aria-hidden": "true" }), "opposes it"),
+      el("span", {}, "by occlusion: regions are masked in turn")));
 }
 
-// --- copies -------------------------------------------------------------------------------------------
+// --- copy ---------------------------------------------------------------------------------------------
 
 function python() {
   const value = post();
@@ -469,12 +469,12 @@ function python() {
   return [
     "import twofold", "", "extractor = twofold.load()", `post = {${lines.join(", ")}}`,
     "for extraction in extractor.extract([post]):", "    for entity in extraction.entities:",
-    `        if entity.confidence >= ${state.least.toFixed(2)}:`,
+    `        if entity.confidence >= ${state.threshold.toFixed(2)}:`,
     "            print(entity.text, entity.type, round(entity.confidence, 3))", "",
   ].join("\n");
 }
 
-/** A string as Python writes it: JSON's escapes are Python's, but for those of half a character. */
+/** A Python string literal: JSON's escapes are valid in Python, except for lone surrogates. */
 const pythonString = (text) => JSON.stringify(text.toWellFormed?.() ?? text);
 
 async function onCopy(text, name) {
@@ -500,7 +500,7 @@ function showExamples(examples) {
 function listen() {
   $("form").addEventListener("submit", (event) => {
     event.preventDefault();
-    read();
+    extract();
   });
   $("text").addEventListener("input", () => {
     forgetExample();
@@ -508,7 +508,7 @@ function listen() {
     schedule();
   });
   $("text").addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) read();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) extract();
   });
   $("alt").addEventListener("input", () => schedule());
   $("file").addEventListener("change", (event) => {
@@ -538,10 +538,10 @@ function listen() {
     const file = [...(event.clipboardData?.files ?? [])].find(({ type }) => type.startsWith("image/"));
     if (file) takeFile(file);
   });
-  $("least").addEventListener("input", (event) => setLeast(Number(event.target.value) / 100));
+  $("least").addEventListener("input", (event) => setThreshold(Number(event.target.value) / 100));
   $("copy-json").addEventListener("click", () => onCopy(JSON.stringify(state.record, null, 1), "JSON"));
   $("copy-python").addEventListener("click", () => onCopy(python(), "Python"));
-  onApiKey(() => (state.setup ? read() : start()));
+  onApiKey(() => (state.setup ? extract() : start()));
   let width = window.innerWidth;
   window.addEventListener("resize", () => {
     if (state.record && window.innerWidth !== width) showRelations();
@@ -559,7 +559,7 @@ async function start() {
   }
   $("model").textContent = `· model ${state.setup.model}`;
   $("version").textContent = `Twofold ${state.setup.version}.`;
-  state.least = state.setup.thresholds?.find(({ error }) => error === 0.1)?.threshold ?? 0.5;
+  state.threshold = state.setup.thresholds?.find(({ error }) => error === 0.1)?.threshold ?? 0.5;
   showGuarantees();
   showExamples(state.setup.examples);
   const first = document.querySelector("#examples button");

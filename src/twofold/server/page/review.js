@@ -1,4 +1,4 @@
-// The review page: one post at a time, the most uncertain first. What is decided is on disk before it is shown.
+// The review page: one post at a time, the most uncertain first. Decisions are on disk before they are shown.
 
 import {
   call, confidenceOf, direction, el, onApiKey, percent, pictureOf, plural, relationName, showText, tag, typeClass,
@@ -13,7 +13,7 @@ const state = {
 
 // --- the service --------------------------------------------------------------------------------------
 
-/** One request after the other: a decision rests on the one before. */
+/** One request at a time: a decision depends on the previous one. */
 function ask(path, body) {
   const work = state.queue.then(() => call(path, { body: { reviewer: state.reviewer, ...body } }));
   state.queue = work.catch(() => {});
@@ -48,7 +48,7 @@ function decide(decisions, { then = null } = {}) {
     state.post = post;
     then?.();
     show();
-    refreshFigures();
+    refreshStatistics();
   });
 }
 
@@ -56,7 +56,7 @@ function open(post, { current = null } = {}) {
   state.post = post;
   state.words = wordsOf(post.text);
   state.current = current ?? Math.max(0, firstOpen());
-  say(post.entities.length ? "" : "The model found nothing here. Add what it missed, or finish the post.");
+  say(post.entities.length ? "" : "The model predicts nothing here. Add what it missed, or finish the post.");
   show();
   $("text").scrollIntoView({ block: "nearest" });
 }
@@ -68,9 +68,9 @@ const items = () => [
   ...state.post.relations.map((relation, index) => ({ about: "relation", index, ...relation })),
 ];
 const item = () => items()[state.current];
-/** A relation goes with its entities: one of a rejected entity is decided. */
-const gone = ({ about, head, tail }) => about === "relation" && [head, tail].some((i) => state.post.entities[i].answer === "reject");
-const isOpen = (one) => one.answer === null && !gone(one);
+/** Whether a relation has a rejected argument, so that it needs no decision. */
+const argumentRejected = ({ about, head, tail }) => about === "relation" && [head, tail].some((i) => state.post.entities[i].answer === "reject");
+const isOpen = (one) => one.answer === null && !argumentRejected(one);
 const firstOpen = (from = 0) => {
   const all = items();
   for (let step = 0; step < all.length; step += 1) {
@@ -85,7 +85,7 @@ function advance() {
   if (index >= 0) {
     state.current = index;
     say("");
-  } else say("All decided. Was anything missed? Add it, or finish the post.");
+  } else say("Everything is decided. Add what was missed, or finish the post.");
 }
 
 function answer(name, extra = {}) {
@@ -121,9 +121,9 @@ function wordsOf(text) {
   }));
 }
 
-const wordAt = (place, edge) => state.words.findIndex((word) => (edge === "start" ? word.end > place : word.end >= place));
+const wordAt = (offset, edge) => state.words.findIndex((word) => (edge === "start" ? word.end > offset : word.end >= offset));
 
-/** A span with one of its ends moved by a word. */
+/** A span whose start or end is moved by a word. */
 function moved({ start, end }, edge, step) {
   const first = wordAt(start, "start");
   const last = wordAt(end, "end");
@@ -158,7 +158,7 @@ function beginAdding(span = null) {
   const start = item()?.about === "entity" ? item().end : 0;
   const free = state.words.find((word) => word.start >= start && !taken(word)) ?? state.words.find((word) => !taken(word));
   state.pending = span ?? { ...(free ?? state.words[0]) };
-  say("New entity: choose its words with the arrow keys (Shift for more) or by selecting them, then its type. Esc ends.");
+  say("New entity: choose its words with the arrow keys (Shift for more) or by selecting them, then its type. Esc cancels.");
   show();
 }
 
@@ -168,7 +168,7 @@ function endAdding() {
   show();
 }
 
-/** Code points of the post before a place in the document; tags beside marks do not count. */
+/** Code points of the post before a position in the document; type tags do not count. */
 function offsetOf(node, offset) {
   const range = document.createRange();
   range.setStart($("text"), 0);
@@ -211,7 +211,7 @@ function show() {
   for (const id of ["accept", "reject", "add", "skip", "finish"]) $(id).disabled = !post;
   $("accept").disabled ||= Boolean(state.pending);
   if (!post) {
-    $("done-text").textContent = "Every post is finished, skipped by you, or open on the desk of another reviewer.";
+    $("done-text").textContent = "Every post is finished, skipped by you, or open with another reviewer.";
     return;
   }
   $("post-id").textContent = `Post ${post.number + 1}, ID ${post.id}`;
@@ -220,7 +220,7 @@ function show() {
   $("figure").hidden = !pictured;
   showPicture(post.picture);
   $("picture").alt = post.alt_text ?? "Picture of the post";
-  $("note").textContent = post.picture_note ? `The picture could not be read, and the model did not see it: ${post.picture_note}.` : "";
+  $("note").textContent = post.picture_note ? `The picture could not be read, and the model did not use it: ${post.picture_note}.` : "";
   $("caption").textContent = post.alt_text ? `Alt text: ${post.alt_text}` : "";
   $("caption").dir = direction(post.alt_text ?? "");
   showPost();
@@ -243,11 +243,11 @@ function showPicture(path) {
 function showPost() {
   const { post, pending } = state;
   const overlaps = (entity) => pending && entity.start < pending.end && pending.start < entity.end;
-  // Of entities that overlap, those that stand are shown, and a rejected one only where it is in nobody's way.
+  // A rejected entity is shown only where it overlaps none of the others.
   const shown = post.entities.map((entity, index) => ({ ...entity, index })).filter((entity) => !overlaps(entity));
-  const standing = shown.filter((e) => e.answer !== "reject");
-  const rejected = shown.filter((e) => e.answer === "reject" && !standing.some((o) => o.start < e.end && e.start < o.end));
-  const spans = [...standing, ...rejected];
+  const kept = shown.filter((e) => e.answer !== "reject");
+  const rejected = shown.filter((e) => e.answer === "reject" && !kept.some((o) => o.start < e.end && e.start < o.end));
+  const spans = [...kept, ...rejected];
   if (pending) spans.push({ ...pending, type: "new", pending: true, answer: "add" });
   spans.sort((one, other) => one.start - other.start);
   const current = item();
@@ -298,7 +298,7 @@ function relationLabel({ head, tail, type }) {
 const ANSWERS = { accept: "accepted", correct: "corrected", reject: "rejected" };
 
 function answerOf(one) {
-  if (gone(one)) return el("span", { class: "answer" }, "goes with its entity");
+  if (argumentRejected(one)) return el("span", { class: "answer" }, "rejected with its entity");
   if (one.answer === null) return el("span", { class: "answer" }, "open");
   const added = one.about === "entity" && !one.predicted && one.answer !== "reject";
   return el("span", { class: `answer ${added ? "add" : one.answer}` }, added ? "added" : ANSWERS[one.answer]);
@@ -321,41 +321,41 @@ function spanKeys() {
 function showTypes() {
   const one = item();
   const relation = !state.pending && one?.about === "relation";
-  const place = $("types");
+  const container = $("types");
   if (relation) {
     const options = [...new Set([one.type, ...state.setup.relation_types])];
     const select = el("select", { "aria-label": "Type of the relation", onchange: (event) => answer("correct", { type: event.target.value }) },
       ...options.map((type) => el("option", { value: type, selected: type === one.type }, relationName(type))));
-    place.replaceChildren(select);
+    container.replaceChildren(select);
     return;
   }
   const buttons = state.setup.types.slice(0, 9).map((type, i) => el("button", {
     type: "button", class: `type ${typeClass(type)}`, onclick: () => chooseType(type),
   }, type, el("kbd", {}, String(i + 1))));
-  place.replaceChildren(...buttons.flatMap((button) => [button, " "]));
+  container.replaceChildren(...buttons.flatMap((button) => [button, " "]));
 }
 
-// --- figures so far -----------------------------------------------------------------------------------
+// --- statistics ---------------------------------------------------------------------------------------
 
-async function refreshFigures() {
+async function refreshStatistics() {
   if (!$("so-far").open) return;
-  await attempt(async () => showFigures(await call("/v1/review/statistics")));
+  await attempt(async () => showStatistics(await call("/v1/review/statistics")));
 }
 
 const interval = ({ value, low, high }) => (value === null ? "–" : [`${percent(value)} %`, el("small", {}, `95 % interval ${percent(low)} to ${percent(high)} %`)]);
 
-function showFigures(figures) {
-  const { answers, missed, finished, agreement, entity_error: error } = figures;
+function showStatistics(statistics) {
+  const { answers, missed, finished, agreement, entity_error: error } = statistics;
   const cell = (name, value, more = null) => el("div", {}, el("dt", {}, name), el("dd", {}, ...[value].flat(), more ? el("small", {}, more) : null));
   const decided = answers.accept + answers.correct + answers.reject;
   $("figures").replaceChildren(
     el("dl", {},
-      cell("Wrong among the entities decided", interval(error), `${decided} decided: ${answers.accept} right, ${answers.correct} corrected, ${answers.reject} rejected`),
-      cell("Entities that were missed", String(missed), `on ${plural(finished, "finished post", "finished posts")}`),
+      cell("Wrong among decided entities", interval(error), `${decided} decided: ${answers.accept} right, ${answers.correct} corrected, ${answers.reject} rejected`),
+      cell("Missed entities", String(missed), `on ${plural(finished, "finished post", "finished posts")}`),
       cell("Agreement of reviewers, F1", agreement.posts ? `${percent(agreement.f1)} %` : "–",
         agreement.posts ? `${agreement.same} of ${plural(agreement.posts, "post", "posts")} with the same entities` : "no post has two reviewers yet")),
-    table("Entities", figures.entities), figures.relations.some((row) => row.accepted) ? table("Relations", figures.relations) : "",
-    el("p", { class: "note" }, "Where the most uncertain posts come first, the share of wrong ones among those decided is not that of all. The estimate corrects the confidences by what was decided, and applies them to the rest."));
+    table("Entities", statistics.entities), statistics.relations.some((row) => row.accepted) ? table("Relations", statistics.relations) : "",
+    el("p", { class: "note" }, "If the most uncertain posts come first, the error rate among decided predictions is not that of all. The estimate corrects the confidences by the decisions, and uses them for the rest."));
 }
 
 function table(name, rows) {
@@ -387,7 +387,7 @@ const ACTIONS = {
     state.pending = null;
     open(post, { current: state.post?.number === post.number ? Math.min(state.current, Math.max(0, post.entities.length + post.relations.length - 1)) : null });
     say("Undone.");
-    return refreshFigures();
+    return refreshStatistics();
   }),
 };
 
@@ -438,13 +438,13 @@ async function begin() {
 async function start() {
   for (const [id, action] of Object.entries(ACTIONS)) $(id).addEventListener("click", action);
   document.addEventListener("keydown", onKey);
-  // After a click with the mouse the keys are those of the page again, and Enter does not press the button anew.
+  // After a mouse click, keys go to the page again, and Enter does not press the button a second time.
   document.addEventListener("click", (event) => {
     if (event.detail > 0) document.activeElement?.closest("button, summary")?.blur();
   });
   $("text").addEventListener("pointerup", () => setTimeout(onSelection));
   $("change").addEventListener("click", askName);
-  $("so-far").addEventListener("toggle", refreshFigures);
+  $("so-far").addEventListener("toggle", refreshStatistics);
   $("name-form").addEventListener("submit", (event) => {
     event.preventDefault();
     state.reviewer = $("reviewer").value.trim();

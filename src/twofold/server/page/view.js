@@ -1,5 +1,5 @@
-// What the demo page and the review page share: elements, marks in a text, numbers, the graph of relations.
-// Texts from outside only ever become text nodes. Offsets are code points, as everywhere in Twofold.
+// Shared by the demo page and the review page: elements, marks in a text, numbers, the graph of relations.
+// Untrusted texts only ever become text nodes. Offsets are code points, as everywhere in Twofold.
 
 const SVG = "http://www.w3.org/2000/svg";
 const TYPE_COLOURS = { PER: 0, LOC: 1, ORG: 2, MISC: 3 };
@@ -11,12 +11,12 @@ const SOURCE_NAMES = {
 };
 const colours = new Map(Object.entries(TYPE_COLOURS));
 
-/** An element with properties and children; a property that is a function listens, null is left out. */
+/** An element with properties and children; a function is an event listener, null is left out. */
 export function el(name, properties = {}, ...children) {
   return fill(document.createElement(name), properties, children);
 }
 
-/** The same of SVG. */
+/** An SVG element; see `el`. */
 export function svg(name, properties = {}, ...children) {
   return fill(document.createElementNS(SVG, name), properties, children);
 }
@@ -48,7 +48,7 @@ export function relationName(type) {
   return last || type;
 }
 
-/** Whole per cent; never 100 or 0 for what is only close to it. */
+/** Whole per cent; 100 and 0 only for exactly that. */
 export function percent(share) {
   if (share === null || share === undefined || !Number.isFinite(share)) return "–";
   const whole = Math.round(100 * share);
@@ -70,7 +70,7 @@ export function bar(share) {
   return el("span", { class: "bar", "aria-hidden": "true" }, inner);
 }
 
-/** A confidence as a number in the colour of its band, and what goes below it. */
+/** A confidence as a number in the colour of its band, with elements below it. */
 export const confidenceOf = (share, ...below) => el("span", { class: `confidence ${band(share)}` },
   el("span", { class: "number" }, percent(share), el("small", {}, "\u00a0%")), ...below);
 
@@ -87,7 +87,7 @@ export function shares(sources) {
   return el("div", {}, stack, words);
 }
 
-/** The direction of a text by its first letter that has one. */
+/** The direction of a text by its first letter with a direction. */
 export function direction(text) {
   const found = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}]|\p{Letter}/u.exec(text);
   return found && /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}]/u.test(found[0]) ? "rtl" : "ltr";
@@ -95,26 +95,26 @@ export function direction(text) {
 
 /**
  * Show a text with marks.
- * @param {HTMLElement} place is emptied
+ * @param {HTMLElement} container is emptied
  * @param {string} text
  * @param {{start: number, end: number, type: string, confidence?: number}[]} items sorted, not overlapping
  * @param {(item: object, index: number) => object} properties of each mark
  */
-export function showText(place, text, items, properties) {
+export function showText(container, text, items, properties) {
   const points = Array.from(text);
   const slice = (start, end) => points.slice(start, end).join("");
-  place.replaceChildren();
-  place.dir = direction(text);
+  container.replaceChildren();
+  container.dir = direction(text);
   let position = 0;
   items.forEach((item, index) => {
     if (item.start < position || item.end > points.length) return;
-    if (item.start > position) place.append(slice(position, item.start));
+    if (item.start > position) container.append(slice(position, item.start));
     const { class: kind = "", ...rest } = properties(item, index);
     const classes = `${typeClass(item.type)} ${band(item.confidence)} ${kind}`;
-    place.append(el("mark", { class: classes, ...rest }, slice(item.start, item.end), tag(item.type)));
+    container.append(el("mark", { class: classes, ...rest }, slice(item.start, item.end), tag(item.type)));
     position = item.end;
   });
-  if (position < points.length) place.append(slice(position, points.length));
+  if (position < points.length) container.append(slice(position, points.length));
 }
 
 const measure = document.createElement("canvas").getContext("2d");
@@ -126,17 +126,17 @@ function shortened(text, limit) {
 
 /**
  * The relations of a post as a graph.
- * @param {HTMLElement} place is emptied; its width is used
+ * @param {HTMLElement} container is emptied; its width is used
  * @param {object[]} entities of the post
  * @param {object[]} relations with head and tail as positions in the entities
  * @param {{symmetric: string[], faded: (relation: object) => boolean, selected: ?number,
- *   choose: (number: number) => void}} how
+ *   choose: (number: number) => void}} options
  */
-export function showGraph(place, entities, relations, { symmetric, faded, selected, choose }) {
+export function showGraph(container, entities, relations, { symmetric, faded, selected, choose }) {
   const used = [...new Set(relations.flatMap(({ head, tail }) => [head, tail]))].sort((a, b) => a - b);
-  place.replaceChildren();
+  container.replaceChildren();
   if (used.length === 0) return;
-  const width = Math.max(280, Math.min(place.clientWidth || 560, 720));
+  const width = Math.max(280, Math.min(container.clientWidth || 560, 720));
   const height = used.length === 2 ? 84 : 120 + 46 * Math.min(used.length, 6);
   measure.font = "600 14px system-ui, sans-serif";
   const narrow = width < 480;
@@ -159,7 +159,7 @@ export function showGraph(place, entities, relations, { symmetric, faded, select
   }));
   const words = relations.map((r) =>
     `${entities[r.head].text} – ${relationName(r.type)} – ${entities[r.tail].text}, ${percent(r.confidence)} %`);
-  place.append(
+  container.append(
     svg("svg", {
       class: "graph", viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
       "aria-label": `Graph of the relations: ${words.join("; ")}`,
@@ -206,7 +206,7 @@ function border({ x, y, half }, px, py) {
 const FAINT = 0.1; // log-odds below which even the strongest region is shown weakly
 
 /**
- * Lay a heat map over a picture: warm where a region speaks for the entity, blue where it speaks against.
+ * Draw a heat map over a picture: warm where a region supports the prediction, blue where it opposes it.
  * @param {HTMLCanvasElement} canvas over the whole picture
  * @param {number[][]} grid change of the log-odds by region
  * @param {number[]} area left, top, right, bottom of the grid as fractions of the picture
@@ -234,7 +234,7 @@ export function showHeat(canvas, grid, area, { width, height }) {
   context.putImageData(image, Math.floor(x0), Math.floor(y0));
 }
 
-/** The value of a grid at a place in fractions of its sides, smooth between the middles of its cells. */
+/** The value of a grid at a point, in fractions of its sides, interpolated between the centres of its cells. */
 function between(grid, x, y) {
   const side = grid.length;
   const [gx, gy] = [x, y].map((part) => Math.max(0, Math.min(side - 1, part * side - 0.5)));
@@ -246,7 +246,7 @@ function between(grid, x, y) {
   return top * (1 - fy) + bottom * fy;
 }
 
-/** Where in the picture the region lies that changes most, either way, in words. */
+/** The region with the largest effect, positive or negative: its row and column, and its place in words. */
 export function placeInWords(grid) {
   const side = grid.length;
   let best = [0, 0];
@@ -276,7 +276,7 @@ function authorization() {
   return key ? { Authorization: `Bearer ${key}` } : {};
 }
 
-/** Keep the API key that is typed into the form for it, and go on. */
+/** Store the API key typed into its form, then continue. */
 export function onApiKey(then) {
   document.getElementById("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -285,18 +285,18 @@ export function onApiKey(then) {
   });
 }
 
-/** The address of a picture for an <img>, which itself would send no key; revoke it when it is not shown any more. */
+/** The address of a picture for an <img>, which would send no key; revoke it when it is no longer shown. */
 export async function pictureOf(path) {
   const headers = authorization();
   if (!headers.Authorization) return path;
   const answer = await fetch(path, { headers });
-  if (!answer.ok) throw new Error("The picture cannot be had.");
+  if (!answer.ok) throw new Error("The picture cannot be loaded.");
   return URL.createObjectURL(await answer.blob());
 }
 
 const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
-/** JSON from the service; an error of the service is thrown with its message. */
+/** JSON from the service; throws an error of the service with its message. */
 export async function call(path, { body, signal } = {}) {
   const headers = { ...authorization(), ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
   let answer;
