@@ -97,6 +97,7 @@ dev: $(DEV)/ready
 docs: $(DEV)/ready
 	$(DEV)/bin/python docs/draw_architecture.py
 	$(DEV)/bin/python docs/write_api.py
+	$(DEV)/bin/python docs/write_cli.py
 
 # Not compiled: most of the 50 MB of bytecode would be of modules that are never imported.
 $(LIGHT)/ready: pyproject.toml | python

@@ -147,3 +147,11 @@ def test_json_blocks_are_valid(path: Path):
     for block in cut(path).blocks:
         if block.language == "json":
             json.loads(block.text)
+
+
+def test_every_extra_is_explained():
+    page = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    section = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    assert re.findall(r"(?m)^\| `(\w+)`", page) != []
+    assert set(re.findall(r"(?m)^(\w+) = \[", section)) == set(re.findall(r"(?m)^\| `(\w+)`", page))
