@@ -68,8 +68,11 @@ def test_json_names_the_data(model, data, tmp_path, capsys):
 
 def test_alt_texts_from_a_file(model, data, tmp_path, capsys):
     (tmp_path / "alt.tsv").write_text("image\tcaption\n1.jpg\ta rocket\n", encoding="utf-8")
-    assert main(["evaluate", model, str(data), "--alt-text-file", str(tmp_path / "alt.tsv")]) == 0
-    assert "lenient P" in capsys.readouterr().out
+    scores = []
+    for more in ([], ["--alt-text-file", str(tmp_path / "alt.tsv")]):
+        assert main(["evaluate", model, str(data), "--json", "-", *more]) == 0
+        scores.append(json.loads(capsys.readouterr().out))
+    assert scores[0]["calibration_error"] != scores[1]["calibration_error"]  # evidence of the alt text
 
 
 def test_rejected_and_unlabelled_posts_are_counted_separately(model, tmp_path, capsys):

@@ -72,7 +72,7 @@ class PictureFindings:
     Attributes:
         named: distinct pictures that posts name.
         posts: posts with a picture to open; an unreadable one counts.
-        readable: distinct pictures that could be decoded.
+        readable: pictures that could be decoded; files count once, pictures given as bytes once per post.
         unreadable: "name: reason" of each that could not.
     """
 
@@ -88,7 +88,7 @@ class SplitReport:
 
     Attributes:
         path: the file.
-        format: jsonl, imgid, conll or mnre.
+        format: its format, one of `twofold.corpora.formats`, such as jsonl or imgid.
         md5: of the file.
         release: known release with exactly these bytes; None if there is none.
         note: more on its origin; may be empty.
@@ -148,7 +148,7 @@ class CheckReport:
     """All files that were checked.
 
     Attributes:
-        splits: one per file, in order of name.
+        splits: one per file, in the order given, and within a folder by name.
         shared_texts: texts that two files have in common, by "a and b".
         alike_texts: texts of two files that are equal except for case, URLs, mentions, marks and white space
             (see `overlap`), including `shared_texts`.

@@ -66,7 +66,8 @@ def read_posts(
     """Read a data file of any format that Twofold knows, recognised by its name or its content.
 
     Args:
-        path: JSON Lines, CSV or tar, compressed or not, Parquet, IMGID blocks, CoNLL columns or MNRE lines.
+        path: JSON Lines, CSV or tar, compressed or not, Parquet, a JSON array, Label Studio tasks, IMGID
+            blocks, CoNLL columns or MNRE lines.
         images: folder of the pictures; None for that of the file.
         alt_text: table of alternative texts: columns image and caption, separated by tabs.
         types: new names of entity types, "" to drop one. By default, WNUT-17's own files are mapped to PER,
