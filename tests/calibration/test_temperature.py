@@ -36,10 +36,15 @@ def test_finds_the_temperature_that_made_the_data(truth):
     assert fit.accuracy == right.mean()
 
 
-@pytest.mark.parametrize(("right", "expected"), [(True, 0.1), (False, 10.0)])
-def test_stays_within_its_bounds(right, expected):
-    fit = fit_temperature(lambda t: sigmoid(np.full(5, 2.0) / t), np.full(5, right))
-    assert fit.temperature == pytest.approx(expected, rel=1e-3)
+def test_stays_within_its_bounds():
+    fit = fit_temperature(lambda t: sigmoid(np.full(5, 2.0) / t), np.zeros(5, bool))
+    assert fit.temperature == pytest.approx(10, rel=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 5, 120])
+def test_confidences_stay_below_1_where_every_prediction_is_right(count):
+    fit = fit_temperature(lambda t: sigmoid(np.full(count, 2.0) / t), np.ones(count, bool))
+    assert sigmoid(2 / fit.temperature) == pytest.approx((count + 1) / (count + 2), rel=1e-4)  # Platt 1999
 
 
 def test_spans_of_an_overconfident_decoder():

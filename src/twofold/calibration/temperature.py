@@ -2,7 +2,8 @@
 
 The temperature (Guo et al. 2017) divides all scores of the model; the predictions stay the same, only their
 confidences change. It minimises the negative log-likelihood of "this prediction is right". Missed gold items
-are not used.
+are not used. If that has no minimum, as when every prediction is right and all confidences would become 1,
+the targets are those of Platt (1999): (R + 1) / (R + 2) for R right, 1 / (W + 2) for W wrong predictions.
 
 This module does not know posts or models: it sees confidences as a function of the temperature, and which
 predictions are right.
@@ -27,6 +28,10 @@ Flags = NDArray[np.bool_]
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.1, 10.0
 """Bounds of the search."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
+_EPSILON = 1e-12
+"""Smallest probability in a logarithm."""
+_AT_BOUND = 1e-3
+"""Distance of the logarithm of a temperature from a bound, below which it counts as the bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,15 @@ def fit_temperature(confidences: Callable[[float], Floats], right: Flags) -> Tem
     """
     require_predictions(right)
 
+    low, high = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
+
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(confidences(math.exp(log_temperature)), right)
 
-    best = math.exp(_minimum(loss, math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)))
+    found = _minimum(loss, low, high)
+    if min(found - low, high - found) < _AT_BOUND:
+        found = _minimum(lambda x: _platt_loss(confidences(math.exp(x)), right), low, high)
+    best = math.exp(found)
     before, after = confidences(1.0), confidences(best)
     return TemperatureFit(
         temperature=best,
@@ -138,6 +148,14 @@ def fit_on_classes(scores: Floats, gold: NDArray[np.int64], none: int) -> Temper
         return np.asarray(1 / np.exp(shifted / temperature).sum(1))
 
     return fit_temperature(confidences, best[predicted] == gold[predicted])
+
+
+def _platt_loss(confidences: Floats, right: Flags) -> float:
+    """Cross-entropy with targets that no finite sample exceeds (Platt 1999, section 2.2)."""
+    hits, misses = int(right.sum()), int((~right).sum())
+    targets = np.where(right, (hits + 1) / (hits + 2), 1 / (misses + 2))
+    p = np.clip(confidences, _EPSILON, 1 - _EPSILON)
+    return float(-(targets * np.log(p) + (1 - targets) * np.log1p(-p)).mean())
 
 
 def _minimum(loss: Callable[[float], float], low: float, high: float, steps: int = 30) -> float:
