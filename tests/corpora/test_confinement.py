@@ -45,7 +45,8 @@ def test_paths_outside_the_folder_are_refused_and_others_are_kept(tmp_path):
     for image in refused:
         assert isinstance(image, RefusedPicture)
         assert "leads out of the folder" in image.reason
-        assert "--images" in image.do
+        assert "--images (in Python images=)" in image.do
+        assert "(in Python allow_outside=True)" in image.do
 
 
 def test_paths_outside_the_folder_can_be_allowed(tmp_path):

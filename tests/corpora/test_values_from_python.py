@@ -47,9 +47,11 @@ class Colour(enum.Enum):
         ({"image": Colour.RED}, "image is of the type Colour"),
         ({"image": 3.5}, "image is the number 3.5"),
         ({"id": np.bool_(True)}, "id is true"),
-        ({"id": float("nan")}, "id is the number nan"),
+        ({"id": float("nan")}, "id is missing"),
         ({"id": 1.0}, "id is the number 1.0"),
-        ({"text": float("nan")}, "text is the number nan"),
+        ({"id": NAType()}, "id is missing"),
+        ({"text": None}, "text is null"),
+        ({"text": float("nan")}, "text is missing"),
         ({"entities": [{"start": 0, "end": 1, "type": "P", "text": np.zeros(2)}]}, "entities[0] says array"),
     ],
 )

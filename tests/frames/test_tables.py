@@ -14,7 +14,7 @@ import pytest
 import tiny_model
 
 import twofold
-from twofold.errors import ConfigError, InputError, MissingExtraError
+from twofold.errors import ConfigError, DataError, InputError, MissingExtraError
 from twofold.frames.arrow import RESULTS, extraction_schema, to_row
 from twofold.records import to_record
 
@@ -242,6 +242,69 @@ def test_other_objects_and_existing_column_names_are_refused(extractor):
     if polars := _polars():
         with pytest.raises(InputError, match=r"got a LazyFrame.*collect it first"):
             extractor.extract_frame(polars.LazyFrame({"text": ["Anna"]}))
+
+
+def test_columns_of_results_are_not_read_as_gold_unless_named(extractor, records, tmp_path):
+    frame = table().to_pandas()
+    frame["entities"] = [{"hashtags": []}] * 4  # as Twitter's own
+    again = extractor.extract_frame(extractor.extract_frame(frame, prefix="a_"), prefix="b_")
+    found = extractor.extract_frame(extractor.extract_frame(table()), prefix="b_")
+    for name in ("entities", "relations"):
+        expected = [record[name] for record in records]
+        assert [as_json(value) for value in again[f"b_{name}"]] == expected
+        assert [as_json(value) for value in found[f"b_{name}"].to_pylist()] == expected
+    (batch,) = extractor.map_batches([found])
+    assert [as_json(row) for row in batch.to_pylist()] == records
+    with pytest.raises(InputError, match="row 0: entities is an object"):
+        extractor.extract_frame(frame, columns={"entities": "entities"}, prefix="b_")
+    alone = twofold.load(tiny_model.build_relations(tmp_path / "relations"), threads=1)
+    with pytest.raises(ConfigError, match=r'a relation model alone finds no entities.*columns=\{"entities"'):
+        alone.extract_frame(found, prefix="c_")
+    related = alone.extract_frame(found, columns={"entities": "entities"}, prefix="c_")
+    assert any(related["c_relations"].to_pylist())
+
+
+def test_ids_that_pandas_made_floats(extractor):
+    frame = pandas.DataFrame({"id": [10.0, None, 2.0**53, 1.5], "text": ["Anna", "Bob", "Carl", ""]})
+    found = extractor.extract_frame(frame, on_error="reject")
+    assert [error and error.partition(";")[0] for error in found["error"]] == [
+        None,
+        "id is missing",
+        "id is the floating-point number 9007199254740992, whose last digits may be lost",
+        "id is the number 1.5",
+    ]
+    assert 'read the ids as text (dtype={"id": str}' in found["error"][2]
+    text = pandas.DataFrame({"text": ["Anna", float("nan")]})
+    with pytest.raises(InputError, match="row 1: text is missing"):
+        extractor.extract_frame(text)
+
+
+def test_a_missing_folder_of_pictures_is_an_error_at_once(extractor, tmp_path):
+    for extract in (extractor.extract_frame, extractor.map_batches):
+        with pytest.raises(DataError, match="nope: no such folder; expected a folder of pictures"):
+            extract(table(), images=tmp_path / "nope")
+
+
+def test_numbers_as_names_of_columns(extractor):
+    frame = pandas.DataFrame({"id": [1], 0: ["Anna"]})
+    for name in (0, "0"):
+        assert len(extractor.extract_frame(frame, columns={"text": name})["entities"][0]) == 1
+    with pytest.raises(ConfigError, match="no column '7' for text; expected one of id, 0"):
+        extractor.extract_frame(frame, columns={"text": 7})
+
+
+def test_keep_is_a_list(extractor):
+    with pytest.raises(ConfigError, match=r"keep is the text 'likes'.*keep=\['likes'\]"):
+        extractor.map_batches([table()], keep="likes")
+
+
+def test_a_table_without_columns_and_a_batch_of_datasets(extractor):
+    with pytest.raises(InputError, match="the table has no columns; expected a column text or tokens"):
+        extractor.extract_frame(pandas.DataFrame())
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    posts = datasets.Dataset.from_dict({"text": ["Anna"]})
+    with pytest.raises(InputError, match=r'got a LazyBatch.*with_format\("arrow"\)'):
+        posts.map(extractor.extract_frame, batched=True)
 
 
 def test_a_single_column_is_not_a_table(extractor):

@@ -63,8 +63,7 @@ def attach(images: Path | None, alt_text: Path | None, dataset: str | None = Non
     captions = {} if alt_text is None else _table(alt_text, _ALT_TEXT_COLUMNS, dataset)
     if images is None:
         return Attachments(captions=captions)
-    if not images.is_dir():
-        raise DataError("no such folder", where=str(images), expected="a folder of pictures")
+    check_folder(images)
     index = images / INDEX
     if _has_columns(index, _INDEX_COLUMNS):
         rows = _table(index, _INDEX_COLUMNS, dataset)
@@ -72,6 +71,16 @@ def attach(images: Path | None, alt_text: Path | None, dataset: str | None = Non
     if dataset and (images / dataset).is_dir():
         images = images / dataset
     return Attachments(images, None, captions)
+
+
+def check_folder(images: Path) -> None:
+    """Check that there is a folder of pictures.
+
+    Raises:
+        DataError: there is none.
+    """
+    if not images.is_dir():
+        raise DataError("no such folder", where=str(images), expected="a folder of pictures")
 
 
 def _has_columns(path: Path, names: tuple[str, str]) -> bool:

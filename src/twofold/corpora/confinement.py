@@ -14,7 +14,11 @@ from pathlib import Path
 from twofold.errors import DataError
 from twofold.posts import Post, RefusedPicture, Rejected
 
-ALLOW = "give its folder with --images, or allow it with --allow-outside"
+ALLOW = (
+    "give its folder with --images (in Python images=), or allow it with --allow-outside "
+    "(in Python allow_outside=True)"
+)
+"""What to do about a picture outside the folder, on the command line and in Python."""
 
 
 def confined(items: Iterable[Post | Rejected], folder: Path) -> Iterator[Post | Rejected]:
@@ -44,7 +48,7 @@ def check_table_inside(table: Path, folder: Path) -> None:
             "the table is a link out of the folder",
             where=str(table),
             expected="a file in the folder",
-            do="copy it there, or allow it with --allow-outside",
+            do="copy it there, or allow it with --allow-outside (in Python allow_outside=True)",
         )
 
 

@@ -13,6 +13,8 @@ def kind_of(value: object) -> str:
     """Describe a value in JSON's terms."""
     if value is None:
         return "null"
+    if is_missing(value):
+        return "missing"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):

@@ -25,13 +25,15 @@ def columns_of(frame: Any) -> Columns:
         InputError: it is not a table, or two columns have the same name.
     """
     kind = _kind(frame)
-    names = [str(name) for name in (frame.schema.names if kind == "arrow" else frame.columns)]
+    given = list(frame.schema.names if kind == "arrow" else frame.columns)
+    names = [str(name) for name in given]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InputError(f"several columns are named {repeated[0]!r}", expected="each name once")
     if kind == "arrow":
         return Columns(names, lambda name: list(frame.column(name).to_pylist()), frame.num_rows)
-    return Columns(names, lambda name: list(frame[name].to_list()), len(frame))
+    by_text = dict(zip(names, given, strict=True))  # names of pandas may be numbers
+    return Columns(names, lambda name: list(frame[by_text[name]].to_list()), len(frame))
 
 
 def as_table(frame: Any) -> Any:
@@ -101,8 +103,10 @@ def check_free(names: Sequence[str], columns: Columns, prefix: str) -> None:
 def _kind(frame: object) -> str:
     kind = _known(frame)
     if kind is None:
-        name = type(frame).__name__
+        name, package = type(frame).__name__, type(frame).__module__.partition(".")[0]
         remedy = "collect it first" if name == "LazyFrame" else "give posts in other forms to extract()"
+        if package == "datasets":
+            remedy = 'map the data set with dataset.with_format("arrow").map(…, batched=True)'
         raise InputError(f"got a {name}", expected=_EXPECTED, do=remedy)
     return kind
 

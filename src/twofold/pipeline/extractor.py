@@ -26,7 +26,7 @@ from twofold.inference.devices import check_device
 from twofold.model_folder.combine import combine as combine_folders
 from twofold.model_folder.folder import ModelFolder, open_folder
 from twofold.pipeline.inference_pipeline import InferencePipeline
-from twofold.pipeline.tables import batches_of_results, check_on_error, frame_with_results
+from twofold.pipeline.tables import batches_of_results, check_keep, check_on_error, frame_with_results
 from twofold.posts import MAX_CHARACTERS, Extraction, Rejected
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ class Extractor:
         self,
         batches: Iterable[pyarrow.RecordBatch],
         *,
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str | int] | None = None,
         keep: Sequence[str] = (),
         images: Path | str | None = None,
         allow_outside: bool = False,
@@ -263,7 +263,9 @@ class Extractor:
             batches: any iterable of record batches or tables with the columns of posts: ``id`` (without it,
                 rows are numbered from 0), ``text`` or ``tokens``, ``image`` (a path, bytes, or a struct of
                 both), ``alt_text``, ``regions``; others are not read.
-            columns: column of each field whose column has another name: ``{"text": "full_text"}``.
+            columns: column of each field whose column has another name: ``{"text": "full_text"}``. Entities
+                and relations, which a relation model alone needs, are read only from columns named here:
+                ``{"entities": "entities"}``, in the form of a line of JSON Lines.
             keep: further columns to carry along.
             images: folder of the pictures; paths are relative to it. None for the working folder.
             allow_outside: whether pictures outside that folder are opened, too; only for data you trust.
@@ -272,10 +274,13 @@ class Extractor:
 
         Raises:
             MissingExtraError: pyarrow is not installed (the extra ``scale``).
-            InputError, ConfigError: a column is missing (while iterating).
+            ConfigError: ``keep`` is not a list; or a column is missing (while iterating).
+            DataError: there is no folder ``images``.
+            InputError: there is no column of texts (while iterating).
         """
         strict = check_on_error(on_error)
-        reader = RowReader(ColumnNames(columns or {}), Path(images or ""), allow_outside)
+        check_keep(keep)
+        reader = self._row_reader(columns, images, allow_outside)
         extract = partial(self._with_rejected, batch_size=batch_size)
         return batches_of_results(extract, batches, reader, keep, strict)
 
@@ -283,7 +288,7 @@ class Extractor:
         self,
         frame: Frame,
         *,
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str | int] | None = None,
         images: Path | str | None = None,
         allow_outside: bool = False,
         prefix: str = "",
@@ -306,12 +311,31 @@ class Extractor:
         Raises:
             InputError: ``frame`` is not a table, or lacks a column of posts, or a row is not a post.
             ConfigError: a new column has the name of an old one, or ``columns`` names none.
+            DataError: there is no folder ``images``.
             MissingExtraError: pyarrow is not installed (the extra ``scale``); pandas does not need it.
         """
         strict = check_on_error(on_error)
-        reader = RowReader(ColumnNames(columns or {}), Path(images or ""), allow_outside)
+        reader = self._row_reader(columns, images, allow_outside)
         extract = partial(self._with_rejected, batch_size=batch_size)
         return frame_with_results(extract, frame, reader, strict, prefix)
+
+    def _row_reader(
+        self, columns: Mapping[str, str | int] | None, images: Path | str | None, allow_outside: bool
+    ) -> RowReader:
+        """The reader of a table; columns of pandas may have numbers as names.
+
+        Raises:
+            ConfigError: ``columns`` has an unknown field, or names no entities for a relation model alone.
+            DataError: there is no folder ``images``.
+        """
+        names = ColumnNames({field: str(name) for field, name in (columns or {}).items()})
+        if not self.types and not {"entities", "relations"} & names.renamed.keys():
+            raise ConfigError(
+                "a relation model alone finds no entities, and columns names no column of them",
+                expected='columns={"entities": "…"}',
+                do="name the column that holds the entities of each post, or load a tagger too",
+            )
+        return RowReader(names, Path(images or ""), allow_outside)
 
     def _with_rejected(
         self, posts: Iterable[PostLike | Rejected], batch_size: int

@@ -41,6 +41,18 @@ def check_on_error(on_error: str) -> bool:
     return on_error == "raise"
 
 
+def check_keep(keep: Sequence[str]) -> None:
+    """Check that the columns to keep are a list, not one name, whose letters would be the columns.
+
+    Raises:
+        ConfigError: they are a text.
+    """
+    if isinstance(keep, str):
+        raise ConfigError(
+            f"keep is the text {keep!r}", expected="a list of column names", do=f"write keep=[{keep!r}]"
+        )
+
+
 def batches_of_results(
     extract: Extract,
     batches: Iterable[pyarrow.RecordBatch],
