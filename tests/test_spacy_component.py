@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import twofold
-from twofold.errors import ConfigError, InputError, MissingExtraError
+from twofold.errors import ConfigError, DataError, InputError, MissingExtraError
 from twofold.records import to_record
-from twofold.spacy_component import SPAN_EXTENSIONS, register
+from twofold.spacy_component import SPAN_EXTENSIONS, register, set_entities
 
 TEXTS = ["Anna Smith left paris with NASA", "nothing", "Bob saw Carl"]
 
@@ -100,6 +100,105 @@ def test_entities_inside_a_token_are_expanded_and_do_not_overlap(spacy, nlp, bot
     assert len(one.ents) == 1
     best = max(one._.twofold["entities"], key=lambda entity: entity["confidence"])
     assert (one.ents[0].label_, one.ents[0]._.confidence) == (best["type"], best["confidence"])
+
+
+def with_results(nlp, words, entities, relations=()):
+    """A Doc of words with results: entities as (first character, end, type, confidence)."""
+    from spacy.tokens import Doc
+
+    doc = Doc(nlp.vocab, words=list(words))
+    names = ("start", "end", "type", "confidence")
+    doc._.twofold = {
+        "entities": [dict(zip(names, entity, strict=True)) for entity in entities],
+        "relations": [{"head": head, "tail": tail, "type": "peer"} for head, tail in relations],
+    }
+    return doc
+
+
+def test_of_entities_in_the_same_token_the_most_confident_is_kept(nlp):
+    entities = [(0, 3, "PER", 0.6), (4, 7, "PER", 0.9), (8, 11, "LOC", 0.7), (12, 17, "LOC", 0.8)]
+    doc = with_results(nlp, ["Ada&Bob#Ulm", "Paris"], entities, [(0, 1), (1, 0), (2, 3)])
+    assert [(span.text, span.label_) for span in set_entities(doc)] == [
+        ("Ada&Bob#Ulm", "PER"),
+        ("Paris", "LOC"),
+    ]
+    assert [span._.confidence for span in doc.ents] == [0.9, 0.8]
+    assert doc[0:1]._.confidence is None  # a span without a type
+    # A relation of a span with itself says nothing; the exact one is still in doc._.twofold.
+    assert [(r.head.text, r.tail.text) for r in doc._.relations] == [("Ada&Bob#Ulm", "Paris")]
+    assert len(doc._.twofold["relations"]) == 3
+
+
+def test_a_chain_of_overlaps_keeps_what_overlaps_nothing_kept(nlp):
+    entities = [(0, 5, "PER", 0.5), (4, 9, "PER", 0.6), (8, 11, "PER", 0.7)]
+    doc = with_results(nlp, ["aaa", "bbb", "ccc"], entities)
+    assert [span.text for span in set_entities(doc)] == ["aaa bbb", "ccc"]
+
+
+@pytest.mark.parametrize(
+    ("overwrite", "expected"),
+    [
+        (True, [("Anna Smith", "PER"), ("left", "X"), ("paris", "LOC"), ("NASA", "ORG")]),
+        (False, [("Anna Smith", "PER"), ("left", "X"), ("paris", "LOC"), ("with NASA", "X")]),
+    ],
+)
+def test_entities_of_other_components_stay(spacy, both, overwrite, expected):
+    nlp = spacy.blank("en")
+    patterns = [("left", "X"), ("with NASA", "X")]
+    ruler = nlp.add_pipe("entity_ruler")
+    ruler.add_patterns([{"pattern": pattern, "label": label, "id": "mine"} for pattern, label in patterns])
+    nlp.add_pipe("twofold", config={"model": str(both), "threads": 1, "overwrite_ents": overwrite})
+    doc = nlp(TEXTS[0])
+    assert [(span.text, span.label_) for span in doc.ents] == expected
+    assert {span.ent_id_ for span in doc.ents if span.label_ == "X"} == {"mine"}
+    assert len(doc._.twofold["entities"]) == 3
+
+
+@pytest.mark.parametrize("text", ["Anna " * 20, "a picture that is a number"], ids=["long", "picture"])
+def test_spacy_s_error_handler_is_called(spacy, both, text):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("twofold", config={"model": str(both), "threads": 1, "max_characters": 40}, name="ours")
+    docs = [nlp.make_doc(x) for x in ("Anna left", text, "Bob saw Carl")]
+    docs[1]._.image = 3 if "picture" in text else None
+    with pytest.raises(InputError, match=r"doc 1: .*(40|number 3)"):
+        list(nlp.pipe(docs))
+    failed = []
+    nlp.set_error_handler(lambda name, pipe, bad, error: failed.append((name, pipe.name, *bad, str(error))))
+    assert list(nlp.pipe(docs)) == [docs[0], docs[2]]
+    assert docs[2].ents
+    assert nlp(docs[1]) is docs[1]
+    assert [names[:3] for names in failed] == [("ours", "ours", docs[1])] * 2
+    assert [names[3][:7] for names in failed] == ["doc 1: ", "doc 0: "]
+
+
+def test_evaluation_and_labels(spacy, both):
+    from spacy.training import Example
+
+    nlp = spacy.blank("en")
+    nlp.add_pipe("twofold", config={"model": str(both), "threads": 1})
+    gold = {"entities": [(0, 10, "PER"), (16, 21, "ORG")]}
+    scores = nlp.evaluate([Example.from_dict(nlp.make_doc(TEXTS[0]), gold)])
+    assert (scores["ents_p"], scores["ents_r"]) == (1 / 3, 1 / 2)
+    assert scores["ents_f"] == pytest.approx(0.4)
+    assert set(nlp.pipe_labels["twofold"]) == {"PER", "LOC", "ORG", "MISC"}
+    assert nlp.config["training"]["score_weights"]["ents_f"] == 1
+
+
+def test_a_missing_folder_of_pictures_is_an_error_at_once(spacy, both, tmp_path):
+    config = {"model": str(both), "threads": 1, "images": str(tmp_path / "nope")}
+    with pytest.raises(DataError, match="nope: no such folder"):
+        spacy.blank("en").add_pipe("twofold", config=config)
+
+
+@pytest.mark.parametrize("image", [Path("a.jpg"), "a.jpg", b"\x89PNG", None])
+def test_a_doc_bin_keeps_the_picture(spacy, nlp, image):
+    from spacy.tokens import DocBin
+
+    doc = nlp.make_doc("Anna left")
+    doc._.image, doc._.alt_text = image, "a gate"
+    (read,) = DocBin().from_bytes(DocBin(docs=[doc], store_user_data=True).to_bytes()).get_docs(nlp.vocab)
+    assert read._.image == doc._.image == (str(image) if isinstance(image, Path) else image)
+    assert read._.alt_text == "a gate"
 
 
 def test_a_doc_bin_keeps_everything(spacy, nlp):

@@ -2,25 +2,28 @@
 
 Entities are in ``doc.ents``, with ``ent._.confidence``, ``.uncertainty``, ``.sources``, ``.review`` and
 ``.candidates``. Relations are in ``doc._.relations``, and the whole result, as in a line of JSON, in
-``doc._.twofold``. Set ``doc._.image`` and ``doc._.alt_text`` to a picture and its description. Only
-``doc._.twofold`` is stored, as plain data, so that a DocBin keeps it.
+``doc._.twofold``. Set ``doc._.image`` and ``doc._.alt_text`` to a picture and its description. These three
+are stored as plain data, so that a DocBin keeps them; the others are computed from ``doc._.twofold``.
 
 spaCy's tokens differ from those of the model. An entity that begins or ends inside a token is expanded to the
-whole token; if two entities then overlap, the more confident one is in ``doc.ents``. Offsets in
-``doc._.twofold`` are exact.
+whole token; if two entities then overlap, the more confident one is in ``doc.ents``, and a relation between
+entities that share all tokens is left out. ``doc._.twofold`` has them all, with exact offsets. Entities that
+were in ``doc.ents`` before stay, except where ours overlap them (``overwrite_ents``).
 
 spaCy finds this module by the entry point ``spacy_factories``; spaCy itself is imported only when the factory
 is requested. It reads the annotations of the factory, so their evaluation must not be postponed.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from twofold.corpora.attachments import check_folder
 from twofold.corpora.confinement import confined
 from twofold.corpora.jsonl import parse_post
-from twofold.errors import ConfigError
+from twofold.corpora.lines import rejected
+from twofold.errors import ConfigError, InputError
 from twofold.extras import extra_module
 from twofold.pipeline.extractor import Extractor, load
 from twofold.posts import MAX_CHARACTERS, Post, Rejected
@@ -28,6 +31,7 @@ from twofold.records import to_record
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Span
+    from spacy.training import Example
 
 FACTORY = "twofold"
 DEFAULTS: dict[str, Any] = {
@@ -40,9 +44,13 @@ DEFAULTS: dict[str, Any] = {
     "images": None,
     "allow_outside": False,
     "batch_size": 32,
+    "overwrite_ents": True,
 }
-"""Default configuration of the component; see `twofold.load` and `Extractor.map_batches`."""
+"""Default configuration of the component; see `twofold.load`, `Extractor.map_batches` and `set_entities`."""
 SPAN_EXTENSIONS = ("confidence", "uncertainty", "sources", "review", "candidates")
+_SCORE_WEIGHTS = {"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None}
+ErrorHandler = Callable[[str, "TwofoldComponent", "list[Doc]", Exception], None]
+"""What spaCy calls with the component's name, the component, the failed Docs and the error."""
 
 
 class DocRelation(NamedTuple):
@@ -70,6 +78,11 @@ class TwofoldComponent:
     Args:
         extractor: the model.
         images, allow_outside, batch_size: as in `Extractor.map_batches`.
+        overwrite_ents: as in `set_entities`.
+        name: of the component in its pipeline.
+
+    Raises:
+        DataError: there is no folder ``images``.
     """
 
     def __init__(
@@ -78,9 +91,19 @@ class TwofoldComponent:
         images: Path | None = None,
         allow_outside: bool = False,
         batch_size: int = 32,
+        overwrite_ents: bool = True,
+        name: str = FACTORY,
     ) -> None:
-        self.extractor = extractor
+        self.extractor, self.name = extractor, name
         self._images, self._allow_outside, self._batch_size = images or Path(), allow_outside, batch_size
+        self._overwrite_ents = overwrite_ents
+        self._error_handler: ErrorHandler = _raise
+        check_folder(self._images)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Entity types the model predicts."""
+        return self.extractor.types
 
     def __call__(self, doc: "Doc") -> "Doc":
         """Add the entities and relations to a Doc, and return it.
@@ -88,38 +111,96 @@ class TwofoldComponent:
         Raises:
             InputError: ``doc._.image`` is not a picture, or the text is too long.
         """
-        return next(self.pipe([doc]))
+        for _, error in self._processed([doc]):
+            if error is not None:
+                raise error  # spaCy passes it to the error handler
+        return doc
 
     def pipe(self, stream: "Iterable[Doc]", batch_size: int = 0) -> "Iterator[Doc]":
-        """Process Docs in order; spaCy's ``batch_size``, which counts Docs, is not used."""
+        """Process Docs in order; spaCy's ``batch_size``, which counts Docs, is not used.
+
+        A Doc that is not a valid post is passed to the error handler, which by default raises its InputError;
+        if the handler returns, the Doc is left out, as in spaCy's own components.
+        """
+        for doc, error in self._processed(stream):
+            if error is None:
+                yield doc
+            else:
+                self._error_handler(self.name, self, [doc], error)
+
+    def set_error_handler(self, error_handler: ErrorHandler) -> None:
+        """Set what `pipe` calls for a Doc that cannot be processed; ``nlp.set_error_handler`` does so."""
+        self._error_handler = error_handler
+
+    def get_error_handler(self) -> ErrorHandler:
+        """The error handler."""
+        return self._error_handler
+
+    def score(self, examples: "Iterable[Example]", **options: Any) -> dict[str, Any]:
+        """Precision, recall and F1 of the entities, by spaCy's scorer; ``nlp.evaluate`` calls it."""
+        scores: dict[str, Any] = _module("scorer").get_ner_prf(examples, **options)
+        return scores
+
+    def _processed(self, stream: "Iterable[Doc]") -> "Iterator[tuple[Doc, InputError | None]]":
+        """The Docs in order, each with its entities or the reason why it is not a valid post."""
         waiting: deque[Doc] = deque()
 
         def parsed() -> Iterator[Post | Rejected]:
             for number, doc in enumerate(stream):
                 waiting.append(doc)
                 record = {"id": number, "text": doc.text, "image": doc._.image, "alt_text": doc._.alt_text}
-                yield parse_post(record, f"doc {number}", self._images)
+                origin = f"doc {number}"
+                try:
+                    yield parse_post(record, origin, self._images)
+                except InputError as error:
+                    yield rejected(error, origin.encode())
 
-        items = parsed() if self._allow_outside else confined(parsed(), self._images)
-        posts = (item for item in items if isinstance(item, Post))  # none is rejected: `parse_post` raises
-        for extraction in self.extractor.extract(posts, batch_size=self._batch_size):
+        posts = parsed() if self._allow_outside else confined(parsed(), self._images)
+        for result in self.extractor.extract(posts, batch_size=self._batch_size, on_error="reject"):
             doc = waiting.popleft()
-            doc._.twofold = to_record(extraction)
-            set_entities(doc)
-            yield doc
-
-
-def set_entities(doc: "Doc") -> "list[Span]":
-    """Set the entities of a Doc from ``doc._.twofold``; return them, without overlaps."""
-    kept: list[Span] = []
-    for span in _spans(doc):
-        if kept and span.start < kept[-1].end:
-            if (span._.confidence or 0) <= (kept[-1]._.confidence or 0):
+            if isinstance(result, Rejected):
+                yield doc, InputError(result.reason, where=result.origin)
                 continue
-            kept.pop()
-        kept.append(span)
-    doc.set_ents(kept)
-    return kept
+            doc._.twofold = to_record(result)
+            set_entities(doc, self._overwrite_ents)
+            yield doc, None
+
+
+def _raise(name: str, component: TwofoldComponent, docs: "list[Doc]", error: Exception) -> None:
+    raise error
+
+
+def set_entities(doc: "Doc", overwrite_ents: bool = True) -> "list[Span]":
+    """Add the entities of ``doc._.twofold`` to ``doc.ents``.
+
+    Args:
+        doc: a processed Doc.
+        overwrite_ents: whether they replace entities already in ``doc.ents`` that they overlap; otherwise
+            these stay, and those that overlap them are only in ``doc._.twofold``.
+
+    Returns:
+        Those added, in order: of several that overlap the most confident.
+    """
+    before = list(doc.ents)
+    taken = set[int]() if overwrite_ents else _tokens(before)
+    added: list[Span] = []
+    found = zip(_spans(doc), doc._.twofold["entities"], strict=True)
+    for span, _ in sorted(found, key=lambda pair: -_confidence(pair[1])):
+        tokens = range(span.start, span.end)
+        if taken.isdisjoint(tokens):
+            taken.update(tokens)
+            added.append(span)
+    replaced = _tokens(added)
+    doc.set_ents([*added, *(span for span in before if replaced.isdisjoint(range(span.start, span.end)))])
+    return sorted(added, key=lambda span: span.start)
+
+
+def _tokens(spans: "Iterable[Span]") -> set[int]:
+    return {token for span in spans for token in range(span.start, span.end)}
+
+
+def _confidence(entity: dict[str, Any]) -> float:
+    return float(entity.get("confidence") or 0)
 
 
 def _spans(doc: "Doc") -> "list[Span]":
@@ -138,24 +219,39 @@ def _relations(doc: "Doc") -> list[DocRelation]:
         return []
     spans = _spans(doc)
     arguments = ("head", "tail")
-    return [
+    found = [
         DocRelation(**(relation | {name: spans[relation[name]] for name in arguments}))
         for relation in doc._.twofold["relations"]
     ]
+    return [r for r in found if (r.head.start, r.head.end) != (r.tail.start, r.tail.end)]
 
 
 class _SpanField:
-    """Getter for a field of the entity at a span; None if the span is not an entity."""
+    """Getter for a field of the entity at a span, the most confident; None if the span is not an entity."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def __call__(self, span: "Span") -> Any:
+        at_span: list[dict[str, Any]] = []
         for entity in (span.doc._.twofold or {"entities": []})["entities"]:
             found = _span(span.doc, entity)
             if (found.start, found.end, found.label) == (span.start, span.end, span.label):
-                return entity.get(self.name)
-        return None
+                at_span.append(entity)
+        return max(at_span, key=_confidence).get(self.name) if at_span else None
+
+
+_IMAGE_KEY = ("._.", "image", None, None)
+"""Where spaCy keeps ``doc._.image`` in ``doc.user_data``."""
+
+
+def _image(doc: "Doc") -> Any:
+    return doc.user_data.get(_IMAGE_KEY)
+
+
+def _set_image(doc: "Doc", image: Any) -> None:
+    """Store a path as text: a DocBin cannot store path objects."""
+    doc.user_data[_IMAGE_KEY] = str(image) if isinstance(image, PurePath) else image
 
 
 def register() -> Any:
@@ -165,16 +261,23 @@ def register() -> Any:
         MissingExtraError: spaCy is not installed.
         ConfigError: another package uses one of the extensions' names.
     """
-    language = extra_module("spacy.language", "spacy", "Components of spaCy pipelines").Language
-    tokens = extra_module("spacy.tokens", "spacy", "Components of spaCy pipelines")
-    for name in ("image", "alt_text", "twofold"):
+    language, tokens = _module("language").Language, _module("tokens")
+    if not tokens.Doc.has_extension("image"):
+        tokens.Doc.set_extension("image", getter=_image, setter=_set_image)
+    for name in ("alt_text", "twofold"):
         if not tokens.Doc.has_extension(name):
             tokens.Doc.set_extension(name, default=None)
     _extend(tokens.Doc, "relations", _relations)
     for name in SPAN_EXTENSIONS:
         _extend(tokens.Span, name, _SpanField(name))
     assigns = ["doc.ents", "token.ent_iob", "token.ent_type"]
-    return language.factory(FACTORY, default_config=DEFAULTS, assigns=assigns)(_make)
+    return language.factory(
+        FACTORY, default_config=DEFAULTS, assigns=assigns, default_score_weights=_SCORE_WEIGHTS
+    )(_make)
+
+
+def _module(name: str) -> Any:
+    return extra_module(f"spacy.{name}", "spacy", "Components of spaCy pipelines")
 
 
 def _extend(of: Any, name: str, getter: Any) -> None:
@@ -202,6 +305,7 @@ def _make(
     images: str | None,
     allow_outside: bool,
     batch_size: int,
+    overwrite_ents: bool,
 ) -> TwofoldComponent:
     extractor = load(
         model,
@@ -211,7 +315,8 @@ def _make(
         coverage=coverage,
         max_characters=max_characters,
     )
-    return TwofoldComponent(extractor, Path(images) if images else None, allow_outside, batch_size)
+    folder = Path(images) if images else None
+    return TwofoldComponent(extractor, folder, allow_outside, batch_size, overwrite_ents, name)
 
 
 def __getattr__(name: str) -> Any:

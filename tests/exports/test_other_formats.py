@@ -93,6 +93,17 @@ def test_gold_labels_for_spacy(tmp_path, capsys):
     assert "does not know the language 'qq'" in capsys.readouterr().err
 
 
+def test_relations_of_a_token_with_itself_are_not_kept_for_spacy(tmp_path, capsys):
+    pytest.importorskip("spacy", reason="spaCy is not installed")
+    spans = [{"start": 0, "end": 5, "type": "PER"}, {"start": 6, "end": 11, "type": "PER"}]
+    relations = [{"head": spans[0], "tail": spans[1], "type": "peer"}]
+    post = {"id": 1, "text": "Obama&Biden went", "entities": spans, "relations": relations}
+    assert exported(tmp_path, "spacy", post) == 0
+    err = capsys.readouterr().err
+    assert "relations between entities in the same tokens (1)" in err
+    assert "entities that overlap a more confident one (1)" in err
+
+
 def test_conll(tmp_path, capsys):
     assert export(tmp_path, tmp_path / "posts.conll", "conll") == 0
     posts = {post.id: post for post in open_corpus(tmp_path / "posts.conll")}

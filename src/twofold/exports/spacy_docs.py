@@ -64,6 +64,10 @@ def _doc(nlp: Any, item: Annotated, result: Conversion) -> Any:
     for what, count in (
         ("exact boundaries of entities that begin or end inside a token", expanded),
         ("entities that overlap a more confident one", len(entities) - len(kept)),
+        (
+            "relations between entities in the same tokens",
+            len(doc._.twofold["relations"]) - len(doc._.relations),
+        ),
         ("pictures", int(post.image is not None)),
     ):
         if count:
