@@ -145,6 +145,10 @@ def test_only_a_model_folder_is_replaced_by_the_calibrated_copy(model, data, tmp
     [
         ('{"id": 1, "text": "Anna", "entities": []}', "more labelled posts"),
         ('{"id": 1, "text": "Anna"}', "no labelled post"),
+        (
+            '{"id": 1, "text": "Anna", "entities": [], "picture": {"status": "none"}, "model": "m"}',
+            "is a result of `twofold extract`, not labels",
+        ),
     ],
 )
 def test_too_little(model, tmp_path, capsys, content, message):

@@ -12,6 +12,10 @@ from PIL import Image
 from twofold.cli.main import main
 from twofold.model_folder.folder import write_manifest
 
+RESULT = (
+    b'{"id": 2, "text": "Bob", "entities": [], "picture": {"status": "none", "reason": ""}, "model": "m"}'
+)
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -81,12 +85,20 @@ def test_rejected_and_unlabelled_posts_are_counted_separately(model, tmp_path, c
     assert main(["evaluate", model, str(tmp_path / "posts.jsonl")]) == 1
     shown = capsys.readouterr()
     assert "1 labelled, 1 rejected, 1 without labels" in shown.out
-    assert "1 posts carry no labels" in shown.err
+    assert "1 post carries no labels and was not counted" in shown.err
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b'{"id": 2, "text": "Bob"}\n', "no labelled post"), (b"", "no labelled post"), (b"what?", "format")],
+    [
+        (b'{"id": 2, "text": "Bob"}\n', "no labelled post"),
+        (b"", "no labelled post"),
+        (b"what?", "format"),
+        (
+            RESULT,
+            "posts: is a result of `twofold extract`, not labels; expected posts with gold entities; exp",
+        ),
+    ],
 )
 def test_nothing_to_score(model, tmp_path, capsys, content, message):
     (tmp_path / "posts").write_bytes(content)

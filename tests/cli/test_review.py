@@ -73,6 +73,8 @@ def test_pictures_and_alt_texts_come_from_the_posts(results: Path, tmp_path: Pat
         (["out.jsonl", "--export", "train.jsonl"], "no post is finished"),
         (["out.jsonl", "--export", "out.jsonl"], "is the same file"),
         (["out.jsonl", "--figures", "--posts", "out.jsonl", "--store", "absent/x.db"], "cannot be written"),
+        (["posts.jsonl", "--figures"], "posts.jsonl:1: holds posts, not results; expected results of"),
+        (["out.jsonl", "--figures", "--posts", "posts.jsonl"], "the post 'a' of this result is not among"),
     ],
 )
 def test_mistakes_are_reported(
@@ -83,10 +85,19 @@ def test_mistakes_are_reported(
     message: str,
 ) -> None:
     monkeypatch.chdir(results.parent)
+    posts = write_results(results.with_name("posts.jsonl"), {"id": 1, "text": "Ada", "entities": None})
     before = results.read_bytes()
     assert main(["review", *options]) == 2
     assert message in capsys.readouterr().err
     assert results.read_bytes() == before
+    assert set(results.parent.iterdir()) == {results, posts}
+
+
+@pytest.mark.parametrize("option", ["--export", "--store"])
+def test_standard_output_is_refused(results: Path, capsys: Capture, option: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["review", str(results), option, "-"])
+    assert "standard output" in capsys.readouterr().err
 
 
 def test_a_review_belongs_to_its_results(results: Path, capsys: Capture) -> None:

@@ -60,7 +60,7 @@ def test_offsets_are_those_of_python_or_of_javascript(tmp_path):
 
 
 def test_pictures_scores_and_names(tmp_path):
-    tasks, config = export(tmp_path, "--more-types", "MISC, EVENT")
+    tasks, config = export(tmp_path, "--more-types", "MISC, EVENT", "--more-relations", "peer, parent")
     assert tasks[0]["data"]["image"] == "/data/local-files/?d=photos/a%20b.png"
     assert tasks[1]["data"]["image"] == NO_PICTURE
     assert [task["predictions"][0].get("score") for task in tasks] == [0.4, None, None, 0.6]
@@ -69,7 +69,7 @@ def test_pictures_scores_and_names(tmp_path):
     assert {x.get("value") for x in view.find("Labels")} == {"PER", "LOC", "ORG", "MISC", "EVENT"}
     assert view.find("Labels").get("toName") == view.find("Text").get("name") == "text"
     assert {x.get("value") for x in view.find("Relations")} == {
-        "/per/loc/place_of_residence", "/per/org/member_of", "/loc/loc/contain",
+        "/per/loc/place_of_residence", "/per/org/member_of", "/loc/loc/contain", "peer", "parent",
     }  # fmt: skip
     assert view.find("Image").get("value") == "$image"
     found = tmp_path / "out.jsonl"

@@ -14,7 +14,7 @@ import pytest
 from review.queue_of_posts import make_store, result, write_results
 
 from twofold.errors import DataError, InputError
-from twofold.posts import Post
+from twofold.posts import Post, Rejected
 from twofold.review.decisions import Decision, spans
 from twofold.review.results import read_results
 from twofold.review.store import LEASE, ReviewStore, source_of
@@ -155,7 +155,7 @@ def test_a_failed_creation_leaves_no_file(tmp_path: Path) -> None:
     results = write_results(tmp_path / "r.jsonl", result(1, 0.2), {"id": 2})
     with pytest.raises(DataError, match=r"r\.jsonl:2"):
         ReviewStore.create(tmp_path / "r.db", read_results(results))
-    assert not (tmp_path / "r.db").exists()
+    assert list(tmp_path.iterdir()) == [results]
     ReviewStore.create(tmp_path / "r.db", read_results(write_results(results, result(1, 0.2))))
 
 
@@ -186,12 +186,22 @@ def test_a_database_error_is_reported_and_changes_nothing(tmp_path: Path) -> Non
 
 def test_results_must_belong_to_the_posts(tmp_path: Path) -> None:
     path = write_results(tmp_path / "r.jsonl", result("a", 0.2))
-    with pytest.raises(DataError, match="'b'"):
-        list(read_results(path, [Post("b", result()["text"])]))
-    with pytest.raises(DataError, match="numbers of results and posts differ"):
-        list(read_results(path, []))
-    with pytest.raises(DataError, match="cannot be read"):
+    for posts in ([Post("b", result()["text"])], [Post("a", "another text")], []):
+        with pytest.raises(DataError, match=r"r\.jsonl:1: the post 'a' of this result is not among"):
+            list(read_results(path, posts))
+    with pytest.raises(DataError, match="cannot be opened"):
         list(read_results(tmp_path / "absent.jsonl"))
+
+
+def test_posts_without_a_result_are_skipped(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "r.jsonl", result("2", 0.2), result(4, 0.3))
+    posts = [Post(i, result()["text"], alt_text=f"picture {i}") for i in range(1, 6)]
+    found = list(read_results(path, [posts[0], Rejected("p:2", "no text", "{}"), *posts[1:]]))
+    assert [(x.record["id"], x.proposal.id, x.post) for x in found] == [(2, 2, posts[1]), (4, 4, posts[3])]
+    with pytest.raises(DataError, match=r"r\.jsonl:2: the post 4"):
+        list(read_results(path, posts[:3]))
+    with pytest.raises(DataError, match=r"r\.jsonl:2: the post 4"):
+        list(read_results(path, posts[::-1]))  # in another order
 
 
 def test_many_threads_lose_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,3 +142,11 @@ def test_arguments_of_relations_are_entities_of_a_partial_file(data, tmp_path):
     assert [(corpus.partial, corpus.convention) for corpus in train] == [(False, "one"), (True, "one")]
     assert entities(train[1]) == [("Ada", "PER"), ("Rome", "LOC")]
     assert train[1].identity != replace(train[1], partial=False).identity
+
+
+def test_results_are_not_labels(tmp_path):
+    result = {"id": 1, "text": "Ada", "entities": [], "picture": {"status": "none"}, "model": "m"}
+    (tmp_path / "out.jsonl").write_text(json.dumps(result), encoding="utf-8")
+    dev = write(tmp_path, "dev", "Bob/PER sleeps")
+    with pytest.raises(DataError, match=r"out\.jsonl: is a result of `twofold extract`, not labels"):
+        read(DataConfig((str(tmp_path / "out.jsonl"),), (dev,)))

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from twofold.cli.model_options import add_picture_options, output_file
+from twofold.cli.model_options import add_picture_options, named_file
 from twofold.console.conversion import show_conversion
 from twofold.corpora import MAX_CHARACTERS, open_corpus
 from twofold.corpora.convert import Conversion, convert
 from twofold.corpora.label_studio import LOCAL_FILES
+from twofold.corpora.results import holds_results, result_files
 from twofold.errors import ConfigError
-from twofold.exports.annotated import Annotated, annotated_gold, annotated_results, are_results
+from twofold.exports.annotated import Annotated, annotated_gold, annotated_results
 from twofold.files import Outputs
 from twofold.posts import Post, Rejected
 
@@ -30,10 +31,17 @@ def add_parser(subparsers: Any) -> None:
         epilog="Exit codes: 0 all posts were written; 1 some were not; 2 none was.",
     )
     parser.add_argument(
-        "source", metavar="IN", type=Path, help="results of `twofold extract`, or labelled posts"
+        "source",
+        metavar="IN",
+        type=Path,
+        help="results of `twofold extract` (a file in any of its formats, or the folder of `-o`), or "
+        "labelled posts",
     )
     parser.add_argument(
-        "target", metavar="OUT", type=output_file, help="file to write; for brat, a new folder"
+        "target",
+        metavar="OUT",
+        type=named_file,
+        help="file to write; for brat, a new folder; not - (standard output)",
     )
     parser.add_argument("--to", required=True, choices=FORMATS, help="format of OUT")
     parser.add_argument(
@@ -60,7 +68,7 @@ def add_parser(subparsers: Any) -> None:
 def _add_label_studio(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--config",
-        type=output_file,
+        type=named_file,
         metavar="XML",
         help="file for the labelling configuration (default: OUT with the suffix .xml)",
     )
@@ -82,6 +90,12 @@ def _add_label_studio(group: argparse._ArgumentGroup) -> None:
         help="more entity types to choose from, besides those in IN",
     )
     group.add_argument(
+        "--more-relations",
+        metavar="TYPE,...",
+        default="",
+        help="more types of relations to choose from, besides those in IN",
+    )
+    group.add_argument(
         "--javascript-offsets",
         action="store_true",
         help="count offsets in UTF-16 code units, as old versions of Label Studio do",
@@ -93,22 +107,22 @@ def run(args: argparse.Namespace) -> int:
     if args.min_confidence is not None and not 0 <= args.min_confidence <= 1:
         raise ConfigError(f"--min-confidence is {args.min_confidence}", expected="a fraction from 0 to 1")
     items = _with_confidence(_items(args), args.min_confidence)
-    inputs = [path for path in (args.source, args.posts, args.alt_text_file) if path is not None]
+    inputs = [*result_files(args.source), *filter(None, (args.posts, args.alt_text_file))]
     result = _WRITERS[args.to](args, items, inputs)
     show_conversion(result, args.target, args.to)
     return result.exit_code
 
 
 def _items(args: argparse.Namespace) -> Iterator[Annotated | Rejected]:
-    if not are_results(args.source):
+    if not holds_results(args.source):
         if args.posts is not None:
             raise ConfigError(
                 "--posts was given, but IN has no results of `twofold extract`",
                 where=str(args.source),
                 expected="results, or labelled posts without --posts",
             )
-        return annotated_gold(_opened(args, args.source))
-    posts = None if args.posts is None else _opened(args, args.posts)
+        return annotated_gold(_opened(args, args.source, MAX_CHARACTERS))
+    posts = None if args.posts is None else _opened(args, args.posts, None)
     if posts is None and (args.images or args.alt_text_file):
         raise ConfigError(
             "--images and --alt-text-file need --posts",
@@ -117,13 +131,13 @@ def _items(args: argparse.Namespace) -> Iterator[Annotated | Rejected]:
     return annotated_results(args.source, posts)
 
 
-def _opened(args: argparse.Namespace, path: Path) -> Iterator[Post | Rejected]:
+def _opened(args: argparse.Namespace, path: Path, longest: int | None) -> Iterator[Post | Rejected]:
     return open_corpus(
         path,
         images=args.images,
         alt_text=args.alt_text_file,
         allow_outside=args.allow_outside,
-        max_characters=MAX_CHARACTERS,
+        max_characters=longest,
     )
 
 
@@ -166,7 +180,8 @@ def _label_studio(
         address=args.picture_address,
         embed=args.embed_pictures,
         utf16=args.javascript_offsets,
-        types=[name.strip() for name in args.more_types.split(",") if name.strip()],
+        types=_names(args.more_types),
+        relations=_names(args.more_relations),
     )
     with Outputs(inputs) as outputs:
         tasks, config = (
@@ -177,6 +192,10 @@ def _label_studio(
         for output in (tasks, config):
             outputs.finish(output, keep=result.written > 0)
     return result
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _brat(

@@ -43,6 +43,15 @@ def output_file(text: str) -> Path:
     return Path(text)
 
 
+def named_file(text: str) -> Path:
+    """An output file that cannot be standard output."""
+    if text == "-":
+        raise argparse.ArgumentTypeError(
+            "'-' names standard output, which is not written here; expected the name of a file"
+        )
+    return output_file(text)
+
+
 def add_types(parser: argparse.ArgumentParser) -> None:
     """Add the option that maps entity types."""
     parser.add_argument(

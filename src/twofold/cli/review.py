@@ -7,11 +7,12 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.model_options import add_picture_options, output_file
+from twofold.cli.model_options import add_picture_options, named_file
 from twofold.cli.network_options import access, add_network_options, address_of, check_extra
 from twofold.console.streams import say
 from twofold.console.text import counted, print_lines
-from twofold.errors import ConfigError
+from twofold.errors import ConfigError, TwofoldError
+from twofold.reading import real_path
 
 if TYPE_CHECKING:
     from twofold.review.statistics import Rate
@@ -30,7 +31,12 @@ def add_parser(subparsers: Any) -> None:
         "database beside RESULTS, under the name of the reviewer. The same command resumes a review.",
         epilog="Exit codes: 0 stopped by SIGTERM or Ctrl-C, or finished; 2 nothing was done.",
     )
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="JSON Lines of `twofold extract`")
+    parser.add_argument(
+        "results",
+        type=Path,
+        metavar="RESULTS",
+        help="results of `twofold extract`: a file in any of its formats, or the folder of `-o`",
+    )
     _add_queue(parser.add_argument_group("review"))
     add_picture_options(parser.add_argument_group("pictures of the posts"))
     _add_without_page(parser.add_argument_group("without the page"))
@@ -46,7 +52,7 @@ def _add_queue(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--store",
-        type=output_file,
+        type=named_file,
         metavar="FILE",
         help="database of the decisions (default: RESULTS.review)",
     )
@@ -75,9 +81,9 @@ def _add_queue(group: argparse._ArgumentGroup) -> None:
 def _add_without_page(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--export",
-        type=output_file,
+        type=named_file,
         metavar="FILE",
-        help="write the finished posts to this file, as labelled posts",
+        help="write the finished posts to this file (not -), as labelled posts in JSON Lines",
     )
     group.add_argument(
         "--last-decides",
@@ -106,39 +112,56 @@ def run(args: argparse.Namespace) -> int:
     listening = open_socket(args.host, args.port)
     store = _open(args)
     settings = Settings(hosts=hosts, keys=keys)
-    say(f"review of {store.count:,} posts at {address_of(listening)}; decisions in {store.path}")
+    say(f"review of {counted(store.count, 'post')} at {address_of(listening)}; decisions in {store.path}")
     serve(create_review_app(store, settings), listening, settings.limits)
     store.close()
     return 0
 
 
 def _without_page(args: argparse.Namespace) -> int:
+    begun = not _database(args).exists()
     store = _open(args)
-    if args.figures:
-        print_lines(_metrics(store))
-    if args.export:
-        from twofold.review.export import export
-
-        inputs = tuple(path for path in (args.results, args.posts, store.path) if path is not None)
-        done = export(store, args.export, last_decides=args.last_decides, inputs=inputs)
-        lines = [
-            f"{counted(done.written, 'post')} with {counted(done.entities, 'entity')} and "
-            f"{counted(done.relations, 'relation')} -> {args.export}; {done.unfinished:,} not finished"
-        ]
-        if done.disagreed:
-            what = (
-                "the last decision was used" if args.last_decides else "left out; --last-decides keeps them"
-            )
-            lines.append(f"reviewers disagree on {done.disagreed:,} posts: {what}")
-        if done.outside:
-            lines.append(
-                f"pictures of {done.outside:,} posts are outside the folder of {args.export}: read it with "
-                "--allow-outside"
-            )
-        for line in lines:
-            say(line)
+    try:
+        if args.figures:
+            print_lines(_metrics(store))
+        if args.export:
+            _export(args, store)
+    except TwofoldError:
+        store.close()
+        if begun:  # by this command, so it holds no decision
+            store.path.unlink()
+        raise
     store.close()
     return 0
+
+
+def _export(args: argparse.Namespace, store: ReviewStore) -> None:
+    from twofold.corpora.results import result_files
+    from twofold.review.export import export
+
+    inputs = (*result_files(args.results), *filter(None, (args.posts, store.path)))
+    done = export(store, args.export, last_decides=args.last_decides, inputs=inputs)
+    lines = [
+        f"{counted(done.written, 'post')} with {counted(done.entities, 'entity')} and "
+        f"{counted(done.relations, 'relation')} -> {args.export}; {done.unfinished:,} not finished"
+    ]
+    if done.disagreed:
+        what = "the last decision was used" if args.last_decides else "left out; --last-decides keeps them"
+        lines.append(f"reviewers disagree on {counted(done.disagreed, 'post')}: {what}")
+    if done.outside:
+        lines.append(
+            f"pictures of {counted(done.outside, 'post')} are outside the folder of {args.export}: read it "
+            "with --allow-outside"
+        )
+    for line in lines:
+        say(line)
+
+
+def _database(args: argparse.Namespace) -> Path:
+    if args.store:
+        return Path(args.store)
+    results = args.results if args.results.name else real_path(args.results)  # "." has no name
+    return Path(results.with_name(f"{results.name}.review"))
 
 
 def _open(args: argparse.Namespace) -> ReviewStore:
@@ -147,7 +170,7 @@ def _open(args: argparse.Namespace) -> ReviewStore:
     from twofold.review.results import read_results
     from twofold.review.store import ReviewStore, source_of
 
-    path = args.store or args.results.with_name(f"{args.results.name}.review")
+    path = _database(args)
     source = source_of(args.results)
     if path.exists():
         store = ReviewStore(path)
@@ -192,7 +215,8 @@ def _metrics(store: ReviewStore) -> list[str]:
         + f"); missed: {found.missed:,}",
         f"wrong among the entities decided: {_rate(found.entity_error)}",
         f"wrong among the relations decided: {_rate(found.relation_error)}",
-        f"agreement: F1 {_percent(agreement.f1)} on {agreement.posts:,} posts with several reviewers",
+        f"agreement: F1 {_percent(agreement.f1)} on {counted(agreement.posts, 'post')} "
+        "with several reviewers",
         "accepted from   entities   decided   wrong, by the model   wrong, estimated",
     ]
     for row in found.entities[::2]:

@@ -4,7 +4,8 @@ doccano: ``"label": [[0, 4, "PER"]]`` (older versions ``labels``), or ``entities
 ``end_offset`` and ``label``, and ``relations`` between their ids. Prodigy: ``spans`` with ``start``, ``end``
 and ``label``, ``relations`` with ``head_span`` and ``child_span``, ``tokens`` as objects; an ``answer`` other
 than ``accept`` means that the labels are not gold, and ``_input_hash`` replaces a missing ``id``. A ``label``
-or ``spans`` of another form (a class of the whole text, for instance) is ignored. It checks no offsets.
+or ``spans`` of another form (a class of the whole text, for instance) is ignored. The entities of a result of
+`twofold extract` are predictions, not labels. It checks no offsets.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twofold.corpora.json_types import as_python, is_missing
+from twofold.corpora.result_record import is_result
 from twofold.errors import InputError
 
 Record = Mapping[str, Any]
@@ -28,7 +30,9 @@ def entities_key(record: Record) -> str:
 
 
 def is_gold(record: Record) -> bool:
-    """Whether the labels are gold: False for a record that was rejected or ignored in Prodigy."""
+    """Whether the labels are gold: not in a result, nor in a record rejected or ignored in Prodigy."""
+    if is_result(record):
+        return False
     return "_input_hash" not in record or record.get("answer", "accept") == "accept"
 
 

@@ -29,6 +29,7 @@ from twofold.corpora.releases import (
     note_of,
     release_of,
 )
+from twofold.corpora.results import NOT_LABELS, TO_LABELS, holds_results
 from twofold.errors import DataError, PictureError
 from twofold.posts import Entity, Image, Post, Rejected
 from twofold.preprocessing.segmentation import Span, segment_post
@@ -286,6 +287,8 @@ class _Checker:
         report = self.report
         report.pictures.named = len(self._named)
         report.note = "" if report.release else note_of(self._content)
+        if report.posts and not report.labelled and holds_results(self.path):
+            report.note = f"{NOT_LABELS}: {TO_LABELS}"
 
     def _count(self, post: Post) -> None:
         report = self.report

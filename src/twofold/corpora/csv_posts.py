@@ -8,19 +8,37 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from twofold.corpora.attachments import Attachments
 from twofold.corpora.column_names import ColumnNames
 from twofold.corpora.jsonl import parse_json, parse_row
 from twofold.corpora.lines import MAX_BYTES, rejected, unreadable
+from twofold.corpora.result_record import PREDICTED, is_result_table
 from twofold.errors import DataError, InputError
 from twofold.posts import Post, Rejected
 
 _RAW_LENGTH = 1000
+
+
+class Row(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+        origin: ``NAME:LINE``, where it begins.
+        cells: by the names of their columns; an InputError for a row that cannot be read.
+        raw: the row, or its beginning.
+    """
+
+    origin: str
+    cells: dict[str, str] | InputError
+    raw: bytes
+
+
 _JSON = ("entities", "relations", "regions", "tokens")
 
 
@@ -39,35 +57,58 @@ def read_csv(
     Raises:
         DataError: the header row lacks a column (at the first post), or the stream cannot be read to its end.
     """
+    with csv_table(stream, name) as (names, rows):
+        columns.check(names, name)
+        predicted = PREDICTED if is_result_table(names) else ()
+        for origin, row, raw in rows:
+            try:
+                if isinstance(row, InputError):
+                    raise row
+                used = {column: cell for column, cell in row.items() if column not in predicted}
+                yield parse_row(_typed(used, columns, origin), origin, folder, attachments, columns)
+            except InputError as error:
+                yield rejected(error, raw)
+
+
+@contextmanager
+def csv_table(stream: BinaryIO, name: str) -> Iterator[tuple[list[str], Iterator[Row]]]:
+    """The names of the columns of a table, none if it is empty, and its rows, read lazily.
+
+    Args:
+        stream: the file's content, unpacked.
+        name: of the file, for messages.
+
+    Raises:
+        DataError: there is no header row, or the stream cannot be read to its end.
+    """
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    csv.field_size_limit(max(MAX_BYTES, csv.field_size_limit()))
     try:
-        yield from _posts(text, name, folder, attachments, columns)
+        lines = _Lines(text, name)
+        separator, names = _header(lines, name)
+        yield names, _rows(lines, separator, names)
     finally:
         text.detach()  # the caller closes the stream
 
 
-def _posts(
-    text: io.TextIOWrapper, name: str, folder: Path, attachments: Attachments | None, columns: ColumnNames
-) -> Iterator[Post | Rejected]:
-    csv.field_size_limit(max(MAX_BYTES, csv.field_size_limit()))
-    lines = _Lines(text, name)
-    separator, names = _header(lines, name)
-    columns.check(names, name)
+def _rows(lines: _Lines, separator: str, names: Sequence[str]) -> Iterator[Row]:
     rows = csv.reader(lines, delimiter=separator, strict=True)
     while True:
         lines.begin()
         try:
             cells = next(rows, None)
         except csv.Error as error:
-            yield rejected(InputError(f"the row is not CSV: {error}", where=lines.origin), lines.raw)
+            found = InputError(f"the row is not CSV: {error}", where=lines.origin)
+            yield Row(lines.origin, found, lines.raw)
             continue
         except InputError as error:
-            yield rejected(error, lines.raw)
+            yield Row(lines.origin, error, lines.raw)
             continue
         if cells is None:
             return
         if cells:
-            yield _post(cells, names, lines.origin, folder, attachments, columns)
+            raw = ",".join(cells).encode("utf-8", "surrogateescape")
+            yield Row(lines.origin, _row(cells, names, lines.origin), raw)
 
 
 def _header(lines: _Lines, name: str) -> tuple[str, list[str]]:
@@ -132,32 +173,19 @@ class _Lines(Iterator[str]):
             raise unreadable(error, self._name) from error
 
 
-def _post(
-    cells: list[str],
-    names: list[str],
-    origin: str,
-    folder: Path,
-    attachments: Attachments | None,
-    columns: ColumnNames,
-) -> Post | Rejected:
+def _row(cells: list[str], names: Sequence[str], origin: str) -> dict[str, str] | InputError:
+    if len(cells) != len(names):
+        return InputError(
+            f"the row has {len(cells)} cells",
+            where=origin,
+            expected=f"{len(names)}, as in the header row",
+            do="put cells with separators or line breaks into quotation marks",
+        )
     try:
-        if len(cells) != len(names):
-            raise InputError(
-                f"the row has {len(cells)} cells",
-                where=origin,
-                expected=f"{len(names)}, as in the header row",
-                do="put cells with separators or line breaks into quotation marks",
-            )
-        try:
-            "".join(cells).encode()
-        except UnicodeEncodeError as error:  # other bytes were decoded as surrogates
-            raise InputError(
-                "the row is not UTF-8", where=origin, expected="UTF-8", do="save the file as UTF-8"
-            ) from error
-        row = dict(zip(names, cells, strict=True))
-        return parse_row(_typed(row, columns, origin), origin, folder, attachments, columns)
-    except InputError as error:
-        return rejected(error, ",".join(cells).encode("utf-8", "surrogateescape"))
+        "".join(cells).encode()
+    except UnicodeEncodeError:  # other bytes were decoded as surrogates
+        return InputError("the row is not UTF-8", where=origin, expected="UTF-8", do="save the file as UTF-8")
+    return dict(zip(names, cells, strict=True))
 
 
 def _typed(row: dict[str, str], columns: ColumnNames, origin: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,6 +10,7 @@ from twofold.corpora.attachments import Attachments
 from twofold.corpora.column_names import ColumnNames
 from twofold.corpora.jsonl import parse_row
 from twofold.corpora.lines import MAX_BYTES, rejected, too_long
+from twofold.corpora.result_record import PREDICTED, is_result_table
 from twofold.errors import DataError, InputError
 from twofold.extras import extra_module
 from twofold.posts import Post, Rejected
@@ -31,26 +32,64 @@ def read_parquet(
         DataError: a column is missing (at the first post), or the file is damaged.
         MissingExtraError: pyarrow is not installed.
     """
-    parquet = extra_module("pyarrow.parquet", "scale", "Parquet files")
-    schema = _guarded(lambda: parquet.ParquetFile(stream).schema, name)
-    text_columns = [schema.column(i).path for i in range(len(schema.names)) if _is_text(schema.column(i))]
-    file = _guarded(
-        lambda: parquet.ParquetFile(stream, buffer_size=1 << 20, read_dictionary=text_columns), name
-    )
+    file, leaves = open_parquet(stream, name)
     names = file.schema_arrow.names
     columns.check(names, name)
-    batches = file.iter_batches(batch_size=_ROWS, columns=columns.used(names))
+    predicted = PREDICTED if is_result_table(leaves) else ()
+    used = [column for column in columns.used(names) if column not in predicted]
+    for origin, row in parquet_rows(file, name, used):
+        try:
+            if isinstance(row, InputError):
+                raise row
+            yield parse_row(row, origin, folder, attachments, columns)
+        except InputError as error:
+            values = {} if isinstance(row, InputError) else row
+            raw = repr({k: v for k, v in values.items() if k != "image"})[:_RAW_LENGTH]
+            yield rejected(error, raw.encode("utf-8", "backslashreplace"))
+
+
+def open_parquet(stream: BinaryIO, name: str) -> tuple[Any, list[str]]:
+    """A file of pyarrow, and the paths of its leaf columns, such as ``picture.status``.
+
+    Args:
+        stream: a seekable one.
+        name: of the file, for messages.
+
+    Raises:
+        DataError: the file is damaged.
+        MissingExtraError: pyarrow is not installed.
+    """
+    parquet = extra_module("pyarrow.parquet", "scale", "Parquet files")
+    schema = _guarded(lambda: parquet.ParquetFile(stream).schema, name)
+    columns = [schema.column(i) for i in range(len(schema.names))]
+    texts = [column.path for column in columns if _is_text(column)]
+    file = _guarded(lambda: parquet.ParquetFile(stream, buffer_size=1 << 20, read_dictionary=texts), name)
+    return file, [column.path for column in columns]
+
+
+def parquet_rows(
+    file: Any, name: str, columns: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any] | InputError]]:
+    """Each row with its origin, ``NAME:ROW``; an InputError in place of one that cannot be read.
+
+    Args:
+        file: see `open_parquet`.
+        name: of the file, for messages.
+        columns: those to read.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    batches = file.iter_batches(batch_size=_ROWS, columns=columns)
     number = 0
     while (batch := _guarded(lambda: next(batches, None), name)) is not None:
         for index in range(batch.num_rows):
             number += 1
-            origin, row = f"{name}:{number}", {}
+            origin = f"{name}:{number}"
             try:
-                row = _row(batch, index, origin)
-                yield parse_row(row, origin, folder, attachments, columns)
+                yield origin, _row(batch, index, origin)
             except InputError as error:
-                raw = repr({k: v for k, v in row.items() if k != "image"})[:_RAW_LENGTH]
-                yield rejected(error, raw.encode("utf-8", "backslashreplace"))
+                yield origin, error
 
 
 def _row(batch: Any, index: int, origin: str) -> dict[str, Any]:

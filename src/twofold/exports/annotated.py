@@ -7,14 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twofold.corpora.jsonl import parse_object
-from twofold.corpora.lines import Line, read_lines
-from twofold.errors import InputError
 from twofold.posts import Extraction, PictureReport, Post, Rejected
-from twofold.reading import open_file
 from twofold.review.results import read_results
-
-_KEYS = {"entities", "picture", "model"}
 
 
 class Annotated(NamedTuple):
@@ -22,7 +16,7 @@ class Annotated(NamedTuple):
 
     Attributes:
         post: its entities and relations are those to export, predicted or gold.
-        record: the line of results with them; None for gold labels.
+        record: the result with them, as in a line of JSON; None for gold labels.
     """
 
     post: Post
@@ -59,16 +53,6 @@ def _confidence(item: dict[str, Any]) -> float:
     """The confidence of an item; 1 for gold labels, which have none and are kept."""
     confidence = item.get("confidence")
     return 1.0 if confidence is None else float(confidence)
-
-
-def are_results(path: Path) -> bool:
-    """Whether the first line of a file is a result of `twofold extract`."""
-    try:
-        with open_file(path) as stream:
-            first = next(read_lines(stream), Line(1, b""))
-        return parse_object(first, "").keys() >= _KEYS
-    except (OSError, InputError):
-        return False  # the error is reported when the file is read
 
 
 def annotated_results(path: Path, posts: Iterable[Post | Rejected] | None) -> Iterator[Annotated]:

@@ -37,7 +37,7 @@ class LabelStudioOptions:
         address: prefix of the path of a picture.
         embed: whether tasks contain the pictures themselves instead of paths.
         utf16: whether offsets count UTF-16 code units, as in old versions of Label Studio.
-        types: more entity types to choose from, besides those that occur.
+        types, relations: more types of entities and of relations to choose from, besides those that occur.
     """
 
     folder: Path = field(default_factory=Path)
@@ -45,6 +45,7 @@ class LabelStudioOptions:
     embed: bool = False
     utf16: bool = False
     types: Collection[str] = ()
+    relations: Collection[str] = ()
 
 
 class TaskWriter:
@@ -61,7 +62,7 @@ class TaskWriter:
         self, tasks: OutputFile, config: OutputFile, options: LabelStudioOptions, result: Conversion
     ) -> None:
         self._tasks, self._config, self._options, self._result = tasks, config, options, result
-        self._types, self._relations = dict.fromkeys(options.types), dict[str, None]()
+        self._types, self._relations = dict.fromkeys(options.types), dict.fromkeys(options.relations)
         self._pictures = self._alt_texts = False
 
     def add(self, item: Annotated) -> None:

@@ -23,8 +23,9 @@ from twofold.conventions import Convention, candidates
 from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.post_file import PostFile, path_of
 from twofold.corpora.post_stream import Posts, parsed_posts
+from twofold.corpora.results import no_labels
 from twofold.crf import DecisionRule
-from twofold.errors import ConfigError, DataError
+from twofold.errors import ConfigError
 from twofold.model_folder.place import reserved
 from twofold.pipeline.extractor import Extractor, load
 from twofold.pipeline.inference_pipeline import InferencePipeline
@@ -188,10 +189,7 @@ def _labelled(
             elif any(getattr(item, field) is not None for field in fields):
                 found.append(item)
         if not found:
-            where = path_of(posts) or name
-            raise DataError(
-                "no labelled post", where=where, expected=f"posts with gold {' or '.join(fields)}"
-            )
+            raise no_labels(path_of(posts) or name, f"posts with gold {' or '.join(fields)}")
         yield name, found
 
 

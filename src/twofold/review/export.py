@@ -107,7 +107,7 @@ def export(
         raise DataError(
             "no post is finished, so there is nothing to export"
             if not left_out
-            else f"the reviewers differ on all {left_out} finished posts",
+            else f"the reviewers differ on every finished post ({left_out:,})",
             where=str(store.path),
             expected="at least one post that a reviewer has finished"
             + (" with the result of the others" if left_out else ""),

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from twofold.corpora.json_types import kind_of
-from twofold.corpora.jsonl import parse_object, parse_post
-from twofold.corpora.lines import display_path, read_lines
+from twofold.corpora.jsonl import parse_post
+from twofold.corpora.results import result_records
 from twofold.errors import DataError, InputError
 from twofold.posts import Entity, Post, Rejected, Relation
-from twofold.reading import open_file
 from twofold.review.decisions import Proposal
-
-_ITS_POSTS = "the file of posts that these results were extracted from"
 
 
 class Result(NamedTuple):
-    """A line of the results.
+    """One result.
 
     Attributes:
-        record: the line as JSON. proposal: the predictions in it.
+        record: as in a line of JSON. proposal: the predictions in it.
         post: the post it was extracted from; None where posts were not given.
     """
 
@@ -32,62 +29,38 @@ class Result(NamedTuple):
 
 
 def read_results(path: Path, posts: Iterable[Post | Rejected] | None = None) -> Iterator[Result]:
-    """Lines of results, in order.
+    """Results in order, with the posts that they were extracted from.
 
     Args:
-        path: JSON Lines as `twofold extract` writes them.
-        posts: the posts of the results, in the same order; rejected ones have no result.
+        path: a file or folder that `twofold extract` wrote, see `corpora.results`.
+        posts: the posts, in the order of the results; those without a result were rejected by `extract`, and
+            are skipped. With them a result has the id of its post, which CSV and Parquet hold as text.
 
     Raises:
-        DataError: the file cannot be read, a line is not a result, or a post and its result differ.
+        DataError: a file cannot be read, a record is not a result, or none of the remaining posts is the
+            post of a result.
     """
-    for number, (record, post) in enumerate(_paired(path, posts), start=1):
-        where = f"{display_path(path)}:{number}"
+    remaining = None if posts is None else (post for post in posts if isinstance(post, Post))
+    for where, record in result_records(path):
         try:
             proposal = parse_proposal(record)
         except InputError as error:
             raise DataError(error.what, where=where, expected=error.expected, do=error.do) from error
-        if post is not None and (post.id, post.text) != (proposal.id, proposal.text):
+        if remaining is None:
+            yield Result(record, proposal)
+            continue
+        post = next((post for post in remaining if _is_post_of(post, proposal)), None)
+        if post is None:
             raise DataError(
-                f"the result is of post {proposal.id!r:.60}, the post is {post.id!r:.60}",
+                f"the post {proposal.id!r:.60} of this result is not among the remaining posts",
                 where=where,
-                expected=_ITS_POSTS,
+                expected="the file of posts that these results were extracted from, in the same order",
             )
-        yield Result(record, proposal, post)
+        yield Result(record | {"id": post.id}, dataclasses.replace(proposal, id=post.id), post)
 
 
-def _paired(
-    path: Path, posts: Iterable[Post | Rejected] | None
-) -> Iterator[tuple[dict[str, Any], Post | None]]:
-    if posts is None:
-        yield from ((record, None) for record in _records(path))
-        return
-    accepted = (post for post in posts if isinstance(post, Post))
-    for record, post in zip_longest(_records(path), accepted):
-        if record is None or post is None:
-            raise DataError(
-                "the numbers of results and posts differ", where=display_path(path), expected=_ITS_POSTS
-            )
-        yield record, post
-
-
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        stream = open_file(path)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot be read: {getattr(error, 'strerror', None) or error}",
-            where=str(path),
-            expected="results of `twofold extract`, as JSON Lines",
-        ) from error
-    with stream:
-        for line in read_lines(stream):
-            try:
-                yield parse_object(line, f"{display_path(path)}:{line.number}")
-            except InputError as error:
-                raise DataError(
-                    error.what, where=error.where, expected="a line that `twofold extract` wrote", do=error.do
-                ) from error
+def _is_post_of(post: Post, proposal: Proposal) -> bool:
+    return (str(post.id), post.text) == (str(proposal.id), proposal.text)
 
 
 def parse_proposal(record: dict[str, Any]) -> Proposal:

@@ -13,15 +13,16 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
+from twofold.corpora.results import result_files
 from twofold.errors import DataError, InputError
 from twofold.posts import Entity, Post, Relation
-from twofold.reading import not_json, open_file
+from twofold.reading import not_json, open_file, real_path
 from twofold.review.decisions import Confidences, Decision, PostReview, Proposal
 from twofold.review.results import Result, parse_proposal
 
@@ -70,7 +71,7 @@ class StoredPost(NamedTuple):
 
     Attributes:
         number: in the results, from 0. proposal: the predictions.
-        record: the line of the results. picture: path or bytes of its picture, if known.
+        record: the result. picture: path or bytes of its picture, if known.
         alt_text: if known.
     """
 
@@ -154,8 +155,7 @@ class ReviewStore:
         """
         part = path.with_name(f"{path.name}.part")
         try:
-            for old in (part, *_companions(part)):
-                old.unlink(missing_ok=True)
+            _remove(part)
             connection = _connect(part)
             try:
                 _fill(connection, results, source, types, overlap, order)
@@ -168,6 +168,9 @@ class ReviewStore:
             raise DataError(
                 f"cannot be written: {error}", where=str(path), expected="a folder that may be written to"
             ) from error
+        finally:
+            with suppress(OSError):  # where it cannot even be looked for, the error above says so
+                _remove(part)
         return ReviewStore(path, clock)
 
     def close(self) -> None:
@@ -421,19 +424,20 @@ class ReviewStore:
 
 
 def source_of(path: Path) -> str:
-    """Identifies results: name, size and checksum of their file."""
+    """Identifies results: name, size and checksum of their file, or of all parts of their folder."""
     checksum, size = 0, 0
     try:
-        with open_file(path) as stream:
-            while block := stream.read(1 << 20):
-                checksum, size = crc32(block, checksum), size + len(block)
+        for file in result_files(path):
+            with open_file(file) as stream:
+                while block := stream.read(1 << 20):
+                    checksum, size = crc32(block, checksum), size + len(block)
     except (OSError, ValueError) as error:
         raise DataError(
             f"cannot be read: {getattr(error, 'strerror', None) or error}",
             where=str(path),
-            expected="results of `twofold extract`, as JSON Lines",
+            expected="results of `twofold extract`",
         ) from error
-    return f"{path.name}, {size} bytes, CRC {checksum:08x}"
+    return f"{path.name or real_path(path).name}, {size} bytes, CRC {checksum:08x}"
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -443,8 +447,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _companions(path: Path) -> list[Path]:
-    return [path.with_name(f"{path.name}-{end}") for end in ("wal", "shm", "journal")]
+def _remove(path: Path) -> None:
+    """Remove a database that is not open, with the files beside it, if there is one."""
+    for file in (path, *(path.with_name(f"{path.name}-{end}") for end in ("wal", "shm", "journal"))):
+        file.unlink(missing_ok=True)
 
 
 def _fill(

@@ -15,6 +15,7 @@ from twofold.calibration.post_uncertainty import MEASURES, post_uncertainty
 from twofold.corpora.post_file import PostFile, path_of
 from twofold.corpora.post_stream import Posts, parsed_posts
 from twofold.corpora.releases import md5_of
+from twofold.corpora.results import no_labels
 from twofold.errors import ConfigError, DataError
 from twofold.evaluation.collector import PredictionCollector
 from twofold.evaluation.comparison import comparable_extraction
@@ -170,7 +171,7 @@ class DomainShiftEvaluation:
         """Names of the gold entities of a data set, see `_name`."""
         posts = [post for post in _ValidPosts(data, self._rejected) if post.entities is not None]
         if not posts:
-            raise DataError("no labelled post", where=path_of(data), expected="posts with gold entities")
+            raise no_labels(path_of(data), "posts with gold entities")
         return {_name(entity.text) for post in posts for entity in post.entities or ()}
 
     def _predict(self, posts: Iterable[Post]) -> _Predicted:

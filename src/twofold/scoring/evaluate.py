@@ -12,7 +12,7 @@ from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.post_file import PostFile, path_of
 from twofold.corpora.post_stream import Posts, parsed_posts
 from twofold.corpora.releases import ContentDigest
-from twofold.errors import DataError
+from twofold.corpora.results import no_labels
 from twofold.evaluation.comparison import comparable, comparable_extraction
 from twofold.evaluation.trust_report import TrustReport
 from twofold.pipeline.calibrate import predicted_fields
@@ -191,16 +191,14 @@ class _Evaluation:
     def _check(self, source: object, entities: EntityScores | None) -> None:
         """Raise an error where there was nothing to score; log types that the model does not know."""
         if not self._posts:
-            raise DataError(
-                "no labelled post",
-                where=path_of(source),
-                expected=f"posts with gold {' or '.join(predicted_fields(self._pipeline))}",
-                do="see `twofold data check`",
-            )
+            expected = f"posts with gold {' or '.join(predicted_fields(self._pipeline))}"
+            raise no_labels(path_of(source), expected, "see `twofold data check`")
         if (more := self._pictures["unreadable"] - _MAX_LOGGED) > 0:
             self._listener.log(f"{more:,} more pictures unreadable; `twofold data check` names them")
         if self._unlabelled:
-            self._listener.log(f"{self._unlabelled:,} posts carry no labels and were not counted")
+            one = self._unlabelled == 1
+            carry = "post carries no labels and was" if one else "posts carry no labels and were"
+            self._listener.log(f"{self._unlabelled:,} {carry} not counted")
         model_types = self._pipeline.types
         absent = [name for name in self._types if name not in self._gold_types and name not in model_types]
         if absent:

@@ -14,6 +14,7 @@ from twofold.corpora.merge_posts import merge_posts_of_one_text
 from twofold.corpora.overlap import Digest, text_digest
 from twofold.corpora.post_file import name_of
 from twofold.corpora.releases import ContentDigest, release_of
+from twofold.corpora.results import no_labels
 from twofold.errors import DataError
 from twofold.posts import Post, Rejected
 from twofold.reading import read_bytes
@@ -189,12 +190,7 @@ def _read(file: str, data: DataConfig, gold: str) -> Corpus:
         without_marks(post, marks) if marks else post for post in read if getattr(post, gold) is not None
     ]
     if not posts:
-        raise DataError(
-            "no labelled post in it",
-            where=file,
-            expected=f"posts with {gold}",
-            do="check it with `twofold data check`",
-        )
+        raise no_labels(file, f"posts with {gold}", "check it with `twofold data check`")
     release = release_of(path)
     named = f"{release.title} {release.split}, {release.labels}" if release else ""
     digest = hashlib.sha256(read_bytes(path)).hexdigest()
