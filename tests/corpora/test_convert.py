@@ -117,6 +117,13 @@ def test_raw_text_is_split_into_words_and_the_loss_is_reported(tmp_path):
     }
 
 
+def test_entities_and_relations_are_counted_one_by_one(tmp_path):
+    post = dataclasses.replace(FULL, entities=FULL.entities * 2, relations=FULL.relations * 3)
+    for to, what in (("mnre", "entities"), ("conll", "relations"), ("imgid", "relations")):
+        result = convert([post], tmp_path / to, to)
+        assert result.losses[what] == len(getattr(post, what)) > 1
+
+
 def test_entities_that_do_not_fit_the_tokens_are_counted(tmp_path):
     inside, overlap = Entity(1, 3, "da", "PER"), Entity(0, 6, "Ada in", "ORG")
     post = dataclasses.replace(FULL, entities=(ADA, overlap, inside), relations=None, alt_text=None)

@@ -112,7 +112,7 @@ def test_conll(tmp_path, capsys):
             found = [(e.text.replace("\n", " "), e.type) for e in posts[extraction.id].entities]
             assert found == [(e.text.replace("\n", " "), e.type) for e in extraction.entities]
     assert posts["a 1"].image == tmp_path / "photos" / "a b.png"
-    assert "relations (2)" in capsys.readouterr().err
+    assert "relations (3)" in capsys.readouterr().err
 
 
 def exported(tmp_path, to: str, *posts: dict, options: tuple[str, ...] = ()) -> int:
@@ -178,3 +178,38 @@ def test_labels_without_a_confidence_are_kept(tmp_path):
     assert exported(tmp_path, "label-studio", post, options=("--min-confidence", "0.5")) == 0
     (task,) = json.loads((tmp_path / "out").read_text(encoding="utf-8"))
     assert [item["type"] for item in task["predictions"][0]["result"]] == ["labels", "relation"]
+
+
+@pytest.mark.parametrize("to", ["brat", "spacy"])
+def test_relations_between_spans_that_are_not_entities_are_counted(tmp_path, capsys, to):
+    if to == "spacy":
+        pytest.importorskip("spacy", reason="spaCy is not installed")
+    relations = [{"head": ADA, "tail": {"start": 8, "end": 11}, "type": type_} for type_ in ("x", "y")]
+    post = {"id": 1, "text": "Ada met Bob", "entities": [ADA], "relations": relations}
+    assert exported(tmp_path, to, post) == 0
+    assert "relations between spans that are not entities (2)" in capsys.readouterr().err
+
+
+def test_standard_output_is_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found, _ = results.write(tmp_path)
+    for options in (["-"], ["tasks.json", "--config", "-"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["export", str(found), *options, "--to", "label-studio"])
+        assert "'-' names standard output, which is not written here" in capsys.readouterr().err
+
+
+def test_posts_that_extract_rejected_are_skipped(tmp_path, capsys):
+    found, posts = results.write(tmp_path)
+    records = [json.loads(line) for line in posts.read_text(encoding="utf-8").splitlines()]
+    records[1] = {"id": "too long", "text": "a" * 300_000}
+    posts.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    run = ["export", str(found), str(tmp_path / "out.conll"), "--to", "conll", "--posts", str(posts)]
+    assert main(run) == 0
+    assert [post.id for post in open_corpus(tmp_path / "out.conll")] == IDS
+    capsys.readouterr()
+    posts.write_text("\n".join(map(json.dumps, records[:2])), encoding="utf-8")
+    (tmp_path / "out.conll").unlink()
+    assert main(run) == 2
+    assert "out.jsonl:2: the post 2 of this result is not among" in capsys.readouterr().err
+    assert not (tmp_path / "out.conll").exists()

@@ -41,7 +41,7 @@ class Conversion:
         written: posts written.
         rejected: records of the source that could not be read.
         unsupported: "origin: reason" of posts that the target format cannot hold at all.
-        losses: number of posts (or labels) by what they lost.
+        losses: by what was lost, how often: entities and relations are counted one by one, all else by post.
         without_picture: posts whose picture is written as a file name only, since its folder was not given.
         outside: posts whose picture lies outside the folder of the written file, where readers refuse it.
     """
@@ -187,7 +187,7 @@ def _picture_name(post: Post, default: str) -> str:
 
 
 def _rows(post: Post, losses: Losses) -> str:
-    _count_loss(losses, bool(post.relations), "relations")
+    _count_losses(losses, len(post.relations or ()), "relations")
     _count_loss(
         losses,
         post.entities is None,
@@ -231,7 +231,7 @@ def _tokens_of(entity: Entity, token_spans: list[TokenSpan]) -> tuple[int, int]:
 def _to_mnre(post: Post, folder: Path, losses: Losses) -> str:
     if not post.relations:
         raise _unsupported(post, "it has no relation, and MNRE holds nothing else")
-    _count_loss(losses, bool(post.entities), "entities")
+    _count_losses(losses, len(post.entities or ()), "entities")
     _count_loss(losses, post.alt_text is not None, "alternative texts")
     _count_loss(losses, bool(post.regions), "regions of pictures")
     name = _mnre_picture(post)
@@ -280,8 +280,12 @@ def _unsupported(post: Post, reason: str) -> InputError:
 
 
 def _count_loss(losses: Losses, lost: bool, what: str) -> None:
-    if lost:
-        losses[what] += 1
+    _count_losses(losses, int(lost), what)
+
+
+def _count_losses(losses: Losses, count: int, what: str) -> None:
+    if count:
+        losses[what] += count
 
 
 _WRITERS: dict[Format, Writer] = {

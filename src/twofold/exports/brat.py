@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from twofold.corpora.convert import Conversion
@@ -87,6 +87,9 @@ def _count_losses(post: Post, result: Conversion) -> None:
         result.losses["pictures"] += 1
     if empty := sum(not _holds_words(entity) for entity in post.entities or ()):
         result.losses["entities that consist of line ends only"] += empty
+    kept = {_key(entity) for entity in post.entities or () if _holds_words(entity)}
+    if lost := sum(not _joins(relation, kept) for relation in post.relations or ()):
+        result.losses["relations between spans that are not entities"] += lost
     names = [x.type for x in post.entities or ()] + [x.type for x in post.relations or ()]
     if altered := sum(brat_name(name) != name for name in names):
         result.losses["names of types with characters other than letters, digits, - and _"] += altered
@@ -114,8 +117,12 @@ def annotation_lines(post: Post) -> Iterator[str]:
 
 def _between_entities(post: Post, numbers: dict[tuple[int, int], str]) -> Iterator[Relation]:
     for relation in post.relations or ():
-        if {_key(relation.head), _key(relation.tail)} <= numbers.keys():
+        if _joins(relation, numbers.keys()):
             yield relation
+
+
+def _joins(relation: Relation, spans: Collection[tuple[int, int]]) -> bool:
+    return _key(relation.head) in spans and _key(relation.tail) in spans
 
 
 def _holds_words(entity: Entity) -> bool:

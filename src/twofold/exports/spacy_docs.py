@@ -61,13 +61,12 @@ def _doc(nlp: Any, item: Annotated, result: Conversion) -> Any:
     entities = post.entities or ()
     exact = {(entity.start, entity.end) for entity in entities}
     expanded = sum((span.start_char, span.end_char) not in exact for span in kept)
+    held = doc._.twofold.get("relations") or ()
     for what, count in (
         ("exact boundaries of entities that begin or end inside a token", expanded),
         ("entities that overlap a more confident one", len(entities) - len(kept)),
-        (
-            "relations between entities in the same tokens",
-            len(doc._.twofold["relations"]) - len(doc._.relations),
-        ),
+        ("relations between entities in the same tokens", len(held) - len(doc._.relations)),
+        ("relations between spans that are not entities", len(post.relations or ()) - len(held)),
         ("pictures", int(post.image is not None)),
     ):
         if count:
