@@ -7,6 +7,7 @@ import argparse
 import pytest
 
 from twofold.cli.deprecated import add_old_name
+from twofold.cli.main import build_parser
 
 
 @pytest.fixture
@@ -61,3 +62,25 @@ def test_wrong_values_are_refused(parser, capsys, arguments):
 
 def test_the_help_does_not_show_old_names(parser):
     assert not {"--sets", "--fast", "--share", "--against", "--tell"} & set(parser.format_help().split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train"], ["calibrate", "default", "a"], ["combine", "default", "a"], ["card", "default"],
+        ["reproduce", "a"], ["data", "regions", "a", "--detector", "x"], ["extract", "a"],
+    ],
+)  # fmt: skip
+def test_outputs_have_the_same_names_in_every_command(arguments):
+    parse = build_parser(arguments).parse_args
+    for name in ("-o", "--output", "--out"):
+        assert str(parse([*arguments, name, "place"]).output) == "place"
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["data", "regions", "a", "--detector", "x"]])
+def test_fresh_is_now_restart(capsys, arguments):
+    parse = build_parser(arguments).parse_args
+    assert parse([*arguments, "-o", "place", "--restart"]).restart
+    assert capsys.readouterr().err == ""
+    assert parse([*arguments, "-o", "place", "--fresh"]).restart
+    assert "--fresh is now --restart" in capsys.readouterr().err

@@ -114,9 +114,9 @@ def test_the_cache_of_another_detector_is_refused_without_fresh(posts: list, tmp
     out = tmp_path / "out.jsonl"
     with pytest.raises(KeyboardInterrupt):
         prepare(lambda: posts, [Brightness(fails_after=10)], out, silent)
-    with pytest.raises(DataError, match="--fresh"):
+    with pytest.raises(DataError, match="--restart"):
         prepare(lambda: posts, [Brightness("other")], out, silent)
-    with pytest.raises(DataError, match="--fresh"):
+    with pytest.raises(DataError, match="--restart"):
         prepare(lambda: posts, [Brightness()], out, silent, most=3)
     other = Brightness("other")
     prepare(lambda: posts, [other], out, silent, fresh=True)

@@ -12,7 +12,13 @@ from twofold.calibration.decision_rule import DECODERS
 from twofold.calibration.methods import METHODS
 from twofold.calibration.relation_rule import DECISIONS
 from twofold.cli.deprecated import add_old_name
-from twofold.cli.model_options import add_model_options, add_picture_options, load_model, posts_of
+from twofold.cli.model_options import (
+    add_column_options,
+    add_model_options,
+    add_picture_options,
+    load_model,
+    posts_of,
+)
 from twofold.console.calibration import calibration_lines
 from twofold.console.outputs import RejectLog
 from twofold.console.progress import watch
@@ -40,10 +46,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "data", metavar="DATA", type=Path, nargs="+", help="labelled posts in any format that Twofold reads"
     )
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="model folder to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="model folder to write")
     parser.add_argument(
         "--name", help="name of the calibrated model in its outputs (default: the name of the folder)"
     )
+    add_column_options(parser.add_argument_group("columns of the files"))
     add_picture_options(parser.add_argument_group("pictures"))
     add_old_name(parser, "--alt-text", "--alt-text-file")
     parser.add_argument(
@@ -104,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
         fits = calibrate(
             extractor,
             sets,
-            args.out,
+            args.output,
             name=args.name,
             options=options,
             batch_size=args.batch_size,
@@ -116,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     for what in predicted_fields(extractor.pipeline):
         if what not in fits:
             print_lines([f"{what}: calibration unchanged, since no post has gold {what}"])
-    print_lines([f"model folder: {args.out}"])
+    print_lines([f"model folder: {args.output}"])
     return 1 if rejected else 0
 
 

@@ -26,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
         "model", metavar="MODEL", help="model folder, or default for the model shipped with the package"
     )
     parser.add_argument(
-        "-o", "--out", type=output_file, metavar="FILE", help="also write the card to this file, as Markdown"
+        "-o", "--output", type=output_file, metavar="FILE", help="also write the card to this file, as Markdown"
     )
     parser.add_argument(
         "--json", type=output_file, metavar="FILE", help="also write all of it to this file, as JSON"
@@ -40,13 +40,13 @@ def run(args: argparse.Namespace) -> int:
 
     folder = default_folder() if args.model == "default" else Path(args.model)
     with Outputs([folder / "card.json", folder / "README.md"]) as outputs:
-        page, record = (None if to_stdout(path) else outputs.open(path) for path in (args.out, args.json))
+        page, record = (None if to_stdout(path) else outputs.open(path) for path in (args.output, args.json))
         card = read_card(folder)
         text = "\n".join(pages(card, str(folder)))
-        if args.out is not None:
+        if args.output is not None:
             line_writer(page)(text.rstrip("\n"))
         if args.json is not None:
             line_writer(record)(json.dumps(card, indent=1, ensure_ascii=False))
-    if "-" not in (str(args.out), str(args.json)):
+    if "-" not in (str(args.output), str(args.json)):
         print_lines([text.removesuffix("\n")])
     return 0

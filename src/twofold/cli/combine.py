@@ -23,17 +23,17 @@ def add_parser(subparsers: Any) -> None:
         help="folder of an entity model, or default for the one shipped with the package",
     )
     parser.add_argument("relations", metavar="RELATIONS", type=Path, help="folder of a relation model")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="model folder to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="model folder to write")
 
 
 def run(args: argparse.Namespace) -> int:
     """Combine the two models; returns 0."""
     from twofold.pipeline.extractor import combine
 
-    folder = combine(None if args.tagger == "default" else args.tagger, args.relations, args.out)
+    folder = combine(None if args.tagger == "default" else args.tagger, args.relations, args.output)
     shared = folder.relations.config.shared_files if folder.relations else ()
-    size = sum(file.stat().st_size for file in args.out.rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for file in args.output.rglob("*") if file.is_file())
     print(
-        printable(f"model folder: {args.out}, {size / 1e6:.1f} MB; shared: {', '.join(shared) or 'nothing'}")
+        printable(f"model folder: {args.output}, {size / 1e6:.1f} MB; shared: {', '.join(shared) or 'nothing'}")
     )
     return 0

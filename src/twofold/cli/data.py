@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twofold.cli import data_regions
 from twofold.cli.deprecated import add_old_name
-from twofold.cli.model_options import add_picture_options, output_file
+from twofold.cli.model_options import add_column_options, add_picture_options, column_names, output_file
 from twofold.console.conversion import show_conversion
 from twofold.console.data_check import show
 from twofold.console.outputs import line_writer
@@ -103,6 +103,7 @@ def _add_draw(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _add_attachments(parser: argparse.ArgumentParser) -> None:
+    add_column_options(parser.add_argument_group("columns of the files"))
     add_picture_options(parser.add_argument_group("pictures"))
     add_old_name(parser, "--alt-text", "--alt-text-file")
 
@@ -113,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
+    columns = column_names(args)
     files, _ = data_files(*args.paths)
     with Outputs([*files, *_tables(args)]) as outputs:
         output = outputs.open(args.json) if args.json else None
@@ -122,6 +124,7 @@ def _check(args: argparse.Namespace) -> int:
                 images=args.images,
                 alt_text=args.alt_text_file,
                 allow_outside=args.allow_outside,
+                columns=columns,
                 tick=lambda name, posts: status.update(f"{name}: {posts:,} posts"),
             )
         show(report, console(soft_wrap=True))
@@ -140,6 +143,7 @@ def _convert(args: argparse.Namespace) -> int:
         merge_mentions=False,
         allow_outside=True,
         max_characters=None,
+        columns=column_names(args),
     )  # no picture is opened
     inputs = [args.source, *_tables(args)]
     with Outputs(inputs) as outputs:

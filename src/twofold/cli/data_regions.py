@@ -24,7 +24,7 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "source", metavar="DATA", type=Path, help="data file in any format that Twofold reads"
     )
     parser.add_argument(
-        "-o", "--out", metavar="FILE", type=output_file, required=True, help="JSON Lines file to write"
+        "-o", "--output", metavar="FILE", type=output_file, required=True, help="JSON Lines file to write"
     )
     parser.add_argument(
         "--detector",
@@ -62,8 +62,11 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="device for detectors from the hub: auto, cpu or cuda (default: auto)",
     )
     parser.add_argument(
-        "--fresh", action="store_true", help="start over instead of continuing an interrupted run"
+        "--restart",
+        action="store_true",
+        help="discard the results of an unfinished run, and start over",
     )
+    add_old_name(parser, "--fresh", "--restart")
     parser.set_defaults(max_characters=None)
     return parser
 
@@ -87,14 +90,14 @@ def run(args: argparse.Namespace) -> int:
     result = prepare(
         lambda: iter(posts),
         detectors,
-        args.out,
+        args.output,
         every_few_seconds(),
         most=args.max_regions,
-        fresh=args.fresh,
+        fresh=args.restart,
         inputs=[path for path in (args.source, args.alt_text_file) if path],
     )
     show_regions(
-        args.out,
+        args.output,
         posts=result.posts,
         regions=result.regions,
         pictures=result.pictures,

@@ -10,6 +10,7 @@ from typing import Any
 
 from twofold.cli.deprecated import add_old_name, with_old_values
 from twofold.cli.model_options import (
+    add_column_options,
     add_model_options,
     add_picture_options,
     add_types,
@@ -52,6 +53,7 @@ def add_parser(subparsers: Any) -> None:
         "data", metavar="DATA", type=Path, help="labelled posts in any format that Twofold reads"
     )
     add_types(parser)
+    add_column_options(parser.add_argument_group("columns of the files"))
     add_picture_options(parser.add_argument_group("pictures"))
     _add_outputs(parser.add_argument_group("output"))
     _add_shift_options(parser.add_argument_group("domain shift (with --trust)"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from twofold.cli.model_options import add_picture_options, named_file
+from twofold.cli.model_options import add_column_options, add_picture_options, column_names, named_file
 from twofold.console.conversion import show_conversion
 from twofold.corpora import MAX_CHARACTERS, open_corpus
 from twofold.corpora.convert import Conversion, convert
@@ -57,6 +57,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help="file from which the results were extracted, for pictures, alt texts and tokens",
     )
+    add_column_options(posts)
     add_picture_options(posts)
     _add_label_studio(parser.add_argument_group("Label Studio"))
     spacy = parser.add_argument_group("spaCy")
@@ -138,6 +139,7 @@ def _opened(args: argparse.Namespace, path: Path, longest: int | None) -> Iterat
         alt_text=args.alt_text_file,
         allow_outside=args.allow_outside,
         max_characters=longest,
+        columns=column_names(args),
     )
 
 

@@ -27,6 +27,7 @@ from twofold.cli.extract_batch import (
     run_in_shards,
 )
 from twofold.cli.model_options import (
+    add_column_options,
     add_model_options,
     add_picture_options,
     model_files,
@@ -77,15 +78,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _add_columns(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--columns",
-        metavar="FIELD=COLUMN,...",
-        help="columns (or JSON keys) with the fields of a post, such as id=tweet_id,text=full_text",
-    )
+    add_column_options(group)
     group.add_argument("--carry", metavar="COLUMN,...", help="columns (or JSON keys) to copy to the output")
-    group.add_argument(
-        "--number-rows", action="store_true", help="give rows without an id their file and row number as id"
-    )
 
 
 def _add_run(group: argparse._ArgumentGroup) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from twofold import __version__
 from twofold.batch.counts import Counts
 from twofold.cli.main import NOTHING_DONE
-from twofold.cli.model_options import load_model, model_files
+from twofold.cli.model_options import column_names, load_model, model_files
 from twofold.console.extraction_summary import WarningLog, summary_line
 from twofold.console.outputs import RejectLog
 from twofold.console.part_progress import PartProgress, watch_parts
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from twofold.batch.job import JobRecord
     from twofold.batch.shards import Shard
     from twofold.batch.step import Part, Step
-    from twofold.corpora.column_names import ColumnNames
     from twofold.pipeline.extractor import Extractor
 
 _FILE_ROWS, _FOLDER_ROWS = 1024, 4096
@@ -43,13 +42,6 @@ _RESULT_OPTIONS = (
     "number_rows", "rejects", "device",
 )  # fmt: skip
 """Options that change the output."""
-
-
-def column_names(args: argparse.Namespace) -> ColumnNames:
-    """The columns given by ``--columns``, ``--carry`` and ``--number-rows``."""
-    from twofold.corpora.column_names import ColumnNames
-
-    return ColumnNames.parse(args.columns or "", args.carry or "", args.number_rows)
 
 
 def reading_options(args: argparse.Namespace) -> ReadingOptions:

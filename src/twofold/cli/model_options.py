@@ -14,6 +14,7 @@ from twofold.model_folder.place import MANIFEST
 from twofold.posts import MAX_CHARACTERS
 
 if TYPE_CHECKING:
+    from twofold.corpora.column_names import ColumnNames
     from twofold.corpora.post_file import PostFile
     from twofold.pipeline.extractor import Extractor
 
@@ -34,6 +35,25 @@ def add_picture_options(group: argparse._ActionsContainer) -> None:
         action="store_true",
         help="also read pictures outside that folder, wherever paths and links lead; only for trusted data",
     )
+
+
+def add_column_options(group: argparse._ActionsContainer) -> None:
+    """Options for tables and JSON Lines whose columns or keys have other names."""
+    group.add_argument(
+        "--columns",
+        metavar="FIELD=COLUMN,...",
+        help="columns (or JSON keys) with the fields of a post, such as id=tweet_id,text=full_text",
+    )
+    group.add_argument(
+        "--number-rows", action="store_true", help="give rows without an id their file and row number as id"
+    )
+
+
+def column_names(args: argparse.Namespace) -> ColumnNames:
+    """The columns given by the options of `add_column_options`, and by ``--carry`` if the command has it."""
+    from twofold.corpora.column_names import ColumnNames
+
+    return ColumnNames.parse(args.columns or "", getattr(args, "carry", None) or "", args.number_rows)
 
 
 def output_file(text: str) -> Path:
@@ -86,15 +106,18 @@ def add_max_characters(group: argparse._ActionsContainer) -> None:
 
 
 def posts_of(args: argparse.Namespace, path: Path) -> PostFile:
-    """A data file, read with the options of `add_picture_options`."""
+    """A data file, read with the options of `add_picture_options` and `add_column_options`."""
     from twofold.corpora.post_file import read_posts
 
+    names = column_names(args)
     return read_posts(
         path,
         images=args.images,
         alt_text=args.alt_text_file,
         allow_outside=args.allow_outside,
         max_characters=args.max_characters,
+        columns=names.renamed,
+        number_rows=names.number_rows,
     )
 
 

@@ -38,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "-o",
-        "--out",
+        "--output",
         type=Path,
         required=True,
         metavar="OUT",
@@ -79,7 +79,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the experiments, or write their tables; the exit code is as the epilog says."""
     if args.render:
-        return _render(args.tables, args.out)
+        return _render(args.tables, args.output)
     if min(args.jobs, args.threads) < 1:
         raise ConfigError(
             "--jobs or --threads is below 1", where="twofold reproduce", expected="numbers above 0"
@@ -98,7 +98,7 @@ def _reproduce(path: Path, args: argparse.Namespace) -> int:
 
     table = read_table(path, args.data)
     wanted = runs_of(table, tuple(args.only))
-    runs = Runs(args.out / "runs")
+    runs = Runs(args.output / "runs")
     if args.list:
         return _list(wanted, runs)
     if not args.collect:
@@ -144,7 +144,7 @@ def _write(table: Table, runs: Runs, args: argparse.Namespace) -> None:
 
 def _files(table: Table, args: argparse.Namespace) -> tuple[Path, Path]:
     """Files for the metrics (JSON) and the page (Markdown)."""
-    return args.json or args.out / f"{table.name}.json", args.out / f"{table.name}.md"
+    return args.json or args.output / f"{table.name}.json", args.output / f"{table.name}.md"
 
 
 def _render(files: list[Path], out: Path) -> int:

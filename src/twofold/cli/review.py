@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.model_options import add_picture_options, named_file
+from twofold.cli.model_options import add_column_options, add_picture_options, column_names, named_file
 from twofold.cli.network_options import access, add_network_options, address_of, check_extra
 from twofold.console.streams import say
 from twofold.console.text import counted, print_lines
@@ -38,6 +38,7 @@ def add_parser(subparsers: Any) -> None:
         help="results of `twofold extract`: a file in any of its formats, or the folder of `-o`",
     )
     _add_queue(parser.add_argument_group("review"))
+    add_column_options(parser.add_argument_group("columns of the posts"))
     add_picture_options(parser.add_argument_group("pictures of the posts"))
     _add_without_page(parser.add_argument_group("without the page"))
     add_network_options(parser.add_argument_group("network"), port=8010)
@@ -194,6 +195,7 @@ def _open(args: argparse.Namespace) -> ReviewStore:
         alt_text=args.alt_text_file,
         allow_outside=args.allow_outside,
         max_characters=None,
+        columns=column_names(args),
     )
     types = [name.strip() for name in args.choose_from.split(",") if name.strip()]
     results = read_results(args.results, posts)

@@ -41,10 +41,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "config", nargs="?", type=Path, metavar="CONFIG.toml", help="settings file; see docs/training.md"
     )
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="model folder to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="model folder to write")
     parser.add_argument(
-        "--fresh", action="store_true", help="start over instead of continuing an interrupted training"
+        "--restart",
+        action="store_true",
+        help="discard an interrupted training, and start over instead of continuing it",
     )
+    add_old_name(parser, "--fresh", "--restart")
     for section, kind in (("data", DataConfig), ("model", ModelConfig)):
         _add_options(parser, section, kind, f"{section}.")
     for field in dataclasses.fields(ModelConfig):
@@ -147,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
     require_train_extra()
     from twofold.training.distributed import rank_and_count
 
-    out = train(_config(args), args.out, log=TrainingProgress(), fresh=args.fresh)
+    out = train(_config(args), args.output, log=TrainingProgress(), fresh=args.restart)
     if rank_and_count()[0] == 0:
         print(printable(f"model folder: {out}"))
     return 0

@@ -18,6 +18,7 @@ from typing import Any
 
 from twofold.corpora import open_corpus
 from twofold.corpora.bio import Scheme
+from twofold.corpora.column_names import DEFAULT_COLUMNS, ColumnNames
 from twofold.corpora.columns import count_empty_tokens, scheme_of
 from twofold.corpora.confinement import lies_in
 from twofold.corpora.formats import Format, format_of
@@ -176,6 +177,7 @@ def check(
     images: Path | None = None,
     alt_text: Path | None = None,
     allow_outside: bool = False,
+    columns: ColumnNames = DEFAULT_COLUMNS,
     tick: Callable[[str, int], None] = lambda name, posts: None,
 ) -> CheckReport:
     """Check files, or every data file in a folder (its splits).
@@ -184,7 +186,7 @@ def check(
         paths: files and folders; their texts are compared with each other.
         images: folder of the pictures; without it only pictures with a path or bytes in the post are opened.
         alt_text: table of alternative texts.
-        allow_outside: as in `open_corpus`.
+        allow_outside: as in `open_corpus`, and so is columns.
         tick: called regularly with the file's name and the number of posts read so far.
 
     Raises:
@@ -202,6 +204,7 @@ def check(
                 types={},
                 merge_mentions=False,
                 allow_outside=allow_outside,
+                columns=columns,
             ),
             tick,
         )

@@ -50,11 +50,17 @@ class ColumnNames:
         """
         pairs = [pair.partition("=") for pair in renamed.split(",")] if renamed else []
         names = {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
-        wrong = [ours for ours in names if ours not in FIELDS]
-        if wrong or len(names) < len(pairs) or not all(names.values()):
+        for ours, theirs in names.items():
+            if ours and theirs and ours not in FIELDS:
+                raise ConfigError(
+                    f"--columns has {ours}={theirs}, but {ours} is not a field of a post",
+                    expected=f"FIELD=COLUMN, with one of the fields {', '.join(FIELDS)}",
+                    do=f"write {theirs}={ours}" if theirs in FIELDS else "",
+                )
+        if len(names) < len(pairs) or not all(names) or not all(names.values()):
             raise ConfigError(
                 f"--columns is {renamed!r}",
-                expected=f"each field once, as id=COLUMN,text=COLUMN; fields are {', '.join(FIELDS)}",
+                expected="FIELD=COLUMN, each field once, separated by commas: id=COLUMN,text=COLUMN",
             )
         others = tuple(name.strip() for name in carried.split(",")) if carried else ()
         if not all(others) or len(set(others)) < len(others):
@@ -120,7 +126,8 @@ class ColumnNames:
         if self.renamed.get("tokens", "tokens") not in columns:
             required.add("text")
         wanted = [self.renamed.get(name, name) for name in FIELDS if name in required or name in self.renamed]
-        missing = [name for name in (*wanted, *self.carried) if name not in columns]
+        missing = [name for name in wanted if name not in columns]
+        not_carried = [name for name in self.carried if name not in columns]
         twice = [name for name in self.used(columns) if columns.count(name) > 1]
         if not columns:
             raise DataError(
@@ -133,13 +140,15 @@ class ColumnNames:
                 expected="a different name for each column",
                 do="rename one of them",
             )
-        if missing:
+        if missing or not_carried:
+            ids = ", or let --number-rows make ids" if missing == ["id"] else ""
             raise DataError(
-                f"has no column {', '.join(map(repr, missing))}",
+                f"has no column {', '.join(map(repr, missing or not_carried))}",
                 where=where,
                 expected=f"one of its columns: {', '.join(columns)}"[:300],
-                do="name the columns with --columns id=COLUMN,text=COLUMN"
-                + (", or let --number-rows make ids" if missing == ["id"] else ""),
+                do=f"name the columns with --columns id=COLUMN,text=COLUMN{ids}"
+                if missing
+                else "name columns of the file with --carry",
             )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twofold.corpora import open_corpus
+from twofold.corpora.column_names import DEFAULT_COLUMNS, ColumnNames
 from twofold.corpora.releases import release_of
 from twofold.posts import MAX_CHARACTERS, Post, Rejected
 
@@ -22,6 +23,7 @@ class PostFile:
         types: new names of entity types, "" to drop one.
         allow_outside: whether pictures may lie outside their folder.
         max_characters: longest post; a longer one is rejected. None for no limit.
+        columns: which column of a table, or key of JSON Lines, holds which field of a post.
     """
 
     path: Path
@@ -30,6 +32,7 @@ class PostFile:
     types: Mapping[str, str] | None = None
     allow_outside: bool = False
     max_characters: int | None = MAX_CHARACTERS
+    columns: ColumnNames = DEFAULT_COLUMNS
 
     def __iter__(self) -> Iterator[Post | Rejected]:
         """Read the file from its beginning."""
@@ -40,6 +43,7 @@ class PostFile:
             types=self.types,
             allow_outside=self.allow_outside,
             max_characters=self.max_characters,
+            columns=self.columns,
         )
 
     @property
@@ -62,6 +66,8 @@ def read_posts(
     types: Mapping[str, str] | None = None,
     allow_outside: bool = False,
     max_characters: int | None = MAX_CHARACTERS,
+    columns: Mapping[str, str] | None = None,
+    number_rows: bool = False,
 ) -> PostFile:
     """Read a data file of any format that Twofold knows, recognised by its name or its content.
 
@@ -74,6 +80,9 @@ def read_posts(
             LOC, ORG and MISC; ``{}`` keeps their six types.
         allow_outside: whether pictures may lie outside ``images``; only for data that you trust.
         max_characters: longest post; a longer one is rejected. None for no limit.
+        columns: column of a table, or key of JSON Lines, of each field that has another name there:
+            ``{"id": "tweet_id"}``.
+        number_rows: whether a row without an id gets the id ``FILE:ROW``.
 
     Returns:
         Posts and rejected records, read lazily; each iteration reads the file again. `Extractor.extract`
@@ -81,9 +90,11 @@ def read_posts(
 
     Raises:
         DataError: file, folder or table is missing or invalid.
+        ConfigError: `columns` names no field of a post.
     """
+    names = ColumnNames(columns or {}, number_rows=number_rows)
     folder, table = (Path(x) if x is not None else None for x in (images, alt_text))
-    file = PostFile(Path(path), folder, table, types, allow_outside, max_characters)
+    file = PostFile(Path(path), folder, table, types, allow_outside, max_characters, names)
     iter(file)  # raises now if something cannot be opened; reads no post
     return file
 

@@ -236,7 +236,7 @@ class DetectionCache:
                 "an unfinished run there used other detectors or options",
                 where=str(self._path),
                 expected=f"regions of {', '.join(head['detectors'])}",
-                do="use --fresh to start again",
+                do="use --restart to start again",
             )
         self._path.write_bytes(complete + b"\n")
         for line in lines[1:]:

@@ -150,7 +150,7 @@ class Checkpoint:
             raise DataError(
                 "the checkpoint belongs to a training with another configuration or other data",
                 where=str(self.path),
-                do="use --fresh to start from scratch, or another output folder",
+                do="use --restart to start from scratch, or another output folder",
             )
         model.load_state_dict(state["model"])
         average.steps = state["average"]["steps"]

@@ -181,7 +181,7 @@ class Trainer:
             raise DataError(
                 f"the best weights cannot be read: {error}",
                 where=str(self.best),
-                do="use --fresh to start from scratch",
+                do="use --restart to start from scratch",
             ) from error
 
     def _should_stop(self) -> bool:
