@@ -84,7 +84,7 @@ class DataConfig:
     Attributes:
         train: files to train on, in any format that Twofold reads.
         dev: files on which the best epoch is chosen (by their mean F1) and confidences are calibrated.
-        images: folder of the pictures; "" for none.
+        images: folder of the pictures; "" for the folder of the data file.
         alt_text: TSV file of picture descriptions; "" for none.
         allow_outside: whether pictures may lie outside ``images`` (without it, outside the data file's
             folder); only for data that you trust.

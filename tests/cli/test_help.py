@@ -81,6 +81,19 @@ def test_the_text_of_a_setting_is_that_of_its_docstring_with_the_default(capsys)
     assert "alt_text, objects, ocr (default: picture alt_text)" in shown
 
 
+def test_an_empty_default_is_not_shown_as_the_value_none():
+    parser = next(parser for parser in ALL if parser.prog.endswith(" train"))
+    shown = " ".join(parser.format_help().split())
+    assert '"" for the folder of the data file (default: "")' in shown
+    assert "in any format that Twofold reads --dev" in shown
+    assert "(low-rank adapters are trained instead of all weights of the text encoder) (default: none)" in shown
+    assert shown.count("(default: none)") == sum(
+        getattr(field, "default", "") == "none" for kind in SETTINGS for field in dataclasses.fields(kind)
+    )
+    assert "--unlabelled [FILE ...]" in shown
+    assert "--teachers [MODEL ...]" in shown
+
+
 def test_options_of_training_are_in_groups():
     parser = next(parser for parser in ALL if parser.prog.endswith(" train"))
     titles = [group.title for group in parser._action_groups]

@@ -86,7 +86,7 @@ def _add_option(group: Any, field: dataclasses.Field[Any], key: str, text: str) 
     common = {
         "dest": key.partition(".")[2],
         "default": argparse.SUPPRESS,
-        "help": f"{text} (default: {_shown(default)})".replace("%", "%%"),
+        "help": f"{text}{_shown_default(default, text)}".replace("%", "%%"),
     }
     if isinstance(default, bool):
         group.add_argument(option(key), action=argparse.BooleanOptionalAction, **common)
@@ -97,10 +97,14 @@ def _add_option(group: Any, field: dataclasses.Field[Any], key: str, text: str) 
     group.add_argument(option(key), nargs="*" if many else None, type=kind, metavar=_metavar(field), **common)
 
 
-def _shown(default: Any) -> str:
+def _shown_default(default: Any, text: str) -> str:
+    """The default as the help shows it; nothing for an empty one, unless the text explains ``""``."""
     if isinstance(default, bool):
-        return "on" if default else "off"
-    return " ".join(default) or "none" if isinstance(default, tuple) else str(default) or "none"
+        return f" (default: {'on' if default else 'off'})"
+    shown = " ".join(default) if isinstance(default, tuple) else str(default)
+    if default == "" and '""' in text:
+        shown = '""'
+    return f" (default: {shown})" if shown else ""
 
 
 def _metavar(field: dataclasses.Field[Any]) -> str:
@@ -112,6 +116,10 @@ def _metavar(field: dataclasses.Field[Any]) -> str:
         "unlabelled": "FILE",
         "images": "DIR",
         "alt_text": "TSV",
+        "teachers": "MODEL",
+        "tagger": "MODEL",
+        "joint": "TOML",
+        "initial_weights": "FILE",
     }
     kinds = {tuple: "NAME", int: "N", float: "NUMBER"}
     by_default = (name for kind, name in kinds.items() if isinstance(field.default, kind))
