@@ -226,7 +226,7 @@ def test_files_that_extend_each_other_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "where", "what"), [("'gone.toml'", "gone.toml", "cannot read it"), ("3", "extends", "got 3")]
+    ("value", "where", "what"), [("'gone.toml'", "gone.toml", "cannot be read"), ("3", "extends", "got 3")]
 )
 def test_extends_must_name_a_file(tmp_path, value, where, what):
     error = _error(tmp_path, f"extends = {value}\n")
@@ -291,7 +291,9 @@ def test_not_toml(tmp_path, content):
 
 
 def test_no_such_file(tmp_path):
-    with pytest.raises(ConfigError, match=r"none\.toml: cannot read it"):
+    with pytest.raises(
+        ConfigError, match=r"none\.toml: cannot be read: .*; expected a settings file .*; check"
+    ):
         read_config(tmp_path / "none.toml")
 
 

@@ -555,7 +555,12 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_text(path))
     except OSError as error:
-        raise ConfigError(f"cannot read it: {error.strerror}", where=str(path)) from error
+        raise ConfigError(
+            f"cannot be read: {error.strerror}",
+            where=str(path),
+            expected="a settings file (TOML)",
+            do="check the path",
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(_not_toml(error), where=str(path)[:200], expected="a settings file") from error
 

@@ -221,15 +221,18 @@ class OutputFile:
 
     def _cannot(self, error: OSError | ValueError) -> DataError:
         """The error to raise; ``strerror`` may be None, and a bare `ValueError` means a path with NUL."""
-        reason = "no file can have such a name"
+        reason, remedy = "no file can have such a name", ""
         if isinstance(error, OSError):
             reason = error.strerror or str(error) or type(error).__name__
+        folder = self._part.parent if self.path.parent.exists() else self.path.parent
+        if isinstance(error, FileNotFoundError) and not folder.exists():
+            reason, remedy = f"the folder {folder} does not exist", "create it, or name another folder"
         kept = self._keep_part and not self.direct and _holds_data(self._part)
         return DataError(
             f"cannot be written: {reason}",
             where=str(self.path),
-            expected="a file in a writable folder, with enough free space",
-            do=f"the output so far is in {self._part}" if kept else "",
+            expected="a file in a writable folder that exists, with enough free space",
+            do=f"the output so far is in {self._part}" if kept else remedy,
         )
 
 

@@ -87,7 +87,7 @@ def test_thirty_predictions_in_each_split_are_enough_and_29_are_not():
         assert (raised.value.what, raised.value.expected, raised.value.do) == (
             "the model predicts 29 relations in one half of the posts",
             f"at least {MIN_PREDICTIONS}, and some hundreds for narrow intervals",
-            "calibrate on more labelled posts",
+            "calibrate on more labelled posts, or entities only (--no-relations)",
         )
 
 

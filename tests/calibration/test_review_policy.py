@@ -45,8 +45,9 @@ def test_with_one_prediction_the_message_says_how_many_are_needed():
     risk = control([True], 0.02)
     assert (risk.threshold, risk.accepted, risk.errors) == (None, 1, 0)
     reason = no_threshold_reason(risk, "relations")
-    assert "only the one most confident could be tested, 0 of them wrong" in reason
-    assert "even without an error, 149 are needed" in reason  # 0.98**149 <= 0.05 < 0.98**148
+    assert reason.endswith(
+        "at least 149 relations that can be tested, and the calibration posts have 1"
+    )  # 0.98**149 <= 0.05
     assert "95.0%" not in reason
 
 
@@ -55,15 +56,15 @@ def test_the_needed_number_of_predictions_is_enough(max_error, needed):
     assert control([True] * needed, max_error).threshold is not None
     few = control([True] * (needed - 1), max_error)
     assert few.threshold is None
-    assert f"{needed} are needed" in no_threshold_reason(few, "entities")
+    assert f"at least {needed} entities" in no_threshold_reason(few, "entities")
 
 
 def test_with_many_predictions_the_message_says_how_many_are_wrong():
     right = np.arange(400) % 10 != 0
     risk = control(right, 0.05, 0.9)
     reason = no_threshold_reason(risk, "entities")
-    assert "at most 5.0% of the entities are wrong (at 95% confidence)" in reason
-    assert "of the 400 most confident entities of the calibration posts 40 are wrong" in reason
+    assert "at most 5.0% of the entities are wrong (95% confidence)" in reason
+    assert "40 of the 400 most confident are wrong" in reason
     assert f"as high as {risk.upper_bound:.1%}" in reason
     assert achievable_error(risk, "entities") == "0.13 (100% of the entities are accepted)"
 
@@ -258,8 +259,9 @@ def test_where_no_error_rate_is_achievable_a_better_model_is_expected(folder):
     [
         (400, None, "set a higher error rate, or calibrate on other posts"),
         (59, None, "set a higher error rate, or calibrate on other posts"),
-        (58, None, "set a higher error rate, or calibrate on more labelled posts"),
-        (58, 3.0, "set a higher error rate, or calibrate on more labelled posts"),
+        (0, None, "set a higher error rate, or calibrate on more labelled posts"),
+        (2, None, "set a higher error rate, or calibrate on at least 30 times as many labelled posts"),
+        (40, 3.0, "set a higher error rate, or calibrate on at least 1.5 times as many labelled posts"),
         (59, 3.0, "set a higher error rate, or calibrate on about 3.0 times as many labelled posts"),
         (400, 9.96, "set a higher error rate, or calibrate on about 10.0 times as many labelled posts"),
         (400, 10.0, "set a higher error rate, or calibrate on about 10 times as many labelled posts"),
@@ -274,16 +276,12 @@ def test_the_remedy_in_words(accepted, factor, remedy):
 
 def test_reasons_in_full():
     risk = replace(control(np.arange(400) % 10 != 0, 0.05, 0.9), upper_bound=0.128)
-    start = (
-        "no confidence threshold guarantees that at most 5.0% of the entities are wrong (at 95% confidence)"
-    )
+    start = "no confidence threshold guarantees that at most 5.0% of the entities are wrong (95% confidence)"
     assert no_threshold_reason(risk, "entities") == (
-        f"{start}: of the 400 most confident entities of the calibration posts 40 are wrong, so that the "
-        "error rate may be as high as 12.8%"
+        f"{start}: 40 of the 400 most confident are wrong, so that the error rate may be as high as 12.8%"
     )
     assert no_threshold_reason(replace(risk, accepted=2, errors=1), "entities") == (
-        f"{start}: of the entities of the calibration posts only the 2 most confident could be tested, 1 of "
-        "them wrong; even without an error, 59 are needed"
+        f"{start}: that takes at least 59 entities that can be tested, and the calibration posts have 2"
     )
     assert no_threshold_reason(replace(risk, accepted=0), "entities") == (
         f"{start}: the calibration posts have no entities that could be tested"

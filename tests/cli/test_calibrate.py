@@ -217,10 +217,9 @@ def test_an_error_rate_that_cannot_be_guaranteed_is_refused_with_reasons(calibra
     assert main([*arguments, "--max-error", "0.01"]) == 2
     messages = capsys.readouterr().err
     assert "no confidence threshold guarantees that at most 1.0% of the entities are wrong" in messages
-    assert "only the 121 most confident could be tested, 0 of them wrong" in messages
-    assert "even without an error, 299 are needed" in messages
+    assert "at least 299 entities that can be tested, and the calibration posts have 121" in messages
     assert "expected an error rate of at least 0.025 (33% of the entities are accepted)" in messages
-    assert "calibrate on more labelled posts" in messages
+    assert "calibrate on at least 2.5 times as many labelled posts" in messages
     assert main([*arguments, "--max-error", "1.5"]) == 2
     assert "above 0 and below 1" in capsys.readouterr().err
     assert main([*arguments, "--coverage", "0.3"]) == 2

@@ -238,7 +238,7 @@ def test_an_error_rate_that_cannot_be_guaranteed_is_refused_with_reasons(calibra
     arguments = ["extract", "--model", str(calibrated), "--text", TEXT]
     assert main([*arguments, "--max-error", "0.2", "--max-relation-error", "0.001"]) == 2
     messages = capsys.readouterr().err
-    assert "relations of the calibration posts" in messages
+    assert "relations that can be tested, and the calibration posts have" in messages
     assert "of the relations" in messages
     assert "--max-relation-error" in messages
 

@@ -1,4 +1,4 @@
-"""``--columns`` and ``--number-rows``: every command that reads files of posts finds fields by other names."""
+"""``--columns`` and ``--number-rows``: commands that read posts find fields by other names."""
 
 from __future__ import annotations
 

@@ -110,13 +110,15 @@ def test_convert_maps_wnut17_types_on_request(tmp_path):
 
 def test_convert_of_nothing_and_onto_itself(posts, tmp_path, capsys):
     assert twofold("convert", posts, tmp_path / "out.txt", "--to", "mnre") == 2
-    assert "no post to write" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "no post to write" in error
+    assert f"cannot be written: {posts}:1: it has no relation, and MNRE holds nothing else" in error
     assert not (tmp_path / "out.txt").exists()
     assert twofold("convert", posts, posts, "--to", "jsonl") == 2
     assert "is the same file as one that is read" in capsys.readouterr().err
     assert posts.read_text(encoding="utf-8") == POSTS
     assert twofold("convert", posts, tmp_path / "nowhere" / "out", "--to", "jsonl") == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert f"cannot be written: the folder {tmp_path / 'nowhere'} does not exist" in capsys.readouterr().err
 
 
 def test_an_unknown_format_is_refused(posts, capsys):

@@ -70,6 +70,15 @@ def test_json_names_the_data(model, data, tmp_path, capsys):
     assert "does not know the types WATER" in shown.err
 
 
+@pytest.mark.parametrize("command", ["evaluate", "calibrate"])
+def test_swapped_arguments_are_explained(data, tmp_path, capsys, command):
+    more = ["-o", str(tmp_path / "out")] if command == "calibrate" else []
+    assert main([command, str(data), "default", *more]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"twofold: {data}: not a folder; expected MODEL: a folder that `twofold train`")
+    assert "give MODEL first, then DATA" in error
+
+
 def test_alt_texts_from_a_file(model, data, tmp_path, capsys):
     (tmp_path / "alt.tsv").write_text("image\tcaption\n1.jpg\ta rocket\n", encoding="utf-8")
     scores = []

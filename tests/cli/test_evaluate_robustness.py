@@ -85,6 +85,13 @@ def test_entities_under_all_conditions(models, data, capsys):
     assert "robustness to pictures: 4 posts" in shown.out
     assert "left out: 1 without a picture, 1 with an unreadable one, 0 not in the sample" in shown.out
     assert "holds: a corrupt picture is reported unreadable" in shown.out
+    table = [line.split() for line in shown.out.splitlines() if line.startswith(("picture ", "blank "))][:2]
+    assert " ".join(table[0][1:6]) == "F1 change strict F1 change"  # a score and a change are two columns
+    blank = entities["conditions"]["blank"]
+    assert table[1][5:7] == [
+        f"{100 * blank['strict_f1']:.2f}",
+        f"{100 * blank['strict_f1_change']['value']:+.2f}",
+    ]
     rows = [line.split()[0] for line in shown.out.splitlines() if line.split()]
     assert [rows.count(name) for name in NAMES[:-1]] == [3] * (len(NAMES) - 1)
     assert "robustness: 4 posts, each under 9 conditions: original, mismatched" in shown.err

@@ -86,7 +86,9 @@ def test_an_empty_default_is_not_shown_as_the_value_none():
     shown = " ".join(parser.format_help().split())
     assert '"" for the folder of the data file (default: "")' in shown
     assert "in any format that Twofold reads --dev" in shown
-    assert "(low-rank adapters are trained instead of all weights of the text encoder) (default: none)" in shown
+    assert (
+        "(low-rank adapters are trained instead of all weights of the text encoder) (default: none)" in shown
+    )
     assert shown.count("(default: none)") == sum(
         getattr(field, "default", "") == "none" for kind in SETTINGS for field in dataclasses.fields(kind)
     )

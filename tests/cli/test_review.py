@@ -46,6 +46,7 @@ def test_decisions_become_training_data(
     assert "1 post with 2 entities and 0 relations" in printed.err
     assert "finished: 1 of 2 posts" in printed.out
     assert "wrong among the entities decided: 50.0 %" in printed.out
+    assert "decided   wrong (confidences)   wrong (decisions)" in printed.out
     (post,) = open_corpus(tmp_path / "train.jsonl")
     assert [(e.text, e.type) for e in post.entities] == [("Ada Berg", "PER"), ("Bob", "PER")]
     assert main(["data", "check", str(tmp_path / "train.jsonl")]) == 0

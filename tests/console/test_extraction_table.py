@@ -62,7 +62,7 @@ def test_type_and_confidence_are_shown_at_any_width(width: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "columns"), [(40, []), (60, ["uncertainty"]), (80, ["uncertainty", "evidence"])]
+    ("width", "columns"), [(40, []), (60, ["aleat./epist."]), (80, ["aleat./epist.", "evidence"])]
 )
 def test_what_a_narrow_terminal_leaves_out(width: int, columns: list[str]) -> None:
     lines = table(width=width)

@@ -131,7 +131,7 @@ def test_a_table_without_a_column_is_refused_by_name(tmp_path, name):
         DataError, match=r"has no column 'id'; expected one of its columns: tweet_id, text; .*--number-rows"
     ):
         list(open_corpus(file))
-    with pytest.raises(DataError, match="has no column 'lang'.*columns of the file with --carry$"):
+    with pytest.raises(DataError, match=r"has no column 'lang'.*columns of the file with --carry$"):
         list(open_corpus(file, columns=ColumnNames.parse("id=tweet_id", "lang")))
 
 

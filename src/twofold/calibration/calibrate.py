@@ -127,7 +127,8 @@ def _check_size(tuning: LabelledPredictions, calibration: LabelledPredictions, w
         raise DataError(
             f"the model predicts {fewest} {what} in one half of the posts",
             expected=f"at least {MIN_PREDICTIONS}, and some hundreds for narrow intervals",
-            do="calibrate on more labelled posts",
+            do="calibrate on more labelled posts"
+            + (", or entities only (--no-relations)" if what == "relations" else ""),
         )
 
 

@@ -216,19 +216,16 @@ def no_threshold_reason(risk: RiskControl, what: str) -> str:
     """
     start = (
         f"no confidence threshold guarantees that at most {risk.max_error:.1%} of the {what} are wrong "
-        f"(at {risk.confidence:.0%} confidence)"
+        f"({risk.confidence:.0%} confidence)"
     )
     if not risk.accepted:
         return f"{start}: the calibration posts have no {what} that could be tested"
     if _too_few(risk):
-        tested = "one" if risk.accepted == 1 else str(risk.accepted)
-        return (
-            f"{start}: of the {what} of the calibration posts only the {tested} most confident could be "
-            f"tested, {risk.errors} of them wrong; even without an error, {_needed(risk)} are needed"
-        )
+        have = f"the calibration posts have {risk.accepted}"
+        return f"{start}: that takes at least {_needed(risk)} {what} that can be tested, and {have}"
     return (
-        f"{start}: of the {risk.accepted} most confident {what} of the calibration posts {risk.errors} are "
-        f"wrong, so that the error rate may be as high as {risk.upper_bound:.1%}"
+        f"{start}: {risk.errors} of the {risk.accepted} most confident are wrong, so that the error rate may "
+        f"be as high as {risk.upper_bound:.1%}"
     )
 
 
@@ -256,11 +253,19 @@ def _achievable(risk: RiskControl, what: str) -> str:
 def _remedy(risk: RiskControl) -> str:
     if risk.data_factor is None and not _too_few(risk):
         return "set a higher error rate, or calibrate on other posts"
-    if risk.data_factor is None or _too_few(risk):  # an estimate from so few would be noise
-        return "set a higher error rate, or calibrate on more labelled posts"
+    if _too_few(risk):  # how many more are needed beyond that would be noise
+        if not risk.accepted:
+            return "set a higher error rate, or calibrate on more labelled posts"
+        times = _in_words(math.ceil(10 * _needed(risk) / risk.accepted) / 10)
+        return f"set a higher error rate, or calibrate on at least {times} times as many labelled posts"
+    assert risk.data_factor is not None
     if risk.data_factor > _MAX_FACTOR:
         return (
             f"set a higher error rate; more than {_MAX_FACTOR} times as many labelled posts would be needed"
         )
-    times = f"{risk.data_factor:.1f}" if risk.data_factor < 10 else f"{risk.data_factor:.0f}"
+    times = _in_words(risk.data_factor)
     return f"set a higher error rate, or calibrate on about {times} times as many labelled posts"
+
+
+def _in_words(factor: float) -> str:
+    return f"{factor:.1f}" if factor < 10 else f"{factor:.0f}"

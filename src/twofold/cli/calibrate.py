@@ -16,6 +16,7 @@ from twofold.cli.model_options import (
     add_column_options,
     add_model_options,
     add_picture_options,
+    check_model,
     load_model,
     posts_of,
 )
@@ -46,7 +47,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "data", metavar="DATA", type=Path, nargs="+", help="labelled posts in any format that Twofold reads"
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="model folder to write")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="model folder to write"
+    )
     parser.add_argument(
         "--name", help="name of the calibrated model in its outputs (default: the name of the folder)"
     )
@@ -83,7 +86,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="random seed of the split (default: 0)"
     )
-    add_model_options(parser, model=False)
+    add_model_options(
+        parser,
+        model=False,
+        no_relations="calibrate entities only; the copy keeps the relation model with its own calibration",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
             "--relation-model names a second folder, but only one is written",
             do="combine the two first (twofold combine), or calibrate the relation model alone",
         )
+    check_model(args.model)
     sets = dict(zip(_names(args.data), (posts_of(args, path) for path in args.data), strict=True))
     stated = args.convention or args.mentions or args.hashtags
     options = CalibrationOptions(

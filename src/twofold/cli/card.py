@@ -26,7 +26,11 @@ def add_parser(subparsers: Any) -> None:
         "model", metavar="MODEL", help="model folder, or default for the model shipped with the package"
     )
     parser.add_argument(
-        "-o", "--output", type=output_file, metavar="FILE", help="also write the card to this file, as Markdown"
+        "-o",
+        "--output",
+        type=output_file,
+        metavar="FILE",
+        help="also write the card to this file, as Markdown",
     )
     parser.add_argument(
         "--json", type=output_file, metavar="FILE", help="also write all of it to this file, as JSON"

@@ -23,7 +23,9 @@ def add_parser(subparsers: Any) -> None:
         help="folder of an entity model, or default for the one shipped with the package",
     )
     parser.add_argument("relations", metavar="RELATIONS", type=Path, help="folder of a relation model")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="model folder to write")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="model folder to write"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     shared = folder.relations.config.shared_files if folder.relations else ()
     size = sum(file.stat().st_size for file in args.output.rglob("*") if file.is_file())
     print(
-        printable(f"model folder: {args.output}, {size / 1e6:.1f} MB; shared: {', '.join(shared) or 'nothing'}")
+        printable(
+            f"model folder: {args.output}, {size / 1e6:.1f} MB; shared: {', '.join(shared) or 'nothing'}"
+        )
     )
     return 0

@@ -14,6 +14,7 @@ from twofold.cli.model_options import (
     add_model_options,
     add_picture_options,
     add_types,
+    check_model,
     load_model,
     model_files,
     output_file,
@@ -58,7 +59,7 @@ def add_parser(subparsers: Any) -> None:
     _add_outputs(parser.add_argument_group("output"))
     _add_shift_options(parser.add_argument_group("domain shift (with --trust)"))
     _add_robustness_options(parser.add_argument_group("robustness to pictures"))
-    add_model_options(parser, model=False)
+    add_model_options(parser, model=False, no_relations="score entities only, which is faster")
     add_old_name(parser, "--alt-text", "--alt-text-file")
 
 
@@ -145,6 +146,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate; the exit code is as the epilog says."""
     from twofold.scoring.evaluate import evaluate
 
+    check_model(args.model)
     posts, shifts, robustness = posts_of(args, args.data), _shift_options(args), _robustness_options(args)
     if args.trust_report is not None and not args.trust:
         raise ConfigError("--trust-report needs --trust", do="add --trust")

@@ -6,6 +6,7 @@ Every input line appears once: as a line of output, or as a rejected line with i
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import sys
 import time
@@ -37,7 +38,7 @@ from twofold.console.extraction_summary import ExtractionSummary
 from twofold.console.outputs import RejectLog, line_writer, to_stdout
 from twofold.console.progress import watch
 from twofold.console.streams import console
-from twofold.errors import ConfigError
+from twofold.errors import ConfigError, DataError
 from twofold.files import Input, OutputFile, Outputs
 from twofold.posts import Extraction, Post, Rejected
 from twofold.reading import not_utf8
@@ -178,6 +179,7 @@ def run(args: argparse.Namespace) -> int:
     """Extract from posts; the exit code is as the epilog says."""
     _check_numbers(args)
     check_fractions(args)
+    _check_not_text(args.files)
     if _in_shards(args):
         return run_in_shards(args)
     items, source = _open(args)
@@ -240,6 +242,19 @@ def _is_special(output: str) -> bool:
     """Whether the output is a device or a pipe, whose reader gets each result at once."""
     path = Path(output)
     return "://" not in output and path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _check_not_text(files: list[str]) -> None:
+    """Check that a file that does not exist does not look like the text of a post."""
+    for name in files:
+        there = os.path.lexists(name) or glob.glob(name)  # noqa: PTH207 – `Path.glob` refuses some texts
+        if " " in name.strip() and "/" not in name and not there:
+            raise DataError(
+                "cannot be opened: No such file or directory",
+                where=name[:200],
+                expected="a data file",
+                do="check the path; if it is the text of a post, give it with --text",
+            )
 
 
 def _check_numbers(args: argparse.Namespace) -> None:

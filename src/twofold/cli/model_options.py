@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from twofold.cli.deprecated import add_old_name
 from twofold.conventions import HASHTAGS, MENTIONS
-from twofold.errors import ConfigError
+from twofold.errors import ConfigError, ModelError
 from twofold.model_folder.place import MANIFEST
 from twofold.posts import MAX_CHARACTERS
 
@@ -143,8 +143,18 @@ def add_convention_options(group: argparse._ActionsContainer) -> None:
     )
 
 
-def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> None:
-    """Add the options for running a model; ``model`` includes the one that selects it."""
+def add_model_options(
+    parser: argparse.ArgumentParser,
+    model: bool = True,
+    no_relations: str = "extract entities only, which is faster",
+) -> None:
+    """Add the options for running a model.
+
+    Args:
+        parser: parser of the command.
+        model: whether to add the option that selects the model.
+        no_relations: help of ``--no-relations``: what the command does with it.
+    """
     group = parser.add_argument_group("model")
     if model:
         group.add_argument(
@@ -162,9 +172,7 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
         help="folder of a separate relation model (default: the one in the model folder)",
     )
     add_old_name(relations, "--relations", "--relation-model")
-    relations.add_argument(
-        "--no-relations", action="store_true", help="extract entities only, which is faster"
-    )
+    relations.add_argument("--no-relations", action="store_true", help=no_relations)
     add_max_characters(group)
     group.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="number of texts per batch (default: 32)"
@@ -178,6 +186,24 @@ def add_model_options(parser: argparse.ArgumentParser, model: bool = True) -> No
     )
     group.add_argument(
         "--cache", type=Path, metavar="DIR", help="folder in which picture features are kept between runs"
+    )
+
+
+def check_model(name: str) -> None:
+    """Check that MODEL names a folder, before DATA is read: the two may have been swapped.
+
+    Raises:
+        ModelError: it does not.
+    """
+    path = Path(name)
+    if name == "default" or path.is_dir():
+        return
+    raise ModelError(
+        "not a folder" if path.exists() else "no such folder",
+        where=name,
+        expected="MODEL: a folder that `twofold train` or `twofold calibrate` wrote, or default for the "
+        "model shipped with the package",
+        do="give MODEL first, then DATA" if path.is_file() else "check the path",
     )
 
 

@@ -219,14 +219,14 @@ def _metrics(store: ReviewStore) -> list[str]:
         f"wrong among the relations decided: {_rate(found.relation_error)}",
         f"agreement: F1 {_percent(agreement.f1)} on {counted(agreement.posts, 'post')} "
         "with several reviewers",
-        "accepted from   entities   decided   wrong, by the model   wrong, estimated",
+        "accepted from   entities   decided   wrong (confidences)   wrong (decisions)",
     ]
     for row in found.entities[::2]:
         if row.accepted:
             estimate = f"{_percent(row.error.value)} [{_percent(row.error.low)}–{_percent(row.error.high)}]"
             lines.append(
                 f"{row.threshold:13.2f} {row.accepted:10,} {row.reviewed:9,} {_percent(row.claimed):>21} "
-                f"{estimate:>18}"
+                f"{estimate:>19}"
             )
     return lines
 

@@ -43,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
     )
     _add_limits(parser.add_argument_group("limits"))
     add_confidence_options(parser.add_argument_group("confidence"))
-    add_model_options(parser)
+    add_model_options(parser, no_relations="serve entities only, which is faster")
     parser.set_defaults(max_characters=_DEFAULT.limits.characters)
 
 

@@ -41,7 +41,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "config", nargs="?", type=Path, metavar="CONFIG.toml", help="settings file; see docs/training.md"
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="model folder to write")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="model folder to write"
+    )
     parser.add_argument(
         "--restart",
         action="store_true",

@@ -24,6 +24,8 @@ _TYPE_WIDTH = 6
 _CONFIDENCE_WIDTH = 5
 _OPTIONAL = {"uncertainty": 13, "evidence": 33}
 """Widths of the columns that a narrow terminal leaves out, the last one first."""
+_HEADINGS = {"uncertainty": "aleat./epist."}
+"""Headings that say more than the name of the column."""
 _NAME_WIDTH = 16
 """Smallest width of the names for which an optional column is shown."""
 
@@ -94,7 +96,7 @@ class ExtractionTable:
             grid.add_column(width=width, overflow="ellipsis", no_wrap=True)
         self._add_values(grid)
         if header:
-            names = ("entity", "type", "conf.", *self._optional)
+            names = ("entity", "type", "conf.", *(_HEADINGS.get(name, name) for name in self._optional))
             grid.add_row("", *(Text(name, "bold underline") for name in names))
         return grid
 

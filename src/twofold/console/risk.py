@@ -21,7 +21,7 @@ def risk_line(risk: RiskControl, what: str, between_entities: bool = False) -> s
         from twofold.calibration.review_policy import achievable_error, no_threshold_reason
 
         smallest = achievable_error(risk, what)
-        other = f"; the smallest error rate with a threshold is {smallest}" if smallest else ""
+        other = f"; the smallest rate that can be guaranteed is {smallest}" if smallest else ""
         return f"all {what} are marked for review: {no_threshold_reason(risk, what)}{other}"
     where = " and between entities that are right" if between_entities else ""
     return (

@@ -32,7 +32,8 @@ def _report(what: str, report: RobustnessReport) -> Iterator[str]:
     metrics = report.conditions
     title = "entities" if what == "entities" else "relations of gold pairs"
     yield f"{title}, {report.posts} posts, per cent"
-    yield f"{'picture':11} {'F1':>5} {'change':20}  {'strict':8} {'flipped':17} {'changed':12} picture share"
+    scores = f"{'F1':>5} {'change':20}  {'strict F1':9} {'change':8}"
+    yield f"{'picture':11} {scores} {'flipped':17} {'changed':12} picture share"
     yield from (f"{name:11} {_outcome(name, metrics[name])}" for name in metrics)
     yield ""
     yield f"uncertainty of the same items ({_SAME[what]}), mean over posts, times 1000"
@@ -57,11 +58,12 @@ _SAME = {
 
 def _outcome(name: str, metrics: ConditionMetrics) -> str:
     own = "–" if metrics.strict_f1 is None else f"{100 * metrics.strict_f1:.2f}"
-    cells = [f"{'–':20} ", f"{own:8}", f"{'–':17}", f"{'–':12}"]
+    cells = [f"{'–':20} ", f"{own:9}", f"{'–':8}", f"{'–':17}", f"{'–':12}"]
     if name != ORIGINAL:
         strict = metrics.strict_f1_change
         cells = [
             f"{_signed(metrics.f1_change):20} ",
+            f"{own:9}",
             f"{'–' if strict is None else f'{100 * strict.value:+.2f}':8}",
             f"{percent_interval(metrics.flipped, width=0):17}",
             f"{percent(metrics.changed.value):12}",

@@ -94,7 +94,7 @@ def convert(
                 result.without_picture += item.image is None and bool(item.picture_name)
                 result.outside += to == "jsonl" and _is_outside(item, target.parent)
             except InputError as error:
-                result.unsupported.append(str(error))
+                result.unsupported.append(f"{error.where}: {error.what}")
     return result
 
 
@@ -276,7 +276,7 @@ def _field(value: str, what: str, post: Post, separator: re.Pattern[str] = _FIEL
 
 
 def _unsupported(post: Post, reason: str) -> InputError:
-    return InputError(f"cannot be written: {reason}", where=post.origin or f"post {post.id}")
+    return InputError(reason, where=post.origin or f"post {post.id}")
 
 
 def _count_loss(losses: Losses, lost: bool, what: str) -> None:
