@@ -39,8 +39,21 @@ def test_choosing() -> None:
 
 
 def test_candidates_are_distinct() -> None:
-    found = candidates(KNOWN)
+    found = candidates(KNOWN, KNOWN.default, {"mentions", "hashtags"})
+    assert found[:3] == [KNOWN.default, *KNOWN.named.values()]
     assert len({KNOWN.vector(c) for c in found}) == len(found) == 8
+
+
+def test_a_rule_that_does_not_matter_for_the_posts_stays_as_it_is() -> None:
+    own = KNOWN.named["one"]
+    assert candidates(KNOWN, own, set()) == [own, Convention("none", "mark")]
+    assert candidates(KNOWN, own, {"mentions"}) == [
+        own,
+        Convention("none", "mark"),
+        Convention("name", "mark"),
+    ]
+    assert {c.hashtags for c in candidates(KNOWN, own, {"hashtags"})} == {"none", "name", "mark"}
+    assert {c.mentions for c in candidates(KNOWN, own, {"hashtags"})} == {"none"}
 
 
 ROW = {"mentions": "name", "hashtags": "name"}

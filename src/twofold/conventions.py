@@ -9,7 +9,7 @@ Shape letters: F features of a convention.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -114,7 +114,17 @@ class Conventions:
         return {"named": {name: asdict(c) for name, c in self.named.items()}, "default": asdict(self.default)}
 
 
-def candidates(conventions: Conventions) -> Sequence[Convention]:
-    """Conventions to try on labelled posts: those of the corpora, and each pair of rules."""
-    rules = [Convention(mentions, hashtags) for mentions in MENTIONS for hashtags in HASHTAGS]
-    return [*conventions.named.values(), *rules]
+def candidates(conventions: Conventions, own: Convention, rules: Collection[str]) -> Sequence[Convention]:
+    """Conventions to try on labelled posts: one's own, those of the corpora, and each pair of rules.
+
+    Args:
+        conventions: those that the model knows.
+        own: the convention in use.
+        rules: the rules that matter for the posts, of ``mentions`` and ``hashtags``. Of the others every
+            candidate has the value of ``own``: on posts without hashtags, two conventions that differ in the
+            rule for hashtags could only be told apart by chance.
+    """
+    pairs = [Convention(mentions, hashtags) for mentions in MENTIONS for hashtags in HASHTAGS]
+    known = dict.fromkeys((own, *conventions.named.values(), *pairs))
+    fixed = [rule for rule in ("mentions", "hashtags") if rule not in rules]
+    return [x for x in known if all(getattr(x, rule) == getattr(own, rule) for rule in fixed)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twofold.conventions import HASHTAGS, MENTIONS, Convention
-from twofold.inference.rules import FORBIDDEN, apply_rules, forbidden_starts
+from twofold.inference.rules import FORBIDDEN, apply_rules, forbidden_starts, rules_that_matter
 from twofold.preprocessing.segmentation import segment
 
 TEXT = "RT @Ada: lunch @ Noma with u/Bob, #Rome # 1 r/Oslo @"
@@ -24,6 +24,19 @@ def test_marks_and_names_begin_entities_only_where_the_rules_allow(mentions: str
         rule = mentions if mark in ("@", "u/") else hashtags
         wanted += {"none": [mark, name], "name": [mark], "mark": [name]}[rule]
     assert sorted(forbidden) == sorted(wanted)  # "@ Noma" is a place, and the last "@" marks nothing
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("lunch @ Noma, 3 a.m.", set()),
+        ("hi @Ada", {"mentions"}),
+        ("in # Rome", {"hashtags"}),
+        (TEXT, {"mentions", "hashtags"}),
+    ],
+)
+def test_which_rules_matter_for_a_text(text: str, rules: set[str]) -> None:
+    assert rules_that_matter(text, segment(text)) == rules
 
 
 def test_only_begin_tags_are_forbidden_and_nothing_else_changes() -> None:

@@ -16,6 +16,7 @@ from twofold.cli.main import main
 from twofold.config import AugmentationConfig, Config, CorpusConfig, DataConfig, WordsConfig
 from twofold.conventions import Convention
 from twofold.errors import ConfigError
+from twofold.pipeline import calibrate
 from twofold.pipeline.calibrate import CalibrationOptions
 from twofold.training.run import conventions_of, set_up_training, train
 
@@ -78,7 +79,9 @@ def found(model: Path, **choice: str | None) -> list[str]:
 
 
 @pytest.mark.usefixtures("quick_export", "few_resamples")
-def test_conventions_are_learned_and_chosen(two_conventions: Config, folder: Path, tmp_path: Path) -> None:
+def test_conventions_are_learned_and_chosen(
+    two_conventions: Config, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = train(two_conventions, folder / "model", lambda line: None)
     card = json.loads((out / "card.json").read_text("utf-8"))
     assert {name: row["lenient"]["all"]["f1"] for name, row in card["scores"].items()} == {
@@ -108,6 +111,15 @@ def test_conventions_are_learned_and_chosen(two_conventions: Config, folder: Pat
         "with: annotation convention mentions name",
         "without: annotation convention mentions none",
     ]
+    assert listener.lines[0].endswith("F1 100.0 on 160 posts; the model's own, and none fits better")
+    assert listener.lines[1].endswith("with the model's own (mentions name, hashtags name)")
+    # A rule is compared only where the posts have such a mark.
+    tried: list[set[str]] = []
+    monkeypatch.setattr(calibrate, "candidates", lambda known, own, rules: tried.append(rules) or [own])
+    pipeline = twofold.load(out).pipeline
+    for text in ("ada says hi", "@ada says hi", "#ada says hi"):
+        calibrate.fitting_convention(pipeline, [twofold.Post(1, text, entities=())], 32)
+    assert tried == [set(), {"mentions"}, {"hashtags"}]
     options = CalibrationOptions(convention="model")
     twofold.calibrate(out, twofold.read_posts(folder / "without_dev.jsonl"), kept, options=options)
     assert found(kept) == ["ada"]

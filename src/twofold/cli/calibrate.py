@@ -38,7 +38,8 @@ def add_parser(subparsers: Any) -> None:
         "used for the confidences, the other half for thresholds and sets; a few hundred posts suffice. "
         "Entities are calibrated on posts with gold entities, relations on posts with gold relations. The "
         "weights of the model do not change. If the model has annotation conventions, the copy uses the one "
-        "that fits these posts best as its default, unless one is given here.",
+        "that fits these posts best as its default, unless one is given here; a rule for mentions or "
+        "hashtags changes only if the posts have any.",
         epilog="Exit codes: 0 success; 1 some records were rejected and not used; 2 nothing was done.",
     )
     parser.add_argument(

@@ -44,16 +44,30 @@ def apply_rules(
 
 def forbidden_starts(text: str, words: Sequence[Span], convention: Convention) -> Iterator[int]:
     """Indices of the words at which no entity may begin."""
+    for i, rule in _marks(text, words):
+        if rule == "mentions":
+            yield i
+            if convention.mentions == "none":
+                yield i + 1
+        else:
+            if convention.hashtags != "mark":
+                yield i
+            if convention.hashtags != "name":
+                yield i + 1
+
+
+def rules_that_matter(text: str, words: Sequence[Span]) -> set[str]:
+    """The rules of a convention that matter for a text: ``mentions``, ``hashtags``, both or none."""
+    return {rule for _, rule in _marks(text, words)}
+
+
+def _marks(text: str, words: Sequence[Span]) -> Iterator[tuple[int, str]]:
+    """Index of the mark of each mention and hashtag, and the name of the rule for it."""
     if not _MARKS.intersection(text):
         return
     for i, (start, end) in enumerate(words[:-1]):
         mark, follows = surface(text[start:end]), words[i + 1][0]
         if mark == "@" and follows == end:
-            yield i
-            if convention.mentions == "none":
-                yield i + 1
+            yield i, "mentions"
         elif mark == "#":
-            if convention.hashtags != "mark":
-                yield i
-            if convention.hashtags != "name":
-                yield i + 1
+            yield i, "hashtags"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from twofold.calibration.conformal import SCORES
 from twofold.calibration.decision_rule import DECODERS
@@ -25,12 +25,14 @@ from twofold.corpora.post_file import PostFile, path_of
 from twofold.corpora.post_stream import Posts, parsed_posts
 from twofold.corpora.results import no_labels
 from twofold.crf import DecisionRule
-from twofold.errors import ConfigError
+from twofold.errors import ConfigError, DataError
+from twofold.inference.rules import rules_that_matter
 from twofold.model_folder.place import reserved
 from twofold.pipeline.extractor import Extractor, load
 from twofold.pipeline.inference_pipeline import InferencePipeline
 from twofold.pipeline.listener import Listener, SilentListener
 from twofold.posts import Post, Rejected
+from twofold.preprocessing.segmentation import segment_post
 
 FITTING = "fitting"
 FITTING_POSTS = 400
@@ -114,9 +116,7 @@ def calibrate(
         sets = posts if isinstance(posts, Mapping) else {title: posts}
         labelled = dict(_labelled(pipeline, sets, rejected))
         options = options or CalibrationOptions()
-        conventions = _conventions(pipeline, labelled, options, batch_size)
-        for title, convention in conventions.items():
-            listener.log(f"{title}: annotation convention {convention}")
+        conventions = _conventions(pipeline, labelled, options, batch_size, listener)
         default = next(iter(conventions.values())) if len(set(conventions.values())) == 1 else None
         if default is not None:
             pipeline.convention = default
@@ -131,17 +131,50 @@ def _conventions(
     sets: Mapping[str, Sequence[Post]],
     options: CalibrationOptions,
     batch_size: int,
+    listener: Listener,
 ) -> dict[str, Convention]:
     """The convention of each data set with gold entities; none for a model without conventions."""
     if not pipeline.types or not pipeline.folder.config.conventions.size:
         return {}
     tagged = _with_gold("entities", sets)
-    if options.convention != FITTING:
-        return dict.fromkeys(tagged, pipeline.convention)
-    return {name: fitting_convention(pipeline, posts, batch_size) for name, posts in tagged.items()}
+    found, own = dict.fromkeys(tagged, pipeline.convention), pipeline.convention
+    for name, posts in tagged.items():
+        if options.convention != FITTING:
+            listener.log(f"{name}: annotation convention {own}")
+            continue
+        fit = fitting_convention(pipeline, posts, batch_size)
+        found[name] = fit.convention
+        other = (
+            "the model's own, and none fits better"
+            if fit.convention == own
+            else (f"{100 * fit.own_f1:.1f} with the model's own ({own})")
+        )
+        listener.log(
+            f"{name}: annotation convention {fit.convention}: F1 {100 * fit.f1:.1f} on {fit.posts:,} posts; "
+            f"{other}"
+        )
+    return found
 
 
-def fitting_convention(pipeline: InferencePipeline, posts: Sequence[Post], batch_size: int) -> Convention:
+class FittingConvention(NamedTuple):
+    """The convention that fits labelled posts best.
+
+    Attributes:
+        convention: that convention.
+        f1: F1 of exact spans under it, 0 to 1.
+        own_f1: F1 under the pipeline's own convention.
+        posts: number of posts on which conventions were compared.
+    """
+
+    convention: Convention
+    f1: float
+    own_f1: float
+    posts: int
+
+
+def fitting_convention(
+    pipeline: InferencePipeline, posts: Sequence[Post], batch_size: int
+) -> FittingConvention:
     """The convention under which predictions agree best with labelled posts, by F1 of exact spans.
 
     Args:
@@ -151,23 +184,24 @@ def fitting_convention(pipeline: InferencePipeline, posts: Sequence[Post], batch
 
     Returns:
         The pipeline's own where none is better; ties go to the own, then the corpora, then the plain rules.
+        A rule for mentions or hashtags differs from the own only if there are any in these posts.
     """
-    own, best, best_score = pipeline.convention, pipeline.convention, -1.0
+    own, scores = pipeline.convention, dict[Convention, float]()
     sample = posts[:: -(-len(posts) // FITTING_POSTS)]
     encoder = pipeline.tagger.encoder
     # Pictures and texts are encoded once: a convention comes in after the encoders.
     modalities = encoder.network.encode_modalities(sample, batch_size)._replace(words={})
     gold = [{(e.start, e.end, e.type) for e in post.entities or ()} for post in sample]
-    for convention in dict.fromkeys((own, *candidates(pipeline.folder.config.conventions))):
+    rules = set().union(*(rules_that_matter(post.text, segment_post(post)) for post in sample))
+    for convention in candidates(pipeline.folder.config.conventions, own, rules):
         pipeline.convention = convention
         rows = pipeline.decode(encoder.encode(sample, batch_size, modalities))
         found = [{(e.start, e.end, e.type) for e in row.entities} for row in rows]
         hits = sum(len(one & other) for one, other in zip(gold, found, strict=True))
-        score = 2 * hits / max(1, sum(map(len, gold)) + sum(map(len, found)))
-        if score > best_score:
-            best, best_score = convention, score
+        scores[convention] = 2 * hits / max(1, sum(map(len, gold)) + sum(map(len, found)))
     pipeline.convention = own
-    return best
+    best = max(scores, key=scores.__getitem__)  # the first of the best ones
+    return FittingConvention(best, scores[best], scores[own], len(sample))
 
 
 def predicted_fields(pipeline: InferencePipeline) -> list[str]:
