@@ -246,3 +246,19 @@ def test_texts_of_several_folders_are_compared_despite_different_preprocessing(t
     text = printed(report)
     assert "texts that differ only in case, links, mentions and punctuation in a/x and b/x: 1" in text
     assert "empty tokens: 1 (left out)" in text
+
+
+def test_entities_that_overlap_are_shown(tmp_path):
+    spans = [{"start": 0, "end": 9, "type": "PER"}, {"start": 5, "end": 9, "type": "LOC"}]
+    spans += [{"start": 13, "end": 18, "type": "LOC"}, {"start": 8, "end": 12, "type": "ORG"}]
+    post = {"id": 1, "text": "Nora Berg in Turin", "entities": spans}
+    (tmp_path / "a.jsonl").write_text(json.dumps(post) + "\n" + json.dumps(post | {"entities": spans[1:3]}))
+    report = check(tmp_path / "a.jsonl")
+    (split,) = report.splits
+    assert split.overlapping.examples == [
+        "a.jsonl:1: 'Berg' (LOC) overlaps 'Nora Berg' (PER)",
+        "a.jsonl:1: 'g in' (ORG) overlaps 'Nora Berg' (PER)",
+    ]  # fmt: skip
+    assert report.exit_code == 0
+    assert "entities that overlap another one (training learns at most one of them): 2" in printed(report)
+    assert "every record can be used, but not every entity (2 overlapping entities)" in printed(report)

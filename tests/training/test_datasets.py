@@ -93,6 +93,9 @@ def test_texts_of_other_dev_sets_and_of_held_out_files_are_left_out(tmp_path):
     assert [post.text for post in train[0].posts] == ["RT @x : bob SLEEPS well", "Eve reads", "@x"]
     assert [post.text for post in train[1].posts] == ["Ida waits"]
     assert [line.split()[0] for line in lines if "left out" in line] == ["2", "1"]
+    assert [line for line in lines if "dev post" in line] == [
+        "  1 have the text of a dev post, which makes the scores on dev too high"
+    ]
 
 
 def test_a_file_without_remaining_posts_is_an_error(tmp_path):

@@ -51,6 +51,9 @@ def _show_split(split: SplitReport, console: Console) -> None:
     _finding(
         console, "entities that begin or end inside a word (no prediction can match them)", split.misaligned
     )
+    _finding(
+        console, "entities that overlap another one (training learns at most one of them)", split.overlapping
+    )
     _finding(console, "repeated texts in this file", split.duplicates)
     for kind, count in split.unusual.items():
         _line(console, f"{kind}: {count:,} (kept as they are)")
@@ -163,6 +166,10 @@ def _conclusion(report: CheckReport) -> str:
     rejected = sum(split.rejected.count for split in report.splits)
     unreadable = sum(len(split.pictures.unreadable) for split in report.splits)
     if not rejected and not unreadable:
-        return "[green]every record can be used[/green]"
+        overlapping = sum(split.overlapping.count for split in report.splits)
+        if not overlapping:
+            return "[green]every record can be used[/green]"
+        lost = counted(overlapping, "overlapping entity")
+        return f"[yellow]every record can be used, but not every entity ({lost})[/yellow]"
     both = f"{counted(rejected, 'record')} and {counted(unreadable, 'picture')}"
     return f"[red]{both} cannot be used[/red]"

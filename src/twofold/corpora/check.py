@@ -1,8 +1,8 @@
 """Check a data set before trusting a score on it.
 
 Release and version of the labels by hash, counts per split, invalid BIO labels, entities that begin or end
-inside a word, repeated texts within and across splits, records and pictures that cannot be read. It changes
-nothing and does not know whether labels are correct.
+inside a word or overlap, repeated texts within and across splits, records and pictures that cannot be read.
+It changes nothing and does not know whether labels are correct.
 """
 
 from __future__ import annotations
@@ -110,6 +110,8 @@ class SplitReport:
         ill_formed: entities whose tags begin with ``I-`` in a file that is not IOB1.
         misaligned: entities that do not begin and end at word boundaries, mostly inside a word: no
             prediction can match them, since predicted entities consist of whole words.
+        overlapping: entities that overlap an earlier one of their post: a word has only one tag, so that a
+            training learns one of them at most.
         duplicates: posts whose text occurred earlier in this file (with the same pair, for relations).
         unusual: characters and tokens that careless parsers get wrong, by kind.
         empty_tokens: lines of a column file without a token, outside entities; they are left out.
@@ -135,6 +137,7 @@ class SplitReport:
     rejected: Finding = field(default_factory=Finding)
     ill_formed: Finding = field(default_factory=Finding)
     misaligned: Finding = field(default_factory=Finding)
+    overlapping: Finding = field(default_factory=Finding)
     duplicates: Finding = field(default_factory=Finding)
     unusual: Counter[str] = field(default_factory=Counter)
     empty_tokens: int = 0
@@ -306,6 +309,7 @@ class _Checker:
         for entity in post.entities or ():
             self._count_entity(entity, post)
         self._count_misaligned(post)
+        self._count_overlapping(post)
         self._count_text(post)
         self._count_unusual(post)
         self._count_picture(post)
@@ -330,6 +334,15 @@ class _Checker:
             if entity.start not in starts or entity.end not in ends:
                 around = _with_whole_words(entity, words, post.text)
                 self.report.misaligned.add(f"{_short(post.origin)}: {entity.text!r} in {around!r}")
+
+    def _count_overlapping(self, post: Post) -> None:
+        last: Entity | None = None  # of the earlier ones, the one that ends last
+        for entity in sorted(post.entities or (), key=lambda entity: (entity.start, entity.end)):
+            if last is not None and entity.start < last.end:
+                one, other = (f"{item.text!r} ({item.type})" for item in (entity, last))
+                self.report.overlapping.add(f"{_short(post.origin)}: {one} overlaps {other}")
+            if last is None or entity.end > last.end:
+                last = entity
 
     def _count_text(self, post: Post) -> None:
         if not post.text:

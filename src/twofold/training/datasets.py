@@ -62,7 +62,8 @@ def read_training_data(
 
     Training posts are left out where their text, regardless of case, links, mentions and punctuation (see
     `corpora.overlap`), is in a held-out file, or in a dev file of another convention. A training file with
-    partial annotation is compared with all dev files.
+    partial annotation is compared with all dev files. Posts with the text of another dev post stay, and are
+    counted in the log.
 
     Args:
         data: the files.
@@ -82,6 +83,7 @@ def read_training_data(
     dev = [
         _with_unannotated(corpus, file, data, types) for corpus, file in zip(dev, data.all_dev, strict=True)
     ]
+    evaluated = _digests(post for corpus in dev for post in corpus.posts)
     held_out = _digests(post for file in data.held_out for post in _records(file, data))
     for i, (corpus, file) in enumerate(zip(train, data.all_train, strict=True)):
         _log_read("train", corpus, log)
@@ -91,6 +93,8 @@ def read_training_data(
         kept = [post for post in corpus.posts if text_digest(post.text) not in held_out | others]
         if left_out := len(corpus.posts) - len(kept):
             log(f"  {left_out} left out: their texts are in held-out files or in dev files of another corpus")
+        if shared := sum(text_digest(post.text) in evaluated for post in kept):
+            log(f"  {shared} have the text of a dev post, which makes the scores on dev too high")
         if not kept:
             raise DataError(
                 "all its texts are in held-out files or in dev files of another corpus",
