@@ -239,6 +239,12 @@ def test_odd_texts(extract, tmp_path):
         (["posts.jsonl", "--workers", "0"], "--workers is 0; expected a number above 0"),
         (["posts.jsonl", "--workers", "2"], "--workers needs files as input and -o as output"),
         (["posts.jsonl", "-o", "out.parquet", "--table"], "the output must be one file of JSON Lines"),
+        (
+            ["posts.jsonl", "-o", "out.xlsx"],
+            "out.xlsx: the format .xlsx is not written; expected a name that",
+        ),
+        (["posts.jsonl", "-o", "out.JSON"], "out.JSON: the format .json is not written: JSON Lines are not"),
+        (["posts.jsonl", "-o", "out.gz", "--table"], "the format .gz is not written"),
         (["posts.jsonl", "-o", "out", "--format", "xml"], "the format 'xml' is not known"),
         (["posts.jsonl", "--columns", "name=id"], "but name is not a field of a post; expected FIELD="),
         (["posts.jsonl", "--columns", "name=id"], "write id=name"),
@@ -301,6 +307,14 @@ def test_a_damaged_model_folder(tmp_path, capsys, damage, message):
     shown = capsys.readouterr()
     assert message in shown.err
     assert shown.err.count("\n") == 1
+
+
+def test_a_name_of_another_format_is_written_where_the_format_is_given(extract, tmp_path):
+    posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})
+    assert extract(posts, "-o", "out.json", "--format", "jsonl") == 0
+    assert json.loads((tmp_path / "out.json").read_bytes())["text"] == "Anna"
+    assert extract(posts, "-o", "out.txt") == 0
+    assert (tmp_path / "out.txt").read_bytes() == (tmp_path / "out.json").read_bytes()
 
 
 def test_the_cache_is_used(extract, tmp_path):
@@ -458,7 +472,8 @@ def test_no_output_replaces_a_file_of_the_model(model, tmp_path, capsys):
     posts = write(tmp_path / "posts.jsonl", {"id": 1, "text": "Anna"})
     before = {path.name: path.read_bytes() for path in Path(model).iterdir()}
     for option in ("-o", "--report", "--rejects"):
-        assert main(["extract", str(posts), "--model", str(model), option, f"{model}/config.json"]) == 2
+        arguments = ["extract", str(posts), "--model", str(model), "--format", "jsonl"]
+        assert main([*arguments, option, f"{model}/config.json"]) == 2
         assert "is the same file as one that is read" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in Path(model).iterdir()} == before
 

@@ -155,3 +155,11 @@ def test_every_extra_is_explained():
     section = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
     assert re.findall(r"(?m)^\| `(\w+)`", page) != []
     assert set(re.findall(r"(?m)^(\w+) = \[", section)) == set(re.findall(r"(?m)^\| `(\w+)`", page))
+
+
+def test_the_exit_codes_of_every_command_are_on_the_page_of_formats():
+    rows = [cells(row) for _, row in cut(ROOT / "docs" / "formats.md").rows]
+    named = {
+        row[0].strip("` ").split()[0] for row in rows if len(row) == 4 and row[0].strip().startswith("`")
+    }
+    assert named >= set(COMMANDS)

@@ -24,6 +24,13 @@ _SUFFIXES = ("jsonl", "csv", "tsv", "parquet")
 _COMPRESSIONS = ("", ".gz", ".zst")
 PART_FORMATS = tuple(f"{s}{c}" for s in _SUFFIXES for c in _COMPRESSIONS if s != "parquet" or not c)
 """Names of the formats, which are the suffixes of their files."""
+_OTHER_SUFFIXES = frozenset(
+    (
+        "json", "xlsx", "xls", "ods", "db", "sqlite", "sqlite3", "feather", "arrow", "orc", "avro", "pkl",
+        "xml", "html", "htm", "pdf", "docx", "zip", "tar", "gz", "zst", "bz2", "xz",
+    )
+)  # fmt: skip
+"""Suffixes of formats that are not written: JSON Lines under such a name could not be opened."""
 _CSV_COLUMNS = (
     "id", "text", "entities", "relations", "picture_status", "picture_reason", "model", "truncated",
 )  # fmt: skip
@@ -32,9 +39,21 @@ _ROW_GROUP = 16_384
 
 
 def format_of_name(name: str) -> str:
-    """The output format that a file name implies; JSON Lines for an unknown suffix."""
-    name = name.lower()
-    found = [part for part in PART_FORMATS if name.endswith("." + part)]
+    """The output format that a file name implies; JSON Lines for an unknown suffix.
+
+    Raises:
+        ConfigError: the suffix is that of a format that is not written.
+    """
+    found = [part for part in PART_FORMATS if name.lower().endswith("." + part)]
+    suffix = name.lower().rpartition(".")[2]
+    if not found and suffix in _OTHER_SUFFIXES:
+        array = ": JSON Lines are not one JSON value" if suffix == "json" else ""
+        raise ConfigError(
+            f"the format .{suffix} is not written{array}",
+            where=name,
+            expected="a name that ends in .jsonl, .csv or .tsv (each also with .gz or .zst) or .parquet",
+            do="name another file, or choose the format with --format, such as --format jsonl",
+        )
     return max(found, key=len, default="jsonl")
 
 

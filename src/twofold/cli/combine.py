@@ -16,6 +16,7 @@ def add_parser(subparsers: Any) -> None:
         help="combine an entity model and a relation model in one folder",
         description="Write a model folder with an entity model and a relation model. Encoders that both "
         "use are stored once. The two folders do not change.",
+        epilog="Exit codes: 0 the model folder is written; 2 nothing was done.",
     )
     parser.add_argument(
         "tagger",

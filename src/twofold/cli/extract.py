@@ -121,8 +121,8 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         "--output",
         metavar="PLACE",
         help="file or folder to write (default: standard output). The suffix of a file sets its format: "
-        ".jsonl, .csv, .tsv (each also with .gz or .zst) or .parquet; otherwise JSON Lines. A name with a "
-        "final / is a folder of files",
+        ".jsonl, .csv, .tsv (each also with .gz or .zst) or .parquet; otherwise JSON Lines, unless it is "
+        "that of another known format. A name with a final / is a folder of files",
     )
     group.add_argument(
         "--format", metavar="NAME", help="format of the output, such as csv.gz, whatever its suffix"
