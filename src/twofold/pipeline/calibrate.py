@@ -25,7 +25,7 @@ from twofold.corpora.post_file import PostFile, path_of
 from twofold.corpora.post_stream import Posts, parsed_posts
 from twofold.corpora.results import no_labels
 from twofold.crf import DecisionRule
-from twofold.errors import ConfigError, DataError
+from twofold.errors import ConfigError
 from twofold.inference.rules import rules_that_matter
 from twofold.model_folder.place import reserved
 from twofold.pipeline.extractor import Extractor, load
