@@ -203,11 +203,11 @@ def test_a_bad_row_is_a_rejected_row_in_its_place(extractor):
     bad = {i: result for i, result in enumerate(results) if isinstance(result, twofold.Rejected)}
     assert list(bad) == [1, 2, 3, 49]
     assert (bad[1].origin, bad[3]) == ("post 1", kept)
-    assert bad[1].reason.startswith("text is the number nan")
+    assert bad[1].reason.startswith("text is missing")
     assert "image is of the type ndarray" in bad[2].reason
     assert "'id': 2" in bad[1].raw
     assert list(extractor.extract([7, 8], on_error="reject"))[1].origin == "post 1"
-    with pytest.raises(InputError, match="post 1: text is the number nan"):
+    with pytest.raises(InputError, match="post 1: text is missing"):
         list(extractor.extract(rows))
     with pytest.raises(ConfigError, match="on_error is 'skip'"):
         extractor.extract(rows, on_error="skip")
