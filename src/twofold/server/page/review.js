@@ -359,7 +359,7 @@ function showStatistics(statistics) {
 }
 
 function table(name, rows) {
-  const head = ["Accepted from", "accepted", "of these decided", "wrong by the model", "wrong, estimated", "95 % interval"];
+  const head = ["Accepted from", "accepted", "of these decided", "wrong, by the confidences", "wrong, by the decisions", "95 % interval"];
   const shown = rows.filter((row, i) => row.accepted && (i % 2 === 0 || i === rows.length - 1));
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${name} by threshold` }, el("table", {},
     el("caption", {}, `${name} by threshold`),
