@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 import tiny_model
 from batch_runs import DeadlyStep, posts
 
 from twofold import load
-from twofold.batch.engines import run_here, run_in_processes
+from twofold.batch.engines import _Dispatch, run_here, run_in_processes
 from twofold.batch.inputs import Rows
 from twofold.batch.shards import Shard, cut
 from twofold.batch.step import Step
@@ -105,6 +107,44 @@ def test_a_row_that_kills_its_process_is_rejected_and_the_others_are_extracted(e
     assert parts[1].digest == given[1].digest
     unharmed = list(run_here(Step(), extractor, [given[0], given[2]]))
     assert [parts[0], parts[2]] == unharmed
+
+
+class LateDeath(Future):
+    """The result of a process that dies just after the dispatcher looked whether it had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_exception(BrokenProcessPool())
+        self._looks = 0
+
+    def done(self) -> bool:
+        self._looks += 1
+        return self._looks > 2  # of `_unfinished` or `_restart_dead`, which see it alive
+
+
+class OneDeath:
+    """A worker whose process dies on its first shard, once."""
+
+    def __init__(self) -> None:
+        self.restarts = 0
+
+    def submit(self, shard: Shard) -> Future:
+        if not self.restarts:
+            return LateDeath()
+        done: Future = Future()
+        done.set_result(shard.number)
+        return done
+
+    def restart(self) -> None:
+        self.restarts += 1
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_processes_that_die_one_shortly_after_another_are_all_restarted(workers):
+    dying = [OneDeath() for _ in range(workers)]
+    given = shards(["Anna left"] * 20, 2)
+    assert [*map(int, _Dispatch(dying).run(iter(given)))] == [shard.number for shard in given]
+    assert [worker.restarts for worker in dying] == [1] * workers
 
 
 def test_a_process_that_cannot_load_the_model_is_an_error(tmp_path, capfd):

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 from twofold.cli.main import main
+from twofold.locks import lock_place
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -398,6 +399,80 @@ def test_a_link_that_leads_out_of_a_folder_is_not_read(extract, tmp_path):
     assert "hunter2" not in Path("no.jsonl").read_text(encoding="utf-8")
     assert extract("in", "-o", "out.jsonl", "--rejects", "no.jsonl", "--allow-outside") == 1
     assert "hunter2" in Path("no.jsonl").read_text(encoding="utf-8")
+
+
+def test_a_linked_folder_is_rejected_or_read_and_never_skipped_silently(extract, tmp_path):
+    for name, count in (("other/deep/b.jsonl", 3), ("in/sub/a.jsonl", 2)):
+        Path(name).parent.mkdir(parents=True)
+        write(Path(name), posts(count))
+    Path("in/out").symlink_to(tmp_path / "other")
+    Path("in/again").symlink_to(tmp_path / "in" / "sub")  # is read anyway
+    Path("other/deep/back").symlink_to(tmp_path / "in")
+    Path("other/deep/loop").symlink_to(tmp_path / "other")
+    assert extract("in", "-o", "out.jsonl", "--rejects", "no.jsonl") == 1
+    (rejected,) = read_jsonl(Path("no.jsonl"))
+    assert (rejected["origin"], len(read_jsonl(Path("out.jsonl")))) == ("in/out", 2)
+    assert "it is a link out of the folder; copy the folder there" in rejected["reason"]
+    assert extract("in", "-o", "out.jsonl", "--allow-outside") == 0
+    assert len(read_jsonl(Path("out.jsonl"))) == 5
+
+
+def test_a_pattern_matches_hidden_names_only_if_it_names_them(extract):
+    for name in ("a", "_skip/b", ".hid/c", "sub/d", "sub/_e"):
+        Path(f"in/{name}.jsonl").parent.mkdir(parents=True, exist_ok=True)
+        write(Path(f"in/{name}.jsonl"), posts(1))
+    for pattern, count in (("in/**/*.jsonl", 2), ("in/_skip/*.jsonl", 1), ("in/**/_*.jsonl", 1)):
+        assert extract(pattern, "-o", "out.jsonl") == 0
+        assert len(read_jsonl(Path("out.jsonl"))) == count, pattern
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    for name in ("a", "_b", ".c"):
+        memory.pipe(f"/hidden/{name}.jsonl", Path("in/a.jsonl").read_bytes())
+    assert extract("memory://hidden/*.jsonl", "-o", "out.jsonl") == 0
+    assert len(read_jsonl(Path("out.jsonl"))) == 1
+
+
+def test_a_wrong_name_among_several_inputs_ends_the_command(extract, capsys):
+    write(Path("a.jsonl"), posts(2))
+    assert extract("a.jsonl", "b.jsonl", "-o", "out.jsonl") == 2
+    assert "b.jsonl: no such file or folder" in capsys.readouterr().err
+    assert not Path("out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "memory://x/found.jsonl"], "would be a folder, as every output at an address"),
+        (["--format", "parquet"], "--format parquet for standard output"),
+        (["-o", "-", "--format", "csv"], "--format csv for standard output"),
+    ],
+)
+def test_outputs_that_would_be_something_else(extract, capsys, arguments, message):
+    write(Path("a.jsonl"), posts(2))
+    assert extract("a.jsonl", *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_rejects_at_an_address_are_refused(extract, capsys):
+    write(Path("a.jsonl"), posts(2))
+    with pytest.raises(SystemExit):
+        extract("a.jsonl", "-o", "out.jsonl", "--rejects", "memory://x/no.jsonl")
+    assert "is an address; expected a file on this machine" in capsys.readouterr().err
+
+
+def test_an_output_inside_an_input_at_an_address_is_refused(extract, capsys):
+    pytest.importorskip("fsspec").filesystem("memory").pipe("/inside/a.jsonl", b'{"id": 1, "text": "Anna"}\n')
+    assert extract("memory://inside", "-o", "memory://inside/found/") == 2
+    assert "is inside the input folder" in capsys.readouterr().err
+
+
+def test_a_folder_in_use_is_refused_by_any_of_its_names(extract, tmp_path, capsys):
+    write(Path("a.jsonl"), posts(2))
+    Path("found").mkdir()
+    Path("link").symlink_to(tmp_path / "found")
+    with lock_place(tmp_path / "found"):
+        assert extract("a.jsonl", "-o", "link/") == 2
+    assert "another" in capsys.readouterr().err
 
 
 def test_pictures_by_path_in_tar_and_in_parquet_give_the_same_results(extract):

@@ -234,7 +234,7 @@ def test_odd_texts(extract, tmp_path):
         (["posts.jsonl", "--text", "Anna"], "both a file and --text"),
         (["Nora Berg left"], "Nora Berg left: cannot be opened: No such file"),
         (["Nora Berg left"], "check the path; if it is the text of a post, give it with --text"),
-        (["gone.jsonl"], "gone.jsonl: cannot be opened: No such file"),
+        (["gone.jsonl"], "gone.jsonl: no such file or folder"),
         (["gone/*.jsonl"], "gone/*.jsonl: matches no file"),
         (["posts.jsonl", "--workers", "0"], "--workers is 0; expected a number above 0"),
         (["posts.jsonl", "--workers", "2"], "--workers needs files as input and -o as output"),

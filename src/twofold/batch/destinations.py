@@ -261,7 +261,7 @@ class FolderDestination(Destination):
         try:
             if isinstance(self._store, _LocalStore):
                 self._store.make()
-                self._stack.enter_context(lock_place(Path(place).absolute()))
+                self._stack.enter_context(lock_place(real_path(place)))
             self._rejects: OutputFile | None = None
             if rejects is not None:
                 self._rejects = OutputFile(rejects, inputs)

@@ -103,21 +103,30 @@ class _Dispatch:
                     worker = min(self._workers, key=self._unfinished)
                     self._tasks.append(_Task(shard, worker, worker.submit(shard)))
             self._restart_dead()
-            if self._tasks and self._tasks[0].future.done():
+            if not self._tasks:
+                continue
+            first = self._tasks[0].future
+            if not first.done():
+                wait(
+                    [task.future for task in self._tasks if not task.future.done()],
+                    return_when=FIRST_COMPLETED,
+                )
+            elif not _died(first):  # of one that died since, the process is restarted in the next round
                 yield self._tasks.popleft().future.result()
-            elif self._tasks:
-                running = [task.future for task in self._tasks if not task.future.done()]
-                wait(running, return_when=FIRST_COMPLETED)
 
     def _unfinished(self, worker: _Worker) -> int:
         return sum(task.worker is worker and not task.future.done() for task in self._tasks)
 
     def _restart_dead(self) -> None:
-        """Restart processes that died, and submit their shards again; each died on its first one."""
+        """Restart processes that died, and submit their shards again; each died on its first one.
+
+        The futures of a process fail one after the other, so those that have not yet failed are lost, too.
+        """
         for worker in self._workers:
-            lost = [task for task in self._tasks if task.worker is worker and _died(task.future)]
-            if not lost:
+            own = [task for task in self._tasks if task.worker is worker]
+            if not any(_died(task.future) for task in own):
                 continue
+            lost = [task for task in own if not task.future.done() or _died(task.future)]
             worker.restart()
             lost[0].deaths += 1
             if lost[0].deaths >= _MAX_DEATHS:
@@ -128,7 +137,7 @@ class _Dispatch:
 
 
 def _died(future: Future[Part]) -> bool:
-    return future.done() and isinstance(future.exception(), BrokenProcessPool)
+    return future.done() and (future.cancelled() or isinstance(future.exception(), BrokenProcessPool))
 
 
 class _Worker:

@@ -25,6 +25,7 @@ from twofold.corpora.formats import BY_SUFFIX, named_format
 from twofold.errors import DataError, MissingExtraError
 from twofold.extras import extra_module
 from twofold.posts import MAX_CHARACTERS, Post, RefusedPicture, Rejected
+from twofold.reading import real_path
 
 _HIDDEN = ("_", ".")
 """Names with these prefixes are not data, as for other tools: results, markers, unfinished files."""
@@ -78,9 +79,11 @@ def find_inputs(places: Sequence[str], allow_outside: bool = False) -> list[Inpu
         DataError: a place has no file, or a file is given more than once.
         MissingExtraError: an address needs a package that is not installed.
     """
-    found = [file for place in places for file in (_remote(place) if is_address(place) else _local(place))]
-    if allow_outside:
-        found = [dataclasses.replace(file, refused="") for file in found]
+    found = [
+        file
+        for place in places
+        for file in (_remote(place) if is_address(place) else _local(place, allow_outside))
+    ]
     paths = Counter(file.address if file.path is None else os.path.abspath(file.path) for file in found)  # noqa: PTH100
     address, times = paths.most_common(1)[0]
     if times > 1:
@@ -88,12 +91,16 @@ def find_inputs(places: Sequence[str], allow_outside: bool = False) -> list[Inpu
     return found
 
 
-def _local(place: str) -> Iterator[InputFile]:
+def _local(place: str, allow_outside: bool) -> Iterator[InputFile]:
     path = Path(place)
     if path.is_dir():
-        yield from _folder(path)
-    elif path.exists() or not glob.has_magic(place):
-        yield _file(path)  # if it does not exist, opening it raises the error
+        yield from _folder(path, allow_outside)
+    elif os.path.lexists(path):
+        yield _file(path)
+    elif not glob.has_magic(place):
+        raise DataError(
+            "no such file or folder", where=place, expected="files of posts, folders, patterns or addresses"
+        )
     else:
         files = [path for path in _matching(path) if path.is_file()]
         if not files:
@@ -102,20 +109,26 @@ def _local(place: str) -> Iterator[InputFile]:
 
 
 def _matching(pattern: Path) -> Iterator[Path]:
-    """Paths that match a pattern, as in the shell: hidden names only if the pattern names them.
+    """Paths that match a pattern; names that begin with ``.`` or ``_`` only if the pattern names such.
 
     ``**`` does not follow links to folders, unlike `glob.glob`, which does not end if they form a loop.
     """
-    fixed = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
-    folder, rest = Path(*pattern.parts[:fixed]), Path(*pattern.parts[fixed:])
-    hidden = any(part.startswith(".") for part in rest.parts)
-    for path in folder.glob(str(rest)):
-        if hidden or not any(part.startswith(".") for part in path.relative_to(folder).parts):
+    fixed, rest = _around_magic(pattern.parts)
+    folder = Path(*fixed)
+    for path in folder.glob(str(Path(*rest))):
+        if _hidden(rest) or not _hidden(path.relative_to(folder).parts):
             yield path
 
 
-def _folder(folder: Path) -> Iterator[InputFile]:
-    files = sorted(path for path in _below(folder) if not _hidden(path.relative_to(folder).parts))
+def _around_magic(parts: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The parts of a pattern before the first with a wildcard, and the others."""
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return parts[:first], parts[first:]
+
+
+def _folder(folder: Path, allow_outside: bool) -> Iterator[InputFile]:
+    found = _below(folder, allow_outside)
+    files = sorted(path for path in found if not _hidden(path.relative_to(folder).parts))
     if not files:
         raise DataError(
             "holds no file of posts",
@@ -123,13 +136,17 @@ def _folder(folder: Path) -> Iterator[InputFile]:
             expected=f"files that end in {', '.join(BY_SUFFIX)}, optionally followed by .gz or .zst",
         )
     for path in files:
-        outside = not lies_in(path, folder)
-        reason = "it is a link out of the folder; copy the file there, or allow it with --allow-outside"
+        outside = not allow_outside and not lies_in(path, folder)
+        what = "folder" if path.is_dir() else "file"
+        reason = f"it is a link out of the folder; copy the {what} there, or allow it with --allow-outside"
         yield _file(path, reason if outside else "")
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _below(folder: Path, allow_outside: bool) -> Iterator[Path]:
     """Files of posts in a folder and its subfolders; an unreadable subfolder is an error.
+
+    A link to a folder outside is followed if that is allowed, and else yielded itself. A link to a folder
+    that is read anyway is not followed, so that no file is read twice, and links that form a loop end.
 
     Raises:
         DataError: a folder cannot be read.
@@ -141,8 +158,21 @@ def _below(folder: Path) -> Iterator[Path]:
                 f"cannot be read: {error.strerror}", where=str(error.filename), expected="folders of posts"
             ) from error
 
-    for place, _, names in os.walk(folder, onerror=fail):
+    read = {real_path(folder)}
+    for place, folders, names in os.walk(folder, onerror=fail, followlinks=True):
         yield from (Path(place, name) for name in names if named_format(name))
+        for name in sorted(folders):
+            path = Path(place, name)
+            if not path.is_symlink():
+                continue
+            target = real_path(path)
+            outside = not any(target == known or known in target.parents for known in read)
+            if outside and not allow_outside:
+                yield path
+            if not outside or not allow_outside:
+                folders.remove(name)
+            else:
+                read.add(target)
 
 
 def _hidden(parts: Iterable[str]) -> bool:
@@ -169,7 +199,10 @@ def file_system(address: str) -> tuple[Any, str]:
         system, path = fsspec.core.url_to_fs(address)
     except ImportError as error:
         raise MissingExtraError(
-            f"the address needs a package: {error}", where=address, expected="the package that fsspec names"
+            f"the address needs a package: {error}",
+            where=address,
+            expected="the package that fsspec names, beside the extra scale",
+            do="install it with pip",
         ) from error
     except Exception as error:
         raise DataError(
@@ -190,8 +223,10 @@ def as_data_error(address: str, what: str = "be reached", do: str = "") -> Itera
 def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(status := getattr(error, "status", None), int):
+        return f"the server answered with the status {status}"
     return str(error) if isinstance(error, ValueError) else type(error).__name__
 
 
@@ -199,7 +234,12 @@ def _remote(place: str) -> Iterator[InputFile]:
     system, path = file_system(place)
     with as_data_error(place):
         if glob.has_magic(path):
-            names = system.glob(path)
+            fixed, rest = _around_magic(PurePosixPath(path).parts)
+            names = [
+                name
+                for name in system.glob(path)
+                if _hidden(rest) or not _hidden(PurePosixPath(name).parts[len(fixed) :])
+            ]
         elif system.isdir(path):
             folder = path.rstrip("/")
             names = [

@@ -261,6 +261,12 @@ def _check_numbers(args: argparse.Namespace) -> None:
     """Check the ranges of numbers, before the model is loaded."""
     if args.output == "":
         raise ConfigError("-o is empty", expected="a file, or a folder with a final /")
+    if args.format not in (None, "jsonl") and args.output in (None, "-"):
+        raise ConfigError(
+            f"--format {args.format} for standard output",
+            expected="JSON Lines there",
+            do="give a file with -o",
+        )
     for option in ("workers", "shard_rows"):
         if getattr(args, option) is not None and getattr(args, option) < 1:
             raise ConfigError(

@@ -161,7 +161,14 @@ def _shard_rows(args: argparse.Namespace) -> int:
 def output_format(args: argparse.Namespace) -> str:
     """The format of the output, from ``--format`` or from its name."""
     from twofold.batch.part_formats import check_format, format_of_name
+    from twofold.corpora.formats import named_format
 
+    if "://" in args.output and not args.output.endswith("/") and named_format(args.output):
+        raise ConfigError(
+            f"the output {args.output} would be a folder, as every output at an address",
+            expected="an address that ends in /",
+            do=f"give {args.output}/, with --format for its parts",
+        )
     format_: str = args.format or ("jsonl" if is_folder(args.output) else format_of_name(args.output))
     check_format(format_, column_names(args).carried)
     return format_
@@ -186,10 +193,11 @@ def _folder(inputs: list[Input], args: argparse.Namespace, job: JobRecord, forma
 
 def _check_output_outside(places: Iterable[str], output: str) -> None:
     """Check that the output is not inside an input folder, where another run would read it as posts."""
-    if "://" in output:
-        return
     for place in places:
-        inside = Path(place).is_dir() and real_path(output).is_relative_to(real_path(place))
+        if "://" in output:
+            inside = f"{output.rstrip('/')}/".startswith(f"{place.rstrip('/')}/")
+        else:
+            inside = Path(place).is_dir() and real_path(output).is_relative_to(real_path(place))
         if inside:
             raise ConfigError(
                 f"the output {output} is inside the input folder {place}",

@@ -60,6 +60,8 @@ def output_file(text: str) -> Path:
     """An option's output file. Checked as text, since a `Path` drops the final slash of a folder."""
     if text.endswith(("/", os.sep)):
         raise argparse.ArgumentTypeError(f"{text!r} names a folder; expected a file; add a file name")
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is an address; expected a file on this machine")
     return Path(text)
 
 
