@@ -460,6 +460,30 @@ def test_rejects_at_an_address_are_refused(extract, capsys):
     assert "is an address; expected a file on this machine" in capsys.readouterr().err
 
 
+def test_an_address_that_breaks_off_is_rejected_and_the_others_are_read(extract, monkeypatch):
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory.pipe("/broken/a.jsonl", b'{"id": 1, "text": "Anna"}\n' * 9)
+    memory.pipe("/broken/b.jsonl", b'{"id": 2, "text": "Anna"}\n')
+
+    def breaks(stream, size=-1):
+        raise RuntimeError("the connection is gone")
+
+    opened = type(memory).open
+
+    def opens(system, path, *more, **options):
+        stream = opened(system, path, *more, **options)
+        if path.endswith("a.jsonl"):
+            monkeypatch.setattr(stream, "read", breaks.__get__(stream))
+        return stream
+
+    monkeypatch.setattr(type(memory), "open", opens)
+    assert extract("memory://broken", "-o", "out.jsonl", "--rejects", "no.jsonl") == 1
+    assert [line["id"] for line in read_jsonl(Path("out.jsonl"))] == [2]
+    (rejected,) = read_jsonl(Path("no.jsonl"))
+    assert rejected["origin"].endswith("broken/a.jsonl")
+    assert "RuntimeError" in rejected["reason"]
+
+
 def test_an_output_inside_an_input_at_an_address_is_refused(extract, capsys):
     pytest.importorskip("fsspec").filesystem("memory").pipe("/inside/a.jsonl", b'{"id": 1, "text": "Anna"}\n')
     assert extract("memory://inside", "-o", "memory://inside/found/") == 2

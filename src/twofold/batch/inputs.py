@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 from twofold.corpora import ColumnNames, attach, checked, open_corpus, read_table
 from twofold.corpora.confinement import lies_in
 from twofold.corpora.formats import BY_SUFFIX, named_format
+from twofold.corpora.lines import unreadable
 from twofold.errors import DataError, MissingExtraError
 from twofold.extras import extra_module
 from twofold.posts import MAX_CHARACTERS, Post, RefusedPicture, Rejected
@@ -240,7 +241,7 @@ def _remote(place: str) -> Iterator[InputFile]:
                 for name in system.glob(path)
                 if _hidden(rest) or not _hidden(PurePosixPath(name).parts[len(fixed) :])
             ]
-        elif system.isdir(path):
+        elif not _is_web_file(place) and system.isdir(path):
             folder = path.rstrip("/")
             names = [
                 name
@@ -253,6 +254,11 @@ def _remote(place: str) -> Iterator[InputFile]:
     if not sizes:
         raise DataError("holds no file of posts", where=place, expected="a data file")
     yield from (InputFile(system.unstrip_protocol(name), size) for name, size in sizes.items())
+
+
+def _is_web_file(place: str) -> bool:
+    """Whether a web address names a file; asking fsspec whether it is a folder would download all of it."""
+    return place.startswith(("http://", "https://")) and named_format(place) is not None
 
 
 class Rows:
@@ -320,10 +326,13 @@ class Rows:
             remote = _Remote(system.open(path, "rb"), file.address)
         with io.BufferedReader(remote, 1 << 16) as stream:
             self._stream = stream
-            posts = read_table(stream, format_, file.address, Path(), attachments, options.columns)
-            posts = map(_without_path, posts) if options.images is None else posts
             folder = None if options.allow_outside else options.images
-            yield from checked(posts, folder, options.max_characters)
+            try:
+                posts = read_table(stream, format_, file.address, Path(), attachments, options.columns)
+                posts = map(_without_path, posts) if options.images is None else posts
+                yield from checked(posts, folder, options.max_characters)
+            except OSError as error:
+                raise unreadable(error, file.address) from error
 
 
 class _Remote(io.RawIOBase):
