@@ -195,19 +195,18 @@ def test_a_shard_in_the_layout_of_webdataset(tmp_path):
     items = list(open_corpus(tmp_path / "a.tar", columns=ColumnNames.parse(carried="lang")))
     posts = [item for item in items if isinstance(item, Post)]
     assert [(post.id, post.text, post.image) for post in posts] == [
-        ("7", "Anna", b"seven"), ("8", "Zoë", b"eight"), (99, "no picture", None), ("9", "another", None),
+        ("0/7", "Anna", b"seven"), ("0/8", "Zoë", b"eight"), (99, "no picture", None), ("1/9", "another", None),
     ]  # fmt: skip
     assert [post.carried["lang"] for post in posts] == ["en", None, None, None]
-    assert [item.reason.split(";")[0].partition(": ")[0] for item in items[4:]] == [
-        "1/10.json is not an object", "1/11.json is not JSON",
-        "text is missing",
+    assert [item.reason.split(";")[0][:36] for item in items[4:]] == [
+        "1/10.json is not an object", "1/11.json: the member is not JSON: E", "1/12: text is missing",
     ]  # fmt: skip
 
 
 def test_names_in_a_shard_that_are_not_utf_8(tmp_path):
     (tmp_path / "a.tar").write_bytes(tar({"\udcff.jpg": b"", "\udcfe.txt": b"x", "2.txt": b"y"}))
     wrong, *posts = open_corpus(tmp_path / "a.tar")
-    assert (wrong.raw, wrong.reason.split(";")[0]) == (r"\xff", "text is missing")
+    assert (wrong.raw, wrong.reason.split(";")[0]) == (r"\xff", r"\xff: text is missing")
     assert [(post.id, post.text) for post in posts] == [(r"\xfe", "x"), ("2", "y")]
 
 
@@ -325,14 +324,23 @@ def test_duplicate_members_of_a_shard_are_rejected(tmp_path):
     assert post.text == "Carl"
 
 
+def test_a_post_of_a_shard_has_one_picture(tmp_path):
+    members = {"a/10.txt": b"Anna", "a/10.jpg": b"one", "a/10.png": b"two", "a/11.txt": b"Bob"}
+    (tmp_path / "a.tar").write_bytes(tar(members))
+    wrong, post = open_corpus(tmp_path / "a.tar")
+    assert wrong.reason.startswith("a/10 has 2 pictures: a/10.jpg, a/10.png; expected at most one")
+    assert (post.id, post.text) == ("a/11", "Bob")
+
+
 def test_json_in_a_shard_is_checked_as_elsewhere(tmp_path):
     members = {"1.json": b'{"text": "a", "text": "b"}', "2.json": b"[" * 100_000, "3.json": b"\xff"}
     members |= {"4.json": b'{"id": 1' + b"0" * 9000 + b', "text": "a"}', "5.txt": b"Anna"}
     (tmp_path / "a.tar").write_bytes(tar(members))
     *wrong, post = open_corpus(tmp_path / "a.tar")
     assert [item.reason.partition(";")[0] for item in wrong] == [
-        "the key 'text' appears twice", "2.json is nested too deeply", "byte 0xff at position 0 is not UTF-8",
-        "4.json is not JSON that can be read: a number has too many digits",
+        "1.json: the key 'text' appears twice", "2.json: the member is nested too deeply",
+        "3.json: byte 0xff at position 0 is not UTF-8",
+        "4.json: the member is not JSON that can be read: a number has too many digits",
     ]  # fmt: skip
     assert post.text == "Anna"
 

@@ -1,14 +1,15 @@
 """Posts and their pictures inside a tar file, as WebDataset lays them out.
 
-Consecutive members with the same name up to the first dot form a post: ``7.json`` (the fields of a post; a
-missing ``id`` is replaced by the name), or ``7.txt`` (its text), and a picture such as ``7.jpg``. Nothing is
-unpacked to disk, and no link is followed.
+Consecutive members with the same path up to the first dot of their name form a post: ``a/7.json`` (the fields
+of a post; a missing ``id`` is replaced by the path, ``a/7``), or ``a/7.txt`` (its text), and one picture such
+as ``a/7.jpg``. Nothing is unpacked to disk, and no link is followed.
 """
 
 from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from tarfile import EmptyHeaderError, EOFHeaderError, ReadError  # type: ignore[attr-defined]
@@ -49,9 +50,12 @@ def read_tar(
                     expected="different names for each post",
                 )
             row = _row(key, sample, origin)
-            yield parse_row(row, origin, folder, attachments, columns)
+            with _named(key):
+                post = parse_row(row, origin, folder, attachments, columns)
         except InputError as error:
             yield rejected(error, sample.get("json") or sample.get("txt") or key.encode())
+        else:
+            yield post
 
 
 def _members(stream: BinaryIO, name: str) -> Iterator[tuple[str, str, bytes | None]]:
@@ -141,11 +145,30 @@ def _row(key: str, sample: dict[str, bytes | None], origin: str) -> dict[str, An
             raise InputError(f"{key}.{kind} is a link or longer than {size}", where=origin, expected="a file")
     row: dict[str, Any] = {}
     if (raw := sample.get("json")) is not None:
-        row = parse_json(raw, origin, "a JSON object", f"{key}.json")
+        with _named(f"{key}.json"):
+            row = parse_json(raw, origin, "a JSON object", "the member")
         if not isinstance(row, dict):
             raise InputError(f"{key}.json is not an object", where=origin, expected="a JSON object")
-    row.setdefault("id", PurePosixPath(key).name)
+    row.setdefault("id", key)
     if (text := sample.get("txt")) is not None:
-        row.setdefault("text", decode(text, origin))
-    picture = next((data for kind in PICTURES if (data := sample.get(kind)) is not None), None)
-    return row if picture is None else row | {"image": picture}
+        with _named(f"{key}.txt"):
+            row.setdefault("text", decode(text, origin))
+    pictures = [kind for kind in PICTURES if kind in sample]
+    if len(pictures) > 1:
+        raise InputError(
+            f"{key} has {len(pictures)} pictures: {', '.join(f'{key}.{kind}' for kind in pictures)}",
+            where=origin,
+            expected="at most one picture for each post",
+            do="keep one of them, or give the others another name",
+        )
+    return row | {"image": sample[kind] for kind in pictures}
+
+
+@contextmanager
+def _named(member: str) -> Iterator[None]:
+    """Begin the message of an InputError with the path of a member, since nobody counts the rows of a tar."""
+    try:
+        yield
+    except InputError as error:
+        what = f"{member}: {error.what}"
+        raise InputError(what, where=error.where, expected=error.expected, do=error.do) from error
