@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twofold.corpora import Attachments, parse_post, read_jsonl
+from twofold.corpora import Attachments, ColumnNames, parse_post, read_jsonl
 from twofold.corpora import lines as lines_module
 from twofold.errors import InputError
 from twofold.posts import Post, Rejected
@@ -35,6 +35,18 @@ def reason_for(record: object) -> str:
     assert bad.origin == "<stdin>:2"
     assert "expected" in bad.reason
     return bad.reason
+
+
+def test_a_post_without_a_renamed_key():
+    columns = ColumnNames.parse("text=body,id=number")
+    rows = {"number": 1, "text": "a"}, {"id": 2, "body": "b"}, {"number": 3, "tokens": ["c"]}
+    text, id_, post = read(*rows, columns=columns)
+    assert text.reason == (
+        "the post has no key 'body', which --columns text=body names; expected one of its keys: number, text; "
+        "correct --columns, or add the key"
+    )
+    assert id_.reason.startswith("the post has no key 'number', which --columns id=number names; expected")
+    assert (post.id, post.text) == (3, "c")
 
 
 def test_a_post_with_everything():

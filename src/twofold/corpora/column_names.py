@@ -73,6 +73,9 @@ class ColumnNames:
         Args:
             row: values by the name of their column or key.
             origin: ``FILE:ROW`` of the row, the id of one without an id where rows are numbered.
+
+        Raises:
+            InputError: the row lacks the column that id or text is renamed to.
         """
         record = row
         if self.renamed:
@@ -83,7 +86,24 @@ class ColumnNames:
             record |= {ours: row[theirs] for ours, theirs in self.renamed.items() if theirs in row}
         if self.number_rows and is_missing(record.get(id_key(record))):
             record = {**record, "id": origin}
+        self._check_renamed(row, record, origin)
         return record
+
+    def _check_renamed(self, row: Mapping[str, Any], record: Mapping[str, Any], origin: str) -> None:
+        """Check that id and text were found: a row of JSON, unlike one of a table, has its own keys."""
+        found = {
+            "text": "text" in record or not is_missing(record.get("tokens")),
+            "id": id_key(record) in record,
+        }
+        for name, column in self.renamed.items():
+            if found.get(name, True):
+                continue
+            raise InputError(
+                f"the post has no key {column!r}, which --columns {name}={column} names",
+                where=origin,
+                expected=f"one of its keys: {', '.join(map(str, row))}"[:300],
+                do="correct --columns, or add the key",
+            )
 
     def carry(self, row: Mapping[str, Any], origin: str = "") -> dict[str, Any]:
         """The carried values, converted for JSON; None for a missing one.
