@@ -80,6 +80,6 @@ def test_a_cluster_survives_the_death_of_a_node_of_the_command_and_of_a_process(
     run = found["the command killed"]
     assert run["midway"], run
     assert run["codes"] == [1, -signal.SIGKILL, 2, 1], run  # a record is rejected
-    assert "the unfinished run has a different --min-confidence: none, now 0.5" in run["refused"]
+    assert "the earlier run had a different --min-confidence: none, now 0.5" in run["refused"]
     assert re.search("resuming an unfinished run: .* rows are already done", run["ended"])
     assert run["same"]

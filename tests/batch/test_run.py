@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,6 +18,7 @@ from batch_runs import command, posts, tree, write
 from jsonschema import Draft202012Validator
 from PIL import Image
 
+from twofold import combine
 from twofold.cli.main import main
 from twofold.locks import lock_place
 
@@ -287,7 +289,7 @@ CHANGES = [
     (["--shard-rows", "6"], "a different --shard-rows: 5, now 6"),
     (["--carry", "lang"], "a different --carry"),
     (["--format", "csv"], "a different format: jsonl, now csv"),
-    (["--no-relations"], "a different --no-relations"),
+    (["--no-relations"], "a different --no-relations: not given, now given"),
 ]
 
 
@@ -325,6 +327,34 @@ def test_another_model_or_input_is_refused(extract, capsys, tmp_path, output):
     assert "rows 6 to 10 of the input changed since the unfinished run" in capsys.readouterr().err
     write(Path("posts.jsonl"), rows)
     assert extract(*arguments) == 0
+
+
+def test_a_finished_folder_names_the_option_that_differs_before_the_model(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tagger, relations = tiny_model.build(tmp_path / "a"), tiny_model.build_relations(tmp_path / "b")
+    model = str(tmp_path / "both")
+    combine(tagger, relations, model)
+    write(Path("posts.jsonl"), posts(8))
+    arguments = ["extract", "--model", model, "posts.jsonl", "-o", "out/"]
+    assert main([*arguments, "--no-relations"]) == 0
+    assert main(arguments) == 2
+    assert "the earlier run had a different --no-relations: given, now not given" in capsys.readouterr().err
+
+
+def test_another_name_or_size_of_an_input_file_is_named(extract, capsys):
+    write(Path("a.jsonl"), posts(8))
+    write(Path("b.jsonl"), posts(9))
+    assert extract("a.jsonl", "b.jsonl", "-o", "out/") == 0
+    Path("a.jsonl").rename("c.jsonl")
+    assert extract("b.jsonl", "c.jsonl", "-o", "out/") == 2
+    shown = capsys.readouterr().err
+    assert re.search(
+        r"a different name of an input file: a.jsonl and 1 more \(.*now b.jsonl and 1 more", shown
+    )
+    write(Path("a.jsonl"), posts(9))
+    write(Path("b.jsonl"), posts(8))
+    assert extract("a.jsonl", "b.jsonl", "-o", "out/") == 2
+    assert "a different size of an input file" in capsys.readouterr().err
 
 
 def test_a_run_with_a_report_does_not_touch_an_unfinished_run(extract, capsys):

@@ -42,8 +42,8 @@ def test_a_post_without_a_renamed_key():
     rows = {"number": 1, "text": "a"}, {"id": 2, "body": "b"}, {"number": 3, "tokens": ["c"]}
     text, id_, post = read(*rows, columns=columns)
     assert text.reason == (
-        "the post has no key 'body', which --columns text=body names; expected one of its keys: number, text; "
-        "correct --columns, or add the key"
+        "the post has no key 'body', which --columns text=body names; expected one of its keys: number, "
+        "text; correct --columns, or add the key"
     )
     assert id_.reason.startswith("the post has no key 'number', which --columns id=number names; expected")
     assert (post.id, post.text) == (3, "c")

@@ -195,7 +195,8 @@ def test_a_shard_in_the_layout_of_webdataset(tmp_path):
     items = list(open_corpus(tmp_path / "a.tar", columns=ColumnNames.parse(carried="lang")))
     posts = [item for item in items if isinstance(item, Post)]
     assert [(post.id, post.text, post.image) for post in posts] == [
-        ("0/7", "Anna", b"seven"), ("0/8", "Zoë", b"eight"), (99, "no picture", None), ("1/9", "another", None),
+        ("0/7", "Anna", b"seven"), ("0/8", "Zoë", b"eight"), (99, "no picture", None),
+        ("1/9", "another", None),
     ]  # fmt: skip
     assert [post.carried["lang"] for post in posts] == ["en", None, None, None]
     assert [item.reason.split(";")[0][:36] for item in items[4:]] == [

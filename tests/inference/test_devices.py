@@ -123,7 +123,7 @@ def test_a_run_is_not_resumed_on_another_device(model, gpu, tmp_path, capsys):
     arguments = ["extract", str(source), "--model", str(model), "-o", out]
     assert main([*arguments, "--device", "cuda"]) == 0
     assert main(arguments) == 2
-    assert "the unfinished run has a different --device: cuda, now cpu" in capsys.readouterr().err
+    assert "the earlier run had a different --device: cuda, now cpu" in capsys.readouterr().err
 
 
 def test_8_bit_products_give_a_warning_on_a_gpu(model, caplog):

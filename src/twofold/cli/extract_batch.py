@@ -216,21 +216,30 @@ def _job(
 ) -> dict[str, Any]:
     pipeline = extractor.pipeline
     folders = [pipeline.folder, *([pipeline.relation_folder] if extractor.relations else [])]
-    names = "".join(f"{file.address}\0{file.size}\0" for file in files)
-    size = sum(file.size for file in files)
-    count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
-    job: dict[str, Any] = {
-        "version of Twofold": __version__,
-        "model": f"{extractor.name} {_digest(''.join(folder.manifest_sha256 for folder in folders))}",
-        "input": f"{count} of {size:,} bytes ({_digest(names)})",
-        "format": format_,
-        "--shard-rows": _shard_rows(args),
-        "--alt-text-file": _path_and_digest(args.alt_text_file),
-    }
+    # The first difference is the one that is named: an option may also change which models are used.
+    job: dict[str, Any] = {}
     for name in _RESULT_OPTIONS:
         value = getattr(args, name)
         job[f"--{name.replace('_', '-')}"] = str(value) if isinstance(value, Path) else value
-    return job
+    return job | {
+        "--shard-rows": _shard_rows(args),
+        "--alt-text-file": _path_and_digest(args.alt_text_file),
+        "format": format_,
+        **_input_record(files),
+        "version of Twofold": __version__,
+        "model": f"{extractor.name} {_digest(''.join(folder.manifest_sha256 for folder in folders))}",
+    }
+
+
+def _input_record(files: list[InputFile]) -> dict[str, str]:
+    """What identifies the input: the number and size of its files, then their names, then their sizes."""
+    names = [file.address for file in files]
+    shown = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return {
+        "input": f"{len(files)} file{'s' if len(files) != 1 else ''} of {sum(f.size for f in files):,} bytes",
+        "name of an input file": f"{shown[-60:]} ({_digest(chr(0).join(names))})",
+        "size of an input file": f"sizes {_digest(' '.join(str(file.size) for file in files))}",
+    }
 
 
 def _digest(text: str) -> str:

@@ -161,7 +161,7 @@ def _row(key: str, sample: dict[str, bytes | None], origin: str) -> dict[str, An
             expected="at most one picture for each post",
             do="keep one of them, or give the others another name",
         )
-    return row | {"image": sample[kind] for kind in pictures}
+    return row | {"image": sample[pictures[0]]} if pictures else row
 
 
 @contextmanager
