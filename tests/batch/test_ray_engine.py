@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny_model
 
 from twofold.batch.ray_engine import StreamItem, _in_order, run_on_ray
 from twofold.batch.step import Step
-from twofold.errors import DataError, MissingExtraError
+from twofold.errors import ConfigError, DataError, MissingExtraError
 
 
 def test_parts_are_put_in_order_and_used_once():
@@ -43,6 +44,31 @@ def test_the_error_of_an_actor_is_raised_unchanged():
 def test_without_ray_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"need the package ray.*twofold\[ray\]"):
+        next(run_on_ray(Step(), None, []))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ConnectionError("set the `--address` flag"), "cluster at 'auto'; expected"),
+        (ValueError("Invalid address format"), "cluster at 'auto': Invalid address format; expected"),
+        (RuntimeError("Failed to connect to GCS"), "cluster at 'auto': Failed to connect to GCS; expected"),
+    ],
+)
+def test_without_a_cluster_at_its_address_the_error_says_what_to_do(monkeypatch, error, message):
+    def refuse(**options):
+        raise error
+
+    stub = SimpleNamespace(is_initialized=lambda: False, init=refuse)
+    monkeypatch.setitem(sys.modules, "ray", stub)
+    monkeypatch.setitem(sys.modules, "ray.data", SimpleNamespace())
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    with pytest.raises(ConfigError) as caught:
+        next(run_on_ray(Step(), None, []))
+    assert str(caught.value).startswith(f"RAY_ADDRESS: Ray cannot connect to a {message}")
+    assert str(caught.value).endswith("; start a cluster, or unset RAY_ADDRESS, so that Ray starts one here")
+    monkeypatch.delenv("RAY_ADDRESS")
+    with pytest.raises(type(error), match=str(error)):
         next(run_on_ray(Step(), None, []))
 
 

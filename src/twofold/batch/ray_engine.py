@@ -43,12 +43,13 @@ def run_on_ray(
 
     Raises:
         MissingExtraError: Ray is not installed.
-        ConfigError: the model runs on a GPU, and the cluster has none.
+        ConfigError: there is no cluster at the address in RAY_ADDRESS; or the model runs on a GPU, and the
+            cluster has none.
         DataError: the cluster ended the run.
     """
     ray, data = extra_module("ray", "ray", _PURPOSE), extra_module("ray.data", "ray", _PURPOSE)
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, logging_level=logging.WARNING)
+        _connect(ray)
     folder = os.getcwd()  # noqa: PTH109
     on_gpu, resources = extractor.device != "cpu", ray.cluster_resources()
     if on_gpu and not resources.get("GPU"):
@@ -76,6 +77,23 @@ def run_on_ray(
             yield from _in_order(_from_row(table) for table in tables)
         except ray.exceptions.RayError as error:
             raise _as_twofold_error(error) from error
+
+
+def _connect(ray: Any) -> None:
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.WARNING)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        address = os.environ.get("RAY_ADDRESS")
+        if not address:
+            raise
+        # Its own text for no cluster names a flag of Ray's commands; for others it says what is wrong.
+        reason = "" if isinstance(error, ConnectionError) else f": {str(error).strip()[:300]}"
+        raise ConfigError(
+            f"Ray cannot connect to a cluster at {address!r}{reason}",
+            where="RAY_ADDRESS",
+            expected="auto, or the HOST:PORT of a running cluster",
+            do="start a cluster, or unset RAY_ADDRESS, so that Ray starts one here",
+        ) from error
 
 
 def _in_order(rows: Iterable[StreamItem]) -> Iterator[Part]:
