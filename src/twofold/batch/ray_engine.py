@@ -87,7 +87,8 @@ def _connect(ray: Any) -> None:
         if not address:
             raise
         # Its own text for no cluster names a flag of Ray's commands; for others it says what is wrong.
-        reason = "" if isinstance(error, ConnectionError) else f": {str(error).strip()[:300]}"
+        first_line = str(error).strip().partition("\n")[0]
+        reason = "" if isinstance(error, ConnectionError) else f": {first_line[:300]}"
         raise ConfigError(
             f"Ray cannot connect to a cluster at {address!r}{reason}",
             where="RAY_ADDRESS",
