@@ -138,9 +138,12 @@ def _folder(folder: Path, allow_outside: bool) -> Iterator[InputFile]:
         )
     for path in files:
         outside = not allow_outside and not lies_in(path, folder)
-        what = "folder" if path.is_dir() else "file"
-        reason = f"it is a link out of the folder; copy the {what} there, or allow it with --allow-outside"
-        yield _file(path, reason if outside else "")
+        yield _file(path, _outside(path) if outside else "")
+
+
+def _outside(path: Path) -> str:
+    what = "folder" if path.is_dir() else "file"
+    return f"it is a link out of the folder; copy the {what} there, or allow it with --allow-outside"
 
 
 def _below(folder: Path, allow_outside: bool) -> Iterator[Path]:
@@ -167,13 +170,13 @@ def _below(folder: Path, allow_outside: bool) -> Iterator[Path]:
             if not path.is_symlink():
                 continue
             target = real_path(path)
-            outside = not any(target == known or known in target.parents for known in read)
-            if outside and not allow_outside:
-                yield path
-            if not outside or not allow_outside:
-                folders.remove(name)
-            else:
+            outside = not any(map(target.is_relative_to, read))
+            if outside and allow_outside:
                 read.add(target)
+                continue
+            folders.remove(name)
+            if outside:
+                yield path
 
 
 def _hidden(parts: Iterable[str]) -> bool:

@@ -86,7 +86,8 @@ class ColumnNames:
             record |= {ours: row[theirs] for ours, theirs in self.renamed.items() if theirs in row}
         if self.number_rows and is_missing(record.get(id_key(record))):
             record = {**record, "id": origin}
-        self._check_renamed(row, record, origin)
+        if self.renamed:
+            self._check_renamed(row, record, origin)
         return record
 
     def _check_renamed(self, row: Mapping[str, Any], record: Mapping[str, Any], origin: str) -> None:

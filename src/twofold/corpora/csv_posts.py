@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -31,12 +31,12 @@ class Row(NamedTuple):
     Attributes:
         origin: ``NAME:LINE``, where it begins.
         cells: by the names of their columns; an InputError for a row that cannot be read.
-        raw: the row, or its beginning.
+        raw: the beginning of a row that cannot be read; empty for others.
     """
 
     origin: str
     cells: dict[str, str] | InputError
-    raw: bytes
+    raw: bytes = b""
 
 
 _JSON = ("entities", "relations", "regions", "tokens")
@@ -64,10 +64,10 @@ def read_csv(
             try:
                 if isinstance(row, InputError):
                     raise row
-                used = {column: cell for column, cell in row.items() if column not in predicted}
+                used = {key: cell for key, cell in row.items() if key not in predicted} if predicted else row
                 yield parse_row(_typed(used, columns, origin), origin, folder, attachments, columns)
             except InputError as error:
-                yield rejected(error, raw)
+                yield rejected(error, raw if isinstance(row, InputError) else _raw(row.values()))
 
 
 @contextmanager
@@ -107,8 +107,12 @@ def _rows(lines: _Lines, separator: str, names: Sequence[str]) -> Iterator[Row]:
         if cells is None:
             return
         if cells:
-            raw = ",".join(cells).encode("utf-8", "surrogateescape")
-            yield Row(lines.origin, _row(cells, names, lines.origin), raw)
+            row = _row(cells, names, lines.origin)
+            yield Row(lines.origin, row, _raw(cells) if isinstance(row, InputError) else b"")
+
+
+def _raw(cells: Iterable[str]) -> bytes:
+    return ",".join(cells).encode("utf-8", "surrogateescape")
 
 
 def _header(lines: _Lines, name: str) -> tuple[str, list[str]]:

@@ -14,8 +14,10 @@ PREDICTED = ("entities", "relations")
 
 def is_result(record: Mapping[str, Any]) -> bool:
     """Whether a record, as in a line of JSON, is a result: it names a model and the status of its picture."""
+    if "model" not in record:  # asked of every row that is read
+        return False
     picture = record.get("picture")
-    return "model" in record and isinstance(picture, Mapping) and "status" in picture
+    return isinstance(picture, Mapping) and "status" in picture
 
 
 def is_result_table(columns: Collection[str]) -> bool:
